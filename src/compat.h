@@ -1,0 +1,31 @@
+/*
+ * compat.h
+ *	  The only file that knows PostgreSQL versions.
+ */
+#ifndef NVS_COMPAT_H
+#define NVS_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 150000
+#error "nvent_store needs PostgreSQL 15 or later"
+#endif
+
+#include "utils/acl.h"
+#if PG_VERSION_NUM >= 160000
+#include "catalog/pg_class.h"
+#include "varatt.h"
+#endif
+
+/* Is role the owner of relation relid, or a member of its owner? */
+static inline bool
+nvs_owns_relation(Oid relid, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relid, role);
+#else
+	return pg_class_ownercheck(relid, role);
+#endif
+}
+
+#endif							/* NVS_COMPAT_H */

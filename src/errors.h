@@ -1,0 +1,42 @@
+/*
+ * errors.h
+ *	  The SQLSTATEs of nvent_store, class NV.
+ *
+ * A caller handles these outcomes by code; everything else is reported with
+ * PostgreSQL's own codes.  A code is API: it is never given another meaning.
+ */
+#ifndef NVS_ERRORS_H
+#define NVS_ERRORS_H
+
+#include "utils/errcodes.h"
+#include "utils/elog.h"
+
+/* The stream or entry is not at the version the caller expected; retriable.
+ * DETAIL is JSON: {"subject", "expected", "actual"}. */
+#define ERRCODE_NVS_VERSION_CONFLICT	MAKE_SQLSTATE('N','V','0','0','1')
+
+/* A lock or lease is no longer held with this fencing token. */
+#define ERRCODE_NVS_LEASE_LOST			MAKE_SQLSTATE('N','V','0','0','2')
+
+/* No relation serves this subject or key. */
+#define ERRCODE_NVS_NO_ROUTE			MAKE_SQLSTATE('N','V','0','0','3')
+
+/* Text that is not a subject (see nvent.subject_is_valid). */
+#define ERRCODE_NVS_INVALID_SUBJECT		MAKE_SQLSTATE('N','V','0','0','4')
+
+/* Text that is not a subject pattern or not a key glob. */
+#define ERRCODE_NVS_INVALID_PATTERN		MAKE_SQLSTATE('N','V','0','0','5')
+
+/* An event id that is taken by an event with other content. */
+#define ERRCODE_NVS_DUPLICATE_EVENT		MAKE_SQLSTATE('N','V','0','0','6')
+
+/* An increment met a value that is not a number. */
+#define ERRCODE_NVS_NOT_A_NUMBER		MAKE_SQLSTATE('N','V','0','0','7')
+
+/* An increment named an entry that does not exist. */
+#define ERRCODE_NVS_NO_ENTRY			MAKE_SQLSTATE('N','V','0','0','8')
+
+/* No store of this prefix, and it may not or cannot be created. */
+#define ERRCODE_NVS_NO_STORE			MAKE_SQLSTATE('N','V','0','0','9')
+
+#endif							/* NVS_ERRORS_H */

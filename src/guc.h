@@ -1,0 +1,22 @@
+/*
+ * guc.h
+ *	  Settings, all named nvent_store.*.
+ */
+#ifndef NVS_GUC_H
+#define NVS_GUC_H
+
+/* When and by whom listeners are told of an append. */
+typedef enum NvsNotifyMode
+{
+	NVS_NOTIFY_INLINE,			/* native NOTIFY in the appending transaction */
+	NVS_NOTIFY_OFF				/* not at all */
+} NvsNotifyMode;
+
+extern bool nvs_auto_create;
+extern char *nvs_default_store;
+extern int	nvs_max_stream_tables;
+extern int	nvs_notify;
+
+extern void nvs_guc_init(void);
+
+#endif							/* NVS_GUC_H */

@@ -1,0 +1,10 @@
+-- nvent_store install script; made from src/sql/*.sql, see the Makefile.
+
+\echo Use "CREATE EXTENSION nvent_store" to load this file. \quit
+
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
+-- A member of the extension, so that nobody else's schema is ever taken over.
+CREATE SCHEMA nvent;
+
+COMMENT ON SCHEMA nvent IS 'nvent_store: functions and registry; stores'' tables live in the users'' schemas';
