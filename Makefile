@@ -10,7 +10,8 @@ MODULE_big = $(EXTENSION)
 OBJS = \
 	src/nvent_store.o \
 	src/guc.o \
-	src/util.o
+	src/util.o \
+	src/jsonb_build.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
