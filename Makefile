@@ -10,7 +10,9 @@ MODULE_big = $(EXTENSION)
 OBJS = \
 	src/nvent_store.o \
 	src/guc.o \
-	src/util.o
+	src/util.o \
+	src/subject.o \
+	src/subject_glob.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
