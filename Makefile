@@ -12,7 +12,8 @@ OBJS = \
 	src/guc.o \
 	src/util.o \
 	src/subject.o \
-	src/subject_glob.o
+	src/subject_glob.o \
+	src/subject_trie.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
