@@ -11,14 +11,31 @@ OBJS = \
 	src/nvent_store.o \
 	src/guc.o \
 	src/util.o \
-	src/jsonb_build.o
+	src/plan.o \
+	src/jsonb_build.o \
+	src/subject.o \
+	src/subject_glob.o \
+	src/subject_trie.o \
+	src/horizon.o \
+	src/notify.o \
+	src/store.o \
+	src/store_layout.o \
+	src/fields.o \
+	src/route.o \
+	src/route_admin.o \
+	src/stream.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers
 
 # Parts of the install script in load order, which is not alphabetical.
-SQL_PARTS = schema
+SQL_PARTS = \
+	schema \
+	horizon \
+	store \
+	route \
+	stream
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
