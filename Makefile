@@ -21,6 +21,7 @@ OBJS = \
 	src/store.o \
 	src/store_layout.o \
 	src/fields.o \
+	src/fields_value.o \
 	src/route.o \
 	src/route_target.o \
 	src/route_admin.o \
@@ -43,8 +44,8 @@ SQL_PARTS = \
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
-REGRESS        = extension
-REGRESS_OPTS   = --load-extension=$(EXTENSION)
+REGRESS        = extension fields
+REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)
