@@ -20,6 +20,7 @@ OBJS = \
 	src/notify.o \
 	src/store.o \
 	src/store_layout.o \
+	src/store_adopt.o \
 	src/fields.o \
 	src/fields_value.o \
 	src/route.o \
@@ -44,7 +45,7 @@ SQL_PARTS = \
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
-REGRESS        = extension fields
+REGRESS        = extension adopt fields
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
