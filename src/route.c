@@ -54,6 +54,7 @@ static StoreRoutes *routes_of(const NvsStore *store);
 static NvsRoute *make_route(StoreRoutes *sr, NvsTier tier, const char *schema,
 							const char *table);
 static StoreRoutes *find_routes(const char *subject, int len, bool write);
+static void make_stream(const char *prefix, const char *subject, int len);
 static NvsRoute *match(StoreRoutes *sr, NvsTier tier, NvsPlace *place);
 static NvsRoute *find_stream(StoreRoutes *sr, const char *type, int len);
 static void stream_type(const char *subject, int len, const char **type,
@@ -278,34 +279,45 @@ bool
 nvs_route_find(NvsTier tier, const char *subject, int len, bool write,
 			   NvsPlace *place)
 {
-	StoreRoutes *sr;
-	NvsRoute   *route;
-
 	if (tier == NVS_TIER_STREAM || tier == NVS_TIER_INDEX)
 		nvs_subject_validate(subject, len);
-	sr = find_routes(subject, len, write);
-	if (sr == NULL)
-		return false;
 	place->subject = subject;
 	place->len = len;
-	route = match(sr, tier, place);
-	if (route == NULL && write)
+	for (;;)
 	{
-		const char *type;
-		int			typelen;
+		StoreRoutes *sr = find_routes(subject, len, write);
+		NvsRoute   *route;
+		uint64		generation = loaded_generation;
 
-		stream_type(subject, len, &type, &typelen);
-		(void) nvs_route_stream_create(pstrdup(sr->prefix),
-									   pnstrdup(type, typelen), true, NULL);
-		sr = find_routes(subject, len, true);
+		if (sr == NULL)
+			return false;
 		route = match(sr, tier, place);
-		if (route == NULL)
-			elog(ERROR, "unexpected: no route after its table was made");
+		if (route != NULL)
+		{
+			place->target = nvs_target_get(route);
+			if (place->target != NULL)
+				return true;
+			/* No such relation: perhaps it went together with its route. */
+			if (generation == nvs_store_generation())
+				nvs_route_missing(route);
+		}
+		else if (!write)
+			return false;
+		else
+			make_stream(sr->prefix, subject, len);
 	}
-	if (route == NULL)
-		return false;
-	place->target = nvs_target_get(route);
-	return true;
+}
+
+/* Make the generic stream table of a subject. */
+static void
+make_stream(const char *prefix, const char *subject, int len)
+{
+	const char *type;
+	int			typelen;
+
+	stream_type(subject, len, &type, &typelen);
+	(void) nvs_route_stream_create(pstrdup(prefix), pnstrdup(type, typelen),
+								   true, NULL);
 }
 
 /* The route of a subject in its store; NULL when there is none yet. */
@@ -380,6 +392,7 @@ nvs_route_stream_count(const char *prefix)
 List *
 nvs_route_targets(NvsTier tier, const NvsStore *store)
 {
+	List	   *routes = NIL;
 	List	   *result = NIL;
 	ListCell   *lc;
 	StoreRoutes *sr = find_routes(store->prefix, strlen(store->prefix), false);
@@ -387,8 +400,9 @@ nvs_route_targets(NvsTier tier, const NvsStore *store)
 	if (sr == NULL)
 		return NIL;
 	if (sr->fallback[tier] != NULL)
-		result = lappend(result, nvs_target_get(sr->fallback[tier]));
-	foreach(lc, sr->routes)
+		routes = lappend(routes, sr->fallback[tier]);
+	routes = list_concat(routes, sr->routes);
+	foreach(lc, routes)
 	{
 		NvsRoute   *route = lfirst(lc);
 		ListCell   *other;
@@ -397,6 +411,8 @@ nvs_route_targets(NvsTier tier, const NvsStore *store)
 		if (route->tier != tier)
 			continue;
 		target = nvs_target_get(route);
+		if (target == NULL)
+			nvs_route_missing(route);
 		foreach(other, result)
 			if (((NvsTarget *) lfirst(other))->relid == target->relid)
 				break;
