@@ -11,14 +11,16 @@ OBJS = \
 	src/nvent_store.o \
 	src/guc.o \
 	src/util.o \
-	src/jsonb_build.o
+	src/jsonb_build.o \
+	src/jsonb_merge.o \
+	src/jsonb_functions.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers
 
 # Parts of the install script in load order, which is not alphabetical.
-SQL_PARTS = schema
+SQL_PARTS = schema jsonb_merge
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
