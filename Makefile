@@ -13,6 +13,8 @@ OBJS = \
 	src/util.o \
 	src/jsonb_build.o \
 	src/jsonb_merge.o \
+	src/jsonb_tree.o \
+	src/jsonb_paths.o \
 	src/jsonb_functions.o
 
 PG_CPPFLAGS = -I$(HERE)src
