@@ -90,24 +90,6 @@ pairs_of(const JsonbContainer *jc)
 	return jc ? JsonContainerSize(jc) : 0;
 }
 
-/* Compare key i of an object with another key. */
-static inline int
-cmp_key(const JsonbContainer *jc, uint32 i, NvsJsonbChild key)
-{
-	JEntry		entry = jc->children[i];
-	uint32		offset;
-	uint32		len = JBE_OFFLENFLD(entry);
-
-	/* Most keys differ in length, which needs no offset. */
-	if (!JBE_HAS_OFF(entry) && len != key.len)
-		return len < key.len ? -1 : 1;
-	offset = nvs_jsonb_offset(jc, i);
-	if (JBE_HAS_OFF(entry))
-		len -= offset;
-	return nvs_jsonb_key_cmp(nvs_jsonb_data(jc) + offset, len,
-							 key.data, key.len);
-}
-
 /*
  * Move *pos forward to where the key is or belongs among n keys; is it there?
  * Strides grow from gap, so near keys are found in few steps and far ones in
@@ -123,7 +105,7 @@ find_key(const JsonbContainer *jc, uint32 n, NvsJsonbChild key, uint32 gap,
 
 	while (hi < n)
 	{
-		int			cmp = cmp_key(jc, hi, key);
+		int			cmp = nvs_jsonb_cmp_key(jc, hi, key);
 
 		found = (cmp == 0);
 		if (cmp >= 0)
@@ -132,18 +114,10 @@ find_key(const JsonbContainer *jc, uint32 n, NvsJsonbChild key, uint32 gap,
 		hi = Min(lo + gap, n);
 		gap = gap * 2 + 1;
 	}
-	while (lo < hi && !found)
-	{
-		uint32		mid = lo + (hi - lo) / 2;
-		int			cmp = cmp_key(jc, mid, key);
-
-		if (cmp < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-		found = (cmp == 0);
-	}
-	*pos = hi;
+	if (found)
+		*pos = hi;
+	else
+		found = nvs_jsonb_search(jc, lo, hi, key, pos);
 	return found;
 }
 
@@ -270,7 +244,7 @@ plan_object(Merge *m, const JsonbContainer *target,
 	return changed;
 }
 
-/* Plan an object below a step of that kind; false, and no step, if unchanged. */
+/* Plan an object below a step of that kind; false, and no step, if it stays. */
 static bool
 plan_nested(Merge *m, StepKind kind, const JsonbContainer *target,
 			const JsonbContainer *source, uint32 t, uint32 s)
@@ -310,6 +284,77 @@ key_from_target(const Step *step)
 }
 
 /*
+ * Copy whole strides of JEntrys, up to nstrides of them: lengths stay and the
+ * offset that each starts with moves by shift.  Stops at one that has its
+ * offset elsewhere; the number of JEntrys copied.
+ */
+static uint32
+copy_strides(JEntry *out, const JEntry *in, uint32 nstrides, uint32 shift)
+{
+	uint32		i;
+
+	for (i = 0; i < nstrides; i++)
+	{
+		uint32		noffsets = 0;
+		int			j;
+
+		for (j = 0; j < JB_OFFSET_STRIDE; j++)
+			noffsets += in[j] / JENTRY_HAS_OFF;
+		if (noffsets != 1 || !JBE_HAS_OFF(in[0]))
+			break;
+		memcpy(out, in, JB_OFFSET_STRIDE * sizeof(JEntry));
+		out[0] += shift;
+		in += JB_OFFSET_STRIDE;
+		out += JB_OFFSET_STRIDE;
+	}
+	return i * JB_OFFSET_STRIDE;
+}
+
+/*
+ * Write the JEntrys of count children from index first on, of which the first
+ * starts at offset there and shift bytes further here.  Where the last ends.
+ */
+static uint32
+copy_entries(NvsJsonbWriter *w, const JsonbContainer *jc, uint32 first,
+			 uint32 count, uint32 offset, uint32 shift)
+{
+	const JEntry *in = &jc->children[first];
+	JEntry	   *out = (JEntry *) (w->out->base + w->entries) + w->index;
+	uint32		i;
+
+	for (i = 0; i < count; i++)
+	{
+		JEntry		entry = in[i] & JENTRY_TYPEMASK;
+		uint32		end = JBE_OFFLENFLD(in[i]);
+
+		if (!JBE_HAS_OFF(in[i]))
+			end += offset;
+		if ((w->index + i) % JB_OFFSET_STRIDE != 0)
+			entry |= end - offset;
+		else
+		{
+			uint32		n = 0;
+
+			/* Unless keys came or went before, offsets stand as they must. */
+			if ((first + i) % JB_OFFSET_STRIDE == 0)
+				n = copy_strides(out + i, in + i,
+								 (count - i) / JB_OFFSET_STRIDE, shift);
+			if (n > 0)
+			{
+				i += n - 1;
+				offset = nvs_jsonb_offset(jc, first + i + 1);
+				continue;
+			}
+			entry |= JENTRY_HAS_OFF | (end + shift);
+		}
+		out[i] = entry;
+		offset = end;
+	}
+	w->index += count;
+	return offset;
+}
+
+/*
  * Copy count children from index first on, which start at offset and end at
  * the offset that is returned.  The caller sees to it that the first one that
  * needs alignment gets the padding that it has.
@@ -318,30 +363,14 @@ static uint32
 copy_children(NvsJsonbWriter *w, const JsonbContainer *jc, uint32 first,
 			  uint32 count, uint32 offset)
 {
-	const JEntry *in = &jc->children[first];
-	JEntry	   *out = (JEntry *) (w->out->base + w->entries) + w->index;
-	uint32		shift = (uint32) (w->out->len - w->data) - offset;
-	uint32		end = offset;
-	uint32		i;
+	Size		start = w->out->len - w->data;
+	uint32		end = copy_entries(w, jc, first, count, offset,
+								   (uint32) start - offset);
+	Size		size = end - offset;
 
-	for (i = 0; i < count; i++)
-	{
-		uint32		start = end;
-		JEntry		entry = in[i];
-
-		end = JBE_OFFLENFLD(entry) + (JBE_HAS_OFF(entry) ? 0 : start);
-		entry &= JENTRY_TYPEMASK;
-		if ((w->index + i) % JB_OFFSET_STRIDE == 0)
-			entry |= JENTRY_HAS_OFF | (end + shift);
-		else
-			entry |= end - start;
-		out[i] = entry;
-	}
-	w->index += count;
-	if ((uint32) (end + shift) > NVS_JSONB_MAX_SIZE)
+	if (start + size > NVS_JSONB_MAX_SIZE)
 		nvs_jsonb_too_large();
-	memcpy(nvs_jsonb_reserve(w->out, end - offset),
-		   nvs_jsonb_data(jc) + offset, end - offset);
+	memcpy(nvs_jsonb_reserve(w->out, size), nvs_jsonb_data(jc) + offset, size);
 	return end;
 }
 
