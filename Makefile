@@ -27,7 +27,7 @@ SQL_PARTS = schema jsonb_merge
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
-REGRESS        = extension jsonb_merge
+REGRESS        = extension jsonb_merge jsonb_merge_diff
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
@@ -50,3 +50,9 @@ $(DATA_built): $(SQL_PARTS:%=$(srcdir)/src/sql/%.sql) \
 
 # The objects do not list the headers they read; rebuild them all on a change.
 $(OBJS): $(wildcard $(HERE)src/*.h)
+
+# Random pairs against a reference in SQL, on the server that PGHOST names.
+PAIRS ?= 100000
+.PHONY: test-merge
+test-merge:
+	PAIRS=$(PAIRS) SEED=$(SEED) $(srcdir)/test/merge/run
