@@ -13,6 +13,10 @@ OBJS = \
 	src/util.o \
 	src/plan.o \
 	src/jsonb_build.o \
+	src/jsonb_merge.o \
+	src/jsonb_tree.o \
+	src/jsonb_paths.o \
+	src/jsonb_functions.o \
 	src/subject.o \
 	src/subject_glob.o \
 	src/subject_trie.o \
@@ -32,6 +36,7 @@ PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 # Parts of the install script in load order, which is not alphabetical.
 SQL_PARTS = \
 	schema \
+	jsonb_merge \
 	horizon \
 	store \
 	route \
@@ -40,7 +45,8 @@ SQL_PARTS = \
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
-REGRESS        = extension
+REGRESS = \
+	extension
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
