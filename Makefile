@@ -13,19 +13,20 @@ OBJS = \
 	src/util.o \
 	src/subject.o \
 	src/subject_glob.o \
-	src/subject_trie.o
+	src/subject_trie.o \
+	src/subject_func.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers
 
 # Parts of the install script in load order, which is not alphabetical.
-SQL_PARTS = schema
+SQL_PARTS = schema subject
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
-REGRESS        = extension
+REGRESS        = extension subject
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
