@@ -27,7 +27,8 @@ OBJS = \
 	src/fields.o \
 	src/route.o \
 	src/route_admin.o \
-	src/stream.o
+	src/stream.o \
+	src/subject_func.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -37,6 +38,7 @@ PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 SQL_PARTS = \
 	schema \
 	jsonb_merge \
+	subject \
 	horizon \
 	store \
 	route \
@@ -46,7 +48,8 @@ DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 REGRESS = \
-	extension
+	extension \
+	subject
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
