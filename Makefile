@@ -55,10 +55,18 @@ ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)
 # TAP needs IPC::Run; without it the rest is run rather than nothing.
-TAP_TESTS     := $(shell perl -MIPC::Run -e 'print 1' 2>/dev/null)
 PROVE_TESTS    = test/t/*.pl
+ifneq ($(wildcard $(HERE)$(PROVE_TESTS)),)
+TAP_TESTS     := $(shell perl -MIPC::Run -e 'print 1' 2>/dev/null)
+endif
 
-EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check
+EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check \
+	.pg_version
+
+# These set the machine up first, so they must work before PGXS is there.
+SCRIPTS_ONLY = help setup test lint demo bench print-%
+
+ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -70,5 +78,42 @@ $(DATA_built): $(SQL_PARTS:%=$(srcdir)/src/sql/%.sql) \
 		$(srcdir)/$(EXTENSION).control
 	cat $(filter %.sql,$^) > $@
 
-# The objects do not list the headers they read; rebuild them all on a change.
-$(OBJS): $(wildcard $(HERE)src/*.h)
+# The objects do not list the headers they read; rebuild them all on a change,
+# and when the server's version is another one than last time.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version
+
+.pg_version: FORCE
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+
+.PHONY: FORCE
+
+endif
+
+.PHONY: help setup test lint demo bench
+
+help:
+	@echo 'all, install, installcheck, clean: as with any PGXS extension'
+	@echo 'setup   install what building and testing need (Debian)'
+	@echo 'test    everything on a private server; TESTS="regress isolation tap lint"'
+	@echo 'lint    the rules of the house'
+	@echo 'demo    replay a package log through the store; KEEP=1 keeps the server'
+	@echo 'bench   speed against plain SQL; SECONDS=3 ROUNDS=3 ONLY=name'
+
+setup:
+	@$(HERE)test/setup.sh
+
+test:
+	@$(HERE)test/run.sh
+
+lint:
+	@$(HERE)test/lint.sh
+
+demo:
+	@$(HERE)test/demo/run.sh
+
+bench:
+	@$(HERE)test/bench/run.sh
+
+# Variables for the scripts.
+print-%:
+	@echo $($*)
