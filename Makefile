@@ -11,32 +11,64 @@ OBJS = \
 	src/nvent_store.o \
 	src/guc.o \
 	src/util.o \
+	src/plan.o \
 	src/jsonb_build.o \
 	src/jsonb_merge.o \
 	src/jsonb_tree.o \
 	src/jsonb_paths.o \
-	src/jsonb_functions.o
+	src/jsonb_functions.o \
+	src/subject.o \
+	src/subject_glob.o \
+	src/subject_trie.o \
+	src/horizon.o \
+	src/notify.o \
+	src/store.o \
+	src/store_layout.o \
+	src/fields.o \
+	src/route.o \
+	src/route_admin.o \
+	src/stream.o \
+	src/subject_func.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers
 
 # Parts of the install script in load order, which is not alphabetical.
-SQL_PARTS = schema jsonb_merge
+SQL_PARTS = \
+	schema \
+	jsonb_merge \
+	subject \
+	horizon \
+	store \
+	route \
+	stream
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
-REGRESS        = extension jsonb_merge jsonb_merge_diff
+REGRESS = \
+	extension \
+	jsonb_merge \
+	jsonb_merge_diff \
+	subject
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)
 # TAP needs IPC::Run; without it the rest is run rather than nothing.
-TAP_TESTS     := $(shell perl -MIPC::Run -e 'print 1' 2>/dev/null)
 PROVE_TESTS    = test/t/*.pl
+ifneq ($(wildcard $(HERE)$(PROVE_TESTS)),)
+TAP_TESTS     := $(shell perl -MIPC::Run -e 'print 1' 2>/dev/null)
+endif
 
-EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check
+EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check \
+	.pg_version
+
+# These set the machine up first, so they must work before PGXS is there.
+SCRIPTS_ONLY = help setup test test-merge lint demo bench print-%
+
+ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -48,11 +80,46 @@ $(DATA_built): $(SQL_PARTS:%=$(srcdir)/src/sql/%.sql) \
 		$(srcdir)/$(EXTENSION).control
 	cat $(filter %.sql,$^) > $@
 
-# The objects do not list the headers they read; rebuild them all on a change.
-$(OBJS): $(wildcard $(HERE)src/*.h)
+# The objects do not list the headers they read; rebuild them all on a change,
+# and when the server's version is another one than last time.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version
 
-# Random pairs against a reference in SQL, on the server that PGHOST names.
-PAIRS ?= 100000
-.PHONY: test-merge
+.pg_version: FORCE
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+
+.PHONY: FORCE
+
+endif
+
+.PHONY: help setup test test-merge lint demo bench
+
+help:
+	@echo 'all, install, installcheck, clean: as with any PGXS extension'
+	@echo 'setup   install what building and testing need (Debian)'
+	@echo 'test    everything on a private server; TESTS="regress isolation tap lint"'
+	@echo 'test-merge  merges of random documents; PAIRS=100000 SEED=0.5'
+	@echo 'lint    the rules of the house'
+	@echo 'demo    replay a package log through the store; KEEP=1 keeps the server'
+	@echo 'bench   speed against plain SQL; SECONDS=3 ROUNDS=3 ONLY=name'
+
+setup:
+	@$(HERE)test/setup.sh
+
+test:
+	@$(HERE)test/run.sh
+
 test-merge:
-	PAIRS=$(PAIRS) SEED=$(SEED) $(srcdir)/test/merge/run
+	@PAIRS=$(PAIRS) SEED=$(SEED) $(HERE)test/merge/run.sh
+
+lint:
+	@$(HERE)test/lint.sh
+
+demo:
+	@$(HERE)test/demo/run.sh
+
+bench:
+	@$(HERE)test/bench/run.sh
+
+# Variables for the scripts.
+print-%:
+	@echo $($*)
