@@ -84,6 +84,7 @@ any_dot(const JsonbContainer *jc)
 				  nvs_jsonb_offset(jc, JsonContainerSize(jc))) != NULL;
 }
 
+/* Nest what the document's dotted keys say; itself if it has none. */
 Jsonb *
 nvs_expand_paths(const Jsonb *doc)
 {
@@ -203,6 +204,10 @@ document_of(const NvsJsonbKey *path, int npath, Numeric number)
 	return result;
 }
 
+/*
+ * Increase the number at the path, or put one there.  A NULL document is an
+ * empty object; *sum, where it is asked for, is the new number.
+ */
 Jsonb *
 nvs_increment(const Jsonb *doc, const NvsJsonbKey *path, int npath,
 			  Numeric by, Numeric *sum)
