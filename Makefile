@@ -10,19 +10,46 @@ MODULE_big = $(EXTENSION)
 OBJS = \
 	src/nvent_store.o \
 	src/guc.o \
-	src/util.o
+	src/util.o \
+	src/plan.o \
+	src/jsonb_build.o \
+	src/jsonb_merge.o \
+	src/jsonb_tree.o \
+	src/jsonb_paths.o \
+	src/jsonb_functions.o \
+	src/subject.o \
+	src/subject_glob.o \
+	src/subject_trie.o \
+	src/horizon.o \
+	src/notify.o \
+	src/store.o \
+	src/store_layout.o \
+	src/fields.o \
+	src/route.o \
+	src/route_admin.o \
+	src/stream.o \
+	src/subject_func.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers
 
 # Parts of the install script in load order, which is not alphabetical.
-SQL_PARTS = schema
+SQL_PARTS = \
+	schema \
+	jsonb_merge \
+	subject \
+	horizon \
+	store \
+	route \
+	stream
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
-REGRESS        = extension
+REGRESS = \
+	extension \
+	subject
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))

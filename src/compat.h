@@ -11,6 +11,7 @@
 #error "nvent_store needs PostgreSQL 15 or later"
 #endif
 
+#include "storage/proc.h"
 #include "utils/acl.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
@@ -25,6 +26,17 @@ nvs_owns_relation(Oid relid, Oid role)
 	return object_ownercheck(RelationRelationId, relid, role);
 #else
 	return pg_class_ownercheck(relid, role);
+#endif
+}
+
+/* Local id of this backend's top-level transaction. */
+static inline LocalTransactionId
+nvs_transaction_id(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProc->vxid.lxid;
+#else
+	return MyProc->lxid;
 #endif
 }
 
