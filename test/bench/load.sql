@@ -13,7 +13,7 @@ FROM generate_series(1, 1000) AS r,
 
 -- The hot row is a run, too.
 SELECT nvent.index_add('nvent:flow:runs:hot', 'run1', 1700000000000,
-    (SELECT jsonb_build_object('emittedEvents', emitted_events)
+    (SELECT jsonb_build_object('status', 'running', 'emittedEvents', emitted_events)
      FROM nvent_flow_runs WHERE flow_name = 'bench' AND run_id = 'run1'));
 
 SELECT count(nvent.index_add('nvent:flows', 'flow' || f, 1700000000000 + f,
