@@ -116,7 +116,7 @@ demo:
 	@$(HERE)test/demo/run.sh
 
 bench:
-	@$(HERE)test/bench/run.sh
+	@NVS_SECONDS=$(SECONDS) $(HERE)test/bench/run.sh
 
 # Variables for the scripts.
 print-%:
