@@ -53,6 +53,8 @@ DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 REGRESS = \
 	extension \
+	jsonb_merge \
+	jsonb_merge_diff \
 	subject
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
@@ -68,7 +70,7 @@ EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check \
 	.pg_version
 
 # These set the machine up first, so they must work before PGXS is there.
-SCRIPTS_ONLY = help setup test lint demo bench print-%
+SCRIPTS_ONLY = help setup test test-merge lint demo bench print-%
 
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
 
@@ -93,12 +95,13 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version $(HERE)Makefile
 
 endif
 
-.PHONY: help setup test lint demo bench
+.PHONY: help setup test test-merge lint demo bench
 
 help:
 	@echo 'all, install, installcheck, clean: as with any PGXS extension'
 	@echo 'setup   install what building and testing need (Debian)'
 	@echo 'test    everything on a private server; TESTS="regress isolation tap lint"'
+	@echo 'test-merge  merges of random documents; PAIRS=100000 SEED=0.5'
 	@echo 'lint    the rules of the house'
 	@echo 'demo    replay a package log through the store; KEEP=1 keeps the server'
 	@echo 'bench   speed against plain SQL; SECONDS=3 ROUNDS=3 ONLY=name'
@@ -108,6 +111,9 @@ setup:
 
 test:
 	@$(HERE)test/run.sh
+
+test-merge:
+	@PAIRS=$(PAIRS) SEED=$(SEED) $(HERE)test/merge/run.sh
 
 lint:
 	@$(HERE)test/lint.sh
