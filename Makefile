@@ -14,7 +14,8 @@ OBJS = \
 	src/subject.o \
 	src/subject_glob.o \
 	src/subject_trie.o \
-	src/subject_func.o
+	src/subject_func.o \
+	src/subject_support.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -26,7 +27,7 @@ SQL_PARTS = schema subject
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
-REGRESS        = extension subject
+REGRESS        = extension subject subject_plan
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
