@@ -21,6 +21,7 @@ OBJS = \
 	src/subject_glob.o \
 	src/subject_func.o \
 	src/subject_trie.o \
+	src/subject_support.o \
 	src/horizon.o \
 	src/notify.o \
 	src/store.o \
@@ -55,7 +56,8 @@ REGRESS = \
 	extension \
 	jsonb_merge \
 	jsonb_merge_diff \
-	subject
+	subject \
+	subject_plan
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
