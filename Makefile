@@ -27,6 +27,7 @@ OBJS = \
 	src/store.o \
 	src/store_layout.o \
 	src/fields.o \
+	src/fields_value.o \
 	src/route.o \
 	src/route_target.o \
 	src/route_admin.o \
@@ -60,8 +61,9 @@ REGRESS = \
 	jsonb_merge \
 	jsonb_merge_diff \
 	subject \
-	subject_plan
-REGRESS_OPTS   = --load-extension=$(EXTENSION)
+	subject_plan \
+	fields
+REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)

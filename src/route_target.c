@@ -141,7 +141,7 @@ compile_target(NvsRoute *route, Oid relid)
 	target->relid = relid;
 	target->name = nvs_qualified(get_namespace_name(get_rel_namespace(relid)),
 								 get_rel_name(relid));
-	target->map = nvs_fields_compile(relid);
+	target->map = nvs_fields_compile(relid, route->tier == NVS_TIER_INDEX);
 	target->notify = route->notify;
 	target->plans = nvs_planset_create(cxt);
 	check_requirements(target);

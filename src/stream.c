@@ -130,7 +130,7 @@ append_events(NvsPlace *place, Jsonb **docs, int n, bool expects,
 	NvsStreamState *state = nvs_stream_state(place->target);
 	NvsEvent   *events = palloc(sizeof(NvsEvent) * Max(n, 1));
 	int64		head = 0;
-	bool		alike = true;
+	bool		alike = !state->one_by_one;
 	int			i;
 
 	if (state->version != NULL)
@@ -190,7 +190,8 @@ lock_head(const NvsPlace *place, bool expects, int64 expected)
 		appendStringInfo(&sql, "SELECT version::pg_catalog.int8 FROM %s "
 						 "WHERE ", target->name);
 		nvs_route_where(target, &sql);
-		appendStringInfoString(&sql, " ORDER BY version DESC LIMIT 1");
+		appendStringInfoString(&sql, " AND version IS NOT NULL "
+							   "ORDER BY version DESC LIMIT 1");
 		*plan = nvs_plan_prepare(sql.data, params.n, params.types,
 								 CURSOR_OPT_GENERIC_PLAN);
 	}
