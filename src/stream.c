@@ -229,13 +229,20 @@ conflict(const NvsPlace *place, int64 expected, int64 actual)
 			 errhint("Read the stream again and retry.")));
 }
 
-/* Is a column named in the INSERT of these events? */
+/*
+ * Is a column named in the INSERT of these events?  All are that the caller
+ * could give, so that the statement is the same for most events; only what
+ * has a default must be left out to get it.
+ */
 static bool
-inserts_column(const NvsField *field, const NvsEvent *event, int i)
+inserts_column(const NvsTarget *target, const NvsEvent *event, int i)
 {
+	const NvsStreamState *state = target->state;
+	const NvsField *field = &target->map->fields[i];
+
 	if (event->given[i])
 		return true;
-	return !field->has_default && !field->reserved;
+	return !field->has_default && (!field->reserved || field == state->meta);
 }
 
 /* Insert events by one statement, make their records and announce them. */
@@ -286,7 +293,7 @@ insert_one_plan(const NvsTarget *target, const NvsEvent *event,
 
 	for (i = 0; i < map->nfields; i++)
 	{
-		if (!inserts_column(&map->fields[i], event, i))
+		if (!inserts_column(target, event, i))
 			continue;
 		nvs_params_add(params, map->fields[i].type, event->values[i],
 					   event->nulls[i]);
@@ -298,7 +305,7 @@ insert_one_plan(const NvsTarget *target, const NvsEvent *event,
 	initStringInfo(&columns);
 	initStringInfo(&values);
 	for (i = 0; i < map->nfields; i++)
-		if (inserts_column(&map->fields[i], event, i))
+		if (inserts_column(target, event, i))
 			appendStringInfo(&columns, "%s%s", columns.len > 0 ? ", " : "",
 							 map->fields[i].quoted);
 	for (i = 1; i <= params->n; i++)
@@ -333,7 +340,7 @@ insert_many_plan(const NvsTarget *target, const NvsEvent *events, int n,
 		const char *comma = params->n > 0 ? ", " : "";
 		int			p;
 
-		if (!inserts_column(field, &events[0], i))
+		if (!inserts_column(target, &events[0], i))
 			continue;
 		p = nvs_params_add(params, get_array_type(field->type),
 						   column_array(field, events, n, i), false);
