@@ -19,16 +19,24 @@ OBJS = \
 	src/jsonb_functions.o \
 	src/subject.o \
 	src/subject_glob.o \
+	src/subject_func.o \
 	src/subject_trie.o \
+	src/subject_support.o \
 	src/horizon.o \
 	src/notify.o \
 	src/store.o \
 	src/store_layout.o \
 	src/fields.o \
+	src/fields_value.o \
 	src/route.o \
+	src/route_target.o \
 	src/route_admin.o \
 	src/stream.o \
-	src/subject_func.o
+	src/stream_event.o \
+	src/entry.o \
+	src/entry_read.o \
+	src/entry_increment.o \
+	src/stream_read.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -42,7 +50,8 @@ SQL_PARTS = \
 	horizon \
 	store \
 	route \
-	stream
+	stream \
+	entry
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -51,8 +60,10 @@ REGRESS = \
 	extension \
 	jsonb_merge \
 	jsonb_merge_diff \
-	subject
-REGRESS_OPTS   = --load-extension=$(EXTENSION)
+	subject \
+	subject_plan \
+	fields
+REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)
@@ -81,8 +92,8 @@ $(DATA_built): $(SQL_PARTS:%=$(srcdir)/src/sql/%.sql) \
 	cat $(filter %.sql,$^) > $@
 
 # The objects do not list the headers they read; rebuild them all on a change,
-# and when the server's version is another one than last time.
-$(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version
+# and when the server's version or this file is another one than last time.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version $(HERE)Makefile
 
 .pg_version: FORCE
 	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
@@ -122,7 +133,7 @@ demo:
 	@$(HERE)test/demo/run.sh
 
 bench:
-	@$(HERE)test/bench/run.sh
+	@NVS_SECONDS=$(SECONDS) $(HERE)test/bench/run.sh
 
 # Variables for the scripts.
 print-%:

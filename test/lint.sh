@@ -269,10 +269,13 @@ messages()
 		my $place = sub {
 			return "$file:" . (1 + (substr($text, 0, shift) =~ tr/\n//));
 		};
-		while ($text =~ /\b(err(?:msg|detail|hint)(?:_internal)?)\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)/g)
+		# Macros such as UINT64_FORMAT may stand between the strings.
+		while ($text =~ /\b(err(?:msg|detail|hint)(?:_internal)?)\(\s*(?=")((?:"(?:[^"\\]|\\.)*"|[A-Z]\w*|\s)+)/g)
 		{
 			my ($kind, $line) = ($1, $place->($-[0]));
-			my $message = join '', $2 =~ /"((?:[^"\\]|\\.)*)"/g;
+			my $message = join '',
+				map { /^"(.*)"$/s ? $1 : '%d' }
+				$2 =~ /("(?:[^"\\]|\\.)*"|\b[A-Z]\w*)/g;
 			if ($kind =~ /^errmsg/)
 			{
 				print "$line: starts in upper case: $message\n"
@@ -473,6 +476,7 @@ unlabelled()
 				while (/^CREATE\s+FUNCTION\s+([\w.]+)(.*?;)\s*$/gims)
 				{
 					my ($name, $rest) = ($1, $2);
+					next if $rest =~ /\bRETURNS\s+(event_)?trigger\b/i;
 					print "$ARGV: $name: no volatility\n"
 						if $rest !~ /\b(IMMUTABLE|STABLE|VOLATILE)\b/i;
 					print "$ARGV: $name: no PARALLEL\n"
