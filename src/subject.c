@@ -16,8 +16,21 @@
 /* Bytes of a faulty text, or of a token of it, that an error message shows. */
 #define SHOWN_BYTES		128
 
-#define BYTE_IS_CONTROL(c)	((unsigned char) (c) < 0x20 || (c) == 0x7f)
-#define BYTE_IS_WILDCARD(c)	((c) == '*' || (c) == '>')
+/* What a byte means to scan_token(); 0 is an ordinary one. */
+enum
+{
+	CONTROL = 1,
+	WILDCARD,
+	COLON
+};
+
+#define EIGHT_CONTROLS \
+	CONTROL, CONTROL, CONTROL, CONTROL, CONTROL, CONTROL, CONTROL, CONTROL
+
+static const uint8 byte_class[256] = {
+	EIGHT_CONTROLS, EIGHT_CONTROLS, EIGHT_CONTROLS, EIGHT_CONTROLS,
+	['*'] = WILDCARD, [':'] = COLON, ['>'] = WILDCARD, [0x7f] = CONTROL
+};
 
 /* Note a fault of the token at [offset, end); returns false for the caller. */
 static bool
@@ -44,16 +57,17 @@ scan_token(const char *s, int pos, int len, NvsSubjectFault *fault)
 	int			start = pos;
 
 	*fault = NVS_FAULT_NONE;
-	for (; pos < len && s[pos] != ':'; pos++)
+	for (; pos < len; pos++)
 	{
-		char		c = s[pos];
+		uint8		class = byte_class[(unsigned char) s[pos]];
 
-		/* Every special byte but 0x7f sorts below '?'. */
-		if (likely((unsigned char) c > '>' && c != 0x7f))
+		if (likely(class == 0))
 			continue;
-		if (BYTE_IS_CONTROL(c))
+		if (class == COLON)
+			break;
+		if (class == CONTROL)
 			*fault = NVS_FAULT_CONTROL;
-		else if (BYTE_IS_WILDCARD(c) && *fault == NVS_FAULT_NONE)
+		else if (*fault == NVS_FAULT_NONE)
 			*fault = NVS_FAULT_WILDCARD;
 	}
 	if (pos == start)

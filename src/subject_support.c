@@ -42,8 +42,8 @@
 /* From so many histogram entries on, the share that matches is the estimate. */
 #define ENOUGH_HISTOGRAM	100
 
-/* Compiling costs about as much as matching so many rows. */
-#define COMPILE_CALLS	4
+/* Compiling a pattern costs about as much as matching so many rows. */
+#define COMPILE_CALLS	1
 
 /* What a constant pattern says beforehand about the rows that it matches. */
 typedef struct PatternFacts

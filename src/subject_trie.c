@@ -56,28 +56,36 @@ typedef struct TrieStep
 	int			next;			/* the NvsTokenKind to try next */
 } TrieStep;
 
-/* Hash a token, eight bytes at a time. */
+/* Load len bytes, 1 to 8 of them; bytes may be in it twice, none is left out. */
+static inline uint64
+load_bytes(const char *s, int len)
+{
+	uint32		low;
+	uint32		high;
+
+	if (len < 4)
+		return (unsigned char) s[0] |
+			(uint64) (unsigned char) s[len / 2] << 8 |
+			(uint64) (unsigned char) s[len - 1] << 16;
+	memcpy(&low, s, sizeof(low));
+	memcpy(&high, s + len - sizeof(high), sizeof(high));
+	return (uint64) high << 32 | low;
+}
+
+/* Hash a token, which is not empty, eight bytes at a time. */
 static uint64
 token_hash(const char *s, int len)
 {
 	const uint64 factor = UINT64CONST(0x9E3779B97F4A7C15);
 	uint64		hash = (uint64) len * factor;
-	uint64		word;
 
-	for (; len >= (int) sizeof(word); s += sizeof(word), len -= sizeof(word))
+	for (; len > 8; s += 8, len -= 8)
 	{
-		memcpy(&word, s, sizeof(word));
-		hash = (hash ^ word) * factor;
+		hash = (hash ^ load_bytes(s, 8)) * factor;
 		hash ^= hash >> 32;
 	}
-	if (len > 0)
-	{
-		word = 0;
-		memcpy(&word, s, len);
-		hash = (hash ^ word) * factor;
-		hash ^= hash >> 32;
-	}
-	return hash;
+	hash = (hash ^ load_bytes(s, len)) * factor;
+	return hash ^ (hash >> 32);
 }
 
 /* Hash an edge: which node it leaves, and its token's hash. */
