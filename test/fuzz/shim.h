@@ -34,14 +34,25 @@ ProcessInterrupts(void)
 {
 }
 
+/* Every chunk that is not freed yet, for shim_reset(). */
+static void **shim_chunks = NULL;
+static Size shim_nchunks = 0;
+static Size shim_room = 0;
+
 /* Memory: out of it is the end of the program, never a finding. */
 void *
 palloc(Size size)
 {
 	void	   *chunk = malloc(size > 0 ? size : 1);
 
-	if (chunk == NULL)
+	if (shim_nchunks == shim_room)
+	{
+		shim_room = shim_room * 2 + 64;
+		shim_chunks = realloc(shim_chunks, shim_room * sizeof(void *));
+	}
+	if (chunk == NULL || shim_chunks == NULL)
 		exit(1);
+	shim_chunks[shim_nchunks++] = chunk;
 	return chunk;
 }
 
@@ -57,10 +68,27 @@ MemoryContextAllocZero(MemoryContext context, Size size)
 	return palloc0(size);
 }
 
+/* Freeing what is no chunk, or no more, is a finding. */
 void
 pfree(void *chunk)
 {
+	Size		i = shim_nchunks;
+
+	do
+	{
+		if (i == 0)
+			abort();
+	} while (shim_chunks[--i] != chunk);
+	shim_chunks[i] = shim_chunks[--shim_nchunks];
 	free(chunk);
+}
+
+/* Free whatever is left, as the end of a memory context does. */
+static inline void
+shim_reset(void)
+{
+	while (shim_nchunks > 0)
+		free(shim_chunks[--shim_nchunks]);
 }
 
 char *
