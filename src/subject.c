@@ -233,6 +233,7 @@ parse_capture(const char *s, int start, int end, NvsPatternToken *token)
 
 	if (end - start < 2 || s[end - 1] != '}')
 		return NVS_FAULT_CAPTURE;
+	/* What is left of "{...}" is no name, and is refused as such. */
 	if (name_end - name > 3 && memcmp(s + name_end - 3, "...", 3) == 0)
 	{
 		kind = NVS_TOKEN_CAPTURE_REST;
@@ -256,6 +257,7 @@ parse_token(const char *s, int start, int end, NvsSubjectFault fault,
 {
 	int			len = end - start;
 
+	/* scan_token() judges by the rules for subjects, so ask it second. */
 	token->offset = start;
 	token->len = len;
 	if (len == 1 && s[start] == '*')
@@ -431,7 +433,7 @@ match_token(const NvsPattern *pattern, int t, const char *s, int pos, int len)
 		case NVS_TOKEN_ONE:
 			colon = memchr(s + pos, ':', len - pos);
 			if (colon == NULL)
-				return len;
+				return len;		/* the last token */
 			return colon > s + pos ? (int) (colon - s) : -1;
 		case NVS_TOKEN_CAPTURE_REST:
 		case NVS_TOKEN_REST:
@@ -453,12 +455,13 @@ nvs_pattern_match(const NvsPattern *pattern, const char *s, int len,
 	int			pos = pattern->prefix_len;
 	int			t;
 
+	/* min_len is no less than the prefix, so memcmp() stays within s. */
 	if (len < pattern->min_len || len > NVS_SUBJECT_MAX_BYTES)
 		return false;
 	if (memcmp(s, pattern->text, pos) != 0)
 		return false;
 	if (pattern->is_literal)
-		return pos == len;
+		return pos == len;		/* a literal pattern is itself a subject */
 
 	for (t = pattern->prefix_tokens; t < pattern->ntokens; t++)
 	{

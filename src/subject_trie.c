@@ -56,7 +56,7 @@ typedef struct TrieStep
 	int			next;			/* the NvsTokenKind to try next */
 } TrieStep;
 
-/* Load len bytes, 1 to 8 of them; bytes may be in it twice, none is left out. */
+/* Load 1 to 8 bytes; some may be in it twice, but none is left out. */
 static inline uint64
 load_bytes(const char *s, int len)
 {
@@ -94,7 +94,8 @@ edge_hash(const TrieNode *node, uint64 token)
 {
 	uint64		hash;
 
-	hash = (token ^ (uint64) (uintptr_t) node) * UINT64CONST(0xD6E8FEB86659FD93);
+	hash = token ^ (uint64) (uintptr_t) node;
+	hash *= UINT64CONST(0xD6E8FEB86659FD93);
 	return hash ^ (hash >> 32);
 }
 
@@ -211,6 +212,7 @@ payload_slot(NvsTrie *trie, const NvsPattern *pattern)
 	TrieNode   *node = trie->root;
 	int			t;
 
+	/* A token that takes the rest is a slot of the node before it. */
 	for (t = 0; t < pattern->ntokens; t++)
 	{
 		const NvsPatternToken *token = &pattern->tokens[t];
@@ -302,9 +304,13 @@ search(const NvsTrie *trie, const char *s, const NvsSubject *subject,
 			case NVS_TOKEN_LITERAL:
 				if (node->nliterals == 0)
 					break;
+				/* A token is hashed once, for however many nodes. */
 				for (; nhashes <= d; nhashes++)
-					hashes[nhashes] = token_hash(s + subject->tokens[nhashes].offset,
-												 subject->tokens[nhashes].len);
+				{
+					const NvsSpan *next = &subject->tokens[nhashes];
+
+					hashes[nhashes] = token_hash(s + next->offset, next->len);
+				}
 				child = find_literal(trie, node, edge_hash(node, hashes[d]),
 									 s + token->offset, token->len);
 				break;
@@ -321,7 +327,7 @@ search(const NvsTrie *trie, const char *s, const NvsSubject *subject,
 				found = node->rest;
 				break;
 			default:
-				d--;
+				d--;			/* a dead end: try its parent's next edge */
 				break;
 		}
 		if (found != NULL)
@@ -360,6 +366,7 @@ nvs_trie_lookup(const NvsTrie *trie, const char *s, int len,
 	if (payload == NULL || captures == NULL)
 		return payload;
 
+	/* The path to the hit says which tokens were captured. */
 	for (d = 0; d <= depth && d < subject.ntokens; d++)
 	{
 		int			taken = steps[d].next - 1;

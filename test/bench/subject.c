@@ -99,8 +99,9 @@ static void
 add_subject(TrieBench *bench, const char *subject, bool found)
 {
 	int			len = strlen(subject);
+	void	   *hit = nvs_trie_lookup(bench->trie, subject, len, NULL, NULL);
 
-	if (found != (nvs_trie_lookup(bench->trie, subject, len, NULL, NULL) != NULL))
+	if (found != (hit != NULL))
 	{
 		fprintf(stderr, "unexpected answer for %s\n", subject);
 		exit(1);
@@ -174,7 +175,8 @@ bench_wide(void)
 		add_route(bench, psprintf(shapes[i % 10], i));
 	for (i = 0; i < 1000; i++)
 		add_subject(bench, psprintf("a:b:k%d:z", i * 10 + 6), true);
-	report_lookups(bench, "10,000 routes, 9 ways to go, the last one right", "< 2000");
+	report_lookups(bench, "10,000 routes, 9 ways to go, the last one right",
+				   "< 2000");
 	bench->nsubjects = 0;
 	add_subject(bench, "a:b:nothing:z", false);
 	report_lookups(bench, "10,000 routes, 9 ways to go, none right", "< 2000");
@@ -196,7 +198,8 @@ bench_long(void)
 	add_subject(bench, text, true);
 	for (i = 1; i < ROUTES; i++)
 		add_route(bench, psprintf("token%010d:other%d", i % 2, i));
-	report_lookups(bench, "10,000 routes, subject of 511 bytes and 32 tokens", "< 2000");
+	report_lookups(bench, "10,000 routes, subject of 511 bytes and 32 tokens",
+				   "< 2000");
 }
 
 /* Every choice of literal, capture and * on eight levels, and then no match. */
@@ -223,7 +226,8 @@ bench_worst(void)
 	for (; i < ROUTES; i++)
 		add_route(bench, psprintf("b:k%d", i));
 	add_subject(bench, "a:a:a:a:a:a:a:a:y", false);
-	report_lookups(bench, "10,000 routes made so that 9,800 nodes are met", "-");
+	report_lookups(bench, "10,000 routes made so that 9,800 nodes are met",
+				   "-");
 }
 
 /* A matcher's arguments. */
@@ -264,13 +268,14 @@ match_glob(void *arg, int i)
 {
 	MatchBench *bench = arg;
 
-	return nvs_glob_match(bench->glob, bench->glob_len, bench->text, bench->len);
+	return nvs_glob_match(bench->glob, bench->glob_len,
+						  bench->text, bench->len);
 }
 
 /* Time a pattern or a glob on a text. */
 static void
-report_match(const char *label, Work work, const char *pattern, const char *text,
-			 int calls, bool expected, const char *required)
+report_match(const char *label, Work work, const char *pattern,
+			 const char *text, int calls, bool expected, const char *required)
 {
 	MatchBench	bench = {NULL, pattern, strlen(pattern), text, strlen(text)};
 
