@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "storage/shmem.h"
 #include "subject_trie.h"
 #include "utils/memutils.h"
 
