@@ -11,32 +11,75 @@ OBJS = \
 	src/nvent_store.o \
 	src/guc.o \
 	src/util.o \
+	src/plan.o \
+	src/jsonb_build.o \
+	src/jsonb_merge.o \
+	src/jsonb_tree.o \
+	src/jsonb_paths.o \
+	src/jsonb_functions.o \
 	src/subject.o \
 	src/subject_glob.o \
-	src/subject_trie.o \
 	src/subject_func.o \
-	src/subject_support.o
+	src/subject_trie.o \
+	src/subject_support.o \
+	src/horizon.o \
+	src/notify.o \
+	src/store.o \
+	src/store_layout.o \
+	src/fields.o \
+	src/fields_value.o \
+	src/route.o \
+	src/route_target.o \
+	src/route_admin.o \
+	src/stream.o \
+	src/stream_event.o \
+	src/entry.o \
+	src/entry_read.o \
+	src/entry_increment.o \
+	src/stream_read.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers
 
 # Parts of the install script in load order, which is not alphabetical.
-SQL_PARTS = schema subject
+SQL_PARTS = \
+	schema \
+	jsonb_merge \
+	subject \
+	horizon \
+	store \
+	route \
+	stream \
+	entry
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
-REGRESS        = extension subject subject_plan
-REGRESS_OPTS   = --load-extension=$(EXTENSION)
+REGRESS = \
+	extension \
+	jsonb_merge \
+	jsonb_merge_diff \
+	subject \
+	subject_plan \
+	fields
+REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)
 # TAP needs IPC::Run; without it the rest is run rather than nothing.
-TAP_TESTS     := $(shell perl -MIPC::Run -e 'print 1' 2>/dev/null)
 PROVE_TESTS    = test/t/*.pl
+ifneq ($(wildcard $(HERE)$(PROVE_TESTS)),)
+TAP_TESTS     := $(shell perl -MIPC::Run -e 'print 1' 2>/dev/null)
+endif
 
-EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check
+EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check \
+	.pg_version
+
+# These set the machine up first, so they must work before PGXS is there.
+SCRIPTS_ONLY = help setup test test-merge lint demo bench print-%
+
+ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -48,5 +91,46 @@ $(DATA_built): $(SQL_PARTS:%=$(srcdir)/src/sql/%.sql) \
 		$(srcdir)/$(EXTENSION).control
 	cat $(filter %.sql,$^) > $@
 
-# The objects do not list the headers they read; rebuild them all on a change.
-$(OBJS): $(wildcard $(HERE)src/*.h)
+# The objects do not list the headers they read; rebuild them all on a change,
+# and when the server's version or this file is another one than last time.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version $(HERE)Makefile
+
+.pg_version: FORCE
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+
+.PHONY: FORCE
+
+endif
+
+.PHONY: help setup test test-merge lint demo bench
+
+help:
+	@echo 'all, install, installcheck, clean: as with any PGXS extension'
+	@echo 'setup   install what building and testing need (Debian)'
+	@echo 'test    everything on a private server; TESTS="regress isolation tap lint"'
+	@echo 'test-merge  merges of random documents; PAIRS=100000 SEED=0.5'
+	@echo 'lint    the rules of the house'
+	@echo 'demo    replay a package log through the store; KEEP=1 keeps the server'
+	@echo 'bench   speed against plain SQL; SECONDS=3 ROUNDS=3 ONLY=name'
+
+setup:
+	@$(HERE)test/setup.sh
+
+test:
+	@$(HERE)test/run.sh
+
+test-merge:
+	@PAIRS=$(PAIRS) SEED=$(SEED) $(HERE)test/merge/run.sh
+
+lint:
+	@$(HERE)test/lint.sh
+
+demo:
+	@$(HERE)test/demo/run.sh
+
+bench:
+	@NVS_SECONDS=$(SECONDS) $(HERE)test/bench/run.sh
+
+# Variables for the scripts.
+print-%:
+	@echo $($*)

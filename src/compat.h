@@ -11,6 +11,7 @@
 #error "nvent_store needs PostgreSQL 15 or later"
 #endif
 
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/pg_locale.h"
 #if PG_VERSION_NUM >= 160000
@@ -26,6 +27,17 @@ nvs_owns_relation(Oid relid, Oid role)
 	return object_ownercheck(RelationRelationId, relid, role);
 #else
 	return pg_class_ownercheck(relid, role);
+#endif
+}
+
+/* Local id of this backend's top-level transaction. */
+static inline LocalTransactionId
+nvs_transaction_id(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProc->vxid.lxid;
+#else
+	return MyProc->lxid;
 #endif
 }
 

@@ -6,7 +6,11 @@
 
 #include "fmgr.h"
 #include "guc.h"
-#include "miscadmin.h"
+#include "horizon.h"
+#include "notify.h"
+#include "plan.h"
+#include "route.h"
+#include "store.h"
 
 PG_MODULE_MAGIC;
 
@@ -17,4 +21,9 @@ void
 _PG_init(void)
 {
 	nvs_guc_init();
+	nvs_plan_init();
+	nvs_horizon_init();
+	nvs_notify_init();
+	nvs_store_init();
+	nvs_route_init();
 }

@@ -4,7 +4,21 @@
  */
 #include "util.h"
 
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "compat.h"
 #include "errors.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 /* Report that the argument called name must not be NULL. */
 void
@@ -13,4 +27,164 @@ nvs_null_argument(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 			 errmsg("argument \"%s\" must not be null", name)));
+}
+
+/* An integer argument that counts rows: -1 for NULL, no limit. */
+int64
+nvs_count_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	int32		count;
+
+	if (PG_ARGISNULL(n))
+		return -1;
+	count = PG_GETARG_INT32(n);
+	if (count < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be negative", name),
+				 errdetail("It is %d.", count),
+				 errhint("Pass NULL for no limit.")));
+	return count;
+}
+
+/* Fill a lock tag of this database. */
+void
+nvs_set_lock_tag(LOCKTAG *tag, NvsLockClass class, uint64 key)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (key >> 32),
+						 (uint32) key, class);
+}
+
+/* Take one of our advisory locks until the end of the transaction. */
+void
+nvs_lock(NvsLockClass class, uint64 key, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	nvs_set_lock_tag(&tag, class, key);
+	(void) LockAcquire(&tag, mode, false, false);
+}
+
+/* Hash of some bytes; seed keeps different kinds apart. */
+uint64
+nvs_hash(const char *data, int len, uint64 seed)
+{
+	return hash_bytes_extended((const unsigned char *) data, len, seed);
+}
+
+/* OID of schema nvent. */
+Oid
+nvs_namespace(void)
+{
+	return get_namespace_oid("nvent", false);
+}
+
+/* OID of a table or sequence of schema nvent. */
+Oid
+nvs_registry_table(const char *name)
+{
+	Oid			relid = get_relname_relid(name, nvs_namespace());
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"nvent.%s\" does not exist", name),
+				 errhint("Run CREATE EXTENSION nvent_store.")));
+	return relid;
+}
+
+/*
+ * Act as the extension's owner, for the registry only: callers have no right
+ * to write it.  Nothing of a user's may run until nvs_become_caller().
+ */
+void
+nvs_become_owner(NvsIdentity *saved)
+{
+	HeapTuple	tuple;
+	Oid			owner;
+	Oid			relid = nvs_registry_table("store");
+
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+
+	nvs_pin_search_path(saved);
+	SetUserIdAndSecContext(owner,
+						   saved->context | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+/* Stay who we are, but find nothing of a user's by an unqualified name. */
+void
+nvs_pin_search_path(NvsIdentity *saved)
+{
+	GetUserIdAndSecContext(&saved->user, &saved->context);
+	saved->nestlevel = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+}
+
+/* Undo either of the two above; an error undoes it by itself. */
+void
+nvs_become_caller(const NvsIdentity *saved)
+{
+	AtEOXact_GUC(false, saved->nestlevel);
+	SetUserIdAndSecContext(saved->user, saved->context);
+}
+
+/* Milliseconds since 1970 of the server's clock, as it is now. */
+int64
+nvs_now_ms(void)
+{
+	return nvs_timestamptz_to_ms(GetCurrentTimestamp());
+}
+
+/* Milliseconds since 1970, rounded down. */
+int64
+nvs_timestamptz_to_ms(TimestampTz t)
+{
+	int64		us = t + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
+		USECS_PER_DAY;
+	int64		ms = us / 1000;
+
+	return us % 1000 < 0 ? ms - 1 : ms;
+}
+
+/* "schema"."name", quoted where it must be. */
+char *
+nvs_qualified(const char *schema, const char *name)
+{
+	return quote_qualified_identifier(schema, name);
+}
+
+/*
+ * Make the tuplestore that a set-returning function fills.  *desc is the row
+ * type, also of a function that returns a set of a scalar.
+ */
+Tuplestorestate *
+nvs_result_set(FunctionCallInfo fcinfo, TupleDesc *desc)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext old;
+	Oid			type;
+
+	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo) ||
+		(rsinfo->allowedModes & SFRM_Materialize) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("set-valued function called in context that cannot "
+						"accept a set")));
+	old = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
+	if (get_call_result_type(fcinfo, &type, desc) != TYPEFUNC_COMPOSITE)
+	{
+		*desc = CreateTemplateTupleDesc(1);
+		TupleDescInitEntry(*desc, 1, "value", type, -1, 0);
+	}
+	rsinfo->returnMode = SFRM_Materialize;
+	rsinfo->setResult = tuplestore_begin_heap(true, false, work_mem);
+	rsinfo->setDesc = *desc;
+	MemoryContextSwitchTo(old);
+	return rsinfo->setResult;
 }

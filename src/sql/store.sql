@@ -1,0 +1,104 @@
+
+-- The registry of stores.  See src/store.c.
+
+CREATE TABLE nvent.store (
+    prefix text COLLATE "C" PRIMARY KEY,
+    schema_name text COLLATE "C" NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE nvent.store IS 'stores: named sets of tables of the users; written by nvent.store_create, store_adopt and store_migrate only';
+COMMENT ON COLUMN nvent.store.prefix IS 'first token of the store''s subjects and beginning of its tables'' names';
+COMMENT ON COLUMN nvent.store.schema_name IS 'schema of its tables';
+COMMENT ON COLUMN nvent.store.created_at IS 'when it was made or adopted';
+
+CREATE TABLE nvent.route (
+    store text COLLATE "C" NOT NULL REFERENCES nvent.store ON DELETE CASCADE,
+    tier text COLLATE "C" NOT NULL,
+    pattern text COLLATE "C" NOT NULL,
+    shape text COLLATE "C" NOT NULL,
+    schema_name text COLLATE "C" NOT NULL,
+    table_name text COLLATE "C" NOT NULL,
+    aliases jsonb NOT NULL DEFAULT '{}',
+    notify text COLLATE "C",
+    PRIMARY KEY (store, tier, shape)
+);
+COMMENT ON TABLE nvent.route IS 'which relation holds the subjects or keys that match a pattern; written by nvent.route_add and route_drop only';
+COMMENT ON COLUMN nvent.route.store IS 'prefix of the store that the route belongs to';
+COMMENT ON COLUMN nvent.route.tier IS 'stream, index or kv';
+COMMENT ON COLUMN nvent.route.pattern IS 'subject pattern; its captures name columns of the relation';
+COMMENT ON COLUMN nvent.route.shape IS 'the pattern without the names of its captures: equal shapes match the same subjects with the same precedence';
+COMMENT ON COLUMN nvent.route.schema_name IS 'schema of the relation';
+COMMENT ON COLUMN nvent.route.table_name IS 'name of the relation';
+COMMENT ON COLUMN nvent.route.aliases IS 'other names of fields: {"field": "column"}';
+COMMENT ON COLUMN nvent.route.notify IS 'inline or off; NULL follows nvent_store.notify';
+
+CREATE TABLE nvent.stream_table (
+    store text COLLATE "C" NOT NULL REFERENCES nvent.store ON DELETE CASCADE,
+    type text COLLATE "C" NOT NULL,
+    schema_name text COLLATE "C" NOT NULL,
+    table_name text COLLATE "C" NOT NULL,
+    PRIMARY KEY (store, type)
+);
+COMMENT ON TABLE nvent.stream_table IS 'generic stream tables, one for each second token of the subjects that no route takes; see nvent.stream_tables';
+COMMENT ON COLUMN nvent.stream_table.store IS 'prefix of the store';
+COMMENT ON COLUMN nvent.stream_table.type IS 'second token of the subjects that it holds, the only one of those with one token';
+COMMENT ON COLUMN nvent.stream_table.schema_name IS 'schema of the table';
+COMMENT ON COLUMN nvent.stream_table.table_name IS 'name of the table, hashed where prefix and type are too long';
+
+SELECT pg_catalog.pg_extension_config_dump('nvent.store', '');
+SELECT pg_catalog.pg_extension_config_dump('nvent.route', '');
+SELECT pg_catalog.pg_extension_config_dump('nvent.stream_table', '');
+
+-- Names only; who may read a store's rows is decided by its tables.
+GRANT SELECT ON nvent.store, nvent.route, nvent.stream_table TO PUBLIC;
+
+CREATE FUNCTION nvent.registry_changed() RETURNS trigger
+AS 'MODULE_PATHNAME', 'nvs_registry_changed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION nvent.registry_changed() IS 'trigger of the registry tables: has every session read them again after commit';
+
+CREATE TRIGGER registry_changed
+    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON nvent.store
+    FOR EACH STATEMENT EXECUTE FUNCTION nvent.registry_changed();
+CREATE TRIGGER registry_changed
+    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON nvent.route
+    FOR EACH STATEMENT EXECUTE FUNCTION nvent.registry_changed();
+CREATE TRIGGER registry_changed
+    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON nvent.stream_table
+    FOR EACH STATEMENT EXECUTE FUNCTION nvent.registry_changed();
+COMMENT ON TRIGGER registry_changed ON nvent.store IS 'see nvent.registry_changed()';
+COMMENT ON TRIGGER registry_changed ON nvent.route IS 'see nvent.registry_changed()';
+COMMENT ON TRIGGER registry_changed ON nvent.stream_table IS 'see nvent.registry_changed()';
+
+-- What every store begins with; pattern and shape follow "prefix:".
+CREATE VIEW nvent.default_route AS
+SELECT d.tier, d.pattern, d.shape, d.table_name, d.aliases::pg_catalog.jsonb
+FROM (VALUES
+    ('stream', 'flow:run:{run_id...}', 'flow:run:{...}', 'flow_events', '{}'),
+    ('stream', 'trigger:event:{trigger_name...}', 'trigger:event:{...}', 'trigger_events', '{}'),
+    ('index', 'flow:runs:{flow_name...}', 'flow:runs:{...}', 'flow_runs', '{}'),
+    ('index', 'flows', 'flows', 'flows', '{}'),
+    ('index', 'triggers', 'triggers', 'triggers', '{"type": "trigger_type"}'),
+    ('index', 'scheduler:jobs', 'scheduler:jobs', 'scheduler_jobs', '{}')
+) d (tier, pattern, shape, table_name, aliases);
+COMMENT ON VIEW nvent.default_route IS 'the routes that nvent.store_create gives a store, to tables prefix_table_name';
+
+CREATE FUNCTION nvent.store_create(prefix text DEFAULT 'nvent', schema text DEFAULT 'public') RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_store_create_sql'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION nvent.store_create(text, text) IS 'makes a store: tables prefix_... in schema, which is made too when it is missing, owned by the caller; true when made, false when the store was there in that schema; many sessions may do it at once; raises 42710 when the prefix is taken in another schema, 42P07 when unregistered tables are there (see store_adopt); example: SELECT nvent.store_create(''shop'', ''app'')';
+
+CREATE FUNCTION nvent.store_version(prefix text DEFAULT 'nvent') RETURNS integer
+AS 'MODULE_PATHNAME', 'nvs_store_version'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION nvent.store_version(text) IS 'layout of a store''s tables, as prefix_schema_version has it; NULL when there is no such store';
+
+CREATE FUNCTION nvent.store_migrate(prefix text DEFAULT 'nvent', target integer DEFAULT NULL) RETURNS integer
+AS 'MODULE_PATHNAME', 'nvs_store_migrate'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION nvent.store_migrate(text, integer) IS 'moves a store to a layout, up or down, and returns the layout it had; target NULL is the latest, 0 drops every table of the store with its rows; only the store''s owner may; raises 22023 for a layout that does not exist, NV009 for a store that does not exist; example: SELECT nvent.store_migrate(''nvent'', 0)';
+
+CREATE FUNCTION nvent.store_adopt(prefix text, schema text DEFAULT 'public', OUT relation text, OUT change text) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_store_adopt'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION nvent.store_adopt(text, text) IS 'takes over, in place and with every row, the tables of a deployment of adapter-store-postgres (layout 1 or 2) or of a store that the registry does not know; one row for each change; the caller must own the tables, which are locked until commit; raises 42P01 when there are none; example: SELECT * FROM nvent.store_adopt(''nvent'')';

@@ -1,0 +1,49 @@
+
+-- Event streams.  See src/stream.c.
+
+CREATE FUNCTION nvent.stream_append(subject text, event jsonb, expected_version bigint DEFAULT NULL) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'nvs_stream_append'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION nvent.stream_append(text, jsonb, bigint) IS 'appends an event and returns its record; event is an object with "type", and may have "ts" (milliseconds since 1970 or ISO-8601; now when missing), "data" and any other field; what has no column comes back in "meta"; expected_version is the version that the stream must be at, 0 for none, NULL for any; raises NV001 when it is not, NV004 for an invalid subject, 22023 for an event that cannot be stored; example: SELECT nvent.stream_append(''nvent:flow:run:abc'', ''{"type": "flow:started", "flowName": "import"}'')';
+
+CREATE FUNCTION nvent.stream_append_batch(subject text, events jsonb[], expected_version bigint DEFAULT NULL) RETURNS SETOF jsonb
+AS 'MODULE_PATHNAME', 'nvs_stream_append_batch'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION nvent.stream_append_batch(text, jsonb[], bigint) IS 'appends events in the order of the array, all or none, and returns their records in that order; at most 65536 in a call; expected_version and errors as in nvent.stream_append';
+
+CREATE FUNCTION nvent.stream_read(subject text, after bigint DEFAULT NULL, before bigint DEFAULT NULL, since bigint DEFAULT NULL, until bigint DEFAULT NULL, types text[] DEFAULT NULL, backward boolean DEFAULT false, max_count integer DEFAULT 1000) RETURNS SETOF jsonb
+AS 'MODULE_PATHNAME', 'nvs_stream_read'
+LANGUAGE C STABLE ROWS 100 PARALLEL UNSAFE;
+COMMENT ON FUNCTION nvent.stream_read(text, bigint, bigint, bigint, bigint, text[], boolean, integer) IS 'records of a subject in the order of positions, newest first with backward; after and before bound "id", both exclusive; since and until bound "ts", milliseconds, both inclusive; types keeps events of these types, NULL all; max_count NULL is no limit; bounds and types apply before the limit; no row for a subject without events; example: SELECT e->>''type'' FROM nvent.stream_read(''nvent:flow:run:abc'', backward => true, max_count => 50) e';
+
+CREATE FUNCTION nvent.stream_delete(subject text) RETURNS bigint
+AS 'MODULE_PATHNAME', 'nvs_stream_delete'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION nvent.stream_delete(text) IS 'deletes all events of a subject and returns how many there were; versions begin at 1 again';
+
+CREATE FUNCTION nvent.stream_create_table(type text, versioned boolean DEFAULT true, store text DEFAULT NULL) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_stream_create_table'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION nvent.stream_create_table(text, boolean, text) IS 'makes the table prefix_stream_type of subjects whose second token is type; the first append does so too; versioned false makes a plain log, without versions, whose appends never wait for one another; store NULL is the default store; false when it was there; raises 53400 beyond nvent_store.max_stream_tables';
+
+CREATE FUNCTION nvent.stream_drop_table(type text, store text DEFAULT NULL) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_stream_drop_table'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION nvent.stream_drop_table(text, text) IS 'drops a generic stream table with its events; false when there is none; only the store''s owner may';
+
+CREATE FUNCTION nvent.stream_tables(store text DEFAULT NULL, OUT store text, OUT type text, OUT relation regclass, OUT versioned boolean) RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT t.store, t.type, c.oid::pg_catalog.regclass,
+        EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a
+                WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid
+                AND a.attname OPERATOR(pg_catalog.=) 'version'
+                AND NOT a.attisdropped)
+    FROM nvent.stream_table t
+    JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
+    JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+        AND c.relname OPERATOR(pg_catalog.=) t.table_name
+    WHERE $1 IS NULL OR t.store OPERATOR(pg_catalog.=) $1
+    ORDER BY t.store, t.type;
+END;
+COMMENT ON FUNCTION nvent.stream_tables(text) IS 'generic stream tables of a store, of all stores for NULL: the second token of the subjects in it, the table, and whether subjects have versions';

@@ -1,0 +1,58 @@
+/*
+ * store.h
+ *	  Stores: named sets of tables, found by the first token of a subject.
+ */
+#ifndef NVS_STORE_H
+#define NVS_STORE_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+
+/* Bytes of a prefix: leaves room for the longest table name. */
+#define NVS_MAX_PREFIX	40
+
+/* Layouts 1 and 2 are adapter-store-postgres's own; ours begin at 3. */
+#define NVS_LAYOUT_BASE		3
+#define NVS_LAYOUT_LATEST	4
+
+/* A registered store; lives until the registry changes. */
+typedef struct NvsStore
+{
+	char		prefix[NAMEDATALEN];	/* hash key */
+	char	   *schema;
+	char	   *channel;		/* where its appends are announced */
+} NvsStore;
+
+/* One change of a layout, as store_adopt() reports it. */
+typedef struct NvsChange
+{
+	char	   *relation;
+	char	   *what;
+} NvsChange;
+
+extern void nvs_store_init(void);
+
+extern uint64 nvs_store_generation(void);
+extern MemoryContext nvs_store_context(void);
+extern NvsStore *nvs_store_find(const char *prefix, int len);
+extern NvsStore *nvs_store_of(const char *subject, int len);
+extern NvsStore *nvs_store_of_write(const char *subject, int len);
+extern bool nvs_store_create(const char *prefix, const char *schema);
+extern void nvs_store_changed(void);
+extern void nvs_store_check_owner(const NvsStore *store);
+extern char *nvs_store_table(const NvsStore *store, const char *name);
+
+/* store_layout.c: the DDL of each layout */
+extern char *nvs_layout_expand(const char *ddl, const char *prefix,
+							   const char *schema);
+extern void nvs_layout_up(const char *prefix, const char *schema, int from,
+						  int to);
+extern void nvs_layout_down(const char *prefix, const char *schema, int from,
+							int to);
+extern List *nvs_layout_adopt(const char *prefix, const char *schema,
+							  int from);
+extern void nvs_layout_stream(const char *qualified, bool versioned);
+extern int	nvs_layout_version(const char *prefix, const char *schema);
+
+#endif							/* NVS_STORE_H */
