@@ -33,10 +33,11 @@ OBJS = \
 	src/route_admin.o \
 	src/stream.o \
 	src/stream_event.o \
+	src/stream_read.o \
 	src/entry.o \
 	src/entry_read.o \
 	src/entry_increment.o \
-	src/stream_read.o
+	src/store_adopt.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -62,6 +63,8 @@ REGRESS = \
 	jsonb_merge_diff \
 	subject \
 	subject_plan \
+	store \
+	adopt \
 	fields
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
