@@ -26,6 +26,7 @@ OBJS = \
 	src/notify.o \
 	src/store.o \
 	src/store_layout.o \
+	src/store_adopt.o \
 	src/fields.o \
 	src/fields_value.o \
 	src/route.o \
@@ -33,10 +34,10 @@ OBJS = \
 	src/route_admin.o \
 	src/stream.o \
 	src/stream_event.o \
+	src/stream_read.o \
 	src/entry.o \
 	src/entry_read.o \
-	src/entry_increment.o \
-	src/stream_read.o
+	src/entry_increment.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -62,6 +63,8 @@ REGRESS = \
 	jsonb_merge_diff \
 	subject \
 	subject_plan \
+	store \
+	adopt \
 	fields
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
