@@ -65,7 +65,10 @@ REGRESS = \
 	subject_plan \
 	store \
 	adopt \
-	fields
+	route \
+	stream \
+	fields \
+	errors
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
