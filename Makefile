@@ -19,6 +19,7 @@ OBJS = \
 	src/jsonb_functions.o \
 	src/subject.o \
 	src/subject_glob.o \
+	src/subject_func.o \
 	src/subject_trie.o \
 	src/horizon.o \
 	src/notify.o \
@@ -28,7 +29,9 @@ OBJS = \
 	src/route.o \
 	src/route_admin.o \
 	src/stream.o \
-	src/subject_func.o
+	src/entry.o \
+	src/entry_read.o \
+	src/entry_increment.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -42,7 +45,8 @@ SQL_PARTS = \
 	horizon \
 	store \
 	route \
-	stream
+	stream \
+	entry
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -79,8 +83,8 @@ $(DATA_built): $(SQL_PARTS:%=$(srcdir)/src/sql/%.sql) \
 	cat $(filter %.sql,$^) > $@
 
 # The objects do not list the headers they read; rebuild them all on a change,
-# and when the server's version is another one than last time.
-$(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version
+# and when the server's version or this file is another one than last time.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version $(HERE)Makefile
 
 .pg_version: FORCE
 	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
