@@ -21,6 +21,7 @@ OBJS = \
 	src/subject_glob.o \
 	src/subject_func.o \
 	src/subject_trie.o \
+	src/shmem.o \
 	src/horizon.o \
 	src/notify.o \
 	src/store.o \
@@ -53,6 +54,7 @@ DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 REGRESS = \
 	extension \
+	horizon \
 	subject
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
