@@ -21,6 +21,7 @@ OBJS = \
 	src/subject_glob.o \
 	src/subject_func.o \
 	src/subject_trie.o \
+	src/subject_support.o \
 	src/shmem.o \
 	src/horizon.o \
 	src/notify.o \
@@ -28,11 +29,14 @@ OBJS = \
 	src/store_layout.o \
 	src/fields.o \
 	src/route.o \
+	src/route_target.o \
 	src/route_admin.o \
 	src/stream.o \
+	src/stream_event.o \
 	src/entry.o \
 	src/entry_read.o \
-	src/entry_increment.o
+	src/entry_increment.o \
+	src/stream_read.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -54,8 +58,11 @@ DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 REGRESS = \
 	extension \
-	horizon \
-	subject
+	jsonb_merge \
+	jsonb_merge_diff \
+	subject \
+	subject_plan \
+	horizon
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
@@ -70,7 +77,7 @@ EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check \
 	.pg_version
 
 # These set the machine up first, so they must work before PGXS is there.
-SCRIPTS_ONLY = help setup test lint demo bench print-%
+SCRIPTS_ONLY = help setup test test-merge lint demo bench print-%
 
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
 
@@ -95,12 +102,13 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version $(HERE)Makefile
 
 endif
 
-.PHONY: help setup test lint demo bench
+.PHONY: help setup test test-merge lint demo bench
 
 help:
 	@echo 'all, install, installcheck, clean: as with any PGXS extension'
 	@echo 'setup   install what building and testing need (Debian)'
 	@echo 'test    everything on a private server; TESTS="regress isolation tap lint"'
+	@echo 'test-merge  merges of random documents; PAIRS=100000 SEED=0.5'
 	@echo 'lint    the rules of the house'
 	@echo 'demo    replay a package log through the store; KEEP=1 keeps the server'
 	@echo 'bench   speed against plain SQL; SECONDS=3 ROUNDS=3 ONLY=name'
@@ -110,6 +118,9 @@ setup:
 
 test:
 	@$(HERE)test/run.sh
+
+test-merge:
+	@PAIRS=$(PAIRS) SEED=$(SEED) $(HERE)test/merge/run.sh
 
 lint:
 	@$(HERE)test/lint.sh

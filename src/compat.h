@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/pg_locale.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
 #include "varatt.h"
@@ -69,5 +70,16 @@ nvs_named_segment(const char *name, Size size, void (*init) (void *),
 }
 
 #endif
+
+/* Does this collation order text by its bytes? */
+static inline bool
+nvs_collation_is_c(Oid collation)
+{
+#if PG_VERSION_NUM >= 180000
+	return pg_newlocale_from_collation(collation)->collate_is_c;
+#else
+	return lc_collate_is_c(collation);
+#endif
+}
 
 #endif							/* NVS_COMPAT_H */

@@ -99,7 +99,6 @@ compile_state(NvsTarget *target)
 {
 	NvsEntryState *state = palloc0(sizeof(NvsEntryState));
 	NvsFieldMap *map = target->map;
-	StringInfoData list;
 	int			i;
 
 	state->id = find_id(target, &state->conflict);
@@ -115,22 +114,11 @@ compile_state(NvsTarget *target)
 	else
 		state->updated_at = NULL;
 
-	initStringInfo(&list);
-	appendStringInfo(&list, "%s::pg_catalog.text, score, "
-					 "version::pg_catalog.int8, %s", state->id->quoted,
-					 state->extra == NULL ? "NULL::pg_catalog.jsonb" :
-					 state->extra->quoted);
 	state->read = palloc(sizeof(NvsField *) * (map->nfields + 1));
 	for (i = 0; i < map->nfields; i++)
-	{
-		const NvsField *field = &map->fields[i];
-
-		if (field->reserved)
-			continue;
-		state->read[state->nread++] = field;
-		appendStringInfo(&list, ", %s", nvs_field_select(field));
-	}
-	state->read_list = list.data;
+		if (!map->fields[i].reserved)
+			state->read[state->nread++] = &map->fields[i];
+	state->read_list = nvs_fields_select_list(map);
 	return state;
 }
 

@@ -27,7 +27,7 @@ typedef struct NvsEntryState
 	const NvsField *updated_at; /* NULL: nobody keeps that time */
 	const NvsField **read;		/* columns of the metadata */
 	int			nread;
-	char	   *read_list;		/* id, score, version, extra, then those */
+	char	   *read_list;		/* all columns, as a SELECT list */
 	char	   *conflict;		/* columns of the unique index */
 } NvsEntryState;
 

@@ -26,16 +26,6 @@
 PG_FUNCTION_INFO_V1(nvs_index_get);
 PG_FUNCTION_INFO_V1(nvs_index_read);
 
-/* Columns of the read list before the fields. */
-enum
-{
-	COLUMN_ID = 1,
-	COLUMN_SCORE,
-	COLUMN_VERSION,
-	COLUMN_EXTRA,
-	COLUMN_FIRST_FIELD
-};
-
 static Datum make_entry(const NvsTarget *target, HeapTuple row,
 						TupleDesc desc, MemoryContext cxt);
 static void add_extra(const NvsTarget *target, Jsonb *extra,
@@ -101,6 +91,14 @@ nvs_index_get(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(entry);
 }
 
+/* The value of a column of a row whose columns are the read list. */
+static Datum
+column(const NvsTarget *target, const NvsField *field, HeapTuple row,
+	   TupleDesc desc, bool *isnull)
+{
+	return SPI_getbinval(row, desc, field - target->map->fields + 1, isnull);
+}
+
 /* The entry of a row whose columns are the read list. */
 static Datum
 make_entry(const NvsTarget *target, HeapTuple row, TupleDesc desc,
@@ -112,33 +110,36 @@ make_entry(const NvsTarget *target, HeapTuple row, TupleDesc desc,
 	NvsJsonb	metadata;
 	NvsJsonb	stats;
 	Datum		value;
-	text	   *id;
 	bool		isnull;
 	int			i;
 
 	nvs_jsonb_init(&entry);
 	nvs_jsonb_init(&metadata);
 	nvs_jsonb_init(&stats);
-	value = SPI_getbinval(row, desc, COLUMN_EXTRA, &isnull);
-	if (!isnull)
-		add_extra(target, DatumGetJsonbP(value), &metadata, &stats);
+	if (state->extra != NULL)
+	{
+		value = column(target, state->extra, row, desc, &isnull);
+		if (!isnull)
+			add_extra(target, DatumGetJsonbP(value), &metadata, &stats);
+	}
 	for (i = 0; i < state->nread; i++)
 	{
-		value = SPI_getbinval(row, desc, COLUMN_FIRST_FIELD + i, &isnull);
+		const NvsField *field = state->read[i];
+
+		value = column(target, field, row, desc, &isnull);
 		if (!isnull)
-			nvs_field_emit(state->read[i], value, true,
-						   state->read[i]->in_stats ? &stats : &metadata);
+			nvs_field_emit(field, value, true,
+						   field->in_stats ? &stats : &metadata);
 	}
 	if (stats.npairs > 0)
 		nvs_jsonb_add_object(&metadata, NVS_KEY("stats"), &stats);
-	value = SPI_getbinval(row, desc, COLUMN_VERSION, &isnull);
-	nvs_jsonb_add_int64(&metadata, NVS_KEY("version"),
-						isnull ? 0 : DatumGetInt64(value));
+	value = column(target, state->version, row, desc, &isnull);
+	if (!isnull)
+		nvs_field_emit(state->version, value, false, &metadata);
 
-	id = DatumGetTextPP(SPI_getbinval(row, desc, COLUMN_ID, &isnull));
-	nvs_jsonb_add_text(&entry, NVS_KEY("id"), VARDATA_ANY(id),
-					   VARSIZE_ANY_EXHDR(id));
-	value = SPI_getbinval(row, desc, COLUMN_SCORE, &isnull);
+	value = column(target, state->id, row, desc, &isnull);
+	nvs_field_emit_as(NVS_KEY("id"), state->id, value, false, &entry);
+	value = column(target, state->score, row, desc, &isnull);
 	if (!isnull)
 		nvs_field_emit(state->score, value, false, &entry);
 	nvs_jsonb_add_object(&entry, NVS_KEY("metadata"), &metadata);

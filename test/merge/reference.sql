@@ -199,8 +199,9 @@ BEGIN
 END
 $$;
 
--- Compare both functions on that many pairs; the number that differed.  The
--- first difference is an error that shows the pair.
+-- Compare both functions on that many pairs, and the aggregate on three of
+-- their documents now and then; the number of pairs.  The first difference is
+-- an error that shows the documents.
 CREATE FUNCTION merge_test.compare(pairs int, seed float8)
 RETURNS int
 LANGUAGE plpgsql VOLATILE
@@ -208,11 +209,13 @@ AS $$
 DECLARE
     target jsonb;
     source jsonb;
+    last jsonb;
     answer jsonb;
     expected jsonb;
 BEGIN
     PERFORM setseed(seed);
     FOR i IN 1..pairs LOOP
+        last := target;
         target := merge_test.random_document();
         source := merge_test.random_source(target);
         IF random() < 0.005 THEN
@@ -235,6 +238,16 @@ BEGIN
             RAISE EXCEPTION 'pair % of seed %: jsonb_merge_patch differs', i, seed
                 USING DETAIL = format('target %s%spatch %s%sanswer %s%sexpected %s',
                     target, E'\n', source, E'\n', answer, E'\n', expected);
+        END IF;
+
+        CONTINUE WHEN i % 8 <> 0;
+        answer := (SELECT nvent.jsonb_deep_merge_agg(doc ORDER BY n)
+            FROM (VALUES (1, last), (2, target), (3, source)) AS v (n, doc));
+        expected := merge_test.deep_merge(merge_test.deep_merge(merge_test.deep_merge(NULL, last), target), source);
+        IF NOT record_image_eq(ROW(answer), ROW(expected)) THEN
+            RAISE EXCEPTION 'pair % of seed %: jsonb_deep_merge_agg differs', i, seed
+                USING DETAIL = format('first %s%ssecond %s%sthird %s%sanswer %s%sexpected %s',
+                    last, E'\n', target, E'\n', source, E'\n', answer, E'\n', expected);
         END IF;
     END LOOP;
     RETURN pairs;
