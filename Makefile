@@ -33,10 +33,12 @@ OBJS = \
 	src/route_admin.o \
 	src/stream.o \
 	src/stream_event.o \
+	src/stream_read.o \
+	src/stream_scan.o \
+	src/stream_poll.o \
 	src/entry.o \
 	src/entry_read.o \
-	src/entry_increment.o \
-	src/stream_read.o
+	src/entry_increment.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -51,6 +53,7 @@ SQL_PARTS = \
 	store \
 	route \
 	stream \
+	stream_poll \
 	entry
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
@@ -62,7 +65,8 @@ REGRESS = \
 	jsonb_merge_diff \
 	subject \
 	subject_plan \
-	horizon
+	horizon \
+	stream_poll
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))

@@ -1,5 +1,7 @@
 -- Positions, the safe position, open appenders and the tick row.  What other
 -- sessions do to them is in the specs horizon_*.
+DROP EXTENSION nvent_store;
+CREATE EXTENSION nvent_store;
 CREATE TABLE log_a (id bigint DEFAULT nvent.next_position() PRIMARY KEY, n int);
 CREATE TABLE log_b (id bigint DEFAULT nvent.next_position() PRIMARY KEY, n int);
 
