@@ -35,6 +35,7 @@ PG_FUNCTION_INFO_V1(nvs_stream_append_batch);
 static void append_events(NvsPlace *place, Jsonb **events, int n,
 						  bool expects, int64 expected, Datum *records,
 						  MemoryContext cxt);
+static uint64 subject_hash(const NvsTarget *target, const NvsParams *params);
 static int64 lock_head(const NvsPlace *place, bool expects, int64 expected);
 static void conflict(const NvsPlace *place, int64 expected, int64 actual);
 static void insert_events(NvsPlace *place, NvsEvent *events, int n,
@@ -130,7 +131,7 @@ append_events(NvsPlace *place, Jsonb **docs, int n, bool expects,
 	NvsStreamState *state = nvs_stream_state(place->target);
 	NvsEvent   *events = palloc(sizeof(NvsEvent) * Max(n, 1));
 	int64		head = 0;
-	bool		alike = true;
+	bool		alike = !state->one_by_one;
 	int			i;
 
 	if (state->version != NULL)
@@ -157,6 +158,42 @@ append_events(NvsPlace *place, Jsonb **docs, int n, bool expects,
 }
 
 /*
+ * Hash of what tells a subject's rows from others, which is not its text when
+ * a column has another type than text: a UUID may be written in two ways.
+ */
+static uint64
+subject_hash(const NvsTarget *target, const NvsParams *params)
+{
+	uint64		hash = target->relid;
+	int			i;
+
+	for (i = 0; i < target->nkeys; i++)
+	{
+		const NvsKey *key = &target->keys[i];
+
+		if (!key->filters)
+			continue;
+		if (key->field->kind == NVS_FIELD_TEXT)
+		{
+			text	   *t = DatumGetTextPP(params->values[i]);
+
+			hash = nvs_hash(VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t), hash);
+		}
+		else
+		{
+			Oid			output;
+			bool		varlena;
+			char	   *s;
+
+			getTypeOutputInfo(key->field->type, &output, &varlena);
+			s = OidOutputFunctionCall(output, params->values[i]);
+			hash = nvs_hash(s, strlen(s), hash);
+		}
+	}
+	return hash;
+}
+
+/*
  * Lock a subject until the end of the transaction and return its last
  * version, 0 when it has no event.
  */
@@ -176,12 +213,10 @@ lock_head(const NvsPlace *place, bool expects, int64 expected)
 				 errhint("Pass 0 for a stream without events, NULL for any "
 						 "version.")));
 	PreventCommandIfReadOnly("nvent.stream_append()");
-	nvs_lock(NVS_LOCK_SUBJECT,
-			 nvs_hash(place->subject, place->len, target->relid),
-			 ExclusiveLock);
-
 	nvs_params_init(&params);
 	nvs_route_params(place, &params);
+	nvs_lock(NVS_LOCK_SUBJECT, subject_hash(target, &params), ExclusiveLock);
+
 	if (*plan == NULL)
 	{
 		StringInfoData sql;
@@ -190,7 +225,8 @@ lock_head(const NvsPlace *place, bool expects, int64 expected)
 		appendStringInfo(&sql, "SELECT version::pg_catalog.int8 FROM %s "
 						 "WHERE ", target->name);
 		nvs_route_where(target, &sql);
-		appendStringInfoString(&sql, " ORDER BY version DESC LIMIT 1");
+		appendStringInfoString(&sql, " AND version IS NOT NULL "
+							   "ORDER BY version DESC LIMIT 1");
 		*plan = nvs_plan_prepare(sql.data, params.n, params.types,
 								 CURSOR_OPT_GENERIC_PLAN);
 	}
@@ -228,13 +264,20 @@ conflict(const NvsPlace *place, int64 expected, int64 actual)
 			 errhint("Read the stream again and retry.")));
 }
 
-/* Is a column named in the INSERT of these events? */
+/*
+ * Is a column named in the INSERT of these events?  All are that the caller
+ * could give, so that the statement is the same for most events; only what
+ * has a default must be left out to get it.
+ */
 static bool
-inserts_column(const NvsField *field, const NvsEvent *event, int i)
+inserts_column(const NvsTarget *target, const NvsEvent *event, int i)
 {
+	const NvsStreamState *state = target->state;
+	const NvsField *field = &target->map->fields[i];
+
 	if (event->given[i])
 		return true;
-	return !field->has_default && !field->reserved;
+	return !field->has_default && (!field->reserved || field == state->meta);
 }
 
 /* Insert events by one statement, make their records and announce them. */
@@ -285,7 +328,7 @@ insert_one_plan(const NvsTarget *target, const NvsEvent *event,
 
 	for (i = 0; i < map->nfields; i++)
 	{
-		if (!inserts_column(&map->fields[i], event, i))
+		if (!inserts_column(target, event, i))
 			continue;
 		nvs_params_add(params, map->fields[i].type, event->values[i],
 					   event->nulls[i]);
@@ -297,7 +340,7 @@ insert_one_plan(const NvsTarget *target, const NvsEvent *event,
 	initStringInfo(&columns);
 	initStringInfo(&values);
 	for (i = 0; i < map->nfields; i++)
-		if (inserts_column(&map->fields[i], event, i))
+		if (inserts_column(target, event, i))
 			appendStringInfo(&columns, "%s%s", columns.len > 0 ? ", " : "",
 							 map->fields[i].quoted);
 	for (i = 1; i <= params->n; i++)
@@ -332,7 +375,7 @@ insert_many_plan(const NvsTarget *target, const NvsEvent *events, int n,
 		const char *comma = params->n > 0 ? ", " : "";
 		int			p;
 
-		if (!inserts_column(field, &events[0], i))
+		if (!inserts_column(target, &events[0], i))
 			continue;
 		p = nvs_params_add(params, get_array_type(field->type),
 						   column_array(field, events, n, i), false);
