@@ -22,6 +22,7 @@ OBJS = \
 	src/subject_func.o \
 	src/subject_trie.o \
 	src/subject_support.o \
+	src/shmem.o \
 	src/horizon.o \
 	src/notify.o \
 	src/store.o \
@@ -35,6 +36,8 @@ OBJS = \
 	src/stream.o \
 	src/stream_event.o \
 	src/stream_read.o \
+	src/stream_scan.o \
+	src/stream_poll.o \
 	src/entry.o \
 	src/entry_read.o \
 	src/entry_increment.o
@@ -52,6 +55,7 @@ SQL_PARTS = \
 	store \
 	route \
 	stream \
+	stream_poll \
 	entry
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
@@ -63,6 +67,8 @@ REGRESS = \
 	jsonb_merge_diff \
 	subject \
 	subject_plan \
+	horizon \
+	stream_poll \
 	store \
 	adopt \
 	route \
