@@ -13,9 +13,16 @@ OBJS = \
 	src/util.o \
 	src/plan.o \
 	src/jsonb_build.o \
+	src/jsonb_merge.o \
+	src/jsonb_tree.o \
+	src/jsonb_paths.o \
+	src/jsonb_functions.o \
 	src/subject.o \
 	src/subject_glob.o \
+	src/subject_func.o \
 	src/subject_trie.o \
+	src/subject_support.o \
+	src/shmem.o \
 	src/horizon.o \
 	src/notify.o \
 	src/store.o \
@@ -26,9 +33,14 @@ OBJS = \
 	src/route.o \
 	src/route_target.o \
 	src/route_admin.o \
-	src/stream_event.o \
 	src/stream.o \
-	src/stream_read.o
+	src/stream_event.o \
+	src/stream_read.o \
+	src/stream_scan.o \
+	src/stream_poll.o \
+	src/entry.o \
+	src/entry_read.o \
+	src/entry_increment.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -37,15 +49,32 @@ PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 # Parts of the install script in load order, which is not alphabetical.
 SQL_PARTS = \
 	schema \
+	jsonb_merge \
+	subject \
 	horizon \
 	store \
 	route \
-	stream
+	stream \
+	stream_poll \
+	entry
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
-REGRESS        = extension store adopt route fields stream errors
+REGRESS = \
+	extension \
+	jsonb_merge \
+	jsonb_merge_diff \
+	subject \
+	subject_plan \
+	horizon \
+	stream_poll \
+	store \
+	adopt \
+	route \
+	stream \
+	fields \
+	errors
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
@@ -60,7 +89,7 @@ EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check \
 	.pg_version
 
 # These set the machine up first, so they must work before PGXS is there.
-SCRIPTS_ONLY = help setup test lint demo bench print-%
+SCRIPTS_ONLY = help setup test test-merge fuzz lint demo bench print-%
 
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
 
@@ -75,8 +104,8 @@ $(DATA_built): $(SQL_PARTS:%=$(srcdir)/src/sql/%.sql) \
 	cat $(filter %.sql,$^) > $@
 
 # The objects do not list the headers they read; rebuild them all on a change,
-# and when the server's version is another one than last time.
-$(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version
+# and when the server's version or this file is another one than last time.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version $(HERE)Makefile
 
 .pg_version: FORCE
 	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
@@ -85,12 +114,14 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version
 
 endif
 
-.PHONY: help setup test lint demo bench
+.PHONY: help setup test test-merge fuzz lint demo bench
 
 help:
 	@echo 'all, install, installcheck, clean: as with any PGXS extension'
 	@echo 'setup   install what building and testing need (Debian)'
 	@echo 'test    everything on a private server; TESTS="regress isolation tap lint"'
+	@echo 'test-merge  merges of random documents; PAIRS=100000 SEED=0.5'
+	@echo 'fuzz    the pure modules under sanitizers; SECONDS=60 for each'
 	@echo 'lint    the rules of the house'
 	@echo 'demo    replay a package log through the store; KEEP=1 keeps the server'
 	@echo 'bench   speed against plain SQL; SECONDS=3 ROUNDS=3 ONLY=name'
@@ -101,6 +132,12 @@ setup:
 test:
 	@$(HERE)test/run.sh
 
+test-merge:
+	@PAIRS=$(PAIRS) SEED=$(SEED) $(HERE)test/merge/run.sh
+
+fuzz:
+	@$(HERE)test/fuzz/run.sh $(SECONDS)
+
 lint:
 	@$(HERE)test/lint.sh
 
@@ -108,7 +145,7 @@ demo:
 	@$(HERE)test/demo/run.sh
 
 bench:
-	@$(HERE)test/bench/run.sh
+	@NVS_SECONDS=$(SECONDS) $(HERE)test/bench/run.sh
 
 # Variables for the scripts.
 print-%:

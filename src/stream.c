@@ -40,10 +40,11 @@ static int64 lock_head(const NvsPlace *place, bool expects, int64 expected);
 static void conflict(const NvsPlace *place, int64 expected, int64 actual);
 static void insert_events(NvsPlace *place, NvsEvent *events, int n,
 						  Datum *records, MemoryContext cxt);
-static void insert_one_text(const NvsTarget *target, const NvsEvent *event,
-							NvsParams *params, StringInfo sql);
-static void insert_many_text(const NvsTarget *target, const NvsEvent *events,
-							 int n, NvsParams *params, StringInfo sql);
+static SPIPlanPtr insert_one_plan(const NvsTarget *target,
+								  const NvsEvent *event, NvsParams *params);
+static SPIPlanPtr insert_many_plan(const NvsTarget *target,
+								   const NvsEvent *events, int n,
+								   NvsParams *params);
 static Datum column_array(const NvsField *field, const NvsEvent *events,
 						  int n, int index);
 static void announce(const NvsPlace *place, HeapTuple last, TupleDesc desc);
@@ -263,13 +264,20 @@ conflict(const NvsPlace *place, int64 expected, int64 actual)
 			 errhint("Read the stream again and retry.")));
 }
 
-/* Is a column named in the INSERT of these events? */
+/*
+ * Is a column named in the INSERT of these events?  All are that the caller
+ * could give, so that the statement is the same for most events; only what
+ * has a default must be left out to get it.
+ */
 static bool
-inserts_column(const NvsField *field, const NvsEvent *event, int i)
+inserts_column(const NvsTarget *target, const NvsEvent *event, int i)
 {
+	const NvsStreamState *state = target->state;
+	const NvsField *field = &target->map->fields[i];
+
 	if (event->given[i])
 		return true;
-	return !field->has_default && !field->reserved;
+	return !field->has_default && (!field->reserved || field == state->meta);
 }
 
 /* Insert events by one statement, make their records and announce them. */
@@ -278,23 +286,17 @@ insert_events(NvsPlace *place, NvsEvent *events, int n, Datum *records,
 			  MemoryContext cxt)
 {
 	NvsTarget  *target = place->target;
-	NvsStreamState *state = nvs_stream_state(target);
 	NvsParams	params;
-	StringInfoData sql;
 	SPIPlanPtr	plan;
 	int			i;
 
 	if (n == 0)
 		return;
 	nvs_params_init(&params);
-	initStringInfo(&sql);
 	if (n == 1)
-		insert_one_text(target, &events[0], &params, &sql);
+		plan = insert_one_plan(target, &events[0], &params);
 	else
-		insert_many_text(target, events, n, &params, &sql);
-	appendStringInfo(&sql, " RETURNING %s", state->read_list);
-	plan = nvs_planset_text(target->plans, sql.data, &params,
-							CURSOR_OPT_GENERIC_PLAN);
+		plan = insert_many_plan(target, events, n, &params);
 	if (nvs_plan_execute(plan, params.values, params.nulls, false, 0) != n)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
@@ -306,57 +308,85 @@ insert_events(NvsPlace *place, NvsEvent *events, int n, Datum *records,
 	announce(place, SPI_tuptable->vals[n - 1], SPI_tuptable->tupdesc);
 }
 
-/* INSERT of one event: a parameter for each column. */
-static void
-insert_one_text(const NvsTarget *target, const NvsEvent *event,
-				NvsParams *params, StringInfo sql)
+/*
+ * INSERT of one event: a parameter for each column.  The text is the same for
+ * all events that leave every default to the table, which most do.
+ */
+static SPIPlanPtr
+insert_one_plan(const NvsTarget *target, const NvsEvent *event,
+				NvsParams *params)
 {
+	const NvsStreamState *state = target->state;
+	const NvsFieldMap *map = target->map;
+	SPIPlanPtr *slot = nvs_planset_slot(target->plans,
+										NVS_STREAM_PLAN_INSERT);
+	bool		common = true;
+	StringInfoData columns;
 	StringInfoData values;
+	char	   *sql;
 	int			i;
 
-	initStringInfo(&values);
-	appendStringInfo(sql, "INSERT INTO %s (", target->name);
-	for (i = 0; i < target->map->nfields; i++)
+	for (i = 0; i < map->nfields; i++)
 	{
-		const NvsField *field = &target->map->fields[i];
-		const char *comma = params->n > 0 ? ", " : "";
-		int			n;
-
-		if (!inserts_column(field, event, i))
+		if (!inserts_column(target, event, i))
 			continue;
-		n = nvs_params_add(params, field->type, event->values[i],
-						   event->nulls[i]);
-		appendStringInfo(sql, "%s%s", comma, field->quoted);
-		appendStringInfo(&values, "%s$%d", comma, n);
+		nvs_params_add(params, map->fields[i].type, event->values[i],
+					   event->nulls[i]);
+		common = common && !map->fields[i].has_default;
 	}
-	appendStringInfo(sql, ") VALUES (%s)", values.data);
+	if (common && *slot != NULL)
+		return *slot;
+
+	initStringInfo(&columns);
+	initStringInfo(&values);
+	for (i = 0; i < map->nfields; i++)
+		if (inserts_column(target, event, i))
+			appendStringInfo(&columns, "%s%s", columns.len > 0 ? ", " : "",
+							 map->fields[i].quoted);
+	for (i = 1; i <= params->n; i++)
+		appendStringInfo(&values, "%s$%d", i > 1 ? ", " : "", i);
+	sql = psprintf("INSERT INTO %s (%s) VALUES (%s) RETURNING %s",
+				   target->name, columns.data, values.data,
+				   state->read_list);
+	if (!common)
+		return nvs_planset_text(target->plans, sql, params,
+								CURSOR_OPT_GENERIC_PLAN);
+	*slot = nvs_plan_prepare(sql, params->n, params->types,
+							 CURSOR_OPT_GENERIC_PLAN);
+	return *slot;
 }
 
 /* INSERT of many: a parameter that is an array for each column. */
-static void
-insert_many_text(const NvsTarget *target, const NvsEvent *events, int n,
-				 NvsParams *params, StringInfo sql)
+static SPIPlanPtr
+insert_many_plan(const NvsTarget *target, const NvsEvent *events, int n,
+				 NvsParams *params)
 {
+	const NvsStreamState *state = target->state;
+	StringInfoData sql;
 	StringInfoData from;
 	int			i;
 
+	initStringInfo(&sql);
 	initStringInfo(&from);
-	appendStringInfo(sql, "INSERT INTO %s (", target->name);
+	appendStringInfo(&sql, "INSERT INTO %s (", target->name);
 	for (i = 0; i < target->map->nfields; i++)
 	{
 		const NvsField *field = &target->map->fields[i];
 		const char *comma = params->n > 0 ? ", " : "";
 		int			p;
 
-		if (!inserts_column(field, &events[0], i))
+		if (!inserts_column(target, &events[0], i))
 			continue;
 		p = nvs_params_add(params, get_array_type(field->type),
 						   column_array(field, events, n, i), false);
-		appendStringInfo(sql, "%s%s", comma, field->quoted);
+		appendStringInfo(&sql, "%s%s", comma, field->quoted);
 		appendStringInfo(&from, "%spg_catalog.unnest($%d)", comma, p);
 	}
 	/* unnest() keeps the order, and the position is drawn row by row. */
-	appendStringInfo(sql, ") SELECT * FROM ROWS FROM (%s) u", from.data);
+	appendStringInfo(&sql, ") SELECT * FROM ROWS FROM (%s) u RETURNING %s",
+					 from.data, state->read_list);
+	return nvs_planset_text(target->plans, sql.data, params,
+							CURSOR_OPT_GENERIC_PLAN);
 }
 
 /* One column's values of all events. */
@@ -388,11 +418,9 @@ announce(const NvsPlace *place, HeapTuple last, TupleDesc desc)
 {
 	const NvsTarget *target = place->target;
 	int			mode = target->notify < 0 ? nvs_notify : target->notify;
-	bool		isnull;
-	int64		id;
 
 	if (mode == NVS_NOTIFY_OFF)
 		return;
-	id = DatumGetInt64(SPI_getbinval(last, desc, 1, &isnull));
-	nvs_notify_append(target->store->channel, place->subject, place->len, id);
+	nvs_notify_append(target->store->channel, place->subject, place->len,
+					  nvs_event_position(place, last, desc));
 }

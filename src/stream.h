@@ -14,6 +14,7 @@
 enum
 {
 	NVS_STREAM_PLAN_HEAD,
+	NVS_STREAM_PLAN_INSERT,
 	NVS_STREAM_PLAN_DELETE
 };
 
@@ -26,9 +27,9 @@ typedef struct NvsStreamState
 	const NvsField *version;	/* NULL: a plain log */
 	const NvsField *meta;		/* NULL: no place for unknown fields */
 	bool		one_by_one;		/* has a column that unnest() cannot give */
-	const NvsField **read;		/* columns of a record */
+	const NvsField **read;		/* columns of a record besides the id */
 	int			nread;
-	char	   *read_list;		/* the same as a SELECT list */
+	char	   *read_list;		/* all columns, as a SELECT list */
 } NvsStreamState;
 
 /* An event, taken apart: a value for each column of the relation's map. */
@@ -46,6 +47,8 @@ extern void nvs_event_parse(const NvsPlace *place, const NvsStreamState *state,
 							Jsonb *doc, int64 version, NvsEvent *event);
 extern bool nvs_event_alike(const NvsTarget *target, const NvsEvent *a,
 							const NvsEvent *b);
+extern int64 nvs_event_position(const NvsPlace *place, HeapTuple row,
+								TupleDesc desc);
 extern Datum nvs_event_record(const NvsPlace *place, HeapTuple row,
 							  TupleDesc desc, MemoryContext cxt);
 

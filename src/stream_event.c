@@ -70,7 +70,6 @@ compile_state(NvsTarget *target)
 	NvsStreamState *state = palloc0(sizeof(NvsStreamState));
 	NvsFieldMap *map = target->map;
 	NvsField   *created_at;
-	StringInfoData list;
 	int			i;
 
 	state->id = nvs_fields_reserve(map, "id");
@@ -86,10 +85,7 @@ compile_state(NvsTarget *target)
 	else
 		created_at = NULL;
 
-	initStringInfo(&list);
-	appendStringInfoString(&list, state->id->quoted);
 	state->read = palloc(sizeof(NvsField *) * (map->nfields + 1));
-	state->read[state->nread++] = state->id;
 	for (i = 0; i < map->nfields; i++)
 	{
 		const NvsField *field = &map->fields[i];
@@ -97,13 +93,11 @@ compile_state(NvsTarget *target)
 		if (!OidIsValid(get_array_type(field->type)) ||
 			type_is_rowtype(field->type))
 			state->one_by_one = true;
-		if (field == state->id || field == created_at ||
-			strcmp(field->column, "subject") == 0)
-			continue;
-		state->read[state->nread++] = field;
-		appendStringInfo(&list, ", %s", nvs_field_select(field));
+		if (field != state->id && field != created_at &&
+			strcmp(field->column, "subject") != 0)
+			state->read[state->nread++] = field;
 	}
-	state->read_list = list.data;
+	state->read_list = nvs_fields_select_list(map);
 	return state;
 }
 
@@ -313,34 +307,50 @@ nvs_event_alike(const NvsTarget *target, const NvsEvent *a, const NvsEvent *b)
 	return true;
 }
 
+/* The position of a row whose columns are the read list. */
+int64
+nvs_event_position(const NvsPlace *place, HeapTuple row, TupleDesc desc)
+{
+	const NvsStreamState *state = place->target->state;
+	bool		isnull;
+
+	return DatumGetInt64(SPI_getbinval(row, desc,
+									   state->id - place->target->map->fields +
+									   1, &isnull));
+}
+
 /* The record of a row whose columns are the read list. */
 Datum
 nvs_event_record(const NvsPlace *place, HeapTuple row, TupleDesc desc,
 				 MemoryContext cxt)
 {
 	const NvsStreamState *state = place->target->state;
+	const NvsField *fields = place->target->map->fields;
+	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
+	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
 	MemoryContext old;
 	NvsJsonb	record;
 	char		id[MAXINT8LEN + 1];
 	Datum		result;
-	bool		isnull;
 	int			i;
 
+	heap_deform_tuple(row, desc, values, nulls);
 	nvs_jsonb_init(&record);
-	pg_lltoa(DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull)), id);
-	nvs_jsonb_add_text(&record, NVS_KEY("id"), id, strlen(id));
+	i = pg_lltoa(DatumGetInt64(values[state->id - fields]), id);
+	nvs_jsonb_add_text(&record, NVS_KEY("id"), id, i);
 	nvs_jsonb_add_text(&record, NVS_KEY("subject"), place->subject,
 					   place->len);
-	for (i = 1; i < state->nread; i++)
+	for (i = 0; i < state->nread; i++)
 	{
-		Datum		value = SPI_getbinval(row, desc, i + 1, &isnull);
+		int			k = state->read[i] - fields;
 
-		if (!isnull)
-			nvs_field_emit(state->read[i], value, false, &record);
+		if (!nulls[k])
+			nvs_field_emit(state->read[i], values[k], false, &record);
 	}
 	old = MemoryContextSwitchTo(cxt);
 	result = JsonbPGetDatum(nvs_jsonb_finish(&record));
 	MemoryContextSwitchTo(old);
+	pfree(values);
+	pfree(nulls);
 	return result;
 }
-

@@ -12,6 +12,9 @@ parts=${TESTS:-regress isolation tap lint}
 out=$TOP/tmp_check
 passed=0
 failed=0
+work=
+trap '[ -z "$work" ] || rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
 
 finish()
 {
@@ -74,7 +77,7 @@ run_pg_regress()
 # is out of that user's reach, so what the tests read is copied.
 run_tap()
 {
-	local dir=$out/tap owner='' work bindir pgxs base log status ok bad
+	local dir=$out/tap owner='' bindir pgxs base log status ok bad
 
 	if ! compgen -G "$TOP/test/t/*.pl" >/dev/null
 	then
