@@ -74,7 +74,9 @@ REGRESS = \
 	route \
 	stream \
 	fields \
-	errors
+	errors \
+	catalog \
+	security
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
