@@ -31,6 +31,10 @@ OBJS = \
 	src/route_target.o \
 	src/route_admin.o \
 	src/stream.o \
+	src/stream_append.o \
+	src/stream_head.o \
+	src/stream_insert.o \
+	src/stream_many.o \
 	src/stream_event.o \
 	src/entry.o \
 	src/entry_read.o \
@@ -60,7 +64,9 @@ REGRESS = \
 	jsonb_merge \
 	jsonb_merge_diff \
 	subject \
-	subject_plan
+	subject_plan \
+	contract_a \
+	contract_b
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))

@@ -10,6 +10,13 @@
 #include "access/htup.h"
 #include "route.h"
 
+/* Events that one call may append, and subjects that it may name. */
+#define NVS_MAX_BATCH		65536
+#define NVS_MAX_SUBJECTS	4096
+
+/* Types of events that mean something to us. */
+#define NVS_TYPE_TOMBSTONE	"__tombstone__"
+
 /* Fixed statements of a stream's plan set. */
 enum
 {
@@ -39,6 +46,34 @@ typedef struct NvsEvent
 	bool	   *given;			/* the caller named it, or we did */
 } NvsEvent;
 
+/* What a caller expects of a stream before it appends. */
+typedef enum NvsExpect
+{
+	NVS_EXPECT_ANY,
+	NVS_EXPECT_VERSION,
+	NVS_EXPECT_EXISTS
+} NvsExpect;
+
+/* A subject that one call appends to, or only looks at. */
+typedef struct NvsAppend
+{
+	NvsPlace	place;			/* target is NULL when nothing holds it yet */
+	NvsExpect	expect;
+	int64		expected;		/* of NVS_EXPECT_VERSION; 0: no event */
+	int			nevents;		/* of the call; 0: it is only looked at */
+	uint64		lock;			/* key of its lock */
+	int64		head;			/* last version before the call */
+	bool		closed;			/* its last event is a tombstone */
+} NvsAppend;
+
+/* An event of a call, in the order of positions. */
+typedef struct NvsNewEvent
+{
+	NvsAppend  *stream;
+	Jsonb	   *doc;
+	NvsEvent	event;
+} NvsNewEvent;
+
 /* stream_event.c */
 extern bool nvs_stream_place(text *subject, bool write, NvsPlace *place);
 extern NvsStreamState *nvs_stream_state(NvsTarget *target);
@@ -50,5 +85,22 @@ extern int64 nvs_event_position(const NvsPlace *place, HeapTuple row,
 								TupleDesc desc);
 extern Datum nvs_event_record(const NvsPlace *place, HeapTuple row,
 							  TupleDesc desc, MemoryContext cxt);
+
+/* stream_append.c */
+extern void nvs_append(NvsAppend *streams, int nstreams, NvsNewEvent *events,
+					   int nevents, Datum *records, MemoryContext cxt);
+extern void nvs_append_expect(NvsAppend *stream, int64 expected);
+
+/* stream_head.c */
+extern void nvs_stream_lock(NvsAppend *streams, int n);
+extern void nvs_stream_heads(NvsAppend *streams, int n);
+extern void nvs_stream_unversioned(const NvsPlace *place)
+			pg_attribute_noreturn();
+
+/* stream_insert.c */
+extern void nvs_insert_events(NvsNewEvent *events, int n, Datum *records,
+							  MemoryContext cxt);
+extern Datum nvs_column_array(Oid type, const Datum *values,
+							  const bool *nulls, int n);
 
 #endif							/* NVS_STREAM_H */

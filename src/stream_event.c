@@ -272,6 +272,11 @@ put_missing(const NvsPlace *place, const NvsStreamState *state, int64 version,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an event must have a field \"type\""),
 				 errhint("Write {\"type\": \"order:placed\", ...}.")));
+	if (!event->nulls[i] &&
+		VARSIZE_ANY_EXHDR(DatumGetPointer(event->values[i])) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("field \"type\" of an event must not be empty")));
 }
 
 /*

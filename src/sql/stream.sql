@@ -11,6 +11,16 @@ AS 'MODULE_PATHNAME', 'nvs_stream_append_batch'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.stream_append_batch(text, jsonb[], bigint) IS 'appends events in the order of the array, all or none, and returns their records in that order; at most 65536 in a call; expected_version and errors as in nvent.stream_append';
 
+CREATE FUNCTION nvent.stream_append_many(appends jsonb) RETURNS SETOF jsonb
+AS 'MODULE_PATHNAME', 'nvs_stream_append_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION nvent.stream_append_many(jsonb) IS 'appends events to several subjects, all or none, and returns their records in the order in which they are written, which is the order of their positions; appends is an array of {"subject": ..., "events": [...], "expected": ...}; expected is a version, "none" (0), "exists" or "any" (as when it is missing); a subject without events is only looked at: it must be as expected until the commit; a subject may come several times, to interleave events, if it is expected to be the same; at most 65536 events and 4096 subjects; raises NV001 as nvent.stream_append does, its DETAIL names the first stale subject in the order of bytes and has all of them in "conflicts" when there are more; calls that name the same subjects in any order do not deadlock; example: SELECT nvent.stream_append_many(''[{"subject": "shop:account:1", "expected": 4, "events": [{"type": "debited", "data": 10}]}, {"subject": "shop:account:2", "events": [{"type": "credited", "data": 10}]}, {"subject": "shop:limits:1", "expected": 2}]'')';
+
+CREATE FUNCTION nvent.stream_version(subject text) RETURNS bigint
+AS 'MODULE_PATHNAME', 'nvs_stream_version'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION nvent.stream_version(text) IS 'last version of a subject, 0 when it has no event; raises 0A000 for a plain log, which has no versions; example: SELECT nvent.stream_version(''shop:account:1'')';
+
 CREATE FUNCTION nvent.stream_read(subject text, after bigint DEFAULT NULL, before bigint DEFAULT NULL, since bigint DEFAULT NULL, until bigint DEFAULT NULL, types text[] DEFAULT NULL, backward boolean DEFAULT false, max_count integer DEFAULT 1000) RETURNS SETOF jsonb
 AS 'MODULE_PATHNAME', 'nvs_stream_read'
 LANGUAGE C STABLE ROWS 100 PARALLEL UNSAFE;
