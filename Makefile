@@ -27,6 +27,7 @@ OBJS = \
 	src/store.o \
 	src/store_layout.o \
 	src/fields.o \
+	src/fields_value.o \
 	src/route.o \
 	src/route_target.o \
 	src/route_admin.o \
@@ -36,10 +37,11 @@ OBJS = \
 	src/stream_insert.o \
 	src/stream_many.o \
 	src/stream_event.o \
+	src/stream_read.o \
 	src/entry.o \
 	src/entry_read.o \
 	src/entry_increment.o \
-	src/stream_read.o
+	src/store_adopt.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -65,9 +67,12 @@ REGRESS = \
 	jsonb_merge_diff \
 	subject \
 	subject_plan \
+	store \
+	adopt \
+	fields \
 	contract_a \
 	contract_b
-REGRESS_OPTS   = --load-extension=$(EXTENSION)
+REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)
@@ -81,7 +86,7 @@ EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check \
 	.pg_version
 
 # These set the machine up first, so they must work before PGXS is there.
-SCRIPTS_ONLY = help setup test test-merge lint demo bench print-%
+SCRIPTS_ONLY = help setup test test-merge fuzz lint demo bench print-%
 
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
 
@@ -106,13 +111,14 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version $(HERE)Makefile
 
 endif
 
-.PHONY: help setup test test-merge lint demo bench
+.PHONY: help setup test test-merge fuzz lint demo bench
 
 help:
 	@echo 'all, install, installcheck, clean: as with any PGXS extension'
 	@echo 'setup   install what building and testing need (Debian)'
 	@echo 'test    everything on a private server; TESTS="regress isolation tap lint"'
 	@echo 'test-merge  merges of random documents; PAIRS=100000 SEED=0.5'
+	@echo 'fuzz    the pure modules under sanitizers; SECONDS=60 for each'
 	@echo 'lint    the rules of the house'
 	@echo 'demo    replay a package log through the store; KEEP=1 keeps the server'
 	@echo 'bench   speed against plain SQL; SECONDS=3 ROUNDS=3 ONLY=name'
@@ -125,6 +131,9 @@ test:
 
 test-merge:
 	@PAIRS=$(PAIRS) SEED=$(SEED) $(HERE)test/merge/run.sh
+
+fuzz:
+	@$(HERE)test/fuzz/run.sh $(SECONDS)
 
 lint:
 	@$(HERE)test/lint.sh

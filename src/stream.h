@@ -33,6 +33,7 @@ typedef struct NvsStreamState
 	const NvsField *type;
 	const NvsField *version;	/* NULL: a plain log */
 	const NvsField *meta;		/* NULL: no place for unknown fields */
+	bool		one_by_one;		/* has a column that unnest() cannot give */
 	const NvsField **read;		/* columns of a record besides the id */
 	int			nread;
 	char	   *read_list;		/* all columns, as a SELECT list */

@@ -28,6 +28,8 @@
 PG_FUNCTION_INFO_V1(nvs_stream_version);
 
 static bool has_versions(const NvsAppend *stream);
+static bool has_text_keys(const NvsPlace *place);
+static uint64 lock_key(const NvsPlace *place);
 static int	by_lock(const void *a, const void *b);
 static void read_head(NvsAppend *stream);
 static void read_heads_of(NvsAppend **streams, int n);
@@ -41,6 +43,52 @@ has_versions(const NvsAppend *stream)
 {
 	return stream->place.target == NULL ||
 		nvs_stream_state(stream->place.target)->version != NULL;
+}
+
+/* Are a subject's rows told from others by its text alone? */
+static bool
+has_text_keys(const NvsPlace *place)
+{
+	const NvsTarget *target = place->target;
+	int			i;
+
+	for (i = 0; target != NULL && i < target->nkeys; i++)
+		if (target->keys[i].filters &&
+			target->keys[i].field->kind != NVS_FIELD_TEXT)
+			return false;
+	return true;
+}
+
+/*
+ * The key of a subject's lock: its text, or the values of its key columns
+ * where the same value may be written in several ways, as a UUID can.
+ */
+static uint64
+lock_key(const NvsPlace *place)
+{
+	const NvsTarget *target = place->target;
+	NvsParams	params;
+	uint64		hash;
+	int			i;
+
+	if (has_text_keys(place))
+		return nvs_hash(place->subject, place->len, 0);
+	nvs_params_init(&params);
+	nvs_route_params(place, &params);
+	hash = target->relid;
+	for (i = 0; i < target->nkeys; i++)
+	{
+		Oid			output;
+		bool		varlena;
+		char	   *s;
+
+		if (!target->keys[i].filters)
+			continue;
+		getTypeOutputInfo(target->keys[i].field->type, &output, &varlena);
+		s = OidOutputFunctionCall(output, params.values[i]);
+		hash = nvs_hash(s, strlen(s), hash);
+	}
+	return hash;
 }
 
 /* Order of locks; of equal keys the exclusive one comes first. */
@@ -65,17 +113,27 @@ nvs_stream_lock(NvsAppend *streams, int n)
 	PreventCommandIfReadOnly("nvent.stream_append()");
 	for (i = 0; i < n; i++)
 	{
-		streams[i].lock = nvs_hash(streams[i].place.subject,
-								   streams[i].place.len, 0);
+		streams[i].lock = lock_key(&streams[i].place);
 		order[i] = &streams[i];
 	}
 	if (n > 1)
 		qsort(order, n, sizeof(NvsAppend *), by_lock);
 	for (i = 0; i < n; i++)
 	{
-		if (!has_versions(order[i]) ||
-			(i > 0 && order[i]->lock == order[i - 1]->lock))
+		if (!has_versions(order[i]))
 			continue;
+		if (i > 0 && order[i]->lock == order[i - 1]->lock)
+		{
+			if (!has_text_keys(&order[i]->place))
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("subjects \"%.*s\" and \"%.*s\" are the same "
+								"stream", order[i - 1]->place.len,
+								order[i - 1]->place.subject,
+								order[i]->place.len,
+								order[i]->place.subject)));
+			continue;
+		}
 		nvs_lock(NVS_LOCK_SUBJECT, order[i]->lock,
 				 order[i]->nevents > 0 ? ExclusiveLock : ShareLock);
 	}

@@ -19,7 +19,7 @@
 static bool same_insert(const NvsNewEvent *a, const NvsNewEvent *b);
 static void insert_run(NvsNewEvent *events, int n, Datum *records,
 					   MemoryContext cxt);
-static bool inserts_column(const NvsField *field, const NvsEvent *event,
+static bool inserts_column(const NvsTarget *target, const NvsEvent *event,
 						   int i);
 static SPIPlanPtr insert_one_plan(const NvsTarget *target,
 								  const NvsEvent *event, NvsParams *params);
@@ -54,8 +54,9 @@ static bool
 same_insert(const NvsNewEvent *a, const NvsNewEvent *b)
 {
 	const NvsTarget *target = a->stream->place.target;
+	const NvsStreamState *state = target->state;
 
-	return target == b->stream->place.target &&
+	return !state->one_by_one && target == b->stream->place.target &&
 		nvs_event_alike(target, &a->event, &b->event);
 }
 
@@ -85,13 +86,20 @@ insert_run(NvsNewEvent *events, int n, Datum *records, MemoryContext cxt)
 	announce(events, n);
 }
 
-/* Is a column named in the INSERT of these events? */
+/*
+ * Is a column named in the INSERT of these events?  All are that the caller
+ * could give, so that the statement is the same for most events; only what
+ * has a default must be left out to get it.
+ */
 static bool
-inserts_column(const NvsField *field, const NvsEvent *event, int i)
+inserts_column(const NvsTarget *target, const NvsEvent *event, int i)
 {
+	const NvsStreamState *state = target->state;
+	const NvsField *field = &target->map->fields[i];
+
 	if (event->given[i])
 		return true;
-	return !field->has_default && !field->reserved;
+	return !field->has_default && (!field->reserved || field == state->meta);
 }
 
 /*
@@ -114,7 +122,7 @@ insert_one_plan(const NvsTarget *target, const NvsEvent *event,
 
 	for (i = 0; i < map->nfields; i++)
 	{
-		if (!inserts_column(&map->fields[i], event, i))
+		if (!inserts_column(target, event, i))
 			continue;
 		nvs_params_add(params, map->fields[i].type, event->values[i],
 					   event->nulls[i]);
@@ -126,7 +134,7 @@ insert_one_plan(const NvsTarget *target, const NvsEvent *event,
 	initStringInfo(&columns);
 	initStringInfo(&values);
 	for (i = 0; i < map->nfields; i++)
-		if (inserts_column(&map->fields[i], event, i))
+		if (inserts_column(target, event, i))
 			appendStringInfo(&columns, "%s%s", columns.len > 0 ? ", " : "",
 							 map->fields[i].quoted);
 	for (i = 1; i <= params->n; i++)
@@ -161,7 +169,7 @@ insert_many_plan(const NvsTarget *target, const NvsNewEvent *events, int n,
 		const char *comma = params->n > 0 ? ", " : "";
 		int			p;
 
-		if (!inserts_column(field, &events[0].event, i))
+		if (!inserts_column(target, &events[0].event, i))
 			continue;
 		p = nvs_params_add(params, get_array_type(field->type),
 						   event_column(field, events, n, i), false);

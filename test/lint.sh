@@ -139,7 +139,8 @@ long_lines()
 texts()
 {
 	find . \( -name .git -o -name tmp_check -o -name results -o -name log \
-		-o -name output_iso -o -name expected -o -name release \) -prune \
+		-o -name output_iso -o -name expected -o -name release \
+		-o -name "*_corpus" \) -prune \
 		-o -type f ! -name '*.o' ! -name '*.so' ! -name '*.bc' \
 		! -name '*.log*' ! -name 'nvent_store--*.sql' \
 		! -name 'regression.*' -print0
