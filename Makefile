@@ -26,6 +26,7 @@ OBJS = \
 	src/notify.o \
 	src/store.o \
 	src/store_layout.o \
+	src/store_adopt.o \
 	src/fields.o \
 	src/fields_value.o \
 	src/route.o \
@@ -40,8 +41,7 @@ OBJS = \
 	src/stream_read.o \
 	src/entry.o \
 	src/entry_read.o \
-	src/entry_increment.o \
-	src/store_adopt.o
+	src/entry_increment.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
