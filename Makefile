@@ -36,6 +36,7 @@ OBJS = \
 	src/stream_append.o \
 	src/stream_head.o \
 	src/stream_insert.o \
+	src/stream_known.o \
 	src/stream_many.o \
 	src/stream_event.o \
 	src/stream_read.o \

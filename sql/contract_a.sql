@@ -174,6 +174,69 @@ FROM nvent.stream_append('ca:account:22', jsonb_build_object('type', 'deep',
 SELECT e->'data' FROM nvent.stream_append('ca:account:22',
     '{"type": "keys", "data": {"b": 1, "a":  2, "b": 3}}') e;
 
+-- 23: an event may bring its id, which is kept and can be had once in a table;
+-- without it, its position is its id.
+SELECT ca.show(e), e->>'eventId' AS id FROM nvent.stream_append_batch('ca:account:23',
+    '{"{\"type\": \"a\", \"eventId\": \"a-1\", \"data\": 1, \"by\": \"ann\"}", "{\"type\": \"b\"}"}') e;
+SELECT e->>'eventId' AS id FROM nvent.stream_read('ca:account:23') e;
+
+-- 24: the same once more, as after a lost answer: the first call's records, and
+-- nothing is written, though the expected version is over.
+CREATE TEMP TABLE sent AS SELECT 'ca:account:24' AS subject, ARRAY[
+    '{"type": "a", "eventId": "x-1", "data": {"n": 1.0}, "by": "ann"}',
+    '{"type": "b", "eventId": "x-2", "ts": 5}']::jsonb[] AS events;
+CREATE TEMP TABLE first AS
+SELECT e FROM sent, nvent.stream_append_batch(subject, events, 0) e;
+SELECT ca.show(nvent.stream_append('ca:account:24', '{"type": "c"}'));
+SELECT count(*) FILTER (WHERE e IN (SELECT e FROM first)) AS same, count(*)
+FROM sent, nvent.stream_append_batch(subject, events, 0) e;
+SELECT ca.show(nvent.stream_append(subject, events[1], 0)) FROM sent;
+SELECT ca.versions('ca:account:24');
+CREATE TEMP TABLE many AS SELECT '[
+    {"subject": "ca:account:24", "expected": 3, "events": [{"type": "d", "eventId": "m-1"}]},
+    {"subject": "ca:ledger:24", "expected": 0, "events": [{"type": "d", "eventId": "m-3"}]},
+    {"subject": "ca:account:24b", "events": [{"type": "d", "eventId": "m-2"}]}]'::jsonb AS calls;
+CREATE TEMP TABLE many_first AS SELECT e FROM many, nvent.stream_append_many(calls) e;
+SELECT count(*) FILTER (WHERE e IN (SELECT e FROM many_first)) AS same, count(*)
+FROM many, nvent.stream_append_many(calls) e;
+SELECT ca.versions('ca:account:24'), ca.versions('ca:account:24b'), ca.versions('ca:ledger:24');
+
+-- 25: an id with other content is an error of its own, and so is a call of
+-- which a part is known; nothing is written.
+SELECT k, ca.attempt(s) FROM (VALUES
+    (1, $$SELECT nvent.stream_append('ca:account:24', '{"type": "A", "eventId": "x-1", "data": {"n": 1}, "by": "ann"}', 0)$$),
+    (2, $$SELECT nvent.stream_append('ca:account:24', '{"type": "a", "eventId": "x-1", "data": {"n": 2}, "by": "ann"}', 0)$$),
+    (3, $$SELECT nvent.stream_append('ca:account:24', '{"type": "a", "eventId": "x-1", "data": {"n": 1}, "by": "bob"}', 0)$$),
+    (4, $$SELECT nvent.stream_append('ca:account:24', '{"type": "a", "eventId": "x-1", "data": {"n": 1}}', 0)$$),
+    (5, $$SELECT nvent.stream_append('ca:account:24', '{"type": "a", "eventId": "x-1", "by": "ann"}', 0)$$),
+    (6, $$SELECT nvent.stream_append('ca:account:24', '{"type": "a", "eventId": "x-1", "data": {"n": 1}, "by": "ann", "attempt": 2}', 0)$$),
+    (7, $$SELECT nvent.stream_append('ca:account:24', '{"type": "b", "eventId": "x-2", "ts": 6}')$$),
+    (8, $$SELECT nvent.stream_append('ca:account:25', '{"type": "a", "eventId": "x-1", "data": {"n": 1}, "by": "ann"}', 0)$$),
+    (9, $$SELECT nvent.stream_append_batch('ca:account:24', events || '{"type": "c"}'::jsonb, 0) FROM sent$$),
+    (10, $$SELECT nvent.stream_append_batch('ca:account:24', events || '{"type": "c", "eventId": "x-3"}'::jsonb, 0) FROM sent$$),
+    (11, $$SELECT nvent.stream_append_batch('ca:account:24', ARRAY[events[2], events[1]], 0) FROM sent$$),
+    (12, $$SELECT nvent.stream_append_batch('ca:account:24', ARRAY['{"type": "c", "eventId": "x-3"}', '{"type": "d", "eventId": "x-3"}']::jsonb[])$$),
+    (13, $$SELECT nvent.stream_append('ca:account:24', '{"type": "c", "eventId": ""}')$$),
+    (14, $$SELECT nvent.stream_append('ca:account:24', jsonb_build_object('type', 'c', 'eventId', repeat('x', 513)))$$),
+    (15, $$SELECT nvent.stream_append('ca:account:24', '{"type": "c", "eventId": 7}')$$)
+) v (k, s) ORDER BY k;
+SELECT ca.versions('ca:account:24'), ca.versions('ca:account:25');
+-- An id is taken again once its event is deleted.
+SELECT nvent.stream_delete('ca:account:24b');
+SELECT ca.show(nvent.stream_append('ca:account:24b', '{"type": "d", "eventId": "m-2"}'));
+-- A table of one's own has ids when it has the column, of type uuid too.
+CREATE TABLE ca.notes (id bigint DEFAULT nvent.next_position() PRIMARY KEY,
+    subject text COLLATE "C" NOT NULL, version integer NOT NULL, ts bigint NOT NULL,
+    type text NOT NULL, event_id uuid UNIQUE, data json, place point);
+SELECT nvent.route_add('stream', 'ca:note:>', 'ca.notes');
+SELECT ca.show(e) FROM generate_series(1, 2) i,
+    nvent.stream_append('ca:note:1', '{"type": "a", "data": {"b": 1}, "place": "(1,2)",
+    "eventId": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}', 0) e;
+SELECT ca.attempt($$SELECT nvent.stream_append('ca:note:1', '{"type": "a", "data": {"b": 2}, "place": "(1,2)",
+    "eventId": "6BA7B810-9dad-11d1-80b4-00c04fd430c8"}', 0)$$);
+SELECT ca.attempt($$SELECT nvent.stream_append('ca:note:1', '{"type": "a", "data": {"b": 1}, "place": "(1,3)",
+    "eventId": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}', 0)$$);
+
 -- 27: ts is the time of the call and may be given; created_at is the
 -- transaction's.  Neither is what events are ordered by.
 BEGIN;
@@ -186,5 +249,7 @@ WHERE subject = 'ca:account:27' GROUP BY 1;
 SELECT ca.show(e) FROM nvent.stream_read('ca:account:27') e;
 
 DROP FUNCTION ca.show(jsonb), ca.attempt(text), ca.versions(text), ca.conflict(text);
+SELECT nvent.route_drop('stream', 'ca:note:>');
+DROP TABLE ca.notes;
 SELECT nvent.store_migrate('ca', 0) > 0 AS dropped;
 DROP SCHEMA ca;

@@ -17,6 +17,9 @@
 /* Types of events that mean something to us. */
 #define NVS_TYPE_TOMBSTONE	"__tombstone__"
 
+/* Bytes of an id by which an append may be repeated. */
+#define NVS_MAX_EVENT_ID	512
+
 /* Fixed statements of a stream's plan set. */
 enum
 {
@@ -33,6 +36,8 @@ typedef struct NvsStreamState
 	const NvsField *type;
 	const NvsField *version;	/* NULL: a plain log */
 	const NvsField *meta;		/* NULL: no place for unknown fields */
+	const NvsField *event_id;	/* NULL: appends cannot be repeated */
+	const NvsField *pii;		/* NULL: nothing to forget */
 	bool		one_by_one;		/* has a column that unnest() cannot give */
 	const NvsField **read;		/* columns of a record besides the id */
 	int			nread;
@@ -45,6 +50,7 @@ typedef struct NvsEvent
 	Datum	   *values;
 	bool	   *nulls;
 	bool	   *given;			/* the caller named it, or we did */
+	bool		timed;			/* the caller named ts */
 } NvsEvent;
 
 /* What a caller expects of a stream before it appends. */
@@ -98,8 +104,14 @@ extern void nvs_stream_heads(NvsAppend *streams, int n);
 extern void nvs_stream_unversioned(const NvsPlace *place)
 			pg_attribute_noreturn();
 
+/* stream_known.c */
+extern bool nvs_event_has_id(const NvsNewEvent *event);
+extern bool nvs_known_events(NvsNewEvent *events, int n, Datum *records,
+							 MemoryContext cxt);
+extern void nvs_partly_known(int known, int n) pg_attribute_noreturn();
+
 /* stream_insert.c */
-extern void nvs_insert_events(NvsNewEvent *events, int n, Datum *records,
+extern bool nvs_insert_events(NvsNewEvent *events, int n, Datum *records,
 							  MemoryContext cxt);
 extern Datum nvs_column_array(Oid type, const Datum *values,
 							  const bool *nulls, int n);

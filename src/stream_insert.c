@@ -16,22 +16,32 @@
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 
+/*
+ * Ids that somebody else is about to take are waited for and then left out,
+ * which is seen by the number of rows, instead of raising an error.
+ */
+#define SKIP_TAKEN(ids)	((ids) ? " ON CONFLICT DO NOTHING" : "")
+
 static bool same_insert(const NvsNewEvent *a, const NvsNewEvent *b);
-static void insert_run(NvsNewEvent *events, int n, Datum *records,
+static int	insert_run(NvsNewEvent *events, int n, Datum *records,
 					   MemoryContext cxt);
 static bool inserts_column(const NvsTarget *target, const NvsEvent *event,
 						   int i);
 static SPIPlanPtr insert_one_plan(const NvsTarget *target,
-								  const NvsEvent *event, NvsParams *params);
+								  const NvsEvent *event, bool ids,
+								  NvsParams *params);
 static SPIPlanPtr insert_many_plan(const NvsTarget *target,
-								   const NvsNewEvent *events, int n,
+								   const NvsNewEvent *events, int n, bool ids,
 								   NvsParams *params);
 static Datum event_column(const NvsField *field, const NvsNewEvent *events,
 						  int n, int index);
 static void announce(const NvsNewEvent *events, int n);
 
-/* Insert events, make their records in cxt and announce them. */
-void
+/*
+ * Insert events, make their records in cxt and announce them.  Returns false
+ * when nothing was inserted since others hold the ids.
+ */
+bool
 nvs_insert_events(NvsNewEvent *events, int n, Datum *records,
 				  MemoryContext cxt)
 {
@@ -40,13 +50,20 @@ nvs_insert_events(NvsNewEvent *events, int n, Datum *records,
 	while (start < n)
 	{
 		int			end = start + 1;
+		int			inserted;
 
 		while (end < n && same_insert(&events[start], &events[end]))
 			end++;
 		CHECK_FOR_INTERRUPTS();
-		insert_run(&events[start], end - start, &records[start], cxt);
+		inserted = insert_run(&events[start], end - start, &records[start],
+							  cxt);
+		if (start + inserted == 0)
+			return false;
+		if (inserted < end - start)
+			nvs_partly_known(n - start - inserted, n);
 		start = end;
 	}
+	return true;
 }
 
 /* Can two events be inserted by one statement? */
@@ -60,30 +77,43 @@ same_insert(const NvsNewEvent *a, const NvsNewEvent *b)
 		nvs_event_alike(target, &a->event, &b->event);
 }
 
-/* Insert events by one statement, make their records and announce them. */
-static void
+/*
+ * Insert events by one statement, make their records and announce them.
+ * Returns how many were inserted; those whose ids are taken may be missing.
+ */
+static int
 insert_run(NvsNewEvent *events, int n, Datum *records, MemoryContext cxt)
 {
 	NvsTarget  *target = events[0].stream->place.target;
 	NvsParams	params;
 	SPIPlanPtr	plan;
+	uint64		inserted;
+	bool		ids = false;
 	int			i;
 
+	for (i = 0; i < n && !ids; i++)
+		ids = nvs_event_has_id(&events[i]);
 	nvs_params_init(&params);
 	if (n == 1)
-		plan = insert_one_plan(target, &events[0].event, &params);
+		plan = insert_one_plan(target, &events[0].event, ids, &params);
 	else
-		plan = insert_many_plan(target, events, n, &params);
-	if (nvs_plan_execute(plan, params.values, params.nulls, false, 0) != n)
+		plan = insert_many_plan(target, events, n, ids, &params);
+	inserted = nvs_plan_execute(plan, params.values, params.nulls, false, 0);
+	if (inserted != n)
+	{
+		if (ids)
+			return (int) inserted;
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("table %s did not take every event", target->name),
 				 errdetail("A trigger or rule kept rows out.")));
+	}
 	for (i = 0; i < n; i++)
 		records[i] = nvs_event_record(&events[i].stream->place,
 									  SPI_tuptable->vals[i],
 									  SPI_tuptable->tupdesc, cxt);
 	announce(events, n);
+	return n;
 }
 
 /*
@@ -107,14 +137,14 @@ inserts_column(const NvsTarget *target, const NvsEvent *event, int i)
  * all events that leave every default to the table, which most do.
  */
 static SPIPlanPtr
-insert_one_plan(const NvsTarget *target, const NvsEvent *event,
+insert_one_plan(const NvsTarget *target, const NvsEvent *event, bool ids,
 				NvsParams *params)
 {
 	const NvsStreamState *state = target->state;
 	const NvsFieldMap *map = target->map;
 	SPIPlanPtr *slot = nvs_planset_slot(target->plans,
 										NVS_STREAM_PLAN_INSERT);
-	bool		common = true;
+	bool		common = !ids;
 	StringInfoData columns;
 	StringInfoData values;
 	char	   *sql;
@@ -139,8 +169,8 @@ insert_one_plan(const NvsTarget *target, const NvsEvent *event,
 							 map->fields[i].quoted);
 	for (i = 1; i <= params->n; i++)
 		appendStringInfo(&values, "%s$%d", i > 1 ? ", " : "", i);
-	sql = psprintf("INSERT INTO %s (%s) VALUES (%s) RETURNING %s",
-				   target->name, columns.data, values.data,
+	sql = psprintf("INSERT INTO %s (%s) VALUES (%s)%s RETURNING %s",
+				   target->name, columns.data, values.data, SKIP_TAKEN(ids),
 				   state->read_list);
 	if (!common)
 		return nvs_planset_text(target->plans, sql, params,
@@ -153,7 +183,7 @@ insert_one_plan(const NvsTarget *target, const NvsEvent *event,
 /* INSERT of many: a parameter that is an array for each column. */
 static SPIPlanPtr
 insert_many_plan(const NvsTarget *target, const NvsNewEvent *events, int n,
-				 NvsParams *params)
+				 bool ids, NvsParams *params)
 {
 	const NvsStreamState *state = target->state;
 	StringInfoData sql;
@@ -177,8 +207,8 @@ insert_many_plan(const NvsTarget *target, const NvsNewEvent *events, int n,
 		appendStringInfo(&from, "%spg_catalog.unnest($%d)", comma, p);
 	}
 	/* unnest() keeps the order, and the position is drawn row by row. */
-	appendStringInfo(&sql, ") SELECT * FROM ROWS FROM (%s) u RETURNING %s",
-					 from.data, state->read_list);
+	appendStringInfo(&sql, ") SELECT * FROM ROWS FROM (%s) u%s RETURNING %s",
+					 from.data, SKIP_TAKEN(ids), state->read_list);
 	return nvs_planset_text(target->plans, sql.data, params,
 							CURSOR_OPT_GENERIC_PLAN);
 }
