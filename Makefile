@@ -34,6 +34,7 @@ OBJS = \
 	src/route_admin.o \
 	src/stream.o \
 	src/stream_append.o \
+	src/stream_guard.o \
 	src/stream_head.o \
 	src/stream_insert.o \
 	src/stream_known.o \
@@ -72,7 +73,8 @@ REGRESS = \
 	adopt \
 	fields \
 	contract_a \
-	contract_b
+	contract_b \
+	contract_f
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))

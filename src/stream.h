@@ -104,6 +104,10 @@ extern void nvs_stream_heads(NvsAppend *streams, int n);
 extern void nvs_stream_unversioned(const NvsPlace *place)
 			pg_attribute_noreturn();
 
+/* stream_guard.c */
+extern uint64 nvs_stream_execute(const NvsTarget *target, SPIPlanPtr plan,
+								 const NvsParams *params);
+
 /* stream_known.c */
 extern bool nvs_event_has_id(const NvsNewEvent *event);
 extern bool nvs_known_events(NvsNewEvent *events, int n, Datum *records,

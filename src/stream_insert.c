@@ -98,7 +98,7 @@ insert_run(NvsNewEvent *events, int n, Datum *records, MemoryContext cxt)
 		plan = insert_one_plan(target, &events[0].event, ids, &params);
 	else
 		plan = insert_many_plan(target, events, n, ids, &params);
-	inserted = nvs_plan_execute(plan, params.values, params.nulls, false, 0);
+	inserted = nvs_stream_execute(target, plan, &params);
 	if (inserted != n)
 	{
 		if (ids)

@@ -57,3 +57,28 @@ BEGIN ATOMIC
     ORDER BY t.store, t.type;
 END;
 COMMENT ON FUNCTION nvent.stream_tables(text) IS 'generic stream tables of a store, of all stores for NULL: the second token of the subjects in it, the table, and whether subjects have versions';
+
+CREATE FUNCTION nvent.stream_guard() RETURNS trigger
+AS 'MODULE_PATHNAME', 'nvs_stream_guard' LANGUAGE C;
+COMMENT ON FUNCTION nvent.stream_guard() IS 'trigger of protected tables, made by nvent.stream_protect: refuses statements that are not our functions'' own';
+
+CREATE FUNCTION nvent.guard_ddl() RETURNS event_trigger
+AS 'MODULE_PATHNAME', 'nvs_guard_ddl' LANGUAGE C;
+COMMENT ON FUNCTION nvent.guard_ddl() IS 'event trigger that keeps owners of protected tables from disabling or dropping what protects them';
+
+CREATE EVENT TRIGGER nvent_guard_alter ON ddl_command_end
+    WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION nvent.guard_ddl();
+CREATE EVENT TRIGGER nvent_guard_drop ON ddl_command_start
+    WHEN TAG IN ('DROP TRIGGER') EXECUTE FUNCTION nvent.guard_ddl();
+COMMENT ON EVENT TRIGGER nvent_guard_alter IS 'see nvent.guard_ddl()';
+COMMENT ON EVENT TRIGGER nvent_guard_drop IS 'see nvent.guard_ddl()';
+
+CREATE FUNCTION nvent.stream_protect(relation regclass) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_stream_protect'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION nvent.stream_protect(regclass) IS 'refuses INSERT, UPDATE, DELETE and TRUNCATE of a table of events, and of its partitions, to everybody, the owner and superusers too, unless a function of ours does it; false when it was protected; only the table''s owner may; superusers can bypass it with nvent.stream_unprotect, session_replication_role or by disabling the trigger, and the owner can still drop the table; partitions that are attached later need another call; example: SELECT nvent.stream_protect(''nvent_stream_account'')';
+
+CREATE FUNCTION nvent.stream_unprotect(relation regclass) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_stream_unprotect'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION nvent.stream_unprotect(regclass) IS 'undoes nvent.stream_protect; false when the table was not protected; raises 42501 for all but superusers and the owner of the extension';
