@@ -36,11 +36,17 @@ OBJS = \
 	src/stream.o \
 	src/stream_event.o \
 	src/stream_read.o \
-	src/stream_scan.o \
 	src/stream_poll.o \
 	src/entry.o \
 	src/entry_read.o \
-	src/entry_increment.o
+	src/entry_increment.o \
+	src/stream_scan.o \
+	src/stream_append.o \
+	src/stream_guard.o \
+	src/stream_head.o \
+	src/stream_insert.o \
+	src/stream_known.o \
+	src/stream_many.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -67,14 +73,17 @@ REGRESS = \
 	jsonb_merge_diff \
 	subject \
 	subject_plan \
-	horizon \
-	stream_poll \
 	store \
 	adopt \
 	route \
 	stream \
 	fields \
-	errors
+	errors \
+	horizon \
+	stream_poll \
+	contract_a \
+	contract_b \
+	contract_f
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
