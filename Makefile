@@ -16,6 +16,7 @@ OBJS = \
 	src/subject.o \
 	src/subject_glob.o \
 	src/subject_trie.o \
+	src/subject_func.o \
 	src/horizon.o \
 	src/notify.o \
 	src/store.o \
@@ -32,6 +33,7 @@ PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 # Parts of the install script in load order, which is not alphabetical.
 SQL_PARTS = \
 	schema \
+	subject \
 	horizon \
 	store \
 	route \
@@ -40,7 +42,7 @@ SQL_PARTS = \
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
-REGRESS        = extension
+REGRESS        = extension subject
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))

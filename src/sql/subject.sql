@@ -1,0 +1,69 @@
+-- Subjects, subject patterns and key globs.
+
+CREATE FUNCTION nvent.subject_is_valid(subject text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_subject_is_valid'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION nvent.subject_is_valid(text) IS
+'Is this a subject: 1 to 32 non-empty tokens joined by ":", at most 512 bytes, no control character, no "*" or ">", and no token that stands in braces?
+Never raises an error; NULL for NULL. Example: SELECT nvent.subject_is_valid(''orders:eu:4711''); -- true';
+
+CREATE FUNCTION nvent.subject_tokens(subject text)
+RETURNS text[]
+AS 'MODULE_PATHNAME', 'nvs_subject_tokens'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION nvent.subject_tokens(text) IS
+'The tokens of a subject, in order. Raises invalid subject (NV004); NULL for NULL.
+Example: SELECT nvent.subject_tokens(''orders:eu:4711''); -- {orders,eu,4711}';
+
+CREATE FUNCTION nvent.subject_pattern_is_valid(pattern text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_subject_pattern_is_valid'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION nvent.subject_pattern_is_valid(text) IS
+'Is this a subject pattern: 1 to 32 tokens joined by ":", at most 1024 bytes, each of them a literal, "*" (one token), "{name}" (captures one token) or, as the last one, ">" or "**" (one or more tokens) or "{name...}" (captures one or more)?
+A name is a letter or "_", then letters, digits or "_", at most 63 bytes, and once in a pattern. A pattern that is longer than any subject is not one.
+Never raises an error; NULL for NULL. Example: SELECT nvent.subject_pattern_is_valid(''orders:{region}:>''); -- true';
+
+CREATE FUNCTION nvent.subject_prefix(pattern text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'nvs_subject_prefix'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION nvent.subject_prefix(text) IS
+'What every subject that the pattern matches begins with: its leading literal tokens with the ":" behind them; all of it when it has no wildcard; empty when it begins with one.
+Raises invalid pattern (NV005); NULL for NULL. Example: SELECT nvent.subject_prefix(''orders:eu:*''); -- orders:eu:';
+
+CREATE FUNCTION nvent.subject_matches(subject text, pattern text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_subject_matches'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION nvent.subject_matches(text, text) IS
+'Does the pattern (see nvent.subject_pattern_is_valid) match the subject? False for text that is not a subject.
+Raises invalid pattern (NV005); NULL for NULL. Compares bytes, whatever the collation.
+Example: SELECT nvent.subject_matches(''orders:eu:4711'', ''orders:*:>''); -- true';
+
+CREATE FUNCTION nvent.subject_captures(subject text, pattern text)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'nvs_subject_captures'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION nvent.subject_captures(text, text) IS
+'What the pattern''s {name} and {name...} took from the subject, as an object of strings: {} when it has none; NULL when it does not match.
+Raises invalid pattern (NV005); NULL for NULL.
+Example: SELECT nvent.subject_captures(''orders:eu:47:11'', ''orders:{region}:{id...}''); -- {"id": "47:11", "region": "eu"}';
+
+CREATE FUNCTION nvent.kv_glob_matches(key text, pattern text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_kv_glob_matches'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION nvent.kv_glob_matches(text, text) IS
+'Does the glob match the whole key, as in Redis: "*" any run of characters, ":" among them, "?" one character, [abc] [a-c] [^x] one of a class, "\" takes the next character as it is? "%" and "_" stand for themselves, and so does "!".
+A range goes by code points and may be written backwards; the character behind "x-" ends the range, even a "]"; [^] is any character; a "\" at the very end is a backslash. A glob has at most 1024 bytes.
+Raises invalid pattern (NV005), also for a class that is empty or not closed; NULL for NULL. Compares bytes, whatever the collation.
+Example: SELECT nvent.kv_glob_matches(''lock:job:7'', ''lock:*:[0-9]''); -- true';
