@@ -46,11 +46,27 @@ typedef struct Retired
 	int			nplans;
 } Retired;
 
+/* What takes the first column of the first row. */
+typedef struct FirstReceiver
+{
+	DestReceiver pub;
+	MemoryContext cxt;
+	bool		seen;			/* there was a row */
+	bool		found;			/* and its column is not NULL */
+	Datum		value;			/* in cxt */
+} FirstReceiver;
+
 static Retired *retired = NULL;
 static int	call_depth = 0;
 
 static void free_retired(void);
 static void plan_xact_callback(XactEvent event, void *arg);
+static ParamListInfo make_params(SPIPlanPtr plan, const Datum *values,
+								 const char *nulls);
+static bool first_receive(TupleTableSlot *slot, DestReceiver *self);
+static void first_startup(DestReceiver *self, int operation,
+						  TupleDesc typeinfo);
+static void first_done(DestReceiver *self);
 static uint32 text_hash(const void *key, Size keysize);
 static int	text_match(const void *a, const void *b, Size keysize);
 static void *text_copy(void *dest, const void *src, Size keysize);
@@ -154,30 +170,91 @@ nvs_plan_execute(SPIPlanPtr plan, Datum *values, const char *nulls,
 /*
  * Execute a plan whose first row's first column is wanted.  Returns false
  * when there is no row or the column is NULL; the value is copied to cxt.
+ * The row goes straight to a receiver of ours: a tuple table would have it
+ * copied twice more.
  */
 bool
 nvs_plan_first(SPIPlanPtr plan, Datum *values, const char *nulls,
 			   bool read_only, MemoryContext cxt, Datum *result)
 {
-	MemoryContext old;
-	bool		isnull;
-	int16		typlen;
-	bool		typbyval;
-	Form_pg_attribute att;
+	SPIExecuteOptions options;
+	FirstReceiver receiver;
+	int			rc;
 
-	if (nvs_plan_execute(plan, values, nulls, read_only, 0) == 0)
-		return false;
-	*result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-							&isnull);
-	if (isnull)
-		return false;
-	att = TupleDescAttr(SPI_tuptable->tupdesc, 0);
-	typlen = att->attlen;
-	typbyval = att->attbyval;
-	old = MemoryContextSwitchTo(cxt);
-	*result = datumCopy(*result, typbyval, typlen);
-	MemoryContextSwitchTo(old);
+	memset(&receiver, 0, sizeof(receiver));
+	receiver.pub.receiveSlot = first_receive;
+	receiver.pub.rStartup = first_startup;
+	receiver.pub.rShutdown = first_done;
+	receiver.pub.rDestroy = first_done;
+	receiver.pub.mydest = DestNone;
+	receiver.cxt = cxt;
+
+	memset(&options, 0, sizeof(options));
+	options.params = make_params(plan, values, nulls);
+	options.read_only = read_only;
+	options.dest = &receiver.pub;
+	/* A statement that writes is to run to its end. */
+	options.tcount = read_only ? 1 : 0;
+	rc = SPI_execute_plan_extended(plan, &options);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_plan_extended failed: %s",
+			 SPI_result_code_string(rc));
+	*result = receiver.value;
+	return receiver.found;
+}
+
+/* Parameters of a plan in the form that the executor wants. */
+static ParamListInfo
+make_params(SPIPlanPtr plan, const Datum *values, const char *nulls)
+{
+	int			n = SPI_getargcount(plan);
+	ParamListInfo params = makeParamList(n);
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		ParamExternData *param = &params->params[i];
+
+		param->value = values[i];
+		param->isnull = nulls != NULL && nulls[i] == 'n';
+		param->pflags = PARAM_FLAG_CONST;
+		param->ptype = SPI_getargtypeid(plan, i);
+	}
+	return params;
+}
+
+/* Keep the first column of the first row. */
+static bool
+first_receive(TupleTableSlot *slot, DestReceiver *self)
+{
+	FirstReceiver *receiver = (FirstReceiver *) self;
+	Form_pg_attribute att = TupleDescAttr(slot->tts_tupleDescriptor, 0);
+	bool		isnull;
+	Datum		value;
+
+	if (receiver->seen)
+		return true;
+	receiver->seen = true;
+	value = slot_getattr(slot, 1, &isnull);
+	if (!isnull)
+	{
+		MemoryContext old = MemoryContextSwitchTo(receiver->cxt);
+
+		receiver->value = datumCopy(value, att->attbyval, att->attlen);
+		receiver->found = true;
+		MemoryContextSwitchTo(old);
+	}
 	return true;
+}
+
+static void
+first_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
+{
+}
+
+static void
+first_done(DestReceiver *self)
+{
 }
 
 /* Run DDL, or a statement so rare that keeping its plan would be waste. */
