@@ -13,10 +13,15 @@ OBJS = \
 	src/util.o \
 	src/plan.o \
 	src/jsonb_build.o \
+	src/jsonb_merge.o \
+	src/jsonb_tree.o \
+	src/jsonb_paths.o \
+	src/jsonb_functions.o \
 	src/subject.o \
 	src/subject_glob.o \
-	src/subject_trie.o \
 	src/subject_func.o \
+	src/subject_trie.o \
+	src/subject_support.o \
 	src/horizon.o \
 	src/notify.o \
 	src/store.o \
@@ -24,7 +29,10 @@ OBJS = \
 	src/fields.o \
 	src/route.o \
 	src/route_admin.o \
-	src/stream.o
+	src/stream.o \
+	src/entry.o \
+	src/entry_read.o \
+	src/entry_increment.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -33,25 +41,40 @@ PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 # Parts of the install script in load order, which is not alphabetical.
 SQL_PARTS = \
 	schema \
+	jsonb_merge \
 	subject \
 	horizon \
 	store \
 	route \
-	stream
+	stream \
+	entry
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
-REGRESS        = extension subject
+REGRESS = \
+	extension \
+	jsonb_merge \
+	jsonb_merge_diff \
+	subject \
+	subject_plan
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)
 # TAP needs IPC::Run; without it the rest is run rather than nothing.
-TAP_TESTS     := $(shell perl -MIPC::Run -e 'print 1' 2>/dev/null)
 PROVE_TESTS    = test/t/*.pl
+ifneq ($(wildcard $(HERE)$(PROVE_TESTS)),)
+TAP_TESTS     := $(shell perl -MIPC::Run -e 'print 1' 2>/dev/null)
+endif
 
-EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check
+EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check \
+	.pg_version
+
+# These set the machine up first, so they must work before PGXS is there.
+SCRIPTS_ONLY = help setup test test-merge lint demo bench print-%
+
+ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -63,5 +86,46 @@ $(DATA_built): $(SQL_PARTS:%=$(srcdir)/src/sql/%.sql) \
 		$(srcdir)/$(EXTENSION).control
 	cat $(filter %.sql,$^) > $@
 
-# The objects do not list the headers they read; rebuild them all on a change.
-$(OBJS): $(wildcard $(HERE)src/*.h)
+# The objects do not list the headers they read; rebuild them all on a change,
+# and when the server's version or this file is another one than last time.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version $(HERE)Makefile
+
+.pg_version: FORCE
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+
+.PHONY: FORCE
+
+endif
+
+.PHONY: help setup test test-merge lint demo bench
+
+help:
+	@echo 'all, install, installcheck, clean: as with any PGXS extension'
+	@echo 'setup   install what building and testing need (Debian)'
+	@echo 'test    everything on a private server; TESTS="regress isolation tap lint"'
+	@echo 'test-merge  merges of random documents; PAIRS=100000 SEED=0.5'
+	@echo 'lint    the rules of the house'
+	@echo 'demo    replay a package log through the store; KEEP=1 keeps the server'
+	@echo 'bench   speed against plain SQL; SECONDS=3 ROUNDS=3 ONLY=name'
+
+setup:
+	@$(HERE)test/setup.sh
+
+test:
+	@$(HERE)test/run.sh
+
+test-merge:
+	@PAIRS=$(PAIRS) SEED=$(SEED) $(HERE)test/merge/run.sh
+
+lint:
+	@$(HERE)test/lint.sh
+
+demo:
+	@$(HERE)test/demo/run.sh
+
+bench:
+	@NVS_SECONDS=$(SECONDS) $(HERE)test/bench/run.sh
+
+# Variables for the scripts.
+print-%:
+	@echo $($*)

@@ -13,6 +13,7 @@
 
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/pg_locale.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
 #include "varatt.h"
@@ -37,6 +38,17 @@ nvs_transaction_id(void)
 	return MyProc->vxid.lxid;
 #else
 	return MyProc->lxid;
+#endif
+}
+
+/* Does this collation order text by its bytes? */
+static inline bool
+nvs_collation_is_c(Oid collation)
+{
+#if PG_VERSION_NUM >= 180000
+	return pg_newlocale_from_collation(collation)->collate_is_c;
+#else
+	return lc_collate_is_c(collation);
 #endif
 }
 

@@ -484,16 +484,38 @@ nvs_field_select(const NvsField *field)
 }
 
 /*
- * Add a column's value to a record.  iso has times written as ISO-8601 in
- * UTC instead of milliseconds.
+ * All columns in their order, as a SELECT list: the executor hands out such
+ * rows as they are stored, without building others from them.
  */
+char *
+nvs_fields_select_list(const NvsFieldMap *map)
+{
+	StringInfoData list;
+	int			i;
+
+	initStringInfo(&list);
+	for (i = 0; i < map->nfields; i++)
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "",
+						 nvs_field_select(&map->fields[i]));
+	return list.data;
+}
+
+/* Add a column's value to a record, under its own name. */
 void
 nvs_field_emit(const NvsField *field, Datum value, bool iso,
 			   NvsJsonb *record)
 {
-	const char *key = field->name;
-	int			len = field->namelen;
+	nvs_field_emit_as(field->name, field->namelen, field, value, iso, record);
+}
 
+/*
+ * Add a column's value to a record.  iso has times written as ISO-8601 in
+ * UTC instead of milliseconds.
+ */
+void
+nvs_field_emit_as(const char *key, int len, const NvsField *field,
+				  Datum value, bool iso, NvsJsonb *record)
+{
 	switch (field->kind)
 	{
 		case NVS_FIELD_TEXT:

@@ -81,6 +81,9 @@ extern Oid	nvs_field_param_type(const NvsField *field);
 extern const char *nvs_field_select(const NvsField *field);
 extern void nvs_field_emit(const NvsField *field, Datum value, bool iso,
 						   NvsJsonb *record);
+extern void nvs_field_emit_as(const char *key, int len, const NvsField *field,
+							  Datum value, bool iso, NvsJsonb *record);
+extern char *nvs_fields_select_list(const NvsFieldMap *map);
 extern int64 nvs_ms_from_iso(const char *field, const char *s, int len);
 extern void nvs_check_number(const char *name, NvsJsonbChild value);
 extern Jsonb *nvs_child_document(NvsJsonbChild child);

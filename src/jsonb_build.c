@@ -308,3 +308,30 @@ nvs_jsonb_finish(NvsJsonb *b)
 	write_object(&out, b);
 	return nvs_jsonb_out_finish(&out);
 }
+
+/* A document of its own that is a copy of a child. */
+Jsonb *
+nvs_jsonb_from_child(NvsJsonbChild child)
+{
+	NvsJsonbOut out;
+
+	nvs_jsonb_out_init(&out, VARHDRSZ + 2 * sizeof(uint32) + child.len);
+	if (child.type == JENTRY_ISCONTAINER)
+		memcpy(nvs_jsonb_reserve(&out, child.len), child.data, child.len);
+	else
+	{
+		NvsJsonbWriter w;
+
+		/* A scalar root is an array of one element with a flag. */
+		w.out = &out;
+		w.start = out.len;
+		w.index = 0;
+		*(uint32 *) nvs_jsonb_reserve(&out, sizeof(uint32)) =
+			1 | JB_FARRAY | JB_FSCALAR;
+		w.entries = out.len;
+		nvs_jsonb_reserve(&out, sizeof(JEntry));
+		w.data = out.len;
+		nvs_jsonb_put(&w, child);
+	}
+	return nvs_jsonb_out_finish(&out);
+}

@@ -72,5 +72,6 @@ extern void nvs_jsonb_add_object(NvsJsonb *b, const char *key, Size keylen,
 extern void nvs_jsonb_add_child(NvsJsonb *b, const char *key, Size keylen,
 								NvsJsonbChild value);
 extern Jsonb *nvs_jsonb_finish(NvsJsonb *b);
+extern Jsonb *nvs_jsonb_from_child(NvsJsonbChild child);
 
 #endif							/* NVS_JSONB_BUILD_H */

@@ -135,6 +135,60 @@ nvs_jsonb_child(const JsonbContainer *jc, uint32 i)
 	return nvs_jsonb_child_at(jc, i, nvs_jsonb_offset(jc, i));
 }
 
+/* Compare key i of an object with another key. */
+static inline int
+nvs_jsonb_cmp_key(const JsonbContainer *jc, uint32 i, NvsJsonbChild key)
+{
+	JEntry		entry = jc->children[i];
+	uint32		offset;
+	uint32		len = JBE_OFFLENFLD(entry);
+
+	/* Most keys differ in length, which needs no offset. */
+	if (!JBE_HAS_OFF(entry) && len != key.len)
+		return len < key.len ? -1 : 1;
+	offset = nvs_jsonb_offset(jc, i);
+	if (JBE_HAS_OFF(entry))
+		len -= offset;
+	return nvs_jsonb_key_cmp(nvs_jsonb_data(jc) + offset, len,
+							 key.data, key.len);
+}
+
+/* Search keys lo to hi - 1 of an object for *pos, where the key belongs. */
+static inline bool
+nvs_jsonb_search(const JsonbContainer *jc, uint32 lo, uint32 hi,
+				 NvsJsonbChild key, uint32 *pos)
+{
+	int			cmp = 1;
+
+	while (lo < hi && cmp != 0)
+	{
+		uint32		mid = lo + (hi - lo) / 2;
+
+		cmp = nvs_jsonb_cmp_key(jc, mid, key);
+		if (cmp < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*pos = hi;
+	return cmp == 0;
+}
+
+/* The value of a key of an object; false if there is no such key. */
+static inline bool
+nvs_jsonb_get(const JsonbContainer *jc, const char *key, uint32 keylen,
+			  NvsJsonbChild *value)
+{
+	NvsJsonbChild wanted = {key, keylen, JENTRY_ISSTRING};
+	uint32		n = JsonContainerSize(jc);
+	uint32		pos;
+
+	if (!nvs_jsonb_search(jc, 0, n, wanted, &pos))
+		return false;
+	*value = nvs_jsonb_child(jc, n + pos);
+	return true;
+}
+
 /* A whole document as a child: what it becomes inside another one. */
 static inline NvsJsonbChild
 nvs_jsonb_root(const Jsonb *jb)

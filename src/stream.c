@@ -47,9 +47,9 @@ typedef struct StreamState
 	const NvsField *type;
 	const NvsField *version;	/* NULL: a plain log */
 	const NvsField *meta;		/* NULL: no place for unknown fields */
-	const NvsField **read;		/* columns of a record */
+	const NvsField **read;		/* columns of a record besides the id */
 	int			nread;
-	char	   *read_list;		/* the same as a SELECT list */
+	char	   *read_list;		/* all columns, as a SELECT list */
 } StreamState;
 
 /* An event, taken apart: a value for each column of the relation's map. */
@@ -141,7 +141,6 @@ compile_state(NvsTarget *target)
 {
 	StreamState *state = palloc0(sizeof(StreamState));
 	NvsFieldMap *map = target->map;
-	StringInfoData list;
 	int			i;
 
 	state->id = nvs_fields_reserve(map, "id");
@@ -154,21 +153,16 @@ compile_state(NvsTarget *target)
 	(void) nvs_fields_reserve(map, "created_at");
 	(void) nvs_fields_reserve(map, "subject");
 
-	initStringInfo(&list);
-	appendStringInfoString(&list, state->id->quoted);
 	state->read = palloc(sizeof(NvsField *) * (map->nfields + 1));
-	state->read[state->nread++] = state->id;
 	for (i = 0; i < map->nfields; i++)
 	{
 		const NvsField *field = &map->fields[i];
 
-		if (field == state->id || strcmp(field->column, "created_at") == 0 ||
-			strcmp(field->column, "subject") == 0)
-			continue;
-		state->read[state->nread++] = field;
-		appendStringInfo(&list, ", %s", nvs_field_select(field));
+		if (field != state->id && strcmp(field->column, "created_at") != 0 &&
+			strcmp(field->column, "subject") != 0)
+			state->read[state->nread++] = field;
 	}
-	state->read_list = list.data;
+	state->read_list = nvs_fields_select_list(map);
 	return state;
 }
 
@@ -677,12 +671,25 @@ column_array(const NvsField *field, const Event *events, int n, int index)
 											  typalign));
 }
 
+/* The position of a row whose columns are the read list. */
+static int64
+record_id(const NvsPlace *place, HeapTuple row, TupleDesc desc)
+{
+	const StreamState *state = place->target->state;
+	bool		isnull;
+
+	return DatumGetInt64(SPI_getbinval(row, desc,
+									   state->id - place->target->map->fields +
+									   1, &isnull));
+}
+
 /* The record of a row whose columns are the read list. */
 static Datum
 make_record(const NvsPlace *place, HeapTuple row, TupleDesc desc,
 			MemoryContext cxt)
 {
 	const StreamState *state = place->target->state;
+	const NvsFieldMap *map = place->target->map;
 	MemoryContext old;
 	NvsJsonb	record;
 	char		id[MAXINT8LEN + 1];
@@ -691,16 +698,18 @@ make_record(const NvsPlace *place, HeapTuple row, TupleDesc desc,
 	int			i;
 
 	nvs_jsonb_init(&record);
-	pg_lltoa(DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull)), id);
+	pg_lltoa(record_id(place, row, desc), id);
 	nvs_jsonb_add_text(&record, NVS_KEY("id"), id, strlen(id));
 	nvs_jsonb_add_text(&record, NVS_KEY("subject"), place->subject,
 					   place->len);
-	for (i = 1; i < state->nread; i++)
+	for (i = 0; i < state->nread; i++)
 	{
-		Datum		value = SPI_getbinval(row, desc, i + 1, &isnull);
+		const NvsField *field = state->read[i];
+		Datum		value = SPI_getbinval(row, desc, field - map->fields + 1,
+										  &isnull);
 
 		if (!isnull)
-			nvs_field_emit(state->read[i], value, false, &record);
+			nvs_field_emit(field, value, false, &record);
 	}
 	old = MemoryContextSwitchTo(cxt);
 	result = JsonbPGetDatum(nvs_jsonb_finish(&record));
@@ -714,13 +723,11 @@ announce(const NvsPlace *place, HeapTuple last, TupleDesc desc)
 {
 	const NvsTarget *target = place->target;
 	int			mode = target->notify < 0 ? nvs_notify : target->notify;
-	bool		isnull;
-	int64		id;
 
 	if (mode == NVS_NOTIFY_OFF)
 		return;
-	id = DatumGetInt64(SPI_getbinval(last, desc, 1, &isnull));
-	nvs_notify_append(target->store->channel, place->subject, place->len, id);
+	nvs_notify_append(target->store->channel, place->subject, place->len,
+					  record_id(place, last, desc));
 }
 
 /* Add a condition on a bigint column when its argument is given. */

@@ -263,11 +263,32 @@ nvs_glob_prefix(const char *pat, int plen, char *prefix, bool *is_literal)
 }
 
 /*
+ * Raise the character in c to a later one of as many bytes; false if there is
+ * none.
+ */
+static bool
+raise_char(char *c, int len, int encoding)
+{
+	int			i;
+
+	for (i = len - 1; i >= 0; i--)
+	{
+		if ((unsigned char) c[i] == 0xFF)
+			continue;
+		c[i] = (char) ((unsigned char) c[i] + 1);
+		if (pg_verify_mbstr(encoding, c, len, true))
+			return true;
+		/* As the byte before it goes up, this one restarts at its lowest. */
+		c[i] = (char) 0x80;
+	}
+	return false;
+}
+
+/*
  * Write to upper, which has room for len bytes, a text that sorts by bytes
  * behind everything that begins with prefix, and return its length; 0 when
- * there is none.  The last byte is raised if that gives a character of the
- * encoding; else the last character goes and the one before is raised, which
- * bounds more loosely but never too tightly.
+ * there is none.  The last character is raised; if that cannot be, it goes and
+ * the one before is raised, which bounds more loosely but never too tightly.
  */
 int
 nvs_prefix_upper(const char *prefix, int len, char *upper)
@@ -278,14 +299,9 @@ nvs_prefix_upper(const char *prefix, int len, char *upper)
 	while (len > 0)
 	{
 		int			last = pg_mbcliplen(prefix, len, len - 1);
-		unsigned char byte = (unsigned char) upper[len - 1];
 
-		if (byte < 0xFF)
-		{
-			upper[len - 1] = (char) (byte + 1);
-			if (pg_verify_mbstr(encoding, upper + last, len - last, true))
-				return len;
-		}
+		if (raise_char(upper + last, len - last, encoding))
+			return len;
 		len = last;
 	}
 	return 0;

@@ -37,14 +37,23 @@ COMMENT ON FUNCTION nvent.subject_prefix(text) IS
 'What every subject that the pattern matches begins with: its leading literal tokens with the ":" behind them; all of it when it has no wildcard; empty when it begins with one.
 Raises invalid pattern (NV005); NULL for NULL. Example: SELECT nvent.subject_prefix(''orders:eu:*''); -- orders:eu:';
 
+CREATE FUNCTION nvent.subject_matches_support(internal)
+RETURNS internal
+AS 'MODULE_PATHNAME', 'nvs_subject_matches_support'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION nvent.subject_matches_support(internal) IS
+'Planner support of nvent.subject_matches: turns a constant pattern into a range of a B-tree index whose collation is C, or that is of text_pattern_ops. Not for calling.';
+
 CREATE FUNCTION nvent.subject_matches(subject text, pattern text)
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_subject_matches'
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+SUPPORT nvent.subject_matches_support;
 
 COMMENT ON FUNCTION nvent.subject_matches(text, text) IS
 'Does the pattern (see nvent.subject_pattern_is_valid) match the subject? False for text that is not a subject.
-Raises invalid pattern (NV005); NULL for NULL. Compares bytes, whatever the collation.
+Raises invalid pattern (NV005); NULL for NULL. Compares bytes, whatever the collation. A constant pattern uses an index on the subject, if that is COLLATE "C", for its literal prefix.
 Example: SELECT nvent.subject_matches(''orders:eu:4711'', ''orders:*:>''); -- true';
 
 CREATE FUNCTION nvent.subject_captures(subject text, pattern text)
@@ -57,13 +66,22 @@ COMMENT ON FUNCTION nvent.subject_captures(text, text) IS
 Raises invalid pattern (NV005); NULL for NULL.
 Example: SELECT nvent.subject_captures(''orders:eu:47:11'', ''orders:{region}:{id...}''); -- {"id": "47:11", "region": "eu"}';
 
+CREATE FUNCTION nvent.kv_glob_matches_support(internal)
+RETURNS internal
+AS 'MODULE_PATHNAME', 'nvs_kv_glob_matches_support'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION nvent.kv_glob_matches_support(internal) IS
+'Planner support of nvent.kv_glob_matches: turns a constant glob into a range of a B-tree index whose collation is C, or that is of text_pattern_ops. Not for calling.';
+
 CREATE FUNCTION nvent.kv_glob_matches(key text, pattern text)
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_kv_glob_matches'
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+SUPPORT nvent.kv_glob_matches_support;
 
 COMMENT ON FUNCTION nvent.kv_glob_matches(text, text) IS
 'Does the glob match the whole key, as in Redis: "*" any run of characters, ":" among them, "?" one character, [abc] [a-c] [^x] one of a class, "\" takes the next character as it is? "%" and "_" stand for themselves, and so does "!".
 A range goes by code points and may be written backwards; the character behind "x-" ends the range, even a "]"; [^] is any character; a "\" at the very end is a backslash. A glob has at most 1024 bytes.
-Raises invalid pattern (NV005), also for a class that is empty or not closed; NULL for NULL. Compares bytes, whatever the collation.
+Raises invalid pattern (NV005), also for a class that is empty or not closed; NULL for NULL. Compares bytes, whatever the collation. A constant glob uses an index on the key, if that is COLLATE "C", for its literal prefix.
 Example: SELECT nvent.kv_glob_matches(''lock:job:7'', ''lock:*:[0-9]''); -- true';

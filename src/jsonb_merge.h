@@ -1,0 +1,25 @@
+/*
+ * jsonb_merge.h
+ *	  Merging of jsonb documents, for the rest of the extension.
+ *
+ * Both merges answer one of their arguments itself, not a copy, when that is
+ * the result: a caller must not free an argument before it is done with the
+ * result.  *changed, where it is asked for, is false when the result is the
+ * same bytes as the target; finding that out costs no copying.
+ */
+#ifndef NVS_JSONB_MERGE_H
+#define NVS_JSONB_MERGE_H
+
+#include "postgres.h"
+
+#include "utils/jsonb.h"
+
+/* nvent.jsonb_deep_merge; a NULL target counts as an empty object. */
+extern Jsonb *nvs_deep_merge(const Jsonb *target, const Jsonb *source,
+							 bool *changed);
+
+/* RFC 7396; a NULL target is an absent one. */
+extern Jsonb *nvs_merge_patch(const Jsonb *target, const Jsonb *patch,
+							  bool *changed);
+
+#endif							/* NVS_JSONB_MERGE_H */

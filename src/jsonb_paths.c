@@ -1,0 +1,230 @@
+/*
+ * jsonb_paths.c
+ *	  Dotted keys and increments: values deep inside a document.
+ */
+#include "jsonb_paths.h"
+
+#include "fmgr.h"
+#include "jsonb_build.h"
+#include "jsonb_merge.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+/* Elements of a path that need no allocation. */
+#define FIXED_PATH		8
+
+/* The name of a value's type, as jsonb_typeof says it. */
+static const char *
+type_name(NvsJsonbChild child)
+{
+	switch (child.type)
+	{
+		case JENTRY_ISSTRING:
+			return "string";
+		case JENTRY_ISNUMERIC:
+			return "number";
+		case JENTRY_ISNULL:
+			return "null";
+		case JENTRY_ISCONTAINER:
+			return nvs_jsonb_is_object(child) ? "object" : "array";
+		default:
+			return "boolean";
+	}
+}
+
+/* Report a key such as "a..b". */
+static void
+empty_element(NvsJsonbChild key)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("path \"%.*s\" has an empty element",
+					pg_mbcliplen(key.data, key.len, 100), key.data),
+			 errhint("Dots in a top-level key separate nested keys; "
+					 "inside a nested object they are part of the key.")));
+}
+
+/* Split a key at its dots into *path, which is made longer if need be. */
+static int
+split_key(NvsJsonbChild key, NvsJsonbKey **path, int *cap)
+{
+	const char *start = key.data;
+	const char *stop = key.data + key.len;
+	int			n = 0;
+
+	for (;;)
+	{
+		const char *dot = memchr(start, '.', stop - start);
+		const char *end = dot ? dot : stop;
+
+		CHECK_FOR_INTERRUPTS();
+		if (end == start)
+			empty_element(key);
+		if (n == *cap)
+		{
+			*cap *= 2;
+			*path = repalloc_huge(*path, *cap * sizeof(NvsJsonbKey));
+		}
+		(*path)[n].data = start;
+		(*path)[n].len = end - start;
+		n++;
+		if (!dot)
+			return n;
+		start = dot + 1;
+	}
+}
+
+/* Has any key of the object a dot?  The keys lie side by side. */
+static bool
+any_dot(const JsonbContainer *jc)
+{
+	return memchr(nvs_jsonb_data(jc), '.',
+				  nvs_jsonb_offset(jc, JsonContainerSize(jc))) != NULL;
+}
+
+Jsonb *
+nvs_expand_paths(const Jsonb *doc)
+{
+	const JsonbContainer *jc = &doc->root;
+	uint32		n = JsonContainerSize(jc);
+	int			cap = FIXED_PATH;
+	NvsJsonbKey *path;
+	NvsJsonbTree *tree;
+	uint32		i;
+
+	if (!JsonContainerIsObject(jc))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cannot expand the paths of a document that is not an object"),
+				 errdetail("The document is of type %s.",
+						   type_name(nvs_jsonb_root(doc)))));
+	if (!any_dot(jc))
+		return unconstify(Jsonb *, doc);
+
+	path = palloc(cap * sizeof(NvsJsonbKey));
+	tree = nvs_jsonb_tree_create(CurrentMemoryContext, NVS_NULLS_REPLACE,
+								 false);
+	for (i = 0; i < n; i++)
+	{
+		NvsJsonbChild key = nvs_jsonb_child(jc, i);
+		int			npath = 1;
+
+		CHECK_FOR_INTERRUPTS();
+		if (memchr(key.data, '.', key.len))
+			npath = split_key(key, &path, &cap);
+		else
+		{
+			path[0].data = key.data;
+			path[0].len = key.len;
+		}
+		nvs_jsonb_tree_merge_at(tree, path, npath, nvs_jsonb_child(jc, n + i));
+	}
+	pfree(path);
+	return nvs_jsonb_tree_finish(tree);
+}
+
+/* The first n elements of a path with dots between them. */
+static char *
+path_text(const NvsJsonbKey *path, int n)
+{
+	StringInfoData text;
+	int			i;
+
+	initStringInfo(&text);
+	for (i = 0; i < n; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(&text, '.');
+		appendBinaryStringInfo(&text, path[i].data, path[i].len);
+	}
+	return text.data;
+}
+
+/* Report that an object was needed where npath elements of the path lead. */
+static void
+not_an_object(const NvsJsonbKey *path, int npath, NvsJsonbChild value)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("cannot increment below a value that is not an object"),
+			 npath == 0
+			 ? errdetail("The document is of type %s.", type_name(value))
+			 : errdetail("The value at path \"%s\" is of type %s.",
+						 path_text(path, npath), type_name(value))));
+}
+
+/* The number at the path, or NULL if there is none yet. */
+static Numeric
+number_at(const Jsonb *doc, const NvsJsonbKey *path, int npath)
+{
+	NvsJsonbChild value = nvs_jsonb_root(doc);
+	int			i;
+
+	for (i = 0; i < npath; i++)
+	{
+		if (!nvs_jsonb_is_object(value))
+			not_an_object(path, i, value);
+		if (!nvs_jsonb_get((const JsonbContainer *) value.data,
+						   path[i].data, path[i].len, &value))
+			return NULL;
+	}
+	if (value.type == JENTRY_ISNULL)
+		return NULL;
+	if (value.type != JENTRY_ISNUMERIC)
+		ereport(ERROR,
+				(errcode(ERRCODE_NVS_NOT_A_NUMBER),
+				 errmsg("cannot increment a value that is not a number"),
+				 errdetail("The value at path \"%s\" is of type %s.",
+						   path_text(path, npath), type_name(value))));
+	return (Numeric) value.data;
+}
+
+/* A document with one number in it, at the path. */
+static Jsonb *
+document_of(const NvsJsonbKey *path, int npath, Numeric number)
+{
+	NvsJsonb   *levels = palloc_extended(npath * sizeof(NvsJsonb),
+										 MCXT_ALLOC_HUGE);
+	Jsonb	   *result;
+	int			i = npath - 1;
+
+	nvs_jsonb_init(&levels[i]);
+	nvs_jsonb_add_numeric(&levels[i], path[i].data, path[i].len, number);
+	while (--i >= 0)
+	{
+		nvs_jsonb_init(&levels[i]);
+		nvs_jsonb_add_object(&levels[i], path[i].data, path[i].len,
+							 &levels[i + 1]);
+	}
+	result = nvs_jsonb_finish(&levels[0]);
+	pfree(levels);
+	return result;
+}
+
+Jsonb *
+nvs_increment(const Jsonb *doc, const NvsJsonbKey *path, int npath,
+			  Numeric by, Numeric *sum)
+{
+	Numeric		number;
+
+	if (npath == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("path must not be empty")));
+	if (numeric_is_nan(by) || numeric_is_inf(by))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("increment must be a finite number")));
+	number = doc ? number_at(doc, path, npath) : NULL;
+	if (number)
+		number = DatumGetNumeric(DirectFunctionCall2(numeric_add,
+													 NumericGetDatum(number),
+													 NumericGetDatum(by)));
+	else
+		number = by;
+	if (sum)
+		*sum = number;
+	return nvs_deep_merge(doc, document_of(path, npath, number), NULL);
+}

@@ -1,0 +1,1 @@
+SELECT count(nvent.jsonb_deep_merge(doc, patch)) FROM peer.document, generate_series(1, 100);

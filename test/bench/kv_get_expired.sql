@@ -1,0 +1,2 @@
+\set k random(1, 10000)
+SELECT nvent.kv_get(:keys::text || :k::text);

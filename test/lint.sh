@@ -1,0 +1,555 @@
+#!/bin/bash
+# test/lint.sh: the rules of the house that a script can check.
+#
+# Each rule is one line "ok - ..." or "not ok - ..." with the offending lines
+# below it.  A check that cannot run is an offence too.  src/README and the
+# rules themselves say why; this file only says what.
+
+. "$(dirname "$0")/lib.sh"
+
+cd "$TOP" || exit 1
+shopt -s nullglob
+
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+# rule TITLE COMMAND...: holds when COMMAND prints nothing at all.  A status of
+# 1 is grep's "nothing found".
+rule()
+{
+	local title=$1 output status
+
+	shift
+	output=$("$@" 2>&1)
+	status=$?
+	if [ -z "$output" ] && [ $status -gt 1 ]
+	then
+		output="$1 failed with exit code $status"
+	fi
+	if [ -z "$output" ]
+	then
+		echo "ok - $title"
+	else
+		echo "not ok - $title"
+		printf '%s\n' "$output" | head -n 40 | sed 's/^/    /'
+		failed=1
+	fi
+}
+
+# makevar NAME: the words of a Makefile variable, one a line, sorted.
+makevar()
+{
+	make -s "print-$1" | tr -s '[:blank:]' '\n' | sed '/^$/d' | sort
+}
+
+# stems FILE...: base names without the last suffix, one a line, sorted.
+stems()
+{
+	local file
+
+	for file
+	do
+		file=${file##*/}
+		echo "${file%.*}"
+	done | sort
+}
+
+# same LEFT RIGHT LEFTNAME RIGHTNAME: two files hold the same sorted lines.
+same()
+{
+	comm -23 "$1" "$2" | sed "s|\$|: in $3, not in $4|"
+	comm -13 "$1" "$2" | sed "s|\$|: in $4, not in $3|"
+}
+
+# --- Copies without comments (code/) and also without strings (bare/). ---
+
+strip_c()
+{
+	perl -0777 -pe '
+		s{(/\*.*?\*/)|("(?:[^"\\\n]|\\.)*"|\x27(?:[^\x27\\\n]|\\.)+\x27)}
+		 {
+			my ($comment, $string) = ($1, $2);
+			if (defined $comment) { $comment =~ s/[^\n]//g; $comment; }
+			elsif ($ENV{STRINGS}) { $string; }
+			else { substr($string, 0, 1) x 2; }
+		 }gsex' "$1"
+}
+
+mkdir -p "$work/code/src/sql" "$work/bare/src"
+for file in src/*.[ch]
+do
+	STRINGS=1 strip_c "$file" >"$work/code/$file"
+	STRINGS='' strip_c "$file" >"$work/bare/$file"
+done
+for file in src/sql/*.sql
+do
+	sed 's/--.*//' "$file" >"$work/code/$file"
+done
+
+# in_code PATTERN [FILE...], in_bare PATTERN [FILE...]: grep the copies; the
+# default is all C files.
+in_code()
+{
+	local pattern=$1
+
+	shift
+	[ $# -gt 0 ] || set -- src/*.[ch]
+	(cd "$work/code" && grep -nHP -e "$pattern" -- "$@")
+}
+
+in_bare()
+{
+	local pattern=$1
+
+	shift
+	[ $# -gt 0 ] || set -- src/*.[ch]
+	(cd "$work/bare" && grep -nHP -e "$pattern" -- "$@")
+}
+
+# in_bare_but FILE PATTERN: the files that are not FILE.
+in_bare_but()
+{
+	local files=() file
+
+	for file in src/*.[ch]
+	do
+		[ "$file" = "$1" ] || files+=("$file")
+	done
+	in_bare "$2" "${files[@]}"
+}
+
+# --- C: form. ---
+
+# A string that does not fit is not broken: messages must be found by grep.
+long_lines()
+{
+	local file
+
+	for file in src/*.[ch]
+	do
+		expand -t 4 "$file" | awk -v f="$file" '
+			length($0) > 80 && !/".*"[,;) \\]*$/ {
+				print f ":" NR ": " length($0) " columns"
+			}'
+	done
+}
+
+# texts: what people write here; not test outputs, logs and what is built.
+texts()
+{
+	find . \( -name .git -o -name tmp_check -o -name results -o -name log \
+		-o -name output_iso -o -name expected -o -name release \) -prune \
+		-o -type f ! -name '*.o' ! -name '*.so' ! -name '*.bc' \
+		! -name '*.log*' ! -name 'nvent_store--*.sql' \
+		! -name 'regression.*' -print0
+}
+
+blanks()
+{
+	# xargs makes 123 of grep's 1.
+	texts | xargs -0 grep -nHE '[[:blank:]]+$' || [ $? -eq 123 ]
+}
+
+no_final_newline()
+{
+	local file
+
+	while IFS= read -r -d '' file
+	do
+		[ -z "$(tail -c 1 "$file")" ] || echo "$file"
+	done < <(texts)
+}
+
+# functions: "FILE LINE NAME LENGTH COMMENTED" of each function; its body's
+# braces are at column 1, its header is the lines above down to a blank one,
+# and its comment ends right above that, PG_FUNCTION_INFO_V1 aside.
+functions()
+{
+	perl - "$work/bare" src/*.[ch] <<'PERL'
+	use strict;
+	use warnings;
+	my $bare = shift;
+	foreach my $file (@ARGV)
+	{
+		open my $fh, '<', "$bare/$file" or die "$bare/$file: $!\n";
+		my @code = <$fh>;
+		open $fh, '<', $file or die "$file: $!\n";
+		my @text = <$fh>;
+		for (my $i = 0; $i < @code; $i++)
+		{
+			next unless $code[$i] =~ /^\{/;
+			my $top = $i;
+			$top-- while $top > 0 && $code[$top - 1] =~ /\S/
+				&& $code[$top - 1] !~ /^(PG_FUNCTION_INFO_V1|#|\})/;
+			my $head = join '', @code[$top .. $i - 1];
+			next if $head =~ /^\s*(typedef|struct|enum|union)\b/
+				&& $head !~ /\)\s*$/;
+			next if $head =~ /=\s*$/ || $head !~ /\)\s*$/;
+			my ($name) = $head =~ /^(?:.*[\s*])?(\w+)\(/m;
+			my $end = $i;
+			$end++ while $end < $#code && $code[$end] !~ /^\}/;
+			my $above = $top - 1;
+			$above-- while $above >= 0
+				&& $text[$above] =~ /^(PG_FUNCTION_INFO_V1\(.*|\s*)$/;
+			my $commented = $above >= 0 && $text[$above] =~ m{\*/\s*$};
+			printf "%s %d %s %d %d\n", $file, $top + 1, $name // '?',
+				$end - $top + 1, $commented ? 1 : 0;
+		}
+	}
+PERL
+}
+
+functions >"$work/functions" || echo "0 0 functions 999 0" >"$work/functions"
+
+file_heads()
+{
+	local file
+
+	for file in src/*.[ch]
+	do
+		[ "$(sed -n 1p "$file")" = '/*' ] &&
+			[ "$(sed -n 2p "$file")" = " * ${file##*/}" ] ||
+			echo "$file"
+	done
+}
+
+guards()
+{
+	local file guard
+
+	for file in src/*.h
+	do
+		guard=${file##*/}
+		guard=NVS_${guard%.h}_H
+		grep -qx "#ifndef ${guard^^}" "$file" || echo "$file: ${guard^^}"
+	done
+}
+
+rule 'C: lines of at most 80 columns, tabs of 4' long_lines
+rule 'C: indented with tabs' grep -nHE '^ {4}|^	* +	' src/*.[ch]
+rule 'C: no // comments' in_bare '//'
+rule 'no blanks at the end of a line' blanks
+rule 'files end with a newline' no_final_newline
+rule 'C: files open with their name and purpose' file_heads
+rule 'C: headers have a guard' guards
+rule 'C: files of at most 700 lines' \
+	awk 'FNR == 701 { print FILENAME }' src/*.[ch]
+rule 'C: functions of at most 120 lines' \
+	awk '$4 > 120 { print $1 ":" $2 ": " $3 " has " $4 }' "$work/functions"
+rule 'C: every function has a comment' \
+	awk '!$5 { print $1 ":" $2 ": " $3 }' "$work/functions"
+
+# --- C: what may be called where. ---
+
+rule 'C: only compat.h tests PG_VERSION_NUM' \
+	in_bare_but src/compat.h '\bPG_VERSION_NUM\b'
+rule 'C: only notify.c calls Async_Notify' \
+	in_bare_but src/notify.c '\bAsync_Notify\b'
+rule 'C: only plan.c prepares and executes SQL' \
+	in_bare_but src/plan.c '\bSPI_(execute|exec|prepare|cursor_open)'
+rule 'C: palloc, and bounded string functions' \
+	in_bare '\b(malloc|calloc|realloc|strdup|sprintf|vsprintf|strcpy|strcat|strtok)\s*\('
+rule 'C: an elog says "unexpected" or "failed"' \
+	in_code '\belog\((ERROR|FATAL|PANIC)(?!.*(unexpected|failed))'
+
+# --- C: messages. ---
+
+# messages: errmsg, errdetail and errhint texts and ereports without a code.
+messages()
+{
+	perl - src/*.[ch] <<'PERL'
+	use strict;
+	use warnings;
+	foreach my $file (@ARGV)
+	{
+		open my $fh, '<', $file or die "$file: $!\n";
+		my $text = do { local $/; <$fh> };
+		my $place = sub {
+			return "$file:" . (1 + (substr($text, 0, shift) =~ tr/\n//));
+		};
+		# Macros such as UINT64_FORMAT may stand between the strings.
+		while ($text =~ /\b(err(?:msg|detail|hint)(?:_internal)?)\(\s*(?=")((?:"(?:[^"\\]|\\.)*"|[A-Z]\w*|\s)+)/g)
+		{
+			my ($kind, $line) = ($1, $place->($-[0]));
+			my $message = join '',
+				map { /^"(.*)"$/s ? $1 : '%d' }
+				$2 =~ /("(?:[^"\\]|\\.)*"|\b[A-Z]\w*)/g;
+			if ($kind =~ /^errmsg/)
+			{
+				print "$line: starts in upper case: $message\n"
+					if $message =~ /^[A-Z](?![A-Z])/;
+				print "$line: ends in a period: $message\n"
+					if $message =~ /\.$/;
+				print "$line: unhelpful word: $message\n"
+					if $message =~ /\b(unable|bad|illegal)\b/i;
+			}
+			elsif ($message !~ /^%s$|^\{/)
+			{
+				print "$line: not a sentence: $message\n"
+					if $message !~ /^[A-Z"%].*[.!?]$/s;
+			}
+		}
+		while ($text =~ /\bereport(\(((?:[^()"]|"(?:[^"\\]|\\.)*"|(?1))*)\))/g)
+		{
+			my ($line, $body) = ($place->($-[0]), $1);
+			print "$line: no errcode\n"
+				if $body =~ /^\((ERROR|FATAL)/ && $body !~ /\berrcode\(/;
+		}
+	}
+PERL
+}
+
+rule 'C: errmsg, errdetail, errhint and errcode as PostgreSQL has them' messages
+
+# Every SQL text pins its operators to pg_catalog, as search_path is the
+# caller's.  Found where it matters most: in conditions.
+rule 'C: SQL texts pin comparison operators' \
+	in_code '".*\b(WHERE|AND|OR|WHEN)\s+[\w.%"\\()]+\s*(=|<>|<|>|<=|>=|@>|\?)\s*[\w\$%(]'
+
+# --- Layers: an include points down. ---
+
+# A stem that is not in the table is in the layer of its longest beginning
+# that is: route_admin is in that of route.  Files of a layer may include
+# those of lower ones, and one another where the second column says so.
+layer_table='
+0 mates compat errors guc util plan
+1 mates jsonb subject
+2 mates horizon notify
+3 mates store route fields
+4 alone stream entry kv lock queue
+5 mates aggregate consumer
+6 mates maintain worker
+7 alone nvent_store
+'
+
+# layer_of STEM: its line of the table, as "LAYER MATES NAME".
+layer_of()
+{
+	local stem=$1 layer mates names name
+
+	while [ -n "$stem" ]
+	do
+		while read -r layer mates names
+		do
+			for name in $names
+			do
+				if [ "$name" = "$stem" ]
+				then
+					echo "$layer $mates $name"
+					return
+				fi
+			done
+		done <<<"$layer_table"
+		case $stem in
+			*_*) stem=${stem%_*} ;;
+			*) stem= ;;
+		esac
+	done
+}
+
+layers()
+{
+	local stem file line target own_layer own_mates own_name layer name _
+
+	for stem in $(stems src/*.[ch] | uniq)
+	do
+		[ -n "$(layer_of "$stem")" ] ||
+			echo "$stem: in no layer; see test/lint.sh"
+	done
+	while IFS=: read -r file line target
+	do
+		stem=${file##*/}
+		target=${target#*\"}
+		target=${target%%.h\"*}
+		read -r own_layer own_mates own_name < <(layer_of "${stem%.*}")
+		read -r layer _ name < <(layer_of "$target")
+		# Headers that are not ours are in no layer.
+		[ -e "src/$target.h" ] && [ -n "$own_layer" ] || continue
+		if [ "$layer" -gt "$own_layer" ]
+		then
+			echo "$file:$line: includes $target.h of a higher layer"
+		elif [ "$layer" -eq "$own_layer" ] && [ "$own_mates" = alone ] &&
+			[ "$name" != "$own_name" ]
+		then
+			echo "$file:$line: includes its sibling $target.h"
+		fi
+	done < <(in_code '^\s*#\s*include\s+"\w+\.h"')
+}
+
+# impure: SPI, catalog and table headers in the pure layer; catalog/pg_type.h
+# and the collation's are only numbers.  Planner support has to look.
+impure()
+{
+	local files=() file stem
+
+	for file in src/*.[ch]
+	do
+		stem=${file##*/}
+		stem=${stem%.*}
+		case "$stem $(layer_of "$stem")" in
+			subject_support*) ;;
+			*\ 1\ mates\ *) files+=("$file") ;;
+		esac
+	done
+	[ ${#files[@]} -eq 0 ] ||
+		in_code 'include\s+"(executor/spi|access/(table|heap)am?|catalog/(?!pg_type|pg_collation)|utils/(syscache|lsyscache|rel)\b|plan\.h)' \
+			"${files[@]}"
+}
+
+rule 'C: includes point to lower layers' layers
+rule 'C: the pure layer reads no catalog and runs no SQL' impure
+
+# --- Lists: what is there is listed, and what is listed is there. ---
+
+objects()
+{
+	makevar OBJS >"$work/a"
+	for file in src/*.c
+	do
+		echo "${file%.c}.o"
+	done | sort >"$work/b"
+	same "$work/a" "$work/b" OBJS src/
+}
+
+parts()
+{
+	makevar SQL_PARTS >"$work/a"
+	stems src/sql/*.sql >"$work/b"
+	same "$work/a" "$work/b" SQL_PARTS src/sql/
+}
+
+regress()
+{
+	makevar REGRESS >"$work/a"
+	stems sql/*.sql >"$work/b"
+	stems expected/*.out >"$work/c"
+	same "$work/a" "$work/b" REGRESS sql/
+	same "$work/b" "$work/c" sql/ expected/
+}
+
+specs()
+{
+	stems test/specs/*.spec >"$work/a"
+	stems test/expected/*.out >"$work/b"
+	same "$work/a" "$work/b" test/specs/ test/expected/
+}
+
+rule 'Makefile: OBJS are the files of src/' objects
+rule 'Makefile: SQL_PARTS are the files of src/sql/' parts
+rule 'Makefile: REGRESS, sql/ and expected/ agree' regress
+rule 'test/specs/ and test/expected/ agree' specs
+
+# --- SQL parts. ---
+
+in_parts()
+{
+	in_code "$1" src/sql/*.sql
+}
+
+# unqualified: CREATEs whose object is not put into our schema by name.
+unqualified()
+{
+	in_parts '(?i)^\s*CREATE\s+(UNLOGGED\s+)?(FUNCTION|PROCEDURE|AGGREGATE|TABLE|VIEW|MATERIALIZED VIEW|SEQUENCE|TYPE|DOMAIN|COLLATION|STATISTICS)\s+(?!nvent\.)'
+	in_parts '(?i)^\s*CREATE\s+SCHEMA\s+(?!nvent\s*;)'
+	in_parts '(?i)^\s*CREATE\s+OPERATOR\s+(?!(CLASS\s+|FAMILY\s+)?nvent\.)'
+	(
+		cd "$work/code" &&
+			perl -0777 -ne '
+				while (/^\s*CREATE\s+((?:UNIQUE\s+)?INDEX|TRIGGER|RULE|POLICY)\b([^;]*);/gim)
+				{
+					my ($kind, $rest) = ($1, $2);
+					print "$ARGV: $kind", substr($rest, 0, 60), "\n"
+						if $rest !~ /\bON\s+(ONLY\s+)?nvent\./i
+						&& $rest !~ /\bTO\s+nvent\./i;
+				}' src/sql/*.sql
+	)
+}
+
+# unlabelled: functions that leave volatility or parallel safety unsaid.
+unlabelled()
+{
+	(
+		cd "$work/code" &&
+			perl -0777 -ne '
+				while (/^CREATE\s+FUNCTION\s+([\w.]+)(.*?;)\s*$/gims)
+				{
+					my ($name, $rest) = ($1, $2);
+					next if $rest =~ /\bRETURNS\s+(event_)?trigger\b/i;
+					print "$ARGV: $name: no volatility\n"
+						if $rest !~ /\b(IMMUTABLE|STABLE|VOLATILE)\b/i;
+					print "$ARGV: $name: no PARALLEL\n"
+						if $rest !~ /\bPARALLEL\s+(SAFE|RESTRICTED|UNSAFE)\b/i;
+				}' src/sql/*.sql
+	)
+}
+
+# Released scripts are frozen: each has its checksum.
+released()
+{
+	[ -d src/sql/release ] || return 0
+	(
+		cd src/sql/release || exit
+		printf '%s\n' ./*.sql | sort >"$work/a"
+		sed 's/^[0-9a-f]*  //' SHA256SUMS | sort >"$work/b"
+		same "$work/a" "$work/b" src/sql/release/ SHA256SUMS
+		sha256sum --quiet --check SHA256SUMS
+	)
+}
+
+rule 'SQL: no OR REPLACE and no IF NOT EXISTS' \
+	in_parts '(?i)\bOR\s+REPLACE\b|\bIF\s+NOT\s+EXISTS\b'
+rule 'SQL: objects are created in schema nvent by name' unqualified
+rule 'SQL: functions say their volatility and PARALLEL' unlabelled
+rule 'SQL: C functions bind to nvs_*' \
+	in_parts "MODULE_PATHNAME'(?!\\s*,\\s*'nvs_\\w+'|\\s*\$)"
+rule 'SQL: released scripts are as they were' released
+
+# --- The module's symbols. ---
+
+# symbols: what the library shows to others, when there is one.
+symbols()
+{
+	[ -e nvent_store.so ] || return 0
+	nm -D --defined-only nvent_store.so | awk '{ print $3 }' |
+		grep -vE '^(nvs_\w+|_PG_init|Pg_magic_func|pg_finfo_nvs_\w+|_init|_fini)$'
+}
+
+rule 'the library shows only nvs_* symbols' symbols
+
+# --- Versions and documents. ---
+
+versions()
+{
+	local version found
+
+	version=$(makevar EXTVERSION)
+	found=$(sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1)
+	[ "$found" = "$version" ] || echo "CHANGELOG.md begins with \"$found\""
+	sed -n 's/^ *"version": *"\([^"]*\)".*/\1/p' META.json >"$work/a"
+	# The first is the distribution's, one more is in "provides", and the
+	# last is the META specification's own.
+	printf '%s\n' "$version" "$version" 1.0.0 | sort >"$work/b"
+	sort "$work/a" | cmp -s - "$work/b" || echo "META.json is not $version"
+	[ ! -e README.md ] ||
+		grep -noE 'nvent_store(--| v?)[0-9]+\.[0-9]+\.[0-9]+' README.md |
+		grep -vE "[- v]${version//./\\.}\$"
+}
+
+scripts()
+{
+	local file
+
+	for file in test/*.sh test/*/*.sh .ci/run
+	do
+		bash -n "$file"
+		[ -x "$file" ] || [ "$file" = test/lib.sh ] ||
+			echo "$file: not executable"
+	done
+}
+
+rule 'control file, META.json, CHANGELOG.md and README.md have one version' \
+	versions
+rule 'shell scripts parse and can be run' scripts
+
+exit $failed
