@@ -28,11 +28,14 @@ OBJS = \
 	src/store_layout.o \
 	src/fields.o \
 	src/route.o \
+	src/route_target.o \
 	src/route_admin.o \
 	src/stream.o \
+	src/stream_event.o \
 	src/entry.o \
 	src/entry_read.o \
-	src/entry_increment.o
+	src/entry_increment.o \
+	src/stream_read.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \

@@ -141,6 +141,7 @@ field_kind(Form_pg_attribute att)
 	}
 }
 
+/* Does s end in tail? */
 static bool
 ends_with(const char *s, const char *tail)
 {
@@ -289,6 +290,7 @@ child_kind(NvsJsonbChild value)
 	}
 }
 
+/* Raise the error that a field's value is not what it must be. */
 static void
 wrong_type(const NvsField *field, NvsJsonbChild value, const char *wanted)
 {
@@ -362,13 +364,14 @@ static int64
 integer_value(const NvsField *field, NvsJsonbChild value)
 {
 	Datum		number = PointerGetDatum(value.data);
+	Datum		whole;
 	int64		result;
 
 	if (value.type != JENTRY_ISNUMERIC)
 		wrong_type(field, value, "a whole number");
 	result = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
-	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, number,
-										  NumericGetDatum(int64_to_numeric(result)))))
+	whole = NumericGetDatum(int64_to_numeric(result));
+	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, number, whole)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("field \"%s\" must be a whole number", field->name),
@@ -444,6 +447,7 @@ other_value(const NvsField *field, NvsJsonbChild value)
 									  value.len));
 }
 
+/* What the column's input function makes of a text. */
 static Datum
 input_value(const NvsField *field, char *text)
 {

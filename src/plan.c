@@ -329,6 +329,7 @@ create_texts(NvsPlanSet *set)
 							 HASH_KEYCOPY | HASH_CONTEXT);
 }
 
+/* Hash of the string that a key points to. */
 static uint32
 text_hash(const void *key, Size keysize)
 {
@@ -337,12 +338,14 @@ text_hash(const void *key, Size keysize)
 	return hash_bytes((const unsigned char *) sql, (int) strlen(sql));
 }
 
+/* 0 when two keys point to equal strings. */
 static int
 text_match(const void *a, const void *b, Size keysize)
 {
 	return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
+/* A key is the pointer, not the string. */
 static void *
 text_copy(void *dest, const void *src, Size keysize)
 {

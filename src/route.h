@@ -23,7 +23,21 @@ typedef enum NvsTier
 
 #define NVS_ROUTED_TIERS	3
 
-struct NvsRoute;
+struct NvsTarget;
+
+/* A route as the registry has it; also one for each table of a store. */
+typedef struct NvsRoute
+{
+	const NvsStore *store;
+	NvsTier		tier;
+	NvsPattern *pattern;		/* NULL for a store's own table */
+	const char *pattern_text;
+	const char *schema;
+	const char *table;
+	Jsonb	   *aliases;		/* NULL for none */
+	int			notify;
+	struct NvsTarget *target;	/* NULL until compiled */
+} NvsRoute;
 
 /* A column that says which subject a row belongs to. */
 typedef struct NvsKey
@@ -41,7 +55,7 @@ typedef struct NvsKey
 typedef struct NvsTarget
 {
 	struct NvsTarget *next;		/* list of all, for invalidation */
-	struct NvsRoute *route;
+	NvsRoute   *route;
 	MemoryContext cxt;
 	bool		valid;
 	NvsTier		tier;
@@ -65,21 +79,24 @@ typedef struct NvsPlace
 	NvsCapture	captures[NVS_SUBJECT_MAX_TOKENS];
 } NvsPlace;
 
+/* route.c */
 extern void nvs_route_init(void);
-
 extern bool nvs_route_find(NvsTier tier, const char *subject, int len,
 						   bool write, NvsPlace *place);
+extern List *nvs_route_targets(NvsTier tier, const NvsStore *store);
+extern NvsTier nvs_route_tier(const char *name);
+extern int	nvs_route_notify(const char *name);
+extern bool nvs_route_stream_known(const NvsStore *store, const char *type);
+
+/* route_target.c */
+extern NvsTarget *nvs_target_get(NvsRoute *route);
+extern void nvs_target_retire_all(void);
 extern void nvs_route_params(const NvsPlace *place, NvsParams *params);
 extern void nvs_route_where(const NvsTarget *target, StringInfo sql);
 extern bool nvs_route_is_key(const NvsTarget *target, const NvsField *field);
-extern List *nvs_route_targets(NvsTier tier, const NvsStore *store);
-
-extern NvsTier nvs_route_tier(const char *name);
-extern int	nvs_route_notify(const char *name);
+extern const char *nvs_route_pattern(const NvsTarget *target);
 extern char *nvs_route_check(NvsTier tier, const NvsStore *store,
 							 const char *pattern, Oid relid, Jsonb *aliases);
-extern bool nvs_route_stream_known(const NvsStore *store, const char *type);
-extern const char *nvs_route_pattern(const NvsTarget *target);
 
 /* route_admin.c */
 extern char *nvs_route_stream_create(const char *prefix, const char *type,

@@ -407,7 +407,8 @@ nvs_layout_down(const char *prefix, const char *schema, int from, int to)
 		if (l->version > from || l->version <= to)
 			continue;
 		run_all(l->down, prefix, schema);
-		nvs_plan_utility(psprintf("%s WHERE version = %d",
+		nvs_plan_utility(psprintf("%s WHERE version "
+								  "OPERATOR(pg_catalog.=) %d",
 								  nvs_layout_expand(
 									  "DELETE FROM {schema_version}",
 									  prefix, schema), l->version));
@@ -563,9 +564,12 @@ drop_expiry_indexes(List *changes, const char *prefix, const char *schema)
 	while ((index = scalar_text(psprintf(
 		"SELECT i.indexrelid::pg_catalog.regclass::pg_catalog.text "
 		"FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a "
-		"ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] "
-		"WHERE i.indrelid = %s::pg_catalog.regclass AND i.indnatts = 1 "
-		"AND a.attname = 'expires_at' ORDER BY 1 LIMIT 1",
+		"ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid "
+		"AND a.attnum OPERATOR(pg_catalog.=) i.indkey[0] "
+		"WHERE i.indrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
+		"AND i.indnatts OPERATOR(pg_catalog.=) 1 "
+		"AND a.attname OPERATOR(pg_catalog.=) 'expires_at' "
+		"ORDER BY 1 LIMIT 1",
 		quote_literal_cstr(kv)))) != NULL)
 	{
 		nvs_plan_utility(psprintf("DROP INDEX %s", index));

@@ -111,7 +111,8 @@ nvs_become_owner(NvsIdentity *saved)
 	ReleaseSysCache(tuple);
 
 	nvs_pin_search_path(saved);
-	SetUserIdAndSecContext(owner, saved->context | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(owner,
+						   saved->context | SECURITY_LOCAL_USERID_CHANGE);
 }
 
 /* Stay who we are, but find nothing of a user's by an unqualified name. */

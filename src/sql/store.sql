@@ -53,7 +53,8 @@ SELECT pg_catalog.pg_extension_config_dump('nvent.stream_table', '');
 GRANT SELECT ON nvent.store, nvent.route, nvent.stream_table TO PUBLIC;
 
 CREATE FUNCTION nvent.registry_changed() RETURNS trigger
-AS 'MODULE_PATHNAME', 'nvs_registry_changed' LANGUAGE C;
+AS 'MODULE_PATHNAME', 'nvs_registry_changed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.registry_changed() IS 'trigger of the registry tables: has every session read them again after commit';
 
 CREATE TRIGGER registry_changed

@@ -1,0 +1,189 @@
+/*
+ * stream_read.c
+ *	  Reading and deleting events of a subject; generic stream tables.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "errors.h"
+#include "funcapi.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "stream.h"
+#include "util.h"
+#include "utils/builtins.h"
+
+/* What stream_read() was asked. */
+typedef struct ReadArgs
+{
+	FunctionCallInfo fcinfo;
+	NvsParams	params;
+	StringInfoData sql;
+} ReadArgs;
+
+PG_FUNCTION_INFO_V1(nvs_stream_read);
+PG_FUNCTION_INFO_V1(nvs_stream_delete);
+PG_FUNCTION_INFO_V1(nvs_stream_create_table);
+PG_FUNCTION_INFO_V1(nvs_stream_drop_table);
+
+static void add_bound(ReadArgs *args, int arg, const char *column,
+					  const char *operator);
+static char *store_argument(FunctionCallInfo fcinfo, int n);
+
+/* Add a condition on a bigint column when its argument is given. */
+static void
+add_bound(ReadArgs *args, int arg, const char *column, const char *operator)
+{
+	FunctionCallInfo fcinfo = args->fcinfo;
+
+	if (PG_ARGISNULL(arg))
+		return;
+	appendStringInfo(&args->sql, " AND %s OPERATOR(pg_catalog.%s) $%d",
+					 column, operator,
+					 nvs_params_add(&args->params, INT8OID,
+									PG_GETARG_DATUM(arg), false));
+}
+
+/*
+ * nvent.stream_read(subject, after, before, since, until, types, backward,
+ * max_count): records in the order of positions.
+ */
+Datum
+nvs_stream_read(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
+	bool		backward = NVS_ARG_OR(6, PG_GETARG_BOOL, false);
+	int64		count = nvs_count_argument(fcinfo, 7, "max_count");
+	ReadArgs	args;
+	NvsPlace	place;
+	NvsStreamState *state;
+	SPIPlanPtr	plan;
+	uint64		i;
+
+	NVS_REQUIRE_ARG(0, "subject");
+	nvs_spi_begin();
+	if (!nvs_stream_place(PG_GETARG_TEXT_PP(0), false, &place))
+	{
+		nvs_spi_end();
+		return (Datum) 0;
+	}
+	state = nvs_stream_state(place.target);
+	args.fcinfo = fcinfo;
+	nvs_params_init(&args.params);
+	nvs_route_params(&place, &args.params);
+	initStringInfo(&args.sql);
+	appendStringInfo(&args.sql, "SELECT %s FROM %s WHERE ", state->read_list,
+					 place.target->name);
+	nvs_route_where(place.target, &args.sql);
+	add_bound(&args, 1, "id", ">");
+	add_bound(&args, 2, "id", "<");
+	add_bound(&args, 3, "ts", ">=");
+	add_bound(&args, 4, "ts", "<=");
+	if (!PG_ARGISNULL(5))
+		appendStringInfo(&args.sql,
+						 " AND type OPERATOR(pg_catalog.=) ANY ($%d)",
+						 nvs_params_add(&args.params, TEXTARRAYOID,
+										PG_GETARG_DATUM(5), false));
+	appendStringInfo(&args.sql, " ORDER BY id%s", backward ? " DESC" : "");
+	if (count >= 0)
+		appendStringInfo(&args.sql, " LIMIT $%d",
+						 nvs_params_add(&args.params, INT8OID,
+										Int64GetDatum(count), false));
+	plan = nvs_planset_text(place.target->plans, args.sql.data, &args.params,
+							PG_ARGISNULL(5) ? CURSOR_OPT_GENERIC_PLAN : 0);
+	nvs_plan_execute(plan, args.params.values, args.params.nulls, true, 0);
+	for (i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull = false;
+		Datum		record = nvs_event_record(&place, SPI_tuptable->vals[i],
+											  SPI_tuptable->tupdesc,
+											  CurrentMemoryContext);
+
+		CHECK_FOR_INTERRUPTS();
+		tuplestore_putvalues(result, desc, &record, &isnull);
+		pfree(DatumGetPointer(record));
+	}
+	nvs_spi_end();
+	return (Datum) 0;
+}
+
+/* nvent.stream_delete(subject): how many events it had. */
+Datum
+nvs_stream_delete(PG_FUNCTION_ARGS)
+{
+	NvsPlace	place;
+	NvsParams	params;
+	SPIPlanPtr *plan;
+	uint64		deleted;
+
+	nvs_spi_begin();
+	if (!nvs_stream_place(PG_GETARG_TEXT_PP(0), false, &place))
+	{
+		nvs_spi_end();
+		PG_RETURN_INT64(0);
+	}
+	nvs_params_init(&params);
+	nvs_route_params(&place, &params);
+	plan = nvs_planset_slot(place.target->plans, NVS_STREAM_PLAN_DELETE);
+	if (*plan == NULL)
+	{
+		StringInfoData sql;
+
+		initStringInfo(&sql);
+		appendStringInfo(&sql, "DELETE FROM %s WHERE ", place.target->name);
+		nvs_route_where(place.target, &sql);
+		*plan = nvs_plan_prepare(sql.data, params.n, params.types,
+								 CURSOR_OPT_GENERIC_PLAN);
+	}
+	deleted = nvs_plan_execute(*plan, params.values, params.nulls, false, 0);
+	nvs_spi_end();
+	PG_RETURN_INT64(deleted);
+}
+
+/* The prefix of the store that an argument names, or the default one's. */
+static char *
+store_argument(FunctionCallInfo fcinfo, int n)
+{
+	if (PG_ARGISNULL(n))
+		return nvs_default_store;
+	return text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+/* nvent.stream_create_table(type, versioned, store): true if made now. */
+Datum
+nvs_stream_create_table(PG_FUNCTION_ARGS)
+{
+	char	   *prefix = store_argument(fcinfo, 2);
+	char	   *type;
+	bool		created;
+
+	NVS_REQUIRE_ARG(0, "type");
+	NVS_REQUIRE_ARG(1, "versioned");
+	type = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	nvs_subject_validate(type, strlen(type));
+	if (strchr(type, ':') != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NVS_INVALID_SUBJECT),
+				 errmsg("invalid stream type \"%s\"", type),
+				 errdetail("A type is one token of a subject.")));
+	nvs_spi_begin();
+	(void) nvs_route_stream_create(prefix, type, PG_GETARG_BOOL(1), &created);
+	nvs_spi_end();
+	PG_RETURN_BOOL(created);
+}
+
+/* nvent.stream_drop_table(type, store): false when there was none. */
+Datum
+nvs_stream_drop_table(PG_FUNCTION_ARGS)
+{
+	char	   *prefix = store_argument(fcinfo, 1);
+	bool		dropped;
+
+	NVS_REQUIRE_ARG(0, "type");
+	nvs_spi_begin();
+	dropped = nvs_route_stream_drop(prefix,
+									text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	nvs_spi_end();
+	PG_RETURN_BOOL(dropped);
+}
