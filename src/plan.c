@@ -46,15 +46,16 @@ typedef struct Retired
 	int			nplans;
 } Retired;
 
-/* What takes the first column of the first row. */
-typedef struct FirstReceiver
+/* What takes the first row. */
+typedef struct RowReceiver
 {
 	DestReceiver pub;
 	MemoryContext cxt;
-	bool		seen;			/* there was a row */
-	bool		found;			/* and its column is not NULL */
-	Datum		value;			/* in cxt */
-} FirstReceiver;
+	bool		found;
+	int			ncolumns;
+	Datum	   *row;			/* in cxt */
+	bool	   *isnull;
+} RowReceiver;
 
 static Retired *retired = NULL;
 static int	call_depth = 0;
@@ -63,10 +64,10 @@ static void free_retired(void);
 static void plan_xact_callback(XactEvent event, void *arg);
 static ParamListInfo make_params(SPIPlanPtr plan, const Datum *values,
 								 const char *nulls);
-static bool first_receive(TupleTableSlot *slot, DestReceiver *self);
-static void first_startup(DestReceiver *self, int operation,
-						  TupleDesc typeinfo);
-static void first_done(DestReceiver *self);
+static bool row_receive(TupleTableSlot *slot, DestReceiver *self);
+static void row_startup(DestReceiver *self, int operation,
+						TupleDesc typeinfo);
+static void row_done(DestReceiver *self);
 static uint32 text_hash(const void *key, Size keysize);
 static int	text_match(const void *a, const void *b, Size keysize);
 static void *text_copy(void *dest, const void *src, Size keysize);
@@ -170,24 +171,41 @@ nvs_plan_execute(SPIPlanPtr plan, Datum *values, const char *nulls,
 /*
  * Execute a plan whose first row's first column is wanted.  Returns false
  * when there is no row or the column is NULL; the value is copied to cxt.
- * The row goes straight to a receiver of ours: a tuple table would have it
- * copied twice more.
  */
 bool
 nvs_plan_first(SPIPlanPtr plan, Datum *values, const char *nulls,
 			   bool read_only, MemoryContext cxt, Datum *result)
 {
+	bool		isnull;
+
+	return nvs_plan_row(plan, values, nulls, read_only, cxt, 1, result,
+						&isnull) && !isnull;
+}
+
+/*
+ * Execute a plan whose first row's first columns are wanted.  Returns false
+ * when there is no row; values are copied to cxt.  The row goes straight to a
+ * receiver of ours: a tuple table would have it copied twice more.
+ */
+bool
+nvs_plan_row(SPIPlanPtr plan, Datum *values, const char *nulls,
+			 bool read_only, MemoryContext cxt, int ncolumns, Datum *row,
+			 bool *isnull)
+{
 	SPIExecuteOptions options;
-	FirstReceiver receiver;
+	RowReceiver receiver;
 	int			rc;
 
 	memset(&receiver, 0, sizeof(receiver));
-	receiver.pub.receiveSlot = first_receive;
-	receiver.pub.rStartup = first_startup;
-	receiver.pub.rShutdown = first_done;
-	receiver.pub.rDestroy = first_done;
+	receiver.pub.receiveSlot = row_receive;
+	receiver.pub.rStartup = row_startup;
+	receiver.pub.rShutdown = row_done;
+	receiver.pub.rDestroy = row_done;
 	receiver.pub.mydest = DestNone;
 	receiver.cxt = cxt;
+	receiver.ncolumns = ncolumns;
+	receiver.row = row;
+	receiver.isnull = isnull;
 
 	memset(&options, 0, sizeof(options));
 	options.params = make_params(plan, values, nulls);
@@ -199,7 +217,6 @@ nvs_plan_first(SPIPlanPtr plan, Datum *values, const char *nulls,
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_plan_extended failed: %s",
 			 SPI_result_code_string(rc));
-	*result = receiver.value;
 	return receiver.found;
 }
 
@@ -223,37 +240,41 @@ make_params(SPIPlanPtr plan, const Datum *values, const char *nulls)
 	return params;
 }
 
-/* Keep the first column of the first row. */
+/* Keep the columns of the first row. */
 static bool
-first_receive(TupleTableSlot *slot, DestReceiver *self)
+row_receive(TupleTableSlot *slot, DestReceiver *self)
 {
-	FirstReceiver *receiver = (FirstReceiver *) self;
-	Form_pg_attribute att = TupleDescAttr(slot->tts_tupleDescriptor, 0);
-	bool		isnull;
-	Datum		value;
+	RowReceiver *receiver = (RowReceiver *) self;
+	MemoryContext old;
+	int			i;
 
-	if (receiver->seen)
+	if (receiver->found)
 		return true;
-	receiver->seen = true;
-	value = slot_getattr(slot, 1, &isnull);
-	if (!isnull)
+	receiver->found = true;
+	slot_getsomeattrs(slot, receiver->ncolumns);
+	old = MemoryContextSwitchTo(receiver->cxt);
+	for (i = 0; i < receiver->ncolumns; i++)
 	{
-		MemoryContext old = MemoryContextSwitchTo(receiver->cxt);
+		Form_pg_attribute att = TupleDescAttr(slot->tts_tupleDescriptor, i);
 
-		receiver->value = datumCopy(value, att->attbyval, att->attlen);
-		receiver->found = true;
-		MemoryContextSwitchTo(old);
+		receiver->isnull[i] = slot->tts_isnull[i];
+		if (!slot->tts_isnull[i])
+			receiver->row[i] = datumCopy(slot->tts_values[i], att->attbyval,
+										 att->attlen);
 	}
+	MemoryContextSwitchTo(old);
 	return true;
 }
 
+/* Nothing to do before the first row. */
 static void
-first_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
+row_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 {
 }
 
+/* Nothing to do after the last row. */
 static void
-first_done(DestReceiver *self)
+row_done(DestReceiver *self)
 {
 }
 
