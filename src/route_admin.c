@@ -300,7 +300,7 @@ check_stream_count(const NvsStore *store)
 	int			n = 0;
 	ListCell   *lc;
 
-	foreach(lc, nvs_route_targets(NVS_TIER_STREAM, store))
+	foreach(lc, nvs_route_targets(NVS_TIER_STREAM, store, false))
 		if (nvs_route_pattern(lfirst(lc)) == NULL)
 			n++;
 	if (n >= nvs_max_stream_tables)
