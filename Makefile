@@ -32,10 +32,14 @@ OBJS = \
 	src/route_admin.o \
 	src/stream.o \
 	src/stream_event.o \
+	src/stream_read.o \
 	src/entry.o \
 	src/entry_read.o \
 	src/entry_increment.o \
-	src/stream_read.o
+	src/kv_plan.o \
+	src/kv.o \
+	src/kv_many.o \
+	src/kv_scan.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -50,7 +54,8 @@ SQL_PARTS = \
 	store \
 	route \
 	stream \
-	entry
+	entry \
+	kv
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -60,7 +65,9 @@ REGRESS = \
 	jsonb_merge \
 	jsonb_merge_diff \
 	subject \
-	subject_plan
+	subject_plan \
+	kv \
+	kv_redis
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
