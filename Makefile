@@ -39,7 +39,8 @@ OBJS = \
 	src/kv_plan.o \
 	src/kv.o \
 	src/kv_many.o \
-	src/kv_scan.o
+	src/kv_scan.o \
+	src/lock.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -55,7 +56,8 @@ SQL_PARTS = \
 	route \
 	stream \
 	entry \
-	kv
+	kv \
+	lock
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -67,7 +69,8 @@ REGRESS = \
 	subject \
 	subject_plan \
 	kv \
-	kv_redis
+	kv_redis \
+	lock
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
