@@ -40,7 +40,8 @@ OBJS = \
 	src/kv.o \
 	src/kv_many.o \
 	src/kv_scan.o \
-	src/lock.o
+	src/lock.o \
+	src/maintain.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -57,7 +58,8 @@ SQL_PARTS = \
 	stream \
 	entry \
 	kv \
-	lock
+	lock \
+	maintain
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -70,7 +72,8 @@ REGRESS = \
 	subject_plan \
 	kv \
 	kv_redis \
-	lock
+	lock \
+	maintain
 REGRESS_OPTS   = --load-extension=$(EXTENSION)
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
