@@ -35,12 +35,24 @@ OBJS = \
 	src/route_admin.o \
 	src/stream.o \
 	src/stream_event.o \
+	src/stream_append.o \
+	src/stream_insert.o \
+	src/stream_head.o \
+	src/stream_known.o \
+	src/stream_many.o \
 	src/stream_read.o \
+	src/stream_guard.o \
 	src/stream_scan.o \
 	src/stream_poll.o \
 	src/entry.o \
 	src/entry_read.o \
-	src/entry_increment.o
+	src/entry_increment.o \
+	src/kv.o \
+	src/kv_scan.o \
+	src/lock.o \
+	src/maintain.o \
+	src/kv_plan.o \
+	src/kv_many.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -56,7 +68,10 @@ SQL_PARTS = \
 	route \
 	stream \
 	stream_poll \
-	entry
+	entry \
+	kv \
+	lock \
+	maintain
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -68,13 +83,20 @@ REGRESS = \
 	subject \
 	subject_plan \
 	horizon \
-	stream_poll \
 	store \
 	adopt \
 	route \
 	stream \
 	fields \
+	stream_poll \
+	kv \
+	kv_redis \
+	lock \
+	maintain \
 	errors \
+	contract_a \
+	contract_b \
+	contract_f \
 	catalog \
 	security
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8

@@ -18,7 +18,7 @@ FROM fn;
 SELECT fn FROM fn WHERE pronamespace <> 'nvent'::regnamespace;
 SELECT rel FROM rel WHERE relnamespace <> 'nvent'::regnamespace;
 SELECT pg_describe_object(classid, objid, 0) FROM member
-WHERE classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_namespace'::regclass, 'pg_type'::regclass, 'pg_cast'::regclass, 'pg_operator'::regclass);
+WHERE classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_namespace'::regclass, 'pg_type'::regclass, 'pg_cast'::regclass, 'pg_operator'::regclass, 'pg_event_trigger'::regclass);
 
 -- Everything is described: functions, relations, columns, types, triggers.
 SELECT fn FROM fn WHERE obj_description(oid, 'pg_proc') IS NULL;
@@ -27,6 +27,8 @@ SELECT rel, attname FROM rel JOIN pg_attribute ON attrelid = rel.oid
 WHERE relkind IN ('r', 'v', 'p') AND attnum > 0 AND NOT attisdropped AND col_description(rel.oid, attnum) IS NULL;
 SELECT objid::regtype FROM member WHERE classid = 'pg_type'::regclass AND obj_description(objid, 'pg_type') IS NULL;
 SELECT rel, tgname FROM rel JOIN pg_trigger ON tgrelid = rel.oid WHERE NOT tgisinternal AND obj_description(pg_trigger.oid, 'pg_trigger') IS NULL;
+SELECT evtname FROM pg_event_trigger JOIN member ON classid = 'pg_event_trigger'::regclass AND objid = pg_event_trigger.oid
+WHERE obj_description(pg_event_trigger.oid, 'pg_event_trigger') IS NULL;
 SELECT obj_description('nvent'::regnamespace, 'pg_namespace') IS NOT NULL AS described;
 
 SELECT fn, obj_description(oid, 'pg_proc') FROM fn WHERE length(obj_description(oid, 'pg_proc')) < 30;
@@ -63,11 +65,11 @@ SELECT rel, attname FROM rel JOIN pg_attribute ON attrelid = rel.oid
 WHERE relkind = 'r' AND atttypid = 'text'::regtype AND attcollation <> '"C"'::regcollation;
 
 -- PUBLIC may not use the schema, so nothing in it can be called; of tables it
--- may read the registry and nothing else.
+-- may read the registry and draw fencing tokens, and nothing else.
 SELECT privilege_type FROM pg_namespace, aclexplode(nspacl) WHERE nspname = 'nvent' AND grantee = 0;
 SELECT has_schema_privilege('pg_monitor', 'nvent', 'USAGE') AS somebody_may;
 SELECT rel, privilege_type, is_grantable FROM rel, aclexplode(relacl) WHERE grantee = 0
-    AND (rel::text, privilege_type) NOT IN (('nvent.store', 'SELECT'), ('nvent.route', 'SELECT'), ('nvent.stream_table', 'SELECT'), ('nvent.tick', 'SELECT'), ('nvent.appenders', 'SELECT'));
+    AND (rel::text, privilege_type) NOT IN (('nvent.store', 'SELECT'), ('nvent.route', 'SELECT'), ('nvent.stream_table', 'SELECT'), ('nvent.tick', 'SELECT'), ('nvent.appenders', 'SELECT'), ('nvent.fence_seq', 'USAGE'));
 SELECT rel, attname FROM rel JOIN pg_attribute ON attrelid = rel.oid WHERE attacl IS NOT NULL;
 -- A view over our tables checks the rights of who reads it.
 SELECT DISTINCT rel FROM rel

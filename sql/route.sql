@@ -292,11 +292,11 @@ WHERE r.pattern = format('nvent:many:%s:*:%s', n % 100, n)
 SELECT count(*) FROM nvent.route_resolve('stream', 'nvent:many:1:x:2');
 SELECT count(nvent.route_add('stream', format('nvent:more:%s:>', n), 'log')) FROM generate_series(1, 200) n;
 SELECT pattern FROM nvent.route_resolve('stream', 'nvent:more:200:x');
-SELECT nvent.store_migrate('nvent', 0);
+SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;
 SELECT count(*) FROM nvent.route_resolve('stream', 'nvent:more:200:x');
 
 DROP VIEW recent, dependent;
-SELECT nvent.store_migrate('shop', 0);
+SELECT nvent.store_migrate('shop', 0) > 0 AS dropped;
 DROP TABLE log, events, lacking, temporary;
 DROP FUNCTION reroute;
 DROP SCHEMA shop CASCADE;

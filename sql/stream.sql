@@ -23,7 +23,7 @@ DROP TABLE returned;
 
 -- Values that a careless client takes for nothing are values; what is absent
 -- stays absent.
-SELECT v AS data, rec(nvent.stream_append('nvent:flow:run:falsy', jsonb_build_object('type', '', 'attempt', 0, 'flowName', '', 'data', v)))
+SELECT v AS data, rec(nvent.stream_append('nvent:flow:run:falsy', jsonb_build_object('type', 't', 'attempt', 0, 'flowName', '', 'data', v)))
 FROM unnest('{false,0,"\"\"",null}'::jsonb[] || ARRAY['null', '[]', '{}']::jsonb[]) v;
 SELECT rec(nvent.stream_append('nvent:flow:run:falsy', '{"type": "t"}'));
 SELECT rec(nvent.stream_append('nvent:flow:run:falsy', '{"type": "t", "ts": null, "attempt": null, "flowName": null}')) AS nulls;
@@ -292,7 +292,7 @@ FROM (SELECT to_jsonb(repeat(md5('x'), 40000)) AS d OFFSET 0) x, nvent.stream_ap
 SELECT length((e->'data')::text) FROM nvent.stream_read('big:b:1') e;
 
 DROP VIEW all_events;
-SELECT nvent.store_migrate('nvent', 0);
+SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;
 DROP TABLE orders, defaulted, ids;
 DROP FUNCTION rec, on_order, after_order;
 REVOKE ALL ON SCHEMA nvent FROM regress_nvs_tenant;

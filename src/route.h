@@ -84,7 +84,8 @@ typedef struct NvsPlace
 extern void nvs_route_init(void);
 extern bool nvs_route_find(NvsTier tier, const char *subject, int len,
 						   bool write, NvsPlace *place);
-extern List *nvs_route_targets(NvsTier tier, const NvsStore *store);
+extern List *nvs_route_targets(NvsTier tier, const NvsStore *store,
+							   bool missing_ok);
 extern List *nvs_route_list(const NvsStore *store);
 extern NvsTier nvs_route_tier(const char *name);
 extern int	nvs_route_notify(const char *name);

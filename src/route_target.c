@@ -106,7 +106,7 @@ nvs_target_get(NvsRoute *route)
 	return OidIsValid(relid) ? compile_target(route, relid) : NULL;
 }
 
-/* OID of the relation that a route names. */
+/* OID of the relation that a route names; InvalidOid when there is none. */
 static Oid
 route_relid(const NvsRoute *route)
 {
