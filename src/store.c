@@ -528,6 +528,9 @@ register_store(const char *prefix, const char *schema)
 	Datum		values[2];
 	NvsIdentity saved;
 
+	/* Rows of a store of that name that somebody deleted by hand. */
+	unregister_store(prefix);
+
 	values[0] = CStringGetTextDatum(prefix);
 	values[1] = CStringGetTextDatum(schema);
 	nvs_become_owner(&saved);
@@ -547,7 +550,7 @@ register_store(const char *prefix, const char *schema)
 	CommandCounterIncrement();
 }
 
-/* Remove a store and, by cascade, its routes and stream tables. */
+/* Remove a store, its routes and stream tables from the registry; needs SPI. */
 static void
 unregister_store(const char *prefix)
 {
@@ -558,6 +561,10 @@ unregister_store(const char *prefix)
 	nvs_become_owner(&saved);
 	if (delete_plan == NULL)
 		delete_plan = nvs_plan_prepare(
+			"WITH route AS (DELETE FROM nvent.route "
+			"WHERE store OPERATOR(pg_catalog.=) $1), "
+			"stream_table AS (DELETE FROM nvent.stream_table "
+			"WHERE store OPERATOR(pg_catalog.=) $1) "
 			"DELETE FROM nvent.store WHERE prefix OPERATOR(pg_catalog.=) $1",
 			1, &type, 0);
 	nvs_plan_execute(delete_plan, &value, NULL, false, 0);
