@@ -96,7 +96,9 @@ REGRESS = \
 	errors \
 	contract_a \
 	contract_b \
-	contract_f
+	contract_f \
+	adapter \
+	examples
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
