@@ -22,20 +22,31 @@ OBJS = \
 	src/subject_func.o \
 	src/subject_trie.o \
 	src/subject_support.o \
+	src/shmem.o \
 	src/horizon.o \
 	src/notify.o \
 	src/store.o \
 	src/store_layout.o \
+	src/store_adopt.o \
 	src/fields.o \
+	src/fields_value.o \
 	src/route.o \
 	src/route_target.o \
 	src/route_admin.o \
 	src/stream.o \
 	src/stream_event.o \
 	src/stream_read.o \
+	src/stream_poll.o \
 	src/entry.o \
 	src/entry_read.o \
 	src/entry_increment.o \
+	src/stream_scan.o \
+	src/stream_append.o \
+	src/stream_guard.o \
+	src/stream_head.o \
+	src/stream_insert.o \
+	src/stream_known.o \
+	src/stream_many.o \
 	src/kv_plan.o \
 	src/kv.o \
 	src/kv_many.o \
@@ -56,6 +67,7 @@ SQL_PARTS = \
 	store \
 	route \
 	stream \
+	stream_poll \
 	entry \
 	kv \
 	lock \
@@ -70,11 +82,22 @@ REGRESS = \
 	jsonb_merge_diff \
 	subject \
 	subject_plan \
+	store \
+	adopt \
+	route \
+	stream \
+	fields \
+	errors \
+	horizon \
+	stream_poll \
+	contract_a \
+	contract_b \
+	contract_f \
 	kv \
 	kv_redis \
 	lock \
 	maintain
-REGRESS_OPTS   = --load-extension=$(EXTENSION)
+REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)
@@ -88,7 +111,7 @@ EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check \
 	.pg_version
 
 # These set the machine up first, so they must work before PGXS is there.
-SCRIPTS_ONLY = help setup test test-merge lint demo bench print-%
+SCRIPTS_ONLY = help setup test test-merge fuzz lint demo bench print-%
 
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
 
@@ -113,13 +136,14 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version $(HERE)Makefile
 
 endif
 
-.PHONY: help setup test test-merge lint demo bench
+.PHONY: help setup test test-merge fuzz lint demo bench
 
 help:
 	@echo 'all, install, installcheck, clean: as with any PGXS extension'
 	@echo 'setup   install what building and testing need (Debian)'
 	@echo 'test    everything on a private server; TESTS="regress isolation tap lint"'
 	@echo 'test-merge  merges of random documents; PAIRS=100000 SEED=0.5'
+	@echo 'fuzz    the pure modules under sanitizers; SECONDS=60 for each'
 	@echo 'lint    the rules of the house'
 	@echo 'demo    replay a package log through the store; KEEP=1 keeps the server'
 	@echo 'bench   speed against plain SQL; SECONDS=3 ROUNDS=3 ONLY=name'
@@ -132,6 +156,9 @@ test:
 
 test-merge:
 	@PAIRS=$(PAIRS) SEED=$(SEED) $(HERE)test/merge/run.sh
+
+fuzz:
+	@$(HERE)test/fuzz/run.sh $(SECONDS)
 
 lint:
 	@$(HERE)test/lint.sh

@@ -36,6 +36,7 @@ typedef struct NvsField
 	bool		not_null;
 	bool		has_default;
 	bool		reserved;		/* not a field: the tier manages it */
+	bool		takes_json;		/* json, jsonb, and domains over them */
 	bool		in_stats;		/* stats_x: a field of the object "stats" */
 	const char *column;			/* as it is in the catalog */
 	const char *quoted;
@@ -63,18 +64,24 @@ typedef struct NvsFieldMap
 	bool		has_stats;
 } NvsFieldMap;
 
-extern NvsFieldMap *nvs_fields_compile(Oid relid);
+/* fields.c */
+extern NvsFieldMap *nvs_fields_compile(Oid relid, bool stats);
 extern void nvs_fields_alias(NvsFieldMap *map, const char *name, int len,
 							 const char *column);
 extern NvsField *nvs_fields_column(NvsFieldMap *map, const char *column);
 extern NvsField *nvs_fields_reserve(NvsFieldMap *map, const char *column);
+extern bool nvs_field_is_named(const NvsField *field, const char *name,
+							   int len);
 extern const NvsField *nvs_field_find(const NvsFieldMap *map,
 									  const char *name, int len);
 extern const NvsField *nvs_field_find_stat(const NvsFieldMap *map,
 										   const char *name, int len);
 
+/* fields_value.c */
 extern Datum nvs_field_datum(const NvsField *field, NvsJsonbChild value,
 							 bool *isnull);
+extern Datum nvs_field_payload(const NvsField *field, NvsJsonbChild value,
+							   bool *isnull);
 extern Datum nvs_field_text_datum(const NvsField *field, const char *value,
 								  int len);
 extern Oid	nvs_field_param_type(const NvsField *field);

@@ -54,6 +54,7 @@ static void add_stream(HeapTuple row, TupleDesc desc);
 static StoreRoutes *routes_of(const NvsStore *store);
 static NvsRoute *make_route(StoreRoutes *sr, NvsTier tier, const char *schema,
 							const char *table);
+static StoreRoutes *find_routes(const char *subject, int len, bool write);
 static NvsRoute *match(StoreRoutes *sr, NvsTier tier, NvsPlace *place);
 static NvsRoute *find_stream(StoreRoutes *sr, const char *type, int len);
 static void stream_type(const char *subject, int len, const char **type,
@@ -247,8 +248,30 @@ add_stream(HeapTuple row, TupleDesc desc)
 	entry->route = make_route(sr, NVS_TIER_STREAM, SPI_getvalue(row, desc, 3),
 							  SPI_getvalue(row, desc, 4));
 	old = MemoryContextSwitchTo(routes_cxt);
+	entry->route->type = pstrdup(type);
 	sr->routes = lappend(sr->routes, entry->route);
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * The routes of the store that a subject belongs to; NULL when there is no
+ * such store, which with write is made or is an error.  The registry is
+ * looked at once: the store and its routes are of one reading.
+ */
+static StoreRoutes *
+find_routes(const char *subject, int len, bool write)
+{
+	NvsStore   *store;
+
+	load_routes();
+	store = nvs_store_known_of(subject, len);
+	if (store == NULL && write)
+	{
+		(void) nvs_store_of_write(subject, len);
+		load_routes();
+		store = nvs_store_known_of(subject, len);
+	}
+	return store == NULL ? NULL : routes_of(store);
 }
 
 /*
@@ -260,35 +283,27 @@ bool
 nvs_route_find(NvsTier tier, const char *subject, int len, bool write,
 			   NvsPlace *place)
 {
-	NvsStore   *store;
+	StoreRoutes *sr;
 	NvsRoute   *route;
 
 	if (tier == NVS_TIER_STREAM || tier == NVS_TIER_INDEX)
 		nvs_subject_validate(subject, len);
-	load_routes();
-	store = nvs_store_known_of(subject, len);
-	if (store == NULL && write)
-	{
-		(void) nvs_store_of_write(subject, len);
-		load_routes();
-		store = nvs_store_known_of(subject, len);
-	}
-	if (store == NULL)
+	sr = find_routes(subject, len, write);
+	if (sr == NULL)
 		return false;
 	place->subject = subject;
 	place->len = len;
-	route = match(routes_of(store), tier, place);
+	route = match(sr, tier, place);
 	if (route == NULL && write)
 	{
 		const char *type;
 		int			typelen;
 
 		stream_type(subject, len, &type, &typelen);
-		(void) nvs_route_stream_create(pstrdup(store->prefix),
+		(void) nvs_route_stream_create(pstrdup(sr->prefix),
 									   pnstrdup(type, typelen), true, NULL);
-		load_routes();
-		store = nvs_store_known_of(subject, len);
-		route = match(routes_of(store), tier, place);
+		sr = find_routes(subject, len, true);
+		route = match(sr, tier, place);
 		if (route == NULL)
 			elog(ERROR, "unexpected: no route after its table was made");
 	}
@@ -349,10 +364,21 @@ find_stream(StoreRoutes *sr, const char *type, int len)
 
 /* Does a store have a generic stream table of this type? */
 bool
-nvs_route_stream_known(const NvsStore *store, const char *type)
+nvs_route_stream_known(const char *prefix, const char *type)
 {
-	load_routes();
-	return find_stream(routes_of(store), type, strlen(type)) != NULL;
+	StoreRoutes *sr = find_routes(prefix, strlen(prefix), false);
+
+	return sr != NULL && find_stream(sr, type, strlen(type)) != NULL;
+}
+
+/* How many generic stream tables a store has. */
+int
+nvs_route_stream_count(const char *prefix)
+{
+	StoreRoutes *sr = find_routes(prefix, strlen(prefix), false);
+
+	return sr == NULL || sr->streams == NULL ? 0 :
+		(int) hash_get_num_entries(sr->streams);
 }
 
 /*
@@ -364,13 +390,10 @@ nvs_route_targets(NvsTier tier, const NvsStore *store, bool missing_ok)
 {
 	List	   *result = NIL;
 	ListCell   *lc;
-	StoreRoutes *sr;
+	StoreRoutes *sr = find_routes(store->prefix, strlen(store->prefix), false);
 
-	load_routes();
-	store = nvs_store_known(store->prefix, strlen(store->prefix));
-	if (store == NULL)
+	if (sr == NULL)
 		return NIL;
-	sr = routes_of(store);
 	if (sr->fallback[tier] != NULL)
 		result = add_target(result, sr->fallback[tier], missing_ok);
 	foreach(lc, sr->routes)
@@ -397,4 +420,15 @@ add_target(List *list, NvsRoute *route, bool missing_ok)
 		if (((NvsTarget *) lfirst(lc))->relid == target->relid)
 			return list;
 	return lappend(list, target);
+}
+
+/*
+ * Every NvsRoute of a store that has a pattern or a type, also of those that
+ * share a relation.  Not to be changed; gone with the next call of ours.
+ */
+List *
+nvs_route_list(const NvsStore *store)
+{
+	load_routes();
+	return routes_of(store)->routes;
 }

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "errors.h"
 #include "route.h"
@@ -44,6 +45,7 @@ static Oid	find_relid(const NvsRoute *route);
 static Oid	route_relid(const NvsRoute *route);
 static NvsTarget *compile_target(NvsRoute *route, Oid relid);
 static void check_requirements(NvsTarget *target);
+static const char *whole_column(NvsTier tier);
 static void compile_keys(NvsTarget *target);
 static void add_key(NvsTarget *target, const char *column, int capture,
 					bool filters);
@@ -156,7 +158,7 @@ compile_target(NvsRoute *route, Oid relid)
 	target->relid = relid;
 	target->name = nvs_qualified(get_namespace_name(get_rel_namespace(relid)),
 								 get_rel_name(relid));
-	target->map = nvs_fields_compile(relid);
+	target->map = nvs_fields_compile(relid, route->tier == NVS_TIER_INDEX);
 	target->notify = route->notify;
 	target->plans = nvs_planset_create(cxt);
 	check_requirements(target);
@@ -199,12 +201,19 @@ check_requirements(NvsTarget *target)
 	}
 }
 
+/* The column that holds all of a subject or key. */
+static const char *
+whole_column(NvsTier tier)
+{
+	return tier == NVS_TIER_STREAM ? "subject" : "key";
+}
+
 /* Which columns tell the rows of one subject from those of others. */
 static void
 compile_keys(NvsTarget *target)
 {
 	const NvsPattern *pattern = target->route->pattern;
-	const char *whole = target->tier == NVS_TIER_STREAM ? "subject" : "key";
+	const char *whole = whole_column(target->tier);
 	bool		has_whole = false;
 	int			ncaptures = 0;
 	int			i;
@@ -343,21 +352,33 @@ nvs_route_is_key(const NvsTarget *target, const NvsField *field)
 
 /*
  * Raise an error unless a relation can serve a pattern of a tier.  Returns
- * the pattern's shape.
+ * the pattern's shape; *apart is whether the relation could serve others too.
  */
 char *
 nvs_route_check(NvsTier tier, const NvsStore *store, const char *pattern,
-				Oid relid, Jsonb *aliases)
+				Oid relid, Jsonb *aliases, bool *apart)
 {
 	NvsRoute	route;
+	NvsTarget  *target;
 
+	if (get_rel_name(relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
 	memset(&route, 0, sizeof(route));
 	route.store = store;
 	route.tier = tier;
 	route.pattern = nvs_pattern_compile(pattern, strlen(pattern));
 	route.aliases = aliases;
 	route.notify = -1;
-	retire_target(compile_target(&route, relid));
+	target = compile_target(&route, relid);
+	retire_target(target);
+	if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("relation %s cannot be routed to", target->name),
+				 errdetail("It is temporary: no other session can use it.")));
+	*apart = nvs_fields_column(target->map, whole_column(tier)) != NULL;
 	return nvs_pattern_shape(route.pattern);
 }
 

@@ -15,6 +15,7 @@
 #include "stream.h"
 #include "util.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 static NvsStreamState *compile_state(NvsTarget *target);
 static bool repeats_key(const NvsPlace *place, NvsJsonbChild name,
@@ -51,30 +52,56 @@ nvs_stream_state(NvsTarget *target)
 	return target->state;
 }
 
+/* Take a column from the fields if it is of a kind that serves us. */
+static const NvsField *
+reserve_kind(NvsFieldMap *map, const char *column, NvsFieldKind kind)
+{
+	NvsField   *field = nvs_fields_column(map, column);
+
+	if (field == NULL || field->kind != kind || field->reserved)
+		return NULL;
+	field->reserved = true;
+	return field;
+}
+
 /* Sort the columns of a relation into what they mean for a stream. */
 static NvsStreamState *
 compile_state(NvsTarget *target)
 {
 	NvsStreamState *state = palloc0(sizeof(NvsStreamState));
 	NvsFieldMap *map = target->map;
+	NvsField   *created_at;
 	int			i;
 
 	state->id = nvs_fields_reserve(map, "id");
-	state->version = nvs_fields_reserve(map, "version");
-	state->meta = nvs_fields_reserve(map, "meta");
-	if (state->meta != NULL && state->meta->kind != NVS_FIELD_JSONB)
-		state->meta = NULL;
+	state->version = reserve_kind(map, "version", NVS_FIELD_INT8);
+	if (state->version == NULL)
+		state->version = reserve_kind(map, "version", NVS_FIELD_INT4);
+	state->meta = reserve_kind(map, "meta", NVS_FIELD_JSONB);
+	state->event_id = nvs_fields_column(map, "event_id");
+	if (state->event_id != NULL && state->event_id->type != TEXTOID &&
+		state->event_id->type != UUIDOID)
+		state->event_id = NULL;
+	state->pii = nvs_fields_column(map, "pii");
+	if (state->pii != NULL && state->pii->kind != NVS_FIELD_JSONB)
+		state->pii = NULL;
 	state->ts = nvs_fields_column(map, "ts");
 	state->type = nvs_fields_column(map, "type");
-	(void) nvs_fields_reserve(map, "created_at");
-	(void) nvs_fields_reserve(map, "subject");
+	created_at = nvs_fields_column(map, "created_at");
+	if (created_at != NULL && created_at->has_default)
+		created_at->reserved = true;
+	else
+		created_at = NULL;
 
 	state->read = palloc(sizeof(NvsField *) * (map->nfields + 1));
 	for (i = 0; i < map->nfields; i++)
 	{
 		const NvsField *field = &map->fields[i];
 
-		if (field != state->id && strcmp(field->column, "created_at") != 0 &&
+		if (!OidIsValid(get_array_type(field->type)) ||
+			type_is_rowtype(field->type))
+			state->one_by_one = true;
+		if (field != state->id && field != created_at &&
 			strcmp(field->column, "subject") != 0)
 			state->read[state->nread++] = field;
 	}
@@ -138,8 +165,7 @@ repeats_key(const NvsPlace *place, NvsJsonbChild name, NvsJsonbChild value)
 		const char *s = place->subject;
 		int			len = place->len;
 
-		if (key->field->namelen != name.len ||
-			memcmp(key->field->name, name.data, name.len) != 0)
+		if (!nvs_field_is_named(key->field, name.data, name.len))
 			continue;
 		if (key->capture >= 0)
 		{
@@ -165,14 +191,7 @@ put_field(const NvsPlace *place, const NvsField *field, NvsJsonbChild value,
 				 errdetail("Column \"%s\" has more than one name.",
 						   field->column)));
 	event->given[i] = true;
-	if (field->kind == NVS_FIELD_JSONB && value.type == JENTRY_ISNULL)
-	{
-		/* JSON null is a payload like any other. */
-		event->values[i] = JsonbPGetDatum(nvs_child_document(value));
-		event->nulls[i] = false;
-		return;
-	}
-	event->values[i] = nvs_field_datum(field, value, &event->nulls[i]);
+	event->values[i] = nvs_field_payload(field, value, &event->nulls[i]);
 }
 
 /* Put what has no column into meta, beside what the caller put there. */
@@ -194,23 +213,29 @@ put_meta(const NvsPlace *place, const NvsStreamState *state, Jsonb *doc,
 	{
 		const JsonbContainer *jc = given->val.binary.data;
 		uint32		n = JsonContainerSize(jc);
+		uint32		u = 0;
 		uint32		k;
 
+		/* Both come in jsonb's order of keys. */
 		for (k = 0; k < n; k++)
 		{
 			NvsJsonbChild name = nvs_jsonb_child(jc, k);
-			uint32		u;
 
-			for (u = 0; u < nunknown; u++)
-				if (unknown->pairs[u].keylen == name.len &&
-					memcmp(unknown->pairs[u].key, name.data, name.len) == 0)
-					ereport(ERROR,
-							(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							 errmsg("field \"%.*s\" is given twice",
-									(int) name.len, name.data),
-							 errdetail("It is in the event and in its "
-									   "\"meta\", where unknown fields "
-									   "go.")));
+			while (u < nunknown &&
+				   nvs_jsonb_key_cmp(unknown->pairs[u].key,
+									 unknown->pairs[u].keylen,
+									 name.data, name.len) < 0)
+				u++;
+			if (u < nunknown &&
+				nvs_jsonb_key_cmp(unknown->pairs[u].key,
+								  unknown->pairs[u].keylen,
+								  name.data, name.len) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("field \"%.*s\" is given twice",
+								(int) name.len, name.data),
+						 errdetail("It is in the event and in its "
+								   "\"meta\", where unknown fields go.")));
 			nvs_jsonb_add_child(unknown, name.data, name.len,
 								nvs_jsonb_child(jc, n + k));
 		}
@@ -254,13 +279,15 @@ put_missing(const NvsPlace *place, const NvsStreamState *state, int64 version,
 	if (state->version != NULL)
 	{
 		i = state->version - target->map->fields;
-		event->values[i] = state->version->type == INT4OID ?
-			Int32GetDatum((int32) version) : Int64GetDatum(version);
+		event->values[i] = state->version->kind == NVS_FIELD_INT4 ?
+			DirectFunctionCall1(int84, Int64GetDatum(version)) :
+			Int64GetDatum(version);
 		event->nulls[i] = false;
 		event->given[i] = true;
 	}
 	i = state->ts - target->map->fields;
-	if (event->nulls[i])
+	event->timed = !event->nulls[i];
+	if (event->nulls[i] && !state->ts->reserved)
 	{
 		event->values[i] = Int64GetDatum(nvs_now_ms());
 		event->nulls[i] = false;
@@ -272,6 +299,11 @@ put_missing(const NvsPlace *place, const NvsStreamState *state, int64 version,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an event must have a field \"type\""),
 				 errhint("Write {\"type\": \"order:placed\", ...}.")));
+	if (!event->nulls[i] &&
+		VARSIZE_ANY_EXHDR(DatumGetPointer(event->values[i])) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("field \"type\" of an event must not be empty")));
 }
 
 /*
