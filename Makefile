@@ -48,11 +48,11 @@ OBJS = \
 	src/entry_read.o \
 	src/entry_increment.o \
 	src/kv.o \
+	src/kv_plan.o \
+	src/kv_many.o \
 	src/kv_scan.o \
 	src/lock.o \
-	src/maintain.o \
-	src/kv_plan.o \
-	src/kv_many.o
+	src/maintain.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
