@@ -97,6 +97,8 @@ REGRESS = \
 	contract_a \
 	contract_b \
 	contract_f \
+	security \
+	catalog \
 	adapter \
 	examples
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8

@@ -55,6 +55,7 @@ static StoreRoutes *routes_of(const NvsStore *store);
 static NvsRoute *make_route(StoreRoutes *sr, NvsTier tier, const char *schema,
 							const char *table);
 static StoreRoutes *find_routes(const char *subject, int len, bool write);
+static void make_stream(const char *prefix, const char *subject, int len);
 static NvsRoute *match(StoreRoutes *sr, NvsTier tier, NvsPlace *place);
 static NvsRoute *find_stream(StoreRoutes *sr, const char *type, int len);
 static void stream_type(const char *subject, int len, const char **type,
@@ -283,34 +284,45 @@ bool
 nvs_route_find(NvsTier tier, const char *subject, int len, bool write,
 			   NvsPlace *place)
 {
-	StoreRoutes *sr;
-	NvsRoute   *route;
-
 	if (tier == NVS_TIER_STREAM || tier == NVS_TIER_INDEX)
 		nvs_subject_validate(subject, len);
-	sr = find_routes(subject, len, write);
-	if (sr == NULL)
-		return false;
 	place->subject = subject;
 	place->len = len;
-	route = match(sr, tier, place);
-	if (route == NULL && write)
+	for (;;)
 	{
-		const char *type;
-		int			typelen;
+		StoreRoutes *sr = find_routes(subject, len, write);
+		NvsRoute   *route;
+		uint64		generation = loaded_generation;
 
-		stream_type(subject, len, &type, &typelen);
-		(void) nvs_route_stream_create(pstrdup(sr->prefix),
-									   pnstrdup(type, typelen), true, NULL);
-		sr = find_routes(subject, len, true);
+		if (sr == NULL)
+			return false;
 		route = match(sr, tier, place);
-		if (route == NULL)
-			elog(ERROR, "unexpected: no route after its table was made");
+		if (route != NULL)
+		{
+			place->target = nvs_target_get(route);
+			if (place->target != NULL)
+				return true;
+			/* No such relation: perhaps it went together with its route. */
+			if (generation == nvs_store_generation())
+				nvs_route_missing(route);
+		}
+		else if (!write)
+			return false;
+		else
+			make_stream(sr->prefix, subject, len);
 	}
-	if (route == NULL)
-		return false;
-	place->target = nvs_target_get(route);
-	return true;
+}
+
+/* Make the generic stream table of a subject. */
+static void
+make_stream(const char *prefix, const char *subject, int len)
+{
+	const char *type;
+	int			typelen;
+
+	stream_type(subject, len, &type, &typelen);
+	(void) nvs_route_stream_create(pstrdup(prefix), pnstrdup(type, typelen),
+								   true, NULL);
 }
 
 /* The route of a subject in its store; NULL when there is none yet. */
@@ -424,9 +436,13 @@ add_target(List *list, NvsRoute *route, bool missing_ok)
 	NvsTarget  *target;
 	ListCell   *lc;
 
-	if (missing_ok && !nvs_target_exists(route))
-		return list;
 	target = nvs_target_get(route);
+	if (target == NULL)
+	{
+		if (missing_ok)
+			return list;
+		nvs_route_missing(route);
+	}
 	foreach(lc, list)
 		if (((NvsTarget *) lfirst(lc))->relid == target->relid)
 			return list;
