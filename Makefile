@@ -48,11 +48,11 @@ OBJS = \
 	src/entry_read.o \
 	src/entry_increment.o \
 	src/kv.o \
+	src/kv_plan.o \
+	src/kv_many.o \
 	src/kv_scan.o \
 	src/lock.o \
-	src/maintain.o \
-	src/kv_plan.o \
-	src/kv_many.o
+	src/maintain.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -97,8 +97,10 @@ REGRESS = \
 	contract_a \
 	contract_b \
 	contract_f \
+	security \
 	catalog \
-	security
+	adapter \
+	examples
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))

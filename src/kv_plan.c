@@ -11,6 +11,8 @@
 #include "errors.h"
 #include "kv.h"
 #include "mb/pg_wchar.h"
+#include "util.h"
+#include "utils/timestamp.h"
 
 #define ABSENT_NOW	"NOT " NVS_KV_LIVE_NOW
 #define THIS_KEY	"t.key OPERATOR(pg_catalog.=) $1"
@@ -102,8 +104,21 @@ static const Statement statements[] = {
 	1, {TEXTARRAYOID}}
 };
 
+PG_FUNCTION_INFO_V1(nvs_kv_expire_bucket);
+
 static void expand_statement(const NvsTarget *target, const char *text,
 							 StringInfo sql);
+
+/* nvent.kv_expire_bucket(expires_at): by whole hours; NULL for never. */
+Datum
+nvs_kv_expire_bucket(PG_FUNCTION_ARGS)
+{
+	TimestampTz expires_at = PG_GETARG_TIMESTAMPTZ(0);
+
+	if (TIMESTAMP_NOT_FINITE(expires_at))
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(nvs_timestamptz_to_hours(expires_at));
+}
 
 /* Raise an error unless this can be a key. */
 void

@@ -28,8 +28,6 @@
  */
 #define LOOK_FACTOR	10
 
-#define SECONDS_PER_BUCKET	3600
-
 /* A table that is swept. */
 typedef struct Sweep
 {
@@ -182,10 +180,8 @@ sweep_text(const Sweep *sweep, NvsParams *params, int64 wanted)
 	appendStringInfoString(&sql, "WITH ");
 	if (sweep->buckets)
 	{
-		int32		bucket = nvs_timestamptz_to_ms(now) / 1000 /
-			SECONDS_PER_BUCKET;
-
-		nvs_params_add(params, INT4OID, Int32GetDatum(bucket), false);
+		nvs_params_add(params, INT4OID,
+					   Int32GetDatum(nvs_timestamptz_to_hours(now)), false);
 		nvs_params_add(params, INT8OID, Int64GetDatum(wanted * LOOK_FACTOR),
 					   false);
 		appendStringInfo(&sql, "seen AS MATERIALIZED ("

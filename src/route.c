@@ -256,7 +256,8 @@ add_stream(HeapTuple row, TupleDesc desc)
 
 /*
  * The routes of the store that a subject belongs to; NULL when there is no
- * such store, which with write is made or is an error.
+ * such store, which with write is made or is an error.  The registry is
+ * looked at once: the store and its routes are of one reading.
  */
 static StoreRoutes *
 find_routes(const char *subject, int len, bool write)

@@ -182,6 +182,16 @@ nvs_timestamptz_to_ms(TimestampTz t)
 	return us % 1000 < 0 ? ms - 1 : ms;
 }
 
+/* Hours since 1970, rounded down; the last one for all that follow it. */
+int32
+nvs_timestamptz_to_hours(TimestampTz t)
+{
+	int64		hours = t / USECS_PER_HOUR - (t % USECS_PER_HOUR < 0 ? 1 : 0);
+
+	hours += (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * HOURS_PER_DAY;
+	return (int32) Min(hours, PG_INT32_MAX);
+}
+
 /* "schema"."name", quoted where it must be. */
 char *
 nvs_qualified(const char *schema, const char *name)

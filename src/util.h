@@ -63,6 +63,7 @@ extern void nvs_become_caller(const NvsIdentity *saved);
 
 extern int64 nvs_now_ms(void);
 extern int64 nvs_timestamptz_to_ms(TimestampTz t);
+extern int32 nvs_timestamptz_to_hours(TimestampTz t);
 extern char *nvs_qualified(const char *schema, const char *name);
 
 extern Tuplestorestate *nvs_result_set(FunctionCallInfo fcinfo,

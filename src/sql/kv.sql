@@ -74,3 +74,8 @@ CREATE FUNCTION nvent.kv_clear(pattern text) RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_kv_clear'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.kv_clear(text) IS 'deletes the keys that match a glob, in the store that nvent.kv_scan looks in, and returns how many were there; "%" and "_" stand for themselves; example: SELECT nvent.kv_clear(''cache:user:7:*'')';
+
+CREATE FUNCTION nvent.kv_expire_bucket(expires_at timestamptz) RETURNS integer
+AS 'MODULE_PATHNAME', 'nvs_kv_expire_bucket'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION nvent.kv_expire_bucket(timestamptz) IS 'hours since 1970, rounded down: column expire_bucket of tables of keys, whose index leads nvent.maintain to what has expired; NULL for NULL and for the ends of time; a table of a user''s may have the column too: expire_bucket integer GENERATED ALWAYS AS (nvent.kv_expire_bucket(expires_at)) STORED';
