@@ -43,7 +43,10 @@ OBJS = \
 	src/stream_read.o \
 	src/entry.o \
 	src/entry_read.o \
-	src/entry_increment.o
+	src/entry_increment.o \
+	src/aggregate.o \
+	src/aggregate_restore.o \
+	src/aggregate_snapshot.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -58,7 +61,8 @@ SQL_PARTS = \
 	store \
 	route \
 	stream \
-	entry
+	entry \
+	aggregate
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -74,7 +78,9 @@ REGRESS = \
 	fields \
 	contract_a \
 	contract_b \
-	contract_f
+	contract_f \
+	contract_j \
+	aggregate
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))

@@ -118,33 +118,35 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 Datum
 nvs_stream_delete(PG_FUNCTION_ARGS)
 {
-	NvsPlace	place;
+	NvsAppend	stream;
 	NvsParams	params;
 	SPIPlanPtr *plan;
-	uint64		deleted;
+	uint64		deleted = 0;
 
+	PreventCommandIfReadOnly("nvent.stream_delete()");
 	nvs_spi_begin();
-	if (!nvs_stream_place(PG_GETARG_TEXT_PP(0), false, &place))
+	if (nvs_stream_place(PG_GETARG_TEXT_PP(0), false, &stream.place))
 	{
-		nvs_spi_end();
-		PG_RETURN_INT64(0);
-	}
-	nvs_params_init(&params);
-	nvs_route_params(&place, &params);
-	plan = nvs_planset_slot(place.target->plans, NVS_STREAM_PLAN_DELETE);
-	if (*plan == NULL)
-	{
-		StringInfoData sql;
+		NvsTarget  *target = stream.place.target;
 
-		initStringInfo(&sql);
-		appendStringInfo(&sql, "DELETE FROM %s WHERE ", place.target->name);
-		nvs_route_where(place.target, &sql);
-		*plan = nvs_plan_prepare(sql.data, params.n, params.types,
-								 CURSOR_OPT_GENERIC_PLAN);
+		nvs_stream_hold(&stream);
+		nvs_params_init(&params);
+		nvs_route_params(&stream.place, &params);
+		plan = nvs_planset_slot(target->plans, NVS_STREAM_PLAN_DELETE);
+		if (*plan == NULL)
+		{
+			StringInfoData sql;
+
+			initStringInfo(&sql);
+			appendStringInfo(&sql, "DELETE FROM %s WHERE ", target->name);
+			nvs_route_where(target, &sql);
+			*plan = nvs_plan_prepare(sql.data, params.n, params.types,
+									 CURSOR_OPT_GENERIC_PLAN);
+		}
+		deleted = nvs_stream_execute(target, *plan, &params);
 	}
-	deleted = nvs_stream_execute(place.target, *plan, &params);
 	nvs_spi_end();
-	PG_RETURN_INT64(deleted);
+	PG_RETURN_INT64((int64) deleted);
 }
 
 /* The prefix of the store that an argument names, or the default one's. */
