@@ -22,6 +22,7 @@ OBJS = \
 	src/subject_func.o \
 	src/subject_trie.o \
 	src/subject_support.o \
+	src/shmem.o \
 	src/horizon.o \
 	src/notify.o \
 	src/store.o \
@@ -33,17 +34,19 @@ OBJS = \
 	src/route_target.o \
 	src/route_admin.o \
 	src/stream.o \
+	src/stream_event.o \
+	src/stream_read.o \
+	src/stream_poll.o \
+	src/entry.o \
+	src/entry_read.o \
+	src/entry_increment.o \
+	src/stream_scan.o \
 	src/stream_append.o \
 	src/stream_guard.o \
 	src/stream_head.o \
 	src/stream_insert.o \
 	src/stream_known.o \
 	src/stream_many.o \
-	src/stream_event.o \
-	src/stream_read.o \
-	src/entry.o \
-	src/entry_read.o \
-	src/entry_increment.o \
 	src/aggregate.o \
 	src/aggregate_restore.o \
 	src/aggregate_snapshot.o
@@ -61,6 +64,7 @@ SQL_PARTS = \
 	store \
 	route \
 	stream \
+	stream_poll \
 	entry \
 	aggregate
 
@@ -75,7 +79,12 @@ REGRESS = \
 	subject_plan \
 	store \
 	adopt \
+	route \
+	stream \
 	fields \
+	errors \
+	horizon \
+	stream_poll \
 	contract_a \
 	contract_b \
 	contract_f \

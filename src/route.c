@@ -244,6 +244,7 @@ add_stream(HeapTuple row, TupleDesc desc)
 	entry->route = make_route(sr, NVS_TIER_STREAM, SPI_getvalue(row, desc, 3),
 							  SPI_getvalue(row, desc, 4));
 	old = MemoryContextSwitchTo(routes_cxt);
+	entry->route->type = pstrdup(type);
 	sr->routes = lappend(sr->routes, entry->route);
 	MemoryContextSwitchTo(old);
 }
@@ -405,4 +406,15 @@ nvs_route_targets(NvsTier tier, const NvsStore *store)
 			result = lappend(result, target);
 	}
 	return result;
+}
+
+/*
+ * Every NvsRoute of a store that has a pattern or a type, also of those that
+ * share a relation.  Not to be changed; gone with the next call of ours.
+ */
+List *
+nvs_route_list(const NvsStore *store)
+{
+	load_routes();
+	return routes_of(store)->routes;
 }

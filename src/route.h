@@ -34,6 +34,7 @@ typedef struct NvsRoute
 	NvsTier		tier;
 	NvsPattern *pattern;		/* NULL for a store's own table */
 	const char *pattern_text;
+	const char *type;			/* of a generic stream table, else NULL */
 	const char *schema;
 	const char *table;
 	Jsonb	   *aliases;		/* NULL for none */
@@ -86,6 +87,7 @@ extern void nvs_route_init(void);
 extern bool nvs_route_find(NvsTier tier, const char *subject, int len,
 						   bool write, NvsPlace *place);
 extern List *nvs_route_targets(NvsTier tier, const NvsStore *store);
+extern List *nvs_route_list(const NvsStore *store);
 extern NvsTier nvs_route_tier(const char *name);
 extern int	nvs_route_notify(const char *name);
 extern bool nvs_route_stream_known(const char *prefix, const char *type);
