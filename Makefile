@@ -22,6 +22,7 @@ OBJS = \
 	src/subject_func.o \
 	src/subject_trie.o \
 	src/subject_support.o \
+	src/subject_category.o \
 	src/shmem.o \
 	src/horizon.o \
 	src/notify.o \
@@ -42,6 +43,7 @@ OBJS = \
 	src/entry_increment.o \
 	src/stream_scan.o \
 	src/stream_append.o \
+	src/stream_category.o \
 	src/stream_guard.o \
 	src/stream_head.o \
 	src/stream_insert.o \
@@ -87,7 +89,10 @@ REGRESS = \
 	stream_poll \
 	contract_a \
 	contract_b \
+	contract_c \
+	contract_e \
 	contract_f \
+	contract_g \
 	contract_j \
 	aggregate
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8

@@ -248,6 +248,7 @@ nvs_stream_forget(PG_FUNCTION_ARGS)
 	NvsAppend	stream;
 	NvsParams	params;
 	StringInfoData sql;
+	SPIPlanPtr	plan;
 	uint64		forgotten = 0;
 
 	NVS_REQUIRE_ARG(0, "subject");
@@ -273,11 +274,9 @@ nvs_stream_forget(PG_FUNCTION_ARGS)
 						 target->name);
 		nvs_route_where(target, &sql);
 		appendStringInfoString(&sql, " AND pii IS NOT NULL");
-		forgotten = nvs_stream_execute(target,
-									   nvs_planset_text(target->plans,
-														sql.data, &params,
-														CURSOR_OPT_GENERIC_PLAN),
-									   &params);
+		plan = nvs_planset_text(target->plans, sql.data, &params,
+								CURSOR_OPT_GENERIC_PLAN);
+		forgotten = nvs_stream_execute(target, plan, &params);
 	}
 	nvs_spi_end();
 	PG_RETURN_INT64((int64) forgotten);

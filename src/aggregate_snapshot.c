@@ -81,14 +81,15 @@ check_versions(const Jsonb *versions)
 		NvsJsonbChild key = nvs_jsonb_child(jc, i);
 		NvsJsonbChild value = nvs_jsonb_child(jc, n + i);
 		Datum		number = PointerGetDatum(value.data);
+		Datum		whole;
 		int64		version = -1;
 
 		if (value.type == JENTRY_ISNUMERIC)
 			version = DatumGetInt64(DirectFunctionCall1(numeric_int8,
 														number));
+		whole = NumericGetDatum(int64_to_numeric(version));
 		if (version < 0 ||
-			!DatumGetBool(DirectFunctionCall2(numeric_eq, number,
-											  NumericGetDatum(int64_to_numeric(version)))))
+			!DatumGetBool(DirectFunctionCall2(numeric_eq, number, whole)))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("version of \"%.*s\" must be a whole number of "
