@@ -52,7 +52,12 @@ OBJS = \
 	src/kv_many.o \
 	src/kv_scan.o \
 	src/lock.o \
-	src/maintain.o
+	src/aggregate.o \
+	src/maintain.o \
+	src/subject_category.o \
+	src/stream_category.o \
+	src/aggregate_restore.o \
+	src/aggregate_snapshot.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -68,6 +73,7 @@ SQL_PARTS = \
 	route \
 	stream \
 	stream_poll \
+	aggregate \
 	entry \
 	kv \
 	lock \
@@ -96,11 +102,16 @@ REGRESS = \
 	errors \
 	contract_a \
 	contract_b \
+	contract_c \
+	contract_e \
 	contract_f \
+	contract_g \
+	contract_j \
 	security \
 	catalog \
 	adapter \
-	examples
+	examples \
+	aggregate
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))

@@ -105,6 +105,14 @@ nvs_scan_init(NvsScan *scan, text *pattern, text *store)
 				 errmsg("store \"%s\" does not exist", prefix)));
 }
 
+/* Look for another pattern too, with all else as it was. */
+void
+nvs_scan_again(NvsScan *scan, const char *pattern)
+{
+	scan->pattern_text = pstrdup(pattern);
+	scan->pattern = nvs_pattern_compile(pattern, strlen(pattern));
+}
+
 /* Find the events. */
 void
 nvs_scan_run(NvsScan *scan)
@@ -124,7 +132,8 @@ nvs_scan_run(NvsScan *scan)
 			!may_hold(scan->pattern, route))
 			continue;
 		if (already_read(targets, nvs_target_get(route)) ||
-			!open_source(scan, route, &source))
+			!open_source(scan, route, &source) ||
+			(scan->correlation != NULL && source.state->meta == NULL))
 			continue;
 		targets = lappend(targets, source.target);
 		scan_source(scan, &source);
@@ -461,6 +470,7 @@ scan_plan(NvsScan *scan, Source *source, NvsParams *params, int64 position,
 		appendStringInfo(&sql, " AND type OPERATOR(pg_catalog.=) ANY ($%d)",
 						 p);
 	}
+	nvs_scan_filters(scan, source->target, source->whole, params, &sql);
 	p = nvs_params_add(params, INT8OID, Int64GetDatum(limit), false);
 	appendStringInfo(&sql, tail, p);
 	return nvs_planset_text(source->target->plans, sql.data, params,
