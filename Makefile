@@ -36,7 +36,14 @@ OBJS = \
 	src/entry.o \
 	src/entry_read.o \
 	src/entry_increment.o \
-	src/stream_read.o
+	src/stream_read.o \
+	src/consumer.o \
+	src/consumer_mark.o \
+	src/consumer_match.o \
+	src/consumer_claim.o \
+	src/consumer_lease.o \
+	src/consumer_admin.o \
+	src/consumer_checkpoint.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -51,7 +58,8 @@ SQL_PARTS = \
 	store \
 	route \
 	stream \
-	entry
+	entry \
+	consumer
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -62,7 +70,10 @@ REGRESS = \
 	jsonb_merge_diff \
 	subject \
 	subject_plan \
-	fields
+	fields \
+	consumer \
+	consumer_claim \
+	consumer_checkpoint
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))

@@ -39,4 +39,8 @@
 /* No store of this prefix, and it may not or cannot be created. */
 #define ERRCODE_NVS_NO_STORE			MAKE_SQLSTATE('N','V','0','0','9')
 
+/* A position would go back, and nobody said that it may.
+ * DETAIL is JSON: {"name", "position", "given"}. */
+#define ERRCODE_NVS_POSITION_BEHIND		MAKE_SQLSTATE('N','V','0','2','0')
+
 #endif							/* NVS_ERRORS_H */

@@ -14,7 +14,7 @@
 
 /* Layouts 1 and 2 are adapter-store-postgres's own; ours begin at 3. */
 #define NVS_LAYOUT_BASE		3
-#define NVS_LAYOUT_LATEST	4
+#define NVS_LAYOUT_LATEST	6
 
 /* A registered store; lives until the registry changes. */
 typedef struct NvsStore
