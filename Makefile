@@ -22,10 +22,12 @@ OBJS = \
 	src/subject_func.o \
 	src/subject_trie.o \
 	src/subject_support.o \
+	src/shmem.o \
 	src/horizon.o \
 	src/notify.o \
 	src/store.o \
 	src/store_layout.o \
+	src/store_adopt.o \
 	src/fields.o \
 	src/fields_value.o \
 	src/route.o \
@@ -33,10 +35,12 @@ OBJS = \
 	src/route_admin.o \
 	src/stream.o \
 	src/stream_event.o \
+	src/stream_read.o \
+	src/stream_scan.o \
+	src/stream_poll.o \
 	src/entry.o \
 	src/entry_read.o \
 	src/entry_increment.o \
-	src/stream_read.o \
 	src/consumer.o \
 	src/consumer_mark.o \
 	src/consumer_match.o \
@@ -58,6 +62,7 @@ SQL_PARTS = \
 	store \
 	route \
 	stream \
+	stream_poll \
 	entry \
 	consumer
 
@@ -70,6 +75,10 @@ REGRESS = \
 	jsonb_merge_diff \
 	subject \
 	subject_plan \
+	horizon \
+	stream_poll \
+	store \
+	adopt \
 	fields \
 	consumer \
 	consumer_claim \
@@ -88,7 +97,7 @@ EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check \
 	.pg_version
 
 # These set the machine up first, so they must work before PGXS is there.
-SCRIPTS_ONLY = help setup test test-merge lint demo bench print-%
+SCRIPTS_ONLY = help setup test test-merge fuzz lint demo bench print-%
 
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
 
@@ -113,13 +122,14 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version $(HERE)Makefile
 
 endif
 
-.PHONY: help setup test test-merge lint demo bench
+.PHONY: help setup test test-merge fuzz lint demo bench
 
 help:
 	@echo 'all, install, installcheck, clean: as with any PGXS extension'
 	@echo 'setup   install what building and testing need (Debian)'
 	@echo 'test    everything on a private server; TESTS="regress isolation tap lint"'
 	@echo 'test-merge  merges of random documents; PAIRS=100000 SEED=0.5'
+	@echo 'fuzz    the pure modules under sanitizers; SECONDS=60 for each'
 	@echo 'lint    the rules of the house'
 	@echo 'demo    replay a package log through the store; KEEP=1 keeps the server'
 	@echo 'bench   speed against plain SQL; SECONDS=3 ROUNDS=3 ONLY=name'
@@ -132,6 +142,9 @@ test:
 
 test-merge:
 	@PAIRS=$(PAIRS) SEED=$(SEED) $(HERE)test/merge/run.sh
+
+fuzz:
+	@$(HERE)test/fuzz/run.sh $(SECONDS)
 
 lint:
 	@$(HERE)test/lint.sh

@@ -11,12 +11,19 @@
 #error "nvent_store needs PostgreSQL 15 or later"
 #endif
 
+#include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/pg_locale.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
 #include "varatt.h"
+#endif
+#if PG_VERSION_NUM >= 170000
+#include "storage/dsm_registry.h"
+
+/* Shared memory can be had by name, without having been preloaded. */
+#define NVS_NAMED_SEGMENTS
 #endif
 
 /* Is role the owner of relation relid, or a member of its owner? */
@@ -40,6 +47,29 @@ nvs_transaction_id(void)
 	return MyProc->lxid;
 #endif
 }
+
+/* Number of this process, below MaxBackends for those that run queries. */
+static inline int
+nvs_my_proc_number(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProcNumber;
+#else
+	return MyProc->pgprocno;
+#endif
+}
+
+#ifdef NVS_NAMED_SEGMENTS
+
+/* Map the shared memory of this name, which init sets up when it is new. */
+static inline void *
+nvs_named_segment(const char *name, Size size, void (*init) (void *),
+				  bool *found)
+{
+	return GetNamedDSMSegment(name, size, init, found);
+}
+
+#endif
 
 /* Does this collation order text by its bytes? */
 static inline bool

@@ -14,6 +14,8 @@ typedef enum NvsNotifyMode
 
 extern bool nvs_auto_create;
 extern char *nvs_default_store;
+extern int	nvs_max_append_age;
+extern int	nvs_max_databases;
 extern int	nvs_max_stream_tables;
 extern int	nvs_notify;
 

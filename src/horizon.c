@@ -3,49 +3,88 @@
  *	  Positions of events, and up to which of them everything is settled.
  *
  * A position is drawn before its row can be seen, so a reader that follows by
- * position must not pass one that may still appear.  An appender publishes a
- * floor before it draws: none of its positions is at or below the floor.  The
- * floor is a transaction-level advisory lock whose tag is the number; it goes
- * with the transaction, after its rows have become visible, and stays with a
- * prepared one.  What lies at or below every floor is settled.
+ * position must not pass one that may still appear.  An appender therefore
+ * publishes a floor before it draws: none of its positions is below it.  The
+ * floor goes when the transaction's rows can be seen or are gone, and others
+ * have been told what it changed in the catalogs and in our registry.
  *
- * The floor is itself drawn from the sequence: a reader that noted the
- * sequence before the floor was there meets only positions above its note.
+ * A reader notes the highest position drawn, then looks for floors, and only
+ * then takes the snapshot that it reads with.  An appender whose floor it did
+ * not find had either ended, so that the snapshot shows its rows, or had yet
+ * to draw, and got positions above the note.
+ *
+ * Floors are slots in shared memory.  Where there is none, and for prepared
+ * transactions, which have no process, they are transaction-level advisory
+ * locks whose tag is the floor: these survive a crash with the prepared
+ * transaction and go with it.  Share locks, as floors may be equal.
+ *
+ * A snapshot that is older than the answer shows less than what is settled.
+ * Those who cannot take a new one, REPEATABLE READ and standbys, read up to
+ * nvent.tick: who sees the row sees all that was settled when it was written.
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "compat.h"
 #include "fmgr.h"
+#include "funcapi.h"
+#include "guc.h"
 #include "horizon.h"
 #include "miscadmin.h"
 #include "plan.h"
+#include "shmem.h"
+#include "storage/bufmgr.h"
 #include "storage/lock.h"
 #include "util.h"
 #include "utils/inval.h"
-#include "utils/syscache.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(nvs_next_position_sql);
 PG_FUNCTION_INFO_V1(nvs_safe_position_sql);
+PG_FUNCTION_INFO_V1(nvs_appender_floors);
+PG_FUNCTION_INFO_V1(nvs_stream_tick);
 
 static Oid	sequence_relid = InvalidOid;
 
-/* Transaction whose floor is published; its top-level local id. */
-static LocalTransactionId floor_lxid = InvalidLocalTransactionId;
+/* This transaction's floor, 0 for none, and when it was published. */
+static int64 my_floor = 0;
+static TimestampTz my_since = 0;
 
-static SPIPlanPtr last_value_plan = NULL;
+/* Where the floor is; NULL when it is an advisory lock. */
+static NvsSlot *my_slot = NULL;
+
+static SPIPlanPtr read_tick_plan = NULL;
+static SPIPlanPtr write_tick_plan = NULL;
 
 static void sequence_callback(Datum arg, Oid relid);
+static void horizon_xact_callback(XactEvent event, void *arg);
+static Oid	get_sequence(void);
 static void publish_floor(void);
-static int64 last_position(void);
+static void lock_floor(int64 floor);
+static void move_floor(int64 floor);
+static void check_age(void);
+static int64 last_position(Oid relid);
+static void seed_drawn(NvsDatabase *db);
+static void raise_drawn(NvsDatabase *db, int64 position);
+static bool read_slot(int i, uint64 *floor);
+static int64 below_slots(int64 safe);
+static int64 below_locks(int64 safe, bool *found);
+static int64 read_tick(void);
 
-/* Register the callback that forgets the sequence's OID. */
+/* Register the callbacks. */
 void
 nvs_horizon_init(void)
 {
 	CacheRegisterRelcacheCallback(sequence_callback, (Datum) 0);
+	RegisterXactCallback(horizon_xact_callback, NULL);
 }
 
 /* The extension may have been dropped and made again. */
@@ -56,81 +95,366 @@ sequence_callback(Datum arg, Oid relid)
 		sequence_relid = InvalidOid;
 }
 
+/* OID of the sequence. */
+static Oid
+get_sequence(void)
+{
+	if (!OidIsValid(sequence_relid))
+		sequence_relid = nvs_registry_table("position_seq");
+	return sequence_relid;
+}
+
 /* Draw a position for a row that this transaction inserts. */
 int64
 nvs_next_position(void)
 {
-	if (!OidIsValid(sequence_relid))
-		sequence_relid = nvs_registry_table("position_seq");
-	if (floor_lxid != nvs_transaction_id())
+	Oid			sequence = get_sequence();
+	NvsDatabase *db = nvs_shmem_database();
+	int64		position;
+
+	if (my_floor == 0)
 		publish_floor();
-	return nextval_internal(sequence_relid, false);
+	else if (nvs_max_append_age > 0)
+		check_age();
+	position = nextval_internal(sequence, false);
+	if (position < my_floor)
+		move_floor(position);
+	if (db != NULL)
+		raise_drawn(db, position);
+	return position;
 }
 
-/*
- * Publish this transaction's floor.  A rollback to a savepoint would release
- * a lock taken inside it, but not undo positions drawn before: floors are
- * therefore owned by the top-level transaction.
- */
+/* Publish this transaction's floor: what is drawn from now on is above. */
 static void
 publish_floor(void)
 {
-	ResourceOwner old = CurrentResourceOwner;
-	int64		floor = nextval_internal(sequence_relid, false);
+	NvsDatabase *db = nvs_shmem_database();
+	int64		floor;
 
-	CurrentResourceOwner = TopTransactionResourceOwner;
-	nvs_lock(NVS_LOCK_FLOOR, (uint64) floor, ExclusiveLock);
-	CurrentResourceOwner = old;
-	floor_lxid = nvs_transaction_id();
+	PreventCommandIfReadOnly("nvent.next_position()");
+	my_since = GetCurrentStatementStartTimestamp();
+	if (db == NULL)
+	{
+		floor = last_position(get_sequence()) + 1;
+		lock_floor(floor);
+		my_floor = floor;
+		return;
+	}
+	if (db->sequence != get_sequence())
+		seed_drawn(db);
+	my_slot = nvs_shmem_my_slot();
+	my_slot->pid = MyProcPid;
+	my_slot->since = my_since;
+	pg_atomic_write_u32(&my_slot->database, MyDatabaseId);
+	pg_write_barrier();
+	my_floor = (int64) pg_atomic_read_u64(&db->drawn) + 1;
+	pg_atomic_write_u64(&my_slot->floor, my_floor);
+	/* The floor is there before the position is drawn. */
+	pg_memory_barrier();
 }
 
-/* The highest position that has been drawn. */
-static int64
-last_position(void)
+/*
+ * Have an advisory lock say the floor.  A rollback to a savepoint releases
+ * locks taken since, but does not undo positions drawn before: the lock is
+ * therefore owned by the top-level transaction.
+ */
+static void
+lock_floor(int64 floor)
 {
-	NvsIdentity saved;
-	bool		isnull;
-	int64		result;
+	ResourceOwner old = CurrentResourceOwner;
 
-	nvs_become_owner(&saved);
-	if (last_value_plan == NULL)
-		last_value_plan = nvs_plan_prepare(
-			"SELECT CASE WHEN is_called THEN last_value "
-			"ELSE last_value OPERATOR(pg_catalog.-) 1 END "
-			"FROM nvent.position_seq", 0, NULL, 0);
-	nvs_plan_execute(last_value_plan, NULL, NULL, true, 1);
-	result = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-										 SPI_tuptable->tupdesc, 1, &isnull));
-	nvs_become_caller(&saved);
-	return result;
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	nvs_lock(NVS_LOCK_FLOOR, (uint64) floor, ShareLock);
+	CurrentResourceOwner = old;
+}
+
+/*
+ * Lower the floor to a position that is below it.  Somebody moved the
+ * sequence back, which asks for trouble, but not here.
+ */
+static void
+move_floor(int64 floor)
+{
+	if (my_slot == NULL)
+		lock_floor(floor);
+	else
+	{
+		pg_atomic_write_u64(&nvs_shmem_database()->drawn, floor);
+		pg_atomic_write_u64(&my_slot->floor, floor);
+		pg_memory_barrier();
+	}
+	my_floor = floor;
+}
+
+/* Raise an error when this transaction has held readers back for too long. */
+static void
+check_age(void)
+{
+	if (!TimestampDifferenceExceeds(my_since, GetCurrentTimestamp(),
+									nvs_max_append_age))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+			 errmsg("transaction may append no more"),
+			 errdetail("It appended first more than %d ms ago "
+					   "(nvent_store.max_append_age), and readers have "
+					   "waited for it since.", nvs_max_append_age),
+			 errhint("Commit in smaller transactions.")));
+}
+
+/* Leave the floor with a transaction that is going to be prepared. */
+static void
+horizon_xact_callback(XactEvent event, void *arg)
+{
+	NvsDatabase *db;
+
+	if (event != XACT_EVENT_PRE_PREPARE || my_slot == NULL)
+		return;
+	/* Only from the lock on is its maker counted: see safe_position. */
+	lock_floor(my_floor);
+	db = nvs_shmem_database();
+	pg_atomic_fetch_add_u64(&db->locks_made, 1);
+}
+
+/*
+ * Take the floor back at the end of the transaction; true if there was one.
+ * To be called when other backends have been sent our invalidations, at the
+ * moment that its locks are released: who reads up to our positions then
+ * finds also a table that we made.  Must not raise.
+ */
+bool
+nvs_horizon_release(void)
+{
+	bool		had_floor = my_floor != 0;
+
+	if (my_slot != NULL)
+	{
+		pg_memory_barrier();
+		pg_atomic_write_u64(&my_slot->floor, 0);
+	}
+	my_slot = NULL;
+	my_floor = 0;
+	return had_floor;
+}
+
+/* The highest position that has been drawn, straight from the sequence. */
+static int64
+last_position(Oid relid)
+{
+	Relation	rel = relation_open(relid, AccessShareLock);
+	Buffer		buffer = ReadBuffer(rel, 0);
+	Form_pg_sequence_data data;
+	HeapTupleHeader row;
+	Page		page;
+	int64		last;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	row = (HeapTupleHeader) PageGetItem(page,
+										PageGetItemId(page,
+													  FirstOffsetNumber));
+	data = (Form_pg_sequence_data) ((char *) row + row->t_hoff);
+	last = data->is_called ? data->last_value : data->last_value - 1;
+	UnlockReleaseBuffer(buffer);
+	relation_close(rel, AccessShareLock);
+	return last;
+}
+
+/*
+ * Begin to know which positions were drawn: after a server start, and for a
+ * sequence that is another one than before.
+ */
+static void
+seed_drawn(NvsDatabase *db)
+{
+	Oid			sequence = get_sequence();
+	int64		last = last_position(sequence);
+
+	SpinLockAcquire(&db->mutex);
+	if (db->sequence != sequence)
+	{
+		pg_atomic_write_u64(&db->drawn, last);
+		db->sequence = sequence;
+	}
+	SpinLockRelease(&db->mutex);
+}
+
+/* Note that a position has been drawn. */
+static void
+raise_drawn(NvsDatabase *db, int64 position)
+{
+	uint64		drawn = pg_atomic_read_u64(&db->drawn);
+
+	while (drawn < (uint64) position &&
+		   !pg_atomic_compare_exchange_u64(&db->drawn, &drawn, position))
+		;
+}
+
+/* The floor in a slot, of an appender to our database; false if none. */
+static bool
+read_slot(int i, uint64 *floor)
+{
+	NvsSlot    *slot = nvs_shmem_slot(i);
+	Oid			database;
+
+	/* The slot may change hands between the two reads. */
+	do
+	{
+		*floor = pg_atomic_read_u64(&slot->floor);
+		if (*floor == 0)
+			return false;
+		pg_read_barrier();
+		database = pg_atomic_read_u32(&slot->database);
+		pg_read_barrier();
+	} while (pg_atomic_read_u64(&slot->floor) != *floor);
+	return database == MyDatabaseId;
+}
+
+/* Lower safe to what is below every floor in shared memory. */
+static int64
+below_slots(int64 safe)
+{
+	int			n = nvs_shmem_slots();
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		uint64		floor;
+
+		if (read_slot(i, &floor) && (int64) floor <= safe)
+			safe = (int64) floor - 1;
+	}
+	return safe;
+}
+
+/* Lower safe to what is below every floor that is an advisory lock. */
+static int64
+below_locks(int64 safe, bool *found)
+{
+	LockData   *locks = GetLockStatusData();
+	int			i;
+
+	*found = false;
+	for (i = 0; i < locks->nelements; i++)
+	{
+		const LOCKTAG *tag = &locks->locks[i].locktag;
+		int64		floor;
+
+		if (tag->locktag_type != LOCKTAG_ADVISORY ||
+			tag->locktag_field1 != MyDatabaseId ||
+			tag->locktag_field4 != NVS_LOCK_FLOOR)
+			continue;
+		*found = true;
+		floor = (int64) (((uint64) tag->locktag_field2 << 32) |
+						 tag->locktag_field3);
+		if (floor <= safe)
+			safe = floor - 1;
+	}
+	pfree(locks->locks);
+	pfree(locks);
+	return safe;
 }
 
 /*
  * The position at or below which everything is settled: read it first, take
- * a snapshot after that, then read rows up to it.  Needs SPI.
+ * a snapshot after that, then read rows up to it.
  */
 int64
 nvs_safe_position(void)
 {
-	int64		safe = last_position();
-	LockData   *locks = GetLockStatusData();
-	int			i;
+	NvsDatabase *db = nvs_shmem_database();
+	int64		safe = last_position(get_sequence());
+	uint64		made;
+	bool		found;
 
-	for (i = 0; i < locks->nelements; i++)
-	{
-		LockInstanceData *lock = &locks->locks[i];
-		int64		floor;
+	pg_memory_barrier();
+	if (nvs_shmem_available())
+		safe = below_slots(safe);
 
-		if (lock->locktag.locktag_type != LOCKTAG_ADVISORY ||
-			lock->locktag.locktag_field1 != MyDatabaseId ||
-			lock->locktag.locktag_field4 != NVS_LOCK_FLOOR)
-			continue;
-		floor = (int64) (((uint64) lock->locktag.locktag_field2 << 32) |
-						 lock->locktag.locktag_field3);
-		if (floor - 1 < safe)
-			safe = floor - 1;
-	}
+	/*
+	 * A transaction that is being prepared has counted its lock before it
+	 * clears its slot: who no longer finds the one finds the other.
+	 */
+	pg_memory_barrier();
+	if (db == NULL || nvs_shmem_overflowed())
+		return below_locks(safe, &found);
+	made = pg_atomic_read_u64(&db->locks_made);
+	if (made == pg_atomic_read_u64(&db->locks_gone))
+		return safe;
+	safe = below_locks(safe, &found);
+	if (!found)
+		pg_atomic_write_u64(&db->locks_gone, made);
 	return safe;
+}
+
+/*
+ * Push the snapshot to read events with, and return the position up to which
+ * it shows everything.  The caller pops it; needs SPI.
+ */
+int64
+nvs_horizon_push_snapshot(void)
+{
+	int64		safe;
+
+	if (IsolationUsesXactSnapshot() || RecoveryInProgress())
+	{
+		PushActiveSnapshot(IsolationUsesXactSnapshot() ?
+						   GetTransactionSnapshot() : GetLatestSnapshot());
+		return read_tick();
+	}
+	safe = nvs_safe_position();
+	PushActiveSnapshot(GetLatestSnapshot());
+	return safe;
+}
+
+/* The position of the tick row that the active snapshot shows. */
+static int64
+read_tick(void)
+{
+	Datum		position;
+
+	if (read_tick_plan == NULL)
+		read_tick_plan = nvs_plan_prepare("SELECT position FROM nvent.tick",
+										  0, NULL, 0);
+	if (nvs_plan_first(read_tick_plan, NULL, NULL, true, CurrentMemoryContext,
+					   &position))
+		return DatumGetInt64(position);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("this snapshot does not show which events are settled"),
+			 errdetail("In REPEATABLE READ, in SERIALIZABLE and on a standby "
+					   "events are read up to the position in nvent.tick, "
+					   "which has not been written yet."),
+			 errhint("Preload nvent_store, or have SELECT "
+					 "nvent.stream_tick() run regularly on the primary; or "
+					 "read in READ COMMITTED.")));
+}
+
+/*
+ * Enter what is settled into the tick row; needs SPI.  Returns the position
+ * that is in the row now.
+ */
+int64
+nvs_horizon_tick(void)
+{
+	Oid			type = INT8OID;
+	Datum		safe = Int64GetDatum(nvs_safe_position());
+	NvsIdentity saved;
+	Datum		position = (Datum) 0;
+
+	nvs_become_owner(&saved);
+	if (write_tick_plan == NULL)
+		write_tick_plan = nvs_plan_prepare(
+			"WITH written AS (UPDATE nvent.tick SET position = $1, "
+			"written_at = pg_catalog.clock_timestamp() "
+			"WHERE position IS NULL OR position OPERATOR(pg_catalog.<) $1 "
+			"RETURNING position) "
+			"SELECT position FROM written UNION ALL "
+			"SELECT position FROM nvent.tick LIMIT 1", 1, &type, 0);
+	(void) nvs_plan_first(write_tick_plan, &safe, NULL, false,
+						  CurrentMemoryContext, &position);
+	nvs_become_caller(&saved);
+	return DatumGetInt64(position);
 }
 
 /* nvent.next_position() */
@@ -146,8 +470,49 @@ nvs_safe_position_sql(PG_FUNCTION_ARGS)
 {
 	int64		safe;
 
+	if (!IsolationUsesXactSnapshot() && !RecoveryInProgress())
+		PG_RETURN_INT64(nvs_safe_position());
 	nvs_spi_begin();
-	safe = nvs_safe_position();
+	safe = nvs_horizon_push_snapshot();
+	PopActiveSnapshot();
 	nvs_spi_end();
 	PG_RETURN_INT64(safe);
+}
+
+/* nvent.appender_floors(): the floors in shared memory. */
+Datum
+nvs_appender_floors(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
+	int			n = nvs_shmem_available() ? nvs_shmem_slots() : 0;
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		NvsSlot    *slot = nvs_shmem_slot(i);
+		uint64		floor;
+		Datum		values[3];
+		bool		nulls[3] = {false, false, false};
+
+		if (!read_slot(i, &floor))
+			continue;
+		values[0] = Int32GetDatum(slot->pid);
+		values[1] = TimestampTzGetDatum(slot->since);
+		values[2] = Int64GetDatum((int64) floor);
+		tuplestore_putvalues(result, desc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* nvent.stream_tick() */
+Datum
+nvs_stream_tick(PG_FUNCTION_ARGS)
+{
+	int64		position;
+
+	nvs_spi_begin();
+	position = nvs_horizon_tick();
+	nvs_spi_end();
+	PG_RETURN_INT64(position);
 }

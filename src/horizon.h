@@ -8,7 +8,11 @@
 #include "postgres.h"
 
 extern void nvs_horizon_init(void);
+
 extern int64 nvs_next_position(void);
 extern int64 nvs_safe_position(void);
+extern int64 nvs_horizon_push_snapshot(void);
+extern int64 nvs_horizon_tick(void);
+extern bool nvs_horizon_release(void);
 
 #endif							/* NVS_HORIZON_H */

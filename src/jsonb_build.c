@@ -50,7 +50,10 @@ nvs_jsonb_reset(NvsJsonb *b)
 	b->sorted = true;
 }
 
-/* Double the room for pairs. */
+/*
+ * Double the room for pairs.  The first ones are in the builder itself, which
+ * serves most records without an allocation.
+ */
 static void
 grow(NvsJsonb *b)
 {
@@ -68,7 +71,10 @@ grow(NvsJsonb *b)
 	b->cap = cap;
 }
 
-/* Append a pair of that key and note whether the keys are still in order. */
+/*
+ * Append a pair of that key, whose value the caller sets, and note whether the
+ * keys are still in order: callers that add them so pay for no sorting.
+ */
 static NvsJsonbPair *
 add_pair(NvsJsonb *b, const char *key, Size keylen)
 {
@@ -194,7 +200,10 @@ pair_cmp(const void *a, const void *b)
 	return cmp;
 }
 
-/* Sort few pairs, which are often nearly in order. */
+/*
+ * Sort few pairs, which are often nearly in order.  It keeps equal keys in the
+ * order of pair_cmp, so both ways of sorting give the same.
+ */
 static void
 insertion_sort(NvsJsonbPair *pairs, uint32 n)
 {
@@ -228,6 +237,7 @@ sort_pairs(NvsJsonb *b)
 	else
 		qsort(b->pairs, b->npairs, sizeof(NvsJsonbPair), pair_cmp);
 
+	/* Of equal keys the one to keep comes first; skip the others. */
 	for (pair = last + 1; pair < b->pairs + b->npairs; pair++)
 	{
 		if (nvs_jsonb_key_cmp(last->key, last->keylen,
@@ -238,7 +248,10 @@ sort_pairs(NvsJsonb *b)
 	b->sorted = true;
 }
 
-/* Sort the object and all below it; the most bytes that it can take. */
+/*
+ * Sort the object and all below it; the most bytes that it can take.  A bound
+ * will do, since what is allotted too much is a few bytes of padding.
+ */
 static Size
 prepare(NvsJsonb *b)
 {
@@ -257,14 +270,17 @@ prepare(NvsJsonb *b)
 			size += prepare(pair->nested);
 		else
 			size += pair->value.len;
-		/* Stops the sum from wrapping; padding is the only excess in it. */
+		/* No sum of such sizes wraps; exact limits are kept in writing. */
 		if (size > MaxAllocSize)
 			nvs_jsonb_too_large();
 	}
 	return size;
 }
 
-/* Write the prepared object; its size as a child, padding included. */
+/*
+ * Write the prepared object: all keys, then all values, as jsonb has them.
+ * Its size as a child, padding included.
+ */
 static Size
 write_object(NvsJsonbOut *out, NvsJsonb *b)
 {
@@ -298,7 +314,10 @@ write_object(NvsJsonbOut *out, NvsJsonb *b)
 	return nvs_jsonb_end(&w);
 }
 
-/* Assemble the document; the builder keeps its pairs until reset. */
+/*
+ * Assemble the document in the current memory context.  The builder keeps its
+ * pairs, sorted, until reset; nested builders keep theirs.
+ */
 Jsonb *
 nvs_jsonb_finish(NvsJsonb *b)
 {

@@ -1,6 +1,10 @@
 /*
  * jsonb_functions.c
  *	  The jsonb functions of SQL: arguments in, one call, result out.
+ *
+ * What they answer is said in src/sql/jsonb_merge.sql.  Results may be one of
+ * the arguments, so no detoasted argument is freed here; the executor resets
+ * the context of a row.
  */
 #include "postgres.h"
 
@@ -54,7 +58,11 @@ nvs_jsonb_merge_patch(PG_FUNCTION_ARGS)
 	return merge_arguments(fcinfo, nvs_merge_patch);
 }
 
-/* One row of jsonb_deep_merge_agg; there is no state before the first. */
+/*
+ * One row of jsonb_deep_merge_agg.  There is no state before the first row that
+ * is not NULL, and so no result without one.  The tree copies what it keeps,
+ * for the row is gone after the call.
+ */
 Datum
 nvs_jsonb_deep_merge_transfn(PG_FUNCTION_ARGS)
 {
@@ -76,7 +84,10 @@ nvs_jsonb_deep_merge_transfn(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(tree);
 }
 
-/* The result of jsonb_deep_merge_agg; leaves the state as it is. */
+/*
+ * The result of jsonb_deep_merge_agg; leaves the state as it is, since a window
+ * goes on with it.
+ */
 Datum
 nvs_jsonb_deep_merge_finalfn(PG_FUNCTION_ARGS)
 {
@@ -93,7 +104,10 @@ nvs_jsonb_expand_paths(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(nvs_expand_paths(PG_GETARG_JSONB_P(0)));
 }
 
-/* The keys of a path argument, and how many there are. */
+/*
+ * The keys of a path argument, and how many there are.  They point into the
+ * array, which must stay.
+ */
 static NvsJsonbKey *
 path_argument(ArrayType *array, int *npath)
 {

@@ -57,8 +57,8 @@ typedef struct NvsJsonbWriter
 	uint32		index;			/* next child */
 } NvsJsonbWriter;
 
-extern void nvs_jsonb_too_large(void) pg_attribute_noreturn();
-extern void nvs_jsonb_too_many_pairs(void) pg_attribute_noreturn();
+extern void nvs_jsonb_too_large(void);
+extern void nvs_jsonb_too_many_pairs(void);
 
 /* Order of object keys: shorter first, then by bytes. */
 static inline int

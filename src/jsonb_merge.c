@@ -530,6 +530,7 @@ replace_document(const Jsonb *target, const Jsonb *source, bool *changed)
 	return unconstify(Jsonb *, same ? target : source);
 }
 
+/* Merge as nvent.jsonb_deep_merge does; a NULL target is an empty object. */
 Jsonb *
 nvs_deep_merge(const Jsonb *target, const Jsonb *source, bool *changed)
 {
@@ -538,6 +539,7 @@ nvs_deep_merge(const Jsonb *target, const Jsonb *source, bool *changed)
 	return merge_documents(MERGE_DEEP, target, source, changed);
 }
 
+/* Merge as RFC 7396 says; a NULL target is an absent one. */
 Jsonb *
 nvs_merge_patch(const Jsonb *target, const Jsonb *patch, bool *changed)
 {

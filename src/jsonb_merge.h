@@ -14,11 +14,8 @@
 
 #include "utils/jsonb.h"
 
-/* nvent.jsonb_deep_merge; a NULL target counts as an empty object. */
 extern Jsonb *nvs_deep_merge(const Jsonb *target, const Jsonb *source,
 							 bool *changed);
-
-/* RFC 7396; a NULL target is an absent one. */
 extern Jsonb *nvs_merge_patch(const Jsonb *target, const Jsonb *patch,
 							  bool *changed);
 

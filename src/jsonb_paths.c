@@ -1,6 +1,10 @@
 /*
  * jsonb_paths.c
  *	  Dotted keys and increments: values deep inside a document.
+ *
+ * Both come down to a merge.  Dotted keys go into a tree, since any of them may
+ * meet any other; an increment makes a document of one number and merges that,
+ * so the rest is copied as bytes.
  */
 #include "jsonb_paths.h"
 
@@ -46,7 +50,10 @@ empty_element(NvsJsonbChild key)
 					 "inside a nested object they are part of the key.")));
 }
 
-/* Split a key at its dots into *path, which is made longer if need be. */
+/*
+ * Split a key at its dots into *path, which is made longer if need be; the
+ * number of elements.  They point into the key.
+ */
 static int
 split_key(NvsJsonbChild key, NvsJsonbKey **path, int *cap)
 {
@@ -84,6 +91,7 @@ any_dot(const JsonbContainer *jc)
 				  nvs_jsonb_offset(jc, JsonContainerSize(jc))) != NULL;
 }
 
+/* Nest what the document's dotted keys say; itself if it has none. */
 Jsonb *
 nvs_expand_paths(const Jsonb *doc)
 {
@@ -155,7 +163,10 @@ not_an_object(const NvsJsonbKey *path, int npath, NvsJsonbChild value)
 						 path_text(path, npath), type_name(value))));
 }
 
-/* The number at the path, or NULL if there is none yet. */
+/*
+ * The number at the path, or NULL if there is none yet.  It lies in the
+ * document, where numbers are aligned as a numeric has to be.
+ */
 static Numeric
 number_at(const Jsonb *doc, const NvsJsonbKey *path, int npath)
 {
@@ -181,7 +192,10 @@ number_at(const Jsonb *doc, const NvsJsonbKey *path, int npath)
 	return (Numeric) value.data;
 }
 
-/* A document with one number in it, at the path. */
+/*
+ * A document with one number in it, at the path: a builder for each level,
+ * finished from the outermost.
+ */
 static Jsonb *
 document_of(const NvsJsonbKey *path, int npath, Numeric number)
 {
@@ -203,6 +217,10 @@ document_of(const NvsJsonbKey *path, int npath, Numeric number)
 	return result;
 }
 
+/*
+ * Increase the number at the path, or put one there.  A NULL document is an
+ * empty object; *sum, where it is asked for, is the new number.
+ */
 Jsonb *
 nvs_increment(const Jsonb *doc, const NvsJsonbKey *path, int npath,
 			  Numeric by, Numeric *sum)

@@ -10,16 +10,7 @@
 #include "jsonb_tree.h"
 #include "utils/numeric.h"
 
-/*
- * nvent.jsonb_expand_paths: {"a.b": 1} as {"a": {"b": 1}}.  The document
- * itself if no key of it has a dot.
- */
 extern Jsonb *nvs_expand_paths(const Jsonb *doc);
-
-/*
- * nvent.jsonb_increment; a NULL document counts as an empty object.  *sum,
- * where it is asked for, is the new number.
- */
 extern Jsonb *nvs_increment(const Jsonb *doc, const NvsJsonbKey *path,
 							int npath, Numeric by, Numeric *sum);
 

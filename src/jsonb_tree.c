@@ -37,7 +37,7 @@ typedef struct TreeField
 	NvsJsonbKey key;
 	uint32		hash;
 	char		status;
-	bool		key_owned;
+	bool		key_owned;		/* its bytes are a copy of ours */
 	TreeValue	value;
 } TreeField;
 
@@ -180,7 +180,10 @@ value_is_object(const TreeValue *value)
 	return value->object != NULL || nvs_jsonb_is_object(value->bytes);
 }
 
-/* Open the object that the value is. */
+/*
+ * Open the object that the value is: a field for each of its pairs, with the
+ * values still as bytes of the object.
+ */
 static TreeObject *
 open_value(NvsJsonbTree *tree, TreeValue *value)
 {
@@ -216,7 +219,10 @@ open_value(NvsJsonbTree *tree, TreeValue *value)
 	return object;
 }
 
-/* Merge a source into a value: objects merge, anything else replaces. */
+/*
+ * Merge a source into a value: objects merge, anything else replaces.  What
+ * replaces goes in as it is, nulls inside included.
+ */
 static void
 merge_value(NvsJsonbTree *tree, TreeValue *value, NvsJsonbChild source)
 {
@@ -276,7 +282,7 @@ nvs_jsonb_tree_create(MemoryContext mcxt, NvsTreeNulls nulls, bool copy)
 	tree->nulls = nulls;
 	tree->copy = copy;
 	tree->root.owned = NULL;
-	tree->root.object = make_object(tree, 8);
+	tree->root.object = make_object(tree, 2);
 	return tree;
 }
 
@@ -315,7 +321,10 @@ nvs_jsonb_tree_merge_at(NvsJsonbTree *tree, const NvsJsonbKey *path,
 		set_bytes(tree, value, source);
 }
 
-/* A builder, in the current memory context, of all that an object holds. */
+/*
+ * A builder, in the current memory context, of all that an object holds.  The
+ * builder sorts: fields come in the order of their hashes.
+ */
 static NvsJsonb *
 object_builder(const TreeObject *object)
 {
@@ -350,6 +359,7 @@ nvs_jsonb_tree_finish(const NvsJsonbTree *tree)
 
 	if (tree->root.object == NULL)
 		return nvs_jsonb_from_child(tree->root.bytes);
+	/* Builders go when the document is made; it stays with the caller. */
 	scratch = AllocSetContextCreate(CurrentMemoryContext,
 									"nvent_store jsonb tree",
 									ALLOCSET_DEFAULT_SIZES);

@@ -16,11 +16,13 @@
 #include "access/xact.h"
 #include "commands/async.h"
 #include "common/hashfn.h"
+#include "horizon.h"
 #include "lib/stringinfo.h"
 #include "notify.h"
 #include "utils/hsearch.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 /* A subject to announce, at one nesting level. */
 typedef struct Announcement
@@ -44,6 +46,8 @@ static Announcement *pending = NULL;
 static HTAB *by_subject = NULL;
 
 static void notify_xact_callback(XactEvent event, void *arg);
+static void notify_release_callback(ResourceReleasePhase phase, bool commit,
+									bool top_level, void *arg);
 static void notify_subxact_callback(SubXactEvent event, SubTransactionId mine,
 									SubTransactionId parent, void *arg);
 static uint32 announcement_hash(const void *key, Size keysize);
@@ -58,6 +62,7 @@ nvs_notify_init(void)
 {
 	RegisterXactCallback(notify_xact_callback, NULL);
 	RegisterSubXactCallback(notify_subxact_callback, NULL);
+	RegisterResourceReleaseCallback(notify_release_callback, NULL);
 }
 
 /* Remember to announce an append. */
@@ -152,6 +157,17 @@ notify_xact_callback(XactEvent event, void *arg)
 		default:
 			break;
 	}
+}
+
+/*
+ * The transaction is over, and its end is known to others.  Must not raise.
+ */
+static void
+notify_release_callback(ResourceReleasePhase phase, bool commit,
+						bool top_level, void *arg)
+{
+	if (phase == RESOURCE_RELEASE_LOCKS && top_level)
+		(void) nvs_horizon_release();
 }
 
 /* Follow savepoints. */

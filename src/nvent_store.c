@@ -10,6 +10,7 @@
 #include "notify.h"
 #include "plan.h"
 #include "route.h"
+#include "shmem.h"
 #include "store.h"
 
 PG_MODULE_MAGIC;
@@ -22,6 +23,7 @@ _PG_init(void)
 {
 	nvs_guc_init();
 	nvs_plan_init();
+	nvs_shmem_init();
 	nvs_horizon_init();
 	nvs_notify_init();
 	nvs_store_init();

@@ -53,6 +53,7 @@ static void add_stream(HeapTuple row, TupleDesc desc);
 static StoreRoutes *routes_of(const NvsStore *store);
 static NvsRoute *make_route(StoreRoutes *sr, NvsTier tier, const char *schema,
 							const char *table);
+static StoreRoutes *find_routes(const char *subject, int len, bool write);
 static NvsRoute *match(StoreRoutes *sr, NvsTier tier, NvsPlace *place);
 static NvsRoute *find_stream(StoreRoutes *sr, const char *type, int len);
 static void stream_type(const char *subject, int len, const char **type,
@@ -242,8 +243,31 @@ add_stream(HeapTuple row, TupleDesc desc)
 	entry->route = make_route(sr, NVS_TIER_STREAM, SPI_getvalue(row, desc, 3),
 							  SPI_getvalue(row, desc, 4));
 	old = MemoryContextSwitchTo(routes_cxt);
+	entry->route->type = pstrdup(type);
 	sr->routes = lappend(sr->routes, entry->route);
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * The routes of the store that a subject belongs to; NULL when there is no
+ * such store, which with write is made or is an error.
+ */
+static StoreRoutes *
+find_routes(const char *subject, int len, bool write)
+{
+	for (;;)
+	{
+		NvsStore   *store;
+
+		load_routes();
+		store = write ? nvs_store_of_write(subject, len) :
+			nvs_store_of(subject, len);
+		if (store == NULL)
+			return NULL;
+		/* Looking for it may have read the registry anew. */
+		if (loaded_generation == nvs_store_generation())
+			return routes_of(store);
+	}
 }
 
 /*
@@ -255,31 +279,27 @@ bool
 nvs_route_find(NvsTier tier, const char *subject, int len, bool write,
 			   NvsPlace *place)
 {
-	NvsStore   *store;
+	StoreRoutes *sr;
 	NvsRoute   *route;
 
 	if (tier == NVS_TIER_STREAM || tier == NVS_TIER_INDEX)
 		nvs_subject_validate(subject, len);
-	load_routes();
-	store = write ? nvs_store_of_write(subject, len) :
-		nvs_store_of(subject, len);
-	if (store == NULL)
+	sr = find_routes(subject, len, write);
+	if (sr == NULL)
 		return false;
-	load_routes();
 	place->subject = subject;
 	place->len = len;
-	route = match(routes_of(store), tier, place);
+	route = match(sr, tier, place);
 	if (route == NULL && write)
 	{
 		const char *type;
 		int			typelen;
 
 		stream_type(subject, len, &type, &typelen);
-		(void) nvs_route_stream_create(pstrdup(store->prefix),
+		(void) nvs_route_stream_create(pstrdup(sr->prefix),
 									   pnstrdup(type, typelen), true, NULL);
-		load_routes();
-		store = nvs_store_of_write(subject, len);
-		route = match(routes_of(store), tier, place);
+		sr = find_routes(subject, len, true);
+		route = match(sr, tier, place);
 		if (route == NULL)
 			elog(ERROR, "unexpected: no route after its table was made");
 	}
@@ -340,10 +360,21 @@ find_stream(StoreRoutes *sr, const char *type, int len)
 
 /* Does a store have a generic stream table of this type? */
 bool
-nvs_route_stream_known(const NvsStore *store, const char *type)
+nvs_route_stream_known(const char *prefix, const char *type)
 {
-	load_routes();
-	return find_stream(routes_of(store), type, strlen(type)) != NULL;
+	StoreRoutes *sr = find_routes(prefix, strlen(prefix), false);
+
+	return sr != NULL && find_stream(sr, type, strlen(type)) != NULL;
+}
+
+/* How many generic stream tables a store has. */
+int
+nvs_route_stream_count(const char *prefix)
+{
+	StoreRoutes *sr = find_routes(prefix, strlen(prefix), false);
+
+	return sr == NULL || sr->streams == NULL ? 0 :
+		(int) hash_get_num_entries(sr->streams);
 }
 
 /* Every relation of a tier in a store, each once, its own table first. */
@@ -352,10 +383,10 @@ nvs_route_targets(NvsTier tier, const NvsStore *store)
 {
 	List	   *result = NIL;
 	ListCell   *lc;
-	StoreRoutes *sr;
+	StoreRoutes *sr = find_routes(store->prefix, strlen(store->prefix), false);
 
-	load_routes();
-	sr = routes_of(store);
+	if (sr == NULL)
+		return NIL;
 	if (sr->fallback[tier] != NULL)
 		result = lappend(result, nvs_target_get(sr->fallback[tier]));
 	foreach(lc, sr->routes)
@@ -374,4 +405,15 @@ nvs_route_targets(NvsTier tier, const NvsStore *store)
 			result = lappend(result, target);
 	}
 	return result;
+}
+
+/*
+ * Every NvsRoute of a store that has a pattern or a type, also of those that
+ * share a relation.  Not to be changed; gone with the next call of ours.
+ */
+List *
+nvs_route_list(const NvsStore *store)
+{
+	load_routes();
+	return routes_of(store)->routes;
 }

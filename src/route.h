@@ -32,6 +32,7 @@ typedef struct NvsRoute
 	NvsTier		tier;
 	NvsPattern *pattern;		/* NULL for a store's own table */
 	const char *pattern_text;
+	const char *type;			/* of a generic stream table, else NULL */
 	const char *schema;
 	const char *table;
 	Jsonb	   *aliases;		/* NULL for none */
@@ -84,9 +85,11 @@ extern void nvs_route_init(void);
 extern bool nvs_route_find(NvsTier tier, const char *subject, int len,
 						   bool write, NvsPlace *place);
 extern List *nvs_route_targets(NvsTier tier, const NvsStore *store);
+extern List *nvs_route_list(const NvsStore *store);
 extern NvsTier nvs_route_tier(const char *name);
 extern int	nvs_route_notify(const char *name);
-extern bool nvs_route_stream_known(const NvsStore *store, const char *type);
+extern bool nvs_route_stream_known(const char *prefix, const char *type);
+extern int	nvs_route_stream_count(const char *prefix);
 
 /* route_target.c */
 extern NvsTarget *nvs_target_get(NvsRoute *route);
@@ -96,11 +99,16 @@ extern void nvs_route_where(const NvsTarget *target, StringInfo sql);
 extern bool nvs_route_is_key(const NvsTarget *target, const NvsField *field);
 extern const char *nvs_route_pattern(const NvsTarget *target);
 extern char *nvs_route_check(NvsTier tier, const NvsStore *store,
-							 const char *pattern, Oid relid, Jsonb *aliases);
+							 const char *pattern, Oid relid, Jsonb *aliases,
+							 bool *apart);
 
 /* route_admin.c */
 extern char *nvs_route_stream_create(const char *prefix, const char *type,
 									 bool versioned, bool *created);
+extern void nvs_route_stream_register(const char *prefix, const char *type,
+									  const char *schema);
+extern char *nvs_route_stream_name(const char *prefix, const char *type);
+extern bool nvs_route_stream_hashed(const char *name);
 extern bool nvs_route_stream_drop(const char *prefix, const char *type);
 
 #endif							/* NVS_ROUTE_H */

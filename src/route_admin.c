@@ -30,18 +30,20 @@ PG_FUNCTION_INFO_V1(nvs_route_resolve);
 
 static SPIPlanPtr add_plan = NULL;
 static SPIPlanPtr drop_plan = NULL;
+static SPIPlanPtr shared_plan = NULL;
 static SPIPlanPtr stream_add_plan = NULL;
 static SPIPlanPtr stream_drop_plan = NULL;
 
 static NvsStore *pattern_store(const char *pattern, const char *prefix);
+static void check_unshared(const NvsStore *store, const char *tier,
+						   const char *shape, Oid relid);
 static void insert_route(const NvsStore *store, const char *tier,
 						 const char *pattern, const char *shape, Oid relid,
 						 Datum aliases, const char *notify);
 static uint64 registry_execute(SPIPlanPtr *plan, const char *sql, int n,
 							   const Oid *types, Datum *values,
 							   const char *nulls);
-static char *stream_table_name(const char *prefix, const char *type);
-static void check_stream_count(const NvsStore *store);
+static void check_stream_count(const char *prefix);
 static Jsonb *place_keys(const NvsPlace *place);
 
 /*
@@ -52,26 +54,20 @@ static Jsonb *place_keys(const NvsPlace *place);
 static NvsStore *
 pattern_store(const char *pattern, const char *prefix)
 {
-	int			len = strlen(pattern);
-	NvsStore   *by_token = nvs_store_of_write(pattern, len);
+	NvsStore   *by_token = nvs_store_of(pattern, strlen(pattern));
 	NvsStore   *store = by_token;
 
 	if (prefix != NULL)
-	{
-		store = nvs_store_find(prefix, strlen(prefix));
-		if (store == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_NVS_NO_STORE),
-					 errmsg("store \"%s\" does not exist", prefix),
-					 errhint("Run SELECT nvent.store_create(%s).",
-							 quote_literal_cstr(prefix))));
-	}
-	if (store != by_token)
+		store = nvs_store_require(prefix);
+	else if (store == NULL)
+		store = nvs_store_require(nvs_default_store);
+	if (by_token == NULL || store != by_token)
 		ereport(ERROR,
 				(errcode(ERRCODE_NVS_INVALID_PATTERN),
 				 errmsg("pattern \"%s\" cannot belong to store \"%s\"",
 						pattern, store->prefix),
 				 errdetail("Its subjects belong to store \"%s\".",
+						   by_token == NULL ? nvs_default_store :
 						   by_token->prefix)));
 	return store;
 }
@@ -90,6 +86,7 @@ nvs_route_add(PG_FUNCTION_ARGS)
 	Oid			relid;
 	Jsonb	   *aliases;
 	NvsStore   *store;
+	bool		apart;
 
 	NVS_REQUIRE_ARG(0, "tier");
 	NVS_REQUIRE_ARG(1, "pattern");
@@ -109,15 +106,57 @@ nvs_route_add(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.route_add()");
 
 	nvs_spi_begin();
+	if (PG_ARGISNULL(4))
+		(void) nvs_store_of_write(pattern, strlen(pattern));
 	store = pattern_store(pattern, PG_ARGISNULL(4) ? NULL :
 						  text_to_cstring(PG_GETARG_TEXT_PP(4)));
 	nvs_store_check_owner(store);
 	shape = nvs_route_check(nvs_route_tier(tier), store, pattern, relid,
-							aliases);
+							aliases, &apart);
+	if (!apart)
+		check_unshared(store, tier, shape, relid);
 	insert_route(store, tier, pattern, shape, relid, JsonbPGetDatum(aliases),
 				 notify);
 	nvs_spi_end();
 	PG_RETURN_VOID();
+}
+
+/*
+ * Raise an error when another route goes to a relation that cannot tell the
+ * subjects of one from those of the other.
+ */
+static void
+check_unshared(const NvsStore *store, const char *tier, const char *shape,
+			   Oid relid)
+{
+	static const Oid types[5] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[5];
+
+	values[0] = CStringGetTextDatum(tier);
+	values[1] = CStringGetTextDatum(
+		get_namespace_name(get_rel_namespace(relid)));
+	values[2] = CStringGetTextDatum(get_rel_name(relid));
+	values[3] = CStringGetTextDatum(store->prefix);
+	values[4] = CStringGetTextDatum(shape);
+	if (registry_execute(&shared_plan,
+						 "SELECT pattern FROM nvent.route "
+						 "WHERE tier OPERATOR(pg_catalog.=) $1 "
+						 "AND schema_name OPERATOR(pg_catalog.=) $2 "
+						 "AND table_name OPERATOR(pg_catalog.=) $3 "
+						 "AND NOT (store OPERATOR(pg_catalog.=) $4 "
+						 "AND shape OPERATOR(pg_catalog.=) $5) "
+						 "ORDER BY pattern",
+						 5, types, values, NULL) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("relation \"%s\" already holds what matches \"%s\"",
+						get_rel_name(relid),
+						SPI_getvalue(SPI_tuptable->vals[0],
+									 SPI_tuptable->tupdesc, 1)),
+				 errdetail("The two patterns would share rows."),
+				 errhint("Give the relation a column \"%s\" that tells them "
+						 "apart.",
+						 strcmp(tier, "stream") == 0 ? "subject" : "key")));
 }
 
 /* Enter a route, or say which equal one is there. */
@@ -190,6 +229,7 @@ nvs_route_drop(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(0, "tier");
 	NVS_REQUIRE_ARG(1, "pattern");
+	(void) nvs_route_tier(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	pattern = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	PreventCommandIfReadOnly("nvent.route_drop()");
 
@@ -279,8 +319,8 @@ place_keys(const NvsPlace *place)
 }
 
 /* Name of the generic stream table of a type, which may be too long. */
-static char *
-stream_table_name(const char *prefix, const char *type)
+char *
+nvs_route_stream_name(const char *prefix, const char *type)
 {
 	char	   *name = psprintf("%s_stream_%s", prefix, type);
 	int			keep;
@@ -293,68 +333,87 @@ stream_table_name(const char *prefix, const char *type)
 										  UINT64CONST(0xFFFFFFFFFFFF)));
 }
 
+/* Does a table's name look as if its end were a hash? */
+bool
+nvs_route_stream_hashed(const char *name)
+{
+	size_t		len = strlen(name);
+	const char *hash = name + len - NAME_HASH_LEN;
+
+	/* Cutting at a character's end may cost up to three bytes more. */
+	return len >= NAMEDATALEN - 4 && hash[-1] == '_' &&
+		strspn(hash, "0123456789abcdef") == NAME_HASH_LEN;
+}
+
 /* Raise an error when a store may have no more generic stream tables. */
 static void
-check_stream_count(const NvsStore *store)
+check_stream_count(const char *prefix)
 {
-	int			n = 0;
-	ListCell   *lc;
+	int			n = nvs_route_stream_count(prefix);
 
-	foreach(lc, nvs_route_targets(NVS_TIER_STREAM, store))
-		if (nvs_route_pattern(lfirst(lc)) == NULL)
-			n++;
 	if (n >= nvs_max_stream_tables)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("store \"%s\" has no room for another stream table",
-						store->prefix),
+						prefix),
 				 errdetail("It has %d; nvent_store.max_stream_tables is %d.",
 						   n, nvs_max_stream_tables),
 				 errhint("Raise the setting, or route the subjects to one "
 						 "table with nvent.route_add().")));
 }
 
-/*
- * Make the generic stream table of a type where it is missing; safe when many
- * sessions do so at once.  Returns its qualified name.
- */
-char *
-nvs_route_stream_create(const char *prefix, const char *type, bool versioned,
-						bool *created)
+/* Enter a generic stream table into the registry, unless it is there. */
+void
+nvs_route_stream_register(const char *prefix, const char *type,
+						  const char *schema)
 {
 	static const Oid types[4] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
-	char	   *name = stream_table_name(prefix, type);
-	NvsStore   *store;
-	char	   *qualified;
-	NvsIdentity saved;
 	Datum		values[4];
-	Oid			nspid;
 
-	PreventCommandIfReadOnly("nvent.stream_create_table()");
-	nvs_lock(NVS_LOCK_TABLE, nvs_hash(name, strlen(name), 0), ExclusiveLock);
-	store = nvs_store_of_write(prefix, strlen(prefix));
-	qualified = nvs_qualified(store->schema, name);
-	nspid = get_namespace_oid(store->schema, false);
-	if (created != NULL)
-		*created = false;
-	if (OidIsValid(get_relname_relid(name, nspid)) &&
-		nvs_route_stream_known(store, type))
-		return qualified;
-
-	check_stream_count(store);
-	values[0] = CStringGetTextDatum(store->prefix);
+	values[0] = CStringGetTextDatum(prefix);
 	values[1] = CStringGetTextDatum(type);
-	values[2] = CStringGetTextDatum(store->schema);
-	values[3] = CStringGetTextDatum(name);
-	nvs_pin_search_path(&saved);
-	nvs_layout_stream(qualified, versioned);
-	nvs_become_caller(&saved);
+	values[2] = CStringGetTextDatum(schema);
+	values[3] = CStringGetTextDatum(nvs_route_stream_name(prefix, type));
 	registry_execute(&stream_add_plan,
 					 "INSERT INTO nvent.stream_table "
 					 "(store, type, schema_name, table_name) "
 					 "VALUES ($1, $2, $3, $4) "
 					 "ON CONFLICT (store, type) DO NOTHING",
 					 4, types, values, NULL);
+}
+
+/*
+ * Make the generic stream table of a type where it is missing; safe when many
+ * sessions do so at once, and beside one that drops the store.  Returns its
+ * qualified name.
+ */
+char *
+nvs_route_stream_create(const char *prefix, const char *type, bool versioned,
+						bool *created)
+{
+	char	   *name = nvs_route_stream_name(prefix, type);
+	NvsStore   *store;
+	char	   *qualified;
+	NvsIdentity saved;
+	Oid			nspid;
+
+	PreventCommandIfReadOnly("nvent.stream_create_table()");
+	nvs_lock(NVS_LOCK_TABLE, nvs_hash(name, strlen(name), 0), ExclusiveLock);
+	nvs_store_lock(prefix, ShareLock);
+	store = nvs_store_require(prefix);
+	qualified = nvs_qualified(store->schema, name);
+	nspid = get_namespace_oid(store->schema, false);
+	if (created != NULL)
+		*created = false;
+	if (OidIsValid(get_relname_relid(name, nspid)) &&
+		nvs_route_stream_known(prefix, type))
+		return qualified;
+
+	check_stream_count(prefix);
+	nvs_pin_search_path(&saved);
+	nvs_layout_stream(qualified, versioned);
+	nvs_become_caller(&saved);
+	nvs_route_stream_register(prefix, type, store->schema);
 	if (created != NULL)
 		*created = true;
 	return qualified;
@@ -365,14 +424,14 @@ bool
 nvs_route_stream_drop(const char *prefix, const char *type)
 {
 	static const Oid types[2] = {TEXTOID, TEXTOID};
-	char	   *name = stream_table_name(prefix, type);
+	char	   *name = nvs_route_stream_name(prefix, type);
 	NvsStore   *store;
 	Datum		values[2];
 
 	PreventCommandIfReadOnly("nvent.stream_drop_table()");
 	nvs_lock(NVS_LOCK_TABLE, nvs_hash(name, strlen(name), 0), ExclusiveLock);
 	store = nvs_store_find(prefix, strlen(prefix));
-	if (store == NULL || !nvs_route_stream_known(store, type))
+	if (store == NULL || !nvs_route_stream_known(prefix, type))
 		return false;
 	nvs_store_check_owner(store);
 	nvs_plan_utility(psprintf("DROP TABLE IF EXISTS %s",

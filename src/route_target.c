@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "errors.h"
 #include "route.h"
@@ -43,6 +44,7 @@ static void retire_target(NvsTarget *target);
 static Oid	route_relid(const NvsRoute *route);
 static NvsTarget *compile_target(NvsRoute *route, Oid relid);
 static void check_requirements(NvsTarget *target);
+static const char *whole_column(NvsTier tier);
 static void compile_keys(NvsTarget *target);
 static void add_key(NvsTarget *target, const char *column, int capture,
 					bool filters);
@@ -184,12 +186,19 @@ check_requirements(NvsTarget *target)
 	}
 }
 
+/* The column that holds all of a subject or key. */
+static const char *
+whole_column(NvsTier tier)
+{
+	return tier == NVS_TIER_STREAM ? "subject" : "key";
+}
+
 /* Which columns tell the rows of one subject from those of others. */
 static void
 compile_keys(NvsTarget *target)
 {
 	const NvsPattern *pattern = target->route->pattern;
-	const char *whole = target->tier == NVS_TIER_STREAM ? "subject" : "key";
+	const char *whole = whole_column(target->tier);
 	bool		has_whole = false;
 	int			ncaptures = 0;
 	int			i;
@@ -328,21 +337,33 @@ nvs_route_is_key(const NvsTarget *target, const NvsField *field)
 
 /*
  * Raise an error unless a relation can serve a pattern of a tier.  Returns
- * the pattern's shape.
+ * the pattern's shape; *apart is whether the relation could serve others too.
  */
 char *
 nvs_route_check(NvsTier tier, const NvsStore *store, const char *pattern,
-				Oid relid, Jsonb *aliases)
+				Oid relid, Jsonb *aliases, bool *apart)
 {
 	NvsRoute	route;
+	NvsTarget  *target;
 
+	if (get_rel_name(relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
 	memset(&route, 0, sizeof(route));
 	route.store = store;
 	route.tier = tier;
 	route.pattern = nvs_pattern_compile(pattern, strlen(pattern));
 	route.aliases = aliases;
 	route.notify = -1;
-	retire_target(compile_target(&route, relid));
+	target = compile_target(&route, relid);
+	retire_target(target);
+	if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("relation %s cannot be routed to", target->name),
+				 errdetail("It is temporary: no other session can use it.")));
+	*apart = nvs_fields_column(target->map, whole_column(tier)) != NULL;
 	return nvs_pattern_shape(route.pattern);
 }
 

@@ -23,9 +23,12 @@
 #include "funcapi.h"
 #include "guc.h"
 #include "miscadmin.h"
+#include "nodes/value.h"
 #include "plan.h"
+#include "route.h"
 #include "storage/sinval.h"
 #include "store.h"
+#include "subject.h"
 #include "util.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -56,14 +59,16 @@ static void registry_callback(Datum arg, Oid relid);
 static void refresh_registry(void);
 static void load_stores(void);
 static void check_prefix(const char *prefix);
+static void check_schema(const char *schema);
+static NvsStore *claim_store(const char *prefix, const char *schema,
+							 const char *command);
 static void check_no_overlap(const char *prefix, const char *schema);
-static void lock_store(const char *prefix);
 static void ensure_schema(const char *schema);
-static bool foreign_tables(const char *prefix, const char *schema);
+static bool version_table_exists(const char *prefix, const char *schema);
 static void register_store(const char *prefix, const char *schema);
 static void unregister_store(const char *prefix);
 static NvsStore *create_default_store(void);
-static NvsStore *require_store(const char *prefix);
+static void check_layout(const char *prefix, int version);
 
 /* Register the callback that drops the registry. */
 void
@@ -242,12 +247,12 @@ create_default_store(void)
 						 "nvent_store.auto_create to on.",
 						 quote_literal_cstr(nvs_default_store))));
 	(void) nvs_store_create(nvs_default_store, "public");
-	return require_store(nvs_default_store);
+	return nvs_store_require(nvs_default_store);
 }
 
 /* The store of this prefix, or an error. */
-static NvsStore *
-require_store(const char *prefix)
+NvsStore *
+nvs_store_require(const char *prefix)
 {
 	NvsStore   *store = nvs_store_find(prefix, strlen(prefix));
 
@@ -308,12 +313,48 @@ check_prefix(const char *prefix)
 				 errmsg("invalid store prefix \"%s\"", prefix),
 				 errdetail("It has %zu bytes; 1 to %d are allowed.",
 						   len, NVS_MAX_PREFIX)));
-	if (strpbrk(prefix, ":*>{}") != NULL)
+	if (strpbrk(prefix, ":{}") != NULL ||
+		!nvs_subject_check(prefix, len, NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid store prefix \"%s\"", prefix),
 				 errdetail("A prefix is the first token of subjects; it "
-						   "cannot contain any of \":*>{}\".")));
+						   "contains no control character and none of "
+						   "\":*>{}\".")));
+}
+
+/* A longer name would be cut when the schema is made, then not be found. */
+static void
+check_schema(const char *schema)
+{
+	if (strlen(schema) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("schema name \"%s\" is too long", schema),
+				 errdetail("It has %zu bytes; at most %d are allowed.",
+						   strlen(schema), NAMEDATALEN - 1)));
+}
+
+/*
+ * Check the name and place of a store that is to be, and keep others from
+ * making the same one, its schema or one whose tables would be its own.
+ * Returns the store if it is there already.
+ */
+static NvsStore *
+claim_store(const char *prefix, const char *schema, const char *command)
+{
+	NvsStore   *store;
+
+	check_prefix(prefix);
+	check_schema(schema);
+	PreventCommandIfReadOnly(command);
+	nvs_store_lock(prefix, ExclusiveLock);
+	nvs_lock(NVS_LOCK_STORE, nvs_hash(schema, strlen(schema), 1),
+			 ExclusiveLock);
+	store = nvs_store_find(prefix, strlen(prefix));
+	if (store == NULL)
+		check_no_overlap(prefix, schema);
+	return store;
 }
 
 /* Refuse two stores of one schema whose table names could be the same. */
@@ -352,12 +393,14 @@ check_no_overlap(const char *prefix, const char *schema)
 	}
 }
 
-/* Let one session at a time make or change this store. */
-static void
-lock_store(const char *prefix)
+/*
+ * Lock a store until the end of the transaction: to make or change it
+ * exclusively, to add to it shared.
+ */
+void
+nvs_store_lock(const char *prefix, LOCKMODE mode)
 {
-	nvs_lock(NVS_LOCK_STORE, nvs_hash(prefix, strlen(prefix), 0),
-			 ExclusiveLock);
+	nvs_lock(NVS_LOCK_STORE, nvs_hash(prefix, strlen(prefix), 0), mode);
 }
 
 /* Make the schema when it is not there; needs no right when it is. */
@@ -369,9 +412,9 @@ ensure_schema(const char *schema)
 								  quote_identifier(schema)));
 }
 
-/* Are there tables of this prefix that are not in the registry? */
+/* Is there the table that every store has? */
 static bool
-foreign_tables(const char *prefix, const char *schema)
+version_table_exists(const char *prefix, const char *schema)
 {
 	Oid			nspid = get_namespace_oid(schema, true);
 
@@ -388,21 +431,27 @@ bool
 nvs_store_create(const char *prefix, const char *schema)
 {
 	NvsIdentity saved;
-	NvsStore   *store;
+	NvsStore   *store = nvs_store_find(prefix, strlen(prefix));
 
-	check_prefix(prefix);
-	PreventCommandIfReadOnly("nvent.store_create()");
-	PreventCommandDuringRecovery("nvent.store_create()");
-	lock_store(prefix);
-	store = nvs_store_find(prefix, strlen(prefix));
+	if (store == NULL)
+		store = claim_store(prefix, schema, "nvent.store_create()");
 	if (store != NULL && strcmp(store->schema, schema) == 0)
+	{
+		if (!version_table_exists(prefix, schema))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_TABLE),
+					 errmsg("tables of store \"%s\" in schema \"%s\" are gone",
+							prefix, schema),
+					 errhint("Run SELECT nvent.store_migrate(%s, 0) to forget "
+							 "the store.", quote_literal_cstr(prefix))));
 		return false;
+	}
 	if (store != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("store \"%s\" exists in schema \"%s\"",
 						prefix, store->schema)));
-	if (foreign_tables(prefix, schema))
+	if (version_table_exists(prefix, schema))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_TABLE),
 				 errmsg("tables of prefix \"%s\" exist in schema \"%s\"",
@@ -410,7 +459,6 @@ nvs_store_create(const char *prefix, const char *schema)
 				 errhint("Run SELECT * FROM nvent.store_adopt(%s, %s).",
 						 quote_literal_cstr(prefix),
 						 quote_literal_cstr(schema))));
-	check_no_overlap(prefix, schema);
 
 	nvs_spi_begin();
 	nvs_pin_search_path(&saved);
@@ -493,6 +541,19 @@ nvs_store_version(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(version);
 }
 
+/* Raise an error when a layout is beyond what we know. */
+static void
+check_layout(const char *prefix, int version)
+{
+	if (version > NVS_LAYOUT_LATEST)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("store \"%s\" has layout %d, which is not known here",
+						prefix, version),
+				 errdetail("The latest that this version of nvent_store knows "
+						   "is %d.", NVS_LAYOUT_LATEST)));
+}
+
 /*
  * nvent.store_migrate(prefix, target): move a store to a layout, the latest
  * when target is NULL, 0 to drop all of it.  Returns the layout it had.
@@ -516,13 +577,14 @@ nvs_store_migrate(PG_FUNCTION_ARGS)
 				 errdetail("Layouts are %d to %d; 0 drops the store.",
 						   NVS_LAYOUT_BASE, NVS_LAYOUT_LATEST)));
 	PreventCommandIfReadOnly("nvent.store_migrate()");
-	lock_store(prefix);
-	store = require_store(prefix);
+	nvs_store_lock(prefix, ExclusiveLock);
+	store = nvs_store_require(prefix);
 	nvs_store_check_owner(store);
 
 	nvs_spi_begin();
 	nvs_pin_search_path(&saved);
 	from = nvs_layout_version(prefix, store->schema);
+	check_layout(prefix, from);
 	if (target > from)
 		nvs_layout_up(prefix, store->schema, from, target);
 	else
@@ -546,7 +608,8 @@ nvs_store_adopt(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	NvsIdentity saved;
-	List	   *changes = NIL;
+	List	   *streams = NIL;
+	List	   *changes;
 	ListCell   *lc;
 	char	   *prefix;
 	char	   *schema;
@@ -557,10 +620,7 @@ nvs_store_adopt(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(1, "schema");
 	prefix = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	schema = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	check_prefix(prefix);
-	PreventCommandIfReadOnly("nvent.store_adopt()");
-	lock_store(prefix);
-	if (nvs_store_find(prefix, strlen(prefix)) != NULL)
+	if (claim_store(prefix, schema, "nvent.store_adopt()") != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("store \"%s\" exists", prefix)));
@@ -576,12 +636,15 @@ nvs_store_adopt(PG_FUNCTION_ARGS)
 				 errhint("Run SELECT nvent.store_create(%s, %s).",
 						 quote_literal_cstr(prefix),
 						 quote_literal_cstr(schema))));
+	check_layout(prefix, from);
 	strlcpy(unregistered.prefix, prefix, NAMEDATALEN);
 	unregistered.schema = schema;
 	nvs_store_check_owner(&unregistered);
-	changes = nvs_layout_adopt(prefix, schema, from);
+	changes = nvs_layout_adopt(prefix, schema, from, &streams);
 	nvs_become_caller(&saved);
 	register_store(prefix, schema);
+	foreach(lc, streams)
+		nvs_route_stream_register(prefix, strVal(lfirst(lc)), schema);
 
 	foreach(lc, changes)
 	{

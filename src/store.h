@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
 
 /* Bytes of a prefix: leaves room for the longest table name. */
 #define NVS_MAX_PREFIX	40
@@ -24,6 +25,18 @@ typedef struct NvsStore
 	char	   *channel;		/* where its appends are announced */
 } NvsStore;
 
+/* An entry is scored by the time of its insertion when nobody says more. */
+#define NVS_SCORE_COLUMN \
+	"score double precision NOT NULL DEFAULT " \
+	"(extract(epoch FROM statement_timestamp()) * 1000)::double precision"
+
+/* Whole hours of expires_at: coarse, so that refreshing a TTL stays HOT. */
+#define NVS_BUCKET_COLUMN \
+	"expire_bucket integer GENERATED ALWAYS AS (" \
+	"CASE WHEN isfinite(expires_at) THEN " \
+	"floor(extract(epoch FROM expires_at AT TIME ZONE 'UTC') / 3600)::integer " \
+	"END) STORED"
+
 /* One change of a layout, as store_adopt() reports it. */
 typedef struct NvsChange
 {
@@ -39,6 +52,8 @@ extern NvsStore *nvs_store_find(const char *prefix, int len);
 extern NvsStore *nvs_store_of(const char *subject, int len);
 extern NvsStore *nvs_store_of_write(const char *subject, int len);
 extern bool nvs_store_create(const char *prefix, const char *schema);
+extern NvsStore *nvs_store_require(const char *prefix);
+extern void nvs_store_lock(const char *prefix, LOCKMODE mode);
 extern void nvs_store_changed(void);
 extern void nvs_store_check_owner(const NvsStore *store);
 extern char *nvs_store_table(const NvsStore *store, const char *name);
@@ -50,9 +65,15 @@ extern void nvs_layout_up(const char *prefix, const char *schema, int from,
 						  int to);
 extern void nvs_layout_down(const char *prefix, const char *schema, int from,
 							int to);
-extern List *nvs_layout_adopt(const char *prefix, const char *schema,
-							  int from);
 extern void nvs_layout_stream(const char *qualified, bool versioned);
 extern int	nvs_layout_version(const char *prefix, const char *schema);
+extern void nvs_layout_record(const char *prefix, const char *schema,
+							  int version, const char *description);
+extern char *nvs_layout_scalar(const char *sql);
+extern const char *nvs_layout_description(int version);
+
+/* store_adopt.c: tables that are there already */
+extern List *nvs_layout_adopt(const char *prefix, const char *schema,
+							  int from, List **streams);
 
 #endif							/* NVS_STORE_H */

@@ -35,6 +35,7 @@ PG_FUNCTION_INFO_V1(nvs_stream_append_batch);
 static void append_events(NvsPlace *place, Jsonb **events, int n,
 						  bool expects, int64 expected, Datum *records,
 						  MemoryContext cxt);
+static uint64 subject_hash(const NvsTarget *target, const NvsParams *params);
 static int64 lock_head(const NvsPlace *place, bool expects, int64 expected);
 static void conflict(const NvsPlace *place, int64 expected, int64 actual);
 static void insert_events(NvsPlace *place, NvsEvent *events, int n,
@@ -157,6 +158,42 @@ append_events(NvsPlace *place, Jsonb **docs, int n, bool expects,
 }
 
 /*
+ * Hash of what tells a subject's rows from others, which is not its text when
+ * a column has another type than text: a UUID may be written in two ways.
+ */
+static uint64
+subject_hash(const NvsTarget *target, const NvsParams *params)
+{
+	uint64		hash = target->relid;
+	int			i;
+
+	for (i = 0; i < target->nkeys; i++)
+	{
+		const NvsKey *key = &target->keys[i];
+
+		if (!key->filters)
+			continue;
+		if (key->field->kind == NVS_FIELD_TEXT)
+		{
+			text	   *t = DatumGetTextPP(params->values[i]);
+
+			hash = nvs_hash(VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t), hash);
+		}
+		else
+		{
+			Oid			output;
+			bool		varlena;
+			char	   *s;
+
+			getTypeOutputInfo(key->field->type, &output, &varlena);
+			s = OidOutputFunctionCall(output, params->values[i]);
+			hash = nvs_hash(s, strlen(s), hash);
+		}
+	}
+	return hash;
+}
+
+/*
  * Lock a subject until the end of the transaction and return its last
  * version, 0 when it has no event.
  */
@@ -176,12 +213,10 @@ lock_head(const NvsPlace *place, bool expects, int64 expected)
 				 errhint("Pass 0 for a stream without events, NULL for any "
 						 "version.")));
 	PreventCommandIfReadOnly("nvent.stream_append()");
-	nvs_lock(NVS_LOCK_SUBJECT,
-			 nvs_hash(place->subject, place->len, target->relid),
-			 ExclusiveLock);
-
 	nvs_params_init(&params);
 	nvs_route_params(place, &params);
+	nvs_lock(NVS_LOCK_SUBJECT, subject_hash(target, &params), ExclusiveLock);
+
 	if (*plan == NULL)
 	{
 		StringInfoData sql;

@@ -59,6 +59,8 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 	NvsPlace	place;
 	NvsStreamState *state;
 	SPIPlanPtr	plan;
+	MemoryContext row_cxt;
+	MemoryContext old;
 	uint64		i;
 
 	NVS_REQUIRE_ARG(0, "subject");
@@ -93,17 +95,21 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 	plan = nvs_planset_text(place.target->plans, args.sql.data, &args.params,
 							PG_ARGISNULL(5) ? CURSOR_OPT_GENERIC_PLAN : 0);
 	nvs_plan_execute(plan, args.params.values, args.params.nulls, true, 0);
+	row_cxt = AllocSetContextCreate(CurrentMemoryContext,
+									"nvent_store record",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(row_cxt);
 	for (i = 0; i < SPI_processed; i++)
 	{
 		bool		isnull = false;
 		Datum		record = nvs_event_record(&place, SPI_tuptable->vals[i],
-											  SPI_tuptable->tupdesc,
-											  CurrentMemoryContext);
+											  SPI_tuptable->tupdesc, row_cxt);
 
 		CHECK_FOR_INTERRUPTS();
 		tuplestore_putvalues(result, desc, &record, &isnull);
-		pfree(DatumGetPointer(record));
+		MemoryContextReset(row_cxt);
 	}
+	MemoryContextSwitchTo(old);
 	nvs_spi_end();
 	return (Datum) 0;
 }
@@ -168,6 +174,8 @@ nvs_stream_create_table(PG_FUNCTION_ARGS)
 				 errmsg("invalid stream type \"%s\"", type),
 				 errdetail("A type is one token of a subject.")));
 	nvs_spi_begin();
+	if (PG_ARGISNULL(2))
+		(void) nvs_store_of_write(prefix, strlen(prefix));
 	(void) nvs_route_stream_create(prefix, type, PG_GETARG_BOOL(1), &created);
 	nvs_spi_end();
 	PG_RETURN_BOOL(created);
@@ -182,6 +190,8 @@ nvs_stream_drop_table(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(0, "type");
 	nvs_spi_begin();
+	if (!PG_ARGISNULL(1))
+		(void) nvs_store_require(prefix);
 	dropped = nvs_route_stream_drop(prefix,
 									text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	nvs_spi_end();

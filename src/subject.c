@@ -16,8 +16,21 @@
 /* Bytes of a faulty text, or of a token of it, that an error message shows. */
 #define SHOWN_BYTES		128
 
-#define BYTE_IS_CONTROL(c)	((unsigned char) (c) < 0x20 || (c) == 0x7f)
-#define BYTE_IS_WILDCARD(c)	((c) == '*' || (c) == '>')
+/* What a byte means to scan_token(); 0 is an ordinary one. */
+enum
+{
+	CONTROL = 1,
+	WILDCARD,
+	COLON
+};
+
+#define EIGHT_CONTROLS \
+	CONTROL, CONTROL, CONTROL, CONTROL, CONTROL, CONTROL, CONTROL, CONTROL
+
+static const uint8 byte_class[256] = {
+	EIGHT_CONTROLS, EIGHT_CONTROLS, EIGHT_CONTROLS, EIGHT_CONTROLS,
+	['*'] = WILDCARD, [':'] = COLON, ['>'] = WILDCARD, [0x7f] = CONTROL
+};
 
 /* Note a fault of the token at [offset, end); returns false for the caller. */
 static bool
@@ -44,16 +57,17 @@ scan_token(const char *s, int pos, int len, NvsSubjectFault *fault)
 	int			start = pos;
 
 	*fault = NVS_FAULT_NONE;
-	for (; pos < len && s[pos] != ':'; pos++)
+	for (; pos < len; pos++)
 	{
-		char		c = s[pos];
+		uint8		class = byte_class[(unsigned char) s[pos]];
 
-		/* Every special byte but 0x7f sorts below '?'. */
-		if (likely((unsigned char) c > '>' && c != 0x7f))
+		if (likely(class == 0))
 			continue;
-		if (BYTE_IS_CONTROL(c))
+		if (class == COLON)
+			break;
+		if (class == CONTROL)
 			*fault = NVS_FAULT_CONTROL;
-		else if (BYTE_IS_WILDCARD(c) && *fault == NVS_FAULT_NONE)
+		else if (*fault == NVS_FAULT_NONE)
 			*fault = NVS_FAULT_WILDCARD;
 	}
 	if (pos == start)
@@ -219,6 +233,7 @@ parse_capture(const char *s, int start, int end, NvsPatternToken *token)
 
 	if (end - start < 2 || s[end - 1] != '}')
 		return NVS_FAULT_CAPTURE;
+	/* What is left of "{...}" is no name, and is refused as such. */
 	if (name_end - name > 3 && memcmp(s + name_end - 3, "...", 3) == 0)
 	{
 		kind = NVS_TOKEN_CAPTURE_REST;
@@ -242,6 +257,7 @@ parse_token(const char *s, int start, int end, NvsSubjectFault fault,
 {
 	int			len = end - start;
 
+	/* scan_token() judges by the rules for subjects, so ask it second. */
 	token->offset = start;
 	token->len = len;
 	if (len == 1 && s[start] == '*')
@@ -417,7 +433,7 @@ match_token(const NvsPattern *pattern, int t, const char *s, int pos, int len)
 		case NVS_TOKEN_ONE:
 			colon = memchr(s + pos, ':', len - pos);
 			if (colon == NULL)
-				return len;
+				return len;		/* the last token */
 			return colon > s + pos ? (int) (colon - s) : -1;
 		case NVS_TOKEN_CAPTURE_REST:
 		case NVS_TOKEN_REST:
@@ -439,12 +455,13 @@ nvs_pattern_match(const NvsPattern *pattern, const char *s, int len,
 	int			pos = pattern->prefix_len;
 	int			t;
 
+	/* min_len is no less than the prefix, so memcmp() stays within s. */
 	if (len < pattern->min_len || len > NVS_SUBJECT_MAX_BYTES)
 		return false;
 	if (memcmp(s, pattern->text, pos) != 0)
 		return false;
 	if (pattern->is_literal)
-		return pos == len;
+		return pos == len;		/* a literal pattern is itself a subject */
 
 	for (t = pattern->prefix_tokens; t < pattern->ntokens; t++)
 	{

@@ -89,6 +89,8 @@ pattern_argument(FunctionCallInfo fcinfo, int n)
 		return cache->pattern;
 	if (cache == NULL)
 		return nvs_pattern_compile(bytes, len);
+
+	/* An error in here leaves the entry as it was. */
 	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 	pattern = nvs_pattern_compile(bytes, len);
 	MemoryContextSwitchTo(old);
@@ -118,10 +120,14 @@ nvs_subject_tokens(PG_FUNCTION_ARGS)
 	int			i;
 
 	if (!nvs_subject_split(s, len, &subject, NULL))
-		nvs_subject_validate(s, len);
+		nvs_subject_validate(s, len);	/* finds the fault again and raises */
 	for (i = 0; i < subject.ntokens; i++)
-		tokens[i] = PointerGetDatum(cstring_to_text_with_len(s + subject.tokens[i].offset,
-															 subject.tokens[i].len));
+	{
+		NvsSpan		span = subject.tokens[i];
+		text	   *token = cstring_to_text_with_len(s + span.offset, span.len);
+
+		tokens[i] = PointerGetDatum(token);
+	}
 	PG_RETURN_ARRAYTYPE_P(construct_array(tokens, subject.ntokens, TEXTOID,
 										  -1, false, TYPALIGN_INT));
 }
@@ -177,6 +183,7 @@ captures_to_jsonb(const NvsPattern *pattern, const char *s,
 		const char *name = nvs_pattern_capture_name(pattern, i);
 		JsonbValue	v;
 
+		/* The names are unique, so no pair is lost when the object is made. */
 		v.type = jbvString;
 		v.val.string.val = unconstify(char *, name);
 		v.val.string.len = strlen(name);
@@ -214,6 +221,7 @@ nvs_kv_glob_matches(PG_FUNCTION_ARGS)
 	bool		hit;
 	PatternCache *cache = find_cache(fcinfo, bytes, len, &hit);
 
+	/* Only its validity is worth keeping: the matcher reads the glob itself. */
 	if (!hit)
 	{
 		nvs_glob_validate(bytes, len);

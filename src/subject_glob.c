@@ -55,6 +55,7 @@ match_class(const char *pat, int pos, int plen, const char *c, int clen,
 		negated = true;
 		pos++;
 	}
+	/* Each round takes one character, or the three of a range. */
 	while (pos < plen && pat[pos] != ']')
 	{
 		const char *low;
@@ -107,8 +108,8 @@ nvs_glob_check(const char *pat, int plen, const char **detail)
 			continue;
 		if (pos < plen && pat[pos] == ']')
 		{
-			*detail = psprintf("The class at byte %d is empty and matches nothing.",
-							   start + 1);
+			*detail = psprintf("The class at byte %d is empty "
+							   "and matches nothing.", start + 1);
 			return false;
 		}
 		(void) match_class(pat, pos, plen, "", 0, encoding, &pos);
@@ -191,6 +192,7 @@ next_start(const char *pat, int pos, int plen,
 	const char *hit;
 
 	at += char_len(s, at, slen, encoding);
+	/* An ASCII byte is never part of another character. */
 	if (pos >= plen || at >= slen || IS_HIGHBIT_SET(pat[pos]) ||
 		pat[pos] == '?' || pat[pos] == '[' || pat[pos] == '\\')
 		return at;

@@ -42,8 +42,8 @@
 /* From so many histogram entries on, the share that matches is the estimate. */
 #define ENOUGH_HISTOGRAM	100
 
-/* Compiling costs about as much as matching so many rows. */
-#define COMPILE_CALLS	4
+/* Compiling a pattern costs about as much as matching so many rows. */
+#define COMPILE_CALLS	1
 
 /* What a constant pattern says beforehand about the rows that it matches. */
 typedef struct PatternFacts
@@ -223,6 +223,7 @@ index_conditions(SupportRequestIndexCondition *req, ExaminePattern examine)
 	if (facts->len == 0)
 		return NIL;
 
+	/* Within the range the executor checks each row with the function. */
 	req->lossy = true;
 	lower_bound = index_clause(req, leftop, BTGreaterEqualStrategyNumber,
 							   facts->prefix, facts->len);
@@ -244,6 +245,7 @@ side_selectivity(PlannerInfo *root, VariableStatData *vardata, int strategy,
 											   TEXTOID, TEXTOID, strategy);
 	FmgrInfo	proc;
 
+	/* The histogram may be in the order of another collation; it copes. */
 	fmgr_info(get_opcode(operator), &proc);
 	return ineq_histogram_selectivity(root, vardata, operator, &proc,
 									  strategy == BTGreaterEqualStrategyNumber,
@@ -308,12 +310,24 @@ pattern_selectivity(SupportRequestSelectivity *req, VariableStatData *vardata,
 		if (selec < 0.0)
 			selec = guess;
 		else
-			selec += (guess - selec) * (1.0 - hist_size / (double) ENOUGH_HISTOGRAM);
+		{
+			double		trust = hist_size / (double) ENOUGH_HISTOGRAM;
+
+			selec = selec * trust + guess * (1.0 - trust);
+		}
 	}
+
+	/* A sample that has no match, or nothing else, does not prove that. */
 	selec = Min(Max(selec, 0.0001), 0.9999);
 
+	/* The histogram is of what is neither NULL nor a common value. */
 	if (HeapTupleIsValid(vardata->statsTuple))
-		nullfrac = ((Form_pg_statistic) GETSTRUCT(vardata->statsTuple))->stanullfrac;
+	{
+		Form_pg_statistic stats;
+
+		stats = (Form_pg_statistic) GETSTRUCT(vardata->statsTuple);
+		nullfrac = stats->stanullfrac;
+	}
 	common = mcv_selectivity(vardata, &proc, req->inputcollid,
 							 pattern->constvalue, true, &sumcommon);
 	selec = selec * (1.0 - nullfrac - sumcommon) + common;
@@ -331,6 +345,7 @@ estimate_selectivity(SupportRequestSelectivity *req, ExaminePattern examine)
 	const Const *pattern = constant_pattern(req->args);
 	PatternFacts *facts;
 
+	/* Without statistics, or without a constant, it is as good as LIKE. */
 	req->selectivity = DEFAULT_MATCH_SEL;
 	if (req->is_join || pattern == NULL)
 		return true;
@@ -384,23 +399,30 @@ check_constant(const FuncExpr *call, ValidatePattern validate)
 static Node *
 support(Node *request, ExaminePattern examine, ValidatePattern validate)
 {
+	bool		done = false;
+
 	switch (nodeTag(request))
 	{
 		case T_SupportRequestSimplify:
+			/* Nothing is simpler than the call, but this is asked of each. */
 			check_constant(((SupportRequestSimplify *) request)->fcall,
 						   validate);
-			return NULL;
+			break;
 		case T_SupportRequestIndexCondition:
-			return (Node *) index_conditions((SupportRequestIndexCondition *) request,
-											 examine);
+			return (Node *)
+				index_conditions((SupportRequestIndexCondition *) request,
+								 examine);
 		case T_SupportRequestSelectivity:
-			return estimate_selectivity((SupportRequestSelectivity *) request,
-										examine) ? request : NULL;
+			done = estimate_selectivity((SupportRequestSelectivity *) request,
+										examine);
+			break;
 		case T_SupportRequestCost:
-			return estimate_cost((SupportRequestCost *) request) ? request : NULL;
+			done = estimate_cost((SupportRequestCost *) request);
+			break;
 		default:
-			return NULL;
+			break;
 	}
+	return done ? request : NULL;
 }
 
 /* nvent.subject_matches_support(internal) */

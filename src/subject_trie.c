@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "storage/shmem.h"
 #include "subject_trie.h"
 #include "utils/memutils.h"
 
@@ -56,28 +57,36 @@ typedef struct TrieStep
 	int			next;			/* the NvsTokenKind to try next */
 } TrieStep;
 
-/* Hash a token, eight bytes at a time. */
+/* Load 1 to 8 bytes; some may be in it twice, but none is left out. */
+static inline uint64
+load_bytes(const char *s, int len)
+{
+	uint32		low;
+	uint32		high;
+
+	if (len < 4)
+		return (unsigned char) s[0] |
+			(uint64) (unsigned char) s[len / 2] << 8 |
+			(uint64) (unsigned char) s[len - 1] << 16;
+	memcpy(&low, s, sizeof(low));
+	memcpy(&high, s + len - sizeof(high), sizeof(high));
+	return (uint64) high << 32 | low;
+}
+
+/* Hash a token, which is not empty, eight bytes at a time. */
 static uint64
 token_hash(const char *s, int len)
 {
 	const uint64 factor = UINT64CONST(0x9E3779B97F4A7C15);
 	uint64		hash = (uint64) len * factor;
-	uint64		word;
 
-	for (; len >= (int) sizeof(word); s += sizeof(word), len -= sizeof(word))
+	for (; len > 8; s += 8, len -= 8)
 	{
-		memcpy(&word, s, sizeof(word));
-		hash = (hash ^ word) * factor;
+		hash = (hash ^ load_bytes(s, 8)) * factor;
 		hash ^= hash >> 32;
 	}
-	if (len > 0)
-	{
-		word = 0;
-		memcpy(&word, s, len);
-		hash = (hash ^ word) * factor;
-		hash ^= hash >> 32;
-	}
-	return hash;
+	hash = (hash ^ load_bytes(s, len)) * factor;
+	return hash ^ (hash >> 32);
 }
 
 /* Hash an edge: which node it leaves, and its token's hash. */
@@ -86,7 +95,8 @@ edge_hash(const TrieNode *node, uint64 token)
 {
 	uint64		hash;
 
-	hash = (token ^ (uint64) (uintptr_t) node) * UINT64CONST(0xD6E8FEB86659FD93);
+	hash = token ^ (uint64) (uintptr_t) node;
+	hash *= UINT64CONST(0xD6E8FEB86659FD93);
 	return hash ^ (hash >> 32);
 }
 
@@ -203,6 +213,7 @@ payload_slot(NvsTrie *trie, const NvsPattern *pattern)
 	TrieNode   *node = trie->root;
 	int			t;
 
+	/* A token that takes the rest is a slot of the node before it. */
 	for (t = 0; t < pattern->ntokens; t++)
 	{
 		const NvsPatternToken *token = &pattern->tokens[t];
@@ -294,9 +305,13 @@ search(const NvsTrie *trie, const char *s, const NvsSubject *subject,
 			case NVS_TOKEN_LITERAL:
 				if (node->nliterals == 0)
 					break;
+				/* A token is hashed once, for however many nodes. */
 				for (; nhashes <= d; nhashes++)
-					hashes[nhashes] = token_hash(s + subject->tokens[nhashes].offset,
-												 subject->tokens[nhashes].len);
+				{
+					const NvsSpan *next = &subject->tokens[nhashes];
+
+					hashes[nhashes] = token_hash(s + next->offset, next->len);
+				}
 				child = find_literal(trie, node, edge_hash(node, hashes[d]),
 									 s + token->offset, token->len);
 				break;
@@ -313,7 +328,7 @@ search(const NvsTrie *trie, const char *s, const NvsSubject *subject,
 				found = node->rest;
 				break;
 			default:
-				d--;
+				d--;			/* a dead end: try its parent's next edge */
 				break;
 		}
 		if (found != NULL)
@@ -352,6 +367,7 @@ nvs_trie_lookup(const NvsTrie *trie, const char *s, int len,
 	if (payload == NULL || captures == NULL)
 		return payload;
 
+	/* The path to the hit says which tokens were captured. */
 	for (d = 0; d <= depth && d < subject.ntokens; d++)
 	{
 		int			taken = steps[d].next - 1;

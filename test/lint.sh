@@ -139,7 +139,8 @@ long_lines()
 texts()
 {
 	find . \( -name .git -o -name tmp_check -o -name results -o -name log \
-		-o -name output_iso -o -name expected -o -name release \) -prune \
+		-o -name output_iso -o -name expected -o -name release \
+		-o -name "*_corpus" \) -prune \
 		-o -type f ! -name '*.o' ! -name '*.so' ! -name '*.bc' \
 		! -name '*.log*' ! -name 'nvent_store--*.sql' \
 		! -name 'regression.*' -print0
@@ -315,7 +316,7 @@ rule 'C: SQL texts pin comparison operators' \
 layer_table='
 0 mates compat errors guc util plan
 1 mates jsonb subject
-2 mates horizon notify
+2 mates shmem horizon notify
 3 mates store route fields
 4 alone stream entry kv lock queue
 5 mates aggregate consumer

@@ -1,0 +1,301 @@
+-- Taking over the tables of an adapter-store-postgres deployment, in place.
+\set VERBOSITY terse
+SET client_min_messages = warning;
+
+-- A deployment as its migrations 1 and 2 make it: tables, indexes, defaults.
+CREATE FUNCTION deploy(p text, s text, layout integer) RETURNS void
+LANGUAGE plpgsql AS $deploy$
+DECLARE
+    ddl text := $ddl$
+CREATE TABLE @_schema_version (
+    version integer PRIMARY KEY,
+    applied_at timestamptz DEFAULT now(), description text);
+CREATE TABLE @_flow_events (
+    id bigserial PRIMARY KEY, run_id text NOT NULL, flow_name text NOT NULL,
+    ts bigint NOT NULL, type text NOT NULL, step_name text, step_id text,
+    attempt integer, data jsonb, created_at timestamptz DEFAULT now());
+CREATE INDEX #_flow_events_run ON @_flow_events (run_id, ts DESC);
+CREATE INDEX #_flow_events_flow_type ON @_flow_events (flow_name, type, ts DESC);
+CREATE TABLE @_flow_runs (
+    flow_name text NOT NULL, run_id text NOT NULL,
+    status text NOT NULL DEFAULT 'running', started_at bigint NOT NULL,
+    completed_at bigint, step_count integer, completed_steps integer DEFAULT 0,
+    last_activity_at bigint, emitted_events jsonb DEFAULT '{}',
+    awaiting_steps jsonb DEFAULT '{}', version integer DEFAULT 0,
+    updated_at timestamptz DEFAULT now(), PRIMARY KEY (flow_name, run_id));
+CREATE INDEX #_flow_runs_status ON @_flow_runs (status)
+    WHERE status IN ('running', 'awaiting');
+CREATE INDEX #_flow_runs_active ON @_flow_runs (flow_name, started_at DESC)
+    WHERE status IN ('running', 'awaiting');
+CREATE INDEX #_flow_runs_completed
+    ON @_flow_runs (flow_name, completed_at DESC NULLS LAST)
+    WHERE completed_at IS NOT NULL;
+CREATE INDEX #_flow_runs_activity ON @_flow_runs (last_activity_at DESC NULLS LAST);
+CREATE TABLE @_flows (
+    flow_name text PRIMARY KEY, display_name text,
+    flow_version integer DEFAULT 1, registered_at bigint NOT NULL,
+    last_run_at bigint, stats_total integer DEFAULT 0,
+    stats_success integer DEFAULT 0, stats_failure integer DEFAULT 0,
+    stats_running integer DEFAULT 0, stats_awaiting integer DEFAULT 0,
+    stats_cancel integer DEFAULT 0, version integer DEFAULT 0,
+    updated_at timestamptz DEFAULT now());
+CREATE INDEX #_flows_last_run ON @_flows (last_run_at DESC NULLS LAST);
+CREATE INDEX #_flows_running ON @_flows (stats_running DESC)
+    WHERE stats_running > 0;
+CREATE TABLE @_trigger_events (
+    id bigserial PRIMARY KEY, trigger_name text NOT NULL, ts bigint NOT NULL,
+    type text NOT NULL, data jsonb, created_at timestamptz DEFAULT now());
+CREATE INDEX #_trigger_events_trigger ON @_trigger_events (trigger_name, ts DESC);
+CREATE INDEX #_trigger_events_type ON @_trigger_events (type, ts DESC);
+CREATE TABLE @_triggers (
+    trigger_name text PRIMARY KEY, trigger_type text,
+    status text DEFAULT 'active', registered_at bigint NOT NULL,
+    last_activity_at bigint, display_name text, description text, scope text,
+    source text, stats_total_fires integer DEFAULT 0,
+    stats_last_fired_at bigint, stats_total_flows_started integer DEFAULT 0,
+    stats_active_subscribers integer DEFAULT 0,
+    subscriptions jsonb DEFAULT '{}', webhook jsonb, schedule jsonb,
+    config jsonb, version integer DEFAULT 0,
+    updated_at timestamptz DEFAULT now());
+CREATE INDEX #_triggers_status ON @_triggers (status) WHERE status = 'active';
+CREATE INDEX #_triggers_type ON @_triggers (trigger_type, registered_at DESC);
+CREATE TABLE @_scheduler_jobs (
+    job_id text PRIMARY KEY, name text, job_name text, type text, cron text,
+    interval bigint, execute_at bigint, timezone text,
+    enabled boolean DEFAULT true, scheduled_at bigint NOT NULL,
+    last_run_at bigint, next_run_at bigint, status text DEFAULT 'pending',
+    metadata jsonb, config jsonb, version integer DEFAULT 0,
+    updated_at timestamptz DEFAULT now());
+CREATE INDEX #_scheduler_jobs_next_run ON @_scheduler_jobs (next_run_at)
+    WHERE status = 'pending' AND enabled = true;
+CREATE INDEX #_scheduler_jobs_type ON @_scheduler_jobs (type, next_run_at)
+    WHERE enabled = true;
+CREATE TABLE @_kv (
+    key text PRIMARY KEY, value jsonb NOT NULL, expires_at timestamptz,
+    updated_at timestamptz DEFAULT now());
+CREATE INDEX #_kv_expires ON @_kv (expires_at) WHERE expires_at IS NOT NULL;
+INSERT INTO @_schema_version (version, description) VALUES (1, 'flat schema');
+$ddl$;
+BEGIN
+    IF layout = 2 THEN
+        ddl := ddl || $$INSERT INTO @_schema_version (version, description)
+            VALUES (2, 'deep merge of nulls');$$;
+    END IF;
+    EXECUTE replace(replace(ddl, '@', s || '.' || p), '#', 'idx_' || p);
+END $deploy$;
+
+-- Rows in every table: ids with gaps and by hand, NULLs, falsy payloads, times
+-- before 1970, counters at the end of their type, keys that expire.
+CREATE FUNCTION fill(p text, s text) RETURNS void
+LANGUAGE plpgsql AS $fill$
+BEGIN
+    EXECUTE replace($$
+INSERT INTO @_flow_events (run_id, flow_name, ts, type, step_name, step_id, attempt, data) VALUES
+    ('r1', 'import', 1769860800000, 'flow:started', NULL, NULL, NULL, '{"a": {"b": [1, null]}}'),
+    ('r1', 'import', 1769860800001, 'step:done', 's', 's1', 0, 'false'),
+    ('r1', 'import', -1, 'step:done', '', '', 3, 'null'),
+    ('R1', 'Import', 0, 'flow:started', NULL, NULL, NULL, '0'),
+    ('r:2', 'ümläut', 5, 'x', NULL, NULL, 2147483647, '""');
+SELECT nextval('@_flow_events_id_seq');
+INSERT INTO @_flow_events (run_id, flow_name, ts, type) VALUES ('r1', 'import', 9, 'flow:completed');
+DELETE FROM @_flow_events WHERE id = 2;
+INSERT INTO @_flow_events (id, run_id, flow_name, ts, type, created_at)
+    VALUES (-7, 'r1', 'import', 1, 'by hand', NULL);
+INSERT INTO @_trigger_events (trigger_name, ts, type, data) VALUES
+    ('t1', 1, 'fired', '{"n": 1}'), ('t1', 2, 'fired', NULL), ('t2', -99, 'fired', '[]');
+INSERT INTO @_trigger_events (id, trigger_name, ts, type) VALUES (1000, 't1', 3, 'by hand');
+INSERT INTO @_flow_runs (flow_name, run_id, status, started_at, completed_at, step_count,
+        completed_steps, last_activity_at, emitted_events, awaiting_steps, version) VALUES
+    ('import', 'r1', 'completed', 1769860800000, 1769860801000, 3, 2147483647, -5,
+        '{"s1": {"state": "done"}}', '{"w": null}', 7),
+    ('import', 'r:2', 'running', -1, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+    ('b', 'r', 'failed', 1, 2, 3, 4, 5, 'null', '[]', 0);
+INSERT INTO @_flows (flow_name, display_name, flow_version, registered_at, last_run_at, stats_total,
+        stats_success, stats_failure, stats_running, stats_awaiting, stats_cancel, version) VALUES
+    ('import', 'Import', 2, 1769860800000, 1, 2147483647, 1, 2, 3, 4, 5, 2147483647),
+    ('b', NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO @_triggers (trigger_name, trigger_type, status, registered_at, display_name, scope,
+        stats_total_fires, stats_last_fired_at, subscriptions, webhook, config, version) VALUES
+    ('t1', 'event', 'active', 1769860800000, 'T', 'flow', 10, -1, '{"f": {"mode": "auto"}}', '{"url": "x"}', NULL, 3),
+    ('t2', NULL, NULL, -1, NULL, NULL, NULL, NULL, NULL, NULL, '{}', NULL);
+INSERT INTO @_scheduler_jobs (job_id, name, job_name, type, cron, interval, execute_at, timezone,
+        enabled, scheduled_at, next_run_at, status, metadata, config) VALUES
+    ('j1', 'n', 'jn', 'cron', '* * * * *', 5000, -1, 'Europe/Berlin', false, 1769860800000, 1, 'pending', '{"m": 1}', '{"c": [null]}'),
+    ('j2', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL);
+INSERT INTO @_kv (key, value, expires_at) VALUES
+    ('k:1', '{"a": 1}', NULL), ('k:2', 'false', '2100-01-01'), ('K:2', '""', '2000-01-01 00:00:00.123+00'),
+    ('k:3', 'null', 'infinity'), ('%_\', '0', '-infinity');
+$$, '@', s || '.' || p);
+END $fill$;
+
+-- What a deployment holds: table, row number and row.  Columns that came later
+-- are left out when "only" is what it was.
+CREATE FUNCTION content(p text, s text, only_columns jsonb DEFAULT NULL)
+RETURNS TABLE (relation text, line jsonb)
+LANGUAGE plpgsql AS $content$
+DECLARE
+    r text;
+BEGIN
+    FOREACH r IN ARRAY '{flow_events,trigger_events,flow_runs,flows,triggers,scheduler_jobs,kv,schema_version}'::text[]
+    LOOP
+        RETURN QUERY EXECUTE format(
+            'SELECT %L, (SELECT jsonb_object_agg(key, value) FROM jsonb_each(to_jsonb(t))
+                WHERE $1 IS NULL OR $1->%L ? key) FROM %I.%I t', r, r, s, p || '_' || r)
+            USING only_columns;
+    END LOOP;
+END $content$;
+CREATE FUNCTION columns_of(p text, s text) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_object_agg(t, c) FROM (
+        SELECT substr(table_name, length(p) + 2) AS t, jsonb_agg(column_name) AS c
+        FROM information_schema.columns
+        WHERE table_schema = s AND table_name LIKE p || '\_%' GROUP BY 1) x
+$$;
+
+-- Layout 2 in schema public.
+SELECT deploy('nvent', 'public', 2);
+SELECT fill('nvent', 'public');
+CREATE TABLE old_columns AS SELECT columns_of('nvent', 'public') AS c;
+CREATE TABLE before AS SELECT * FROM content('nvent', 'public');
+SELECT relation, count(*) FROM before GROUP BY 1 ORDER BY 1;
+
+-- The store is not made over the tables, which are not touched by the attempt.
+SELECT nvent.store_create();
+SELECT nvent.stream_append('nvent:flow:run:r1', '{"type": "x"}');
+SELECT nvent.store_version() IS NULL AS unknown;
+
+SELECT * FROM nvent.store_adopt('nvent');
+SELECT nvent.store_version(), (SELECT array_agg(version ORDER BY version) FROM nvent_schema_version);
+
+-- Nothing is lost, nothing has changed but a version that was NULL.
+CREATE TABLE after AS SELECT * FROM content('nvent', 'public', (SELECT c FROM old_columns));
+SELECT relation, line - 'updated_at' AS gone FROM (SELECT * FROM before EXCEPT ALL SELECT * FROM after) x ORDER BY 1, 2;
+SELECT relation, line - 'updated_at' - 'applied_at' AS new FROM (SELECT * FROM after EXCEPT ALL SELECT * FROM before) x ORDER BY 1, 2;
+
+-- What is new is filled.
+SELECT flow_name, run_id, score = started_at AS scored, extra FROM nvent_flow_runs ORDER BY 1, 2;
+SELECT key, expire_bucket FROM nvent_kv ORDER BY key;
+
+-- The tables are as those of a new store, up to the order of columns and to
+-- indexes, of which the old ones stay.
+CREATE FUNCTION shape_of(p text, s text) RETURNS TABLE (t text, a text, ty text, co text, nn boolean, df text)
+LANGUAGE sql AS $$
+    SELECT substr(relname, length(p) + 2), attname, format_type(atttypid, atttypmod),
+        collname, attnotnull, replace(pg_get_expr(adbin, adrelid), p || '_', '')
+    FROM pg_class c JOIN pg_attribute ON attrelid = c.oid
+    LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    LEFT JOIN pg_collation co ON co.oid = attcollation
+    WHERE relnamespace = s::regnamespace AND relname LIKE p || '\_%' AND relkind = 'r'
+        AND attnum > 0 AND NOT attisdropped
+$$;
+SELECT nvent.store_create('fresh', 'fresh');
+SELECT 'lacks' AS adopted, * FROM (SELECT * FROM shape_of('fresh', 'fresh') EXCEPT SELECT * FROM shape_of('nvent', 'public')) x
+UNION ALL
+SELECT 'has', * FROM (SELECT * FROM shape_of('nvent', 'public') EXCEPT SELECT * FROM shape_of('fresh', 'fresh')) x
+ORDER BY 1, 2, 3;
+SELECT replace(c.relname, 'fresh_', '') AS relation, c.reloptions AS fresh, o.reloptions AS adopted
+FROM pg_class c JOIN pg_class o ON o.relname = replace(c.relname, 'fresh_', 'nvent_')
+WHERE c.relnamespace = 'fresh'::regnamespace AND o.relnamespace = 'public'::regnamespace
+    AND c.reloptions IS DISTINCT FROM o.reloptions ORDER BY 1;
+SELECT nvent.store_migrate('fresh', 0);
+DROP SCHEMA fresh;
+
+-- Old events are read, new ones come after all of them in every table, and
+-- SQL of the old kind goes on working.
+SELECT e - 'subject' FROM nvent.stream_read('nvent:flow:run:r1') e;
+SELECT (nvent.stream_append('nvent:flow:run:r1', '{"type": "new"}')->>'id')::bigint > 1000 AS above;
+INSERT INTO nvent_flow_events (run_id, flow_name, ts, type, step_name, step_id, attempt, data)
+    VALUES ('r1', 'import', 10, 'old kind', NULL, NULL, NULL, NULL) RETURNING id > 1000 AS above;
+INSERT INTO nvent_trigger_events (trigger_name, ts, type, data)
+    VALUES ('t1', 11, 'old kind', '{}') RETURNING id > 1000 AS above;
+SELECT (nvent.stream_append('nvent:trigger:event:t1', '{"type": "new", "runId": "r1"}')->>'id')::bigint > 1000 AS above;
+SELECT id, type FROM nvent_flow_events WHERE run_id = 'r1' AND id < 1000 ORDER BY ts DESC LIMIT 10;
+SELECT e->>'type' AS type FROM nvent.stream_read('nvent:flow:run:r1') e;
+SELECT e->>'type' AS type FROM nvent.stream_read('nvent:trigger:event:t1') e;
+INSERT INTO nvent_flow_runs (flow_name, run_id, status, started_at, version)
+    VALUES ('import', 'new', 'running', 5, 0)
+    ON CONFLICT (flow_name, run_id) DO UPDATE SET version = nvent_flow_runs.version + 1;
+UPDATE nvent_flows SET stats_total = stats_total + 1, version = version + 1 WHERE flow_name = 'import'
+    RETURNING stats_total, version;
+DELETE FROM nvent_kv WHERE expires_at < now() RETURNING key;
+
+-- Again there is nothing to adopt; the tables are the store's like any other's.
+SELECT nvent.store_adopt('nvent');
+SELECT nvent.store_create();
+SELECT nvent.store_migrate('nvent', 0);
+SELECT count(*) FROM pg_class WHERE relname LIKE 'nvent\_%' AND relnamespace = 'public'::regnamespace;
+DROP TABLE before, after, old_columns;
+
+-- Layout 1, elsewhere, without rows; and the tables that the adapter's README
+-- prints, which lack columns that the migrations make.
+CREATE SCHEMA "My-App";
+CREATE SCHEMA app;
+SELECT deploy('old', '"My-App"', 1);
+ALTER TABLE "My-App".old_triggers DROP COLUMN last_activity_at, DROP COLUMN display_name,
+    DROP COLUMN description, DROP COLUMN scope, DROP COLUMN source,
+    DROP COLUMN stats_total_flows_started, DROP COLUMN stats_active_subscribers,
+    DROP COLUMN subscriptions, DROP COLUMN webhook, DROP COLUMN schedule, DROP COLUMN config;
+ALTER TABLE "My-App".old_scheduler_jobs DROP COLUMN name, DROP COLUMN type, DROP COLUMN cron,
+    DROP COLUMN interval, DROP COLUMN execute_at, DROP COLUMN timezone, DROP COLUMN enabled,
+    DROP COLUMN metadata, ADD COLUMN schedule text;
+SELECT * FROM nvent.store_adopt('old', 'My-App') WHERE relation IN ('old_triggers', 'old_scheduler_jobs', 'old_trigger_events');
+SELECT nvent.store_create('fresh', 'My-App');
+SELECT 'lacks' AS adopted, * FROM (SELECT * FROM shape_of('fresh', '"My-App"') EXCEPT SELECT * FROM shape_of('old', '"My-App"')) x
+UNION ALL
+SELECT 'has', * FROM (SELECT * FROM shape_of('old', '"My-App"') EXCEPT SELECT * FROM shape_of('fresh', '"My-App"')) x
+ORDER BY 1, 2, 3;
+SELECT nvent.store_migrate('fresh', 0), nvent.store_migrate('old', 0);
+
+-- A store of ours that the registry does not know: DROP EXTENSION CASCADE takes
+-- the defaults and the registry, and leaves the rows.
+SELECT nvent.store_create('lost', 'app');
+SELECT nvent.stream_append_batch('lost:flow:run:r', array_fill('{"type": "t"}'::jsonb, '{100}')) IS NULL LIMIT 1;
+SELECT count(*) FROM (SELECT nvent.stream_append(s, '{"type": "t"}') FROM unnest(ARRAY['lost:order:1', 'lost:order:2',
+    'lost:single', 'lost', 'lost:' || repeat('ä', 100) || ':x', 'lost:Odd "Type":y']) s) x;
+SELECT nvent.stream_create_table('empty', store => 'lost'), nvent.stream_create_table(repeat('x', 60), store => 'lost');
+CREATE TABLE app.lost_stream_mine (subject text, a integer);
+INSERT INTO app.lost_stream_mine VALUES ('lost:other:1');
+CREATE TABLE app.lost_stream_list (a integer);
+DROP EXTENSION nvent_store;
+DROP EXTENSION nvent_store CASCADE;
+CREATE EXTENSION nvent_store;
+SELECT nvent.store_create('lost', 'app');
+SELECT regexp_replace(relation, '_[0-9a-f]{12}$', '_<hash>') AS relation, change FROM nvent.store_adopt('lost', 'app');
+SELECT store, type, regexp_replace(relation::text, '_[0-9a-f]{12}"?$', '_<hash>') AS relation, versioned FROM nvent.stream_tables('lost');
+SELECT count(*) FROM nvent.stream_read('lost:flow:run:r');
+SELECT e->>'version' AS version, (e->>'id')::bigint > 100 AS above FROM nvent.stream_append('lost:order:1', '{"type": "t"}') e;
+SELECT e->>'version' AS version, (e->>'id')::bigint > 100 AS above FROM nvent.stream_append('lost:' || repeat('ä', 100) || ':x', '{"type": "t"}') e;
+SELECT e->>'version' AS version FROM nvent.stream_append('lost', '{"type": "t"}') e;
+SELECT nvent.stream_append('lost:flow:run:r', '{"type": "t"}') IS NULL AS failed;
+
+-- What cannot be adopted: nothing there, no right, a layout of the future, a
+-- prefix that is none.
+SELECT nvent.store_adopt('nothing', 'app');
+SELECT nvent.store_adopt('nothing', 'no_schema');
+SELECT nvent.store_adopt('a:b', 'app');
+SELECT nvent.store_adopt(NULL);
+SELECT nvent.store_adopt('lost', NULL);
+SELECT deploy('future', 'app', 1);
+INSERT INTO app.future_schema_version (version) VALUES (99);
+SELECT nvent.store_adopt('future', 'app');
+DELETE FROM app.future_schema_version WHERE version = 99;
+CREATE ROLE regress_nvs_stranger;
+GRANT USAGE ON SCHEMA nvent, app TO regress_nvs_stranger;
+GRANT SELECT ON ALL TABLES IN SCHEMA app TO regress_nvs_stranger;
+SET ROLE regress_nvs_stranger;
+SELECT nvent.store_adopt('future', 'app');
+RESET ROLE;
+BEGIN READ ONLY;
+SELECT nvent.store_adopt('future', 'app');
+ROLLBACK;
+-- A view over a column that has to change keeps it from changing: nothing is
+-- done by halves.
+CREATE VIEW app.runs AS SELECT run_id FROM app.future_flow_runs;
+SELECT nvent.store_adopt('future', 'app');
+SELECT count(*) FROM information_schema.columns WHERE table_name LIKE 'future%' AND column_name IN ('score', 'extra', 'meta');
+
+REVOKE ALL ON SCHEMA nvent, app FROM regress_nvs_stranger;
+REVOKE ALL ON ALL TABLES IN SCHEMA app FROM regress_nvs_stranger;
+DROP ROLE regress_nvs_stranger;
+SELECT nvent.store_migrate('lost', 0);
+DROP SCHEMA app, "My-App" CASCADE;
+DROP FUNCTION deploy, fill, content, columns_of, shape_of;
