@@ -34,6 +34,12 @@ OBJS = \
 	src/route_target.o \
 	src/route_admin.o \
 	src/stream.o \
+	src/stream_append.o \
+	src/stream_guard.o \
+	src/stream_head.o \
+	src/stream_insert.o \
+	src/stream_known.o \
+	src/stream_many.o \
 	src/stream_event.o \
 	src/stream_read.o \
 	src/stream_scan.o \
@@ -80,6 +86,9 @@ REGRESS = \
 	store \
 	adopt \
 	fields \
+	contract_a \
+	contract_b \
+	contract_f \
 	consumer \
 	consumer_claim \
 	consumer_checkpoint

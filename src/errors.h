@@ -39,6 +39,9 @@
 /* No store of this prefix, and it may not or cannot be created. */
 #define ERRCODE_NVS_NO_STORE			MAKE_SQLSTATE('N','V','0','0','9')
 
+/* An append to a stream whose last event is a tombstone. */
+#define ERRCODE_NVS_STREAM_CLOSED		MAKE_SQLSTATE('N','V','0','1','0')
+
 /* A position would go back, and nobody said that it may.
  * DETAIL is JSON: {"name", "position", "given"}. */
 #define ERRCODE_NVS_POSITION_BEHIND		MAKE_SQLSTATE('N','V','0','2','0')

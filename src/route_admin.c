@@ -411,7 +411,7 @@ nvs_route_stream_create(const char *prefix, const char *type, bool versioned,
 
 	check_stream_count(prefix);
 	nvs_pin_search_path(&saved);
-	nvs_layout_stream(qualified, versioned);
+	nvs_layout_stream(prefix, store->schema, name, versioned);
 	nvs_become_caller(&saved);
 	nvs_route_stream_register(prefix, type, store->schema);
 	if (created != NULL)

@@ -15,7 +15,10 @@
 
 /* Layouts 1 and 2 are adapter-store-postgres's own; ours begin at 3. */
 #define NVS_LAYOUT_BASE		3
-#define NVS_LAYOUT_LATEST	6
+#define NVS_LAYOUT_TIERS	4
+#define NVS_LAYOUT_SOURCING	5
+#define NVS_LAYOUT_CONSUMERS	6
+#define NVS_LAYOUT_LATEST	NVS_LAYOUT_CONSUMERS
 
 /* A registered store; lives until the registry changes. */
 typedef struct NvsStore
@@ -65,7 +68,9 @@ extern void nvs_layout_up(const char *prefix, const char *schema, int from,
 						  int to);
 extern void nvs_layout_down(const char *prefix, const char *schema, int from,
 							int to);
-extern void nvs_layout_stream(const char *qualified, bool versioned);
+extern void nvs_layout_stream(const char *prefix, const char *schema,
+							  const char *name, bool versioned);
+extern void nvs_layout_stream_up(const char *qualified);
 extern int	nvs_layout_version(const char *prefix, const char *schema);
 extern void nvs_layout_record(const char *prefix, const char *schema,
 							  int version, const char *description);
