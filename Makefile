@@ -51,6 +51,7 @@ OBJS = \
 	src/consumer_mark.o \
 	src/consumer_match.o \
 	src/consumer_claim.o \
+	src/consumer_fetch.o \
 	src/consumer_lease.o \
 	src/consumer_admin.o \
 	src/consumer_checkpoint.o
@@ -91,6 +92,7 @@ REGRESS = \
 	contract_f \
 	consumer \
 	consumer_claim \
+	consumer_fetch \
 	consumer_checkpoint
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\

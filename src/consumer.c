@@ -279,6 +279,16 @@ nvs_array_argument(FunctionCallInfo fcinfo, int n, const char *name, Oid type,
 	return array;
 }
 
+/* An array of texts, some of which may be NULL. */
+ArrayType *
+nvs_text_array(Datum *values, bool *nulls, int n)
+{
+	int			lower = 1;
+
+	return construct_md_array(values, nulls, 1, &n, &lower, TEXTOID, -1,
+							  false, TYPALIGN_INT);
+}
+
 /*
  * Plan what follows by its indexes: a plan that is kept must not be one that
  * suited a table while it was empty.

@@ -111,10 +111,9 @@ static bool
 has_reason(NvsMarkScan *scan)
 {
 	NvsArgs		args = {0};
-	int64		safe = nvs_safe_position();
+	int64		safe = nvs_horizon_push_snapshot();
 	bool		reason;
 
-	PushActiveSnapshot(GetLatestSnapshot());
 	reason = read_scanned(scan) || safe > scan->from;
 	scan->upto = scan->from;
 	if (!reason)
@@ -156,15 +155,11 @@ read_scanned(NvsMarkScan *scan)
 static void
 run_scan(NvsMarkScan *scan)
 {
-	int64		safe = nvs_safe_position();
+	int64		safe = nvs_horizon_push_snapshot();
 	List	   *targets;
 
-	/*
-	 * What is settled is shown by any snapshot that is taken after it, and so
-	 * are the tables that hold it by the registry.
-	 */
+	/* Only now, so that no table is missing that holds what is settled. */
 	targets = nvs_route_targets(NVS_TIER_STREAM, scan->consumers->store);
-	PushActiveSnapshot(GetLatestSnapshot());
 	(void) read_scanned(scan);
 	scan->upto = Max(safe, scan->from);
 	scan->markings = nvs_mark_table("nvent_store scan marks",

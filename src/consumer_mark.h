@@ -57,7 +57,6 @@ extern NvsMarking *nvs_mark_get(NvsMarkScan *scan, const char *name);
 
 /* consumer_match.c */
 extern HTAB *nvs_mark_table(const char *name, Size entrysize);
-extern ArrayType *nvs_text_array(Datum *values, bool *nulls, int n);
 extern void nvs_mark_match(NvsMarkScan *scan, List *targets);
 
 #endif							/* NVS_CONSUMER_MARK_H */

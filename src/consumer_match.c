@@ -87,16 +87,6 @@ nvs_mark_table(const char *name, Size entrysize)
 					   HASH_CONTEXT);
 }
 
-/* An array of texts, some of which may be NULL. */
-ArrayType *
-nvs_text_array(Datum *values, bool *nulls, int n)
-{
-	int			lower = 1;
-
-	return construct_md_array(values, nulls, 1, &n, &lower, TEXTOID, -1,
-							  false, TYPALIGN_INT);
-}
-
 /* Note the marks of consumers that the events of a scan are for. */
 void
 nvs_mark_match(NvsMarkScan *scan, List *targets)

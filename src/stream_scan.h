@@ -41,5 +41,6 @@ typedef struct NvsScan
 
 extern void nvs_scan_init(NvsScan *scan, text *pattern, text *store);
 extern void nvs_scan_run(NvsScan *scan);
+extern Datum nvs_scan_records(const NvsScan *scan, MemoryContext cxt);
 
 #endif							/* NVS_STREAM_SCAN_H */
