@@ -34,19 +34,24 @@ OBJS = \
 	src/route_target.o \
 	src/route_admin.o \
 	src/stream.o \
+	src/stream_event.o \
 	src/stream_append.o \
-	src/stream_guard.o \
-	src/stream_head.o \
 	src/stream_insert.o \
+	src/stream_head.o \
 	src/stream_known.o \
 	src/stream_many.o \
-	src/stream_event.o \
 	src/stream_read.o \
+	src/stream_guard.o \
 	src/stream_scan.o \
 	src/stream_poll.o \
 	src/entry.o \
 	src/entry_read.o \
 	src/entry_increment.o \
+	src/kv.o \
+	src/kv_scan.o \
+	src/kv_plan.o \
+	src/kv_many.o \
+	src/lock.o \
 	src/consumer.o \
 	src/consumer_mark.o \
 	src/consumer_match.o \
@@ -54,7 +59,8 @@ OBJS = \
 	src/consumer_fetch.o \
 	src/consumer_lease.o \
 	src/consumer_admin.o \
-	src/consumer_checkpoint.o
+	src/consumer_checkpoint.o \
+	src/maintain.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -71,7 +77,10 @@ SQL_PARTS = \
 	stream \
 	stream_poll \
 	entry \
-	consumer
+	kv \
+	lock \
+	consumer \
+	maintain
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -83,10 +92,17 @@ REGRESS = \
 	subject \
 	subject_plan \
 	horizon \
-	stream_poll \
 	store \
 	adopt \
+	route \
+	stream \
 	fields \
+	stream_poll \
+	kv \
+	kv_redis \
+	lock \
+	maintain \
+	errors \
 	contract_a \
 	contract_b \
 	contract_f \

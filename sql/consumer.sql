@@ -86,7 +86,7 @@ SELECT nvent.consumer_mark(ARRAY['a', 'b'], ARRAY[1]);
 SELECT nvent.consumer_mark(NULL, ARRAY[1]);
 SELECT nvent.consumer_mark(ARRAY['a'], NULL);
 -- A mark without an event behind it is work all the same.
-SELECT * FROM claim;
+SELECT name, position, mark, source FROM nvent.consumer_claim(max_scan => NULL);
 SELECT nvent.consumer_unsubscribe('a');
 
 -- The database marks what events are for.  A subject is matched as a whole,
@@ -200,11 +200,11 @@ SELECT name FROM nvent.consumer_claim(lane => 'la');
 SELECT * FROM nvent.consumer_lanes();
 
 -- A store of an earlier layout says what to do.
-SELECT nvent.store_migrate('other', 4);
+SELECT nvent.store_migrate('other', 4) > 4 AS was_later;
 SELECT nvent.consumer_subscribe('x', store => 'other');
-SELECT nvent.store_migrate('other');
+SELECT nvent.store_migrate('other') AS was;
 SELECT nvent.consumer_subscribe('x', store => 'other');
-SELECT nvent.store_migrate('other', 0);
+SELECT nvent.store_migrate('other', 0) > 0 AS dropped;
 
 -- A consumer's functions ask the store's tables for their rights; a scan
 -- refuses to go by events that row-level security hides from it.
@@ -235,4 +235,4 @@ ROLLBACK;
 DROP VIEW claim, list;
 DROP FUNCTION put, id, at;
 DROP TABLE event;
-SELECT nvent.store_migrate('nvent', 0);
+SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;

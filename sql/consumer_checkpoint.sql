@@ -77,5 +77,5 @@ SELECT nvent.checkpoint_save('a', 1, store => 'none');
 SELECT nvent.checkpoint_load('a', 'none');
 
 DROP TABLE effect;
-SELECT nvent.store_migrate('nvent', 0);
+SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;
 SELECT nvent.checkpoint_delete('a');

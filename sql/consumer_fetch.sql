@@ -51,4 +51,4 @@ SELECT nvent.consumer_fetch(max_events => NULL);
 SELECT nvent.consumer_fetch(-1);
 
 DROP FUNCTION put, got;
-SELECT nvent.store_migrate('nvent', 0);
+SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;

@@ -159,7 +159,7 @@ run_scan(NvsMarkScan *scan)
 	List	   *targets;
 
 	/* Only now, so that no table is missing that holds what is settled. */
-	targets = nvs_route_targets(NVS_TIER_STREAM, scan->consumers->store);
+	targets = nvs_route_targets(NVS_TIER_STREAM, scan->consumers->store, true);
 	(void) read_scanned(scan);
 	scan->upto = Max(safe, scan->from);
 	scan->markings = nvs_mark_table("nvent_store scan marks",

@@ -353,7 +353,7 @@ check_stream_count(const char *prefix)
 
 	if (n >= nvs_max_stream_tables)
 		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				(errcode(ERRCODE_NVS_NO_ROUTE),
 				 errmsg("store \"%s\" has no room for another stream table",
 						prefix),
 				 errdetail("It has %d; nvent_store.max_stream_tables is %d.",

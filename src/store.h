@@ -51,9 +51,12 @@ extern void nvs_store_init(void);
 
 extern uint64 nvs_store_generation(void);
 extern MemoryContext nvs_store_context(void);
+extern NvsStore *nvs_store_known(const char *prefix, int len);
+extern NvsStore *nvs_store_known_of(const char *subject, int len);
 extern NvsStore *nvs_store_find(const char *prefix, int len);
 extern NvsStore *nvs_store_of(const char *subject, int len);
 extern NvsStore *nvs_store_of_write(const char *subject, int len);
+extern List *nvs_store_prefixes(void);
 extern bool nvs_store_create(const char *prefix, const char *schema);
 extern NvsStore *nvs_store_require(const char *prefix);
 extern void nvs_store_lock(const char *prefix, LOCKMODE mode);

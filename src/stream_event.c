@@ -165,8 +165,7 @@ repeats_key(const NvsPlace *place, NvsJsonbChild name, NvsJsonbChild value)
 		const char *s = place->subject;
 		int			len = place->len;
 
-		if (key->field->namelen != name.len ||
-			memcmp(key->field->name, name.data, name.len) != 0)
+		if (!nvs_field_is_named(key->field, name.data, name.len))
 			continue;
 		if (key->capture >= 0)
 		{

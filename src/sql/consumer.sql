@@ -1,13 +1,6 @@
 
 -- Consumers, leases and checkpoints.  See src/consumer.c.
 
--- CACHE 1: a cached range would give a later holder the lower token.
-CREATE SEQUENCE nvent.fence_seq AS bigint CACHE 1;
-COMMENT ON SEQUENCE nvent.fence_seq IS 'fencing tokens, one sequence for the database';
-SELECT pg_catalog.pg_extension_config_dump('nvent.fence_seq', '');
--- Drawing a token without holding a lease only leaves a gap.
-GRANT USAGE ON SEQUENCE nvent.fence_seq TO PUBLIC;
-
 CREATE FUNCTION nvent.consumer_subscribe(name text, pattern text DEFAULT NULL, lane text DEFAULT 'default', priority integer DEFAULT 0, after bigint DEFAULT 0, source text DEFAULT NULL, mark bigint DEFAULT NULL, store text DEFAULT NULL) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_consumer_subscribe'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;

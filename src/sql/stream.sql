@@ -34,7 +34,7 @@ COMMENT ON FUNCTION nvent.stream_delete(text) IS 'deletes all events of a subjec
 CREATE FUNCTION nvent.stream_create_table(type text, versioned boolean DEFAULT true, store text DEFAULT NULL) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_stream_create_table'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.stream_create_table(text, boolean, text) IS 'makes the table prefix_stream_type of subjects whose second token is type; the first append does so too; versioned false makes a plain log, without versions, whose appends never wait for one another; store NULL is the default store; false when it was there; raises 53400 beyond nvent_store.max_stream_tables';
+COMMENT ON FUNCTION nvent.stream_create_table(text, boolean, text) IS 'makes the table prefix_stream_type of subjects whose second token is type; the first append does so too; versioned false makes a plain log, without versions, whose appends never wait for one another; store NULL is the default store; false when it was there; raises NV003 beyond nvent_store.max_stream_tables';
 
 CREATE FUNCTION nvent.stream_drop_table(type text, store text DEFAULT NULL) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_stream_drop_table'
