@@ -109,7 +109,9 @@ REGRESS = \
 	consumer \
 	consumer_claim \
 	consumer_fetch \
-	consumer_checkpoint
+	consumer_checkpoint \
+	adapter \
+	examples
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
