@@ -21,6 +21,7 @@ OBJS = \
 	src/subject_glob.o \
 	src/subject_func.o \
 	src/subject_trie.o \
+	src/subject_category.o \
 	src/subject_support.o \
 	src/shmem.o \
 	src/horizon.o \
@@ -40,6 +41,7 @@ OBJS = \
 	src/stream_head.o \
 	src/stream_known.o \
 	src/stream_many.o \
+	src/stream_category.o \
 	src/stream_read.o \
 	src/stream_guard.o \
 	src/stream_scan.o \
@@ -53,11 +55,17 @@ OBJS = \
 	src/kv_scan.o \
 	src/lock.o \
 	src/aggregate.o \
-	src/maintain.o \
-	src/subject_category.o \
-	src/stream_category.o \
 	src/aggregate_restore.o \
-	src/aggregate_snapshot.o
+	src/aggregate_snapshot.o \
+	src/consumer.o \
+	src/maintain.o \
+	src/consumer_mark.o \
+	src/consumer_match.o \
+	src/consumer_claim.o \
+	src/consumer_fetch.o \
+	src/consumer_lease.o \
+	src/consumer_admin.o \
+	src/consumer_checkpoint.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -77,7 +85,8 @@ SQL_PARTS = \
 	entry \
 	kv \
 	lock \
-	maintain
+	maintain \
+	consumer
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -99,6 +108,7 @@ REGRESS = \
 	kv_redis \
 	lock \
 	maintain \
+	aggregate \
 	errors \
 	contract_a \
 	contract_b \
@@ -111,7 +121,10 @@ REGRESS = \
 	catalog \
 	adapter \
 	examples \
-	aggregate
+	consumer \
+	consumer_claim \
+	consumer_fetch \
+	consumer_checkpoint
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
