@@ -47,8 +47,13 @@ OBJS = \
 	src/stream_scan.o \
 	src/stream_poll.o \
 	src/entry.o \
-	src/entry_read.o \
+	src/entry_fields.o \
+	src/entry_leftover.o \
+	src/entry_add.o \
+	src/entry_update.o \
 	src/entry_increment.o \
+	src/entry_filter.o \
+	src/entry_read.o \
 	src/kv.o \
 	src/kv_plan.o \
 	src/kv_many.o \
@@ -104,6 +109,9 @@ REGRESS = \
 	stream \
 	fields \
 	stream_poll \
+	entry \
+	entry_tables \
+	entry_read \
 	kv \
 	kv_redis \
 	lock \

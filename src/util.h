@@ -24,6 +24,9 @@
 #define NVS_ARG_OR(n, get, otherwise) \
 	(PG_ARGISNULL(n) ? (otherwise) : get(n))
 
+/* Append strings: what builds a statement on each call cannot afford printf. */
+#define nvs_sql(buf, ...)	nvs_sql_list(buf, __VA_ARGS__, NULL)
+
 /*
  * What our advisory locks are about: the fourth field of the lock tag, where
  * pg_advisory_lock() puts 1 or 2, so that no user's key collides with ours.
@@ -67,6 +70,9 @@ extern int64 nvs_now_ms(void);
 extern int64 nvs_timestamptz_to_ms(TimestampTz t);
 extern int32 nvs_timestamptz_to_hours(TimestampTz t);
 extern char *nvs_qualified(const char *schema, const char *name);
+
+extern void nvs_sql_list(StringInfo buf,...);
+extern void nvs_sql_param(StringInfo buf, const char *before, int n);
 
 extern Tuplestorestate *nvs_result_set(FunctionCallInfo fcinfo,
 									   TupleDesc *desc);
