@@ -22,7 +22,6 @@ OBJS = \
 	src/subject_func.o \
 	src/subject_trie.o \
 	src/subject_support.o \
-	src/subject_category.o \
 	src/shmem.o \
 	src/horizon.o \
 	src/notify.o \
@@ -36,20 +35,27 @@ OBJS = \
 	src/route_admin.o \
 	src/stream.o \
 	src/stream_event.o \
+	src/stream_append.o \
+	src/stream_insert.o \
+	src/stream_head.o \
+	src/stream_known.o \
+	src/stream_many.o \
 	src/stream_read.o \
+	src/stream_guard.o \
+	src/stream_scan.o \
 	src/stream_poll.o \
 	src/entry.o \
 	src/entry_read.o \
 	src/entry_increment.o \
-	src/stream_scan.o \
-	src/stream_append.o \
-	src/stream_category.o \
-	src/stream_guard.o \
-	src/stream_head.o \
-	src/stream_insert.o \
-	src/stream_known.o \
-	src/stream_many.o \
+	src/kv.o \
+	src/kv_plan.o \
+	src/kv_many.o \
+	src/kv_scan.o \
+	src/lock.o \
 	src/aggregate.o \
+	src/maintain.o \
+	src/subject_category.o \
+	src/stream_category.o \
 	src/aggregate_restore.o \
 	src/aggregate_snapshot.o
 
@@ -67,8 +73,11 @@ SQL_PARTS = \
 	route \
 	stream \
 	stream_poll \
+	aggregate \
 	entry \
-	aggregate
+	kv \
+	lock \
+	maintain
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -79,14 +88,18 @@ REGRESS = \
 	jsonb_merge_diff \
 	subject \
 	subject_plan \
+	horizon \
 	store \
 	adopt \
 	route \
 	stream \
 	fields \
-	errors \
-	horizon \
 	stream_poll \
+	kv \
+	kv_redis \
+	lock \
+	maintain \
+	errors \
 	contract_a \
 	contract_b \
 	contract_c \
@@ -94,6 +107,10 @@ REGRESS = \
 	contract_f \
 	contract_g \
 	contract_j \
+	security \
+	catalog \
+	adapter \
+	examples \
 	aggregate
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\

@@ -43,6 +43,7 @@ static const char *const own_tables[] = {NULL, "index", "kv", "locks",
 
 static MemoryContext routes_cxt = NULL;
 static HTAB *store_routes = NULL;
+static StoreRoutes *last_routes = NULL;	/* that were asked for */
 static uint64 loaded_generation = 0;
 static SPIPlanPtr routes_plan = NULL;
 static SPIPlanPtr streams_plan = NULL;
@@ -55,10 +56,12 @@ static StoreRoutes *routes_of(const NvsStore *store);
 static NvsRoute *make_route(StoreRoutes *sr, NvsTier tier, const char *schema,
 							const char *table);
 static StoreRoutes *find_routes(const char *subject, int len, bool write);
+static void make_stream(const char *prefix, const char *subject, int len);
 static NvsRoute *match(StoreRoutes *sr, NvsTier tier, NvsPlace *place);
 static NvsRoute *find_stream(StoreRoutes *sr, const char *type, int len);
 static void stream_type(const char *subject, int len, const char **type,
 						int *typelen);
+static List *add_target(List *list, NvsRoute *route, bool missing_ok);
 
 /* Make sure that what we know is the registry's present content. */
 static void
@@ -73,6 +76,7 @@ load_routes(void)
 	if (routes_cxt != NULL)
 		nvs_retire(routes_cxt, NULL);
 	loaded_generation = 0;
+	last_routes = NULL;
 	routes_cxt = AllocSetContextCreate(CacheMemoryContext,
 									   "nvent_store routes",
 									   ALLOCSET_DEFAULT_SIZES);
@@ -121,13 +125,15 @@ read_routes(void)
 static StoreRoutes *
 routes_of(const NvsStore *store)
 {
+	StoreRoutes *sr;
 	bool		found;
-	StoreRoutes *sr = hash_search(store_routes, store->prefix, HASH_ENTER,
-								  &found);
 	int			tier;
 
+	if (last_routes != NULL && last_routes->store == store)
+		return last_routes;
+	sr = hash_search(store_routes, store->prefix, HASH_ENTER, &found);
 	if (found)
-		return sr;
+		return last_routes = sr;
 	memset((char *) sr + NAMEDATALEN, 0, sizeof(StoreRoutes) - NAMEDATALEN);
 	sr->store = store;
 	for (tier = NVS_TIER_INDEX; tier < NVS_TIERS; tier++)
@@ -191,7 +197,7 @@ add_route(HeapTuple row, TupleDesc desc)
 {
 	char	   *prefix = SPI_getvalue(row, desc, 1);
 	char	   *pattern = SPI_getvalue(row, desc, 3);
-	const NvsStore *store = nvs_store_find(prefix, strlen(prefix));
+	const NvsStore *store = nvs_store_known(prefix, strlen(prefix));
 	NvsTier		tier = nvs_route_tier(SPI_getvalue(row, desc, 2));
 	MemoryContext old;
 	StoreRoutes *sr;
@@ -221,7 +227,7 @@ add_stream(HeapTuple row, TupleDesc desc)
 {
 	char	   *prefix = SPI_getvalue(row, desc, 1);
 	char	   *type = SPI_getvalue(row, desc, 2);
-	const NvsStore *store = nvs_store_find(prefix, strlen(prefix));
+	const NvsStore *store = nvs_store_known(prefix, strlen(prefix));
 	MemoryContext old;
 	StoreRoutes *sr;
 	StreamRoute *entry;
@@ -251,24 +257,23 @@ add_stream(HeapTuple row, TupleDesc desc)
 
 /*
  * The routes of the store that a subject belongs to; NULL when there is no
- * such store, which with write is made or is an error.
+ * such store, which with write is made or is an error.  The registry is
+ * looked at once: the store and its routes are of one reading.
  */
 static StoreRoutes *
 find_routes(const char *subject, int len, bool write)
 {
-	for (;;)
-	{
-		NvsStore   *store;
+	NvsStore   *store;
 
+	load_routes();
+	store = nvs_store_known_of(subject, len);
+	if (store == NULL && write)
+	{
+		(void) nvs_store_of_write(subject, len);
 		load_routes();
-		store = write ? nvs_store_of_write(subject, len) :
-			nvs_store_of(subject, len);
-		if (store == NULL)
-			return NULL;
-		/* Looking for it may have read the registry anew. */
-		if (loaded_generation == nvs_store_generation())
-			return routes_of(store);
+		store = nvs_store_known_of(subject, len);
 	}
+	return store == NULL ? NULL : routes_of(store);
 }
 
 /*
@@ -280,34 +285,45 @@ bool
 nvs_route_find(NvsTier tier, const char *subject, int len, bool write,
 			   NvsPlace *place)
 {
-	StoreRoutes *sr;
-	NvsRoute   *route;
-
 	if (tier == NVS_TIER_STREAM || tier == NVS_TIER_INDEX)
 		nvs_subject_validate(subject, len);
-	sr = find_routes(subject, len, write);
-	if (sr == NULL)
-		return false;
 	place->subject = subject;
 	place->len = len;
-	route = match(sr, tier, place);
-	if (route == NULL && write)
+	for (;;)
 	{
-		const char *type;
-		int			typelen;
+		StoreRoutes *sr = find_routes(subject, len, write);
+		NvsRoute   *route;
+		uint64		generation = loaded_generation;
 
-		stream_type(subject, len, &type, &typelen);
-		(void) nvs_route_stream_create(pstrdup(sr->prefix),
-									   pnstrdup(type, typelen), true, NULL);
-		sr = find_routes(subject, len, true);
+		if (sr == NULL)
+			return false;
 		route = match(sr, tier, place);
-		if (route == NULL)
-			elog(ERROR, "unexpected: no route after its table was made");
+		if (route != NULL)
+		{
+			place->target = nvs_target_get(route);
+			if (place->target != NULL)
+				return true;
+			/* No such relation: perhaps it went together with its route. */
+			if (generation == nvs_store_generation())
+				nvs_route_missing(route);
+		}
+		else if (!write)
+			return false;
+		else
+			make_stream(sr->prefix, subject, len);
 	}
-	if (route == NULL)
-		return false;
-	place->target = nvs_target_get(route);
-	return true;
+}
+
+/* Make the generic stream table of a subject. */
+static void
+make_stream(const char *prefix, const char *subject, int len)
+{
+	const char *type;
+	int			typelen;
+
+	stream_type(subject, len, &type, &typelen);
+	(void) nvs_route_stream_create(pstrdup(prefix), pnstrdup(type, typelen),
+								   true, NULL);
 }
 
 /* The route of a subject in its store; NULL when there is none yet. */
@@ -378,9 +394,12 @@ nvs_route_stream_count(const char *prefix)
 		(int) hash_get_num_entries(sr->streams);
 }
 
-/* Every relation of a tier in a store, each once, its own table first. */
+/*
+ * Every relation of a tier in a store, each once, its own table first; with
+ * missing_ok without those that do not exist.
+ */
 List *
-nvs_route_targets(NvsTier tier, const NvsStore *store)
+nvs_route_targets(NvsTier tier, const NvsStore *store, bool missing_ok)
 {
 	List	   *result = NIL;
 	ListCell   *lc;
@@ -389,21 +408,13 @@ nvs_route_targets(NvsTier tier, const NvsStore *store)
 	if (sr == NULL)
 		return NIL;
 	if (sr->fallback[tier] != NULL)
-		result = lappend(result, nvs_target_get(sr->fallback[tier]));
+		result = add_target(result, sr->fallback[tier], missing_ok);
 	foreach(lc, sr->routes)
 	{
 		NvsRoute   *route = lfirst(lc);
-		ListCell   *other;
-		NvsTarget  *target;
 
-		if (route->tier != tier)
-			continue;
-		target = nvs_target_get(route);
-		foreach(other, result)
-			if (((NvsTarget *) lfirst(other))->relid == target->relid)
-				break;
-		if (other == NULL)
-			result = lappend(result, target);
+		if (route->tier == tier)
+			result = add_target(result, route, missing_ok);
 	}
 	return result;
 }
@@ -417,4 +428,24 @@ nvs_route_list(const NvsStore *store)
 {
 	load_routes();
 	return routes_of(store)->routes;
+}
+
+/* Add the relation of a route to a list that does not have it. */
+static List *
+add_target(List *list, NvsRoute *route, bool missing_ok)
+{
+	NvsTarget  *target;
+	ListCell   *lc;
+
+	target = nvs_target_get(route);
+	if (target == NULL)
+	{
+		if (missing_ok)
+			return list;
+		nvs_route_missing(route);
+	}
+	foreach(lc, list)
+		if (((NvsTarget *) lfirst(lc))->relid == target->relid)
+			return list;
+	return lappend(list, target);
 }

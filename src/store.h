@@ -32,12 +32,13 @@ typedef struct NvsStore
 	"score double precision NOT NULL DEFAULT " \
 	"(extract(epoch FROM statement_timestamp()) * 1000)::double precision"
 
-/* Whole hours of expires_at: coarse, so that refreshing a TTL stays HOT. */
+/*
+ * Whole hours of expires_at: coarse, so that refreshing a TTL stays HOT.  A
+ * function of ours, for every write has the expression's tree read anew.
+ */
 #define NVS_BUCKET_COLUMN \
-	"expire_bucket integer GENERATED ALWAYS AS (" \
-	"CASE WHEN isfinite(expires_at) THEN " \
-	"floor(extract(epoch FROM expires_at AT TIME ZONE 'UTC') / 3600)::integer " \
-	"END) STORED"
+	"expire_bucket integer GENERATED ALWAYS AS " \
+	"(nvent.kv_expire_bucket(expires_at)) STORED"
 
 /* One change of a layout, as store_adopt() reports it. */
 typedef struct NvsChange
@@ -50,9 +51,12 @@ extern void nvs_store_init(void);
 
 extern uint64 nvs_store_generation(void);
 extern MemoryContext nvs_store_context(void);
+extern NvsStore *nvs_store_known(const char *prefix, int len);
+extern NvsStore *nvs_store_known_of(const char *subject, int len);
 extern NvsStore *nvs_store_find(const char *prefix, int len);
 extern NvsStore *nvs_store_of(const char *subject, int len);
 extern NvsStore *nvs_store_of_write(const char *subject, int len);
+extern List *nvs_store_prefixes(void);
 extern bool nvs_store_create(const char *prefix, const char *schema);
 extern NvsStore *nvs_store_require(const char *prefix);
 extern void nvs_store_lock(const char *prefix, LOCKMODE mode);

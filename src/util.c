@@ -47,6 +47,36 @@ nvs_count_argument(FunctionCallInfo fcinfo, int n, const char *name)
 	return count;
 }
 
+/* An interval that something is to live for, from now; NULL for none. */
+Interval *
+nvs_ttl_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	TimestampTz now;
+	Interval   *ttl;
+	Datum		shown;
+
+	if (PG_ARGISNULL(n))
+		return NULL;
+	now = GetCurrentTimestamp();
+	ttl = PG_GETARG_INTERVAL_P(n);
+	if (nvs_after(now, ttl) > now)
+		return ttl;
+	shown = DirectFunctionCall1(interval_out, IntervalPGetDatum(ttl));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("argument \"%s\" must be greater than zero", name),
+			 errdetail("It is %s.", DatumGetCString(shown))));
+}
+
+/* The time that is span after t; raises an error when there is none. */
+TimestampTz
+nvs_after(TimestampTz t, const Interval *span)
+{
+	return DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(t),
+							IntervalPGetDatum(span)));
+}
+
 /* Fill a lock tag of this database. */
 void
 nvs_set_lock_tag(LOCKTAG *tag, NvsLockClass class, uint64 key)
@@ -150,6 +180,16 @@ nvs_timestamptz_to_ms(TimestampTz t)
 	int64		ms = us / 1000;
 
 	return us % 1000 < 0 ? ms - 1 : ms;
+}
+
+/* Hours since 1970, rounded down; the last one for all that follow it. */
+int32
+nvs_timestamptz_to_hours(TimestampTz t)
+{
+	int64		hours = t / USECS_PER_HOUR - (t % USECS_PER_HOUR < 0 ? 1 : 0);
+
+	hours += (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * HOURS_PER_DAY;
+	return (int32) Min(hours, PG_INT32_MAX);
 }
 
 /* "schema"."name", quoted where it must be. */
