@@ -22,6 +22,7 @@ OBJS = \
 	src/subject_func.o \
 	src/subject_trie.o \
 	src/subject_support.o \
+	src/subject_category.o \
 	src/shmem.o \
 	src/horizon.o \
 	src/notify.o \
@@ -44,6 +45,7 @@ OBJS = \
 	src/stream_guard.o \
 	src/stream_scan.o \
 	src/stream_poll.o \
+	src/stream_category.o \
 	src/entry.o \
 	src/entry_read.o \
 	src/entry_increment.o \
@@ -53,11 +55,9 @@ OBJS = \
 	src/kv_scan.o \
 	src/lock.o \
 	src/aggregate.o \
-	src/maintain.o \
-	src/subject_category.o \
-	src/stream_category.o \
 	src/aggregate_restore.o \
-	src/aggregate_snapshot.o
+	src/aggregate_snapshot.o \
+	src/maintain.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \

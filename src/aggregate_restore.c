@@ -228,14 +228,14 @@ nvs_stream_wipe(PG_FUNCTION_ARGS)
 	nvs_spi_begin();
 	store = nvs_store_require(prefix);
 	nvs_store_check_owner(store);
-	foreach(lc, nvs_route_targets(NVS_TIER_STREAM, store))
+	foreach(lc, nvs_route_targets(NVS_TIER_STREAM, store, true))
 	{
 		NvsTarget  *target = lfirst(lc);
 
 		if (nvs_route_pattern(target) == NULL)
 			deleted += delete_all(target->name, target);
 	}
-	foreach(lc, nvs_route_targets(NVS_TIER_SNAPSHOT, store))
+	foreach(lc, nvs_route_targets(NVS_TIER_SNAPSHOT, store, true))
 		(void) delete_all(((NvsTarget *) lfirst(lc))->name, lfirst(lc));
 	nvs_spi_end();
 	PG_RETURN_INT64((int64) deleted);
