@@ -47,13 +47,9 @@ OBJS = \
 	src/stream_scan.o \
 	src/stream_poll.o \
 	src/entry.o \
-	src/entry_fields.o \
-	src/entry_leftover.o \
-	src/entry_add.o \
 	src/entry_update.o \
-	src/entry_increment.o \
-	src/entry_filter.o \
 	src/entry_read.o \
+	src/entry_increment.o \
 	src/kv.o \
 	src/kv_plan.o \
 	src/kv_many.o \
@@ -63,14 +59,18 @@ OBJS = \
 	src/aggregate_restore.o \
 	src/aggregate_snapshot.o \
 	src/consumer.o \
-	src/maintain.o \
-	src/consumer_mark.o \
 	src/consumer_match.o \
+	src/consumer_mark.o \
+	src/consumer_lease.o \
 	src/consumer_claim.o \
 	src/consumer_fetch.o \
-	src/consumer_lease.o \
 	src/consumer_admin.o \
-	src/consumer_checkpoint.o
+	src/consumer_checkpoint.o \
+	src/maintain.o \
+	src/entry_fields.o \
+	src/entry_leftover.o \
+	src/entry_add.o \
+	src/entry_filter.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -90,8 +90,8 @@ SQL_PARTS = \
 	entry \
 	kv \
 	lock \
-	maintain \
-	consumer
+	consumer \
+	maintain
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -110,13 +110,15 @@ REGRESS = \
 	fields \
 	stream_poll \
 	entry \
-	entry_tables \
-	entry_read \
 	kv \
 	kv_redis \
 	lock \
 	maintain \
 	aggregate \
+	consumer \
+	consumer_claim \
+	consumer_fetch \
+	consumer_checkpoint \
 	errors \
 	contract_a \
 	contract_b \
@@ -129,10 +131,8 @@ REGRESS = \
 	catalog \
 	adapter \
 	examples \
-	consumer \
-	consumer_claim \
-	consumer_fetch \
-	consumer_checkpoint
+	entry_tables \
+	entry_read
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))

@@ -152,7 +152,10 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 	add_versions(&args, &place);
 	add_correlation(&args, &place);
 	add_snapshots(&args, &place);
-	appendStringInfo(&args.sql, " ORDER BY id%s", backward ? " DESC" : "");
+	/* Versions are in the order of positions; take the index that bounds. */
+	appendStringInfo(&args.sql, " ORDER BY %s%s",
+					 PG_ARGISNULL(8) && PG_ARGISNULL(9) ? "id" : "version",
+					 backward ? " DESC" : "");
 	if (count >= 0)
 		appendStringInfo(&args.sql, " LIMIT $%d",
 						 nvs_params_add(&args.params, INT8OID,
