@@ -27,6 +27,7 @@ OBJS = \
 	src/horizon.o \
 	src/notify.o \
 	src/store.o \
+	src/store_admin.o \
 	src/store_layout.o \
 	src/store_adopt.o \
 	src/fields.o \

@@ -85,6 +85,7 @@ nvs_route_add(PG_FUNCTION_ARGS)
 	char	   *shape;
 	Oid			relid;
 	Jsonb	   *aliases;
+	char	   *prefix;
 	NvsStore   *store;
 	bool		apart;
 
@@ -110,6 +111,10 @@ nvs_route_add(PG_FUNCTION_ARGS)
 		(void) nvs_store_of_write(pattern, strlen(pattern));
 	store = pattern_store(pattern, PG_ARGISNULL(4) ? NULL :
 						  text_to_cstring(PG_GETARG_TEXT_PP(4)));
+	/* It must not be dropped before our route is there. */
+	prefix = pstrdup(store->prefix);
+	nvs_store_lock(prefix, ShareLock);
+	store = nvs_store_require(prefix);
 	nvs_store_check_owner(store);
 	shape = nvs_route_check(nvs_route_tier(tier), store, pattern, relid,
 							aliases, &apart);

@@ -58,12 +58,15 @@ extern NvsStore *nvs_store_find(const char *prefix, int len);
 extern NvsStore *nvs_store_of(const char *subject, int len);
 extern NvsStore *nvs_store_of_write(const char *subject, int len);
 extern List *nvs_store_prefixes(void);
-extern bool nvs_store_create(const char *prefix, const char *schema);
 extern NvsStore *nvs_store_require(const char *prefix);
 extern void nvs_store_lock(const char *prefix, LOCKMODE mode);
 extern void nvs_store_changed(void);
 extern void nvs_store_check_owner(const NvsStore *store);
+extern void nvs_store_check_overlap(const char *prefix, const char *schema);
 extern char *nvs_store_table(const NvsStore *store, const char *name);
+
+/* store_admin.c */
+extern bool nvs_store_create(const char *prefix, const char *schema);
 
 /* store_layout.c: the DDL of each layout */
 extern char *nvs_layout_expand(const char *ddl, const char *prefix,
