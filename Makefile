@@ -23,8 +23,10 @@ OBJS = \
 	src/subject_trie.o \
 	src/subject_support.o \
 	src/shmem.o \
+	src/ring.o \
 	src/horizon.o \
 	src/notify.o \
+	src/waiter.o \
 	src/store.o \
 	src/store_layout.o \
 	src/store_adopt.o \
@@ -40,7 +42,11 @@ OBJS = \
 	src/stream_poll.o \
 	src/entry.o \
 	src/entry_read.o \
-	src/entry_increment.o
+	src/entry_increment.o \
+	src/worker.o \
+	src/worker_send.o \
+	src/worker_maintain.o \
+	src/worker_launcher.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -56,7 +62,8 @@ SQL_PARTS = \
 	route \
 	stream \
 	stream_poll \
-	entry
+	entry \
+	worker
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql

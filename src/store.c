@@ -265,6 +265,21 @@ nvs_store_require(const char *prefix)
 	return store;
 }
 
+/* The channels of all stores, in no order. */
+List *
+nvs_store_channels(void)
+{
+	HASH_SEQ_STATUS scan;
+	NvsStore   *store;
+	List	   *result = NIL;
+
+	(void) nvs_store_generation();
+	hash_seq_init(&scan, stores);
+	while ((store = hash_seq_search(&scan)) != NULL)
+		result = lappend(result, pstrdup(store->channel));
+	return result;
+}
+
 /* Qualified, quoted name of a table of a store. */
 char *
 nvs_store_table(const NvsStore *store, const char *name)

@@ -56,6 +56,7 @@ extern NvsStore *nvs_store_require(const char *prefix);
 extern void nvs_store_lock(const char *prefix, LOCKMODE mode);
 extern void nvs_store_changed(void);
 extern void nvs_store_check_owner(const NvsStore *store);
+extern List *nvs_store_channels(void);
 extern char *nvs_store_table(const NvsStore *store, const char *name);
 
 /* store_layout.c: the DDL of each layout */

@@ -47,7 +47,8 @@ static SPIPlanPtr insert_many_plan(const NvsTarget *target,
 								   NvsParams *params);
 static Datum column_array(const NvsField *field, const NvsEvent *events,
 						  int n, int index);
-static void announce(const NvsPlace *place, HeapTuple last, TupleDesc desc);
+static void announce(const NvsPlace *place, HeapTuple last, TupleDesc desc,
+					 int n);
 
 /*
  * nvent.stream_append(subject, event, expected_version): the event's record.
@@ -305,7 +306,7 @@ insert_events(NvsPlace *place, NvsEvent *events, int n, Datum *records,
 	for (i = 0; i < n; i++)
 		records[i] = nvs_event_record(place, SPI_tuptable->vals[i],
 									  SPI_tuptable->tupdesc, cxt);
-	announce(place, SPI_tuptable->vals[n - 1], SPI_tuptable->tupdesc);
+	announce(place, SPI_tuptable->vals[n - 1], SPI_tuptable->tupdesc, n);
 }
 
 /*
@@ -412,15 +413,11 @@ column_array(const NvsField *field, const NvsEvent *events, int n, int index)
 											  typalign));
 }
 
-/* Tell listeners, when they are to be told. */
+/* Tell listeners of the events of one statement. */
 static void
-announce(const NvsPlace *place, HeapTuple last, TupleDesc desc)
+announce(const NvsPlace *place, HeapTuple last, TupleDesc desc, int n)
 {
-	const NvsTarget *target = place->target;
-	int			mode = target->notify < 0 ? nvs_notify : target->notify;
-
-	if (mode == NVS_NOTIFY_OFF)
-		return;
-	nvs_notify_append(target->store->channel, place->subject, place->len,
-					  nvs_event_position(place, last, desc));
+	nvs_notify_append(nvs_notify_mode(place->target->notify),
+					  place->target->store->channel, place->subject,
+					  place->len, nvs_event_position(place, last, desc), n);
 }
