@@ -37,12 +37,24 @@ OBJS = \
 	src/route_admin.o \
 	src/stream.o \
 	src/stream_event.o \
+	src/stream_append.o \
+	src/stream_insert.o \
+	src/stream_head.o \
+	src/stream_known.o \
+	src/stream_many.o \
 	src/stream_read.o \
+	src/stream_guard.o \
 	src/stream_scan.o \
 	src/stream_poll.o \
 	src/entry.o \
 	src/entry_read.o \
 	src/entry_increment.o \
+	src/kv.o \
+	src/kv_scan.o \
+	src/lock.o \
+	src/maintain.o \
+	src/kv_plan.o \
+	src/kv_many.o \
 	src/worker.o \
 	src/worker_send.o \
 	src/worker_maintain.o \
@@ -63,6 +75,9 @@ SQL_PARTS = \
 	stream \
 	stream_poll \
 	entry \
+	kv \
+	lock \
+	maintain \
 	worker
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
@@ -75,10 +90,22 @@ REGRESS = \
 	subject \
 	subject_plan \
 	horizon \
-	stream_poll \
 	store \
 	adopt \
-	fields
+	route \
+	stream \
+	fields \
+	stream_poll \
+	kv \
+	kv_redis \
+	lock \
+	maintain \
+	errors \
+	contract_a \
+	contract_b \
+	contract_f \
+	adapter \
+	examples
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))

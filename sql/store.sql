@@ -136,15 +136,15 @@ SELECT nvent.store_migrate('shop', 1);
 SELECT nvent.store_migrate('shop', 2);
 SELECT nvent.store_migrate('shop', -1);
 \set VERBOSITY default
-SELECT nvent.store_migrate('shop', 5);
+SELECT nvent.store_migrate('shop', 99);
 \set VERBOSITY terse
 SELECT nvent.store_migrate('missing');
 SELECT nvent.store_migrate(NULL);
 SELECT nvent.store_version('missing') IS NULL AS missing, nvent.store_version(NULL) IS NULL AS nothing;
-INSERT INTO app.shop_schema_version (version) VALUES (5);
+INSERT INTO app.shop_schema_version (version) VALUES (99);
 SELECT nvent.store_migrate('shop', 4);
 SELECT nvent.store_migrate('shop', 0);
-DELETE FROM app.shop_schema_version WHERE version = 5;
+DELETE FROM app.shop_schema_version WHERE version = 99;
 -- Down to nothing, inside a transaction and undone, then for good.
 BEGIN;
 SELECT nvent.store_migrate('shop', 0) AS had, nvent.store_version('shop') IS NULL AS gone;

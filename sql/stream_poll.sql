@@ -251,6 +251,6 @@ SELECT nvent.stream_poll('poll:>', 0, store => 'nobody');
 \set VERBOSITY terse
 SET client_min_messages = warning;
 DROP VIEW poll.every;
-SELECT nvent.store_migrate('poll', 0);
+SELECT nvent.store_migrate('poll', 0) > 0 AS dropped;
 DROP SCHEMA poll CASCADE;
-SELECT nvent.store_migrate('nvent', 0);
+SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;

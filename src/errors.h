@@ -18,7 +18,7 @@
 /* A lock or lease is no longer held with this fencing token. */
 #define ERRCODE_NVS_LEASE_LOST			MAKE_SQLSTATE('N','V','0','0','2')
 
-/* No relation serves this subject or key. */
+/* No relation serves this subject, and none may be made for it. */
 #define ERRCODE_NVS_NO_ROUTE			MAKE_SQLSTATE('N','V','0','0','3')
 
 /* Text that is not a subject (see nvent.subject_is_valid). */
@@ -38,5 +38,8 @@
 
 /* No store of this prefix, and it may not or cannot be created. */
 #define ERRCODE_NVS_NO_STORE			MAKE_SQLSTATE('N','V','0','0','9')
+
+/* An append to a stream whose last event is a tombstone. */
+#define ERRCODE_NVS_STREAM_CLOSED		MAKE_SQLSTATE('N','V','0','1','0')
 
 #endif							/* NVS_ERRORS_H */

@@ -240,6 +240,14 @@ same_name(const char *other, const char *name, int len)
 	return strncmp(other, name, len) == 0 && other[len] == '\0';
 }
 
+/* Is this a field's name, or its column's? */
+bool
+nvs_field_is_named(const NvsField *field, const char *name, int len)
+{
+	return same_name(field->name, name, len) ||
+		same_name(field->column, name, len);
+}
+
 /* The column of a top-level field, by any of its names; NULL if none. */
 const NvsField *
 nvs_field_find(const NvsFieldMap *map, const char *name, int len)

@@ -70,6 +70,8 @@ extern void nvs_fields_alias(NvsFieldMap *map, const char *name, int len,
 							 const char *column);
 extern NvsField *nvs_fields_column(NvsFieldMap *map, const char *column);
 extern NvsField *nvs_fields_reserve(NvsFieldMap *map, const char *column);
+extern bool nvs_field_is_named(const NvsField *field, const char *name,
+							   int len);
 extern const NvsField *nvs_field_find(const NvsFieldMap *map,
 									  const char *name, int len);
 extern const NvsField *nvs_field_find_stat(const NvsFieldMap *map,

@@ -47,6 +47,14 @@ typedef struct Step
 	uint32		n;
 } Step;
 
+/* A place in a container that moves forward mostly: where a child starts. */
+typedef struct Cursor
+{
+	const JsonbContainer *jc;
+	uint32		index;
+	uint32		offset;
+} Cursor;
+
 typedef struct Merge
 {
 	MergeMode	mode;
@@ -81,6 +89,31 @@ add_step(Merge *m, StepKind kind, uint32 t, uint32 s, uint32 n)
 	step->s = s;
 	step->n = n;
 	return m->nsteps++;
+}
+
+/* Move the cursor to child index; where that starts. */
+static inline uint32
+seek(Cursor *c, uint32 index)
+{
+	/* Far away or back it is quicker to ask for the nearest offset. */
+	if (index < c->index || index - c->index > JB_OFFSET_STRIDE / 2)
+		c->offset = nvs_jsonb_offset(c->jc, index);
+	else
+	{
+		uint32		i;
+
+		for (i = c->index; i < index; i++)
+			c->offset = nvs_jsonb_child_end(c->jc, i, c->offset);
+	}
+	c->index = index;
+	return c->offset;
+}
+
+/* The child at index. */
+static inline NvsJsonbChild
+seek_child(Cursor *c, uint32 index)
+{
+	return nvs_jsonb_child_at(c->jc, index, seek(c, index));
 }
 
 /* Pairs of an object; an absent one has none. */
@@ -195,6 +228,7 @@ plan_object(Merge *m, const JsonbContainer *target,
 	uint32		ns = pairs_of(source);
 	uint32		keyoff = 0;
 	uint32		valoff = nvs_jsonb_offset(source, ns);
+	Cursor		old = {target, 0, 0};
 	uint32		run = NO_STEP;
 	uint32		kept = 0;		/* the first target pair without a step */
 	uint32		t = 0;
@@ -228,7 +262,7 @@ plan_object(Merge *m, const JsonbContainer *target,
 			continue;
 		}
 		if (value.type == JENTRY_ISNULL ||
-			plan_common(m, nvs_jsonb_child(target, nt + t), value, t, s))
+			plan_common(m, seek_child(&old, nt + t), value, t, s))
 		{
 			changed = true;
 			kept = t + 1;
@@ -379,10 +413,10 @@ copy_children(NvsJsonbWriter *w, const JsonbContainer *jc, uint32 first,
  * the first that needs it gets other padding; from there on they agree again.
  */
 static void
-copy_run(NvsJsonbWriter *w, const JsonbContainer *jc, uint32 first,
-		 uint32 count)
+copy_run(NvsJsonbWriter *w, Cursor *from, uint32 first, uint32 count)
 {
-	uint32		offset = nvs_jsonb_offset(jc, first);
+	const JsonbContainer *jc = from->jc;
+	uint32		offset = seek(from, first);
 	uint32		stop = first + count;
 	uint32		i = stop;
 
@@ -400,14 +434,16 @@ copy_run(NvsJsonbWriter *w, const JsonbContainer *jc, uint32 first,
 		nvs_jsonb_put(w, nvs_jsonb_child_at(jc, i, offset));
 		offset = nvs_jsonb_child_end(jc, i, offset);
 		i++;
-		copy_children(w, jc, i, stop - i, offset);
+		offset = copy_children(w, jc, i, stop - i, offset);
 	}
+	from->index = stop;
+	from->offset = offset;
 }
 
 /* Write the keys; steps whose keys are neighbours are copied at once. */
 static void
 write_keys(NvsJsonbWriter *w, const Step *step, const Step *stop,
-		   const JsonbContainer *target, const JsonbContainer *source)
+		   Cursor *target, Cursor *source)
 {
 	while (step < stop)
 	{
@@ -431,6 +467,8 @@ write_object(NvsJsonbOut *out, const Step *step, const Step *stop,
 			 const JsonbContainer *target, const JsonbContainer *source)
 {
 	NvsJsonbWriter w;
+	Cursor		t = {target, 0, 0};
+	Cursor		s = {source, 0, 0};
 	const Step *scan;
 	uint32		nt = pairs_of(target);
 	uint32		ns = pairs_of(source);
@@ -441,23 +479,22 @@ write_object(NvsJsonbOut *out, const Step *step, const Step *stop,
 	for (scan = step; scan < stop; scan = next_step(scan))
 		npairs += step_pairs(scan);
 	nvs_jsonb_begin(&w, out, npairs);
-	write_keys(&w, step, stop, target, source);
+	write_keys(&w, step, stop, &t, &s);
 	for (; step < stop; step = next_step(step))
 	{
 		if (step->kind == STEP_KEEP)
-			copy_run(&w, target, nt + step->t, step->n);
+			copy_run(&w, &t, nt + step->t, step->n);
 		else if (step->kind == STEP_TAKE || step->kind == STEP_ADD)
-			copy_run(&w, source, ns + step->s, step->n);
+			copy_run(&w, &s, ns + step->s, step->n);
 		else
 		{
 			const JsonbContainer *below = NULL;
 			Size		size;
 
 			if (step->kind == STEP_MERGE)
-				below = as_object(nvs_jsonb_child(target, nt + step->t));
+				below = as_object(seek_child(&t, nt + step->t));
 			size = write_object(out, step + 1, next_step(step), below,
-								as_object(nvs_jsonb_child(source,
-														  ns + step->s)));
+								as_object(seek_child(&s, ns + step->s)));
 			nvs_jsonb_put_entry(&w, JENTRY_ISCONTAINER, size);
 		}
 	}

@@ -46,11 +46,28 @@ typedef struct Retired
 	int			nplans;
 } Retired;
 
+/* What takes the first row. */
+typedef struct RowReceiver
+{
+	DestReceiver pub;
+	MemoryContext cxt;
+	bool		found;
+	int			ncolumns;
+	Datum	   *row;			/* in cxt */
+	bool	   *isnull;
+} RowReceiver;
+
 static Retired *retired = NULL;
 static int	call_depth = 0;
 
 static void free_retired(void);
 static void plan_xact_callback(XactEvent event, void *arg);
+static ParamListInfo make_params(SPIPlanPtr plan, const Datum *values,
+								 const char *nulls);
+static bool row_receive(TupleTableSlot *slot, DestReceiver *self);
+static void row_startup(DestReceiver *self, int operation,
+						TupleDesc typeinfo);
+static void row_done(DestReceiver *self);
 static uint32 text_hash(const void *key, Size keysize);
 static int	text_match(const void *a, const void *b, Size keysize);
 static void *text_copy(void *dest, const void *src, Size keysize);
@@ -159,25 +176,106 @@ bool
 nvs_plan_first(SPIPlanPtr plan, Datum *values, const char *nulls,
 			   bool read_only, MemoryContext cxt, Datum *result)
 {
-	MemoryContext old;
 	bool		isnull;
-	int16		typlen;
-	bool		typbyval;
-	Form_pg_attribute att;
 
-	if (nvs_plan_execute(plan, values, nulls, read_only, 0) == 0)
-		return false;
-	*result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-							&isnull);
-	if (isnull)
-		return false;
-	att = TupleDescAttr(SPI_tuptable->tupdesc, 0);
-	typlen = att->attlen;
-	typbyval = att->attbyval;
-	old = MemoryContextSwitchTo(cxt);
-	*result = datumCopy(*result, typbyval, typlen);
+	return nvs_plan_row(plan, values, nulls, read_only, cxt, 1, result,
+						&isnull) && !isnull;
+}
+
+/*
+ * Execute a plan whose first row's first columns are wanted.  Returns false
+ * when there is no row; values are copied to cxt.  The row goes straight to a
+ * receiver of ours: a tuple table would have it copied twice more.
+ */
+bool
+nvs_plan_row(SPIPlanPtr plan, Datum *values, const char *nulls,
+			 bool read_only, MemoryContext cxt, int ncolumns, Datum *row,
+			 bool *isnull)
+{
+	SPIExecuteOptions options;
+	RowReceiver receiver;
+	int			rc;
+
+	memset(&receiver, 0, sizeof(receiver));
+	receiver.pub.receiveSlot = row_receive;
+	receiver.pub.rStartup = row_startup;
+	receiver.pub.rShutdown = row_done;
+	receiver.pub.rDestroy = row_done;
+	receiver.pub.mydest = DestNone;
+	receiver.cxt = cxt;
+	receiver.ncolumns = ncolumns;
+	receiver.row = row;
+	receiver.isnull = isnull;
+
+	memset(&options, 0, sizeof(options));
+	options.params = make_params(plan, values, nulls);
+	options.read_only = read_only;
+	options.dest = &receiver.pub;
+	/* A statement that writes is to run to its end. */
+	options.tcount = read_only ? 1 : 0;
+	rc = SPI_execute_plan_extended(plan, &options);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_plan_extended failed: %s",
+			 SPI_result_code_string(rc));
+	return receiver.found;
+}
+
+/* Parameters of a plan in the form that the executor wants. */
+static ParamListInfo
+make_params(SPIPlanPtr plan, const Datum *values, const char *nulls)
+{
+	int			n = SPI_getargcount(plan);
+	ParamListInfo params = makeParamList(n);
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		ParamExternData *param = &params->params[i];
+
+		param->value = values[i];
+		param->isnull = nulls != NULL && nulls[i] == 'n';
+		param->pflags = PARAM_FLAG_CONST;
+		param->ptype = SPI_getargtypeid(plan, i);
+	}
+	return params;
+}
+
+/* Keep the columns of the first row. */
+static bool
+row_receive(TupleTableSlot *slot, DestReceiver *self)
+{
+	RowReceiver *receiver = (RowReceiver *) self;
+	MemoryContext old;
+	int			i;
+
+	if (receiver->found)
+		return true;
+	receiver->found = true;
+	slot_getsomeattrs(slot, receiver->ncolumns);
+	old = MemoryContextSwitchTo(receiver->cxt);
+	for (i = 0; i < receiver->ncolumns; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(slot->tts_tupleDescriptor, i);
+
+		receiver->isnull[i] = slot->tts_isnull[i];
+		if (!slot->tts_isnull[i])
+			receiver->row[i] = datumCopy(slot->tts_values[i], att->attbyval,
+										 att->attlen);
+	}
 	MemoryContextSwitchTo(old);
 	return true;
+}
+
+/* Nothing to do before the first row. */
+static void
+row_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
+{
+}
+
+/* Nothing to do after the last row. */
+static void
+row_done(DestReceiver *self)
+{
 }
 
 /* Run DDL, or a statement so rare that keeping its plan would be waste. */

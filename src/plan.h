@@ -18,7 +18,7 @@
 #define NVS_MAX_PARAMS	1664
 
 /* Statements of a set that have a fixed text; each tier numbers its own. */
-#define NVS_PLAN_SLOTS	16
+#define NVS_PLAN_SLOTS	24
 
 typedef struct NvsPlanSet NvsPlanSet;
 
@@ -43,6 +43,9 @@ extern uint64 nvs_plan_execute(SPIPlanPtr plan, Datum *values,
 							   const char *nulls, bool read_only, long count);
 extern bool nvs_plan_first(SPIPlanPtr plan, Datum *values, const char *nulls,
 						   bool read_only, MemoryContext cxt, Datum *result);
+extern bool nvs_plan_row(SPIPlanPtr plan, Datum *values, const char *nulls,
+						 bool read_only, MemoryContext cxt, int ncolumns,
+						 Datum *row, bool *isnull);
 extern void nvs_plan_utility(const char *sql);
 
 extern NvsPlanSet *nvs_planset_create(MemoryContext cxt);

@@ -42,6 +42,7 @@ static const char *const own_tables[] = {NULL, "index", "kv", "locks"};
 
 static MemoryContext routes_cxt = NULL;
 static HTAB *store_routes = NULL;
+static StoreRoutes *last_routes = NULL;	/* that were asked for */
 static uint64 loaded_generation = 0;
 static SPIPlanPtr routes_plan = NULL;
 static SPIPlanPtr streams_plan = NULL;
@@ -58,6 +59,7 @@ static NvsRoute *match(StoreRoutes *sr, NvsTier tier, NvsPlace *place);
 static NvsRoute *find_stream(StoreRoutes *sr, const char *type, int len);
 static void stream_type(const char *subject, int len, const char **type,
 						int *typelen);
+static List *add_target(List *list, NvsRoute *route, bool missing_ok);
 
 /* Make sure that what we know is the registry's present content. */
 static void
@@ -72,6 +74,7 @@ load_routes(void)
 	if (routes_cxt != NULL)
 		nvs_retire(routes_cxt, NULL);
 	loaded_generation = 0;
+	last_routes = NULL;
 	routes_cxt = AllocSetContextCreate(CacheMemoryContext,
 									   "nvent_store routes",
 									   ALLOCSET_DEFAULT_SIZES);
@@ -120,13 +123,15 @@ read_routes(void)
 static StoreRoutes *
 routes_of(const NvsStore *store)
 {
+	StoreRoutes *sr;
 	bool		found;
-	StoreRoutes *sr = hash_search(store_routes, store->prefix, HASH_ENTER,
-								  &found);
 	int			tier;
 
+	if (last_routes != NULL && last_routes->store == store)
+		return last_routes;
+	sr = hash_search(store_routes, store->prefix, HASH_ENTER, &found);
 	if (found)
-		return sr;
+		return last_routes = sr;
 	memset((char *) sr + NAMEDATALEN, 0, sizeof(StoreRoutes) - NAMEDATALEN);
 	sr->store = store;
 	for (tier = NVS_TIER_INDEX; tier <= NVS_TIER_LOCK; tier++)
@@ -192,7 +197,7 @@ add_route(HeapTuple row, TupleDesc desc)
 {
 	char	   *prefix = SPI_getvalue(row, desc, 1);
 	char	   *pattern = SPI_getvalue(row, desc, 3);
-	const NvsStore *store = nvs_store_find(prefix, strlen(prefix));
+	const NvsStore *store = nvs_store_known(prefix, strlen(prefix));
 	NvsTier		tier = nvs_route_tier(SPI_getvalue(row, desc, 2));
 	MemoryContext old;
 	StoreRoutes *sr;
@@ -222,7 +227,7 @@ add_stream(HeapTuple row, TupleDesc desc)
 {
 	char	   *prefix = SPI_getvalue(row, desc, 1);
 	char	   *type = SPI_getvalue(row, desc, 2);
-	const NvsStore *store = nvs_store_find(prefix, strlen(prefix));
+	const NvsStore *store = nvs_store_known(prefix, strlen(prefix));
 	MemoryContext old;
 	StoreRoutes *sr;
 	StreamRoute *entry;
@@ -257,19 +262,17 @@ add_stream(HeapTuple row, TupleDesc desc)
 static StoreRoutes *
 find_routes(const char *subject, int len, bool write)
 {
-	for (;;)
-	{
-		NvsStore   *store;
+	NvsStore   *store;
 
+	load_routes();
+	store = nvs_store_known_of(subject, len);
+	if (store == NULL && write)
+	{
+		(void) nvs_store_of_write(subject, len);
 		load_routes();
-		store = write ? nvs_store_of_write(subject, len) :
-			nvs_store_of(subject, len);
-		if (store == NULL)
-			return NULL;
-		/* Looking for it may have read the registry anew. */
-		if (loaded_generation == nvs_store_generation())
-			return routes_of(store);
+		store = nvs_store_known_of(subject, len);
 	}
+	return store == NULL ? NULL : routes_of(store);
 }
 
 /*
@@ -379,9 +382,12 @@ nvs_route_stream_count(const char *prefix)
 		(int) hash_get_num_entries(sr->streams);
 }
 
-/* Every relation of a tier in a store, each once, its own table first. */
+/*
+ * Every relation of a tier in a store, each once, its own table first; with
+ * missing_ok without those that do not exist.
+ */
 List *
-nvs_route_targets(NvsTier tier, const NvsStore *store)
+nvs_route_targets(NvsTier tier, const NvsStore *store, bool missing_ok)
 {
 	List	   *result = NIL;
 	ListCell   *lc;
@@ -390,21 +396,13 @@ nvs_route_targets(NvsTier tier, const NvsStore *store)
 	if (sr == NULL)
 		return NIL;
 	if (sr->fallback[tier] != NULL)
-		result = lappend(result, nvs_target_get(sr->fallback[tier]));
+		result = add_target(result, sr->fallback[tier], missing_ok);
 	foreach(lc, sr->routes)
 	{
 		NvsRoute   *route = lfirst(lc);
-		ListCell   *other;
-		NvsTarget  *target;
 
-		if (route->tier != tier)
-			continue;
-		target = nvs_target_get(route);
-		foreach(other, result)
-			if (((NvsTarget *) lfirst(other))->relid == target->relid)
-				break;
-		if (other == NULL)
-			result = lappend(result, target);
+		if (route->tier == tier)
+			result = add_target(result, route, missing_ok);
 	}
 	return result;
 }
@@ -418,4 +416,20 @@ nvs_route_list(const NvsStore *store)
 {
 	load_routes();
 	return routes_of(store)->routes;
+}
+
+/* Add the relation of a route to a list that does not have it. */
+static List *
+add_target(List *list, NvsRoute *route, bool missing_ok)
+{
+	NvsTarget  *target;
+	ListCell   *lc;
+
+	if (missing_ok && !nvs_target_exists(route))
+		return list;
+	target = nvs_target_get(route);
+	foreach(lc, list)
+		if (((NvsTarget *) lfirst(lc))->relid == target->relid)
+			return list;
+	return lappend(list, target);
 }

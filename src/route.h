@@ -84,7 +84,8 @@ typedef struct NvsPlace
 extern void nvs_route_init(void);
 extern bool nvs_route_find(NvsTier tier, const char *subject, int len,
 						   bool write, NvsPlace *place);
-extern List *nvs_route_targets(NvsTier tier, const NvsStore *store);
+extern List *nvs_route_targets(NvsTier tier, const NvsStore *store,
+							   bool missing_ok);
 extern List *nvs_route_list(const NvsStore *store);
 extern NvsTier nvs_route_tier(const char *name);
 extern int	nvs_route_notify(const char *name);
@@ -93,6 +94,7 @@ extern int	nvs_route_stream_count(const char *prefix);
 
 /* route_target.c */
 extern NvsTarget *nvs_target_get(NvsRoute *route);
+extern bool nvs_target_exists(const NvsRoute *route);
 extern void nvs_target_retire_all(void);
 extern void nvs_route_params(const NvsPlace *place, NvsParams *params);
 extern void nvs_route_where(const NvsTarget *target, StringInfo sql);

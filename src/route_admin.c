@@ -353,7 +353,7 @@ check_stream_count(const char *prefix)
 
 	if (n >= nvs_max_stream_tables)
 		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				(errcode(ERRCODE_NVS_NO_ROUTE),
 				 errmsg("store \"%s\" has no room for another stream table",
 						prefix),
 				 errdetail("It has %d; nvent_store.max_stream_tables is %d.",
@@ -411,7 +411,7 @@ nvs_route_stream_create(const char *prefix, const char *type, bool versioned,
 
 	check_stream_count(prefix);
 	nvs_pin_search_path(&saved);
-	nvs_layout_stream(qualified, versioned);
+	nvs_layout_stream(prefix, store->schema, name, versioned);
 	nvs_become_caller(&saved);
 	nvs_route_stream_register(prefix, type, store->schema);
 	if (created != NULL)

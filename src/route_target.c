@@ -41,6 +41,7 @@ static NvsTarget *targets = NULL;
 
 static void route_callback(Datum arg, Oid relid);
 static void retire_target(NvsTarget *target);
+static Oid	find_relid(const NvsRoute *route);
 static Oid	route_relid(const NvsRoute *route);
 static NvsTarget *compile_target(NvsRoute *route, Oid relid);
 static void check_requirements(NvsTarget *target);
@@ -101,15 +102,29 @@ nvs_target_get(NvsRoute *route)
 	return compile_target(route, route_relid(route));
 }
 
-/* OID of the relation that a route names. */
+/* Does the relation that a route names exist? */
+bool
+nvs_target_exists(const NvsRoute *route)
+{
+	return OidIsValid(find_relid(route));
+}
+
+/* OID of the relation that a route names; InvalidOid when there is none. */
+static Oid
+find_relid(const NvsRoute *route)
+{
+	Oid			nspid = get_namespace_oid(route->schema, true);
+
+	return OidIsValid(nspid) ? get_relname_relid(route->table, nspid) :
+		InvalidOid;
+}
+
+/* OID of the relation that a route names, or an error. */
 static Oid
 route_relid(const NvsRoute *route)
 {
-	Oid			nspid = get_namespace_oid(route->schema, true);
-	Oid			relid = InvalidOid;
+	Oid			relid = find_relid(route);
 
-	if (OidIsValid(nspid))
-		relid = get_relname_relid(route->table, nspid);
 	if (OidIsValid(relid))
 		return relid;
 	ereport(ERROR,

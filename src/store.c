@@ -47,6 +47,7 @@ PG_FUNCTION_INFO_V1(nvs_store_version);
 /* The registry as this backend knows it. */
 static MemoryContext registry_cxt = NULL;
 static HTAB *stores = NULL;
+static NvsStore *default_store = NULL;	/* as the setting was last seen */
 static Oid	registry_relid = InvalidOid;	/* nvent.store, as it was loaded */
 static bool registry_stale = true;
 static uint64 registry_generation = 0;
@@ -69,6 +70,7 @@ static void register_store(const char *prefix, const char *schema);
 static void unregister_store(const char *prefix);
 static NvsStore *create_default_store(void);
 static void check_layout(const char *prefix, int version);
+static int	compare_prefixes(const ListCell *a, const ListCell *b);
 
 /* Register the callback that drops the registry. */
 void
@@ -140,6 +142,7 @@ refresh_registry(void)
 	if (registry_cxt != NULL)
 		nvs_retire(registry_cxt, NULL);
 	registry_cxt = fresh;
+	default_store = NULL;
 
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.keysize = NAMEDATALEN;
@@ -196,13 +199,12 @@ load_stores(void)
 	SPI_finish();
 }
 
-/* The store of this prefix, or NULL. */
+/* The store of this prefix, or NULL, in the registry as it was last read. */
 NvsStore *
-nvs_store_find(const char *prefix, int len)
+nvs_store_known(const char *prefix, int len)
 {
 	char		key[NAMEDATALEN];
 
-	(void) nvs_store_generation();
 	if (len >= NAMEDATALEN)
 		return NULL;
 	memcpy(key, prefix, len);
@@ -210,20 +212,45 @@ nvs_store_find(const char *prefix, int len)
 	return hash_search(stores, key, HASH_FIND, NULL);
 }
 
+/* The same in the registry as it is now. */
+NvsStore *
+nvs_store_find(const char *prefix, int len)
+{
+	(void) nvs_store_generation();
+	return nvs_store_known(prefix, len);
+}
+
 /*
- * The store that a subject or key belongs to: that of its first token, else
- * the default store; NULL when there is neither.
+ * The store that a subject or key belongs to, in the registry as it was last
+ * read: that of its first token, else the default store; NULL when there is
+ * neither.
  */
 NvsStore *
-nvs_store_of(const char *subject, int len)
+nvs_store_known_of(const char *subject, int len)
 {
 	const char *colon = memchr(subject, ':', len);
 	NvsStore   *store;
 
-	store = nvs_store_find(subject, colon == NULL ? len : colon - subject);
-	if (store != NULL)
-		return store;
-	return nvs_store_find(nvs_default_store, strlen(nvs_default_store));
+	if (default_store == NULL ||
+		strcmp(default_store->prefix, nvs_default_store) != 0)
+		default_store = nvs_store_known(nvs_default_store,
+										strlen(nvs_default_store));
+	if (colon != NULL)
+		len = colon - subject;
+	if (default_store != NULL &&
+		strncmp(default_store->prefix, subject, len) == 0 &&
+		default_store->prefix[len] == '\0')
+		return default_store;
+	store = nvs_store_known(subject, len);
+	return store != NULL ? store : default_store;
+}
+
+/* The same in the registry as it is now. */
+NvsStore *
+nvs_store_of(const char *subject, int len)
+{
+	(void) nvs_store_generation();
+	return nvs_store_known_of(subject, len);
 }
 
 /* The same for a write: the default store is made when it is not there. */
@@ -265,19 +292,27 @@ nvs_store_require(const char *prefix)
 	return store;
 }
 
-/* The channels of all stores, in no order. */
+/* Prefixes of all stores, in their order. */
 List *
-nvs_store_channels(void)
+nvs_store_prefixes(void)
 {
+	List	   *result = NIL;
 	HASH_SEQ_STATUS scan;
 	NvsStore   *store;
-	List	   *result = NIL;
 
 	(void) nvs_store_generation();
 	hash_seq_init(&scan, stores);
 	while ((store = hash_seq_search(&scan)) != NULL)
-		result = lappend(result, pstrdup(store->channel));
+		result = lappend(result, pstrdup(store->prefix));
+	list_sort(result, compare_prefixes);
 	return result;
+}
+
+/* list_sort comparator: by bytes. */
+static int
+compare_prefixes(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
 }
 
 /* Qualified, quoted name of a table of a store. */

@@ -15,7 +15,9 @@
 
 /* Layouts 1 and 2 are adapter-store-postgres's own; ours begin at 3. */
 #define NVS_LAYOUT_BASE		3
-#define NVS_LAYOUT_LATEST	4
+#define NVS_LAYOUT_TIERS	4
+#define NVS_LAYOUT_SOURCING	5
+#define NVS_LAYOUT_LATEST	NVS_LAYOUT_SOURCING
 
 /* A registered store; lives until the registry changes. */
 typedef struct NvsStore
@@ -48,15 +50,17 @@ extern void nvs_store_init(void);
 
 extern uint64 nvs_store_generation(void);
 extern MemoryContext nvs_store_context(void);
+extern NvsStore *nvs_store_known(const char *prefix, int len);
+extern NvsStore *nvs_store_known_of(const char *subject, int len);
 extern NvsStore *nvs_store_find(const char *prefix, int len);
 extern NvsStore *nvs_store_of(const char *subject, int len);
 extern NvsStore *nvs_store_of_write(const char *subject, int len);
+extern List *nvs_store_prefixes(void);
 extern bool nvs_store_create(const char *prefix, const char *schema);
 extern NvsStore *nvs_store_require(const char *prefix);
 extern void nvs_store_lock(const char *prefix, LOCKMODE mode);
 extern void nvs_store_changed(void);
 extern void nvs_store_check_owner(const NvsStore *store);
-extern List *nvs_store_channels(void);
 extern char *nvs_store_table(const NvsStore *store, const char *name);
 
 /* store_layout.c: the DDL of each layout */
@@ -66,7 +70,9 @@ extern void nvs_layout_up(const char *prefix, const char *schema, int from,
 						  int to);
 extern void nvs_layout_down(const char *prefix, const char *schema, int from,
 							int to);
-extern void nvs_layout_stream(const char *qualified, bool versioned);
+extern void nvs_layout_stream(const char *prefix, const char *schema,
+							  const char *name, bool versioned);
+extern void nvs_layout_stream_up(const char *qualified);
 extern int	nvs_layout_version(const char *prefix, const char *schema);
 extern void nvs_layout_record(const char *prefix, const char *schema,
 							  int version, const char *description);

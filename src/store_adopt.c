@@ -419,6 +419,7 @@ adopt_streams(Adoption *a)
 		nvs_plan_utility(psprintf("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE",
 								  nvs_qualified(a->schema, table)));
 		adopt_ids(a, table + skip);
+		nvs_layout_stream_up(nvs_qualified(a->schema, table));
 		report(a, table + skip,
 			   psprintf("stream table of type \"%s\"", type));
 		types = lappend(types, makeString(type));

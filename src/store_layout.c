@@ -45,6 +45,11 @@ typedef struct Layout
 	const char *description;
 	const char *const *up;
 	const char *const *down;
+
+	/* What it changes in each generic stream table; NULL: nothing. */
+	void		(*streams_up) (const char *qualified);
+	void		(*streams_down) (const char *qualified);
+	const char *marker;			/* a table of it, to tell that it is made */
 } Layout;
 
 static const char *const base_up[] = {
@@ -170,14 +175,38 @@ static const char *const tiers_down[] = {
 	NULL
 };
 
+static const char *const sourcing_up[] = {
+	"CREATE TABLE {snapshots} ("
+	"id text COLLATE \"C\" PRIMARY KEY, "
+	"state jsonb, "
+	"versions jsonb NOT NULL, "
+	"extra jsonb, "
+	"updated_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 70)",
+	NULL
+};
+
+static const char *const sourcing_down[] = {
+	"DROP TABLE IF EXISTS {snapshots}",
+	NULL
+};
+
+static void sourcing_stream_up(const char *qualified);
+static void sourcing_stream_down(const char *qualified);
+
 static const Layout layouts[] = {
 	{NVS_LAYOUT_BASE, "events, entries and keys", base_up, base_down},
-	{NVS_LAYOUT_LATEST, "generic entries and locks", tiers_up, tiers_down}
+	{NVS_LAYOUT_TIERS, "generic entries and locks", tiers_up, tiers_down},
+	{NVS_LAYOUT_SOURCING, "event ids, erasable payload and snapshots",
+		sourcing_up, sourcing_down, sourcing_stream_up, sourcing_stream_down,
+	"snapshots"}
 };
 
 static void run_all(const char *const *ddl, const char *prefix,
 					const char *schema);
+static void for_streams(void (*change) (const char *qualified),
+						const char *prefix);
 static void drop_streams(const char *prefix);
+static bool has_column(const char *qualified, const char *column);
 
 /* Replace each {name} of a text by that table of the store. */
 char *
@@ -211,6 +240,63 @@ run_all(const char *const *ddl, const char *prefix, const char *schema)
 {
 	for (; *ddl != NULL; ddl++)
 		nvs_plan_utility(nvs_layout_expand(*ddl, prefix, schema));
+}
+
+/* Change each generic stream table that is registered for a store. */
+static void
+for_streams(void (*change) (const char *qualified), const char *prefix)
+{
+	char	   *table = pstrdup("");
+
+	if (change == NULL)
+		return;
+	while ((table = nvs_layout_scalar(psprintf(
+		"SELECT pg_catalog.format('%%I.%%I', schema_name, table_name) "
+		"FROM nvent.stream_table WHERE store OPERATOR(pg_catalog.=) %s "
+		"AND pg_catalog.format('%%I.%%I', schema_name, table_name) "
+		"OPERATOR(pg_catalog.>) %s ORDER BY 1 LIMIT 1",
+		quote_literal_cstr(prefix), quote_literal_cstr(table)))) != NULL)
+		change(table);
+}
+
+/* Does a table have this column? */
+static bool
+has_column(const char *qualified, const char *column)
+{
+	return nvs_layout_scalar(psprintf(
+		"SELECT attname FROM pg_catalog.pg_attribute "
+		"WHERE attrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
+		"AND attname OPERATOR(pg_catalog.=) %s AND NOT attisdropped",
+		quote_literal_cstr(qualified), quote_literal_cstr(column))) != NULL;
+}
+
+/*
+ * Ids by which an append may be repeated, payload that may be forgotten, and
+ * a way to the last snapshot.  A table that has them is left as it is.
+ */
+static void
+sourcing_stream_up(const char *qualified)
+{
+	if (has_column(qualified, "event_id"))
+		return;
+	nvs_plan_utility(psprintf("ALTER TABLE %s "
+							  "ADD COLUMN event_id text COLLATE \"C\", "
+							  "ADD COLUMN pii jsonb", qualified));
+	nvs_plan_utility(psprintf("CREATE UNIQUE INDEX ON %s (event_id) "
+							  "WHERE event_id IS NOT NULL", qualified));
+	/* Goes with the column that it includes. */
+	nvs_plan_utility(psprintf("CREATE INDEX ON %s (subject, id) "
+							  "INCLUDE (event_id) "
+							  "WHERE type = '__snapshot__'", qualified));
+}
+
+/* Take them away. */
+static void
+sourcing_stream_down(const char *qualified)
+{
+	if (has_column(qualified, "event_id"))
+		nvs_plan_utility(psprintf("ALTER TABLE %s DROP COLUMN event_id, "
+								  "DROP COLUMN pii", qualified));
 }
 
 /* Enter a layout into the store's version table. */
@@ -259,6 +345,7 @@ nvs_layout_up(const char *prefix, const char *schema, int from, int to)
 		if (l->version <= from || l->version > to)
 			continue;
 		run_all(l->up, prefix, schema);
+		for_streams(l->streams_up, prefix);
 		nvs_layout_record(prefix, schema, l->version, l->description);
 	}
 }
@@ -287,6 +374,8 @@ nvs_layout_down(const char *prefix, const char *schema, int from, int to)
 
 		if (l->version > from || l->version <= to)
 			continue;
+		if (to > 0)
+			for_streams(l->streams_down, prefix);
 		run_all(l->down, prefix, schema);
 		nvs_plan_utility(psprintf("%s WHERE version "
 								  "OPERATOR(pg_catalog.=) %d",
@@ -316,10 +405,18 @@ drop_streams(const char *prefix)
 		nvs_plan_utility(psprintf("DROP TABLE IF EXISTS %s", tables));
 }
 
-/* Make a generic stream table. */
+/*
+ * Make a generic stream table as the store's layout has them.  The caller may
+ * have no right to read the version table.
+ */
 void
-nvs_layout_stream(const char *qualified, bool versioned)
+nvs_layout_stream(const char *prefix, const char *schema, const char *name,
+				  bool versioned)
 {
+	const char *qualified = nvs_qualified(schema, name);
+	Oid			nspid = get_namespace_oid(schema, false);
+	int			i;
+
 	nvs_plan_utility(psprintf(
 		"CREATE TABLE %s (" EVENT_ID
 		"subject text COLLATE \"C\" NOT NULL, %s"
@@ -330,6 +427,22 @@ nvs_layout_stream(const char *qualified, bool versioned)
 	nvs_plan_utility(psprintf("CREATE INDEX ON %s (subject, id)", qualified));
 	nvs_plan_utility(psprintf("CREATE INDEX ON %s (run_id, id) "
 							  "WHERE run_id IS NOT NULL", qualified));
+	for (i = 0; i < lengthof(layouts); i++)
+		if (layouts[i].streams_up != NULL &&
+			OidIsValid(get_relname_relid(psprintf("%s_%s", prefix,
+												  layouts[i].marker), nspid)))
+			layouts[i].streams_up(qualified);
+}
+
+/* Bring a generic stream table to the latest layout. */
+void
+nvs_layout_stream_up(const char *qualified)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(layouts); i++)
+		if (layouts[i].streams_up != NULL)
+			layouts[i].streams_up(qualified);
 }
 
 /* First column of the first row as text; NULL when there is none. */

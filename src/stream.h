@@ -10,6 +10,16 @@
 #include "access/htup.h"
 #include "route.h"
 
+/* Events that one call may append, and subjects that it may name. */
+#define NVS_MAX_BATCH		65536
+#define NVS_MAX_SUBJECTS	4096
+
+/* Types of events that mean something to us. */
+#define NVS_TYPE_TOMBSTONE	"__tombstone__"
+
+/* Bytes of an id by which an append may be repeated. */
+#define NVS_MAX_EVENT_ID	512
+
 /* Fixed statements of a stream's plan set. */
 enum
 {
@@ -26,6 +36,8 @@ typedef struct NvsStreamState
 	const NvsField *type;
 	const NvsField *version;	/* NULL: a plain log */
 	const NvsField *meta;		/* NULL: no place for unknown fields */
+	const NvsField *event_id;	/* NULL: appends cannot be repeated */
+	const NvsField *pii;		/* NULL: nothing to forget */
 	bool		one_by_one;		/* has a column that unnest() cannot give */
 	const NvsField **read;		/* columns of a record besides the id */
 	int			nread;
@@ -38,7 +50,36 @@ typedef struct NvsEvent
 	Datum	   *values;
 	bool	   *nulls;
 	bool	   *given;			/* the caller named it, or we did */
+	bool		timed;			/* the caller named ts */
 } NvsEvent;
+
+/* What a caller expects of a stream before it appends. */
+typedef enum NvsExpect
+{
+	NVS_EXPECT_ANY,
+	NVS_EXPECT_VERSION,
+	NVS_EXPECT_EXISTS
+} NvsExpect;
+
+/* A subject that one call appends to, or only looks at. */
+typedef struct NvsAppend
+{
+	NvsPlace	place;			/* target is NULL when nothing holds it yet */
+	NvsExpect	expect;
+	int64		expected;		/* of NVS_EXPECT_VERSION; 0: no event */
+	int			nevents;		/* of the call; 0: it is only looked at */
+	uint64		lock;			/* key of its lock */
+	int64		head;			/* last version before the call */
+	bool		closed;			/* its last event is a tombstone */
+} NvsAppend;
+
+/* An event of a call, in the order of positions. */
+typedef struct NvsNewEvent
+{
+	NvsAppend  *stream;
+	Jsonb	   *doc;
+	NvsEvent	event;
+} NvsNewEvent;
 
 /* stream_event.c */
 extern bool nvs_stream_place(text *subject, bool write, NvsPlace *place);
@@ -51,5 +92,32 @@ extern int64 nvs_event_position(const NvsPlace *place, HeapTuple row,
 								TupleDesc desc);
 extern Datum nvs_event_record(const NvsPlace *place, HeapTuple row,
 							  TupleDesc desc, MemoryContext cxt);
+
+/* stream_append.c */
+extern void nvs_append(NvsAppend *streams, int nstreams, NvsNewEvent *events,
+					   int nevents, Datum *records, MemoryContext cxt);
+extern void nvs_append_expect(NvsAppend *stream, int64 expected);
+
+/* stream_head.c */
+extern void nvs_stream_lock(NvsAppend *streams, int n);
+extern void nvs_stream_heads(NvsAppend *streams, int n);
+extern void nvs_stream_unversioned(const NvsPlace *place)
+			pg_attribute_noreturn();
+
+/* stream_guard.c */
+extern uint64 nvs_stream_execute(const NvsTarget *target, SPIPlanPtr plan,
+								 const NvsParams *params);
+
+/* stream_known.c */
+extern bool nvs_event_has_id(const NvsNewEvent *event);
+extern bool nvs_known_events(NvsNewEvent *events, int n, Datum *records,
+							 MemoryContext cxt);
+extern void nvs_partly_known(int known, int n) pg_attribute_noreturn();
+
+/* stream_insert.c */
+extern bool nvs_insert_events(NvsNewEvent *events, int n, Datum *records,
+							  MemoryContext cxt);
+extern Datum nvs_column_array(Oid type, const Datum *values,
+							  const bool *nulls, int n);
 
 #endif							/* NVS_STREAM_H */

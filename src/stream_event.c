@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "errors.h"
 #include "executor/spi.h"
 #include "stream.h"
@@ -77,6 +78,13 @@ compile_state(NvsTarget *target)
 	if (state->version == NULL)
 		state->version = reserve_kind(map, "version", NVS_FIELD_INT4);
 	state->meta = reserve_kind(map, "meta", NVS_FIELD_JSONB);
+	state->event_id = nvs_fields_column(map, "event_id");
+	if (state->event_id != NULL && state->event_id->type != TEXTOID &&
+		state->event_id->type != UUIDOID)
+		state->event_id = NULL;
+	state->pii = nvs_fields_column(map, "pii");
+	if (state->pii != NULL && state->pii->kind != NVS_FIELD_JSONB)
+		state->pii = NULL;
 	state->ts = nvs_fields_column(map, "ts");
 	state->type = nvs_fields_column(map, "type");
 	created_at = nvs_fields_column(map, "created_at");
@@ -157,8 +165,7 @@ repeats_key(const NvsPlace *place, NvsJsonbChild name, NvsJsonbChild value)
 		const char *s = place->subject;
 		int			len = place->len;
 
-		if (key->field->namelen != name.len ||
-			memcmp(key->field->name, name.data, name.len) != 0)
+		if (!nvs_field_is_named(key->field, name.data, name.len))
 			continue;
 		if (key->capture >= 0)
 		{
@@ -279,6 +286,7 @@ put_missing(const NvsPlace *place, const NvsStreamState *state, int64 version,
 		event->given[i] = true;
 	}
 	i = state->ts - target->map->fields;
+	event->timed = !event->nulls[i];
 	if (event->nulls[i] && !state->ts->reserved)
 	{
 		event->values[i] = Int64GetDatum(nvs_now_ms());
@@ -291,6 +299,11 @@ put_missing(const NvsPlace *place, const NvsStreamState *state, int64 version,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an event must have a field \"type\""),
 				 errhint("Write {\"type\": \"order:placed\", ...}.")));
+	if (!event->nulls[i] &&
+		VARSIZE_ANY_EXHDR(DatumGetPointer(event->values[i])) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("field \"type\" of an event must not be empty")));
 }
 
 /*

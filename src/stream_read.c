@@ -142,7 +142,7 @@ nvs_stream_delete(PG_FUNCTION_ARGS)
 		*plan = nvs_plan_prepare(sql.data, params.n, params.types,
 								 CURSOR_OPT_GENERIC_PLAN);
 	}
-	deleted = nvs_plan_execute(*plan, params.values, params.nulls, false, 0);
+	deleted = nvs_stream_execute(place.target, *plan, &params);
 	nvs_spi_end();
 	PG_RETURN_INT64(deleted);
 }

@@ -47,6 +47,36 @@ nvs_count_argument(FunctionCallInfo fcinfo, int n, const char *name)
 	return count;
 }
 
+/* An interval that something is to live for, from now; NULL for none. */
+Interval *
+nvs_ttl_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	TimestampTz now;
+	Interval   *ttl;
+	Datum		shown;
+
+	if (PG_ARGISNULL(n))
+		return NULL;
+	now = GetCurrentTimestamp();
+	ttl = PG_GETARG_INTERVAL_P(n);
+	if (nvs_after(now, ttl) > now)
+		return ttl;
+	shown = DirectFunctionCall1(interval_out, IntervalPGetDatum(ttl));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("argument \"%s\" must be greater than zero", name),
+			 errdetail("It is %s.", DatumGetCString(shown))));
+}
+
+/* The time that is span after t; raises an error when there is none. */
+TimestampTz
+nvs_after(TimestampTz t, const Interval *span)
+{
+	return DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(t),
+							IntervalPGetDatum(span)));
+}
+
 /* Fill a lock tag of this database. */
 void
 nvs_set_lock_tag(LOCKTAG *tag, NvsLockClass class, uint64 key)

@@ -47,6 +47,9 @@ typedef struct NvsIdentity
 extern void nvs_null_argument(const char *name) pg_attribute_noreturn();
 extern int64 nvs_count_argument(FunctionCallInfo fcinfo, int n,
 								const char *name);
+extern Interval *nvs_ttl_argument(FunctionCallInfo fcinfo, int n,
+								  const char *name);
+extern TimestampTz nvs_after(TimestampTz t, const Interval *span);
 
 extern void nvs_set_lock_tag(LOCKTAG *tag, NvsLockClass class, uint64 key);
 extern void nvs_lock(NvsLockClass class, uint64 key, LOCKMODE mode);

@@ -198,8 +198,14 @@ nvs_send_due(int64 safe)
 	ListCell   *lc;
 
 	if (resync_is_due(safe))
-		foreach(lc, nvs_store_channels())
-			nvs_notify_resync(lfirst(lc), safe);
+		foreach(lc, nvs_store_prefixes())
+		{
+			NvsStore   *store = nvs_store_find(lfirst(lc),
+											   strlen(lfirst(lc)));
+
+			if (store != NULL)
+				nvs_notify_resync(store->channel, safe);
+		}
 	qsort(pending, ndue, sizeof(Pending), by_subject);
 	for (i = 0; i < ndue; i++)
 		if (i + 1 == ndue ||

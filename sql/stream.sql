@@ -1,0 +1,299 @@
+-- Event streams: append, read, delete.
+\set VERBOSITY terse
+SET client_min_messages = warning;
+CREATE FUNCTION rec(r jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT r - 'id' - 'ts' - 'subject' $$;
+SELECT nvent.store_create();
+
+-- The record of an event: the fields that were given, what the server adds,
+-- and what has no column in meta.
+SELECT nvent.stream_append('nvent:flow:run:abc', '{"type": "flow:started", "flowName": "import",
+    "stepName": "s", "stepId": "s1", "attempt": 2, "ts": 5, "data": {"a": [1]}, "who": "me"}') - 'id';
+SELECT jsonb_typeof(r->'id') AS id, r->>'id' ~ '^[0-9]+$' AS number, jsonb_typeof(r->'ts') AS ts,
+    (r->>'ts')::bigint BETWEEN extract(epoch FROM statement_timestamp()) * 1000 - 1 AND extract(epoch FROM clock_timestamp()) * 1000 + 1 AS now
+FROM nvent.stream_append('nvent:flow:run:abc', '{"type": "t"}') r;
+SELECT rec(r) FROM nvent.stream_append('nvent:trigger:event:hook', '{"type": "fired", "runId": "r", "flowName": "f", "stepName": "s", "stepId": "i", "attempt": 1}') r;
+SELECT rec(r) FROM nvent.stream_append('orders:new:1', '{"type": "placed", "runId": "r"}') r;
+-- What was returned is what is read, and what SQL finds.
+CREATE TABLE returned (r jsonb);
+INSERT INTO returned SELECT nvent.stream_append('nvent:flow:run:same', '{"type": "t", "x": {"y": null}, "data": [1, "2"]}');
+SELECT r = e AS same FROM returned, nvent.stream_read('nvent:flow:run:same') e;
+SELECT run_id, flow_name, type, data, meta, id::text = r->>'id' AS id, ts::text = r->>'ts' AS ts, created_at <= clock_timestamp() AS created
+FROM nvent_flow_events, returned WHERE run_id = 'same';
+DROP TABLE returned;
+
+-- Values that a careless client takes for nothing are values; what is absent
+-- stays absent.
+SELECT v AS data, rec(nvent.stream_append('nvent:flow:run:falsy', jsonb_build_object('type', 't', 'attempt', 0, 'flowName', '', 'data', v)))
+FROM unnest('{false,0,"\"\"",null}'::jsonb[] || ARRAY['null', '[]', '{}']::jsonb[]) v;
+SELECT rec(nvent.stream_append('nvent:flow:run:falsy', '{"type": "t"}'));
+SELECT rec(nvent.stream_append('nvent:flow:run:falsy', '{"type": "t", "ts": null, "attempt": null, "flowName": null}')) AS nulls;
+SELECT e->'data' AS data, e ? 'data' AS has FROM nvent.stream_read('nvent:flow:run:falsy') e;
+SELECT count(*) FILTER (WHERE data IS NULL) AS absent, count(*) FILTER (WHERE data = 'null') AS null FROM nvent_flow_events WHERE run_id = 'falsy';
+
+-- Meta: an object given is merged with the unknown fields; another value is an
+-- unknown field itself; a name in both is refused, as is a field given twice.
+SELECT rec(nvent.stream_append('nvent:flow:run:meta', '{"type": "t", "meta": {"a": 1}, "b": 2}'))->'meta' AS meta;
+SELECT rec(nvent.stream_append('nvent:flow:run:meta', '{"type": "t", "meta": {}}')) AS empty;
+SELECT rec(nvent.stream_append('nvent:flow:run:meta', ('{"type": "t", "meta": ' || v || '}')::jsonb))->'meta' AS meta
+FROM unnest('{5,"[1]",null,"\"x\""}'::text[]) v WHERE v IS NOT NULL;
+SELECT rec(nvent.stream_append('nvent:flow:run:meta', '{"type": "t", "meta": {"meta": {"meta": 1}}}'))->'meta' AS meta;
+\set VERBOSITY default
+SELECT nvent.stream_append('nvent:flow:run:meta', '{"type": "t", "meta": {"zz": 1, "a": 1, "mm": 2}, "a": 2}');
+SELECT nvent.stream_append('nvent:flow:run:meta', '{"type": "t", "stepName": "a", "step_name": "b"}');
+\set VERBOSITY terse
+-- A name that is a column is one in meta too: it does not become the column.
+SELECT rec(nvent.stream_append('nvent:flow:run:meta', '{"type": "t", "meta": {"type": "u", "attempt": 5}}'));
+-- A great many unknown fields.
+SELECT (SELECT count(*) FROM jsonb_object_keys(r->'meta')) AS kept, r->'meta'->'b7' AS b7
+FROM nvent.stream_append('nvent:flow:run:meta', (SELECT jsonb_object_agg('a' || n, n) || jsonb_build_object('type', 't', 'meta', jsonb_object_agg('b' || n, n))
+    FROM generate_series(1, 20000) n)) r;
+
+-- What the subject says is not the event's to say: said again it is dropped,
+-- said otherwise it is kept, in meta.
+SELECT rec(nvent.stream_append('nvent:flow:run:r1', '{"type": "t", "runId": "r1", "subject": "nvent:flow:run:r1"}'));
+SELECT rec(nvent.stream_append('nvent:flow:run:r1', '{"type": "t", "runId": "r2", "subject": "other", "id": "7", "version": 3, "createdAt": 1}'));
+SELECT rec(nvent.stream_append('nvent:flow:run:r1', '{"type": "t", "run_id": "r1"}'));
+SELECT rec(nvent.stream_append('nvent:flow:run:r1', '{"type": "t", "run_id": "r2"}'));
+SELECT rec(nvent.stream_append('nvent:flow:run:r1', '{"type": "t", "runId": null}'));
+SELECT count(*) FROM nvent.stream_read('nvent:flow:run:r2');
+-- Subjects are what they are, byte for byte.
+SELECT s AS subject, nvent.stream_append(s, '{"type": "t"}')->'version' AS version, (SELECT count(*) FROM nvent.stream_read(s)) AS before
+FROM unnest(ARRAY['sub:T:1', 'sub:t:1', 'sub:t:ä', E'sub:t:a\u0308', 'sub:t: 1', 'sub:t:1 ', 'sub:t:%', 'sub:t:_', 'sub:t:''', 'sub:t:"', 'sub:t:\', 'sub:t:1:2', 'sub:t:a{b}']) s;
+
+-- Reading: every filter, alone and with every other, against plain SQL.
+SELECT count(*) FROM unnest('{nvent:flow:run:q,nvent:flow:run:p,gen:q:1,gen:q:2}'::text[]) s,
+    nvent.stream_append_batch(s, (SELECT array_agg(jsonb_build_object('type', substr('abcab', n % 5 + 1, 1),
+        'ts', (n * 37) % 50 - 10, 'n', n) ORDER BY n) FROM generate_series(1, 30) n));
+CREATE VIEW all_events AS
+    SELECT 'nvent:flow:run:' || run_id AS subject, id, ts, type FROM nvent_flow_events
+    UNION ALL SELECT subject, id, ts, type FROM nvent_stream_q;
+CREATE TEMP TABLE ids AS SELECT s AS subject, (SELECT array_agg(id ORDER BY id) FROM all_events a WHERE a.subject = s) AS i
+FROM unnest('{nvent:flow:run:q,gen:q:1}'::text[]) s;
+SELECT count(*) AS cases, count(*) FILTER (WHERE ours IS DISTINCT FROM theirs) AS differ, count(DISTINCT ours) AS answers,
+    min(format('%s: after %s before %s since %s until %s types %s backward %s max %s gives %s, not %s', subject, after, before, since, until, types, backward, max, ours, theirs))
+        FILTER (WHERE ours IS DISTINCT FROM theirs) AS first
+FROM ids, LATERAL unnest(ARRAY[NULL, 0, i[10], i[30]]) after, unnest(ARRAY[NULL, i[1], i[20], 9223372036854775807]) before,
+    unnest('{NULL,0,-10}'::bigint[]) since, unnest('{NULL,20,39}'::bigint[]) until,
+    (VALUES (NULL), ('{a}'::text[]), ('{b,c,b}'), ('{}'), ('{A,NULL,zz}'), ('{NULL,c}')) t (types),
+    unnest('{f,t}'::boolean[]) backward, unnest('{NULL,0,1,7}'::integer[]) max,
+    LATERAL (SELECT array_agg((e->>'id')::bigint ORDER BY n) FROM nvent.stream_read(subject, after, before, since, until, types, backward, max) WITH ORDINALITY r (e, n)) o (ours),
+    LATERAL (SELECT array_agg(id) FROM (SELECT id FROM all_events a WHERE a.subject = ids.subject
+        AND (after IS NULL OR id > after) AND (before IS NULL OR id < before) AND (since IS NULL OR ts >= since) AND (until IS NULL OR ts <= until)
+        AND (types IS NULL OR type = ANY (types)) ORDER BY CASE WHEN backward THEN -id ELSE id END LIMIT max) x) p (theirs);
+-- By name, by position, with defaults: forward from the oldest, 1000 of them.
+SELECT e->'meta'->'n' AS n FROM nvent.stream_read('gen:q:1', max_count => 3) e;
+SELECT e->'meta'->'n' AS n FROM nvent.stream_read('gen:q:1', backward => true, types => '{c}', max_count => 2) e;
+SELECT e->'meta'->'n' AS n FROM nvent.stream_read('gen:q:1', until => -9) e;
+SELECT count(*) FROM nvent.stream_read('gen:q:1', backward => NULL);
+SELECT nvent.stream_read('gen:q:1', max_count => 2)->'type' AS type;
+SELECT count(*) FROM nvent.stream_read('gen:q:none');
+SELECT count(*) FROM nvent.stream_read('gen:none:1');
+SELECT count(*) FROM nvent.stream_append_batch('gen:many:1', (SELECT array_agg(jsonb_build_object('type', 't', 'n', n) ORDER BY n) FROM generate_series(1, 1200) n));
+SELECT count(*) FROM nvent.stream_read('gen:many:1');
+SELECT count(*), min((e->'meta'->'n')::int), max((e->'meta'->'n')::int) FROM nvent.stream_read('gen:many:1', max_count => NULL) e;
+-- A cursor over pages sees each event once, whatever their clocks say.
+WITH RECURSIVE page AS (
+    SELECT array_agg(e ORDER BY (e->>'id')::bigint) AS events FROM nvent.stream_read('gen:many:1', max_count => 500) e
+    UNION ALL
+    SELECT (SELECT array_agg(e ORDER BY (e->>'id')::bigint) FROM nvent.stream_read('gen:many:1', after => (events[cardinality(events)]->>'id')::bigint, max_count => 500) e)
+    FROM page WHERE events IS NOT NULL
+)
+SELECT cardinality(events) AS events, events[1]->'meta'->'n' AS first, events[cardinality(events)]->'version' AS last FROM page WHERE events IS NOT NULL;
+-- Rows that came by hand are events like others.
+INSERT INTO nvent_flow_events (run_id, ts, type) VALUES ('hand', 1, 'inserted');
+COPY nvent_flow_events (run_id, ts, type, data) FROM stdin;
+hand	0	copied	{"a": 1}
+\.
+SELECT rec(e) FROM nvent.stream_read('nvent:flow:run:hand') e;
+
+-- A batch keeps its order, in positions and in versions.
+SELECT e->'version' AS version, e->'type' AS type, (e->>'id')::bigint - lag((e->>'id')::bigint) OVER () > 0 AS later
+FROM nvent.stream_append_batch('batch:b:1', ARRAY['{"type": "c"}', '{"type": "a", "ts": 1}', '{"type": "b", "data": 1}']::jsonb[]) e;
+SELECT string_agg(e->>'type', '' ORDER BY n) FROM nvent.stream_read('batch:b:1') WITH ORDINALITY r (e, n);
+SELECT count(*) FROM nvent.stream_append_batch('batch:b:1', '{}');
+SELECT e->'version' AS version FROM nvent.stream_append_batch('batch:b:1', ARRAY[['{"type": "x"}'], ['{"type": "y"}']]::jsonb[]) e;
+SELECT bool_and((e->'version')::int = n + 5) AND bool_and((e->'meta'->'n')::int = n) AS in_order, count(*)
+FROM nvent.stream_append_batch('batch:b:1', (SELECT array_agg(jsonb_build_object('type', 't', 'n', n) ORDER BY n) FROM generate_series(1, 1200) n))
+    WITH ORDINALITY r (e, n);
+-- All of it or nothing.
+SELECT nvent.stream_append_batch('batch:b:2', ARRAY['{"type": "a"}', '{"type": 5}', '{"type": "c"}']::jsonb[]);
+SELECT nvent.stream_append_batch('batch:b:2', ARRAY['{"type": "a"}', '{"nothing": 5}']::jsonb[]);
+SELECT nvent.stream_append_batch('batch:b:2', ARRAY['{"type": "a"}', NULL]::jsonb[]);
+SELECT nvent.stream_append_batch('batch:b:2', ARRAY['{"type": "a"}', '[]']::jsonb[]);
+SELECT nvent.stream_append_batch('batch:b:2', array_fill('{"type": "a"}'::jsonb, '{65537}'));
+SELECT count(*) FROM nvent.stream_read('batch:b:2');
+-- Columns that some events leave to their default.
+CREATE TABLE defaulted (
+    id bigint DEFAULT nvent.next_position() PRIMARY KEY, ts bigint NOT NULL, type text NOT NULL DEFAULT 'plain',
+    subject text NOT NULL, level integer DEFAULT 7, note text, version bigint
+);
+SELECT nvent.route_add('stream', 'def:>', 'defaulted');
+SELECT rec(e) FROM nvent.stream_append_batch('def:1', ARRAY['{"type": "a"}', '{"level": 1}', '{"level": null, "type": "c"}', '{"note": "n"}', '{}']::jsonb[]) e;
+SELECT rec(e) FROM nvent.stream_append_batch('def:1', ARRAY['{"type": "a", "level": 1}', '{"level": 2, "note": "n", "type": "b"}']::jsonb[]) e;
+SELECT rec(e) FROM nvent.stream_append('def:1', '{}') e;
+
+-- Versions have no gaps, whatever is rolled back.
+BEGIN;
+SELECT nvent.stream_append('ver:v:1', '{"type": "1"}')->'version' AS version;
+SAVEPOINT s;
+SELECT nvent.stream_append('ver:v:1', '{"type": "undone"}')->'version' AS version;
+ROLLBACK TO s;
+SELECT nvent.stream_append('ver:v:1', '{"type": "2"}')->'version' AS version;
+RELEASE s;
+COMMIT;
+BEGIN;
+SELECT nvent.stream_append('ver:v:1', '{"type": "undone"}')->'version' AS version;
+ROLLBACK;
+SELECT nvent.stream_append('ver:v:1', jsonb_build_object('type', n::text))->'version' AS version FROM generate_series(3, 4) n;
+SELECT nvent.stream_append('ver:v:2', '{"type": "1"}')->'version' AS version;
+SELECT e->'version' AS version, e->>'type' AS type FROM nvent.stream_read('ver:v:1') e;
+-- The first use of a type, undone with its table.
+BEGIN;
+SAVEPOINT s;
+SELECT nvent.stream_append('ver:fresh:1', '{"type": "t"}')->'version' AS version;
+ROLLBACK TO s;
+SELECT count(*) FROM nvent.stream_read('ver:fresh:1');
+SELECT nvent.stream_append('ver:fresh:1', '{"type": "t"}')->'version' AS version;
+COMMIT;
+-- What the caller expects: right, wrong, none, negative; also of a batch.
+SELECT nvent.stream_append('ver:e:1', '{"type": "1"}', 0)->'version' AS version;
+SELECT nvent.stream_append('ver:e:1', '{"type": "2"}', 1)->'version' AS version;
+SELECT nvent.stream_append('ver:e:1', '{"type": "3"}', NULL)->'version' AS version;
+\set VERBOSITY default
+SELECT nvent.stream_append('ver:e:1', '{"type": "x"}', 2);
+SELECT nvent.stream_append('ver:e:"1"', '{"type": "x"}', 9223372036854775807);
+SELECT nvent.stream_append('ver:e:1', '{"type": "x"}', -1);
+\set VERBOSITY terse
+SELECT nvent.stream_append('ver:e:1', '{"type": "x"}', 0);
+SELECT nvent.stream_append_batch('ver:e:1', ARRAY['{"type": "x"}']::jsonb[], 2);
+SELECT nvent.stream_append_batch('ver:e:1', '{}', 2);
+SELECT nvent.stream_append_batch('ver:e:1', '{}', 3);
+SELECT e->'version' AS version FROM nvent.stream_append_batch('ver:e:1', ARRAY['{"type": "4"}', '{"type": "5"}']::jsonb[], 3) e;
+-- The DETAIL of a conflict is JSON.
+DO $$
+DECLARE d text;
+BEGIN
+    PERFORM nvent.stream_append('ver:e:"\', '{"type": "x"}', 4);
+EXCEPTION WHEN SQLSTATE 'NV001' THEN
+    GET STACKED DIAGNOSTICS d = PG_EXCEPTION_DETAIL;
+    RAISE WARNING '% of %', d::jsonb->'actual', d::jsonb->'subject';
+END $$;
+-- Deleting begins anew, and touches no other subject.
+SELECT nvent.stream_delete('ver:e:1'), nvent.stream_delete('ver:e:1'), nvent.stream_delete('ver:none:1');
+SELECT nvent.stream_append('ver:e:1', '{"type": "1"}', 0)->'version' AS version;
+SELECT count(*) FROM nvent.stream_read('ver:v:1');
+SELECT nvent.stream_delete(NULL) IS NULL AS null;
+-- A plain log has no versions.
+SELECT nvent.stream_create_table('log', versioned => false);
+SELECT rec(nvent.stream_append('ver:log:1', '{"type": "t", "version": 5}'));
+SELECT rec(e) FROM nvent.stream_append_batch('ver:log:1', ARRAY['{"type": "u"}', '{"type": "v"}']::jsonb[]) e;
+\set VERBOSITY default
+SELECT nvent.stream_append('ver:log:1', '{"type": "t"}', 0);
+\set VERBOSITY terse
+SELECT nvent.stream_append('nvent:flow:run:v', '{"type": "t"}', 0);
+
+-- Users' tables keep their constraints, triggers, partitions and policies.
+CREATE TABLE orders (
+    id bigint DEFAULT nvent.next_position(), ts bigint NOT NULL, type text NOT NULL, subject text NOT NULL,
+    customer text NOT NULL, amount numeric CHECK (amount > 0), version integer, seen boolean DEFAULT false, meta jsonb,
+    PRIMARY KEY (customer, id), UNIQUE (customer, subject, version)
+) PARTITION BY LIST (customer);
+CREATE TABLE orders_a PARTITION OF orders FOR VALUES IN ('a');
+CREATE TABLE orders_b PARTITION OF orders FOR VALUES IN ('b');
+SELECT nvent.route_add('stream', 'orders:{customer}:>', 'orders');
+SELECT s, nvent.stream_append(s, '{"type": "t", "amount": 5}')->'version' AS version FROM unnest('{orders:a:1,orders:b:1,orders:a:1,orders:a:2}'::text[]) s;
+SELECT tableoid::regclass AS partition, subject, version FROM orders ORDER BY id;
+SELECT nvent.stream_append('orders:a:1', '{"type": "t", "amount": -5}');
+SELECT nvent.stream_append('orders:c:1', '{"type": "t", "amount": 5}');
+SELECT rec(e) FROM nvent.stream_append_batch('orders:b:1', ARRAY['{"type": "t", "amount": 1}', '{"type": "t", "seen": true, "x": 1}']::jsonb[]) e;
+
+CREATE FUNCTION on_order() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.type = 'skip' THEN RETURN NULL; END IF;
+    IF NEW.type = 'fail' THEN RAISE EXCEPTION 'refused by trigger'; END IF;
+    NEW.meta := coalesce(NEW.meta, '{}') || '{"by": "trigger"}';
+    NEW.type := upper(NEW.type);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER on_order BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION on_order();
+-- The record is what was stored, not what was sent.
+SELECT rec(nvent.stream_append('orders:a:t', '{"type": "t", "a": 1}'));
+SELECT nvent.stream_append('orders:a:t', '{"type": "fail"}');
+\set VERBOSITY default
+SELECT nvent.stream_append('orders:a:t', '{"type": "skip"}');
+\set VERBOSITY terse
+SELECT nvent.stream_append_batch('orders:a:t', ARRAY['{"type": "t"}', '{"type": "skip"}']::jsonb[]);
+SELECT rec(e) FROM nvent.stream_read('orders:a:t') e;
+-- A trigger that appends elsewhere, to a table that is not there yet, while
+-- the first statement runs; and one that routes anew.
+CREATE FUNCTION after_order() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM nvent.stream_append('audit:' || NEW.type || ':' || NEW.customer, jsonb_build_object('type', 'seen', 'order', NEW.id));
+    PERFORM nvent.route_add('stream', 'rerouted:' || NEW.id, 'defaulted');
+    PERFORM nvent.stream_append('orders:b:nested', '{"type": "nested"}') WHERE NEW.customer = 'a';
+    RETURN NULL;
+END $$;
+CREATE TRIGGER after_order AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION after_order();
+SELECT rec(e) FROM nvent.stream_append_batch('orders:a:n', ARRAY['{"type": "x"}', '{"type": "y"}', '{"type": "x"}']::jsonb[]) e;
+SELECT store, type FROM nvent.stream_tables() WHERE type IN ('X', 'Y', 'NESTED');
+SELECT count(*) FROM nvent.stream_read('audit:X:a');
+SELECT e->'version' AS version FROM nvent.stream_read('orders:b:nested') e;
+SELECT count(*) FROM nvent.route WHERE pattern LIKE 'rerouted:%';
+DROP TRIGGER after_order ON orders;
+
+-- Row level security: who reads and appends sees what his policies let him.
+CREATE ROLE regress_nvs_tenant;
+GRANT USAGE ON SCHEMA nvent TO regress_nvs_tenant;
+GRANT SELECT, INSERT, DELETE ON orders TO regress_nvs_tenant;
+ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON orders USING (customer = current_setting('app.customer', true));
+SELECT count(*) FROM nvent.stream_read('orders:a:1');
+SET ROLE regress_nvs_tenant;
+SET app.customer = 'a';
+SELECT count(*) FROM nvent.stream_read('orders:a:1');
+SELECT count(*) FROM nvent.stream_read('orders:b:1');
+SELECT rec(nvent.stream_append('orders:a:1', '{"type": "t"}'));
+SELECT nvent.stream_append('orders:b:1', '{"type": "t"}');
+SELECT nvent.stream_delete('orders:b:1');
+SET app.customer = 'b';
+SELECT count(*) FROM nvent.stream_read('orders:a:1');
+SELECT count(*) FROM nvent.stream_read('orders:b:1');
+RESET ROLE;
+SELECT count(*) FROM nvent.stream_read('orders:a:1');
+SELECT count(*) FROM nvent.stream_read('orders:b:1');
+
+-- Prepared, in a function, without a search path, inside a cursor.
+PREPARE app(text, jsonb) AS SELECT rec(nvent.stream_append($1, $2));
+PREPARE rd(text, integer) AS SELECT count(*) FROM nvent.stream_read($1, max_count => $2);
+EXECUTE app('prep:p:1', '{"type": "1"}');
+EXECUTE rd('prep:p:1', NULL);
+ALTER TABLE nvent_stream_p ADD COLUMN colour text;
+EXECUTE app('prep:p:1', '{"type": "2", "colour": "red"}');
+DROP TABLE nvent_stream_p;
+EXECUTE app('prep:p:1', '{"type": "3"}');
+SELECT nvent.stream_drop_table('p');
+EXECUTE app('prep:p:1', '{"type": "4", "colour": "red"}');
+EXECUTE rd('prep:p:1', 1);
+SET search_path = '';
+EXECUTE rd('prep:p:1', 1);
+SELECT nvent.stream_append('prep:path:1', '{"type": "t"}') OPERATOR(pg_catalog.->) 'version' AS version;
+RESET search_path;
+BEGIN;
+DECLARE c CURSOR FOR SELECT e->'meta'->'n' FROM nvent.stream_read('gen:q:1') e;
+FETCH 2 FROM c;
+SELECT nvent.stream_delete('gen:q:1');
+FETCH 1 FROM c;
+COMMIT;
+DEALLOCATE ALL;
+
+-- A large payload comes back whole.
+SELECT length((r->'data')::text), r->'data' = d AS same
+FROM (SELECT to_jsonb(repeat(md5('x'), 40000)) AS d OFFSET 0) x, nvent.stream_append('big:b:1', jsonb_build_object('type', 't', 'data', d)) r;
+SELECT length((e->'data')::text) FROM nvent.stream_read('big:b:1') e;
+
+DROP VIEW all_events;
+SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;
+DROP TABLE orders, defaulted, ids;
+DROP FUNCTION rec, on_order, after_order;
+REVOKE ALL ON SCHEMA nvent FROM regress_nvs_tenant;
+DROP ROLE regress_nvs_tenant;
