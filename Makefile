@@ -27,7 +27,6 @@ OBJS = \
 	src/horizon.o \
 	src/notify.o \
 	src/store.o \
-	src/store_admin.o \
 	src/store_layout.o \
 	src/store_adopt.o \
 	src/fields.o \
@@ -48,8 +47,12 @@ OBJS = \
 	src/stream_scan.o \
 	src/stream_poll.o \
 	src/entry.o \
+	src/entry_fields.o \
+	src/entry_leftover.o \
+	src/entry_add.o \
 	src/entry_update.o \
 	src/entry_read.o \
+	src/entry_filter.o \
 	src/entry_increment.o \
 	src/kv.o \
 	src/kv_plan.o \
@@ -68,10 +71,13 @@ OBJS = \
 	src/consumer_admin.o \
 	src/consumer_checkpoint.o \
 	src/maintain.o \
-	src/entry_fields.o \
-	src/entry_leftover.o \
-	src/entry_add.o \
-	src/entry_filter.o
+	src/worker.o \
+	src/store_admin.o \
+	src/ring.o \
+	src/waiter.o \
+	src/worker_send.o \
+	src/worker_maintain.o \
+	src/worker_launcher.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -92,7 +98,8 @@ SQL_PARTS = \
 	kv \
 	lock \
 	consumer \
-	maintain
+	maintain \
+	worker
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -111,6 +118,8 @@ REGRESS = \
 	fields \
 	stream_poll \
 	entry \
+	entry_read \
+	entry_tables \
 	kv \
 	kv_redis \
 	lock \
@@ -131,9 +140,7 @@ REGRESS = \
 	security \
 	catalog \
 	adapter \
-	examples \
-	entry_tables \
-	entry_read
+	examples
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
