@@ -21,12 +21,12 @@ OBJS = \
 	src/subject_glob.o \
 	src/subject_func.o \
 	src/subject_trie.o \
+	src/subject_category.o \
 	src/subject_support.o \
 	src/shmem.o \
 	src/horizon.o \
 	src/notify.o \
 	src/store.o \
-	src/store_admin.o \
 	src/store_layout.o \
 	src/store_adopt.o \
 	src/fields.o \
@@ -41,19 +41,43 @@ OBJS = \
 	src/stream_head.o \
 	src/stream_known.o \
 	src/stream_many.o \
+	src/stream_category.o \
 	src/stream_read.o \
 	src/stream_guard.o \
 	src/stream_scan.o \
 	src/stream_poll.o \
 	src/entry.o \
+	src/entry_fields.o \
+	src/entry_leftover.o \
+	src/entry_add.o \
+	src/entry_update.o \
 	src/entry_read.o \
+	src/entry_filter.o \
 	src/entry_increment.o \
 	src/kv.o \
 	src/kv_plan.o \
 	src/kv_many.o \
 	src/kv_scan.o \
 	src/lock.o \
-	src/maintain.o
+	src/aggregate.o \
+	src/aggregate_restore.o \
+	src/aggregate_snapshot.o \
+	src/consumer.o \
+	src/consumer_match.o \
+	src/consumer_mark.o \
+	src/consumer_lease.o \
+	src/consumer_claim.o \
+	src/consumer_fetch.o \
+	src/consumer_admin.o \
+	src/consumer_checkpoint.o \
+	src/maintain.o \
+	src/worker.o \
+	src/store_admin.o \
+	src/ring.o \
+	src/waiter.o \
+	src/worker_send.o \
+	src/worker_maintain.o \
+	src/worker_launcher.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -69,10 +93,13 @@ SQL_PARTS = \
 	route \
 	stream \
 	stream_poll \
+	aggregate \
 	entry \
 	kv \
 	lock \
-	maintain
+	consumer \
+	maintain \
+	worker
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -90,14 +117,26 @@ REGRESS = \
 	stream \
 	fields \
 	stream_poll \
+	entry \
+	entry_read \
+	entry_tables \
 	kv \
 	kv_redis \
 	lock \
 	maintain \
+	aggregate \
+	consumer \
+	consumer_claim \
+	consumer_fetch \
+	consumer_checkpoint \
 	errors \
 	contract_a \
 	contract_b \
+	contract_c \
+	contract_e \
 	contract_f \
+	contract_g \
+	contract_j \
 	security \
 	catalog \
 	adapter \

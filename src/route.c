@@ -27,7 +27,7 @@ typedef struct StoreRoutes
 	char		prefix[NAMEDATALEN];	/* hash key */
 	const NvsStore *store;
 	NvsTrie    *tries[NVS_ROUTED_TIERS];	/* NULL when there are no routes */
-	NvsRoute   *fallback[NVS_TIER_LOCK + 1];
+	NvsRoute   *fallback[NVS_TIERS];
 	List	   *routes;			/* every NvsRoute with a pattern or type */
 	HTAB	   *streams;		/* StreamRoute by type, NULL when none */
 } StoreRoutes;
@@ -38,7 +38,8 @@ typedef struct StreamRoute
 	NvsRoute   *route;
 } StreamRoute;
 
-static const char *const own_tables[] = {NULL, "index", "kv", "locks"};
+static const char *const own_tables[] = {NULL, "index", "kv", "locks",
+"snapshots"};
 
 static MemoryContext routes_cxt = NULL;
 static HTAB *store_routes = NULL;
@@ -135,7 +136,7 @@ routes_of(const NvsStore *store)
 		return last_routes = sr;
 	memset((char *) sr + NAMEDATALEN, 0, sizeof(StoreRoutes) - NAMEDATALEN);
 	sr->store = store;
-	for (tier = NVS_TIER_INDEX; tier <= NVS_TIER_LOCK; tier++)
+	for (tier = NVS_TIER_INDEX; tier < NVS_TIERS; tier++)
 		sr->fallback[tier] = make_route(sr, tier, store->schema,
 										psprintf("%s_%s", store->prefix,
 												 own_tables[tier]));
@@ -179,6 +180,8 @@ nvs_route_notify(const char *name)
 {
 	if (name == NULL)
 		return -1;
+	if (strcmp(name, "worker") == 0)
+		return NVS_NOTIFY_WORKER;
 	if (strcmp(name, "inline") == 0)
 		return NVS_NOTIFY_INLINE;
 	if (strcmp(name, "off") == 0)
@@ -186,8 +189,8 @@ nvs_route_notify(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("there is no notify mode \"%s\"", name),
-			 errhint("Modes are \"inline\" and \"off\"; NULL follows "
-					 "nvent_store.notify.")));
+			 errhint("Modes are \"worker\", \"inline\" and \"off\"; NULL "
+					 "follows nvent_store.notify.")));
 }
 
 /* Enter a row of nvent.route. */

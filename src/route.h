@@ -18,10 +18,12 @@ typedef enum NvsTier
 	NVS_TIER_STREAM,
 	NVS_TIER_INDEX,
 	NVS_TIER_KV,
-	NVS_TIER_LOCK				/* has no routes, only its table */
+	NVS_TIER_LOCK,				/* has no routes, only its table */
+	NVS_TIER_SNAPSHOT			/* as well */
 } NvsTier;
 
 #define NVS_ROUTED_TIERS	3
+#define NVS_TIERS			(NVS_TIER_SNAPSHOT + 1)
 
 struct NvsTarget;
 

@@ -31,7 +31,7 @@ COMMENT ON COLUMN nvent.route.shape IS 'the pattern without the names of its cap
 COMMENT ON COLUMN nvent.route.schema_name IS 'schema of the relation';
 COMMENT ON COLUMN nvent.route.table_name IS 'name of the relation';
 COMMENT ON COLUMN nvent.route.aliases IS 'other names of fields: {"field": "column"}';
-COMMENT ON COLUMN nvent.route.notify IS 'inline or off; NULL follows nvent_store.notify';
+COMMENT ON COLUMN nvent.route.notify IS 'worker, inline or off; NULL follows nvent_store.notify';
 
 CREATE TABLE nvent.stream_table (
     store text COLLATE "C" NOT NULL,

@@ -3,7 +3,8 @@
 #
 #	SECONDS=3   of each run of pgbench
 #	ROUNDS=3    runs of each side, in turns; the median counts
-#	ONLY=name   one operation of the table below, "flat" or "kv_clear"
+#	ONLY=name   one operation of the table below, "flat", "kv_clear" or
+#	            "eventstore"
 #	ROWS=2000000  what "flat" fills the tables up to
 #
 # OPERATION.sql is our call and OPERATION.plain.sql what a careful user would
@@ -13,6 +14,7 @@
 . "$(dirname "$0")/../lib.sh"
 
 bench=$TOP/test/bench
+. "$bench/eventstore.sh"
 # bash counts in SECONDS itself from the moment it starts.
 duration=${NVS_SECONDS:-3}
 rounds=${ROUNDS:-3}
@@ -44,6 +46,7 @@ subjects=(
 	-D runs=nvent:flow:runs:bench
 	-D hot=nvent:flow:runs:hot
 	-D flows=nvent:flows
+	-D many=nvent:many:
 )
 
 # options MODE: the server settings of a session.
@@ -287,6 +290,7 @@ inside()
 	done <<<"$operations"
 	[ "${ONLY:-flat}" != flat ] || flat
 	[ "${ONLY:-kv_clear}" != kv_clear ] || kv_clear
+	[ "${ONLY:-eventstore}" != eventstore ] || eventstore
 }
 
 if [ "${1:-}" = --inside ]

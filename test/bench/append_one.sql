@@ -1,0 +1,1 @@
+SELECT nvent.stream_append(:many::text || 'one', '{"type": "added", "data": {"n": 1}}');
