@@ -68,7 +68,39 @@ SELECT nvent.maintain(store => 'nvent');
 SELECT seq_scan - :scans_0 AS scans, idx_tup_fetch - :fetched_0 < 100 AS few_rows FROM pg_stat_xact_user_tables WHERE relname = 'nvent_kv';
 COMMIT;
 
--- It runs as its caller and leaves alone what that may not delete.
+-- It leaves alone what its caller may not delete, and its owners' triggers do
+-- not get the caller's rights, now or at the end of the transaction.
+CREATE ROLE regress_tenant;
+GRANT USAGE ON SCHEMA nvent TO regress_tenant;
+CREATE SCHEMA tenant AUTHORIZATION regress_tenant;
+SET ROLE regress_tenant;
+SELECT nvent.store_create('tenant', 'tenant');
+CREATE TABLE tenant.ran_as (who text);
+CREATE FUNCTION tenant.climb() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO tenant.ran_as VALUES (current_user);
+    BEGIN
+        EXECUTE 'RESET ROLE';
+    EXCEPTION WHEN others THEN
+        INSERT INTO tenant.ran_as VALUES (sqlerrm);
+    END;
+    RETURN OLD;
+END $$;
+CREATE TRIGGER climb BEFORE DELETE ON tenant.tenant_kv FOR EACH ROW EXECUTE FUNCTION tenant.climb();
+SELECT nvent.kv_set('tenant:k', '1', interval '1 microsecond');
+RESET ROLE;
+SELECT nvent.maintain();
+SELECT * FROM tenant.ran_as;
+SET ROLE regress_tenant;
+CREATE CONSTRAINT TRIGGER later AFTER DELETE ON tenant.tenant_kv DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tenant.climb();
+SELECT nvent.kv_set('tenant:k', '1', interval '1 microsecond');
+RESET ROLE;
+\set VERBOSITY terse
+SELECT nvent.maintain();
+DROP OWNED BY regress_tenant CASCADE;
+DELETE FROM nvent.store WHERE prefix = 'tenant';
+DROP ROLE regress_tenant;
+\set VERBOSITY default
 SELECT pg_temp.expired('nvent', 5), pg_temp.expired('shop', 5);
 CREATE ROLE regress_sweeper;
 GRANT USAGE ON SCHEMA nvent TO regress_sweeper;

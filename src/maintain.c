@@ -5,8 +5,9 @@
  * Nothing needs this to be correct: what has expired is absent whether its
  * row is there or not.  A pass deletes rows in batches, passes over rows that
  * others have locked, so that any number of sessions may make one at once,
- * and looks again at a row's expiry when it has the row.  It runs as its
- * caller and leaves alone the tables that the caller may not delete from.
+ * and looks again at a row's expiry when it has the row.  It leaves alone the
+ * tables that the caller may not delete from, and works on the others as their
+ * owners, whose triggers must not get the rights of who calls.
  */
 #include "postgres.h"
 
@@ -155,12 +156,17 @@ sweep_some(Sweep *sweep, int64 wanted)
 	NvsParams	params;
 	char	   *sql;
 	SPIPlanPtr	plan;
+	NvsIdentity saved;
+	int64		removed;
 
 	nvs_params_init(&params);
 	sql = sweep_text(sweep, &params, wanted);
+	nvs_become_table_owner(sweep->target->relid, &saved);
 	plan = nvs_planset_text(sweep->target->plans, sql, &params,
 							CURSOR_OPT_CUSTOM_PLAN);
-	return nvs_plan_execute(plan, params.values, params.nulls, false, 0);
+	removed = nvs_plan_execute(plan, params.values, params.nulls, false, 0);
+	nvs_become_caller(&saved);
+	return removed;
 }
 
 /*

@@ -20,6 +20,8 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+static Oid	relation_owner(Oid relid);
+
 /* Report that the argument called name must not be NULL. */
 void
 nvs_null_argument(const char *name)
@@ -140,19 +142,40 @@ nvs_registry_table(const char *name)
 void
 nvs_become_owner(NvsIdentity *saved)
 {
-	HeapTuple	tuple;
-	Oid			owner;
-	Oid			relid = nvs_registry_table("store");
-
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
+	Oid			owner = relation_owner(nvs_registry_table("store"));
 
 	nvs_pin_search_path(saved);
 	SetUserIdAndSecContext(owner,
 						   saved->context | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+/*
+ * Act as the owner of a user's table, restricted as in VACUUM: for work that
+ * the caller did not ask for on just this table, so that its triggers and
+ * functions, which may be anybody's, do not run with the caller's rights.
+ */
+void
+nvs_become_table_owner(Oid relid, NvsIdentity *saved)
+{
+	Oid			owner = relation_owner(relid);
+
+	nvs_pin_search_path(saved);
+	SetUserIdAndSecContext(owner,
+						   saved->context | SECURITY_RESTRICTED_OPERATION);
+}
+
+/* Owner of a relation. */
+static Oid
+relation_owner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
 }
 
 /* Stay who we are, but find nothing of a user's by an unqualified name. */
@@ -166,7 +189,7 @@ nvs_pin_search_path(NvsIdentity *saved)
 							 true, 0, false);
 }
 
-/* Undo either of the two above; an error undoes it by itself. */
+/* Undo any of those above; an error undoes it by itself. */
 void
 nvs_become_caller(const NvsIdentity *saved)
 {
