@@ -55,6 +55,9 @@ on_primary(q{
 	SELECT nvent.index_add('nvent:own', 'e', 1, '{"a": 1}');
 	SELECT nvent.kv_set('k', '{"a": false}'), nvent.kv_set('dead', '1', interval '1 microsecond'), nvent.kv_set('n', '1');
 	SELECT nvent.lock_acquire('l', interval '1 hour');
+	SELECT nvent.consumer_subscribe('c', 'nvent:order:>');
+	SELECT nvent.checkpoint_save('p', 1);
+	SELECT nvent.snapshot_save('s', '{"a": 1}', '{"nvent:order:1": 1}');
 	SELECT nvent.stream_tick();
 });
 my $tables = q{SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'i', 'S')};
@@ -91,6 +94,17 @@ my %reads = (
 	q{stream_read('nvent:order:1')->'version'} => '1',
 	q{stream_tables()} => '(nvent,order,nvent_stream_order,t)',
 	q{stream_version('nvent:order:1')} => '1',
+	q{subject_cardinal_id('a:b:c:d')} => 'c',
+	q{subject_category('a:b:c')} => 'a:b',
+	q{subject_id('a:b:c')} => 'c',
+	q{subject_member('a:b:c', 1)} => '0',
+	q{stream_poll_category('nvent:order', 0) IS NOT NULL} => 't',
+	q{checkpoint_load('p')::text <> ''} => 't',
+	q{consumer_lanes()::text <> ''} => 't',
+	q{consumer_list()::text <> ''} => 't',
+	q{consumer_stats()::text <> ''} => 't',
+	q{snapshot_load('s')::text <> ''} => 't',
+	q{worker_status()::text <> ''} => 't',
 	q{appender_floors() IS NULL} => '');
 foreach my $call (sort keys %reads)
 {
@@ -115,6 +129,13 @@ my @writes = (
 	q{stream_append_batch('nvent:order:1', array_fill('{"type": "t"}'::jsonb, '{2}'))},
 	q{stream_append_many('[{"subject": "nvent:order:1", "events": [{"type": "t"}]}]')},
 	q{stream_create_table('new')}, q{stream_delete('nvent:flow:run:1')}, q{stream_drop_table('order')},
+	q{stream_close('nvent:order:1')}, q{stream_reopen('nvent:order:1')}, q{stream_forget('nvent:order:1')}, q{stream_truncate('nvent:order:1', before => 1)},
+	q{stream_retain('order', '1 day')}, q{stream_restore('{}')}, q{stream_wipe()},
+	q{checkpoint_save('p', 2)}, q{checkpoint_delete('p')}, q{snapshot_save('s', '{}', '{}')}, q{snapshot_delete('s')},
+	q{consumer_subscribe('d', 'nvent:order:>')}, q{consumer_unsubscribe('c')}, q{consumer_claim()}, q{consumer_fetch()}, q{consumer_correlate()},
+	q{consumer_ack('c', 1, 1)}, q{consumer_ack_many('{c}', '{1}', '{1}')}, q{consumer_block('c', 1, 'e')}, q{consumer_block_many('{c}', '{1}', '{e}')},
+	q{consumer_renew('c', 1)}, q{consumer_defer('{c}', now())}, q{consumer_mark('{c}', '{1}')}, q{consumer_prioritize('{c}', 1)}, q{consumer_reset('{c}')},
+	q{consumer_unblock('{c}')},
 	q{stream_protect('nvent_stream_order')}, q{stream_unprotect('nvent_stream_order')}, q{stream_tick()});
 foreach my $call (@writes)
 {
