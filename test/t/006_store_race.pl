@@ -1,0 +1,55 @@
+# Twenty clients start at once on a database without a store: each makes the
+# store, appends to a stream table that is not there yet, and to one subject
+# that all of them share.  None fails, nothing is lost, versions have no gaps.
+#
+# Seen to fail with the store's lock, the table's lock or the subject's lock
+# taken out: some of the clients get "duplicate key value".
+
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $clients = 20;
+my $rounds = 5;
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', "fsync = off\nmax_connections = 40");
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION nvent_store');
+
+# By name, in a new schema; the default one by its first append; both, many
+# times over, since a race is not lost every time.
+my $script = $node->basedir . '/race.sql';
+append_to_file($script, q{
+SELECT nvent.store_create('race', 'race');
+SELECT nvent.stream_append('race:order:shared', '{"type": "t"}');
+SELECT nvent.stream_append('nvent:flow:run:1', '{"type": "t"}');
+SELECT nvent.stream_append('nvent:order:' || :client_id, '{"type": "t"}', 0);
+SELECT nvent.stream_append('nvent:order:shared', '{"type": "t"}');
+SELECT nvent.stream_append('nvent:order:shared', '{"type": "t"}');
+SELECT nvent.stream_append('nvent:order:shared', '{"type": "t"}');
+SELECT nvent.stream_append('nvent:order:shared', '{"type": "t"}');
+SELECT nvent.kv_increment('race:n'), nvent.index_add('race:x', :client_id::text, 1, '{}');
+});
+foreach my $round (1 .. $rounds)
+{
+	$node->command_ok([ 'pgbench', '-n', '-c', $clients, '-j', 2, '-t', 1, '-f', $script, 'postgres' ], "round $round: no client fails");
+	is($node->safe_psql('postgres', q{
+		SELECT string_agg(prefix || ' in ' || schema_name, ', ' ORDER BY prefix) FROM nvent.store}), 'nvent in public, race in race', "round $round: two stores");
+	is($node->safe_psql('postgres', q{
+		SELECT s, count(*), bool_and((e->>'version')::bigint = n) FROM unnest('{race:order:shared,nvent:order:shared}'::text[]) WITH ORDINALITY x (s, o),
+			nvent.stream_read(s) WITH ORDINALITY r (e, n) GROUP BY s, o ORDER BY o}),
+		"race:order:shared|$clients|t\nnvent:order:shared|" . 4 * $clients . "|t", "round $round: versions without a gap");
+	is($node->safe_psql('postgres', q{
+		SELECT (SELECT count(*) FROM nvent.stream_read('nvent:flow:run:1')), nvent.kv_get('race:n'),
+			(SELECT count(*) FROM nvent.index_read('race:x', max_count => NULL)), (SELECT count(*) FROM nvent.stream_tables())}),
+		"$clients|$clients|$clients|2", "round $round: nothing is lost");
+	is($node->safe_psql('postgres', q{
+		SELECT count(nvent.store_migrate(prefix, 0)) FROM (SELECT prefix FROM nvent.store) s;
+		DROP SCHEMA race}), '2', "round $round: and all of it goes");
+}
+
+$node->stop;
+done_testing();
