@@ -21,6 +21,7 @@ OBJS = \
 	src/subject_glob.o \
 	src/subject_func.o \
 	src/subject_trie.o \
+	src/subject_category.o \
 	src/subject_support.o \
 	src/shmem.o \
 	src/horizon.o \
@@ -35,24 +36,36 @@ OBJS = \
 	src/route_admin.o \
 	src/stream.o \
 	src/stream_event.o \
+	src/stream_append.o \
+	src/stream_insert.o \
+	src/stream_head.o \
+	src/stream_known.o \
+	src/stream_many.o \
+	src/stream_category.o \
 	src/stream_read.o \
+	src/stream_guard.o \
+	src/stream_scan.o \
 	src/stream_poll.o \
 	src/entry.o \
 	src/entry_read.o \
 	src/entry_increment.o \
-	src/stream_scan.o \
-	src/stream_append.o \
-	src/stream_guard.o \
-	src/stream_head.o \
-	src/stream_insert.o \
-	src/stream_known.o \
-	src/stream_many.o \
-	src/kv_plan.o \
 	src/kv.o \
+	src/kv_plan.o \
 	src/kv_many.o \
 	src/kv_scan.o \
 	src/lock.o \
-	src/maintain.o
+	src/aggregate.o \
+	src/aggregate_restore.o \
+	src/aggregate_snapshot.o \
+	src/consumer.o \
+	src/maintain.o \
+	src/consumer_mark.o \
+	src/consumer_match.o \
+	src/consumer_claim.o \
+	src/consumer_fetch.o \
+	src/consumer_lease.o \
+	src/consumer_admin.o \
+	src/consumer_checkpoint.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -68,10 +81,12 @@ SQL_PARTS = \
 	route \
 	stream \
 	stream_poll \
+	aggregate \
 	entry \
 	kv \
 	lock \
-	maintain
+	maintain \
+	consumer
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -82,21 +97,34 @@ REGRESS = \
 	jsonb_merge_diff \
 	subject \
 	subject_plan \
+	horizon \
 	store \
 	adopt \
 	route \
 	stream \
 	fields \
-	errors \
-	horizon \
 	stream_poll \
-	contract_a \
-	contract_b \
-	contract_f \
 	kv \
 	kv_redis \
 	lock \
-	maintain
+	maintain \
+	aggregate \
+	errors \
+	contract_a \
+	contract_b \
+	contract_c \
+	contract_e \
+	contract_f \
+	contract_g \
+	contract_j \
+	security \
+	catalog \
+	adapter \
+	examples \
+	consumer \
+	consumer_claim \
+	consumer_fetch \
+	consumer_checkpoint
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))

@@ -184,8 +184,10 @@ CREATE ROLE regress_nvs_other;
 GRANT USAGE ON SCHEMA nvent TO regress_nvs_app, regress_nvs_other;
 CREATE SCHEMA mine AUTHORIZATION regress_nvs_app;
 SET ROLE regress_nvs_app;
+\set VERBOSITY sqlstate
 SELECT nvent.store_create('theirs', 'app');
 SELECT nvent.store_create('theirs', 'new_schema');
+\set VERBOSITY terse
 SELECT nvent.store_create('mine', 'mine');
 SELECT tableowner, count(*) FROM pg_tables WHERE schemaname = 'mine' GROUP BY 1;
 SELECT nvent.stream_append('mine:flow:run:1', '{"type": "t"}') IS NOT NULL AS appended;
@@ -193,7 +195,9 @@ SELECT nvent.stream_append('mine:own:1', '{"type": "t"}') IS NOT NULL AS appende
 SELECT nvent.stream_append('nvent:flow:run:1', '{"type": "t"}');
 SELECT nvent.stream_read('nvent:flow:run:1');
 SELECT nvent.stream_delete('nvent:flow:run:1');
+\set VERBOSITY sqlstate
 SELECT nvent.stream_append('nvent:new:1', '{"type": "t"}');
+\set VERBOSITY terse
 SELECT nvent.store_migrate('nvent', 0);
 SELECT nvent.store_migrate('nvent');
 SELECT nvent.route_add('stream', 'nvent:x:>', 'mine.mine_stream_own');
@@ -205,7 +209,9 @@ DELETE FROM nvent.stream_table;
 TRUNCATE nvent.store;
 CREATE TRIGGER forged AFTER INSERT ON nvent.store EXECUTE FUNCTION nvent.registry_changed();
 SET ROLE regress_nvs_other;
+\set VERBOSITY sqlstate
 SELECT nvent.stream_read('mine:flow:run:1');
+\set VERBOSITY terse
 SELECT nvent.store_migrate('mine', 0);
 \set VERBOSITY default
 SELECT nvent.stream_drop_table('own', store => 'mine');
@@ -221,7 +227,9 @@ SET ROLE regress_nvs_other;
 SELECT nvent.stream_append('mine:own:1', '{"type": "guest"}')->'version' AS version;
 SELECT e->>'type' AS type FROM nvent.stream_read('mine:own:1') e;
 SELECT nvent.stream_delete('mine:own:1');
+\set VERBOSITY sqlstate
 SELECT nvent.stream_append('mine:new:1', '{"type": "t"}');
+\set VERBOSITY terse
 SET ROLE regress_nvs_app;
 SELECT nvent.store_migrate('mine', 0);
 RESET ROLE;
@@ -229,7 +237,9 @@ RESET ROLE;
 -- that says so.
 SELECT nvent.store_migrate('nvent', 0);
 SET ROLE regress_nvs_app;
+\set VERBOSITY sqlstate
 SELECT nvent.stream_append('nvent:flow:run:1', '{"type": "t"}');
+\set VERBOSITY terse
 RESET ROLE;
 SELECT count(*) FROM nvent.store WHERE prefix = 'nvent';
 REVOKE USAGE ON SCHEMA nvent FROM regress_nvs_other;

@@ -27,7 +27,7 @@ typedef struct StoreRoutes
 	char		prefix[NAMEDATALEN];	/* hash key */
 	const NvsStore *store;
 	NvsTrie    *tries[NVS_ROUTED_TIERS];	/* NULL when there are no routes */
-	NvsRoute   *fallback[NVS_TIER_LOCK + 1];
+	NvsRoute   *fallback[NVS_TIERS];
 	List	   *routes;			/* every NvsRoute with a pattern or type */
 	HTAB	   *streams;		/* StreamRoute by type, NULL when none */
 } StoreRoutes;
@@ -38,7 +38,8 @@ typedef struct StreamRoute
 	NvsRoute   *route;
 } StreamRoute;
 
-static const char *const own_tables[] = {NULL, "index", "kv", "locks"};
+static const char *const own_tables[] = {NULL, "index", "kv", "locks",
+"snapshots"};
 
 static MemoryContext routes_cxt = NULL;
 static HTAB *store_routes = NULL;
@@ -55,6 +56,7 @@ static StoreRoutes *routes_of(const NvsStore *store);
 static NvsRoute *make_route(StoreRoutes *sr, NvsTier tier, const char *schema,
 							const char *table);
 static StoreRoutes *find_routes(const char *subject, int len, bool write);
+static void make_stream(const char *prefix, const char *subject, int len);
 static NvsRoute *match(StoreRoutes *sr, NvsTier tier, NvsPlace *place);
 static NvsRoute *find_stream(StoreRoutes *sr, const char *type, int len);
 static void stream_type(const char *subject, int len, const char **type,
@@ -134,7 +136,7 @@ routes_of(const NvsStore *store)
 		return last_routes = sr;
 	memset((char *) sr + NAMEDATALEN, 0, sizeof(StoreRoutes) - NAMEDATALEN);
 	sr->store = store;
-	for (tier = NVS_TIER_INDEX; tier <= NVS_TIER_LOCK; tier++)
+	for (tier = NVS_TIER_INDEX; tier < NVS_TIERS; tier++)
 		sr->fallback[tier] = make_route(sr, tier, store->schema,
 										psprintf("%s_%s", store->prefix,
 												 own_tables[tier]));
@@ -283,34 +285,45 @@ bool
 nvs_route_find(NvsTier tier, const char *subject, int len, bool write,
 			   NvsPlace *place)
 {
-	StoreRoutes *sr;
-	NvsRoute   *route;
-
 	if (tier == NVS_TIER_STREAM || tier == NVS_TIER_INDEX)
 		nvs_subject_validate(subject, len);
-	sr = find_routes(subject, len, write);
-	if (sr == NULL)
-		return false;
 	place->subject = subject;
 	place->len = len;
-	route = match(sr, tier, place);
-	if (route == NULL && write)
+	for (;;)
 	{
-		const char *type;
-		int			typelen;
+		StoreRoutes *sr = find_routes(subject, len, write);
+		NvsRoute   *route;
+		uint64		generation = loaded_generation;
 
-		stream_type(subject, len, &type, &typelen);
-		(void) nvs_route_stream_create(pstrdup(sr->prefix),
-									   pnstrdup(type, typelen), true, NULL);
-		sr = find_routes(subject, len, true);
+		if (sr == NULL)
+			return false;
 		route = match(sr, tier, place);
-		if (route == NULL)
-			elog(ERROR, "unexpected: no route after its table was made");
+		if (route != NULL)
+		{
+			place->target = nvs_target_get(route);
+			if (place->target != NULL)
+				return true;
+			/* No such relation: perhaps it went together with its route. */
+			if (generation == nvs_store_generation())
+				nvs_route_missing(route);
+		}
+		else if (!write)
+			return false;
+		else
+			make_stream(sr->prefix, subject, len);
 	}
-	if (route == NULL)
-		return false;
-	place->target = nvs_target_get(route);
-	return true;
+}
+
+/* Make the generic stream table of a subject. */
+static void
+make_stream(const char *prefix, const char *subject, int len)
+{
+	const char *type;
+	int			typelen;
+
+	stream_type(subject, len, &type, &typelen);
+	(void) nvs_route_stream_create(pstrdup(prefix), pnstrdup(type, typelen),
+								   true, NULL);
 }
 
 /* The route of a subject in its store; NULL when there is none yet. */
@@ -406,22 +419,6 @@ nvs_route_targets(NvsTier tier, const NvsStore *store, bool missing_ok)
 	return result;
 }
 
-/* Add the relation of a route to a list that does not have it. */
-static List *
-add_target(List *list, NvsRoute *route, bool missing_ok)
-{
-	NvsTarget  *target;
-	ListCell   *lc;
-
-	if (missing_ok && !nvs_target_exists(route))
-		return list;
-	target = nvs_target_get(route);
-	foreach(lc, list)
-		if (((NvsTarget *) lfirst(lc))->relid == target->relid)
-			return list;
-	return lappend(list, target);
-}
-
 /*
  * Every NvsRoute of a store that has a pattern or a type, also of those that
  * share a relation.  Not to be changed; gone with the next call of ours.
@@ -431,4 +428,24 @@ nvs_route_list(const NvsStore *store)
 {
 	load_routes();
 	return routes_of(store)->routes;
+}
+
+/* Add the relation of a route to a list that does not have it. */
+static List *
+add_target(List *list, NvsRoute *route, bool missing_ok)
+{
+	NvsTarget  *target;
+	ListCell   *lc;
+
+	target = nvs_target_get(route);
+	if (target == NULL)
+	{
+		if (missing_ok)
+			return list;
+		nvs_route_missing(route);
+	}
+	foreach(lc, list)
+		if (((NvsTarget *) lfirst(lc))->relid == target->relid)
+			return list;
+	return lappend(list, target);
 }

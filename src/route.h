@@ -18,10 +18,12 @@ typedef enum NvsTier
 	NVS_TIER_STREAM,
 	NVS_TIER_INDEX,
 	NVS_TIER_KV,
-	NVS_TIER_LOCK				/* has no routes, only its table */
+	NVS_TIER_LOCK,				/* has no routes, only its table */
+	NVS_TIER_SNAPSHOT			/* as well */
 } NvsTier;
 
 #define NVS_ROUTED_TIERS	3
+#define NVS_TIERS			(NVS_TIER_SNAPSHOT + 1)
 
 struct NvsTarget;
 
@@ -94,7 +96,7 @@ extern int	nvs_route_stream_count(const char *prefix);
 
 /* route_target.c */
 extern NvsTarget *nvs_target_get(NvsRoute *route);
-extern bool nvs_target_exists(const NvsRoute *route);
+extern void nvs_route_missing(const NvsRoute *route) pg_attribute_noreturn();
 extern void nvs_target_retire_all(void);
 extern void nvs_route_params(const NvsPlace *place, NvsParams *params);
 extern void nvs_route_where(const NvsTarget *target, StringInfo sql);

@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "errors.h"
 #include "route.h"
+#include "storage/lmgr.h"
 #include "util.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -41,8 +42,8 @@ static NvsTarget *targets = NULL;
 
 static void route_callback(Datum arg, Oid relid);
 static void retire_target(NvsTarget *target);
-static Oid	find_relid(const NvsRoute *route);
 static Oid	route_relid(const NvsRoute *route);
+static Oid	lock_relation(const NvsRoute *route);
 static NvsTarget *compile_target(NvsRoute *route, Oid relid);
 static void check_requirements(NvsTarget *target);
 static const char *whole_column(NvsTier tier);
@@ -91,27 +92,23 @@ nvs_target_retire_all(void)
 		retire_target(targets);
 }
 
-/* The compiled relation of a route. */
+/* The compiled relation of a route; NULL when there is no such relation. */
 NvsTarget *
 nvs_target_get(NvsRoute *route)
 {
+	Oid			relid;
+
 	if (route->target != NULL && route->target->valid)
 		return route->target;
 	if (route->target != NULL)
 		retire_target(route->target);
-	return compile_target(route, route_relid(route));
-}
-
-/* Does the relation that a route names exist? */
-bool
-nvs_target_exists(const NvsRoute *route)
-{
-	return OidIsValid(find_relid(route));
+	relid = lock_relation(route);
+	return OidIsValid(relid) ? compile_target(route, relid) : NULL;
 }
 
 /* OID of the relation that a route names; InvalidOid when there is none. */
 static Oid
-find_relid(const NvsRoute *route)
+route_relid(const NvsRoute *route)
 {
 	Oid			nspid = get_namespace_oid(route->schema, true);
 
@@ -119,14 +116,34 @@ find_relid(const NvsRoute *route)
 		InvalidOid;
 }
 
-/* OID of the relation that a route names, or an error. */
+/*
+ * Keep the relation that a route names from being dropped or altered until
+ * the end of the transaction; InvalidOid when there is none.  Waiting for the
+ * lock, we may find that the name has become another's.
+ */
 static Oid
-route_relid(const NvsRoute *route)
+lock_relation(const NvsRoute *route)
 {
-	Oid			relid = find_relid(route);
+	Oid			relid = route_relid(route);
 
-	if (OidIsValid(relid))
-		return relid;
+	while (OidIsValid(relid))
+	{
+		Oid			again;
+
+		LockRelationOid(relid, AccessShareLock);
+		again = route_relid(route);
+		if (again == relid)
+			break;
+		UnlockRelationOid(relid, AccessShareLock);
+		relid = again;
+	}
+	return relid;
+}
+
+/* Report that the relation of a route does not exist. */
+void
+nvs_route_missing(const NvsRoute *route)
+{
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
 			 errmsg("relation \"%s.%s\" of store \"%s\" does not exist",

@@ -69,8 +69,8 @@ static bool version_table_exists(const char *prefix, const char *schema);
 static void register_store(const char *prefix, const char *schema);
 static void unregister_store(const char *prefix);
 static NvsStore *create_default_store(void);
-static int	compare_prefixes(const ListCell *a, const ListCell *b);
 static void check_layout(const char *prefix, int version);
+static int	compare_prefixes(const ListCell *a, const ListCell *b);
 
 /* Register the callback that drops the registry. */
 void

@@ -17,7 +17,8 @@
 #define NVS_LAYOUT_BASE		3
 #define NVS_LAYOUT_TIERS	4
 #define NVS_LAYOUT_SOURCING	5
-#define NVS_LAYOUT_LATEST	NVS_LAYOUT_SOURCING
+#define NVS_LAYOUT_CONSUMERS	6
+#define NVS_LAYOUT_LATEST	NVS_LAYOUT_CONSUMERS
 
 /* A registered store; lives until the registry changes. */
 typedef struct NvsStore

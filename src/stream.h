@@ -16,6 +16,8 @@
 
 /* Types of events that mean something to us. */
 #define NVS_TYPE_TOMBSTONE	"__tombstone__"
+#define NVS_TYPE_REOPENED	"__reopened__"
+#define NVS_TYPE_SNAPSHOT	"__snapshot__"
 
 /* Bytes of an id by which an append may be repeated. */
 #define NVS_MAX_EVENT_ID	512
@@ -101,6 +103,7 @@ extern void nvs_append_expect(NvsAppend *stream, int64 expected);
 /* stream_head.c */
 extern void nvs_stream_lock(NvsAppend *streams, int n);
 extern void nvs_stream_heads(NvsAppend *streams, int n);
+extern void nvs_stream_hold(NvsAppend *stream);
 extern void nvs_stream_unversioned(const NvsPlace *place)
 			pg_attribute_noreturn();
 

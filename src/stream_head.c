@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "errors.h"
 #include "miscadmin.h"
@@ -173,6 +174,30 @@ nvs_stream_heads(NvsAppend *streams, int n)
 	PopActiveSnapshot();
 	pfree(group);
 	pfree(done);
+}
+
+/*
+ * Lock a stream that is about to be changed and read its head.  A transaction
+ * that keeps its snapshot cannot change what it does not see.
+ */
+void
+nvs_stream_hold(NvsAppend *stream)
+{
+	NvsAppend	seen = *stream;
+
+	stream->nevents = 1;
+	nvs_stream_lock(stream, 1);
+	nvs_stream_heads(stream, 1);
+	if (!IsolationUsesXactSnapshot() || !has_versions(stream))
+		return;
+	seen.head = 0;
+	read_head(&seen);
+	if (seen.head != stream->head)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent "
+						"appends to stream \"%.*s\"", stream->place.len,
+						stream->place.subject)));
 }
 
 /* The head of one stream. */

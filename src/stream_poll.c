@@ -25,9 +25,6 @@
 
 PG_FUNCTION_INFO_V1(nvs_stream_poll);
 
-static void set_types(NvsScan *scan, ArrayType *types);
-static Datum make_page(const NvsScan *scan, MemoryContext cxt);
-
 /*
  * nvent.stream_poll(pattern, after, max_count, types, store): one row, the
  * cursor to pass next and the records.
@@ -45,12 +42,7 @@ nvs_stream_poll(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(0, "pattern");
 	NVS_REQUIRE_ARG(2, "max_count");
-	if (PG_GETARG_INT32(2) < 1 || PG_GETARG_INT32(2) > NVS_MAX_PAGE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"max_count\" must be from 1 to %d",
-						NVS_MAX_PAGE),
-				 errdetail("It is %d.", PG_GETARG_INT32(2))));
+	nvs_scan_check_count(PG_GETARG_INT32(2));
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "unexpected result type");
 
@@ -59,23 +51,35 @@ nvs_stream_poll(PG_FUNCTION_ARGS)
 	nvs_scan_init(&scan, PG_GETARG_TEXT_PP(0),
 				  PG_ARGISNULL(4) ? NULL : PG_GETARG_TEXT_PP(4));
 	if (!PG_ARGISNULL(3))
-		set_types(&scan, PG_GETARG_ARRAYTYPE_P(3));
+		nvs_scan_types(&scan, PG_GETARG_ARRAYTYPE_P(3));
 	scan.after = after;
 	scan.upto = safe;
 	scan.limit = PG_GETARG_INT32(2);
 	nvs_scan_run(&scan);
 	/* What is toasted is read under this snapshot too. */
 	values[0] = Int64GetDatum(Max(scan.upto, after));
-	values[1] = make_page(&scan, cxt);
+	values[1] = nvs_scan_records(&scan, cxt);
 	PopActiveSnapshot();
 	nvs_spi_end();
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
 													  values, nulls)));
 }
 
+/* Raise an error unless a page may have so many events. */
+void
+nvs_scan_check_count(int32 count)
+{
+	if (count < 1 || count > NVS_MAX_PAGE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_count\" must be from 1 to %d",
+						NVS_MAX_PAGE),
+				 errdetail("It is %d.", count)));
+}
+
 /* Keep events of these types only. */
-static void
-set_types(NvsScan *scan, ArrayType *types)
+void
+nvs_scan_types(NvsScan *scan, ArrayType *types)
 {
 	bool	   *nulls;
 	int			i;
@@ -88,31 +92,4 @@ set_types(NvsScan *scan, ArrayType *types)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("type %d must not be null", i + 1)));
-}
-
-/* The records of what was found, as jsonb[] in cxt. */
-static Datum
-make_page(const NvsScan *scan, MemoryContext cxt)
-{
-	Datum	   *records = palloc(sizeof(Datum) * Max(scan->nfound, 1));
-	MemoryContext old;
-	Datum		page;
-	int			i;
-
-	for (i = 0; i < scan->nfound; i++)
-	{
-		const NvsFound *found = &scan->found[i];
-		NvsPlace	place;
-
-		place.target = found->target;
-		place.subject = found->subject;
-		place.len = found->len;
-		records[i] = nvs_event_record(&place, found->row, found->desc,
-									  CurrentMemoryContext);
-	}
-	old = MemoryContextSwitchTo(cxt);
-	page = PointerGetDatum(construct_array(records, scan->nfound, JSONBOID,
-										   -1, false, TYPALIGN_INT));
-	MemoryContextSwitchTo(old);
-	return page;
 }

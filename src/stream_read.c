@@ -28,6 +28,9 @@ PG_FUNCTION_INFO_V1(nvs_stream_drop_table);
 
 static void add_bound(ReadArgs *args, int arg, const char *column,
 					  const char *operator);
+static void add_versions(ReadArgs *args, const NvsPlace *place);
+static void add_correlation(ReadArgs *args, const NvsPlace *place);
+static void add_snapshots(ReadArgs *args, const NvsPlace *place);
 static char *store_argument(FunctionCallInfo fcinfo, int n);
 
 /* Add a condition on a bigint column when its argument is given. */
@@ -44,9 +47,68 @@ add_bound(ReadArgs *args, int arg, const char *column, const char *operator)
 									PG_GETARG_DATUM(arg), false));
 }
 
+/* Add the bounds of the version. */
+static void
+add_versions(ReadArgs *args, const NvsPlace *place)
+{
+	FunctionCallInfo fcinfo = args->fcinfo;
+
+	if (PG_ARGISNULL(8) && PG_ARGISNULL(9))
+		return;
+	if (nvs_stream_state(place->target)->version == NULL)
+		nvs_stream_unversioned(place);
+	add_bound(args, 8, "version", ">");
+	add_bound(args, 9, "version", "<");
+}
+
+/* Keep what has this correlation. */
+static void
+add_correlation(ReadArgs *args, const NvsPlace *place)
+{
+	FunctionCallInfo fcinfo = args->fcinfo;
+
+	if (PG_ARGISNULL(10))
+		return;
+	if (nvs_stream_state(place->target)->meta == NULL)
+		appendStringInfoString(&args->sql, " AND false");
+	else
+		appendStringInfo(&args->sql, " AND (meta OPERATOR(pg_catalog.->>) "
+						 "'correlation') OPERATOR(pg_catalog.=) $%d",
+						 nvs_params_add(&args->params, TEXTOID,
+										PG_GETARG_DATUM(10), false));
+}
+
+/*
+ * Leave snapshots out, or begin with the last one unless the caller says
+ * where to begin.
+ */
+static void
+add_snapshots(ReadArgs *args, const NvsPlace *place)
+{
+	FunctionCallInfo fcinfo = args->fcinfo;
+
+	if (PG_ARGISNULL(11))
+		return;
+	if (!PG_GETARG_BOOL(11))
+		appendStringInfoString(&args->sql, " AND type "
+							   "OPERATOR(pg_catalog.<>) '"
+							   NVS_TYPE_SNAPSHOT "'");
+	else if (PG_ARGISNULL(1) && PG_ARGISNULL(8))
+	{
+		appendStringInfo(&args->sql, " AND id OPERATOR(pg_catalog.>=) "
+						 "COALESCE((SELECT s.id FROM %s s WHERE ",
+						 place->target->name);
+		nvs_route_where(place->target, &args->sql);
+		appendStringInfoString(&args->sql, " AND s.type "
+							   "OPERATOR(pg_catalog.=) '" NVS_TYPE_SNAPSHOT
+							   "' ORDER BY s.id DESC LIMIT 1), 0)");
+	}
+}
+
 /*
  * nvent.stream_read(subject, after, before, since, until, types, backward,
- * max_count): records in the order of positions.
+ * max_count, after_version, before_version, correlation, with_snaps): records
+ * in the order of positions.
  */
 Datum
 nvs_stream_read(PG_FUNCTION_ARGS)
@@ -87,6 +149,9 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 						 " AND type OPERATOR(pg_catalog.=) ANY ($%d)",
 						 nvs_params_add(&args.params, TEXTARRAYOID,
 										PG_GETARG_DATUM(5), false));
+	add_versions(&args, &place);
+	add_correlation(&args, &place);
+	add_snapshots(&args, &place);
 	appendStringInfo(&args.sql, " ORDER BY id%s", backward ? " DESC" : "");
 	if (count >= 0)
 		appendStringInfo(&args.sql, " LIMIT $%d",
@@ -118,33 +183,35 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 Datum
 nvs_stream_delete(PG_FUNCTION_ARGS)
 {
-	NvsPlace	place;
+	NvsAppend	stream;
 	NvsParams	params;
 	SPIPlanPtr *plan;
-	uint64		deleted;
+	uint64		deleted = 0;
 
+	PreventCommandIfReadOnly("nvent.stream_delete()");
 	nvs_spi_begin();
-	if (!nvs_stream_place(PG_GETARG_TEXT_PP(0), false, &place))
+	if (nvs_stream_place(PG_GETARG_TEXT_PP(0), false, &stream.place))
 	{
-		nvs_spi_end();
-		PG_RETURN_INT64(0);
-	}
-	nvs_params_init(&params);
-	nvs_route_params(&place, &params);
-	plan = nvs_planset_slot(place.target->plans, NVS_STREAM_PLAN_DELETE);
-	if (*plan == NULL)
-	{
-		StringInfoData sql;
+		NvsTarget  *target = stream.place.target;
 
-		initStringInfo(&sql);
-		appendStringInfo(&sql, "DELETE FROM %s WHERE ", place.target->name);
-		nvs_route_where(place.target, &sql);
-		*plan = nvs_plan_prepare(sql.data, params.n, params.types,
-								 CURSOR_OPT_GENERIC_PLAN);
+		nvs_stream_hold(&stream);
+		nvs_params_init(&params);
+		nvs_route_params(&stream.place, &params);
+		plan = nvs_planset_slot(target->plans, NVS_STREAM_PLAN_DELETE);
+		if (*plan == NULL)
+		{
+			StringInfoData sql;
+
+			initStringInfo(&sql);
+			appendStringInfo(&sql, "DELETE FROM %s WHERE ", target->name);
+			nvs_route_where(target, &sql);
+			*plan = nvs_plan_prepare(sql.data, params.n, params.types,
+									 CURSOR_OPT_GENERIC_PLAN);
+		}
+		deleted = nvs_stream_execute(target, *plan, &params);
 	}
-	deleted = nvs_stream_execute(place.target, *plan, &params);
 	nvs_spi_end();
-	PG_RETURN_INT64(deleted);
+	PG_RETURN_INT64((int64) deleted);
 }
 
 /* The prefix of the store that an argument names, or the default one's. */

@@ -105,6 +105,14 @@ nvs_scan_init(NvsScan *scan, text *pattern, text *store)
 				 errmsg("store \"%s\" does not exist", prefix)));
 }
 
+/* Look for another pattern too, with all else as it was. */
+void
+nvs_scan_again(NvsScan *scan, const char *pattern)
+{
+	scan->pattern_text = pstrdup(pattern);
+	scan->pattern = nvs_pattern_compile(pattern, strlen(pattern));
+}
+
 /* Find the events. */
 void
 nvs_scan_run(NvsScan *scan)
@@ -124,7 +132,8 @@ nvs_scan_run(NvsScan *scan)
 			!may_hold(scan->pattern, route))
 			continue;
 		if (already_read(targets, nvs_target_get(route)) ||
-			!open_source(scan, route, &source))
+			!open_source(scan, route, &source) ||
+			(scan->correlation != NULL && source.state->meta == NULL))
 			continue;
 		targets = lappend(targets, source.target);
 		scan_source(scan, &source);
@@ -461,6 +470,7 @@ scan_plan(NvsScan *scan, Source *source, NvsParams *params, int64 position,
 		appendStringInfo(&sql, " AND type OPERATOR(pg_catalog.=) ANY ($%d)",
 						 p);
 	}
+	nvs_scan_filters(scan, source->target, source->whole, params, &sql);
 	p = nvs_params_add(params, INT8OID, Int64GetDatum(limit), false);
 	appendStringInfo(&sql, tail, p);
 	return nvs_planset_text(source->target->plans, sql.data, params,
@@ -623,4 +633,31 @@ compare_found(const void *a, const void *b)
 	if (x->id != y->id)
 		return x->id < y->id ? -1 : 1;
 	return strcmp(x->subject, y->subject);
+}
+
+/* The records of what was found, as jsonb[] in cxt. */
+Datum
+nvs_scan_records(const NvsScan *scan, MemoryContext cxt)
+{
+	Datum	   *records = palloc(sizeof(Datum) * Max(scan->nfound, 1));
+	MemoryContext old;
+	Datum		page;
+	int			i;
+
+	for (i = 0; i < scan->nfound; i++)
+	{
+		const NvsFound *found = &scan->found[i];
+		NvsPlace	place;
+
+		place.target = found->target;
+		place.subject = found->subject;
+		place.len = found->len;
+		records[i] = nvs_event_record(&place, found->row, found->desc,
+									  CurrentMemoryContext);
+	}
+	old = MemoryContextSwitchTo(cxt);
+	page = PointerGetDatum(construct_array(records, scan->nfound, JSONBOID,
+										   -1, false, TYPALIGN_INT));
+	MemoryContextSwitchTo(old);
+	return page;
 }

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "stream.h"
+#include "utils/array.h"
 
 /* An event that was found. */
 typedef struct NvsFound
@@ -29,6 +30,10 @@ typedef struct NvsScan
 	Datum		types;			/* text[], 0 for any type */
 	int			ntypes;
 	Datum	   *type_texts;
+	char	   *correlation;	/* of meta, or the tokens it begins with */
+	int			member;			/* of a group, see subject_category.c ... */
+	int			size_of_group;	/* ... 0 when there is none */
+	int			category_tokens;
 	int64		after;			/* positions above this one ... */
 	int64		upto;			/* ... and not above that one */
 	int			limit;			/* as many events as this, and their equals */
@@ -40,6 +45,16 @@ typedef struct NvsScan
 } NvsScan;
 
 extern void nvs_scan_init(NvsScan *scan, text *pattern, text *store);
+extern void nvs_scan_again(NvsScan *scan, const char *pattern);
 extern void nvs_scan_run(NvsScan *scan);
+extern Datum nvs_scan_records(const NvsScan *scan, MemoryContext cxt);
+
+/* stream_category.c */
+extern void nvs_scan_filters(const NvsScan *scan, const NvsTarget *target,
+							 bool whole, NvsParams *params, StringInfo sql);
+
+/* stream_poll.c */
+extern void nvs_scan_check_count(int32 count);
+extern void nvs_scan_types(NvsScan *scan, ArrayType *types);
 
 #endif							/* NVS_STREAM_SCAN_H */

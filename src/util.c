@@ -95,6 +95,16 @@ nvs_lock(NvsLockClass class, uint64 key, LOCKMODE mode)
 	(void) LockAcquire(&tag, mode, false, false);
 }
 
+/* The same without waiting; false when it is taken. */
+bool
+nvs_lock_if_free(NvsLockClass class, uint64 key, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	nvs_set_lock_tag(&tag, class, key);
+	return LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
 /* Hash of some bytes; seed keeps different kinds apart. */
 uint64
 nvs_hash(const char *data, int len, uint64 seed)

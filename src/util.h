@@ -33,7 +33,8 @@ typedef enum NvsLockClass
 	NVS_LOCK_STORE = 0x4E01,	/* creation and migration of a store */
 	NVS_LOCK_TABLE = 0x4E02,	/* first use of a generic stream table */
 	NVS_LOCK_SUBJECT = 0x4E03,	/* versions of one subject */
-	NVS_LOCK_FLOOR = 0x4E04		/* an appender's floor, see horizon.c */
+	NVS_LOCK_FLOOR = 0x4E04,	/* an appender's floor, see horizon.c */
+	NVS_LOCK_SCAN = 0x4E10		/* marking of a store's consumers */
 } NvsLockClass;
 
 /* What nvs_become_owner() changed. */
@@ -53,6 +54,7 @@ extern TimestampTz nvs_after(TimestampTz t, const Interval *span);
 
 extern void nvs_set_lock_tag(LOCKTAG *tag, NvsLockClass class, uint64 key);
 extern void nvs_lock(NvsLockClass class, uint64 key, LOCKMODE mode);
+extern bool nvs_lock_if_free(NvsLockClass class, uint64 key, LOCKMODE mode);
 extern uint64 nvs_hash(const char *data, int len, uint64 seed);
 
 extern Oid	nvs_namespace(void);

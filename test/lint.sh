@@ -549,8 +549,16 @@ scripts()
 	done
 }
 
+# examples: sql/examples.sql is README.md's statements.
+examples()
+{
+	test/readme.sh examples | diff - sql/examples.sql |
+		sed 's/^/run: test\/readme.sh examples > sql\/examples.sql    /'
+}
+
 rule 'control file, META.json, CHANGELOG.md and README.md have one version' \
 	versions
+rule 'sql/examples.sql is the statements of README.md' examples
 rule 'shell scripts parse and can be run' scripts
 
 exit $failed

@@ -13,6 +13,11 @@ examples() {
 	awk '/^```sql$/ { inside = 1; print ""; next }
 	     /^```$/ { inside = 0 }
 	     inside' "$here/../README.md"
+	echo
+	echo "SET client_min_messages = warning;"
+	echo "DROP TABLE order_events;"
+	echo "DROP SCHEMA tenants;"
+	echo "SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;"
 }
 
 reference() {

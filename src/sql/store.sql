@@ -82,6 +82,11 @@ FROM (VALUES
     ('index', 'scheduler:jobs', 'scheduler:jobs', 'scheduler_jobs', '{}')
 ) d (tier, pattern, shape, table_name, aliases);
 COMMENT ON VIEW nvent.default_route IS 'the routes that nvent.store_create gives a store, to tables prefix_table_name';
+COMMENT ON COLUMN nvent.default_route.tier IS 'as in nvent.route';
+COMMENT ON COLUMN nvent.default_route.pattern IS 'what follows "prefix:" in the pattern';
+COMMENT ON COLUMN nvent.default_route.shape IS 'what follows "prefix:" in the shape';
+COMMENT ON COLUMN nvent.default_route.table_name IS 'what follows "prefix_" in the table''s name';
+COMMENT ON COLUMN nvent.default_route.aliases IS 'as in nvent.route';
 
 CREATE FUNCTION nvent.store_create(prefix text DEFAULT 'nvent', schema text DEFAULT 'public') RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_store_create_sql'

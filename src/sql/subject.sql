@@ -85,3 +85,25 @@ COMMENT ON FUNCTION nvent.kv_glob_matches(text, text) IS
 A range goes by code points and may be written backwards; the character behind "x-" ends the range, even a "]"; [^] is any character; a "\" at the very end is a backslash. A glob has at most 1024 bytes.
 Raises invalid pattern (NV005), also for a class that is empty or not closed; NULL for NULL. Compares bytes, whatever the collation. A constant glob uses an index on the key, if that is COLLATE "C", for its literal prefix.
 Example: SELECT nvent.kv_glob_matches(''lock:job:7'', ''lock:*:[0-9]''); -- true';
+
+-- Categories.  See src/subject_category.c.
+
+CREATE FUNCTION nvent.subject_category(subject text, tokens integer DEFAULT 2) RETURNS text
+AS 'MODULE_PATHNAME', 'nvs_subject_category'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION nvent.subject_category(text, integer) IS 'the first tokens of a subject, all of it when it has no more; NULL for NULL; raises 22023 for less than one token; example: SELECT nvent.subject_category(''shop:account:1:audit'') is shop:account';
+
+CREATE FUNCTION nvent.subject_id(subject text, tokens integer DEFAULT 2) RETURNS text
+AS 'MODULE_PATHNAME', 'nvs_subject_id'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION nvent.subject_id(text, integer) IS 'what follows the category of a subject, NULL when nothing does; example: SELECT nvent.subject_id(''shop:account:1:audit'') is 1:audit';
+
+CREATE FUNCTION nvent.subject_cardinal_id(subject text, tokens integer DEFAULT 2) RETURNS text
+AS 'MODULE_PATHNAME', 'nvs_subject_cardinal_id'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION nvent.subject_cardinal_id(text, integer) IS 'the first token of nvent.subject_id, NULL when there is none; example: SELECT nvent.subject_cardinal_id(''shop:account:1:audit'') is 1';
+
+CREATE FUNCTION nvent.subject_member(subject text, size integer, tokens integer DEFAULT 2) RETURNS integer
+AS 'MODULE_PATHNAME', 'nvs_subject_member'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION nvent.subject_member(text, integer, integer) IS 'which member of a group of size, from 0, a subject belongs to: by the hash of its cardinal id, so that ids compounded from it stay together in every category, or of the whole subject when it has no id; the same in every session, database and release; NULL for NULL; raises 22023 for a size below 1; example: SELECT nvent.subject_member(''shop:account:1'', 3)';
