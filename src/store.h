@@ -51,7 +51,6 @@ typedef struct NvsChange
 extern void nvs_store_init(void);
 
 extern uint64 nvs_store_generation(void);
-extern MemoryContext nvs_store_context(void);
 extern NvsStore *nvs_store_known(const char *prefix, int len);
 extern NvsStore *nvs_store_known_of(const char *subject, int len);
 extern NvsStore *nvs_store_find(const char *prefix, int len);
@@ -63,7 +62,6 @@ extern NvsStore *nvs_store_require(const char *prefix);
 extern void nvs_store_lock(const char *prefix, LOCKMODE mode);
 extern void nvs_store_changed(void);
 extern void nvs_store_check_owner(const NvsStore *store);
-extern char *nvs_store_table(const NvsStore *store, const char *name);
 
 /* store_layout.c: the DDL of each layout */
 extern char *nvs_layout_expand(const char *ddl, const char *prefix,
