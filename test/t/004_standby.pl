@@ -1,0 +1,158 @@
+# On a streaming standby every function that reads works, every one that writes
+# is error 25006, nothing is made, and what changes on the primary is seen by
+# sessions that are there.  Promoted, it goes on.
+#
+# Seen to fail with PreventCommandIfReadOnly() taken out of claim_store(): then
+# store_adopt() looks for the store first.  Seen to fail with the trigger
+# registry_changed taken from nvent.route: the standby's sessions miss routes.
+
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = PostgreSQL::Test::Cluster->new('primary');
+$primary->init(allows_streaming => 1);
+$primary->append_conf('postgresql.conf', "fsync = off\nautovacuum = off");
+$primary->start;
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+
+# Run on the primary and wait until the standby has it.
+sub on_primary
+{
+	my $result = $primary->safe_psql('postgres', shift);
+
+	$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+	return $result;
+}
+
+# SQLSTATE of a statement on the standby; empty when it succeeds.
+sub sqlstate
+{
+	my ($ret, $out, $err) = $standby->psql('postgres', "\\set VERBOSITY sqlstate\n" . shift);
+
+	return $err =~ /ERROR:\s+(\w+)/ ? $1 : $err;
+}
+
+# Without a store: reads find nothing, writes make nothing.
+on_primary('CREATE EXTENSION nvent_store');
+is($standby->safe_psql('postgres', q{SELECT count(*) FROM nvent.stream_read('nvent:flow:run:1')}), '0', 'no store, no event');
+is($standby->safe_psql('postgres', q{SELECT nvent.store_version() IS NULL}), 't', 'no store, no version');
+is(sqlstate(q{SELECT nvent.stream_append('nvent:flow:run:1', '{"type": "t"}')}), '25006', 'no store is made by an append');
+is(sqlstate(q{SELECT nvent.store_create()}), '25006', 'nor by store_create()');
+is(sqlstate(q{SELECT nvent.kv_set('k', '1')}), '25006', 'nor by a key');
+
+on_primary(q{
+	SELECT nvent.store_create();
+	SELECT nvent.stream_append_batch('nvent:flow:run:1', array_fill('{"type": "t"}'::jsonb, '{10}'));
+	SELECT nvent.stream_append('nvent:order:1', '{"type": "t"}');
+	CREATE TABLE log (id bigint DEFAULT nvent.next_position(), ts bigint, type text, subject text, meta jsonb);
+	SELECT nvent.index_add('nvent:flows', 'f', 1, '{"registeredAt": 1}');
+	SELECT nvent.index_add('nvent:own', 'e', 1, '{"a": 1}');
+	SELECT nvent.kv_set('k', '{"a": false}'), nvent.kv_set('dead', '1', interval '1 microsecond'), nvent.kv_set('n', '1');
+	SELECT nvent.lock_acquire('l', interval '1 hour');
+	SELECT nvent.stream_tick();
+});
+my $tables = q{SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'i', 'S')};
+my $before = $standby->safe_psql('postgres', $tables);
+
+# Reads and what they answer.
+my %reads = (
+	q{is_changed(1, 2)} => 't',
+	q{jsonb_deep_merge('{"a": 1}', '{"b": 2}')} => '{"a": 1, "b": 2}',
+	q{jsonb_deep_merge_agg('{"a": 1}')} => '{"a": 1}',
+	q{jsonb_expand_paths('{"a.b": 1}')} => '{"a": {"b": 1}}',
+	q{jsonb_increment('{"a": 1}', '{a}', 2)} => '{"a": 3}',
+	q{jsonb_merge_patch('{"a": 1}', '{"a": null}')} => '{}',
+	q{kv_expire_bucket('1970-01-01 05:00+00')} => '5',
+	q{kv_glob_matches('k:1', 'k:*')} => 't',
+	q{subject_captures('a:b', 'a:{x}')} => '{"x": "b"}',
+	q{subject_is_valid('a:b')} => 't',
+	q{subject_matches('a:b', 'a:*')} => 't',
+	q{subject_pattern_is_valid('a:>')} => 't',
+	q{subject_prefix('a:b:*')} => 'a:b:',
+	q{subject_tokens('a:b')} => '{a,b}',
+	q{index_get('nvent:flows', 'f') IS NOT NULL} => 't',
+	q{index_read('nvent:own') IS NOT NULL} => 't',
+	q{kv_exists('k')} => 't',
+	q{kv_get('k')} => '{"a": false}',
+	q{kv_mget('{k,dead}')} => qq{(k,"{""a"": false}")\n(dead,)},
+	q{kv_scan('k')} => '(k,"{""a"": false}",)',
+	q{kv_ttl('k') IS NULL} => 't',
+	q{lock_get('l') IS NOT NULL} => 't',
+	q{route_resolve('stream', 'nvent:flow:run:1')} => '(nvent,nvent:flow:run:{run_id...},nvent_flow_events,"{""run_id"": ""1""}",inline)',
+	q{safe_position() > 0} => 't',
+	q{store_version() > 0} => 't',
+	q{stream_poll('nvent:flow:>', 0) IS NOT NULL} => 't',
+	q{stream_read('nvent:order:1')->'version'} => '1',
+	q{stream_tables()} => '(nvent,order,nvent_stream_order,t)',
+	q{stream_version('nvent:order:1')} => '1',
+	q{appender_floors() IS NULL} => '');
+foreach my $call (sort keys %reads)
+{
+	is($standby->safe_psql('postgres', "SELECT nvent.$call"), $reads{$call}, "reads: $call");
+}
+is($standby->safe_psql('postgres', q{SELECT count(*) FROM nvent.stream_read('nvent:flow:run:1')}), '10', 'ten events');
+is($standby->safe_psql('postgres', q{SELECT nvent.kv_get('dead') IS NULL}), 't', 'an expired key is absent');
+is($standby->safe_psql('postgres', q{SELECT count(*) FROM nvent.appenders}), '0', 'nobody appends here');
+
+# Writes, each of which is refused as such.
+my @writes = (
+	q{index_add('nvent:flows', 'g', 1, '{"registeredAt": 1}')}, q{index_delete('nvent:flows', 'f')},
+	q{index_increment('nvent:flows', 'f', 'stats.total')}, q{index_increment_many('nvent:flows', 'f', '{"stats.total": 1}')},
+	q{index_update('nvent:flows', 'f', '{"displayName": "x"}')},
+	q{kv_cas('k', '{"a": false}', '2')}, q{kv_clear('k*')}, q{kv_delete('k')}, q{kv_expire('k', interval '1 s')}, q{kv_getdel('k')},
+	q{kv_getset('k', '1')}, q{kv_increment('n')}, q{kv_mset('{"m": 1}')}, q{kv_persist('k')}, q{kv_set('k', '1')},
+	q{lock_acquire('m', interval '1 s')}, q{lock_release('l', 1)}, q{lock_renew('l', 1, interval '1 s')}, q{lock_assert('l', 1)},
+	q{maintain()}, q{next_position()},
+	q{route_add('stream', 'nvent:log:>', 'log')}, q{route_drop('stream', 'nvent:flow:run:{run_id...}')},
+	q{store_adopt('nvent')}, q{store_create('other', 'public')}, q{store_migrate('nvent', 0)},
+	q{stream_append('nvent:flow:run:1', '{"type": "t"}')}, q{stream_append('nvent:order:1', '{"type": "t"}')}, q{stream_append('nvent:new:1', '{"type": "t"}')},
+	q{stream_append_batch('nvent:order:1', array_fill('{"type": "t"}'::jsonb, '{2}'))},
+	q{stream_append_many('[{"subject": "nvent:order:1", "events": [{"type": "t"}]}]')},
+	q{stream_create_table('new')}, q{stream_delete('nvent:flow:run:1')}, q{stream_drop_table('order')},
+	q{stream_protect('nvent_stream_order')}, q{stream_unprotect('nvent_stream_order')}, q{stream_tick()});
+foreach my $call (@writes)
+{
+	is(sqlstate("SELECT nvent.$call"), '25006', "writes: $call");
+}
+is($standby->safe_psql('postgres', $tables), $before, 'nothing was made');
+
+# Each function of ours is in one of the lists.
+my %listed = map { /^(\w+)/; ($1 => 1) } keys %reads, @writes;
+my @functions = split /\n/, $primary->safe_psql('postgres', q{
+	SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'nvent'::regnamespace
+		AND prorettype NOT IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype) AND NOT 'internal'::regtype::oid = ANY (proargtypes)});
+is(join(' ', grep { !$listed{$_} } @functions), '', 'no function is missing from these tests');
+
+# Sessions of the standby follow the primary's registry and tables.
+my $session = $standby->background_psql('postgres');
+my $where = q{SELECT relation FROM nvent.route_resolve('stream', 'nvent:log:1')};
+is($session->query($where), '', 'no route yet');
+on_primary(q{SELECT nvent.route_add('stream', 'nvent:log:>', 'log'); SELECT nvent.stream_append('nvent:log:1', '{"type": "t", "colour": "red"}')});
+is($session->query($where), 'log', 'a route that was added');
+is($session->query(q{SELECT e->'meta'->'colour' FROM nvent.stream_read('nvent:log:1') e}), '"red"', 'and its event');
+on_primary(q{ALTER TABLE log ADD COLUMN colour text; SELECT nvent.stream_append('nvent:log:1', '{"type": "t", "colour": "blue"}')});
+is($session->query(q{SELECT e->'colour' FROM nvent.stream_read('nvent:log:1', backward => true, max_count => 1) e}), '"blue"', 'a column that was added');
+on_primary(q{SELECT nvent.stream_append('nvent:fresh:1', '{"type": "t"}')});
+is($session->query(q{SELECT e->'version' FROM nvent.stream_read('nvent:fresh:1') e}), '1', 'a table that was made');
+on_primary(q{SELECT nvent.route_drop('stream', 'nvent:log:>')});
+is($session->query($where), '', 'a route that was dropped');
+on_primary(q{SELECT nvent.stream_drop_table('fresh')});
+is($session->query(q{SELECT count(*) FROM nvent.stream_read('nvent:fresh:1')}), '0', 'a table that was dropped');
+$session->quit;
+
+# Promoted it is a primary like any other: positions and versions go on.
+my $highest = $primary->safe_psql('postgres', 'SELECT last_value FROM nvent.position_seq');
+$primary->stop('immediate');
+$standby->promote;
+is($standby->safe_psql('postgres', qq{SELECT (e->>'id')::bigint > $highest, e->'version' FROM nvent.stream_append('nvent:order:1', '{"type": "t"}') e}), 't|2', 'promoted: an append');
+is($standby->safe_psql('postgres', q{SELECT nvent.stream_append('nvent:another:1', '{"type": "t"}')->'version', nvent.kv_get('k')}), '1|{"a": false}', 'promoted: a new table');
+is($standby->safe_psql('postgres', q{SELECT nvent.safe_position() = (SELECT last_value FROM nvent.position_seq)}), 't', 'promoted: nothing holds readers back');
+
+$standby->stop;
+done_testing();
