@@ -3,7 +3,8 @@
 #
 #	SECONDS=3   of each run of pgbench
 #	ROUNDS=3    runs of each side, in turns; the median counts
-#	ONLY=name   one operation of the table below, "flat" or "kv_clear"
+#	ONLY=name   one operation of the table below, "flat", "kv_clear" or
+#	            "claim"
 #	ROWS=2000000  what "flat" fills the tables up to
 #
 # OPERATION.sql is our call and OPERATION.plain.sql what a careful user would
@@ -287,6 +288,7 @@ inside()
 	done <<<"$operations"
 	[ "${ONLY:-flat}" != flat ] || flat
 	[ "${ONLY:-kv_clear}" != kv_clear ] || kv_clear
+	[ "${ONLY:-claim}" != claim ] || ROUNDS=$rounds "$bench/claim.sh"
 }
 
 if [ "${1:-}" = --inside ]
