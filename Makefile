@@ -21,8 +21,8 @@ OBJS = \
 	src/subject_glob.o \
 	src/subject_func.o \
 	src/subject_trie.o \
-	src/subject_support.o \
 	src/subject_category.o \
+	src/subject_support.o \
 	src/shmem.o \
 	src/horizon.o \
 	src/notify.o \
@@ -41,13 +41,18 @@ OBJS = \
 	src/stream_head.o \
 	src/stream_known.o \
 	src/stream_many.o \
+	src/stream_category.o \
 	src/stream_read.o \
 	src/stream_guard.o \
 	src/stream_scan.o \
 	src/stream_poll.o \
-	src/stream_category.o \
 	src/entry.o \
+	src/entry_fields.o \
+	src/entry_leftover.o \
+	src/entry_add.o \
+	src/entry_update.o \
 	src/entry_read.o \
+	src/entry_filter.o \
 	src/entry_increment.o \
 	src/kv.o \
 	src/kv_plan.o \
@@ -57,7 +62,22 @@ OBJS = \
 	src/aggregate.o \
 	src/aggregate_restore.o \
 	src/aggregate_snapshot.o \
-	src/maintain.o
+	src/consumer.o \
+	src/consumer_match.o \
+	src/consumer_mark.o \
+	src/consumer_lease.o \
+	src/consumer_claim.o \
+	src/consumer_fetch.o \
+	src/consumer_admin.o \
+	src/consumer_checkpoint.o \
+	src/maintain.o \
+	src/worker.o \
+	src/store_admin.o \
+	src/ring.o \
+	src/waiter.o \
+	src/worker_send.o \
+	src/worker_maintain.o \
+	src/worker_launcher.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -77,7 +97,9 @@ SQL_PARTS = \
 	entry \
 	kv \
 	lock \
-	maintain
+	consumer \
+	maintain \
+	worker
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
@@ -95,10 +117,18 @@ REGRESS = \
 	stream \
 	fields \
 	stream_poll \
+	entry \
+	entry_read \
+	entry_tables \
 	kv \
 	kv_redis \
 	lock \
 	maintain \
+	aggregate \
+	consumer \
+	consumer_claim \
+	consumer_fetch \
+	consumer_checkpoint \
 	errors \
 	contract_a \
 	contract_b \
@@ -111,8 +141,7 @@ REGRESS = \
 	security \
 	catalog \
 	adapter \
-	examples \
-	aggregate
+	examples
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))

@@ -252,6 +252,7 @@ SELECT nvent.stream_append_batch('lost:flow:run:r', array_fill('{"type": "t"}'::
 SELECT count(*) FROM (SELECT nvent.stream_append(s, '{"type": "t"}') FROM unnest(ARRAY['lost:order:1', 'lost:order:2',
     'lost:single', 'lost', 'lost:' || repeat('ä', 100) || ':x', 'lost:Odd "Type":y']) s) x;
 SELECT nvent.stream_create_table('empty', store => 'lost'), nvent.stream_create_table(repeat('x', 60), store => 'lost');
+SELECT nvent.kv_set('lost:k', '1', interval '1 hour');
 CREATE TABLE app.lost_stream_mine (subject text, a integer);
 INSERT INTO app.lost_stream_mine VALUES ('lost:other:1');
 CREATE TABLE app.lost_stream_list (a integer);
@@ -261,6 +262,7 @@ CREATE EXTENSION nvent_store;
 SELECT nvent.store_create('lost', 'app');
 SELECT regexp_replace(relation, '_[0-9a-f]{12}$', '_<hash>') AS relation, change FROM nvent.store_adopt('lost', 'app');
 SELECT store, type, regexp_replace(relation::text, '_[0-9a-f]{12}"?$', '_<hash>') AS relation, versioned FROM nvent.stream_tables('lost');
+SELECT nvent.kv_get('lost:k'), expire_bucket > 0 AS bucket FROM app.lost_kv;
 SELECT count(*) FROM nvent.stream_read('lost:flow:run:r');
 SELECT e->>'version' AS version, (e->>'id')::bigint > 100 AS above FROM nvent.stream_append('lost:order:1', '{"type": "t"}') e;
 SELECT e->>'version' AS version, (e->>'id')::bigint > 100 AS above FROM nvent.stream_append('lost:' || repeat('ä', 100) || ':x', '{"type": "t"}') e;

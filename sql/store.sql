@@ -160,6 +160,17 @@ SELECT count(*) FROM nvent.stream_table WHERE store = 'shop';
 -- Its subjects belong to the default store now.
 SELECT store, relation FROM nvent.route_resolve('index', 'shop:x');
 
+-- What is left in the registry of one that was deleted by hand is nobody's.
+SELECT nvent.store_create('half', 'half');
+SELECT nvent.stream_append('half:t:1', '{"type": "t"}')->'version' AS version;
+DELETE FROM nvent.store WHERE prefix = 'half';
+SELECT store FROM nvent.route_resolve('index', 'half:flows');
+SELECT count(change) FROM nvent.store_adopt('half', 'half');
+SELECT nvent.stream_append('half:t:1', '{"type": "t"}')->'version' AS version;
+SELECT count(*) FROM nvent.route WHERE store = 'half';
+SELECT nvent.store_migrate('half', 0) > 0 AS dropped;
+DROP SCHEMA half;
+
 -- A store's tables are tables: someone may drop them.
 SELECT nvent.store_create('frail', 'frail');
 DROP TABLE frail.frail_flow_events;

@@ -1,6 +1,8 @@
 /*
  * entry.h
  *	  What the files of the entry tier share.
+ *
+ * In every statement the entry's table is called t.
  */
 #ifndef NVS_ENTRY_H
 #define NVS_ENTRY_H
@@ -10,12 +12,26 @@
 #include "fields.h"
 #include "route.h"
 
+/* Elements that a dotted name may have. */
+#define NVS_MAX_PATH	1000
+
+/* Looks at an entry that no update reached before somebody must be at fault. */
+#define NVS_MAX_TRIES	10
+
 /* Fixed statements of an entry table's plan set. */
 enum
 {
 	NVS_ENTRY_GET,
 	NVS_ENTRY_DELETE
 };
+
+/* What a column holds when nobody says. */
+typedef struct NvsEntryDefault
+{
+	bool		known;			/* a constant, or NULL */
+	bool		isnull;
+	Datum		value;
+} NvsEntryDefault;
 
 /* What entry functions know of a relation. */
 typedef struct NvsEntryState
@@ -27,8 +43,13 @@ typedef struct NvsEntryState
 	const NvsField *updated_at; /* NULL: nobody keeps that time */
 	const NvsField **read;		/* columns of the metadata */
 	int			nread;
+	NvsEntryDefault *defaults;	/* for each column of the map */
+	FmgrInfo   *to_json;		/* the same, of NVS_FIELD_OTHER */
+	bool		leftovers;		/* some column may have any */
 	char	   *read_list;		/* all columns, as a SELECT list */
 	char	   *conflict;		/* columns of the unique index */
+	const char *current_version;	/* as an expression */
+	char	   *set_always;		/* what each update sets */
 } NvsEntryState;
 
 /* Metadata, taken apart. */
@@ -41,11 +62,55 @@ typedef struct NvsEntryFields
 	bool		clear_stats;	/* "stats" is null */
 } NvsEntryFields;
 
+/* Where in extra a leftover may be: a member, or one of the object "stats". */
+typedef struct NvsLeftoverPlace
+{
+	const char *name;
+	bool		in_stats;
+} NvsLeftoverPlace;
+
+/* entry.c */
 extern bool nvs_entry_place(text *key, bool write, NvsPlace *place);
 extern void nvs_entry_params(const NvsPlace *place, text *id,
 							 NvsParams *params);
 extern void nvs_entry_where(const NvsPlace *place, StringInfo sql);
+extern void nvs_entry_not_taken(const NvsTarget *target)
+			pg_attribute_noreturn();
+
+/* entry_fields.c */
+extern void nvs_entry_check_metadata(const Jsonb *doc);
+extern void nvs_entry_parse(const NvsTarget *target, const Jsonb *doc,
+							NvsEntryFields *fields);
+extern Jsonb *nvs_entry_rest(const NvsTarget *target, NvsEntryFields *fields);
 extern void nvs_entry_no_column(const NvsTarget *target, const char *name,
 								int len) pg_attribute_noreturn();
+extern void nvs_entry_check_written(const NvsTarget *target,
+									const NvsField *field);
+extern const NvsField *nvs_entry_find(const NvsTarget *target,
+									  const char *name, int len,
+									  int *consumed);
+extern void nvs_entry_check_path(const char *name, int len);
+extern Datum nvs_entry_path(const char *name, int len);
+
+/* entry_leftover.c */
+extern bool nvs_leftover_possible(const NvsTarget *target,
+								  const NvsField *field);
+extern char *nvs_leftover_value(const NvsTarget *target,
+								const NvsField *field);
+extern char *nvs_leftover_counts(const NvsTarget *target,
+								 const NvsField *field, NvsParams *params);
+extern char *nvs_leftover_strip(const NvsTarget *target, const bool *columns);
+extern int	nvs_leftover_places(const NvsTarget *target,
+								const NvsField *field,
+								const NvsLeftoverPlace **result);
+extern Jsonb *nvs_leftover_nest(const NvsLeftoverPlace *place,
+								NvsJsonbChild value);
+extern bool nvs_leftover_is_default(const NvsTarget *target,
+									const NvsField *field, Datum value,
+									bool isnull);
+
+/* entry_filter.c */
+extern void nvs_entry_filter(const NvsTarget *target, const Jsonb *filter,
+							 NvsParams *params, StringInfo sql);
 
 #endif							/* NVS_ENTRY_H */

@@ -11,55 +11,65 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "entry.h"
 #include "errors.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "util.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(nvs_index_get);
 PG_FUNCTION_INFO_V1(nvs_index_read);
 
-static Datum make_entry(const NvsTarget *target, HeapTuple row,
-						TupleDesc desc, MemoryContext cxt);
-static void add_extra(const NvsTarget *target, Jsonb *extra,
-					  NvsJsonb *metadata, NvsJsonb *stats);
-static void add_members(const JsonbContainer *jc, NvsJsonb *object,
-						NvsJsonb *stats);
+/* What makes entries of rows. */
+typedef struct Reader
+{
+	NvsTarget  *target;
+	NvsJsonbChild *leftovers;	/* for each column, NULL if there are none */
+	NvsJsonb	entry;
+	NvsJsonb	metadata;
+	NvsJsonb	stats;
+	MemoryContext row_cxt;		/* what a row needs */
+	MemoryContext cxt;			/* of the entry that is got */
+	Tuplestorestate *result;	/* or where entries go */
+	TupleDesc	desc;
+	Datum		value;
+} Reader;
+
+static void reader_init(Reader *reader, NvsTarget *target);
+static void get_row(TupleTableSlot *slot, void *arg);
+static void read_row(TupleTableSlot *slot, void *arg);
+static Datum make_entry(Reader *reader, TupleTableSlot *slot,
+						MemoryContext cxt);
+static void add_extra(Reader *reader, const Jsonb *extra);
+static void add_stats(Reader *reader, NvsJsonbChild stats);
+static bool note_leftover(Reader *reader, const NvsField *field,
+						  NvsJsonbChild value);
+static void add_column(Reader *reader, const NvsField *field, Datum value,
+					   bool isnull);
+static void emit(const NvsTarget *target, const char *name, int len,
+				 const NvsField *field, Datum value, bool iso,
+				 NvsJsonb *record);
+static void emit_id(const NvsTarget *target, Datum value, NvsJsonb *entry);
 static void read_text(FunctionCallInfo fcinfo, const NvsPlace *place,
 					  int64 count, NvsParams *params, StringInfo sql);
-static void add_filter(const NvsTarget *target, const Jsonb *filter,
-					   NvsParams *params, StringInfo sql);
-static void filter_field(const NvsTarget *target, NvsJsonbChild name,
-						 NvsJsonbChild value, NvsParams *params,
-						 StringInfo sql);
-static const NvsField *filter_column(const NvsTarget *target,
-									 const char *name, int len,
-									 const char **path, int *pathlen);
-static void filter_scalar(const NvsField *field, NvsJsonbChild value,
-						  NvsParams *params, StringInfo sql);
-static void filter_document(const char *column, const char *path, int len,
-							NvsJsonbChild value, NvsParams *params,
-							StringInfo sql);
-static Jsonb *nest(const char *path, int len, NvsJsonbChild value);
-static Datum path_array(const char *path, int len);
+static void add_cursor(FunctionCallInfo fcinfo, const NvsEntryState *state,
+					   bool ascending, NvsParams *params, StringInfo sql);
 
 /* nvent.index_get(key, id): the entry, NULL when there is none. */
 Datum
 nvs_index_get(PG_FUNCTION_ARGS)
 {
-	MemoryContext cxt = CurrentMemoryContext;
 	NvsPlace	place;
 	NvsParams	params;
+	Reader		reader;
 	SPIPlanPtr *plan;
-	Datum		entry;
+	uint64		found;
 
+	reader.cxt = CurrentMemoryContext;
 	nvs_spi_begin();
 	if (!nvs_entry_place(PG_GETARG_TEXT_PP(0), false, &place))
 	{
@@ -74,96 +84,145 @@ nvs_index_get(PG_FUNCTION_ARGS)
 		StringInfoData sql;
 
 		initStringInfo(&sql);
-		appendStringInfo(&sql, "SELECT %s FROM %s WHERE ", state->read_list,
-						 place.target->name);
+		nvs_sql(&sql, "SELECT ", state->read_list, " FROM ",
+				place.target->name, " AS t WHERE ");
 		nvs_entry_where(&place, &sql);
 		*plan = nvs_plan_prepare(sql.data, params.n, params.types,
 								 CURSOR_OPT_GENERIC_PLAN);
 	}
-	if (nvs_plan_execute(*plan, params.values, params.nulls, true, 0) == 0)
-	{
-		nvs_spi_end();
-		PG_RETURN_NULL();
-	}
-	entry = make_entry(place.target, SPI_tuptable->vals[0],
-					   SPI_tuptable->tupdesc, cxt);
+	reader_init(&reader, place.target);
+	found = nvs_plan_each(*plan, params.values, params.nulls, true, get_row,
+						  &reader);
 	nvs_spi_end();
-	PG_RETURN_DATUM(entry);
+	if (found == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(reader.value);
 }
 
-/* The value of a column of a row whose columns are the read list. */
-static Datum
-column(const NvsTarget *target, const NvsField *field, HeapTuple row,
-	   TupleDesc desc, bool *isnull)
-{
-	return SPI_getbinval(row, desc, field - target->map->fields + 1, isnull);
-}
-
-/* The entry of a row whose columns are the read list. */
-static Datum
-make_entry(const NvsTarget *target, HeapTuple row, TupleDesc desc,
-		   MemoryContext cxt)
+/* Prepare to make entries of a target's rows. */
+static void
+reader_init(Reader *reader, NvsTarget *target)
 {
 	const NvsEntryState *state = target->state;
+
+	reader->target = target;
+	reader->leftovers = NULL;
+	if (state->leftovers)
+		reader->leftovers = palloc(sizeof(NvsJsonbChild) *
+								   target->map->nfields);
+	nvs_jsonb_init(&reader->entry);
+	nvs_jsonb_init(&reader->metadata);
+	nvs_jsonb_init(&reader->stats);
+}
+
+/* Make the entry that is got; arg is a Reader. */
+static void
+get_row(TupleTableSlot *slot, void *arg)
+{
+	Reader	   *reader = arg;
+
+	reader->value = make_entry(reader, slot, reader->cxt);
+}
+
+/* Make one of the entries that are read; arg is a Reader. */
+static void
+read_row(TupleTableSlot *slot, void *arg)
+{
+	Reader	   *reader = arg;
+	MemoryContext old = MemoryContextSwitchTo(reader->row_cxt);
+	Datum		entry;
+	bool		isnull = false;
+
+	CHECK_FOR_INTERRUPTS();
+	entry = make_entry(reader, slot, reader->row_cxt);
+	tuplestore_putvalues(reader->result, reader->desc, &entry, &isnull);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(reader->row_cxt);
+}
+
+/* The entry of a row whose columns are those of the read list. */
+static Datum
+make_entry(Reader *reader, TupleTableSlot *slot, MemoryContext cxt)
+{
+	const NvsTarget *target = reader->target;
+	const NvsEntryState *state = target->state;
+	const NvsField *fields = target->map->fields;
+	Datum	   *values;
+	bool	   *nulls;
 	MemoryContext old;
-	NvsJsonb	entry;
-	NvsJsonb	metadata;
-	NvsJsonb	stats;
-	Datum		value;
-	bool		isnull;
+	Datum		result;
 	int			i;
 
-	nvs_jsonb_init(&entry);
-	nvs_jsonb_init(&metadata);
-	nvs_jsonb_init(&stats);
-	if (state->extra != NULL)
-	{
-		value = column(target, state->extra, row, desc, &isnull);
-		if (!isnull)
-			add_extra(target, DatumGetJsonbP(value), &metadata, &stats);
-	}
+	slot_getallattrs(slot);
+	values = slot->tts_values;
+	nulls = slot->tts_isnull;
+	nvs_jsonb_init(&reader->entry);
+	nvs_jsonb_init(&reader->metadata);
+	nvs_jsonb_init(&reader->stats);
+	if (reader->leftovers != NULL)
+		memset(reader->leftovers, 0,
+			   sizeof(NvsJsonbChild) * target->map->nfields);
+	if (state->extra != NULL && !nulls[state->extra - fields])
+		add_extra(reader, DatumGetJsonbP(values[state->extra - fields]));
 	for (i = 0; i < state->nread; i++)
 	{
-		const NvsField *field = state->read[i];
+		int			k = state->read[i] - fields;
 
-		value = column(target, field, row, desc, &isnull);
-		if (!isnull)
-			nvs_field_emit(field, value, true,
-						   field->in_stats ? &stats : &metadata);
+		add_column(reader, state->read[i], values[k], nulls[k]);
 	}
-	if (stats.npairs > 0)
-		nvs_jsonb_add_object(&metadata, NVS_KEY("stats"), &stats);
-	value = column(target, state->version, row, desc, &isnull);
-	if (!isnull)
-		nvs_field_emit(state->version, value, false, &metadata);
+	if (reader->stats.npairs > 0)
+		nvs_jsonb_add_object(&reader->metadata, NVS_KEY("stats"),
+							 &reader->stats);
+	i = state->version - fields;
+	emit(target, NVS_KEY("version"), state->version,
+		 nulls[i] ? (Datum) 0 : values[i], false, &reader->metadata);
 
-	value = column(target, state->id, row, desc, &isnull);
-	nvs_field_emit_as(NVS_KEY("id"), state->id, value, false, &entry);
-	value = column(target, state->score, row, desc, &isnull);
-	if (!isnull)
-		nvs_field_emit(state->score, value, false, &entry);
-	nvs_jsonb_add_object(&entry, NVS_KEY("metadata"), &metadata);
+	emit_id(target, values[state->id - fields], &reader->entry);
+	i = state->score - fields;
+	if (!nulls[i])
+		emit(target, NVS_KEY("score"), state->score, values[i], false,
+			 &reader->entry);
+	nvs_jsonb_add_object(&reader->entry, NVS_KEY("metadata"),
+						 &reader->metadata);
 	old = MemoryContextSwitchTo(cxt);
-	value = JsonbPGetDatum(nvs_jsonb_finish(&entry));
+	result = JsonbPGetDatum(nvs_jsonb_finish(&reader->entry));
 	MemoryContextSwitchTo(old);
-	return value;
+	return result;
 }
 
 /* The fields that have no column; "stats" joins that of the columns. */
 static void
-add_extra(const NvsTarget *target, Jsonb *extra, NvsJsonb *metadata,
-		  NvsJsonb *stats)
+add_extra(Reader *reader, const Jsonb *extra)
 {
+	const NvsFieldMap *map = reader->target->map;
+	const JsonbContainer *jc = &extra->root;
+	uint32		n = JsonContainerSize(jc);
+	uint32		i;
+
 	if (!JB_ROOT_IS_OBJECT(extra))
 		return;
-	add_members(&extra->root, metadata,
-				target->map->has_stats ? stats : NULL);
+	for (i = 0; i < n; i++)
+	{
+		NvsJsonbChild name = nvs_jsonb_child(jc, i);
+		NvsJsonbChild value = nvs_jsonb_child(jc, n + i);
+
+		if (map->has_stats && name.len == 5 &&
+			memcmp(name.data, "stats", 5) == 0 && nvs_jsonb_is_object(value))
+			add_stats(reader, value);
+		else if (reader->leftovers == NULL ||
+				 !note_leftover(reader, nvs_field_find(map, name.data,
+													   name.len), value))
+			nvs_jsonb_add_child(&reader->metadata, name.data, name.len,
+								value);
+	}
 }
 
-/* Add an object's members to another; those of "stats" to stats, if given. */
+/* The fields of "stats" that have no column. */
 static void
-add_members(const JsonbContainer *jc, NvsJsonb *object, NvsJsonb *stats)
+add_stats(Reader *reader, NvsJsonbChild stats)
 {
+	const NvsFieldMap *map = reader->target->map;
+	const JsonbContainer *jc = (const JsonbContainer *) stats.data;
 	uint32		n = JsonContainerSize(jc);
 	uint32		i;
 
@@ -172,12 +231,93 @@ add_members(const JsonbContainer *jc, NvsJsonb *object, NvsJsonb *stats)
 		NvsJsonbChild name = nvs_jsonb_child(jc, i);
 		NvsJsonbChild value = nvs_jsonb_child(jc, n + i);
 
-		if (stats != NULL && name.len == 5 &&
-			memcmp(name.data, "stats", 5) == 0 && nvs_jsonb_is_object(value))
-			add_members((const JsonbContainer *) value.data, stats, NULL);
-		else
-			nvs_jsonb_add_child(object, name.data, name.len, value);
+		if (reader->leftovers == NULL ||
+			!note_leftover(reader, nvs_field_find_stat(map, name.data,
+													   name.len), value))
+			nvs_jsonb_add_child(&reader->stats, name.data, name.len, value);
 	}
+}
+
+/* Keep what a field had before it had a column until that has been seen. */
+static bool
+note_leftover(Reader *reader, const NvsField *field, NvsJsonbChild value)
+{
+	if (field == NULL || !nvs_leftover_possible(reader->target, field))
+		return false;
+	reader->leftovers[field - reader->target->map->fields] = value;
+	return true;
+}
+
+/* A field from its column, or from what extra still has of it. */
+static void
+add_column(Reader *reader, const NvsField *field, Datum value, bool isnull)
+{
+	NvsJsonb   *record = field->in_stats ? &reader->stats : &reader->metadata;
+
+	if (reader->leftovers != NULL)
+	{
+		NvsJsonbChild *leftover =
+			&reader->leftovers[field - reader->target->map->fields];
+
+		if (leftover->data != NULL &&
+			nvs_leftover_is_default(reader->target, field, value, isnull))
+		{
+			nvs_jsonb_add_child(record, field->name, field->namelen,
+								*leftover);
+			return;
+		}
+	}
+	if (!isnull)
+		emit(reader->target, field->name, field->namelen, field, value, true,
+			 record);
+}
+
+/* Add the value of a column as it is stored. */
+static void
+emit(const NvsTarget *target, const char *name, int len,
+	 const NvsField *field, Datum value, bool iso, NvsJsonb *record)
+{
+	const NvsEntryState *state = target->state;
+
+	if (field->kind == NVS_FIELD_OTHER)
+		value = FunctionCall1(&state->to_json[field - target->map->fields],
+							  value);
+	nvs_field_emit_as(name, len, field, value, iso, record);
+}
+
+/* The id is a string, as it was given. */
+static void
+emit_id(const NvsTarget *target, Datum value, NvsJsonb *entry)
+{
+	const NvsEntryState *state = target->state;
+	char	   *text;
+	int64		number;
+	Oid			output;
+	bool		varlena;
+
+	switch (state->id->kind)
+	{
+		case NVS_FIELD_INT2:
+			number = DatumGetInt16(value);
+			break;
+		case NVS_FIELD_INT4:
+			number = DatumGetInt32(value);
+			break;
+		case NVS_FIELD_INT8:
+		case NVS_FIELD_MS:
+			number = DatumGetInt64(value);
+			break;
+		case NVS_FIELD_TEXT:
+			emit(target, NVS_KEY("id"), state->id, value, false, entry);
+			return;
+		default:
+			getTypeOutputInfo(state->id->type, &output, &varlena);
+			text = OidOutputFunctionCall(output, value);
+			nvs_jsonb_add_text(entry, NVS_KEY("id"), text, strlen(text));
+			return;
+	}
+	text = palloc(MAXINT8LEN + 1);
+	nvs_jsonb_add_text(entry, NVS_KEY("id"), text, pg_lltoa(number, text));
 }
 
 /*
@@ -187,14 +327,12 @@ add_members(const JsonbContainer *jc, NvsJsonb *object, NvsJsonb *stats)
 Datum
 nvs_index_read(PG_FUNCTION_ARGS)
 {
-	TupleDesc	desc;
-	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	int64		count = nvs_count_argument(fcinfo, 1, "max_count");
 	NvsPlace	place;
 	NvsParams	params;
+	Reader		reader;
 	StringInfoData sql;
 	SPIPlanPtr	plan;
-	uint64		i;
 
 	NVS_REQUIRE_ARG(0, "key");
 	if (PG_ARGISNULL(4) != PG_ARGISNULL(5))
@@ -204,6 +342,7 @@ nvs_index_read(PG_FUNCTION_ARGS)
 						"together"),
 				 errhint("Pass score and id of the last entry that you "
 						 "have.")));
+	reader.result = nvs_result_set(fcinfo, &reader.desc);
 	nvs_spi_begin();
 	if (!nvs_entry_place(PG_GETARG_TEXT_PP(0), false, &place))
 	{
@@ -217,18 +356,11 @@ nvs_index_read(PG_FUNCTION_ARGS)
 	/* With a filter the values decide which index is worth it. */
 	plan = nvs_planset_text(place.target->plans, sql.data, &params,
 							PG_ARGISNULL(3) ? CURSOR_OPT_GENERIC_PLAN : 0);
-	nvs_plan_execute(plan, params.values, params.nulls, true, 0);
-	for (i = 0; i < SPI_processed; i++)
-	{
-		bool		isnull = false;
-		Datum		entry = make_entry(place.target, SPI_tuptable->vals[i],
-									   SPI_tuptable->tupdesc,
-									   CurrentMemoryContext);
-
-		CHECK_FOR_INTERRUPTS();
-		tuplestore_putvalues(result, desc, &entry, &isnull);
-		pfree(DatumGetPointer(entry));
-	}
+	reader_init(&reader, place.target);
+	reader.row_cxt = AllocSetContextCreate(CurrentMemoryContext,
+										   "nvent_store entry",
+										   ALLOCSET_DEFAULT_SIZES);
+	nvs_plan_each(plan, params.values, params.nulls, true, read_row, &reader);
 	nvs_spi_end();
 	return (Datum) 0;
 }
@@ -240,221 +372,59 @@ read_text(FunctionCallInfo fcinfo, const NvsPlace *place, int64 count,
 {
 	const NvsTarget *target = place->target;
 	const NvsEntryState *state = target->state;
+	const char *direction = " DESC";
 	bool		ascending = NVS_ARG_OR(8, PG_GETARG_BOOL, false);
-	int64		offset = nvs_count_argument(fcinfo, 2, "row_offset");
+	int32		offset = NVS_ARG_OR(2, PG_GETARG_INT32, 0);
 
-	appendStringInfo(sql, "SELECT %s FROM %s WHERE ", state->read_list,
-					 target->name);
-	nvs_route_where(target, sql);
-	if (!PG_ARGISNULL(3))
-		add_filter(target, PG_GETARG_JSONB_P(3), params, sql);
-	if (!PG_ARGISNULL(4))
-	{
-		text	   *id = PG_GETARG_TEXT_PP(5);
-		Datum		after = nvs_field_text_datum(state->id, VARDATA_ANY(id),
-												 VARSIZE_ANY_EXHDR(id));
-		int			n = nvs_params_add(params, FLOAT8OID, PG_GETARG_DATUM(4),
-									   false);
-
-		appendStringInfo(sql, " AND (score, %s) OPERATOR(pg_catalog.%s) "
-						 "($%d, $%d)", state->id->quoted,
-						 ascending ? ">" : "<", n,
-						 nvs_params_add(params, state->id->type, after,
-										false));
-	}
-	if (!PG_ARGISNULL(6))
-		appendStringInfo(sql, " AND score OPERATOR(pg_catalog.>=) $%d",
-						 nvs_params_add(params, FLOAT8OID,
-										PG_GETARG_DATUM(6), false));
-	if (!PG_ARGISNULL(7))
-		appendStringInfo(sql, " AND score OPERATOR(pg_catalog.<=) $%d",
-						 nvs_params_add(params, FLOAT8OID,
-										PG_GETARG_DATUM(7), false));
-	appendStringInfo(sql, " ORDER BY score%s, %s%s",
-					 ascending ? "" : " DESC", state->id->quoted,
-					 ascending ? "" : " DESC");
-	if (count >= 0)
-		appendStringInfo(sql, " LIMIT $%d",
-						 nvs_params_add(params, INT8OID,
-										Int64GetDatum(count), false));
-	if (offset > 0)
-		appendStringInfo(sql, " OFFSET $%d",
-						 nvs_params_add(params, INT8OID,
-										Int64GetDatum(offset), false));
-}
-
-/* Conditions of a filter, {"field": value or [value, ...]}, all of them. */
-static void
-add_filter(const NvsTarget *target, const Jsonb *filter, NvsParams *params,
-		   StringInfo sql)
-{
-	const JsonbContainer *jc = &filter->root;
-	uint32		n = JsonContainerSize(jc);
-	uint32		i;
-
-	if (!JB_ROOT_IS_OBJECT(filter))
+	if (offset < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a filter must be a JSON object"),
-				 errhint("Write {\"status\": \"running\"}, or {\"status\": "
-						 "[\"running\", \"awaiting\"]} for either.")));
-	for (i = 0; i < n; i++)
-		filter_field(target, nvs_jsonb_child(jc, i),
-					 nvs_jsonb_child(jc, n + i), params, sql);
+				 errmsg("argument \"row_offset\" must not be negative"),
+				 errdetail("It is %d.", offset)));
+	if (ascending)
+		direction = "";
+	nvs_sql(sql, "SELECT ", state->read_list, " FROM ", target->name,
+			" AS t WHERE ");
+	nvs_route_where(target, sql);
+	if (!PG_ARGISNULL(3))
+		nvs_entry_filter(target, PG_GETARG_JSONB_P(3), params, sql);
+	if (!PG_ARGISNULL(4))
+		add_cursor(fcinfo, state, ascending, params, sql);
+	if (!PG_ARGISNULL(6))
+		nvs_sql_param(sql, " AND score OPERATOR(pg_catalog.>=) ",
+					  nvs_params_add(params, FLOAT8OID,
+									 PG_GETARG_DATUM(6), false));
+	if (!PG_ARGISNULL(7))
+		nvs_sql_param(sql, " AND score OPERATOR(pg_catalog.<=) ",
+					  nvs_params_add(params, FLOAT8OID,
+									 PG_GETARG_DATUM(7), false));
+	nvs_sql(sql, " ORDER BY score", direction, ", ", state->id->quoted,
+			direction);
+	if (count >= 0)
+		nvs_sql_param(sql, " LIMIT ",
+					  nvs_params_add(params, INT8OID,
+									 Int64GetDatum(count), false));
+	if (offset > 0)
+		nvs_sql_param(sql, " OFFSET ",
+					  nvs_params_add(params, INT8OID,
+									 Int64GetDatum(offset), false));
 }
 
-/* One condition; an array is any of its elements. */
+/* The condition that an entry comes after the cursor. */
 static void
-filter_field(const NvsTarget *target, NvsJsonbChild name,
-			 NvsJsonbChild value, NvsParams *params, StringInfo sql)
+add_cursor(FunctionCallInfo fcinfo, const NvsEntryState *state,
+		   bool ascending, NvsParams *params, StringInfo sql)
 {
-	const NvsEntryState *state = target->state;
-	const char *path;
-	int			pathlen;
-	const NvsField *field = filter_column(target, name.data, name.len, &path,
-										  &pathlen);
-	const JsonbContainer *list = NULL;
-	uint32		n = 1;
-	uint32		i;
+	text	   *id = PG_GETARG_TEXT_PP(5);
+	Datum		after = nvs_field_text_datum(state->id, VARDATA_ANY(id),
+											 VARSIZE_ANY_EXHDR(id));
 
-	if (field == NULL && state->extra == NULL)
-		nvs_entry_no_column(target, name.data, name.len);
-	if (value.type == JENTRY_ISCONTAINER && !nvs_jsonb_is_object(value))
-	{
-		list = (const JsonbContainer *) value.data;
-		n = JsonContainerSize(list);
-	}
-	appendStringInfoString(sql, " AND (");
-	if (n == 0)
-		appendStringInfoString(sql, "false");
-	for (i = 0; i < n; i++)
-	{
-		NvsJsonbChild one = list == NULL ? value : nvs_jsonb_child(list, i);
-
-		if (i > 0)
-			appendStringInfoString(sql, " OR ");
-		if (field == NULL)
-			filter_document(state->extra->quoted, name.data, name.len, one,
-							params, sql);
-		else if (path != NULL)
-			filter_document(field->quoted, path, pathlen, one, params, sql);
-		else
-			filter_scalar(field, one, params, sql);
-	}
-	appendStringInfoChar(sql, ')');
-}
-
-/*
- * The column of a field that may be dotted.  *path is what is left of it
- * inside a jsonb column, NULL for all of the column.
- */
-static const NvsField *
-filter_column(const NvsTarget *target, const char *name, int len,
-			  const char **path, int *pathlen)
-{
-	const NvsEntryState *state = target->state;
-	const char *dot = memchr(name, '.', len);
-	int			first = dot == NULL ? len : dot - name;
-	const NvsField *field;
-
-	*path = NULL;
-	*pathlen = 0;
-	if (dot == NULL && len == 7 && memcmp(name, "version", 7) == 0)
-		return state->version;
-	if (dot != NULL && first == 5 && memcmp(name, "stats", 5) == 0)
-	{
-		field = nvs_field_find_stat(target->map, dot + 1, len - first - 1);
-		if (field != NULL)
-			return field;
-	}
-	field = nvs_field_find(target->map, name, first);
-	if (field == NULL || dot == NULL)
-		return field;
-	if (field->kind != NVS_FIELD_JSONB)
-		return NULL;
-	*path = dot + 1;
-	*pathlen = len - first - 1;
-	return field;
-}
-
-/* A column is a value; null is a column that is not set. */
-static void
-filter_scalar(const NvsField *field, NvsJsonbChild value, NvsParams *params,
-			  StringInfo sql)
-{
-	bool		isnull;
-	Datum		datum;
-
-	if (value.type == JENTRY_ISNULL)
-	{
-		appendStringInfo(sql, "%s IS NULL", field->quoted);
-		return;
-	}
-	datum = nvs_field_datum(field, value, &isnull);
-	appendStringInfo(sql, "%s OPERATOR(pg_catalog.=) $%d", field->quoted,
-					 nvs_params_add(params, field->type, datum, isnull));
-}
-
-/*
- * A value at a dotted path in a jsonb column.  Containment comes first, since
- * a GIN index answers it; it holds for more than equal documents.
- */
-static void
-filter_document(const char *column, const char *path, int len,
-				NvsJsonbChild value, NvsParams *params, StringInfo sql)
-{
-	int			p = nvs_params_add(params, TEXTARRAYOID,
-								   path_array(path, len), false);
-
-	if (value.type == JENTRY_ISNULL)
-	{
-		appendStringInfo(sql, "COALESCE(pg_catalog.jsonb_extract_path(%s, "
-						 "VARIADIC $%d), 'null') "
-						 "OPERATOR(pg_catalog.=) 'null'::pg_catalog.jsonb",
-						 column, p);
-		return;
-	}
-	appendStringInfo(sql, "%s OPERATOR(pg_catalog.@>) $%d", column,
-					 nvs_params_add(params, JSONBOID,
-									JsonbPGetDatum(nest(path, len, value)),
-									false));
-	appendStringInfo(sql, " AND pg_catalog.jsonb_extract_path(%s, "
-					 "VARIADIC $%d) OPERATOR(pg_catalog.=) $%d", column, p,
-					 nvs_params_add(params, JSONBOID,
-									JsonbPGetDatum(nvs_child_document(value)),
-									false));
-}
-
-/* {"a": {"b": value}} for the path a.b. */
-static Jsonb *
-nest(const char *path, int len, NvsJsonbChild value)
-{
-	const char *end = path + len;
-
-	for (;;)
-	{
-		const char *start = end;
-		NvsJsonb	object;
-		Jsonb	   *document;
-
-		while (start > path && start[-1] != '.')
-			start--;
-		nvs_jsonb_init(&object);
-		nvs_jsonb_add_child(&object, start, end - start, value);
-		document = nvs_jsonb_finish(&object);
-		if (start == path)
-			return document;
-		value = nvs_jsonb_root(document);
-		end = start - 1;
-	}
-}
-
-/* The path a.b as {a,b}. */
-static Datum
-path_array(const char *path, int len)
-{
-	return PointerGetDatum(DatumGetArrayTypeP(
-		OidFunctionCall2Coll(F_STRING_TO_ARRAY_TEXT_TEXT, C_COLLATION_OID,
-							 PointerGetDatum(cstring_to_text_with_len(path, len)),
-							 CStringGetTextDatum("."))));
+	nvs_sql(sql, " AND (score, ", state->id->quoted,
+			ascending ? ") OPERATOR(pg_catalog.>) (" :
+			") OPERATOR(pg_catalog.<) (");
+	nvs_sql_param(sql, "", nvs_params_add(params, FLOAT8OID,
+										  PG_GETARG_DATUM(4), false));
+	nvs_sql_param(sql, ", ", nvs_params_add(params, state->id->type, after,
+											false));
+	nvs_sql(sql, ")");
 }

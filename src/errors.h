@@ -42,4 +42,8 @@
 /* An append to a stream whose last event is a tombstone. */
 #define ERRCODE_NVS_STREAM_CLOSED		MAKE_SQLSTATE('N','V','0','1','0')
 
+/* A position would go back, and nobody said that it may.
+ * DETAIL is JSON: {"name", "position", "given"}. */
+#define ERRCODE_NVS_POSITION_BEHIND		MAKE_SQLSTATE('N','V','0','2','0')
+
 #endif							/* NVS_ERRORS_H */

@@ -30,7 +30,7 @@ static bool same_name(const char *name, const char *other, int len);
 
 /*
  * Read a relation's columns; in the current memory context.  stats has columns
- * stats_x be fields of an object.
+ * stats_x be fields of an object, unless a column is that object.
  */
 NvsFieldMap *
 nvs_fields_compile(Oid relid, bool stats)
@@ -42,6 +42,7 @@ nvs_fields_compile(Oid relid, bool stats)
 
 	map->relid = relid;
 	map->fields = palloc0(sizeof(NvsField) * Max(desc->natts, 1));
+	stats = stats && get_attnum(relid, "stats") == InvalidAttrNumber;
 	for (i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
@@ -56,6 +57,9 @@ nvs_fields_compile(Oid relid, bool stats)
 	}
 	table_close(rel, AccessShareLock);
 	part_names(map);
+	for (i = 0; i < map->nfields; i++)
+		map->fields[i].label = map->fields[i].in_stats ?
+			psprintf("stats.%s", map->fields[i].name) : map->fields[i].name;
 	return map;
 }
 
@@ -97,15 +101,15 @@ static void
 compile_field(NvsField *field, Form_pg_attribute att, bool stats)
 {
 	const char *column = pstrdup(NameStr(att->attname));
+	Oid			infunc;
 
 	field->attnum = att->attnum;
 	field->type = att->atttypid;
 	field->typmod = att->atttypmod;
 	field->not_null = att->attnotnull;
 	field->has_default = att->atthasdef || att->attidentity != '\0';
-	/* What the database computes is nobody's to write. */
-	field->reserved = att->attgenerated != '\0' ||
-		att->attidentity == 'a';
+	field->computed = att->attgenerated != '\0' || att->attidentity == 'a';
+	field->reserved = field->computed;
 	field->column = column;
 	field->quoted = pstrdup(quote_identifier(column));
 	field->kind = field_kind(att);
@@ -117,13 +121,8 @@ compile_field(NvsField *field, Form_pg_attribute att, bool stats)
 	field->name = camel_case(field->in_stats ?
 							 column + strlen(STATS_PREFIX) : column);
 	field->namelen = strlen(field->name);
-	if (field->kind == NVS_FIELD_OTHER)
-	{
-		Oid			infunc;
-
-		getTypeInputInfo(att->atttypid, &infunc, &field->ioparam);
-		fmgr_info_cxt(infunc, &field->input, CurrentMemoryContext);
-	}
+	getTypeInputInfo(att->atttypid, &infunc, &field->ioparam);
+	fmgr_info_cxt(infunc, &field->input, CurrentMemoryContext);
 }
 
 /* How a column is converted. */

@@ -36,13 +36,15 @@ typedef struct NvsField
 	bool		not_null;
 	bool		has_default;
 	bool		reserved;		/* not a field: the tier manages it */
+	bool		computed;		/* by the database: nobody writes it */
 	bool		takes_json;		/* json, jsonb, and domains over them */
 	bool		in_stats;		/* stats_x: a field of the object "stats" */
 	const char *column;			/* as it is in the catalog */
 	const char *quoted;
 	const char *name;			/* camelCase; in "stats" without that part */
 	int			namelen;
-	FmgrInfo	input;			/* of NVS_FIELD_OTHER */
+	const char *label;			/* the same in messages: stats.totalFires */
+	FmgrInfo	input;			/* of the type, and its argument */
 	Oid			ioparam;
 } NvsField;
 
@@ -90,6 +92,8 @@ extern void nvs_field_emit(const NvsField *field, Datum value, bool iso,
 						   NvsJsonb *record);
 extern void nvs_field_emit_as(const char *key, int len, const NvsField *field,
 							  Datum value, bool iso, NvsJsonb *record);
+extern void nvs_emit_numeric(NvsJsonb *record, const char *key, int keylen,
+							 Numeric value);
 extern char *nvs_fields_select_list(const NvsFieldMap *map);
 extern int64 nvs_ms_from_iso(const char *field, const char *s, int len);
 extern void nvs_check_number(const char *name, NvsJsonbChild value);

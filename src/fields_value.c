@@ -66,7 +66,7 @@ wrong_type(const NvsField *field, NvsJsonbChild value, const char *wanted)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("field \"%s\" must be %s", field->name, wanted),
+			 errmsg("field \"%s\" must be %s", field->label, wanted),
 			 errdetail("It is %s.", child_kind(value))));
 }
 
@@ -105,7 +105,7 @@ convert(const NvsField *field, PGFunction function, Datum value)
 	ErrorContextCallback context;
 	Datum		result;
 
-	push_context(&context, field->name);
+	push_context(&context, field->label);
 	result = DirectFunctionCall1(function, value);
 	error_context_stack = context.previous;
 	return result;
@@ -184,7 +184,7 @@ integer_value(const NvsField *field, NvsJsonbChild value)
 	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, number, whole)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("field \"%s\" must be a whole number", field->name),
+				 errmsg("field \"%s\" must be a whole number", field->label),
 				 errdetail("It is %s.",
 						   DatumGetCString(DirectFunctionCall1(numeric_out,
 															   number)))));
@@ -196,7 +196,7 @@ static int64
 ms_value(const NvsField *field, NvsJsonbChild value)
 {
 	if (value.type == JENTRY_ISSTRING)
-		return nvs_ms_from_iso(field->name, value.data, value.len);
+		return nvs_ms_from_iso(field->label, value.data, value.len);
 	if (value.type != JENTRY_ISNUMERIC)
 		wrong_type(field, value, "milliseconds or an ISO-8601 string");
 	return integer_value(field, value);
@@ -326,27 +326,34 @@ input_value(const NvsField *field, char *text)
 	ErrorContextCallback context;
 	Datum		result;
 
-	push_context(&context, field->name);
+	push_context(&context, field->label);
 	result = InputFunctionCall(unconstify(FmgrInfo *, &field->input), text,
 							   field->ioparam, field->typmod);
 	error_context_stack = context.previous;
 	return result;
 }
 
-/* A text, such as a captured token, as a value of the column's type. */
+/* A text, such as a captured token or an id, as a value of a column's type. */
 Datum
 nvs_field_text_datum(const NvsField *field, const char *value, int len)
 {
-	NvsJsonbChild child;
+	char	   *text;
 
 	if (field->kind == NVS_FIELD_TEXT)
 		return PointerGetDatum(cstring_to_text_with_len(value, len));
-	if (field->kind == NVS_FIELD_OTHER)
-		return input_value(field, pnstrdup(value, len));
-	child.type = JENTRY_ISSTRING;
-	child.data = value;
-	child.len = len;
-	wrong_type(field, child, "of a type that takes text");
+	text = pnstrdup(value, len);
+	switch (field->kind)
+	{
+		case NVS_FIELD_INT2:
+			return convert(field, int2in, CStringGetDatum(text));
+		case NVS_FIELD_INT4:
+			return convert(field, int4in, CStringGetDatum(text));
+		case NVS_FIELD_INT8:
+		case NVS_FIELD_MS:
+			return convert(field, int8in, CStringGetDatum(text));
+		default:
+			return input_value(field, text);
+	}
 }
 
 /* Type of the parameter that carries this field. */
@@ -427,7 +434,7 @@ nvs_field_emit_as(const char *key, int len, const NvsField *field,
 			emit_float8(record, key, len, DatumGetFloat8(value));
 			return;
 		case NVS_FIELD_NUMERIC:
-			nvs_jsonb_add_numeric(record, key, len, DatumGetNumeric(value));
+			nvs_emit_numeric(record, key, len, DatumGetNumeric(value));
 			return;
 		case NVS_FIELD_BOOL:
 			nvs_jsonb_add_bool(record, key, len, DatumGetBool(value));
@@ -437,6 +444,22 @@ nvs_field_emit_as(const char *key, int len, const NvsField *field,
 			nvs_jsonb_add_jsonb(record, key, len, DatumGetJsonbP(value));
 			return;
 	}
+}
+
+/* A number, or its name where JSON has no such number. */
+void
+nvs_emit_numeric(NvsJsonb *record, const char *key, int keylen, Numeric value)
+{
+	char	   *text;
+
+	if (!numeric_is_nan(value) && !numeric_is_inf(value))
+	{
+		nvs_jsonb_add_numeric(record, key, keylen, value);
+		return;
+	}
+	text = DatumGetCString(DirectFunctionCall1(numeric_out,
+											   NumericGetDatum(value)));
+	nvs_jsonb_add_text(record, key, keylen, text, strlen(text));
 }
 
 /* A double: as JSON number, or as text where JSON has no such number. */

@@ -58,6 +58,9 @@ static Oid	sequence_relid = InvalidOid;
 static int64 my_floor = 0;
 static TimestampTz my_since = 0;
 
+/* Positions that this transaction drew. */
+static uint64 my_draws = 0;
+
 /* Where the floor is; NULL when it is an advisory lock. */
 static NvsSlot *my_slot = NULL;
 
@@ -72,11 +75,9 @@ static void lock_floor(int64 floor);
 static void move_floor(int64 floor);
 static void check_age(void);
 static int64 last_position(Oid relid);
-static void seed_drawn(NvsDatabase *db);
 static void raise_drawn(NvsDatabase *db, int64 position);
 static bool read_slot(int i, uint64 *floor);
 static int64 below_slots(int64 safe);
-static int64 below_locks(int64 safe, bool *found);
 static int64 read_tick(void);
 
 /* Register the callbacks. */
@@ -117,6 +118,7 @@ nvs_next_position(void)
 	else if (nvs_max_append_age > 0)
 		check_age();
 	position = nextval_internal(sequence, false);
+	my_draws++;
 	if (position < my_floor)
 		move_floor(position);
 	if (db != NULL)
@@ -140,8 +142,7 @@ publish_floor(void)
 		my_floor = floor;
 		return;
 	}
-	if (db->sequence != get_sequence())
-		seed_drawn(db);
+	nvs_horizon_seed(db);
 	my_slot = nvs_shmem_my_slot();
 	my_slot->pid = MyProcPid;
 	my_slot->since = my_since;
@@ -210,23 +211,25 @@ horizon_xact_callback(XactEvent event, void *arg)
 
 	if (event != XACT_EVENT_PRE_PREPARE || my_slot == NULL)
 		return;
-	/* Only from the lock on is its maker counted: see safe_position. */
+	/* Counted from the lock on: see nvs_horizon_may_have_locks(). */
 	lock_floor(my_floor);
 	db = nvs_shmem_database();
 	pg_atomic_fetch_add_u64(&db->locks_made, 1);
 }
 
 /*
- * Take the floor back at the end of the transaction; true if there was one.
- * To be called when other backends have been sent our invalidations, at the
- * moment that its locks are released: who reads up to our positions then
- * finds also a table that we made.  Must not raise.
+ * Take the floor back at the end of the transaction; true if there was one,
+ * and then *drawn is how many positions the transaction drew.  To be called
+ * when other backends have been sent our invalidations, at the moment that
+ * its locks are released: who reads up to our positions then finds also a
+ * table that we made.  Must not raise.
  */
 bool
-nvs_horizon_release(void)
+nvs_horizon_release(uint64 *drawn)
 {
 	bool		had_floor = my_floor != 0;
 
+	*drawn = my_draws;
 	if (my_slot != NULL)
 	{
 		pg_memory_barrier();
@@ -234,6 +237,7 @@ nvs_horizon_release(void)
 	}
 	my_slot = NULL;
 	my_floor = 0;
+	my_draws = 0;
 	return had_floor;
 }
 
@@ -261,15 +265,18 @@ last_position(Oid relid)
 }
 
 /*
- * Begin to know which positions were drawn: after a server start, and for a
- * sequence that is another one than before.
+ * Know which positions were drawn: after a server start, and for a sequence
+ * that is another one than before.
  */
-static void
-seed_drawn(NvsDatabase *db)
+void
+nvs_horizon_seed(NvsDatabase *db)
 {
 	Oid			sequence = get_sequence();
-	int64		last = last_position(sequence);
+	int64		last;
 
+	if (db->sequence == sequence)
+		return;
+	last = last_position(sequence);
 	SpinLockAcquire(&db->mutex);
 	if (db->sequence != sequence)
 	{
@@ -327,32 +334,73 @@ below_slots(int64 safe)
 	return safe;
 }
 
-/* Lower safe to what is below every floor that is an advisory lock. */
-static int64
-below_locks(int64 safe, bool *found)
+/*
+ * The floors of our database that are advisory locks, in no order, and how
+ * many they are.  Without any, shared memory is told that none is left.
+ */
+int
+nvs_horizon_locks(NvsDatabase *db, int64 **floors)
 {
+	uint64		made = db == NULL ? 0 : pg_atomic_read_u64(&db->locks_made);
 	LockData   *locks = GetLockStatusData();
+	int			n = 0;
 	int			i;
 
-	*found = false;
+	*floors = palloc(sizeof(int64) * Max(locks->nelements, 1));
 	for (i = 0; i < locks->nelements; i++)
 	{
 		const LOCKTAG *tag = &locks->locks[i].locktag;
-		int64		floor;
 
-		if (tag->locktag_type != LOCKTAG_ADVISORY ||
-			tag->locktag_field1 != MyDatabaseId ||
-			tag->locktag_field4 != NVS_LOCK_FLOOR)
-			continue;
-		*found = true;
-		floor = (int64) (((uint64) tag->locktag_field2 << 32) |
-						 tag->locktag_field3);
-		if (floor <= safe)
-			safe = floor - 1;
+		if (tag->locktag_type == LOCKTAG_ADVISORY &&
+			tag->locktag_field1 == MyDatabaseId &&
+			tag->locktag_field4 == NVS_LOCK_FLOOR)
+			(*floors)[n++] = (int64) (((uint64) tag->locktag_field2 << 32) |
+									  tag->locktag_field3);
 	}
 	pfree(locks->locks);
 	pfree(locks);
+	if (n == 0 && db != NULL)
+		pg_atomic_write_u64(&db->locks_gone, made);
+	return n;
+}
+
+/*
+ * May there be floors that are advisory locks?  To be asked after the slots
+ * were read: a transaction that is being prepared counts its lock before it
+ * clears its slot, so who no longer finds the one is told of the other.
+ */
+bool
+nvs_horizon_may_have_locks(NvsDatabase *db)
+{
+	pg_memory_barrier();
+	return db == NULL || nvs_shmem_overflowed() ||
+		pg_atomic_read_u64(&db->locks_made) !=
+		pg_atomic_read_u64(&db->locks_gone);
+}
+
+/* Lower safe to what is below every floor of some. */
+int64
+nvs_horizon_below(int64 safe, const int64 *floors, int n)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+		safe = Min(safe, floors[i] - 1);
 	return safe;
+}
+
+/*
+ * The safe position as shared memory knows it: positions that were drawn by
+ * others than next_position() and floors that are locks are left out.  Needs
+ * no transaction.
+ */
+int64
+nvs_horizon_quick(NvsDatabase *db)
+{
+	int64		drawn = (int64) pg_atomic_read_u64(&db->drawn);
+
+	pg_memory_barrier();
+	return below_slots(drawn);
 }
 
 /*
@@ -364,26 +412,17 @@ nvs_safe_position(void)
 {
 	NvsDatabase *db = nvs_shmem_database();
 	int64		safe = last_position(get_sequence());
-	uint64		made;
-	bool		found;
+	int64	   *floors;
+	int			n;
 
 	pg_memory_barrier();
 	if (nvs_shmem_available())
 		safe = below_slots(safe);
-
-	/*
-	 * A transaction that is being prepared has counted its lock before it
-	 * clears its slot: who no longer finds the one finds the other.
-	 */
-	pg_memory_barrier();
-	if (db == NULL || nvs_shmem_overflowed())
-		return below_locks(safe, &found);
-	made = pg_atomic_read_u64(&db->locks_made);
-	if (made == pg_atomic_read_u64(&db->locks_gone))
+	if (!nvs_horizon_may_have_locks(db))
 		return safe;
-	safe = below_locks(safe, &found);
-	if (!found)
-		pg_atomic_write_u64(&db->locks_gone, made);
+	n = nvs_horizon_locks(db, &floors);
+	safe = nvs_horizon_below(safe, floors, n);
+	pfree(floors);
 	return safe;
 }
 

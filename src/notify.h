@@ -8,7 +8,15 @@
 #include "postgres.h"
 
 extern void nvs_notify_init(void);
-extern void nvs_notify_append(const char *channel, const char *subject,
-							  int len, int64 position);
+
+extern int	nvs_notify_mode(int route_mode);
+extern const char *nvs_notify_name(int mode);
+extern void nvs_notify_append(int mode, const char *channel,
+							  const char *subject, int len, int64 position,
+							  int count);
+
+extern void nvs_notify_send(const char *channel, const char *subject,
+							int64 position);
+extern void nvs_notify_resync(const char *channel, int64 position);
 
 #endif							/* NVS_NOTIFY_H */

@@ -12,6 +12,7 @@
 #include "route.h"
 #include "shmem.h"
 #include "store.h"
+#include "worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -21,11 +22,12 @@ PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+	nvs_shmem_init();
 	nvs_guc_init();
 	nvs_plan_init();
-	nvs_shmem_init();
 	nvs_horizon_init();
 	nvs_notify_init();
 	nvs_store_init();
 	nvs_route_init();
+	nvs_worker_init();
 }

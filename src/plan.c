@@ -46,16 +46,23 @@ typedef struct Retired
 	int			nplans;
 } Retired;
 
-/* What takes the first row. */
+/* What hands the rows of a result to a function. */
 typedef struct RowReceiver
 {
 	DestReceiver pub;
+	NvsRowFunction function;
+	void	   *arg;
+} RowReceiver;
+
+/* The first columns of the first row. */
+typedef struct FirstRow
+{
 	MemoryContext cxt;
 	bool		found;
 	int			ncolumns;
 	Datum	   *row;			/* in cxt */
 	bool	   *isnull;
-} RowReceiver;
+} FirstRow;
 
 static Retired *retired = NULL;
 static int	call_depth = 0;
@@ -64,10 +71,14 @@ static void free_retired(void);
 static void plan_xact_callback(XactEvent event, void *arg);
 static ParamListInfo make_params(SPIPlanPtr plan, const Datum *values,
 								 const char *nulls);
-static bool row_receive(TupleTableSlot *slot, DestReceiver *self);
-static void row_startup(DestReceiver *self, int operation,
-						TupleDesc typeinfo);
-static void row_done(DestReceiver *self);
+static uint64 execute_rows(SPIPlanPtr plan, const Datum *values,
+						   const char *nulls, bool read_only, uint64 count,
+						   NvsRowFunction function, void *arg);
+static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
+static void receive_startup(DestReceiver *self, int operation,
+							TupleDesc typeinfo);
+static void receive_done(DestReceiver *self);
+static void keep_first(TupleTableSlot *slot, void *arg);
 static uint32 text_hash(const void *key, Size keysize);
 static int	text_match(const void *a, const void *b, Size keysize);
 static void *text_copy(void *dest, const void *src, Size keysize);
@@ -184,40 +195,60 @@ nvs_plan_first(SPIPlanPtr plan, Datum *values, const char *nulls,
 
 /*
  * Execute a plan whose first row's first columns are wanted.  Returns false
- * when there is no row; values are copied to cxt.  The row goes straight to a
- * receiver of ours: a tuple table would have it copied twice more.
+ * when there is no row; values are copied to cxt.
  */
 bool
 nvs_plan_row(SPIPlanPtr plan, Datum *values, const char *nulls,
 			 bool read_only, MemoryContext cxt, int ncolumns, Datum *row,
 			 bool *isnull)
 {
+	FirstRow	first = {cxt, false, ncolumns, row, isnull};
+
+	/* A statement that writes is to run to its end. */
+	execute_rows(plan, values, nulls, read_only, read_only ? 1 : 0,
+				 keep_first, &first);
+	return first.found;
+}
+
+/* Execute a plan and call a function for each row.  Returns their number. */
+uint64
+nvs_plan_each(SPIPlanPtr plan, Datum *values, const char *nulls,
+			  bool read_only, NvsRowFunction function, void *arg)
+{
+	return execute_rows(plan, values, nulls, read_only, 0, function, arg);
+}
+
+/*
+ * Have a function see the rows of a plan as the executor has them: SPI's own
+ * tuple table would copy each of them twice.
+ */
+static uint64
+execute_rows(SPIPlanPtr plan, const Datum *values, const char *nulls,
+			 bool read_only, uint64 count, NvsRowFunction function, void *arg)
+{
 	SPIExecuteOptions options;
 	RowReceiver receiver;
 	int			rc;
 
 	memset(&receiver, 0, sizeof(receiver));
-	receiver.pub.receiveSlot = row_receive;
-	receiver.pub.rStartup = row_startup;
-	receiver.pub.rShutdown = row_done;
-	receiver.pub.rDestroy = row_done;
+	receiver.pub.receiveSlot = receive_row;
+	receiver.pub.rStartup = receive_startup;
+	receiver.pub.rShutdown = receive_done;
+	receiver.pub.rDestroy = receive_done;
 	receiver.pub.mydest = DestNone;
-	receiver.cxt = cxt;
-	receiver.ncolumns = ncolumns;
-	receiver.row = row;
-	receiver.isnull = isnull;
+	receiver.function = function;
+	receiver.arg = arg;
 
 	memset(&options, 0, sizeof(options));
 	options.params = make_params(plan, values, nulls);
 	options.read_only = read_only;
 	options.dest = &receiver.pub;
-	/* A statement that writes is to run to its end. */
-	options.tcount = read_only ? 1 : 0;
+	options.tcount = count;
 	rc = SPI_execute_plan_extended(plan, &options);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_plan_extended failed: %s",
 			 SPI_result_code_string(rc));
-	return receiver.found;
+	return SPI_processed;
 }
 
 /* Parameters of a plan in the form that the executor wants. */
@@ -240,42 +271,51 @@ make_params(SPIPlanPtr plan, const Datum *values, const char *nulls)
 	return params;
 }
 
-/* Keep the columns of the first row. */
+/* Take a row from the executor. */
 static bool
-row_receive(TupleTableSlot *slot, DestReceiver *self)
+receive_row(TupleTableSlot *slot, DestReceiver *self)
 {
 	RowReceiver *receiver = (RowReceiver *) self;
-	MemoryContext old;
-	int			i;
 
-	if (receiver->found)
-		return true;
-	receiver->found = true;
-	slot_getsomeattrs(slot, receiver->ncolumns);
-	old = MemoryContextSwitchTo(receiver->cxt);
-	for (i = 0; i < receiver->ncolumns; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(slot->tts_tupleDescriptor, i);
-
-		receiver->isnull[i] = slot->tts_isnull[i];
-		if (!slot->tts_isnull[i])
-			receiver->row[i] = datumCopy(slot->tts_values[i], att->attbyval,
-										 att->attlen);
-	}
-	MemoryContextSwitchTo(old);
+	receiver->function(slot, receiver->arg);
 	return true;
 }
 
-/* Nothing to do before the first row. */
+/* Nothing is to be done before the first row. */
 static void
-row_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
+receive_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 {
 }
 
-/* Nothing to do after the last row. */
+/* Nor after the last. */
 static void
-row_done(DestReceiver *self)
+receive_done(DestReceiver *self)
 {
+}
+
+/* Keep the columns of the first row; arg is a FirstRow. */
+static void
+keep_first(TupleTableSlot *slot, void *arg)
+{
+	FirstRow   *first = arg;
+	MemoryContext old;
+	int			i;
+
+	if (first->found)
+		return;
+	first->found = true;
+	slot_getsomeattrs(slot, first->ncolumns);
+	old = MemoryContextSwitchTo(first->cxt);
+	for (i = 0; i < first->ncolumns; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(slot->tts_tupleDescriptor, i);
+
+		first->isnull[i] = slot->tts_isnull[i];
+		if (!slot->tts_isnull[i])
+			first->row[i] = datumCopy(slot->tts_values[i], att->attbyval,
+									  att->attlen);
+	}
+	MemoryContextSwitchTo(old);
 }
 
 /* Run DDL, or a statement so rare that keeping its plan would be waste. */

@@ -32,6 +32,9 @@ typedef struct NvsParams
 	char	   *nulls;			/* 'n' or ' ', as SPI wants it */
 } NvsParams;
 
+/* What is done with each row of a result; the slot holds it until return. */
+typedef void (*NvsRowFunction) (TupleTableSlot *slot, void *arg);
+
 extern void nvs_plan_init(void);
 
 extern void nvs_spi_begin(void);
@@ -46,6 +49,9 @@ extern bool nvs_plan_first(SPIPlanPtr plan, Datum *values, const char *nulls,
 extern bool nvs_plan_row(SPIPlanPtr plan, Datum *values, const char *nulls,
 						 bool read_only, MemoryContext cxt, int ncolumns,
 						 Datum *row, bool *isnull);
+extern uint64 nvs_plan_each(SPIPlanPtr plan, Datum *values, const char *nulls,
+							bool read_only, NvsRowFunction function,
+							void *arg);
 extern void nvs_plan_utility(const char *sql);
 
 extern NvsPlanSet *nvs_planset_create(MemoryContext cxt);

@@ -180,6 +180,8 @@ nvs_route_notify(const char *name)
 {
 	if (name == NULL)
 		return -1;
+	if (strcmp(name, "worker") == 0)
+		return NVS_NOTIFY_WORKER;
 	if (strcmp(name, "inline") == 0)
 		return NVS_NOTIFY_INLINE;
 	if (strcmp(name, "off") == 0)
@@ -187,8 +189,8 @@ nvs_route_notify(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("there is no notify mode \"%s\"", name),
-			 errhint("Modes are \"inline\" and \"off\"; NULL follows "
-					 "nvent_store.notify.")));
+			 errhint("Modes are \"worker\", \"inline\" and \"off\"; NULL "
+					 "follows nvent_store.notify.")));
 }
 
 /* Enter a row of nvent.route. */

@@ -16,6 +16,7 @@
 #include "guc.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "notify.h"
 #include "route.h"
 #include "util.h"
 #include "utils/builtins.h"
@@ -85,6 +86,7 @@ nvs_route_add(PG_FUNCTION_ARGS)
 	char	   *shape;
 	Oid			relid;
 	Jsonb	   *aliases;
+	char	   *prefix;
 	NvsStore   *store;
 	bool		apart;
 
@@ -110,6 +112,10 @@ nvs_route_add(PG_FUNCTION_ARGS)
 		(void) nvs_store_of_write(pattern, strlen(pattern));
 	store = pattern_store(pattern, PG_ARGISNULL(4) ? NULL :
 						  text_to_cstring(PG_GETARG_TEXT_PP(4)));
+	/* It must not be dropped before our route is there. */
+	prefix = pstrdup(store->prefix);
+	nvs_store_lock(prefix, ShareLock);
+	store = nvs_store_require(prefix);
 	nvs_store_check_owner(store);
 	shape = nvs_route_check(nvs_route_tier(tier), store, pattern, relid,
 							aliases, &apart);
@@ -274,7 +280,7 @@ nvs_route_resolve(PG_FUNCTION_ARGS)
 	{
 		NvsTarget  *target = place.target;
 		const char *pattern = nvs_route_pattern(target);
-		int			notify = target->notify < 0 ? nvs_notify : target->notify;
+		const char *notify = nvs_notify_name(nvs_notify_mode(target->notify));
 		Datum		values[5];
 		bool		nulls[5] = {false, false, false, false, false};
 
@@ -285,8 +291,7 @@ nvs_route_resolve(PG_FUNCTION_ARGS)
 		values[2] = ObjectIdGetDatum(target->relid);
 		values[3] = JsonbPGetDatum(place_keys(&place));
 		nulls[4] = tier != NVS_TIER_STREAM;
-		values[4] = CStringGetTextDatum(notify == NVS_NOTIFY_OFF ? "off" :
-										"inline");
+		values[4] = CStringGetTextDatum(notify);
 		tuplestore_putvalues(result, desc, values, nulls);
 	}
 	nvs_spi_end();

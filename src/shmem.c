@@ -20,6 +20,8 @@
 #include "miscadmin.h"
 #include "shmem.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
 #include "storage/shmem.h"
 
 /* One slot to a cache line, so that appenders do not disturb one another. */
@@ -36,12 +38,18 @@ typedef union PaddedSlot
 typedef struct Header
 {
 	LWLock		lock;
-	int			nslots;
+	int			nslots;			/* and waiters */
 	int			ndatabases;
+	Size		ring_size;
 	pg_atomic_uint32 overflowed;	/* a database found no free entry */
+	pg_atomic_uint32 launcher;	/* process number + 1; 0: none is running */
 	Size		slots_offset;
+	Size		waiters_offset;
 	Size		databases_offset;
 } Header;
+
+#define WAITER_SIZE		CACHELINEALIGN(sizeof(NvsWaiter))
+#define DATABASE_SIZE	CACHELINEALIGN(sizeof(NvsDatabase))
 
 static Header *header = NULL;
 
@@ -51,8 +59,9 @@ static NvsDatabase *my_database = NULL;
 static Size segment_size(void);
 static void init_segment(void *pointer);
 static bool attach(void);
-static NvsDatabase *database_entry(int i);
+static void init_database(NvsDatabase *db);
 static NvsDatabase *find_database(Oid oid, bool make);
+static void set_latch(uint32 number);
 
 #ifndef NVS_NAMED_SEGMENTS
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
@@ -62,13 +71,18 @@ static void request_segment(void);
 static void startup_segment(void);
 #endif
 
-/* Ask for the segment; in the postmaster only. */
+/* Ask for the segment where it takes the postmaster to do so. */
 void
 nvs_shmem_init(void)
 {
-#ifndef NVS_NAMED_SEGMENTS
-	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
+	if (IsBinaryUpgrade)
 		return;
+#ifdef NVS_NAMED_SEGMENTS
+	nvs_worker_possible = true;
+#else
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	nvs_worker_possible = true;
 	prev_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = request_segment;
 	prev_shmem_startup_hook = shmem_startup_hook;
@@ -83,7 +97,9 @@ segment_size(void)
 	Size		size = CACHELINEALIGN(sizeof(Header));
 
 	size = add_size(size, mul_size(sizeof(PaddedSlot), MaxBackends));
-	size = add_size(size, mul_size(CACHELINEALIGN(sizeof(NvsDatabase)),
+	size = add_size(size, mul_size(WAITER_SIZE, MaxBackends));
+	size = add_size(size, mul_size(DATABASE_SIZE, nvs_max_databases));
+	size = add_size(size, mul_size((Size) nvs_ring_size * 1024,
 								   nvs_max_databases));
 	return size;
 }
@@ -94,35 +110,62 @@ init_segment(void *pointer)
 {
 	Header	   *h = pointer;
 	int			tranche = LWLockNewTrancheId();
+	Size		rings_offset;
 	int			i;
 
 	memset(h, 0, segment_size());
 	LWLockInitialize(&h->lock, tranche);
 	h->nslots = MaxBackends;
 	h->ndatabases = nvs_max_databases;
+	h->ring_size = (Size) nvs_ring_size * 1024;
 	pg_atomic_init_u32(&h->overflowed, 0);
+	pg_atomic_init_u32(&h->launcher, 0);
 	h->slots_offset = CACHELINEALIGN(sizeof(Header));
-	h->databases_offset = h->slots_offset + sizeof(PaddedSlot) * h->nslots;
+	h->waiters_offset = h->slots_offset + sizeof(PaddedSlot) * h->nslots;
+	h->databases_offset = h->waiters_offset + WAITER_SIZE * h->nslots;
+	rings_offset = h->databases_offset + DATABASE_SIZE * h->ndatabases;
 
-	/* nvs_shmem_slot() and the like go by the header. */
+	/* From here on parts are found by the header. */
 	header = h;
 	for (i = 0; i < h->nslots; i++)
 	{
-		NvsSlot    *slot = nvs_shmem_slot(i);
-
-		pg_atomic_init_u64(&slot->floor, 0);
-		pg_atomic_init_u32(&slot->database, InvalidOid);
+		pg_atomic_init_u64(&nvs_shmem_slot(i)->floor, 0);
+		pg_atomic_init_u32(&nvs_shmem_slot(i)->database, InvalidOid);
+		pg_atomic_init_u64(&nvs_shmem_waiter(i)->generation, 0);
+		pg_atomic_init_u64(&nvs_shmem_waiter(i)->wake_at, 0);
 	}
 	for (i = 0; i < h->ndatabases; i++)
 	{
-		NvsDatabase *db = database_entry(i);
+		NvsDatabase *db = nvs_shmem_database_entry(i);
 
 		SpinLockInit(&db->mutex);
-		pg_atomic_init_u64(&db->drawn, 0);
-		/* Prepared transactions may have left locks: one is unaccounted. */
-		pg_atomic_init_u64(&db->locks_made, 1);
-		pg_atomic_init_u64(&db->locks_gone, 0);
+		LWLockInitialize(&db->ring_lock, tranche);
+		db->ring_offset = rings_offset + h->ring_size * i;
+		init_database(db);
 	}
+}
+
+/* Make an entry as good as new, but for its locks. */
+static void
+init_database(NvsDatabase *db)
+{
+	db->oid = InvalidOid;
+	db->sequence = InvalidOid;
+	pg_atomic_init_u64(&db->drawn, 0);
+	/* Prepared transactions may have left locks: one is unaccounted for. */
+	pg_atomic_init_u64(&db->locks_made, 1);
+	pg_atomic_init_u64(&db->locks_gone, 0);
+	pg_atomic_init_u32(&db->worker, 0);
+	pg_atomic_init_u32(&db->wanted, 0);
+	pg_atomic_init_u32(&db->attentive, 1);
+	pg_atomic_init_u32(&db->unsent, 0);
+	pg_atomic_init_u64(&db->hold_until, 0);
+	pg_atomic_init_u64(&db->visit_at, 0);
+	pg_atomic_init_u32(&db->waiters, 0);
+	pg_atomic_init_u64(&db->untold, 0);
+	pg_atomic_init_u64(&db->resyncs, 0);
+	db->ring_head = 0;
+	db->ring_tail = 0;
 }
 
 #ifdef NVS_NAMED_SEGMENTS
@@ -218,12 +261,35 @@ nvs_shmem_my_slot(void)
 	return i < header->nslots ? nvs_shmem_slot(i) : NULL;
 }
 
+/* What the process with this number waits for. */
+NvsWaiter *
+nvs_shmem_waiter(int i)
+{
+	return (NvsWaiter *) ((char *) header + header->waiters_offset +
+						  WAITER_SIZE * i);
+}
+
+/* How many entries there are for databases. */
+int
+nvs_shmem_databases(void)
+{
+	return header->ndatabases;
+}
+
 /* Entry i of the databases. */
-static NvsDatabase *
-database_entry(int i)
+NvsDatabase *
+nvs_shmem_database_entry(int i)
 {
 	return (NvsDatabase *) ((char *) header + header->databases_offset +
-							CACHELINEALIGN(sizeof(NvsDatabase)) * i);
+							DATABASE_SIZE * i);
+}
+
+/* A database's ring and its size in bytes. */
+char *
+nvs_shmem_ring(NvsDatabase *db, Size *size)
+{
+	*size = header->ring_size;
+	return (char *) header + db->ring_offset;
 }
 
 /*
@@ -238,6 +304,13 @@ nvs_shmem_database(void)
 	return my_database;
 }
 
+/* The same, but only if it was asked for before; allowed in callbacks. */
+NvsDatabase *
+nvs_shmem_known_database(void)
+{
+	return my_database;
+}
+
 /* The entry of a database, NULL when it has none. */
 static NvsDatabase *
 find_database(Oid oid, bool make)
@@ -249,7 +322,7 @@ find_database(Oid oid, bool make)
 	LWLockAcquire(&header->lock, make ? LW_EXCLUSIVE : LW_SHARED);
 	for (i = 0; i < header->ndatabases && found == NULL; i++)
 	{
-		NvsDatabase *db = database_entry(i);
+		NvsDatabase *db = nvs_shmem_database_entry(i);
 
 		if (db->oid == oid)
 			found = db;
@@ -265,4 +338,71 @@ find_database(Oid oid, bool make)
 		pg_atomic_write_u32(&header->overflowed, 1);
 	LWLockRelease(&header->lock);
 	return found;
+}
+
+/* The entry of any database; NULL when it has none. */
+NvsDatabase *
+nvs_shmem_find_database(Oid oid)
+{
+	return attach() ? find_database(oid, false) : NULL;
+}
+
+/* Free the entry of a database that was dropped; nobody is connected to it. */
+void
+nvs_shmem_forget_database(Oid oid)
+{
+	NvsDatabase *db = nvs_shmem_find_database(oid);
+
+	if (db == NULL)
+		return;
+	LWLockAcquire(&header->lock, LW_EXCLUSIVE);
+	if (db->oid == oid)
+		init_database(db);
+	LWLockRelease(&header->lock);
+}
+
+/* Set the latch of a process given as number + 1; does nothing for 0. */
+static void
+set_latch(uint32 number)
+{
+	if (number > 0)
+		SetLatch(&GetPGProcByNumber(number - 1)->procLatch);
+}
+
+/* Let others know who is the launcher; -1 when it ends. */
+void
+nvs_shmem_set_launcher(int number)
+{
+	pg_atomic_write_u32(&header->launcher, number + 1);
+}
+
+/* Set the latch of a process. */
+void
+nvs_shmem_wake_process(int number)
+{
+	set_latch(number + 1);
+}
+
+/* Have the launcher look around; allowed in callbacks. */
+void
+nvs_shmem_wake_launcher(void)
+{
+	set_latch(pg_atomic_read_u32(&header->launcher));
+}
+
+/*
+ * Have a database's worker look around, or one started; allowed in callbacks.
+ * What it is to find must have been written before.
+ */
+void
+nvs_shmem_wake_worker(NvsDatabase *db)
+{
+	uint32		worker;
+
+	pg_memory_barrier();
+	worker = pg_atomic_read_u32(&db->worker);
+	if (worker > 0)
+		set_latch(worker);
+	else if (pg_atomic_exchange_u32(&db->wanted, 1) == 0)
+		nvs_shmem_wake_launcher();
 }

@@ -17,7 +17,8 @@
 #define NVS_LAYOUT_BASE		3
 #define NVS_LAYOUT_TIERS	4
 #define NVS_LAYOUT_SOURCING	5
-#define NVS_LAYOUT_LATEST	NVS_LAYOUT_SOURCING
+#define NVS_LAYOUT_CONSUMERS	6
+#define NVS_LAYOUT_LATEST	NVS_LAYOUT_CONSUMERS
 
 /* A registered store; lives until the registry changes. */
 typedef struct NvsStore
@@ -57,12 +58,15 @@ extern NvsStore *nvs_store_find(const char *prefix, int len);
 extern NvsStore *nvs_store_of(const char *subject, int len);
 extern NvsStore *nvs_store_of_write(const char *subject, int len);
 extern List *nvs_store_prefixes(void);
-extern bool nvs_store_create(const char *prefix, const char *schema);
 extern NvsStore *nvs_store_require(const char *prefix);
 extern void nvs_store_lock(const char *prefix, LOCKMODE mode);
 extern void nvs_store_changed(void);
 extern void nvs_store_check_owner(const NvsStore *store);
+extern void nvs_store_check_overlap(const char *prefix, const char *schema);
 extern char *nvs_store_table(const NvsStore *store, const char *name);
+
+/* store_admin.c */
+extern bool nvs_store_create(const char *prefix, const char *schema);
 
 /* store_layout.c: the DDL of each layout */
 extern char *nvs_layout_expand(const char *ddl, const char *prefix,

@@ -136,11 +136,7 @@ static const AdoptStep adopt_steps[] = {
 	INDEX("triggers", "score, trigger_name"),
 	ENTRIES("scheduler_jobs", "scheduled_at", "70"),
 	INDEX("scheduler_jobs", "score, job_id"),
-	{"kv", "fillfactor is 80", "ALTER TABLE {kv} SET (fillfactor = 80)"},
-	{"kv", "column expire_bucket and its index are made",
-		"ALTER TABLE {kv} ADD COLUMN " NVS_BUCKET_COLUMN "; "
-		"CREATE INDEX ON {kv} (expire_bucket) "
-	"WHERE expire_bucket IS NOT NULL"}
+	{"kv", "fillfactor is 80", "ALTER TABLE {kv} SET (fillfactor = 80)"}
 };
 
 static const char *const base_tables[] = {
@@ -162,6 +158,7 @@ static void adopt_columns_of(Adoption *a, const char *table);
 static const char *column_type(const char *qualified, const char *column);
 static void adopt_ids(Adoption *a, const char *table);
 static bool raise_position(const char *qualified, const char *sequence);
+static void adopt_bucket(Adoption *a);
 static void drop_expiry_indexes(Adoption *a);
 static List *adopt_streams(Adoption *a);
 static char *stream_type_of(const Adoption *a, const char *table);
@@ -186,6 +183,7 @@ nvs_layout_adopt(const char *prefix, const char *schema, int from,
 	adopt_ids(&a, "trigger_events");
 	if (from < NVS_LAYOUT_BASE)
 		adopt_base(&a);
+	adopt_bucket(&a);
 	*streams = adopt_streams(&a);
 
 	from = Max(from, NVS_LAYOUT_BASE);
@@ -357,6 +355,21 @@ raise_position(const char *qualified, const char *sequence)
 		"OPERATOR(pg_catalog.<) %s", highest, highest));
 	nvs_become_caller(&saved);
 	return moved != NULL;
+}
+
+/* Make the computed column of the keys, which goes with the extension. */
+static void
+adopt_bucket(Adoption *a)
+{
+	char	   *kv = nvs_qualified(a->schema, psprintf("%s_kv", a->prefix));
+
+	if (column_type(kv, "expire_bucket") != NULL)
+		return;
+	nvs_plan_utility(nvs_layout_expand(
+		"ALTER TABLE {kv} ADD COLUMN " NVS_BUCKET_COLUMN "; "
+		"CREATE INDEX ON {kv} (expire_bucket) "
+		"WHERE expire_bucket IS NOT NULL", a->prefix, a->schema));
+	report(a, "kv", pstrdup("column expire_bucket and its index are made"));
 }
 
 /* Drop indexes on kv.expires_at: they make every TTL refresh a full update. */

@@ -175,6 +175,57 @@ static const char *const tiers_down[] = {
 	NULL
 };
 
+/*
+ * Consumers with work that can be leased now, the ones that claims walk; and
+ * those with work whose lease or deferral has to end first.
+ */
+#define HAS_WORK	"NOT blocked AND position OPERATOR(pg_catalog.<) mark"
+#define IS_READY	HAS_WORK " AND due_at IS NULL"
+
+static const char *const consumers_up[] = {
+	"CREATE TABLE {consumers} ("
+	"name text COLLATE \"C\" PRIMARY KEY, "
+	"pattern text COLLATE \"C\", "
+	"prefix text COLLATE \"C\", "
+	"source text COLLATE \"C\", "
+	"lane text COLLATE \"C\" NOT NULL DEFAULT 'default', "
+	"priority integer NOT NULL DEFAULT 0, "
+	"position bigint NOT NULL DEFAULT 0, "
+	"mark bigint, "
+	"admitted boolean NOT NULL DEFAULT false, "
+	"attempt integer NOT NULL DEFAULT 0, "
+	"blocked boolean NOT NULL DEFAULT false, "
+	"error text, "
+	"owner text COLLATE \"C\", "
+	"token bigint, "
+	"leased_until timestamptz, "
+	"deferred_until timestamptz, "
+	"due_at timestamptz, "
+	"created_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 80)",
+	"CREATE INDEX ON {consumers} (prefix) WHERE prefix IS NOT NULL",
+	"CREATE INDEX ON {consumers} (name) WHERE NOT admitted",
+	"CREATE INDEX ON {consumers} (priority DESC, position) WHERE " IS_READY,
+	"CREATE INDEX ON {consumers} (position) WHERE " IS_READY,
+	"CREATE INDEX ON {consumers} (lane, priority DESC, position) "
+	"WHERE " IS_READY,
+	"CREATE INDEX ON {consumers} (lane, position) WHERE " IS_READY,
+	"CREATE INDEX ON {consumers} (due_at) "
+	"WHERE " HAS_WORK " AND due_at IS NOT NULL",
+
+	"CREATE TABLE {checkpoints} ("
+	"name text COLLATE \"C\" PRIMARY KEY, "
+	"position bigint NOT NULL, "
+	"token bigint, "
+	"data jsonb, "
+	"updated_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 50)",
+	NULL
+};
+
+static const char *const consumers_down[] = {
+	"DROP TABLE {checkpoints}, {consumers}",
+	NULL
+};
+
 static const char *const sourcing_up[] = {
 	"CREATE TABLE {snapshots} ("
 	"id text COLLATE \"C\" PRIMARY KEY, "
@@ -198,7 +249,9 @@ static const Layout layouts[] = {
 	{NVS_LAYOUT_TIERS, "generic entries and locks", tiers_up, tiers_down},
 	{NVS_LAYOUT_SOURCING, "event ids, erasable payload and snapshots",
 		sourcing_up, sourcing_down, sourcing_stream_up, sourcing_stream_down,
-	"snapshots"}
+	"snapshots"},
+	{NVS_LAYOUT_CONSUMERS, "consumers and checkpoints", consumers_up,
+		consumers_down}
 };
 
 static void run_all(const char *const *ddl, const char *prefix,

@@ -76,7 +76,7 @@ nvs_stream_poll_category(PG_FUNCTION_ARGS)
 	nvs_scan_again(&scan, category);
 	nvs_scan_run(&scan);
 	values[0] = Int64GetDatum(Max(scan.upto, after));
-	values[1] = nvs_scan_page(&scan, cxt);
+	values[1] = nvs_scan_records(&scan, cxt);
 	PopActiveSnapshot();
 	nvs_spi_end();
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),

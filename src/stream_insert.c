@@ -9,7 +9,6 @@
 
 #include "errors.h"
 #include "executor/spi.h"
-#include "guc.h"
 #include "miscadmin.h"
 #include "notify.h"
 #include "stream.h"
@@ -246,24 +245,26 @@ nvs_column_array(Oid type, const Datum *values, const bool *nulls, int n)
 											  typalign));
 }
 
-/* Tell listeners of the last event of each stream, when they are to be told. */
+/* Tell listeners of the last event of each stream. */
 static void
 announce(const NvsNewEvent *events, int n)
 {
 	const NvsTarget *target = events[0].stream->place.target;
-	int			mode = target->notify < 0 ? nvs_notify : target->notify;
+	int			mode = nvs_notify_mode(target->notify);
+	int			first = 0;
 	int			i;
 
-	if (mode == NVS_NOTIFY_OFF)
-		return;
 	for (i = 0; i < n; i++)
 	{
 		const NvsPlace *place = &events[i].stream->place;
 
-		if (i + 1 == n || events[i + 1].stream != events[i].stream)
-			nvs_notify_append(place->target->store->channel, place->subject,
-							  place->len,
-							  nvs_event_position(place, SPI_tuptable->vals[i],
-												 SPI_tuptable->tupdesc));
+		if (i + 1 < n && events[i + 1].stream == events[i].stream)
+			continue;
+		nvs_notify_append(mode, target->store->channel, place->subject,
+						  place->len,
+						  nvs_event_position(place, SPI_tuptable->vals[i],
+											 SPI_tuptable->tupdesc),
+						  i + 1 - first);
+		first = i + 1;
 	}
 }

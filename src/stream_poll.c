@@ -58,7 +58,7 @@ nvs_stream_poll(PG_FUNCTION_ARGS)
 	nvs_scan_run(&scan);
 	/* What is toasted is read under this snapshot too. */
 	values[0] = Int64GetDatum(Max(scan.upto, after));
-	values[1] = nvs_scan_page(&scan, cxt);
+	values[1] = nvs_scan_records(&scan, cxt);
 	PopActiveSnapshot();
 	nvs_spi_end();
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
@@ -92,31 +92,4 @@ nvs_scan_types(NvsScan *scan, ArrayType *types)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("type %d must not be null", i + 1)));
-}
-
-/* The records of what was found, as jsonb[] in cxt. */
-Datum
-nvs_scan_page(const NvsScan *scan, MemoryContext cxt)
-{
-	Datum	   *records = palloc(sizeof(Datum) * Max(scan->nfound, 1));
-	MemoryContext old;
-	Datum		page;
-	int			i;
-
-	for (i = 0; i < scan->nfound; i++)
-	{
-		const NvsFound *found = &scan->found[i];
-		NvsPlace	place;
-
-		place.target = found->target;
-		place.subject = found->subject;
-		place.len = found->len;
-		records[i] = nvs_event_record(&place, found->row, found->desc,
-									  CurrentMemoryContext);
-	}
-	old = MemoryContextSwitchTo(cxt);
-	page = PointerGetDatum(construct_array(records, scan->nfound, JSONBOID,
-										   -1, false, TYPALIGN_INT));
-	MemoryContextSwitchTo(old);
-	return page;
 }

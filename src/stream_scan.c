@@ -634,3 +634,30 @@ compare_found(const void *a, const void *b)
 		return x->id < y->id ? -1 : 1;
 	return strcmp(x->subject, y->subject);
 }
+
+/* The records of what was found, as jsonb[] in cxt. */
+Datum
+nvs_scan_records(const NvsScan *scan, MemoryContext cxt)
+{
+	Datum	   *records = palloc(sizeof(Datum) * Max(scan->nfound, 1));
+	MemoryContext old;
+	Datum		page;
+	int			i;
+
+	for (i = 0; i < scan->nfound; i++)
+	{
+		const NvsFound *found = &scan->found[i];
+		NvsPlace	place;
+
+		place.target = found->target;
+		place.subject = found->subject;
+		place.len = found->len;
+		records[i] = nvs_event_record(&place, found->row, found->desc,
+									  CurrentMemoryContext);
+	}
+	old = MemoryContextSwitchTo(cxt);
+	page = PointerGetDatum(construct_array(records, scan->nfound, JSONBOID,
+										   -1, false, TYPALIGN_INT));
+	MemoryContextSwitchTo(old);
+	return page;
+}

@@ -47,6 +47,7 @@ typedef struct NvsScan
 extern void nvs_scan_init(NvsScan *scan, text *pattern, text *store);
 extern void nvs_scan_again(NvsScan *scan, const char *pattern);
 extern void nvs_scan_run(NvsScan *scan);
+extern Datum nvs_scan_records(const NvsScan *scan, MemoryContext cxt);
 
 /* stream_category.c */
 extern void nvs_scan_filters(const NvsScan *scan, const NvsTarget *target,
@@ -55,6 +56,5 @@ extern void nvs_scan_filters(const NvsScan *scan, const NvsTarget *target,
 /* stream_poll.c */
 extern void nvs_scan_check_count(int32 count);
 extern void nvs_scan_types(NvsScan *scan, ArrayType *types);
-extern Datum nvs_scan_page(const NvsScan *scan, MemoryContext cxt);
 
 #endif							/* NVS_STREAM_SCAN_H */

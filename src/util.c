@@ -95,6 +95,16 @@ nvs_lock(NvsLockClass class, uint64 key, LOCKMODE mode)
 	(void) LockAcquire(&tag, mode, false, false);
 }
 
+/* The same without waiting; false when it is taken. */
+bool
+nvs_lock_if_free(NvsLockClass class, uint64 key, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	nvs_set_lock_tag(&tag, class, key);
+	return LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
 /* Hash of some bytes; seed keeps different kinds apart. */
 uint64
 nvs_hash(const char *data, int len, uint64 seed)
@@ -197,6 +207,29 @@ char *
 nvs_qualified(const char *schema, const char *name)
 {
 	return quote_qualified_identifier(schema, name);
+}
+
+/* Append strings, the last of which is NULL; see nvs_sql(). */
+void
+nvs_sql_list(StringInfo buf,...)
+{
+	va_list		args;
+	const char *s;
+
+	va_start(args, buf);
+	while ((s = va_arg(args, const char *)) != NULL)
+		appendBinaryStringInfo(buf, s, strlen(s));
+	va_end(args);
+}
+
+/* Append a string and the parameter $n. */
+void
+nvs_sql_param(StringInfo buf, const char *before, int n)
+{
+	char		number[MAXINT8LEN + 1];
+
+	pg_ltoa(n, number);
+	nvs_sql(buf, before, "$", number);
 }
 
 /*

@@ -316,7 +316,7 @@ rule 'C: SQL texts pin comparison operators' \
 layer_table='
 0 mates compat errors guc util plan
 1 mates jsonb subject
-2 mates shmem horizon notify
+2 mates shmem ring horizon notify waiter
 3 mates store route fields
 4 alone stream entry kv lock queue
 5 mates aggregate consumer

@@ -4,7 +4,7 @@
 CREATE FUNCTION nvent.route_add(tier text, pattern text, relation regclass, aliases jsonb DEFAULT '{}', store text DEFAULT NULL, notify text DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'nvs_route_add'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.route_add(text, text, regclass, jsonb, text, text) IS 'keeps the subjects or keys that match pattern in a table of the user; captures name its columns; tier is stream, index or kv; aliases are other names of fields, {"field": "column"}; store NULL is the one of the pattern''s first token; notify is inline, off or NULL for nvent_store.notify; only the store''s owner may; raises 42710 when an equal pattern is there, NV005 for a malformed one, 42P16 when the table cannot serve; example: SELECT nvent.route_add(''stream'', ''orders:{customer}:>'', ''order_events'')';
+COMMENT ON FUNCTION nvent.route_add(text, text, regclass, jsonb, text, text) IS 'keeps the subjects or keys that match pattern in a table of the user; captures name its columns; tier is stream, index or kv; aliases are other names of fields, {"field": "column"}; store NULL is the one of the pattern''s first token; notify is worker (inline where there is none), inline, off or NULL for nvent_store.notify; only the store''s owner may; raises 42710 when an equal pattern is there, NV005 for a malformed one, 42P16 when the table cannot serve; example: SELECT nvent.route_add(''stream'', ''orders:{customer}:>'', ''order_events'')';
 
 CREATE FUNCTION nvent.route_drop(tier text, pattern text, store text DEFAULT NULL) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_route_drop'

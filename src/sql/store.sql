@@ -11,8 +11,9 @@ COMMENT ON COLUMN nvent.store.prefix IS 'first token of the store''s subjects an
 COMMENT ON COLUMN nvent.store.schema_name IS 'schema of its tables';
 COMMENT ON COLUMN nvent.store.created_at IS 'when it was made or adopted';
 
+-- No foreign keys: pg_restore -j loads the registry's tables in any order.
 CREATE TABLE nvent.route (
-    store text COLLATE "C" NOT NULL REFERENCES nvent.store ON DELETE CASCADE,
+    store text COLLATE "C" NOT NULL,
     tier text COLLATE "C" NOT NULL,
     pattern text COLLATE "C" NOT NULL,
     shape text COLLATE "C" NOT NULL,
@@ -30,10 +31,10 @@ COMMENT ON COLUMN nvent.route.shape IS 'the pattern without the names of its cap
 COMMENT ON COLUMN nvent.route.schema_name IS 'schema of the relation';
 COMMENT ON COLUMN nvent.route.table_name IS 'name of the relation';
 COMMENT ON COLUMN nvent.route.aliases IS 'other names of fields: {"field": "column"}';
-COMMENT ON COLUMN nvent.route.notify IS 'inline or off; NULL follows nvent_store.notify';
+COMMENT ON COLUMN nvent.route.notify IS 'worker, inline or off; NULL follows nvent_store.notify';
 
 CREATE TABLE nvent.stream_table (
-    store text COLLATE "C" NOT NULL REFERENCES nvent.store ON DELETE CASCADE,
+    store text COLLATE "C" NOT NULL,
     type text COLLATE "C" NOT NULL,
     schema_name text COLLATE "C" NOT NULL,
     table_name text COLLATE "C" NOT NULL,

@@ -1,0 +1,311 @@
+# The worker: who is told of what and when, and that nothing of it is in the
+# way of commits or of anybody else.
+#
+# Seen to fail, with the mechanism taken out:
+# - "told when it can be read": without the comparison with safe in
+#   nvs_send_is_due() the notification comes while the appender is open;
+# - "the end of a prepared transaction": without nvs_send_want_resync() in
+#   look_for_locks();
+# - "the ring is full": without the count of resyncs in nvs_ring_push();
+# - "what a worker had not sent": without the flag unsent;
+# - "DROP DATABASE" and the like: without the ProcessUtility hook;
+# - "maintained as its owner": without SetUserIdAndSecContext().
+
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use Nvent;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $node = new_server('worker', <<'EOT');
+nvent_store.ring_size = 16kB
+nvent_store.worker_idle_timeout = 1min
+nvent_store.maintenance_interval = 1s
+log_min_messages = info
+EOT
+my $append = "SELECT nvent.stream_append('nvent:t:%s', '{\"type\": \"x\"}') ->> 'id'";
+
+sub append
+{
+	my ($subject, $database) = @_;
+
+	return $node->safe_psql($database // 'postgres', sprintf($append, $subject));
+}
+
+# --- Who is there ---
+
+is($node->safe_psql('postgres', 'SHOW nvent_store.notify'),
+	'worker', 'preloaded, the worker notifies by default');
+ok(wait_until(sub {
+	$node->safe_psql('postgres',
+		"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'nvent_store launcher'"
+	) == 1 }), 'there is a launcher');
+is(worker_pid($node), '', 'there is no worker until there is work');
+
+# --- Who is told of what ---
+
+$node->safe_psql('postgres', 'SELECT nvent.store_create()');
+my $listener = listener($node, 'nvent_events');
+my $id = append('1');
+is_deeply([ notified($listener, qr/t:1/) ],
+	["{\"stream\": \"nvent:t:1\", \"id\": $id}"],
+	'the first append starts the worker, and listeners are told');
+isnt(worker_pid($node), '', 'the worker is there now');
+
+$node->safe_psql('postgres', join ';', 'BEGIN',
+	map({ sprintf($append, $_) } 'a', 'b', 'a', 'b', 'a'), 'COMMIT');
+$id = $node->safe_psql('postgres', 'SELECT nvent.safe_position()');
+is_deeply(
+	[ notified($listener, qr/t:a/, qr/t:b/) ],
+	[   '{"stream": "nvent:t:b", "id": ' . ($id - 1) . '}',
+		"{\"stream\": \"nvent:t:a\", \"id\": $id}" ],
+	'each subject of a transaction once, with its highest position');
+
+$node->safe_psql('postgres', join ';', 'BEGIN', sprintf($append, 'kept'),
+	'SAVEPOINT s', sprintf($append, 'undone'), 'ROLLBACK TO s',
+	'SAVEPOINT s', sprintf($append, 'released'), 'RELEASE s', 'COMMIT');
+$node->safe_psql('postgres', join ';', 'BEGIN', sprintf($append, 'undone'),
+	'ROLLBACK');
+append('last');
+my @seen = notified($listener, qr/t:last/);
+is(scalar(grep { /undone/ } @seen), 0, 'nothing of what was rolled back');
+is(scalar(grep { /kept|released/ } @seen), 2, 'the rest of it is told');
+
+$node->safe_psql('postgres',
+	'SET nvent_store.notify = off; ' . sprintf($append, 'silently'));
+$node->safe_psql('postgres',
+	"INSERT INTO nvent_flow_events (run_id, ts, type) VALUES ('by hand', 1, 'x')");
+is(silent($listener, 0.3), '', 'mode off tells nobody, nor does plain SQL');
+$node->safe_psql('postgres',
+	'SET nvent_store.notify = inline; ' . sprintf($append, 'inline'));
+is(scalar(notified($listener, qr/t:inline/)), 1, 'mode inline tells');
+
+# --- When ---
+
+my $open = $node->background_psql('postgres');
+$open->query_safe('BEGIN; ' . sprintf($append, 'open'));
+append('above');
+is(silent($listener, 0.5), '',
+	'an event above an open appender is not told: nobody can read it');
+$open->query_safe('ROLLBACK');
+is(scalar(notified($listener, qr/t:above/)),
+	1, 'it is told when it can be read, whatever became of the appender');
+
+$open->query_safe('BEGIN; ' . sprintf($append, 'open'));
+append($_) foreach qw(above above beyond);
+$open->query_safe('COMMIT');
+is(scalar(notified($listener, qr/t:open/, qr/t:above/, qr/t:beyond/)),
+	3, 'all of them at once, each once');
+
+# Another database's appender is of no interest.
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+$node->safe_psql('other', 'CREATE EXTENSION nvent_store');
+my $other = $node->background_psql('other');
+$other->query_safe('BEGIN; ' . sprintf($append, 'elsewhere'));
+append('here');
+is(scalar(notified($listener, qr/t:here/)),
+	1, 'an open appender of another database delays nobody');
+my $elsewhere = listener($node, 'nvent_events', 'other');
+$other->query_safe('COMMIT');
+is(scalar(notified($elsewhere, qr/t:elsewhere/)), 1,
+	'each database has a worker of its own');
+$other->quit;
+$elsewhere->quit;
+
+# --- Prepared transactions ---
+
+$node->safe_psql('postgres', join ';', 'BEGIN', sprintf($append, 'prepared'),
+	"PREPARE TRANSACTION 'p'");
+append('after');
+is(silent($listener, 0.5), '', 'a prepared transaction holds, as it must');
+$node->safe_psql('postgres', "COMMIT PREPARED 'p'");
+@seen = notified($listener, qr/null/, qr/t:after/);
+is(scalar(@seen), 2, 'the end of a prepared transaction has all read again');
+my ($resync) = $seen[0] =~ /"id": (\d+)/;
+cmp_ok($resync, '>=', $node->safe_psql('postgres',
+	"SELECT max(id) FROM nvent_stream_t WHERE subject = 'nvent:t:prepared'"),
+	'and then its events can be read');
+
+# --- Too much, and no worker ---
+
+my $pid = worker_pid($node);
+kill 'STOP', $pid;
+is($node->safe_psql('postgres',
+		"SELECT count(nvent.stream_append('nvent:t:' || md5(i::text), '{\"type\": \"x\"}')) FROM generate_series(1, 500) i"),
+	500, 'a transaction with more subjects than the ring has room for commits');
+$node->safe_psql('postgres', join ";\n", map { sprintf($append, "full-$_") } 1 .. 200);
+pass('appends commit when the ring is full and nobody empties it');
+kill 'CONT', $pid;
+ok(scalar(grep { /null/ } notified($listener, qr/null/)),
+	'the ring is full: listeners are told to read everything');
+append('now');
+notified($listener, qr/t:now/);
+
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
+append('meanwhile');
+ok(scalar(notified($listener, qr/t:meanwhile/)),
+	'another worker tells what was appended meanwhile');
+isnt(worker_pid($node), $pid, 'it is another one');
+
+# The worker dies while it keeps something to itself: the appender is open.
+$open->query_safe('BEGIN; ' . sprintf($append, 'open'));
+append('kept');
+ok(wait_until(sub { $node->safe_psql('postgres',
+	'SELECT unsent AND ring_bytes = 0 FROM nvent.worker_status()') eq 't' }),
+	'the worker has taken what it cannot tell yet');
+$node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . worker_pid($node) . ')');
+ok(scalar(notified($listener, qr/null/)), 'what a worker had not sent: all read again');
+$open->query_safe('COMMIT');
+ok(scalar(notified($listener, qr/null/)), 'and once more when it is safe');
+
+# The worker cannot do its work: as when the queue of NOTIFY is full.
+$node->safe_psql('postgres', 'ALTER TABLE nvent.tick RENAME TO tock');
+$node->safe_psql('postgres', join ";\n", map { sprintf($append, "broken-$_") } 1 .. 50);
+pass('appends commit while the worker fails');
+ok($node->log_contains('relation "nvent.tick" does not exist')
+		|| wait_until(sub { $node->log_contains('relation "nvent.tick" does not exist') }),
+	'the worker fails');
+append('broken-last');
+$node->safe_psql('postgres', 'ALTER TABLE nvent.tock RENAME TO tick');
+ok(scalar(notified($listener, qr/null|broken-last/)),
+	'when it works again listeners are told');
+
+# --- In nobody's way ---
+
+append('1', 'other');
+ok(wait_until(sub { worker_pid($node, 'other') ne '' }), 'a worker is connected');
+$node->safe_psql('postgres', 'ALTER DATABASE other RENAME TO another');
+append('1', 'another');
+ok(wait_until(sub { worker_pid($node, 'another') ne '' }),
+	'ALTER DATABASE RENAME is done and the worker is back');
+$node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE another');
+append('1', 'another');
+append('1', 'copy');
+ok(wait_until(sub { worker_pid($node, 'another') ne '' && worker_pid($node, 'copy') ne '' }),
+	'CREATE DATABASE TEMPLATE is done, and original and copy have workers');
+$node->safe_psql('postgres', 'DROP DATABASE copy');
+my ($ret, $out, $err) = $node->psql('postgres', 'DROP DATABASE nobody');
+like($err, qr/does not exist/, 'errors are PostgreSQL\'s own');
+$other = $node->background_psql('another');
+($ret, $out, $err) = $node->psql('postgres', 'DROP DATABASE another');
+like($err, qr/1 other session/, 'a session that is in the way is, the worker is not');
+$other->query_safe(sprintf($append, '2'));
+ok(wait_until(sub { worker_pid($node, 'another') ne '' }),
+	'after a DROP DATABASE that failed the worker is back');
+$other->quit;
+$node->safe_psql('postgres', 'DROP DATABASE another');
+is(worker_pid($node, 'another'), '', 'DROP DATABASE with its worker connected');
+unlike(slurp_file($node->logfile), qr/database \d+ does not exist/,
+	'nobody looks for databases that are gone');
+
+# --- Maintenance, as the owner of the store ---
+
+$node->safe_psql('postgres', <<'EOT');
+CREATE ROLE keeper;
+GRANT USAGE ON SCHEMA nvent TO keeper;
+CREATE SCHEMA kept AUTHORIZATION keeper;
+CREATE TABLE public.ran (store text, by text);
+GRANT INSERT ON public.ran TO keeper;
+SET SESSION AUTHORIZATION keeper;
+SELECT nvent.store_create('kept', 'kept');
+EOT
+$node->safe_psql('postgres', <<'EOT');
+CREATE OR REPLACE FUNCTION nvent.maintain(budget integer DEFAULT 1000, store text DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql AS $$
+BEGIN
+	IF store = 'nvent' THEN
+		RAISE EXCEPTION 'cannot be maintained';
+	END IF;
+	INSERT INTO public.ran VALUES (store, current_user);
+	RETURN 0;
+END $$;
+ALTER SYSTEM SET nvent_store.maintenance_interval = '50ms';
+SELECT pg_reload_conf();
+EOT
+append('1');
+ok(wait_until(sub { $node->safe_psql('postgres', 'SELECT count(*) FROM ran') > 2 }),
+	'stores are maintained');
+is($node->safe_psql('postgres', 'SELECT DISTINCT store, by FROM ran'),
+	'kept|keeper', 'each as its owner');
+ok($node->log_contains('cannot be maintained'),
+	'one that fails is in the log, and the others had their turn');
+$node->safe_psql('postgres', <<'EOT');
+ALTER SYSTEM RESET nvent_store.maintenance_interval;
+SELECT pg_reload_conf();
+EOT
+
+# --- Appenders that are too old ---
+
+$node->safe_psql('postgres', <<'EOT');
+ALTER SYSTEM SET nvent_store.max_append_age = '300ms';
+SELECT pg_reload_conf();
+EOT
+$open->query_safe('BEGIN; ' . sprintf($append, 'old'));
+my $old = $open->query_safe('SELECT pg_backend_pid()');
+append('awake');
+ok(wait_until(sub { $node->log_contains("process $old holds back readers") }),
+	'the log names who holds readers back');
+$open->query_safe('ROLLBACK');
+($ret, $out, $err) = $node->psql('postgres', join ';', 'BEGIN',
+	sprintf($append, 'old'), 'SELECT pg_sleep(0.4)', sprintf($append, 'older'));
+like($err, qr/may append no more/, 'who appends for too long is stopped');
+$node->safe_psql('postgres', <<'EOT');
+ALTER SYSTEM RESET nvent_store.max_append_age;
+SELECT pg_reload_conf();
+EOT
+
+# --- Coming and going ---
+
+$node->safe_psql('postgres', <<'EOT');
+ALTER SYSTEM SET nvent_store.worker_idle_timeout = '200ms';
+ALTER SYSTEM SET nvent_store.worker_naptime = '1s';
+SELECT pg_reload_conf();
+EOT
+append('1');
+ok(wait_until(sub { worker_pid($node) eq '' }), 'a worker without work leaves');
+$id = append('back');
+ok(scalar(grep { /t:back/ } notified($listener, qr/t:back/)),
+	'the next append brings one back');
+ok(wait_until(sub { worker_pid($node) eq '' }), 'which leaves again');
+$node->safe_psql('postgres', 'TRUNCATE ran');
+ok(wait_until(sub { $node->safe_psql('postgres', 'SELECT count(*) FROM ran') > 0 }),
+	'and one comes for maintenance from time to time');
+$listener->quit;
+$open->quit;
+
+$node->safe_psql('postgres', <<'EOT');
+ALTER SYSTEM RESET ALL;
+SELECT pg_reload_conf();
+EOT
+append('1');
+ok(wait_until(sub { worker_pid($node) ne '' }), 'a worker is there');
+$node->safe_psql('postgres', 'DROP EXTENSION nvent_store CASCADE');
+ok(wait_until(sub { worker_pid($node) eq '' }),
+	'it leaves when the extension is gone');
+$node->restart;
+ok(wait_until(sub { $node->safe_psql('postgres',
+	"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'nvent_store launcher'") == 1 }),
+	'the server restarts');
+$node->stop;
+
+# --- Not preloaded ---
+
+$node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "''");
+$node->start;
+$node->safe_psql('postgres', 'DROP SCHEMA IF EXISTS kept CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE EXTENSION nvent_store');
+is($node->safe_psql('postgres', 'SELECT nvent.safe_position() IS NOT NULL; SHOW nvent_store.notify'),
+	"t\ninline", 'not preloaded, notifications are inline');
+($ret, $out, $err) = $node->psql('postgres',
+	'SELECT nvent.safe_position(); SET nvent_store.notify = worker');
+like($err, qr/invalid value for parameter.*There is a worker only when/s,
+	'and the worker cannot be asked for');
+$listener = listener($node, 'nvent_events');
+append('1');
+is(scalar(notified($listener, qr/t:1/)), 1, 'listeners are told');
+$listener->quit;
+$node->stop;
+
+done_testing();

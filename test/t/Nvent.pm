@@ -1,0 +1,110 @@
+# What the TAP tests share: servers with nvent_store, and listeners.
+
+package Nvent;
+
+use strict;
+use warnings;
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+our @EXPORT = qw(new_server listener notified silent wait_until worker_pid);
+
+# new_server(NAME, CONF): a server that preloads the library, started, with
+# the extension in database postgres.
+sub new_server
+{
+	my ($name, $conf) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(allows_streaming => 1);
+	$node->append_conf('postgresql.conf', <<"EOT");
+shared_preload_libraries = 'nvent_store'
+max_prepared_transactions = 10
+max_connections = 50
+autovacuum = off
+EOT
+	$node->append_conf('postgresql.conf', $conf) if defined $conf;
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION nvent_store');
+	return $node;
+}
+
+# listener(NODE, CHANNEL, DATABASE): a session that listens.
+sub listener
+{
+	my ($node, $channel, $database) = @_;
+	my $psql = $node->background_psql($database // 'postgres');
+
+	$psql->query_safe("LISTEN \"$channel\"");
+	return $psql;
+}
+
+# Payloads that arrived since the last call.
+sub payloads
+{
+	my ($psql) = @_;
+
+	# psql shows notifications when it has run a command.
+	my $out = $psql->query('SELECT');
+	return $out =~ /with payload "(.*)" received/g;
+}
+
+# notified(LISTENER, REGEX...): the payloads up to the one with which all of
+# the expressions were seen; gives up after a while.
+sub notified
+{
+	my ($psql, @wanted) = @_;
+	my $until = time + 20;
+	my @seen;
+
+	while (@wanted && time < $until)
+	{
+		foreach my $payload (payloads($psql))
+		{
+			push @seen, $payload;
+			@wanted = grep { $payload !~ $_ } @wanted;
+		}
+		usleep(5000) if @wanted;
+	}
+	diag("not seen: @wanted; seen: @seen") if @wanted;
+	return @wanted ? ('timeout') : @seen;
+}
+
+# silent(LISTENER, SECONDS): what arrives in that time, which is to be nothing.
+sub silent
+{
+	my ($psql, $seconds) = @_;
+
+	usleep(1000000 * $seconds);
+	return join ' ', payloads($psql);
+}
+
+# wait_until(CODE): is it true before long?
+sub wait_until
+{
+	my ($code) = @_;
+	my $until = time + 30;
+
+	while (time < $until)
+	{
+		return 1 if $code->();
+		usleep(20000);
+	}
+	return 0;
+}
+
+# Process of a database's worker; empty when there is none.
+sub worker_pid
+{
+	my ($node, $database) = @_;
+
+	$database //= 'postgres';
+	return $node->safe_psql('postgres',
+		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'nvent_store worker' AND datname = '$database'"
+	);
+}
+
+1;
