@@ -133,6 +133,7 @@ REGRESS = \
 	contract_a \
 	contract_b \
 	contract_c \
+	contract_d \
 	contract_e \
 	contract_f \
 	contract_g \
