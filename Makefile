@@ -46,6 +46,7 @@ OBJS = \
 	src/stream_guard.o \
 	src/stream_scan.o \
 	src/stream_poll.o \
+	src/stream_wait.o \
 	src/entry.o \
 	src/entry_read.o \
 	src/entry_increment.o \
@@ -96,6 +97,7 @@ REGRESS = \
 	stream \
 	fields \
 	stream_poll \
+	stream_wait \
 	kv \
 	kv_redis \
 	lock \
