@@ -50,7 +50,7 @@ SELECT nvent.stream_create_table('clicks', versioned => false);
 SELECT type, relation, versioned FROM nvent.stream_tables();
 
 SELECT count(e) AS events, next_cursor > 0 AS moved FROM nvent.stream_poll('nvent:flow:run:>', after => 0) p LEFT JOIN LATERAL unnest(p.events) e ON true GROUP BY p.next_cursor;
-SELECT pid, table_name FROM nvent.appenders;
+SELECT count(*) FROM nvent.appenders;
 
 -- What the caller expects: a version, 0 for none, NULL for any.
 SELECT nvent.stream_append('shop:account:1', '{"type": "opened", "eventId": "cmd-1"}', expected_version => 0) ->> 'version';
