@@ -24,9 +24,12 @@ OBJS = \
 	src/subject_category.o \
 	src/subject_support.o \
 	src/shmem.o \
+	src/ring.o \
+	src/waiter.o \
 	src/horizon.o \
 	src/notify.o \
 	src/store.o \
+	src/store_admin.o \
 	src/store_layout.o \
 	src/store_adopt.o \
 	src/fields.o \
@@ -46,6 +49,7 @@ OBJS = \
 	src/stream_guard.o \
 	src/stream_scan.o \
 	src/stream_poll.o \
+	src/stream_wait.o \
 	src/entry.o \
 	src/entry_fields.o \
 	src/entry_leftover.o \
@@ -71,13 +75,10 @@ OBJS = \
 	src/consumer_admin.o \
 	src/consumer_checkpoint.o \
 	src/maintain.o \
-	src/worker.o \
-	src/store_admin.o \
-	src/ring.o \
-	src/waiter.o \
-	src/worker_send.o \
 	src/worker_maintain.o \
-	src/worker_launcher.o
+	src/worker.o \
+	src/worker_launcher.o \
+	src/worker_send.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -140,7 +141,9 @@ REGRESS = \
 	security \
 	catalog \
 	adapter \
-	examples
+	examples \
+	contract_d \
+	stream_wait
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))

@@ -49,6 +49,36 @@ SELECT nvent.stream_append('shop:cart:9', '{"type": "shipped"}', expected_versio
 SELECT nvent.stream_create_table('clicks', versioned => false);
 SELECT type, relation, versioned FROM nvent.stream_tables();
 
+SELECT count(e) AS events, next_cursor > 0 AS moved FROM nvent.stream_poll('nvent:flow:run:>', after => 0) p LEFT JOIN LATERAL unnest(p.events) e ON true GROUP BY p.next_cursor;
+SELECT count(*) FROM nvent.appenders;
+
+-- What the caller expects: a version, 0 for none, NULL for any.
+SELECT nvent.stream_append('shop:account:1', '{"type": "opened", "eventId": "cmd-1"}', expected_version => 0) ->> 'version';
+SELECT nvent.stream_version('shop:account:1');
+
+-- The same call again, after a lost answer: the first record, and nothing is written.
+SELECT nvent.stream_append('shop:account:1', '{"type": "opened", "eventId": "cmd-1"}', expected_version => 0) ->> 'version';
+
+-- Several subjects, all or none; the last one is only looked at.
+SELECT e ->> 'subject', e ->> 'version' FROM nvent.stream_append_many('[
+    {"subject": "shop:account:1", "expected": 1, "events": [{"type": "debited", "data": 10}]},
+    {"subject": "shop:account:2", "expected": "none", "events": [{"type": "credited", "data": 10}]},
+    {"subject": "shop:limits:1", "expected": "none"}]') e;
+
+-- A state with the versions that went into it: an older one never replaces it.
+SELECT nvent.snapshot_save('shop:balance:1', '{"balance": -10}', '{"shop:account:1": 2}');
+SELECT s.state, count(e) FROM nvent.snapshot_load('shop:balance:1') s
+LEFT JOIN LATERAL nvent.stream_read('shop:account:1', after_version => (s.versions ->> 'shop:account:1')::bigint) e ON true GROUP BY 1;
+
+-- A category, shared by a group of three.
+SELECT cardinality(events) FROM nvent.stream_poll_category('shop:account', 0, types => '{debited,credited}');
+SELECT sum(cardinality(p.events)) FROM generate_series(0, 2) m, nvent.stream_poll_category('shop:account', 0, member => m, size => 3) p;
+
+-- The end of a stream, and its contents as one event.
+SELECT nvent.stream_close('shop:account:2', expected_version => 1) ->> 'type';
+SELECT deleted FROM nvent.stream_truncate('shop:account:1', seed => '{"type": "__snapshot__", "data": {"balance": -10}}');
+SELECT nvent.stream_protect('nvent_stream_account');
+
 SELECT nvent.index_add('nvent:flows', 'import', 1767225600000, '{"displayName": "Import", "owner": {"team": "data"}}');
 
 -- Update merges (RFC 7396): objects merge, null removes, a dotted name is a path.
@@ -74,6 +104,12 @@ SELECT nvent.kv_clear('shop:lock:*');
 
 SELECT nvent.lock_acquire('jobs:nightly', '30 seconds', owner => 'worker-1') IS NOT NULL;
 SELECT nvent.lock_acquire('jobs:nightly', '30 seconds', owner => 'worker-2') IS NULL;
+
+SELECT nvent.consumer_subscribe('billing', 'shop:account:>');
+SELECT name, cardinality(events) AS events, nvent.consumer_ack(name, token, upto) AS more FROM nvent.consumer_fetch(max_consumers => 5, lease => '30 seconds', owner => 'worker-1');
+SELECT name, token IS NULL AS free, blocked FROM nvent.consumer_list();
+SELECT nvent.checkpoint_save('report', 42);
+SELECT position FROM nvent.checkpoint_load('report');
 
 SELECT nvent.jsonb_deep_merge('{"a": {"x": 1, "y": 2}}', '{"a": {"x": null, "z": 3}}');
 SELECT nvent.jsonb_merge_patch('{"title": "old", "tags": ["a"]}', '{"title": null, "author": {"name": "ada", "mail": null}}');

@@ -202,6 +202,19 @@ SELECT nvent.kv_set('session:null', '1', xx => true), nvent.kv_cas('session:null
 SELECT nvent.kv_clear('*');
 SELECT 'sessions' AS relation, key COLLATE "C" FROM sessions UNION ALL SELECT 'nvent_kv', key FROM nvent_kv ORDER BY 1, 2;
 
+-- Two stores may share a table: each sees and clears what is its own.
+CREATE TABLE shared (key text PRIMARY KEY, value jsonb, expires_at timestamptz);
+SELECT nvent.route_add('kv', 'nvent:shared:{id}', 'shared'), nvent.route_add('kv', 'shop:shared:{id}', 'shared');
+SELECT nvent.kv_mset('{"nvent:shared:1": 1, "shop:shared:1": 2}');
+SELECT key FROM nvent.kv_scan('*');
+SELECT key FROM nvent.kv_scan('shop:*');
+SELECT nvent.kv_clear('*');
+SELECT nvent.kv_get('nvent:shared:1'), nvent.kv_get('shop:shared:1');
+SELECT nvent.kv_clear('shop:*');
+SELECT count(*) FROM shared;
+SELECT nvent.route_drop('kv', 'nvent:shared:{id}'), nvent.route_drop('kv', 'shop:shared:{id}');
+DROP TABLE shared;
+
 -- A route to a table that is gone says so; other keys are not concerned.
 DROP TABLE sessions;
 SELECT * FROM pg_temp.error_of($$nvent.kv_get('session:a')$$);
@@ -226,6 +239,16 @@ FROM unnest(ARRAY[
     pg_temp.error_of(c.call) AS e
 ORDER BY n;
 DROP TRIGGER refuse ON nvent_kv;
+
+-- A trigger may call back while a call is running.
+CREATE FUNCTION count_writes() RETURNS trigger LANGUAGE plpgsql AS
+$$BEGIN PERFORM nvent.kv_increment('writes'); RETURN NEW; END$$;
+CREATE TRIGGER count_writes BEFORE INSERT OR UPDATE ON nvent_kv FOR EACH ROW
+    WHEN (NEW.key LIKE 'counted:%') EXECUTE FUNCTION count_writes();
+SELECT nvent.kv_mset('{"counted:1": 1, "counted:2": 2}'), nvent.kv_cas('counted:1', '1', '2'), nvent.kv_increment('counted:2');
+SELECT nvent.kv_getset('counted:1', '3'), nvent.kv_expire('counted:1', '1 hour');
+SELECT * FROM nvent.kv_mget('{counted:1,counted:2,writes}');
+DROP TRIGGER count_writes ON nvent_kv;
 
 -- Each error.
 SELECT nvent.kv_set('text', '"x"'), nvent.kv_set('huge', to_jsonb(('1' || repeat('0', 131071))::numeric));
@@ -332,6 +355,6 @@ ROLLBACK;
 DROP OWNED BY regress_kv_reader;
 DROP ROLE regress_kv_reader;
 DROP TABLE no_expiry, statements;
-DROP FUNCTION refuse, count_statement;
+DROP FUNCTION refuse, count_statement, count_writes;
 SELECT nvent.store_migrate('shop', 0) > 0 AND nvent.store_migrate('nvent', 0) > 0 AS dropped;
 DROP SCHEMA kv_shop;

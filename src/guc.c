@@ -159,7 +159,7 @@ nvs_guc_init(void)
 	DefineCustomIntVariable("nvent_store.max_wait",
 							"How long nvent.stream_wait() waits at most where it holds a snapshot.",
 							"VACUUM cannot remove what became dead since. "
-							"CALL nvent.stream_wait() outside a transaction "
+							"CALL nvent.stream_await() outside a transaction "
 							"block holds none and waits as long as it is told.",
 							&nvs_max_wait,
 							30000, 0, INT_MAX,

@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "errors.h"
 #include "kv.h"
 #include "miscadmin.h"

@@ -96,13 +96,6 @@ nvs_store_generation(void)
 	return registry_generation;
 }
 
-/* Context that lives as long as the present generation. */
-MemoryContext
-nvs_store_context(void)
-{
-	return registry_cxt;
-}
-
 /* Drop what is known and read the registry again. */
 static void
 refresh_registry(void)
@@ -286,14 +279,6 @@ static int
 compare_prefixes(const ListCell *a, const ListCell *b)
 {
 	return strcmp(lfirst(a), lfirst(b));
-}
-
-/* Qualified, quoted name of a table of a store. */
-char *
-nvs_store_table(const NvsStore *store, const char *name)
-{
-	return nvs_qualified(store->schema,
-						 psprintf("%s_%s", store->prefix, name));
 }
 
 /* Raise an error unless the current user owns the store. */

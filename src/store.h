@@ -51,7 +51,6 @@ typedef struct NvsChange
 extern void nvs_store_init(void);
 
 extern uint64 nvs_store_generation(void);
-extern MemoryContext nvs_store_context(void);
 extern NvsStore *nvs_store_known(const char *prefix, int len);
 extern NvsStore *nvs_store_known_of(const char *subject, int len);
 extern NvsStore *nvs_store_find(const char *prefix, int len);
@@ -63,7 +62,6 @@ extern void nvs_store_lock(const char *prefix, LOCKMODE mode);
 extern void nvs_store_changed(void);
 extern void nvs_store_check_owner(const NvsStore *store);
 extern void nvs_store_check_overlap(const char *prefix, const char *schema);
-extern char *nvs_store_table(const NvsStore *store, const char *name);
 
 /* store_admin.c */
 extern bool nvs_store_create(const char *prefix, const char *schema);

@@ -22,7 +22,7 @@ examples() {
 
 reference() {
 	psql -XAtq <<-'SQL'
-	SELECT CASE WHEN lag(f.family) OVER w IS DISTINCT FROM f.family
+	SELECT CASE WHEN lag(f.title) OVER w IS DISTINCT FROM f.title
 	            THEN E'\n### ' || f.title || E'\n\n' ELSE '' END
 	    || '- `' || f.call || '`'
 	    || CASE WHEN f.result = 'void' THEN '' ELSE ' returns `' || f.result || '`' END
@@ -44,13 +44,13 @@ reference() {
 	        ('safe', 'Positions', 5), ('index', 'Entries', 6), ('kv', 'Keys', 7),
 	        ('lock', 'Locks', 8), ('jsonb', 'JSON', 9), ('maintain', 'Housekeeping', 10),
 	        ('consumer', 'Consumers', 11), ('checkpoint', 'Consumers', 11),
-	        ('snapshot', 'Snapshots', 12)
+	        ('snapshot', 'Snapshots', 12), ('worker', 'Housekeeping', 10)
 	    ) t (family, title, rank) ON t.family = split_part(p.proname, '_', 1)
 	    WHERE p.prorettype NOT IN ('internal'::regtype, 'trigger'::regtype)
 	        AND NOT 'internal'::regtype = ANY (p.proargtypes)
 	) f
-	WINDOW w AS (ORDER BY f.rank, f.family, f.proname, f.call)
-	ORDER BY f.rank, f.family, f.proname, f.call;
+	WINDOW w AS (ORDER BY f.rank, f.proname, f.call)
+	ORDER BY f.rank, f.proname, f.call;
 	SQL
 }
 

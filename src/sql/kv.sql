@@ -3,7 +3,7 @@
 CREATE FUNCTION nvent.kv_get(key text) RETURNS jsonb
 AS 'MODULE_PATHNAME', 'nvs_kv_get'
 LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.kv_get(text) IS 'the value of a key, NULL when the key is absent or expired; JSON''s null, false, 0 and "" are values; a key is any text of 1 to 1024 bytes, raises 22023 otherwise; expiry is judged by statement_timestamp(), here and in every function that only reads; works in read-only transactions and on a standby; example: SELECT nvent.kv_get(''session:42'')';
+COMMENT ON FUNCTION nvent.kv_get(text) IS 'the value of a key, NULL when the key is absent or expired; JSON''s null, false, 0 and "" are values; a key is any text of 1 to 1024 bytes, raises 22023 otherwise; expiry is judged by statement_timestamp(), here and in every function that only reads, and those see what was there when their statement began, not what it writes itself; works in read-only transactions and on a standby; example: SELECT nvent.kv_get(''session:42'')';
 
 CREATE FUNCTION nvent.kv_exists(key text) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_kv_exists'

@@ -4,7 +4,7 @@
 #	SECONDS=3   of each run of pgbench
 #	ROUNDS=3    runs of each side, in turns; the median counts
 #	ONLY=name   one operation of the table below, "flat", "kv_clear" or
-#	            "eventstore"
+#	            "eventstore", "claim"
 #	ROWS=2000000  what "flat" fills the tables up to
 #
 # OPERATION.sql is our call and OPERATION.plain.sql what a careful user would
@@ -291,6 +291,7 @@ inside()
 	[ "${ONLY:-flat}" != flat ] || flat
 	[ "${ONLY:-kv_clear}" != kv_clear ] || kv_clear
 	[ "${ONLY:-eventstore}" != eventstore ] || eventstore
+	[ "${ONLY:-claim}" != claim ] || ROUNDS=$rounds "$bench/claim.sh"
 }
 
 if [ "${1:-}" = --inside ]
