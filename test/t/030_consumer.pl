@@ -1,9 +1,8 @@
 # Consumers whose sessions die: contract 87 and 89, and every event exactly
 # once under load.
 #
-# Seen to fail, with the mechanism taken out, in "exactly once": with marks of
-# held rows dropped effects are missing; without the check of the token some
-# come twice.
+# Seen to fail: without the check of the token, "its acknowledgement fails" and
+# in "exactly once" effects come twice and out of order.
 
 use strict;
 use warnings;
