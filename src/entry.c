@@ -76,6 +76,7 @@ compile_state(NvsTarget *target)
 	NvsEntryState *state = palloc0(sizeof(NvsEntryState));
 	NvsFieldMap *map = target->map;
 	Relation	rel = table_open(target->relid, AccessShareLock);
+	int			slot = NVS_ENTRY_COUNTER;
 	int			i;
 
 	if (rel->rd_rel->relkind == RELKIND_VIEW ||
@@ -108,9 +109,14 @@ compile_state(NvsTarget *target)
 	compile_defaults(target, state, rel);
 	/* From here on the state may be asked. */
 	target->state = state;
+	state->counters = palloc0(sizeof(int) * map->nfields);
 	for (i = 0; i < map->nfields; i++)
+	{
 		if (nvs_leftover_possible(target, &map->fields[i]))
 			state->leftovers = true;
+		else if (!map->fields[i].reserved && slot < NVS_PLAN_SLOTS)
+			state->counters[i] = slot++;
+	}
 	table_close(rel, AccessShareLock);
 }
 

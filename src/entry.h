@@ -22,7 +22,8 @@
 enum
 {
 	NVS_ENTRY_GET,
-	NVS_ENTRY_DELETE
+	NVS_ENTRY_DELETE,
+	NVS_ENTRY_COUNTER			/* first of the increments of one column */
 };
 
 /* What a column holds when nobody says. */
@@ -44,6 +45,7 @@ typedef struct NvsEntryState
 	const NvsField **read;		/* columns of the metadata */
 	int			nread;
 	NvsEntryDefault *defaults;	/* for each column of the map */
+	int		   *counters;		/* the same: slot of its increments, or 0 */
 	FmgrInfo   *to_json;		/* the same, of NVS_FIELD_OTHER */
 	bool		leftovers;		/* some column may have any */
 	char	   *read_list;		/* all columns, as a SELECT list */

@@ -33,11 +33,12 @@ typedef struct ColumnSet
 typedef struct Increments
 {
 	const NvsTarget *target;
+	NvsPlace	place;
 	NvsParams	params;
+	SPIPlanPtr *slot;			/* of the plan, NULL if it is found by text */
 	bool	   *touched;		/* columns, for each of the map */
 	ColumnSet  *columns;
 	int			ncolumns;
-	StringInfoData where;
 	StringInfoData returning;
 	int			n;
 	Datum	   *values;			/* the numbers, in cxt */
@@ -57,6 +58,7 @@ static char *old_number(Increments *inc, const NvsField *field);
 static void add_to_document(Increments *inc, const NvsField *field,
 							const char *path, int len, NvsJsonbChild by);
 static void run(Increments *inc, text *key, text *id);
+static SPIPlanPtr make_plan(Increments *inc);
 static bool is_there(Increments *inc);
 static void set_document(Increments *inc, const ColumnSet *column,
 						 const char *stripped, StringInfo sql);
@@ -164,15 +166,12 @@ nvs_index_increment_many(PG_FUNCTION_ARGS)
 static void
 begin(Increments *inc, text *key, text *id, int n)
 {
-	NvsPlace	place;
-
-	if (!nvs_entry_place(key, false, &place))
+	if (!nvs_entry_place(key, false, &inc->place))
 		no_entry(key, id);
-	inc->target = place.target;
-	nvs_entry_params(&place, id, &inc->params);
-	initStringInfo(&inc->where);
-	nvs_entry_where(&place, &inc->where);
-	inc->touched = palloc0(sizeof(bool) * place.target->map->nfields);
+	inc->target = inc->place.target;
+	nvs_entry_params(&inc->place, id, &inc->params);
+	inc->slot = NULL;
+	inc->touched = palloc0(sizeof(bool) * inc->target->map->nfields);
 	/* One more for extra, which may lose something. */
 	inc->columns = palloc(sizeof(ColumnSet) * (n + 1));
 	inc->ncolumns = 0;
@@ -243,10 +242,18 @@ static void
 add_to_column(Increments *inc, const NvsField *field, const char *name,
 			  int len, NvsJsonbChild by)
 {
-	ColumnSet  *set = column_set(inc, field);
+	const NvsEntryState *state = inc->target->state;
+	int			counter = state->counters[field - inc->target->map->fields];
 	int			param = number_param(inc, field, name, len, by);
+	ColumnSet  *set;
 	StringInfoData sql;
 
+	/* The increment of one column is what must be fast. */
+	if (inc->n == 1 && counter > 0)
+		inc->slot = nvs_planset_slot(inc->target->plans, counter);
+	if (inc->slot != NULL && *inc->slot != NULL)
+		return;
+	set = column_set(inc, field);
 	if (set->number != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -344,11 +351,31 @@ add_to_document(Increments *inc, const NvsField *field, const char *path,
 static void
 run(Increments *inc, text *key, text *id)
 {
+	SPIPlanPtr	plan = inc->slot != NULL ? *inc->slot : NULL;
+	int			tries;
+
+	if (plan == NULL)
+		plan = make_plan(inc);
+	for (tries = 0; tries < NVS_MAX_TRIES; tries++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (nvs_plan_row(plan, inc->params.values, inc->params.nulls, false,
+						 inc->cxt, inc->n, inc->values, inc->nulls))
+			return;
+		if (!is_there(inc))
+			no_entry(key, id);
+	}
+	nvs_entry_not_taken(inc->target);
+}
+
+/* Put the UPDATE together. */
+static SPIPlanPtr
+make_plan(Increments *inc)
+{
 	const NvsTarget *target = inc->target;
 	const NvsEntryState *state = target->state;
 	char	   *stripped = NULL;
 	StringInfoData sql;
-	SPIPlanPtr	plan;
 	int			i;
 
 	if (state->leftovers)
@@ -356,8 +383,7 @@ run(Increments *inc, text *key, text *id)
 	if (stripped != NULL)
 		(void) column_set(inc, state->extra);
 	initStringInfo(&sql);
-	nvs_sql(&sql, "UPDATE ", target->name, " AS t SET ",
-			state->set_always);
+	nvs_sql(&sql, "UPDATE ", target->name, " AS t SET ", state->set_always);
 	for (i = 0; i < inc->ncolumns; i++)
 	{
 		const ColumnSet *column = &inc->columns[i];
@@ -368,20 +394,15 @@ run(Increments *inc, text *key, text *id)
 		else
 			set_document(inc, column, stripped, &sql);
 	}
-	nvs_sql(&sql, " WHERE ", inc->where.data, " RETURNING ",
-			inc->returning.data);
-	plan = nvs_planset_text(target->plans, sql.data, &inc->params,
-							CURSOR_OPT_GENERIC_PLAN);
-	for (i = 0; i < NVS_MAX_TRIES; i++)
-	{
-		if (nvs_plan_row(plan, inc->params.values, inc->params.nulls, false,
-						 inc->cxt, inc->n, inc->values, inc->nulls))
-			return;
-		if (!is_there(inc))
-			no_entry(key, id);
-		CHECK_FOR_INTERRUPTS();
-	}
-	nvs_entry_not_taken(target);
+	nvs_sql(&sql, " WHERE ");
+	nvs_entry_where(&inc->place, &sql);
+	nvs_sql(&sql, " RETURNING ", inc->returning.data);
+	if (inc->slot == NULL)
+		return nvs_planset_text(target->plans, sql.data, &inc->params,
+								CURSOR_OPT_GENERIC_PLAN);
+	*inc->slot = nvs_plan_prepare(sql.data, inc->params.n, inc->params.types,
+								  CURSOR_OPT_GENERIC_PLAN);
+	return *inc->slot;
 }
 
 /* Can the entry be seen, now that no update has reached it? */
@@ -392,8 +413,8 @@ is_there(Increments *inc)
 	SPIPlanPtr	plan;
 
 	initStringInfo(&sql);
-	nvs_sql(&sql, "SELECT FROM ", inc->target->name, " AS t WHERE ",
-			inc->where.data);
+	nvs_sql(&sql, "SELECT FROM ", inc->target->name, " AS t WHERE ");
+	nvs_entry_where(&inc->place, &sql);
 	plan = nvs_planset_text(inc->target->plans, sql.data, &inc->params,
 							CURSOR_OPT_GENERIC_PLAN);
 	return nvs_plan_execute(plan, inc->params.values, inc->params.nulls,

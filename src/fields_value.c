@@ -39,6 +39,7 @@ static bool names_zone(const char *s, int len);
 static void emit_float8(NvsJsonb *record, const char *key, int keylen,
 						double value);
 static void emit_ms(NvsJsonb *record, const char *key, int keylen, int64 ms);
+static char *put_digits(char *to, int number, int n, char after);
 
 /* What a JSON value is, in words. */
 static const char *
@@ -180,6 +181,8 @@ integer_value(const NvsField *field, NvsJsonbChild value)
 	if (value.type != JENTRY_ISNUMERIC)
 		wrong_type(field, value, "a whole number");
 	result = DatumGetInt64(convert(field, numeric_int8, number));
+	if (DatumGetInt32(DirectFunctionCall1(numeric_scale, number)) == 0)
+		return result;
 	whole = NumericGetDatum(int64_to_numeric(result));
 	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, number, whole)))
 		ereport(ERROR,
@@ -498,6 +501,7 @@ emit_ms(NvsJsonb *record, const char *key, int keylen, int64 ms)
 	int			month;
 	int			mday;
 	char	   *text;
+	char	   *end;
 
 	if (ms < MIN_ISO_MS || ms > MAX_ISO_MS)
 	{
@@ -512,10 +516,31 @@ emit_ms(NvsJsonb *record, const char *key, int keylen, int64 ms)
 		day--;
 	}
 	j2date((int) (day + UNIX_EPOCH_JDATE), &year, &month, &mday);
-	text = psprintf("%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", year, month, mday,
-					rest / 3600000, rest / 60000 % 60, rest / 1000 % 60,
-					rest % 1000);
-	nvs_jsonb_add_text(record, key, keylen, text, strlen(text));
+	/* By hand: printf took more than all else that makes an entry. */
+	end = text = palloc(sizeof("9999-12-31T23:59:59.999Z"));
+	end = put_digits(end, year, 4, '-');
+	end = put_digits(end, month, 2, '-');
+	end = put_digits(end, mday, 2, 'T');
+	end = put_digits(end, rest / 3600000, 2, ':');
+	end = put_digits(end, rest / 60000 % 60, 2, ':');
+	end = put_digits(end, rest / 1000 % 60, 2, '.');
+	end = put_digits(end, rest % 1000, 3, 'Z');
+	nvs_jsonb_add_text(record, key, keylen, text, end - text);
+}
+
+/* Write a number in n digits, and what follows it; returns the end. */
+static char *
+put_digits(char *to, int number, int n, char after)
+{
+	int			i;
+
+	for (i = n - 1; i >= 0; i--)
+	{
+		to[i] = '0' + number % 10;
+		number /= 10;
+	}
+	to[n] = after;
+	return to + n + 1;
 }
 
 /* A child as a document of its own, in the current memory context. */
