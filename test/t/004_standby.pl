@@ -92,6 +92,7 @@ my %reads = (
 	q{store_version() > 0} => 't',
 	q{stream_poll('nvent:flow:>', 0) IS NOT NULL} => 't',
 	q{stream_read('nvent:order:1')->'version'} => '1',
+	q{stream_wait('nvent:flow:>', 0, '10 ms') IS NOT NULL} => 't',
 	q{stream_tables()} => '(nvent,order,nvent_stream_order,t)',
 	q{stream_version('nvent:order:1')} => '1',
 	q{subject_cardinal_id('a:b:c:d')} => 'c',
@@ -112,6 +113,7 @@ foreach my $call (sort keys %reads)
 }
 is($standby->safe_psql('postgres', q{SELECT count(*) FROM nvent.stream_read('nvent:flow:run:1')}), '10', 'ten events');
 is($standby->safe_psql('postgres', q{SELECT nvent.kv_get('dead') IS NULL}), 't', 'an expired key is absent');
+is($standby->safe_psql('postgres', q{CALL nvent.stream_await('nvent:flow:>', 0, '10 ms')}), '', 'waits: stream_await()');
 is($standby->safe_psql('postgres', q{SELECT count(*) FROM nvent.appenders}), '0', 'nobody appends here');
 
 # Writes, each of which is refused as such.
@@ -144,7 +146,7 @@ foreach my $call (@writes)
 is($standby->safe_psql('postgres', $tables), $before, 'nothing was made');
 
 # Each function of ours is in one of the lists.
-my %listed = map { /^(\w+)/; ($1 => 1) } keys %reads, @writes;
+my %listed = map { /^(\w+)/; ($1 => 1) } keys %reads, @writes, 'stream_await';
 my @functions = split /\n/, $primary->safe_psql('postgres', q{
 	SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'nvent'::regnamespace
 		AND prorettype NOT IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype) AND NOT 'internal'::regtype::oid = ANY (proargtypes)});
