@@ -38,6 +38,7 @@ static void cannot_hold(const NvsTarget *target, const char *detail)
 			pg_attribute_noreturn();
 static void check_version(const NvsTarget *target, NvsEntryState *state);
 static void compile_fields(NvsTarget *target, NvsEntryState *state);
+static int	compare_keys(const void *a, const void *b);
 static void compile_to_json(Oid type, FmgrInfo *function);
 static void compile_defaults(NvsTarget *target, NvsEntryState *state,
 							 Relation rel);
@@ -106,6 +107,7 @@ compile_state(NvsTarget *target)
 		state->updated_at = NULL;
 	check_version(target, state);
 	compile_fields(target, state);
+	qsort(state->read, state->nread, sizeof(NvsField *), compare_keys);
 	compile_defaults(target, state, rel);
 	/* From here on the state may be asked. */
 	target->state = state;
@@ -166,7 +168,7 @@ compile_fields(NvsTarget *target, NvsEntryState *state)
 	{
 		const NvsField *field = &map->fields[i];
 
-		if (!field->reserved)
+		if (!field->reserved || field == state->version)
 			state->read[state->nread++] = field;
 		if (field->kind == NVS_FIELD_OTHER)
 			compile_to_json(field->type, &state->to_json[i]);
@@ -178,6 +180,19 @@ compile_fields(NvsTarget *target, NvsEntryState *state)
 		nvs_sql(&list, i > 0 ? ", " : "", field->quoted);
 	}
 	state->read_list = list.data;
+}
+
+/*
+ * Order fields as jsonb orders the keys of an object, so that what is made of
+ * a row need not be sorted.
+ */
+static int
+compare_keys(const void *a, const void *b)
+{
+	const NvsField *x = *(const NvsField *const *) a;
+	const NvsField *y = *(const NvsField *const *) b;
+
+	return nvs_jsonb_key_cmp(x->name, x->namelen, y->name, y->namelen);
 }
 
 /* Prepare the call of to_jsonb() on values of a type. */

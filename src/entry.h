@@ -42,7 +42,7 @@ typedef struct NvsEntryState
 	const NvsField *score;
 	const NvsField *extra;		/* NULL: no place for unknown fields */
 	const NvsField *updated_at; /* NULL: nobody keeps that time */
-	const NvsField **read;		/* columns of the metadata */
+	const NvsField **read;		/* columns of the metadata, and version */
 	int			nread;
 	NvsEntryDefault *defaults;	/* for each column of the map */
 	int		   *counters;		/* the same: slot of its increments, or 0 */

@@ -181,7 +181,7 @@ append_replace(const NvsTarget *target, StringInfo sql)
 		nvs_sql(sql, ", ", state->extra->quoted, " = EXCLUDED.",
 				state->extra->quoted);
 	for (i = 0; i < state->nread; i++)
-		if (!state->read[i]->computed)
+		if (!state->read[i]->computed && !state->read[i]->reserved)
 			nvs_sql(sql, ", ", state->read[i]->quoted, " = EXCLUDED.",
 					state->read[i]->quoted);
 	nvs_sql(sql, " RETURNING t.version::pg_catalog.int8");

@@ -166,17 +166,18 @@ make_entry(Reader *reader, TupleTableSlot *slot, MemoryContext cxt)
 		add_extra(reader, DatumGetJsonbP(values[state->extra - fields]));
 	for (i = 0; i < state->nread; i++)
 	{
-		int			k = state->read[i] - fields;
+		const NvsField *field = state->read[i];
+		int			k = field - fields;
 
-		add_column(reader, state->read[i], values[k], nulls[k]);
+		if (field != state->version)
+			add_column(reader, field, values[k], nulls[k]);
+		else
+			nvs_field_emit(field, nulls[k] ? (Datum) 0 : values[k], false,
+						   &reader->metadata);
 	}
 	if (reader->stats.npairs > 0)
 		nvs_jsonb_add_object(&reader->metadata, NVS_KEY("stats"),
 							 &reader->stats);
-	i = state->version - fields;
-	emit(target, NVS_KEY("version"), state->version,
-		 nulls[i] ? (Datum) 0 : values[i], false, &reader->metadata);
-
 	emit_id(target, values[state->id - fields], &reader->entry);
 	i = state->score - fields;
 	if (!nulls[i])
