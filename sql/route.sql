@@ -232,7 +232,8 @@ ALTER TABLE shop.fleeting SET SCHEMA public;
 ALTER TABLE fleeting ALTER type TYPE varchar;
 SELECT nvent.stream_read('nvent:fl:1');
 DROP TABLE fleeting;
--- One that is gone does not keep others from being made.
+-- One that is gone does not keep others from being made, nor from being read.
+SELECT cardinality(events) > 0 AS polled FROM nvent.stream_poll('nvent:>', 0);
 SELECT nvent.stream_append('nvent:newtype:1', '{"type": "t"}')->'version' AS version;
 SELECT nvent.route_drop('stream', 'nvent:fl:>');
 

@@ -15,9 +15,11 @@
 #include "errors.h"
 #include "miscadmin.h"
 #include "route.h"
+#include "storage/lmgr.h"
 #include "util.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 /* Rows that one statement deletes. */
@@ -105,6 +107,10 @@ add_sweep(List *sweeps, NvsTarget *target)
 	foreach(lc, sweeps)
 		if (((Sweep *) lfirst(lc))->target->relid == target->relid)
 			return sweeps;
+	/* It may have been dropped since it was compiled; now it cannot be. */
+	LockRelationOid(target->relid, AccessShareLock);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(target->relid)))
+		return sweeps;
 	if (pg_class_aclmask(target->relid, GetUserId(), needed, ACLMASK_ALL) !=
 		needed)
 		return sweeps;

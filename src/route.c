@@ -55,6 +55,7 @@ static void add_stream(HeapTuple row, TupleDesc desc);
 static StoreRoutes *routes_of(const NvsStore *store);
 static NvsRoute *make_route(StoreRoutes *sr, NvsTier tier, const char *schema,
 							const char *table);
+static StoreRoutes *named_routes(const char *prefix);
 static StoreRoutes *find_routes(const char *subject, int len, bool write);
 static void make_stream(const char *prefix, const char *subject, int len);
 static NvsRoute *match(StoreRoutes *sr, NvsTier tier, NvsPlace *place);
@@ -377,11 +378,22 @@ find_stream(StoreRoutes *sr, const char *type, int len)
 	return entry == NULL ? NULL : entry->route;
 }
 
+/* The routes of the store of this prefix; NULL when there is none. */
+static StoreRoutes *
+named_routes(const char *prefix)
+{
+	NvsStore   *store;
+
+	load_routes();
+	store = nvs_store_known(prefix, strlen(prefix));
+	return store == NULL ? NULL : routes_of(store);
+}
+
 /* Does a store have a generic stream table of this type? */
 bool
 nvs_route_stream_known(const char *prefix, const char *type)
 {
-	StoreRoutes *sr = find_routes(prefix, strlen(prefix), false);
+	StoreRoutes *sr = named_routes(prefix);
 
 	return sr != NULL && find_stream(sr, type, strlen(type)) != NULL;
 }
@@ -390,7 +402,7 @@ nvs_route_stream_known(const char *prefix, const char *type)
 int
 nvs_route_stream_count(const char *prefix)
 {
-	StoreRoutes *sr = find_routes(prefix, strlen(prefix), false);
+	StoreRoutes *sr = named_routes(prefix);
 
 	return sr == NULL || sr->streams == NULL ? 0 :
 		(int) hash_get_num_entries(sr->streams);
@@ -405,7 +417,7 @@ nvs_route_targets(NvsTier tier, const NvsStore *store, bool missing_ok)
 {
 	List	   *result = NIL;
 	ListCell   *lc;
-	StoreRoutes *sr = find_routes(store->prefix, strlen(store->prefix), false);
+	StoreRoutes *sr = named_routes(store->prefix);
 
 	if (sr == NULL)
 		return NIL;
@@ -428,8 +440,9 @@ nvs_route_targets(NvsTier tier, const NvsStore *store, bool missing_ok)
 List *
 nvs_route_list(const NvsStore *store)
 {
-	load_routes();
-	return routes_of(store)->routes;
+	StoreRoutes *sr = named_routes(store->prefix);
+
+	return sr == NULL ? NIL : sr->routes;
 }
 
 /* Add the relation of a route to a list that does not have it. */

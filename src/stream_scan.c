@@ -55,13 +55,14 @@ static bool patterns_overlap(const NvsPattern *a, const NvsPattern *b);
 static bool is_rest(const NvsPatternToken *token);
 static bool may_be(const NvsPattern *pattern, int token, const char *text,
 				   int len);
-static bool open_source(NvsScan *scan, NvsRoute *route, Source *source);
+static bool open_source(NvsScan *scan, NvsRoute *route, List *sources,
+						Source *source);
 static void add_subject_condition(NvsScan *scan, Source *source);
 static void add_capture_conditions(NvsScan *scan, Source *source);
 static void add_condition(Source *source, const NvsField *field,
 						  const char *text, bool literal);
 static const char *token_start(const NvsScan *scan, int token);
-static bool already_read(List *targets, const NvsTarget *target);
+static bool already_read(List *sources, const NvsTarget *target);
 static void scan_source(NvsScan *scan, Source *source);
 static void scan_key(NvsScan *scan, Source *source);
 static bool walk(NvsScan *scan, Source *source, int64 *position);
@@ -117,26 +118,27 @@ nvs_scan_again(NvsScan *scan, const char *pattern)
 void
 nvs_scan_run(NvsScan *scan)
 {
-	List	   *targets = NIL;
+	List	   *sources = NIL;
 	ListCell   *lc;
 
 	if (scan->store == NULL || scan->after >= scan->upto)
 		return;
-	foreach(lc, list_copy(nvs_route_list(scan->store)))
+	/* All of them first: a query may run code that changes the routes. */
+	foreach(lc, nvs_route_list(scan->store))
 	{
 		NvsRoute   *route = lfirst(lc);
-		Source		source;
+		Source	   *source = palloc(sizeof(Source));
 
 		CHECK_FOR_INTERRUPTS();
-		if (route->tier != NVS_TIER_STREAM ||
-			!may_hold(scan->pattern, route))
-			continue;
-		if (already_read(targets, nvs_target_get(route)) ||
-			!open_source(scan, route, &source) ||
-			(scan->correlation != NULL && source.state->meta == NULL))
-			continue;
-		targets = lappend(targets, source.target);
-		scan_source(scan, &source);
+		if (route->tier == NVS_TIER_STREAM &&
+			may_hold(scan->pattern, route) &&
+			open_source(scan, route, sources, source) &&
+			(scan->correlation == NULL || source->state->meta != NULL))
+			sources = lappend(sources, source);
+	}
+	foreach(lc, sources)
+	{
+		scan_source(scan, lfirst(lc));
 		cut_page(scan);
 	}
 }
@@ -200,27 +202,32 @@ patterns_overlap(const NvsPattern *a, const NvsPattern *b)
 	return a->ntokens == b->ntokens;
 }
 
-/* Has a relation been read under another route? */
+/* Is a relation to be read under another route? */
 static bool
-already_read(List *targets, const NvsTarget *target)
+already_read(List *sources, const NvsTarget *target)
 {
 	ListCell   *lc;
 
-	foreach(lc, targets)
-		if (((NvsTarget *) lfirst(lc))->relid == target->relid)
+	foreach(lc, sources)
+		if (((Source *) lfirst(lc))->target->relid == target->relid)
 			return true;
 	return false;
 }
 
-/* Work out how to read a route's relation. */
+/*
+ * Work out how to read a route's relation; false when it is gone or among the
+ * sources that there are.
+ */
 static bool
-open_source(NvsScan *scan, NvsRoute *route, Source *source)
+open_source(NvsScan *scan, NvsRoute *route, List *sources, Source *source)
 {
 	StringInfoData list;
 	int			i;
 
 	memset(source, 0, sizeof(Source));
 	source->target = nvs_target_get(route);
+	if (source->target == NULL || already_read(sources, source->target))
+		return false;
 	source->state = nvs_stream_state(source->target);
 	source->whole = source->target->nkeys > 0 &&
 		source->target->keys[0].capture < 0;
