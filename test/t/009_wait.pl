@@ -1,11 +1,10 @@
 # Waiting: what it holds, what it costs to interrupt it, and that it ends when
 # sessions, worker or server do.
 #
-# Seen to fail: with SPI_commit() in wait_for_events() taken out, the procedure
-# holds a snapshot and locks; with WaitLatch() replaced by pg_usleep(), the
-# cancellation takes until the end of the nap; without
-# PG_ENSURE_ERROR_CLEANUP(), sessions that were terminated go on being counted
-# as waiting.
+# Seen to fail: without SPI_commit() in wait_for_events(), the procedure holds
+# a snapshot and locks; without WL_LATCH_SET, cancellation takes until the end
+# of the nap; without PG_ENSURE_ERROR_CLEANUP(), sessions that were terminated
+# go on being counted as waiting.
 
 use strict;
 use warnings;
@@ -106,7 +105,6 @@ ok(wait_until(sub { waiters() == 3 }), 'a session that was terminated waits no m
 eval { $gone->quit };
 
 # --- Without a worker ---
-
 # It is woken although the worker dies between the append and telling.
 my $worker = worker_pid($node);
 kill 'STOP', $worker;
@@ -135,6 +133,23 @@ append();
 $call->query_safe('SELECT 1');
 pass('who begins to wait without a worker is woken');
 
+# --- Prepared transactions ---
+
+# Nobody tells of their end: without nvs_send_want_resync() in look_for_locks()
+# this takes until the session looks by itself.
+$after = $node->safe_psql('postgres', 'SELECT nvent.safe_position()');
+($call, $call_pid) = start("CALL nvent.stream_await('nvent:p:>', $after)");
+$node->safe_psql('postgres', <<'EOT');
+BEGIN;
+SELECT nvent.stream_append('nvent:p:1', '{"type": "x"}');
+PREPARE TRANSACTION 'p';
+EOT
+usleep(500000);
+is(waiters(), 1, 'a prepared event wakes nobody');
+my $begin = time;
+$node->safe_psql('postgres', "COMMIT PREPARED 'p'");
+$call->query_safe('SELECT 1');
+cmp_ok(time - $begin, '<', 5, 'COMMIT PREPARED does');
 $_->quit foreach $function, $call, $block;
 $node->stop;
 
