@@ -114,6 +114,7 @@ SELECT position FROM nvent.checkpoint_load('report');
 SELECT nvent.jsonb_deep_merge('{"a": {"x": 1, "y": 2}}', '{"a": {"x": null, "z": 3}}');
 SELECT nvent.jsonb_merge_patch('{"title": "old", "tags": ["a"]}', '{"title": null, "author": {"name": "ada", "mail": null}}');
 SELECT nvent.jsonb_expand_paths('{"a.b": 1, "a": {"c": 2}}');
+SELECT nvent.jsonb_set_path('{"stats": {"runs": 1}}', '{stats,last,state}', '"done"');
 SELECT nvent.jsonb_increment('{"stats": {"runs": 1}}', '{stats,runs}', 2);
 
 SELECT nvent.store_create('tenant-a', 'tenants');

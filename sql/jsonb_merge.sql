@@ -270,6 +270,51 @@ SELECT nvent.jsonb_expand_paths('[1]');
 SELECT nvent.jsonb_expand_paths('"a.b"');
 
 --
+-- jsonb_set_path
+--
+CREATE TABLE set_case (id int GENERATED ALWAYS AS IDENTITY, doc jsonb, path text[], value jsonb);
+INSERT INTO set_case (doc, path, value) VALUES
+    ('{"a": 1}', '{a}', '2'),
+    ('{"a": 1}', '{b}', '2'),
+    ('{"a": {"x": 1}}', '{a,b,c}', '[2]'),
+    ('{}', '{a,b,c}', '0'),
+    (NULL, '{a,b}', '5'),
+    -- an object replaces, it does not merge
+    ('{"a": {"x": 1, "y": 2}, "b": 3}', '{a}', '{"z": {"n": null}}'),
+    ('{"a": {"x": {"y": 2}}}', '{a,x}', '{}'),
+    ('{"a": [1, 2]}', '{a}', '{"x": 1}'),
+    -- null is a value
+    ('{"a": 1}', '{a}', 'null'),
+    ('{}', '{a,b}', 'null'),
+    -- the rest of the document stays, and the whole if nothing changes
+    ('{"a": {"b": {"c": 1, "d": [1]}, "e": "f"}, "g": null}', '{a,b,c}', '"x"'),
+    ('{"a": {"b": {"c": 1, "d": [1]}, "e": "f"}, "g": null}', '{a,b,c}', '1'),
+    ('{"": {"": 1}, "a.b": 2}', '{"",""}', 'true'),
+    ('{"": {"": 1}, "a.b": 2}', '{a.b}', 'false');
+SELECT doc, path, value, result, rebuilt(result) AS same_bytes
+FROM set_case, LATERAL nvent.jsonb_set_path(doc, path, value) AS result
+ORDER BY id;
+-- As jsonb_set answers wherever that can reach: any value at any place of
+-- documents of all shapes.
+SELECT count(*) > 1000 AS many,
+    count(*) FILTER (WHERE NOT record_image_eq(
+        ROW(nvent.jsonb_set_path(t.doc, p.path, v.value)),
+        ROW(jsonb_set(t.doc, p.path, v.value)))) AS differences
+FROM (SELECT i, jsonb_build_object('k' || i % 3, i, 'list', '[1, {"a": 2}]'::jsonb, repeat('k', i), 'x', 'o',
+          jsonb_build_object('n', i * 1.5, 'deep', jsonb_build_object('s', repeat('s', i % 9), repeat('l', i), null)))
+      FROM generate_series(1, 80) AS i) AS t (i, doc),
+    LATERAL (VALUES (ARRAY['k' || i % 3]), ('{list}'), (ARRAY[repeat('k', i)]), ('{o}'), ('{o,n}'), ('{o,new}'),
+        ('{o,deep}'), ('{o,deep,s}'), (ARRAY['o', 'deep', repeat('l', i)]), ('{o,deep,0}'), ('{zz}')) AS p (path),
+    (VALUES ('null'::jsonb), ('1'), ('"text"'), ('1234567890.12345'), ('{"a": {"b": null}}'), ('[]')) AS v (value);
+SELECT nvent.jsonb_set_path('{"a": 1}', '{a,b}', '1');
+SELECT nvent.jsonb_set_path('{"a": {"b": [1]}}', '{a,b,0}', '1');
+SELECT nvent.jsonb_set_path('[]', '{0}', '1');
+SELECT nvent.jsonb_set_path('{}', '{}', '1');
+SELECT nvent.jsonb_set_path('{}', NULL, '1');
+SELECT nvent.jsonb_set_path('{}', '{a}', NULL);
+SELECT nvent.jsonb_set_path('{}', '{a,NULL}', '1');
+
+--
 -- jsonb_increment
 --
 CREATE TABLE increment_case (id int GENERATED ALWAYS AS IDENTITY, doc jsonb, path text[], by numeric);
@@ -345,8 +390,9 @@ SELECT nvent.jsonb_merge_patch('{}', doc) IS NULL FROM deep;
 SELECT nvent.jsonb_deep_merge_agg(doc) IS NULL FROM deep;
 SELECT nvent.jsonb_expand_paths(jsonb_build_object(repeat('a.', 10000) || 'a', 1)) IS NULL;
 SELECT nvent.jsonb_increment('{}', array_fill('a'::text, ARRAY[10000]), 1) IS NULL;
+SELECT nvent.jsonb_set_path('{}', array_fill('a'::text, ARRAY[10000]), '1') IS NULL;
 RESET max_stack_depth;
 \set VERBOSITY default
 
-DROP TABLE deep_case, patch_case, change, path_case, increment_case, deep;
+DROP TABLE deep_case, patch_case, change, path_case, set_case, increment_case, deep;
 DROP FUNCTION rebuilt;

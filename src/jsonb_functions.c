@@ -22,6 +22,7 @@ PG_FUNCTION_INFO_V1(nvs_jsonb_merge_patch);
 PG_FUNCTION_INFO_V1(nvs_jsonb_deep_merge_transfn);
 PG_FUNCTION_INFO_V1(nvs_jsonb_deep_merge_finalfn);
 PG_FUNCTION_INFO_V1(nvs_jsonb_expand_paths);
+PG_FUNCTION_INFO_V1(nvs_jsonb_set_path);
 PG_FUNCTION_INFO_V1(nvs_jsonb_increment);
 
 typedef Jsonb *(*MergeFunction) (const Jsonb *target, const Jsonb *source,
@@ -133,6 +134,20 @@ path_argument(ArrayType *array, int *npath)
 		path[i].len = VARSIZE_ANY_EXHDR(DatumGetPointer(elems[i]));
 	}
 	return path;
+}
+
+/* jsonb_set_path(doc jsonb, path text[], value jsonb) */
+Datum
+nvs_jsonb_set_path(PG_FUNCTION_ARGS)
+{
+	const Jsonb *doc = PG_ARGISNULL(0) ? NULL : PG_GETARG_JSONB_P(0);
+	NvsJsonbKey *path;
+	int			npath;
+
+	NVS_REQUIRE_ARG(1, "path");
+	NVS_REQUIRE_ARG(2, "value");
+	path = path_argument(PG_GETARG_ARRAYTYPE_P(1), &npath);
+	PG_RETURN_JSONB_P(nvs_set_path(doc, path, npath, PG_GETARG_JSONB_P(2)));
 }
 
 /* jsonb_increment(doc jsonb, path text[], by numeric) */

@@ -20,6 +20,9 @@
 /* Steps of a plan that need no allocation. */
 #define FIXED_STEPS		32
 
+/* No document is that deep. */
+#define ALL_LEVELS		PG_INT32_MAX
+
 /* Not the index of any step. */
 #define NO_STEP			(PG_UINT32_MAX - 1)
 
@@ -27,7 +30,8 @@
 typedef enum MergeMode
 {
 	MERGE_DEEP,					/* nulls delete; new values go in as they are */
-	MERGE_PATCH					/* RFC 7396: new objects lose their nulls */
+	MERGE_PATCH,				/* RFC 7396: new objects lose their nulls */
+	MERGE_DEPTH					/* below so many levels all is replaced */
 } MergeMode;
 
 typedef enum StepKind
@@ -58,6 +62,7 @@ typedef struct Cursor
 typedef struct Merge
 {
 	MergeMode	mode;
+	int			depth;			/* levels yet to merge, of MERGE_DEPTH */
 	Step	   *steps;
 	uint32		nsteps;
 	uint32		cap;
@@ -173,7 +178,7 @@ plan_common(Merge *m, NvsJsonbChild old, NvsJsonbChild new,
 	const JsonbContainer *target = as_object(old);
 	const JsonbContainer *source = as_object(new);
 
-	if (source && (target || m->mode == MERGE_PATCH))
+	if (source && (target || m->mode == MERGE_PATCH) && m->depth > 1)
 	{
 		if (plan_nested(m, STEP_MERGE, target, source, t, s))
 			return true;
@@ -243,12 +248,14 @@ plan_object(Merge *m, const JsonbContainer *target,
 		bool		found = find_key(target, nt, key, (nt - t) / (ns - s), &t);
 		uint32		mark = m->nsteps;
 		uint32		kept_before = kept;
+		bool		deletes = value.type == JENTRY_ISNULL &&
+			m->mode != MERGE_DEPTH;
 
 		CHECK_FOR_INTERRUPTS();
 		keyoff = nvs_jsonb_child_end(source, s, keyoff);
 		valoff = nvs_jsonb_child_end(source, ns + s, valoff);
 
-		if (!found && value.type == JENTRY_ISNULL)
+		if (!found && deletes)
 		{
 			/* No key to delete; yet a stripped source is another one. */
 			changed |= (target == NULL);
@@ -261,7 +268,7 @@ plan_object(Merge *m, const JsonbContainer *target,
 				changed = true;
 			continue;
 		}
-		if (value.type == JENTRY_ISNULL ||
+		if (deletes ||
 			plan_common(m, seek_child(&old, nt + t), value, t, s))
 		{
 			changed = true;
@@ -284,14 +291,16 @@ plan_nested(Merge *m, StepKind kind, const JsonbContainer *target,
 			const JsonbContainer *source, uint32 t, uint32 s)
 {
 	uint32		step = add_step(m, kind, t, s, 0);
+	bool		changed;
 
-	if (plan_object(m, target, source))
-	{
+	m->depth--;
+	changed = plan_object(m, target, source);
+	m->depth++;
+	if (changed)
 		m->steps[step].n = m->nsteps - step - 1;
-		return true;
-	}
-	m->nsteps = step;
-	return false;
+	else
+		m->nsteps = step;
+	return changed;
 }
 
 /* The step after this one in the same object. */
@@ -506,13 +515,15 @@ write_object(NvsJsonbOut *out, const Step *step, const Step *stop,
  * the result is the target, or the source when there is no target.
  */
 static Jsonb *
-merge_objects(MergeMode mode, const Jsonb *target, const Jsonb *source)
+merge_objects(MergeMode mode, int depth, const Jsonb *target,
+			  const Jsonb *source)
 {
 	const JsonbContainer *troot = target ? &target->root : NULL;
 	Merge		m;
 	Jsonb	   *result = NULL;
 
 	m.mode = mode;
+	m.depth = depth;
 	m.steps = m.fixed;
 	m.nsteps = 0;
 	m.cap = FIXED_STEPS;
@@ -543,10 +554,10 @@ root_is_object(const Jsonb *jb)
  * from the target.
  */
 static Jsonb *
-merge_documents(MergeMode mode, const Jsonb *target, const Jsonb *source,
-				bool *changed)
+merge_documents(MergeMode mode, int depth, const Jsonb *target,
+				const Jsonb *source, bool *changed)
 {
-	Jsonb	   *result = merge_objects(mode, target, source);
+	Jsonb	   *result = merge_objects(mode, depth, target, source);
 
 	if (changed)
 		*changed = (result != NULL || target == NULL);
@@ -573,7 +584,20 @@ nvs_deep_merge(const Jsonb *target, const Jsonb *source, bool *changed)
 {
 	if (!root_is_object(source) || (target && !root_is_object(target)))
 		return replace_document(target, source, changed);
-	return merge_documents(MERGE_DEEP, target, source, changed);
+	return merge_documents(MERGE_DEEP, ALL_LEVELS, target, source, changed);
+}
+
+/*
+ * Merge objects into objects on that many levels, the root being one; what is
+ * below replaces what was there, nulls included.
+ */
+Jsonb *
+nvs_merge_depth(const Jsonb *target, const Jsonb *source, int depth,
+				bool *changed)
+{
+	if (!root_is_object(source) || (target && !root_is_object(target)))
+		return replace_document(target, source, changed);
+	return merge_documents(MERGE_DEPTH, depth, target, source, changed);
 }
 
 /* Merge as RFC 7396 says; a NULL target is an absent one. */
@@ -585,8 +609,9 @@ nvs_merge_patch(const Jsonb *target, const Jsonb *patch, bool *changed)
 	if (!root_is_object(patch))
 		return replace_document(target, patch, changed);
 	if (target && root_is_object(target))
-		return merge_documents(MERGE_PATCH, target, patch, changed);
-	result = merge_documents(MERGE_PATCH, NULL, patch, NULL);
+		return merge_documents(MERGE_PATCH, ALL_LEVELS, target, patch,
+							   changed);
+	result = merge_documents(MERGE_PATCH, ALL_LEVELS, NULL, patch, NULL);
 	if (changed)
 		*changed = true;
 	return result;

@@ -1,10 +1,10 @@
 /*
  * jsonb_paths.c
- *	  Dotted keys and increments: values deep inside a document.
+ *	  Dotted keys, values set and increments: deep inside a document.
  *
- * Both come down to a merge.  Dotted keys go into a tree, since any of them may
- * meet any other; an increment makes a document of one number and merges that,
- * so the rest is copied as bytes.
+ * All come down to a merge.  Dotted keys go into a tree, since any of them may
+ * meet any other; the others make a document of one value and merge that, so
+ * the rest is copied as bytes.
  */
 #include "jsonb_paths.h"
 
@@ -156,11 +156,39 @@ not_an_object(const NvsJsonbKey *path, int npath, NvsJsonbChild value)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("cannot increment below a value that is not an object"),
+			 errmsg("path leads below a value that is not an object"),
 			 npath == 0
 			 ? errdetail("The document is of type %s.", type_name(value))
 			 : errdetail("The value at path \"%s\" is of type %s.",
 						 path_text(path, npath), type_name(value))));
+}
+
+/*
+ * Find the value at the path.  False if there is none, but could be; an error
+ * if something on the way is no object.  A NULL document is an empty object.
+ */
+static bool
+value_at(const Jsonb *doc, const NvsJsonbKey *path, int npath,
+		 NvsJsonbChild *value)
+{
+	int			i;
+
+	if (npath == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("path must not be empty")));
+	if (!doc)
+		return false;
+	*value = nvs_jsonb_root(doc);
+	for (i = 0; i < npath; i++)
+	{
+		if (!nvs_jsonb_is_object(*value))
+			not_an_object(path, i, *value);
+		if (!nvs_jsonb_get((const JsonbContainer *) value->data,
+						   path[i].data, path[i].len, value))
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -170,18 +198,9 @@ not_an_object(const NvsJsonbKey *path, int npath, NvsJsonbChild value)
 static Numeric
 number_at(const Jsonb *doc, const NvsJsonbKey *path, int npath)
 {
-	NvsJsonbChild value = nvs_jsonb_root(doc);
-	int			i;
+	NvsJsonbChild value;
 
-	for (i = 0; i < npath; i++)
-	{
-		if (!nvs_jsonb_is_object(value))
-			not_an_object(path, i, value);
-		if (!nvs_jsonb_get((const JsonbContainer *) value.data,
-						   path[i].data, path[i].len, &value))
-			return NULL;
-	}
-	if (value.type == JENTRY_ISNULL)
+	if (!value_at(doc, path, npath, &value) || value.type == JENTRY_ISNULL)
 		return NULL;
 	if (value.type != JENTRY_ISNUMERIC)
 		ereport(ERROR,
@@ -193,11 +212,11 @@ number_at(const Jsonb *doc, const NvsJsonbKey *path, int npath)
 }
 
 /*
- * A document with one number in it, at the path: a builder for each level,
+ * A document with one value in it, at the path: a builder for each level,
  * finished from the outermost.
  */
 static Jsonb *
-document_of(const NvsJsonbKey *path, int npath, Numeric number)
+document_of(const NvsJsonbKey *path, int npath, NvsJsonbChild value)
 {
 	NvsJsonb   *levels = palloc_extended(npath * sizeof(NvsJsonb),
 										 MCXT_ALLOC_HUGE);
@@ -205,7 +224,7 @@ document_of(const NvsJsonbKey *path, int npath, Numeric number)
 	int			i = npath - 1;
 
 	nvs_jsonb_init(&levels[i]);
-	nvs_jsonb_add_numeric(&levels[i], path[i].data, path[i].len, number);
+	nvs_jsonb_add_child(&levels[i], path[i].data, path[i].len, value);
 	while (--i >= 0)
 	{
 		nvs_jsonb_init(&levels[i]);
@@ -217,6 +236,29 @@ document_of(const NvsJsonbKey *path, int npath, Numeric number)
 	return result;
 }
 
+/* Put a value at the path, whatever was there. */
+static Jsonb *
+set_child(const Jsonb *doc, const NvsJsonbKey *path, int npath,
+		  NvsJsonbChild value)
+{
+	return nvs_merge_depth(doc, document_of(path, npath, value), npath, NULL);
+}
+
+/*
+ * Put a value at the path and make the objects that lack on the way; the
+ * document itself if the value is there already.  A NULL document is an empty
+ * object.
+ */
+Jsonb *
+nvs_set_path(const Jsonb *doc, const NvsJsonbKey *path, int npath,
+			 const Jsonb *value)
+{
+	NvsJsonbChild old;
+
+	value_at(doc, path, npath, &old);
+	return set_child(doc, path, npath, nvs_jsonb_root(value));
+}
+
 /*
  * Increase the number at the path, or put one there.  A NULL document is an
  * empty object; *sum, where it is asked for, is the new number.
@@ -225,17 +267,13 @@ Jsonb *
 nvs_increment(const Jsonb *doc, const NvsJsonbKey *path, int npath,
 			  Numeric by, Numeric *sum)
 {
-	Numeric		number;
+	Numeric		number = number_at(doc, path, npath);
+	NvsJsonbChild value;
 
-	if (npath == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("path must not be empty")));
 	if (numeric_is_nan(by) || numeric_is_inf(by))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("increment must be a finite number")));
-	number = doc ? number_at(doc, path, npath) : NULL;
 	if (number)
 		number = DatumGetNumeric(DirectFunctionCall2(numeric_add,
 													 NumericGetDatum(number),
@@ -244,5 +282,8 @@ nvs_increment(const Jsonb *doc, const NvsJsonbKey *path, int npath,
 		number = by;
 	if (sum)
 		*sum = number;
-	return nvs_deep_merge(doc, document_of(path, npath, number), NULL);
+	value.type = JENTRY_ISNUMERIC;
+	value.data = (const char *) number;
+	value.len = VARSIZE_ANY(number);
+	return set_child(doc, path, npath, value);
 }

@@ -11,6 +11,8 @@
 #include "utils/numeric.h"
 
 extern Jsonb *nvs_expand_paths(const Jsonb *doc);
+extern Jsonb *nvs_set_path(const Jsonb *doc, const NvsJsonbKey *path,
+						   int npath, const Jsonb *value);
 extern Jsonb *nvs_increment(const Jsonb *doc, const NvsJsonbKey *path,
 							int npath, Numeric by, Numeric *sum);
 

@@ -64,6 +64,16 @@ COMMENT ON FUNCTION nvent.jsonb_expand_paths(jsonb) IS
 'Error 22023 if doc is no object or a dotted key has an empty element, as "a..b" has; NULL answers NULL. '
 'Example: jsonb_expand_paths(''{"a.b": 1, "a": {"c": 2}}'') is {"a": {"b": 1, "c": 2}}.';
 
+CREATE FUNCTION nvent.jsonb_set_path(doc jsonb, path text[], value jsonb)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'nvs_jsonb_set_path'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION nvent.jsonb_set_path(jsonb, text[], jsonb) IS
+'doc with value at path, whatever was there, and the rest as it is; unlike jsonb_set it makes missing objects on the way. JSON''s null is a value; NULL doc counts as {}. '
+'Error 22023 if something on the way is no object or path is empty; 22004 if path, an element of it or value is NULL. '
+'Example: jsonb_set_path(''{"a": {"x": 1}}'', ''{a,b,c}'', ''[2]'') is {"a": {"b": {"c": [2]}, "x": 1}}.';
+
 CREATE FUNCTION nvent.jsonb_increment(doc jsonb, path text[], by numeric DEFAULT 1)
 RETURNS jsonb
 AS 'MODULE_PATHNAME', 'nvs_jsonb_increment'

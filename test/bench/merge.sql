@@ -167,6 +167,9 @@ SELECT measure('5,000 keys, one key added, against ||',
 SELECT measure('1 MB nested, one deep leaf, against jsonb_set',
     'nvent.jsonb_deep_merge(d, p)', 'jsonb_set(d, ''{k7,k7,k7,k7}'', ''"changed"'')', true, 10,
     nested(12, 4, 40), '{"k7": {"k7": {"k7": {"k7": "changed"}}}}');
+SELECT measure('1 MB nested, jsonb_set_path, against jsonb_set',
+    'nvent.jsonb_set_path(d, ''{k7,k7,k7,k7}'', ''"changed"'')', 'jsonb_set(d, ''{k7,k7,k7,k7}'', ''"changed"'')',
+    true, 10, nested(12, 4, 40), NULL);
 SELECT measure('under 100 bytes, one key replaced, against ||',
     'nvent.jsonb_deep_merge(d, p)', 'd || p', true, 1,
     '{"id": 17, "name": "import", "state": "running", "tries": 1}', '{"state": "done"}');

@@ -696,6 +696,32 @@ merge(const Tree *target, Tree *source, bool patch)
 	return result;
 }
 
+/* The reference of a merge to a depth: objects below it replace as all else. */
+static Tree *
+merge_depth(const Tree *target, Tree *source, int depth)
+{
+	Tree	   *result;
+	uint32		i;
+
+	if (source->type != TREE_OBJECT || target->type != TREE_OBJECT || depth < 1)
+		return source;
+	result = make_list(TREE_OBJECT, target->n + source->n);
+	for (i = 0; i < target->n; i++)
+	{
+		if (!find_value(source, target->keys[i]))
+			put_pair(result, target->keys[i], target->values[i]);
+	}
+	for (i = 0; i < source->n; i++)
+	{
+		Tree	   *old = find_value(target, source->keys[i]);
+
+		put_pair(result, source->keys[i],
+				 old ? merge_depth(old, source->values[i], depth - 1)
+				 : source->values[i]);
+	}
+	return result;
+}
+
 static bool
 same_document(const Jsonb *a, const Jsonb *b)
 {
@@ -725,36 +751,55 @@ too_large(const Tree *node)
 		NVS_JSONB_MAX_SIZE;
 }
 
-typedef Jsonb *(*MergeFunction) (const Jsonb *, const Jsonb *, bool *);
+/* A depth stands for one of the other merges. */
+#define DEEP			-1
+#define PATCH			-2
+
+/* The merge that kind says; no target is an empty object to all but one. */
+static Jsonb *
+run_merge(int kind, const Jsonb *target, const Jsonb *source, bool *changed)
+{
+	if (kind == DEEP)
+		return nvs_deep_merge(target, source, changed);
+	if (kind == PATCH)
+		return nvs_merge_patch(target, source, changed);
+	return nvs_merge_depth(target, source, kind, changed);
+}
+
+static Tree *
+run_reference(int kind, const Tree *target, Tree *source)
+{
+	if (target == NULL && kind != PATCH)
+		target = make_list(TREE_OBJECT, 0);
+	if (kind == DEEP || kind == PATCH)
+		return merge(target, source, kind == PATCH);
+	return merge_depth(target, source, kind);
+}
 
 /* One merge, its error if it must have one, and whether it says "changed". */
 static void
-check_merge(MergeFunction function, bool patch, Tree *target, Tree *source,
-			int stride)
+check_merge(int kind, Tree *target, Tree *source, int stride)
 {
 	Jsonb	   *t = target ? encode_document(target, stride) : NULL;
 	Jsonb	   *s = encode_document(source, stride);
+	Tree	   *expected = run_reference(kind, target, source);
 	Jsonb	   *result;
-	Tree	   *expected;
 	bool		changed;
 
-	/* No target is an empty object to the one, and absent to the other. */
-	expected = merge(target || patch ? target : make_list(TREE_OBJECT, 0),
-					 source, patch);
 	if (setjmp(on_error) != 0)
 	{
 		CHECK(too_large(expected));
 		return;
 	}
-	result = function(t, s, &changed);
+	result = run_merge(kind, t, s, &changed);
 	check_result(result, expected, stride);
 	CHECK(result == t || result == s || !too_large(expected));
 	CHECK(changed == (t == NULL || !same_document(result, t)));
 	CHECK(changed || result == t);
 	if (!changed)
-		CHECK(function(t, s, NULL) == t);
+		CHECK(run_merge(kind, t, s, NULL) == t);
 	else
-		check_result(function(t, s, NULL), expected, stride);
+		check_result(run_merge(kind, t, s, NULL), expected, stride);
 }
 
 /* A tree that takes three documents in turn, read in between. */
@@ -843,12 +888,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	Tree	   *target = make_value(&in, 0);
 	Tree	   *source = make_value(&in, 0);
 
-	check_merge(nvs_deep_merge, false, target, source, stride);
-	check_merge(nvs_deep_merge, false, NULL, source, stride);
-	check_merge(nvs_deep_merge, false, target, target, stride);
-	check_merge(nvs_merge_patch, true, target, source, stride);
-	check_merge(nvs_merge_patch, true, NULL, source, stride);
-	check_merge(nvs_merge_patch, true, target, target, stride);
+	int			kind;
+
+	for (kind = PATCH; kind <= 2; kind++)
+	{
+		if (kind == 0)
+			continue;
+		check_merge(kind, target, source, stride);
+		check_merge(kind, NULL, source, stride);
+		check_merge(kind, target, target, stride);
+	}
 	check_tree(target, source, target, stride);
 	if (target->type == TREE_OBJECT)
 		check_builder(target);
