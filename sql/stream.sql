@@ -286,6 +286,46 @@ FETCH 1 FROM c;
 COMMIT;
 DEALLOCATE ALL;
 
+-- A record says what was stored, whoever changed it on the way there.  Fails
+-- where it takes the parameters for it: without the tests of kept_columns().
+CREATE TABLE altered (id bigint PRIMARY KEY DEFAULT nvent.next_position(), ts bigint NOT NULL, type text NOT NULL,
+    item text NOT NULL, price numeric(6, 1), code char(4), name varchar(3), at timestamptz(0), n int DEFAULT 7,
+    price_with_tax numeric GENERATED ALWAYS AS (price * 1.2) STORED, data jsonb, meta jsonb);
+CREATE TABLE parted (LIKE altered INCLUDING ALL) PARTITION BY RANGE (id);
+CREATE TABLE parted_1 PARTITION OF parted DEFAULT;
+CREATE FUNCTION louder() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.type := upper(NEW.type);
+    NEW.data := NEW.data || '{"seen": true}';
+    NEW.n := coalesce(NEW.n, 0) + 1;
+    RETURN NEW;
+END $$;
+SELECT nvent.route_add('stream', 'altered:{item}', 'altered') IS NOT NULL AS added;
+SELECT nvent.route_add('stream', 'parted:{item}', 'parted') IS NOT NULL AS added;
+CREATE TABLE appended (tier text, step text, record jsonb);
+PREPARE altered(text) AS INSERT INTO appended
+    SELECT v.tier, $1, nvent.stream_append(v.tier || ':1', '{"type": "t", "price": 1.26, "code": "ab", "name": "xyz  ",
+        "at": "2026-01-01T00:00:00.7Z", "data": {}, "more": 1}')
+    FROM (VALUES ('altered'), ('parted')) AS v (tier);
+PREPARE altered_batch(text) AS INSERT INTO appended
+    SELECT v.tier, $1, a FROM (VALUES ('altered'), ('parted')) AS v (tier), nvent.stream_append_batch(v.tier || ':1',
+        ARRAY['{"type": "u", "price": 2.34}', '{"type": "v", "data": {}, "n": 1}']::jsonb[]) AS a;
+EXECUTE altered('no trigger');
+EXECUTE altered_batch('no trigger');
+CREATE TRIGGER louder BEFORE INSERT ON altered FOR EACH ROW EXECUTE FUNCTION louder();
+CREATE TRIGGER louder BEFORE INSERT ON parted_1 FOR EACH ROW EXECUTE FUNCTION louder();
+EXECUTE altered('trigger');
+EXECUTE altered_batch('trigger');
+DROP TRIGGER louder ON altered;
+DROP TRIGGER louder ON parted_1;
+EXECUTE altered('without again');
+SELECT a.step, a.tier, rec(a.record) AS record, e = a.record AS same
+FROM appended AS a LEFT JOIN LATERAL nvent.stream_read(a.record ->> 'subject') AS e ON e -> 'id' = a.record -> 'id'
+ORDER BY a.tier, (a.record ->> 'id')::bigint;
+DEALLOCATE altered;
+DEALLOCATE altered_batch;
+DROP TABLE appended;
+
 -- A large payload comes back whole.
 SELECT length((r->'data')::text), r->'data' = d AS same
 FROM (SELECT to_jsonb(repeat(md5('x'), 40000)) AS d OFFSET 0) x, nvent.stream_append('big:b:1', jsonb_build_object('type', 't', 'data', d)) r;
@@ -293,7 +333,7 @@ SELECT length((e->'data')::text) FROM nvent.stream_read('big:b:1') e;
 
 DROP VIEW all_events;
 SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;
-DROP TABLE orders, defaulted, ids;
-DROP FUNCTION rec, on_order, after_order;
+DROP TABLE orders, defaulted, ids, altered, parted;
+DROP FUNCTION rec, on_order, after_order, louder;
 REVOKE ALL ON SCHEMA nvent FROM regress_nvs_tenant;
 DROP ROLE regress_nvs_tenant;

@@ -184,7 +184,7 @@ delete_below(const NvsPlace *place, const char *column, int64 bound)
 										Int64GetDatum(bound), false));
 	plan = nvs_planset_text(target->plans, sql.data, &params,
 							CURSOR_OPT_GENERIC_PLAN);
-	return nvs_stream_execute(target, plan, &params);
+	return nvs_stream_execute(target, plan, &params, NULL, NULL);
 }
 
 /* Append an event, whatever the stream's state, with this version. */
@@ -276,7 +276,7 @@ nvs_stream_forget(PG_FUNCTION_ARGS)
 		appendStringInfoString(&sql, " AND pii IS NOT NULL");
 		plan = nvs_planset_text(target->plans, sql.data, &params,
 								CURSOR_OPT_GENERIC_PLAN);
-		forgotten = nvs_stream_execute(target, plan, &params);
+		forgotten = nvs_stream_execute(target, plan, &params, NULL, NULL);
 	}
 	nvs_spi_end();
 	PG_RETURN_INT64((int64) forgotten);
@@ -333,7 +333,7 @@ nvs_stream_retain(PG_FUNCTION_ARGS)
 		deleted = nvs_stream_execute(target,
 									 nvs_planset_text(target->plans,
 													  sql.data, &params, 0),
-									 &params);
+									 &params, NULL, NULL);
 	}
 	nvs_spi_end();
 	PG_RETURN_INT64((int64) deleted);

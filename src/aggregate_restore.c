@@ -255,5 +255,5 @@ delete_all(const char *name, NvsTarget *target)
 											   psprintf("DELETE FROM %s",
 														name),
 											   &params, 0),
-							  &params);
+							  &params, NULL, NULL);
 }

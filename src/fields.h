@@ -94,7 +94,6 @@ extern void nvs_field_emit_as(const char *key, int len, const NvsField *field,
 							  Datum value, bool iso, NvsJsonb *record);
 extern void nvs_emit_numeric(NvsJsonb *record, const char *key, int keylen,
 							 Numeric value);
-extern char *nvs_fields_select_list(const NvsFieldMap *map);
 extern int64 nvs_ms_from_iso(const char *field, const char *s, int len);
 extern void nvs_check_number(const char *name, NvsJsonbChild value);
 extern Jsonb *nvs_child_document(NvsJsonbChild child);

@@ -375,23 +375,6 @@ nvs_field_select(const NvsField *field)
 	return field->quoted;
 }
 
-/*
- * All columns in their order, as a SELECT list: the executor hands out such
- * rows as they are stored, without building others from them.
- */
-char *
-nvs_fields_select_list(const NvsFieldMap *map)
-{
-	StringInfoData list;
-	int			i;
-
-	initStringInfo(&list);
-	for (i = 0; i < map->nfields; i++)
-		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "",
-						 nvs_field_select(&map->fields[i]));
-	return list.data;
-}
-
 /* Add a column's value to a record, under its own name. */
 void
 nvs_field_emit(const NvsField *field, Datum value, bool iso,

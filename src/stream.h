@@ -44,6 +44,8 @@ typedef struct NvsStreamState
 	const NvsField **read;		/* columns of a record besides the id */
 	int			nread;
 	char	   *read_list;		/* all columns, as a SELECT list */
+	bool	   *in_record;		/* by column of the map, as is kept */
+	bool	   *kept;			/* what is inserted is what is there */
 } NvsStreamState;
 
 /* An event, taken apart: a value for each column of the relation's map. */
@@ -94,6 +96,8 @@ extern int64 nvs_event_position(const NvsPlace *place, HeapTuple row,
 								TupleDesc desc);
 extern Datum nvs_event_record(const NvsPlace *place, HeapTuple row,
 							  TupleDesc desc, MemoryContext cxt);
+extern Datum nvs_event_make_record(const NvsPlace *place, const Datum *values,
+								   const bool *nulls, MemoryContext cxt);
 
 /* stream_append.c */
 extern void nvs_append(NvsAppend *streams, int nstreams, NvsNewEvent *events,
@@ -109,7 +113,8 @@ extern void nvs_stream_unversioned(const NvsPlace *place)
 
 /* stream_guard.c */
 extern uint64 nvs_stream_execute(const NvsTarget *target, SPIPlanPtr plan,
-								 const NvsParams *params);
+								 const NvsParams *params,
+								 NvsRowFunction function, void *arg);
 
 /* stream_known.c */
 extern bool nvs_event_has_id(const NvsNewEvent *event);

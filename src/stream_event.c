@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "errors.h"
 #include "executor/spi.h"
@@ -16,7 +18,9 @@
 #include "util.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
+static bool *kept_columns(const NvsTarget *target);
 static NvsStreamState *compile_state(NvsTarget *target);
 static bool repeats_key(const NvsPlace *place, NvsJsonbChild name,
 						NvsJsonbChild value);
@@ -64,6 +68,29 @@ reserve_kind(NvsFieldMap *map, const char *column, NvsFieldKind kind)
 	return field;
 }
 
+/*
+ * Which columns hold what an INSERT gives them, so that it need not be read
+ * back: in a table where nothing comes between, those that records take as
+ * they are.  Parameters already have what a column's type makes of them.
+ */
+static bool *
+kept_columns(const NvsTarget *target)
+{
+	const NvsFieldMap *map = target->map;
+	bool	   *kept = palloc0(sizeof(bool) * map->nfields);
+	Relation	rel = table_open(target->relid, AccessShareLock);
+	int			i;
+
+	if (rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rules == NULL &&
+		(rel->trigdesc == NULL || !rel->trigdesc->trig_insert_before_row))
+	{
+		for (i = 0; i < map->nfields; i++)
+			kept[i] = map->fields[i].kind != NVS_FIELD_OTHER;
+	}
+	table_close(rel, NoLock);
+	return kept;
+}
+
 /* Sort the columns of a relation into what they mean for a stream. */
 static NvsStreamState *
 compile_state(NvsTarget *target)
@@ -71,6 +98,7 @@ compile_state(NvsTarget *target)
 	NvsStreamState *state = palloc0(sizeof(NvsStreamState));
 	NvsFieldMap *map = target->map;
 	NvsField   *created_at;
+	StringInfoData list;
 	int			i;
 
 	state->id = nvs_fields_reserve(map, "id");
@@ -94,18 +122,26 @@ compile_state(NvsTarget *target)
 		created_at = NULL;
 
 	state->read = palloc(sizeof(NvsField *) * (map->nfields + 1));
+	initStringInfo(&list);
+	state->in_record = palloc(sizeof(bool) * map->nfields);
 	for (i = 0; i < map->nfields; i++)
 	{
 		const NvsField *field = &map->fields[i];
+		bool		in_record = field != created_at &&
+			strcmp(field->column, "subject") != 0;
 
 		if (!OidIsValid(get_array_type(field->type)) ||
 			type_is_rowtype(field->type))
 			state->one_by_one = true;
-		if (field != state->id && field != created_at &&
-			strcmp(field->column, "subject") != 0)
+		state->in_record[i] = in_record;
+		if (in_record && field != state->id)
 			state->read[state->nread++] = field;
+		/* Rows that are all columns are handed out as they are stored. */
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "",
+						 in_record ? nvs_field_select(field) : field->quoted);
 	}
-	state->read_list = nvs_fields_select_list(map);
+	state->read_list = list.data;
+	state->kept = kept_columns(target);
 	return state;
 }
 
@@ -338,17 +374,30 @@ Datum
 nvs_event_record(const NvsPlace *place, HeapTuple row, TupleDesc desc,
 				 MemoryContext cxt)
 {
-	const NvsStreamState *state = place->target->state;
-	const NvsField *fields = place->target->map->fields;
 	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
 	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
+	Datum		result;
+
+	heap_deform_tuple(row, desc, values, nulls);
+	result = nvs_event_make_record(place, values, nulls, cxt);
+	pfree(values);
+	pfree(nulls);
+	return result;
+}
+
+/* The record of an event, given the columns of the read list. */
+Datum
+nvs_event_make_record(const NvsPlace *place, const Datum *values,
+					  const bool *nulls, MemoryContext cxt)
+{
+	const NvsStreamState *state = place->target->state;
+	const NvsField *fields = place->target->map->fields;
 	MemoryContext old;
 	NvsJsonb	record;
 	char		id[MAXINT8LEN + 1];
 	Datum		result;
 	int			i;
 
-	heap_deform_tuple(row, desc, values, nulls);
 	nvs_jsonb_init(&record);
 	i = pg_lltoa(DatumGetInt64(values[state->id - fields]), id);
 	nvs_jsonb_add_text(&record, NVS_KEY("id"), id, i);
@@ -364,7 +413,5 @@ nvs_event_record(const NvsPlace *place, HeapTuple row, TupleDesc desc,
 	old = MemoryContextSwitchTo(cxt);
 	result = JsonbPGetDatum(nvs_jsonb_finish(&record));
 	MemoryContextSwitchTo(old);
-	pfree(values);
-	pfree(nulls);
 	return result;
 }

@@ -48,18 +48,26 @@ static void check_alter(AlterTableStmt *stmt);
 static void check_drop(DropStmt *stmt);
 static List *guarded_tables(Oid relid);
 
-/* Execute a plan that changes a stream's relation. */
+/*
+ * Execute a plan that changes a stream's relation; function, if not NULL, has
+ * the rows that it returns.
+ */
 uint64
 nvs_stream_execute(const NvsTarget *target, SPIPlanPtr plan,
-				   const NvsParams *params)
+				   const NvsParams *params, NvsRowFunction function,
+				   void *arg)
 {
 	uint64		rows = 0;
 
 	pass = target->relid;
 	PG_TRY();
 	{
-		rows = nvs_plan_execute(plan, params->values, params->nulls, false,
-								0);
+		if (function != NULL)
+			rows = nvs_plan_each(plan, params->values, params->nulls, false,
+								 function, arg);
+		else
+			rows = nvs_plan_execute(plan, params->values, params->nulls,
+									false, 0);
 	}
 	PG_FINALLY();
 	{

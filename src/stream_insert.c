@@ -4,6 +4,7 @@
  *
  * Positions are drawn by the relation's default as rows are inserted, hence
  * in the order of the events, whatever streams and relations they belong to.
+ * Only what may differ from the parameters is read back.
  */
 #include "postgres.h"
 
@@ -15,26 +16,36 @@
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 
-/*
- * Ids that somebody else is about to take are waited for and then left out,
- * which is seen by the number of rows, instead of raising an error.
- */
-#define SKIP_TAKEN(ids)	((ids) ? " ON CONFLICT DO NOTHING" : "")
+/* One INSERT: its events, and what is made of the rows that it returns. */
+typedef struct Insert
+{
+	NvsNewEvent *events;
+	int			n;
+	bool		ids;			/* an event has one */
+	int		   *returned;		/* columns, by their index in the map */
+	int			nreturned;
+	int			nrows;			/* so far */
+	Datum	   *values;			/* of a row, by column of the map */
+	bool	   *nulls;
+	int64	   *positions;
+	Datum	   *records;		/* in cxt */
+	MemoryContext cxt;
+} Insert;
 
 static bool same_insert(const NvsNewEvent *a, const NvsNewEvent *b);
 static int	insert_run(NvsNewEvent *events, int n, Datum *records,
 					   MemoryContext cxt);
+static void begin_insert(Insert *insert);
 static bool inserts_column(const NvsTarget *target, const NvsEvent *event,
 						   int i);
-static SPIPlanPtr insert_one_plan(const NvsTarget *target,
-								  const NvsEvent *event, bool ids,
-								  NvsParams *params);
-static SPIPlanPtr insert_many_plan(const NvsTarget *target,
-								   const NvsNewEvent *events, int n, bool ids,
-								   NvsParams *params);
+static void take_row(TupleTableSlot *slot, void *arg);
+static SPIPlanPtr insert_one_plan(const Insert *insert, NvsParams *params);
+static SPIPlanPtr insert_many_plan(const Insert *insert, NvsParams *params);
+static void append_columns(const Insert *insert, StringInfo sql);
+static void append_returning(const Insert *insert, StringInfo sql);
 static Datum event_column(const NvsField *field, const NvsNewEvent *events,
 						  int n, int index);
-static void announce(const NvsNewEvent *events, int n);
+static void announce(const Insert *insert);
 
 /*
  * Insert events, make their records in cxt and announce them.  Returns false
@@ -84,35 +95,92 @@ static int
 insert_run(NvsNewEvent *events, int n, Datum *records, MemoryContext cxt)
 {
 	NvsTarget  *target = events[0].stream->place.target;
+	Insert		insert;
 	NvsParams	params;
 	SPIPlanPtr	plan;
 	uint64		inserted;
-	bool		ids = false;
-	int			i;
 
-	for (i = 0; i < n && !ids; i++)
-		ids = nvs_event_has_id(&events[i]);
+	insert.events = events;
+	insert.n = n;
+	insert.records = records;
+	insert.cxt = cxt;
+	begin_insert(&insert);
 	nvs_params_init(&params);
 	if (n == 1)
-		plan = insert_one_plan(target, &events[0].event, ids, &params);
+		plan = insert_one_plan(&insert, &params);
 	else
-		plan = insert_many_plan(target, events, n, ids, &params);
-	inserted = nvs_stream_execute(target, plan, &params);
+		plan = insert_many_plan(&insert, &params);
+	inserted = nvs_stream_execute(target, plan, &params, take_row, &insert);
 	if (inserted != n)
 	{
-		if (ids)
+		if (insert.ids)
 			return (int) inserted;
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("table %s did not take every event", target->name),
 				 errdetail("A trigger or rule kept rows out.")));
 	}
-	for (i = 0; i < n; i++)
-		records[i] = nvs_event_record(&events[i].stream->place,
-									  SPI_tuptable->vals[i],
-									  SPI_tuptable->tupdesc, cxt);
-	announce(events, n);
+	announce(&insert);
 	return n;
+}
+
+/*
+ * Find out what the INSERT is to return: the columns that may hold something
+ * else than their parameter, the position above all.
+ */
+static void
+begin_insert(Insert *insert)
+{
+	const NvsEvent *event = &insert->events[0].event;
+	const NvsTarget *target = insert->events[0].stream->place.target;
+	const NvsStreamState *state = target->state;
+	int			nfields = target->map->nfields;
+	int			i;
+
+	insert->ids = false;
+	for (i = 0; i < insert->n && !insert->ids; i++)
+		insert->ids = nvs_event_has_id(&insert->events[i]);
+	insert->returned = palloc(sizeof(int) * nfields);
+	insert->nreturned = 0;
+	for (i = 0; i < nfields; i++)
+		if (state->in_record[i] &&
+			!(state->kept[i] && inserts_column(target, event, i)))
+			insert->returned[insert->nreturned++] = i;
+	insert->nrows = 0;
+	insert->values = palloc(sizeof(Datum) * nfields);
+	insert->nulls = palloc(sizeof(bool) * nfields);
+	insert->positions = palloc(sizeof(int64) * insert->n);
+}
+
+/*
+ * Take a row from the executor: with what the event gave, its record.  Rows
+ * come in the order of the events; when ids kept some from coming, all of the
+ * call is given up.
+ */
+static void
+take_row(TupleTableSlot *slot, void *arg)
+{
+	Insert	   *insert = arg;
+	NvsNewEvent *event = &insert->events[insert->nrows];
+	const NvsPlace *place = &event->stream->place;
+	const NvsStreamState *state = place->target->state;
+	const NvsFieldMap *map = place->target->map;
+	int			i;
+
+	memcpy(insert->values, event->event.values, sizeof(Datum) * map->nfields);
+	memcpy(insert->nulls, event->event.nulls, sizeof(bool) * map->nfields);
+	slot_getallattrs(slot);
+	for (i = 0; i < insert->nreturned; i++)
+	{
+		insert->values[insert->returned[i]] = slot->tts_values[i];
+		insert->nulls[insert->returned[i]] = slot->tts_isnull[i];
+	}
+	insert->positions[insert->nrows] =
+		DatumGetInt64(insert->values[state->id - map->fields]);
+	insert->records[insert->nrows] =
+		nvs_event_make_record(place, insert->values, insert->nulls,
+							  insert->cxt);
+	insert->nrows++;
 }
 
 /*
@@ -136,17 +204,15 @@ inserts_column(const NvsTarget *target, const NvsEvent *event, int i)
  * all events that leave every default to the table, which most do.
  */
 static SPIPlanPtr
-insert_one_plan(const NvsTarget *target, const NvsEvent *event, bool ids,
-				NvsParams *params)
+insert_one_plan(const Insert *insert, NvsParams *params)
 {
-	const NvsStreamState *state = target->state;
+	const NvsEvent *event = &insert->events[0].event;
+	const NvsTarget *target = insert->events[0].stream->place.target;
 	const NvsFieldMap *map = target->map;
 	SPIPlanPtr *slot = nvs_planset_slot(target->plans,
 										NVS_STREAM_PLAN_INSERT);
-	bool		common = !ids;
-	StringInfoData columns;
-	StringInfoData values;
-	char	   *sql;
+	bool		common = !insert->ids;
+	StringInfoData sql;
 	int			i;
 
 	for (i = 0; i < map->nfields; i++)
@@ -160,56 +226,84 @@ insert_one_plan(const NvsTarget *target, const NvsEvent *event, bool ids,
 	if (common && *slot != NULL)
 		return *slot;
 
-	initStringInfo(&columns);
-	initStringInfo(&values);
-	for (i = 0; i < map->nfields; i++)
-		if (inserts_column(target, event, i))
-			appendStringInfo(&columns, "%s%s", columns.len > 0 ? ", " : "",
-							 map->fields[i].quoted);
+	initStringInfo(&sql);
+	append_columns(insert, &sql);
+	appendStringInfoString(&sql, ") VALUES (");
 	for (i = 1; i <= params->n; i++)
-		appendStringInfo(&values, "%s$%d", i > 1 ? ", " : "", i);
-	sql = psprintf("INSERT INTO %s (%s) VALUES (%s)%s RETURNING %s",
-				   target->name, columns.data, values.data, SKIP_TAKEN(ids),
-				   state->read_list);
+		appendStringInfo(&sql, "%s$%d", i > 1 ? ", " : "", i);
+	appendStringInfoChar(&sql, ')');
+	append_returning(insert, &sql);
 	if (!common)
-		return nvs_planset_text(target->plans, sql, params,
+		return nvs_planset_text(target->plans, sql.data, params,
 								CURSOR_OPT_GENERIC_PLAN);
-	*slot = nvs_plan_prepare(sql, params->n, params->types,
+	*slot = nvs_plan_prepare(sql.data, params->n, params->types,
 							 CURSOR_OPT_GENERIC_PLAN);
 	return *slot;
 }
 
 /* INSERT of many: a parameter that is an array for each column. */
 static SPIPlanPtr
-insert_many_plan(const NvsTarget *target, const NvsNewEvent *events, int n,
-				 bool ids, NvsParams *params)
+insert_many_plan(const Insert *insert, NvsParams *params)
 {
-	const NvsStreamState *state = target->state;
+	const NvsEvent *event = &insert->events[0].event;
+	const NvsTarget *target = insert->events[0].stream->place.target;
+	const NvsFieldMap *map = target->map;
 	StringInfoData sql;
-	StringInfoData from;
 	int			i;
 
+	for (i = 0; i < map->nfields; i++)
+		if (inserts_column(target, event, i))
+			nvs_params_add(params, get_array_type(map->fields[i].type),
+						   event_column(&map->fields[i], insert->events,
+										insert->n, i), false);
 	initStringInfo(&sql);
-	initStringInfo(&from);
-	appendStringInfo(&sql, "INSERT INTO %s (", target->name);
-	for (i = 0; i < target->map->nfields; i++)
-	{
-		const NvsField *field = &target->map->fields[i];
-		const char *comma = params->n > 0 ? ", " : "";
-		int			p;
-
-		if (!inserts_column(target, &events[0].event, i))
-			continue;
-		p = nvs_params_add(params, get_array_type(field->type),
-						   event_column(field, events, n, i), false);
-		appendStringInfo(&sql, "%s%s", comma, field->quoted);
-		appendStringInfo(&from, "%spg_catalog.unnest($%d)", comma, p);
-	}
+	append_columns(insert, &sql);
 	/* unnest() keeps the order, and the position is drawn row by row. */
-	appendStringInfo(&sql, ") SELECT * FROM ROWS FROM (%s) u%s RETURNING %s",
-					 from.data, SKIP_TAKEN(ids), state->read_list);
+	appendStringInfoString(&sql, ") SELECT * FROM ROWS FROM (");
+	for (i = 1; i <= params->n; i++)
+		appendStringInfo(&sql, "%spg_catalog.unnest($%d)", i > 1 ? ", " : "",
+						 i);
+	appendStringInfoString(&sql, ") u");
+	append_returning(insert, &sql);
 	return nvs_planset_text(target->plans, sql.data, params,
 							CURSOR_OPT_GENERIC_PLAN);
+}
+
+/* The beginning of an INSERT, up to its last column. */
+static void
+append_columns(const Insert *insert, StringInfo sql)
+{
+	const NvsTarget *target = insert->events[0].stream->place.target;
+	const char *comma = "";
+	int			i;
+
+	appendStringInfo(sql, "INSERT INTO %s (", target->name);
+	for (i = 0; i < target->map->nfields; i++)
+	{
+		if (!inserts_column(target, &insert->events[0].event, i))
+			continue;
+		appendStringInfo(sql, "%s%s", comma, target->map->fields[i].quoted);
+		comma = ", ";
+	}
+}
+
+/*
+ * The end of an INSERT.  Ids that somebody else is about to take are waited
+ * for and then left out, which is seen by the number of rows, instead of
+ * raising an error.
+ */
+static void
+append_returning(const Insert *insert, StringInfo sql)
+{
+	const NvsFieldMap *map = insert->events[0].stream->place.target->map;
+	int			i;
+
+	if (insert->ids)
+		appendStringInfoString(sql, " ON CONFLICT DO NOTHING");
+	appendStringInfoString(sql, " RETURNING ");
+	for (i = 0; i < insert->nreturned; i++)
+		appendStringInfo(sql, "%s%s", i > 0 ? ", " : "",
+						 nvs_field_select(&map->fields[insert->returned[i]]));
 }
 
 /* One column's values of all events. */
@@ -247,24 +341,22 @@ nvs_column_array(Oid type, const Datum *values, const bool *nulls, int n)
 
 /* Tell listeners of the last event of each stream. */
 static void
-announce(const NvsNewEvent *events, int n)
+announce(const Insert *insert)
 {
+	const NvsNewEvent *events = insert->events;
 	const NvsTarget *target = events[0].stream->place.target;
 	int			mode = nvs_notify_mode(target->notify);
 	int			first = 0;
 	int			i;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < insert->n; i++)
 	{
 		const NvsPlace *place = &events[i].stream->place;
 
-		if (i + 1 < n && events[i + 1].stream == events[i].stream)
+		if (i + 1 < insert->n && events[i + 1].stream == events[i].stream)
 			continue;
 		nvs_notify_append(mode, target->store->channel, place->subject,
-						  place->len,
-						  nvs_event_position(place, SPI_tuptable->vals[i],
-											 SPI_tuptable->tupdesc),
-						  i + 1 - first);
+						  place->len, insert->positions[i], i + 1 - first);
 		first = i + 1;
 	}
 }

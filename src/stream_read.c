@@ -211,7 +211,7 @@ nvs_stream_delete(PG_FUNCTION_ARGS)
 			*plan = nvs_plan_prepare(sql.data, params.n, params.types,
 									 CURSOR_OPT_GENERIC_PLAN);
 		}
-		deleted = nvs_stream_execute(target, *plan, &params);
+		deleted = nvs_stream_execute(target, *plan, &params, NULL, NULL);
 	}
 	nvs_spi_end();
 	PG_RETURN_INT64((int64) deleted);
