@@ -29,6 +29,7 @@ operations='
 kv_get|1 32|0.9|read||
 index_get|1 32|0.9|read||
 stream_append|1 32|0.9|cpu||
+stream_append_record|1 32||cpu||stream_append.plain
 index_increment|1 32|0.9|cpu||
 index_update|1|1.5|cpu||
 index_update|32|2|cpu||
@@ -308,7 +309,8 @@ table=$(mktemp) || exit 1
 trap 'rm -f "$table"' EXIT
 echo "$("$PG_CONFIG" --version), $(nproc) processors," \
 	"${duration} s x $rounds rounds a side"
-"$TOP/test/cluster.sh" shared_buffers=512MB max_wal_size=8GB \
-	checkpoint_timeout=1h autovacuum=off jit=off -- \
+"$TOP/test/cluster.sh" shared_preload_libraries=nvent_store \
+	shared_buffers=512MB max_wal_size=8GB checkpoint_timeout=1h \
+	autovacuum=off jit=off -- \
 	"$0" --inside "$table" || exit 1
 ! grep -q MISSED "$table"
