@@ -26,6 +26,11 @@
 #define NVS_NAMED_SEGMENTS
 #endif
 
+/* Before a declaration; it was an attribute behind it, of another name. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
 /* Is role the owner of relation relid, or a member of its owner? */
 static inline bool
 nvs_owns_relation(Oid relid, Oid role)

@@ -20,8 +20,8 @@ PG_FUNCTION_INFO_V1(nvs_checkpoint_save);
 PG_FUNCTION_INFO_V1(nvs_checkpoint_load);
 PG_FUNCTION_INFO_V1(nvs_checkpoint_delete);
 
-static void refuse(NvsConsumers *consumers, FunctionCallInfo fcinfo)
-	pg_attribute_noreturn();
+pg_noreturn static void refuse(NvsConsumers *consumers,
+							   FunctionCallInfo fcinfo);
 
 /* Say why a checkpoint was not saved. */
 static void

@@ -48,8 +48,9 @@ PG_FUNCTION_INFO_V1(nvs_consumer_block_many);
 	"due_at = c.leased_until"
 
 static void require_holder(FunctionCallInfo fcinfo, int token, int owner);
-static void refuse(NvsConsumers *consumers, FunctionCallInfo fcinfo,
-				   int64 upto, bool acks) pg_attribute_noreturn();
+pg_noreturn static void refuse(NvsConsumers *consumers,
+							   FunctionCallInfo fcinfo, int64 upto,
+							   bool acks);
 
 /* A holder says who it is by a token, by an owner's name, or by both. */
 static void

@@ -34,8 +34,8 @@
 PG_FUNCTION_INFO_V1(nvs_index_delete);
 
 static void compile_state(NvsTarget *target);
-static void cannot_hold(const NvsTarget *target, const char *detail)
-			pg_attribute_noreturn();
+pg_noreturn static void cannot_hold(const NvsTarget *target,
+									const char *detail);
 static void check_version(const NvsTarget *target, NvsEntryState *state);
 static void compile_fields(NvsTarget *target, NvsEntryState *state);
 static int	compare_keys(const void *a, const void *b);

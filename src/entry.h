@@ -76,16 +76,15 @@ extern bool nvs_entry_place(text *key, bool write, NvsPlace *place);
 extern void nvs_entry_params(const NvsPlace *place, text *id,
 							 NvsParams *params);
 extern void nvs_entry_where(const NvsPlace *place, StringInfo sql);
-extern void nvs_entry_not_taken(const NvsTarget *target)
-			pg_attribute_noreturn();
+pg_noreturn extern void nvs_entry_not_taken(const NvsTarget *target);
 
 /* entry_fields.c */
 extern void nvs_entry_check_metadata(const Jsonb *doc);
 extern void nvs_entry_parse(const NvsTarget *target, const Jsonb *doc,
 							NvsEntryFields *fields);
 extern Jsonb *nvs_entry_rest(const NvsTarget *target, NvsEntryFields *fields);
-extern void nvs_entry_no_column(const NvsTarget *target, const char *name,
-								int len) pg_attribute_noreturn();
+pg_noreturn extern void nvs_entry_no_column(const NvsTarget *target,
+											const char *name, int len);
 extern void nvs_entry_check_written(const NvsTarget *target,
 									const NvsField *field);
 extern const NvsField *nvs_entry_find(const NvsTarget *target,

@@ -62,9 +62,9 @@ static SPIPlanPtr make_plan(Increments *inc);
 static bool is_there(Increments *inc);
 static void set_document(Increments *inc, const ColumnSet *column,
 						 const char *stripped, StringInfo sql);
-static void not_a_number(const char *name, int len, const char *detail)
-			pg_attribute_noreturn();
-static void no_entry(text *key, text *id) pg_attribute_noreturn();
+pg_noreturn static void not_a_number(const char *name, int len,
+									 const char *detail);
+pg_noreturn static void no_entry(text *key, text *id);
 
 /* nvent.index_increment(key, id, field, by): the new value. */
 Datum

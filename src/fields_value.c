@@ -25,8 +25,9 @@
 #define MAX_ISO_MS	INT64CONST(253402300799999)
 
 static const char *child_kind(NvsJsonbChild value);
-static void wrong_type(const NvsField *field, NvsJsonbChild value,
-					   const char *wanted) pg_attribute_noreturn();
+pg_noreturn static void wrong_type(const NvsField *field,
+								   NvsJsonbChild value,
+								   const char *wanted);
 static int64 integer_value(const NvsField *field, NvsJsonbChild value);
 static int64 ms_value(const NvsField *field, NvsJsonbChild value);
 static Datum other_value(const NvsField *field, NvsJsonbChild value);

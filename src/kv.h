@@ -48,7 +48,7 @@ typedef enum NvsKvStatement
 extern void nvs_kv_check_key(const char *key, int len);
 extern bool nvs_kv_find(text *key, bool write, NvsPlace *place);
 extern SPIPlanPtr nvs_kv_plan(NvsTarget *target, NvsKvStatement which);
-extern void nvs_kv_refused(const NvsTarget *target) pg_attribute_noreturn();
+pg_noreturn extern void nvs_kv_refused(const NvsTarget *target);
 
 /* kv_many.c */
 extern int64 nvs_kv_delete_many(NvsTarget *target, Datum *keys, int n);

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "compat.h"
 #include "fields.h"
 #include "plan.h"
 #include "store.h"
@@ -96,7 +97,7 @@ extern int	nvs_route_stream_count(const char *prefix);
 
 /* route_target.c */
 extern NvsTarget *nvs_target_get(NvsRoute *route);
-extern void nvs_route_missing(const NvsRoute *route) pg_attribute_noreturn();
+pg_noreturn extern void nvs_route_missing(const NvsRoute *route);
 extern void nvs_target_retire_all(void);
 extern void nvs_route_params(const NvsPlace *place, NvsParams *params);
 extern void nvs_route_where(const NvsTarget *target, StringInfo sql);

@@ -108,8 +108,7 @@ extern void nvs_append_expect(NvsAppend *stream, int64 expected);
 extern void nvs_stream_lock(NvsAppend *streams, int n);
 extern void nvs_stream_heads(NvsAppend *streams, int n);
 extern void nvs_stream_hold(NvsAppend *stream);
-extern void nvs_stream_unversioned(const NvsPlace *place)
-			pg_attribute_noreturn();
+pg_noreturn extern void nvs_stream_unversioned(const NvsPlace *place);
 
 /* stream_guard.c */
 extern uint64 nvs_stream_execute(const NvsTarget *target, SPIPlanPtr plan,
@@ -120,7 +119,7 @@ extern uint64 nvs_stream_execute(const NvsTarget *target, SPIPlanPtr plan,
 extern bool nvs_event_has_id(const NvsNewEvent *event);
 extern bool nvs_known_events(NvsNewEvent *events, int n, Datum *records,
 							 MemoryContext cxt);
-extern void nvs_partly_known(int known, int n) pg_attribute_noreturn();
+pg_noreturn extern void nvs_partly_known(int known, int n);
 
 /* stream_insert.c */
 extern bool nvs_insert_events(NvsNewEvent *events, int n, Datum *records,

@@ -37,8 +37,7 @@ static SPIPlanPtr find_plan(const NvsTarget *target, NvsParams *params);
 static void check_same(const NvsNewEvent *event, HeapTuple row,
 					   TupleDesc desc);
 static bool same_value(const NvsField *field, Datum a, Datum b);
-static void taken(const NvsNewEvent *event, const char *column)
-			pg_attribute_noreturn();
+pg_noreturn static void taken(const NvsNewEvent *event, const char *column);
 static void check_order(const NvsNewEvent *events, const Found *found, int n);
 
 /* Did the caller give an event an id? */

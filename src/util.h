@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "compat.h"
 #include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
@@ -48,7 +49,7 @@ typedef struct NvsIdentity
 	int			nestlevel;
 } NvsIdentity;
 
-extern void nvs_null_argument(const char *name) pg_attribute_noreturn();
+pg_noreturn extern void nvs_null_argument(const char *name);
 extern int64 nvs_count_argument(FunctionCallInfo fcinfo, int n,
 								const char *name);
 extern Interval *nvs_ttl_argument(FunctionCallInfo fcinfo, int n,
