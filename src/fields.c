@@ -233,9 +233,12 @@ nvs_fields_reserve(NvsFieldMap *map, const char *column)
 }
 
 /* Is name, of len bytes, the string other? */
-static bool
+static inline bool
 same_name(const char *other, const char *name, int len)
 {
+	/* Mostly the first byte tells; a string that is empty is no name. */
+	if (len == 0 || other[0] != name[0])
+		return false;
 	return strncmp(other, name, len) == 0 && other[len] == '\0';
 }
 

@@ -145,8 +145,9 @@ nvs_stream_lock(NvsAppend *streams, int n)
 void
 nvs_stream_heads(NvsAppend *streams, int n)
 {
-	NvsAppend **group = palloc(sizeof(NvsAppend *) * n);
-	bool	   *done = palloc0(sizeof(bool) * n);
+	NvsAppend **group;
+	bool	   *done;
+	bool		any = false;
 	int			i;
 	int			k;
 
@@ -154,7 +155,13 @@ nvs_stream_heads(NvsAppend *streams, int n)
 	{
 		streams[i].head = 0;
 		streams[i].closed = false;
+		any = any || (streams[i].place.target != NULL &&
+					  has_versions(&streams[i]));
 	}
+	if (!any)
+		return;
+	group = palloc(sizeof(NvsAppend *) * n);
+	done = palloc0(sizeof(bool) * n);
 	PushActiveSnapshot(GetLatestSnapshot());
 	for (i = 0; i < n; i++)
 	{
