@@ -1,5 +1,5 @@
--- Checks of an event store, section C: reads of one stream.  Number 49 is in
--- test/bench.
+-- Checks of an event store, section C: reads of one stream.  Number 49 is
+-- in test/bench too, with a million events.
 \set VERBOSITY terse
 SET client_min_messages = warning;
 SELECT nvent.store_create('cc', 'cc');
@@ -82,6 +82,28 @@ SELECT pg_temp.read($$types => '{tenth,e}', after_version => 58, max_count => 3$
 SELECT count(nvent.stream_append('cc:odd:1', e)) FROM unnest(ARRAY['{"type": "?"}', '{"type": "x", "data": null}',
     '{"type": "x", "data": [[], {}, ""]}', '{"type": "x", "data": {"": 0}, "": 1}', '{"type": " ", "version": "7", "id": -1}']::jsonb[]) e;
 SELECT e - 'id' - 'ts' FROM nvent.stream_read('cc:odd:1') e;
+
+-- 49: a version, the end of a stream of 100,000 events, and a short one beside
+-- it, in the same table: fewer than 10 pages.  The last three fail with an
+-- equality in place of nvs_stream_range(): then the index on id is walked.
+SELECT nvent.stream_create_table('long', store => 'cc');
+INSERT INTO cc.cc_stream_long (subject, version, ts, type) SELECT 'cc:long:1', v, v, 'e' FROM generate_series(1, 100000) v;
+INSERT INTO cc.cc_stream_long (subject, version, ts, type) SELECT 'cc:long:2', v, v, 'e' FROM generate_series(1, 5) v;
+ANALYZE cc.cc_stream_long;
+CREATE FUNCTION pg_temp.few_buffers(call text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    plan json;
+BEGIN
+    -- The first one plans.
+    FOR i IN 1..2 LOOP
+        EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT json) SELECT ' || call INTO plan;
+    END LOOP;
+    RETURN (plan->0->'Plan'->>'Shared Hit Blocks')::int + (plan->0->'Plan'->>'Shared Read Blocks')::int < 10;
+END $$;
+SELECT call, pg_temp.few_buffers(call) FROM unnest(ARRAY[$$nvent.stream_version('cc:long:1')$$,
+    $$nvent.stream_read('cc:long:1', backward => true, max_count => 1)$$, $$nvent.stream_read('cc:long:1', after_version => 99990)$$,
+    $$nvent.stream_read('cc:long:1', before_version => 10, backward => true)$$,
+    $$nvent.stream_read('cc:long:2')$$, $$nvent.stream_read('cc:long:3', with_snaps => true)$$, $$nvent.stream_poll('cc:long:2', 0)$$]) call;
 
 -- Correlation, and snapshots in the stream: left out, or where to begin.
 SELECT count(nvent.stream_append('cc:snap:1', e)) FROM unnest(ARRAY['{"type": "a", "correlation": "c-1"}', '{"type": "__snapshot__"}',

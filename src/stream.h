@@ -127,4 +127,10 @@ extern bool nvs_insert_events(NvsNewEvent *events, int n, Datum *records,
 extern Datum nvs_column_array(Oid type, const Datum *values,
 							  const bool *nulls, int n);
 
+/* stream_read.c */
+extern bool nvs_stream_has_range(const NvsTarget *target);
+extern void nvs_stream_range(const NvsTarget *target, StringInfo sql, int key,
+							 const char *column, const char *from,
+							 const char *upto);
+
 #endif							/* NVS_STREAM_H */

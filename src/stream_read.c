@@ -19,6 +19,8 @@ typedef struct ReadArgs
 	FunctionCallInfo fcinfo;
 	NvsParams	params;
 	StringInfoData sql;
+	bool		by_version;		/* in the order of versions */
+	bool		ranged;			/* as a range of the subject's column */
 } ReadArgs;
 
 PG_FUNCTION_INFO_V1(nvs_stream_read);
@@ -28,9 +30,13 @@ PG_FUNCTION_INFO_V1(nvs_stream_drop_table);
 
 static void add_bound(ReadArgs *args, int arg, const char *column,
 					  const char *operator);
-static void add_versions(ReadArgs *args, const NvsPlace *place);
+static void add_bounds(ReadArgs *args, const NvsPlace *place);
+static void add_range(ReadArgs *args, const NvsPlace *place);
+static bool begins_with_snapshot(FunctionCallInfo fcinfo);
+static char *last_snapshot(const NvsPlace *place);
 static void add_correlation(ReadArgs *args, const NvsPlace *place);
 static void add_snapshots(ReadArgs *args, const NvsPlace *place);
+static void add_order(ReadArgs *args, const NvsPlace *place, bool backward);
 static char *store_argument(FunctionCallInfo fcinfo, int n);
 
 /* Add a condition on a bigint column when its argument is given. */
@@ -47,18 +53,101 @@ add_bound(ReadArgs *args, int arg, const char *column, const char *operator)
 									PG_GETARG_DATUM(arg), false));
 }
 
-/* Add the bounds of the version. */
+/* Add the conditions on subject, position and version, and the order. */
 static void
-add_versions(ReadArgs *args, const NvsPlace *place)
+add_bounds(ReadArgs *args, const NvsPlace *place)
 {
 	FunctionCallInfo fcinfo = args->fcinfo;
 
-	if (PG_ARGISNULL(8) && PG_ARGISNULL(9))
-		return;
-	if (nvs_stream_state(place->target)->version == NULL)
+	args->by_version = !PG_ARGISNULL(8) || !PG_ARGISNULL(9);
+	args->ranged = nvs_stream_has_range(place->target);
+	if (args->by_version && nvs_stream_state(place->target)->version == NULL)
 		nvs_stream_unversioned(place);
-	add_bound(args, 8, "version", ">");
-	add_bound(args, 9, "version", "<");
+	if (args->ranged)
+		add_range(args, place);
+	else
+		nvs_route_where(place->target, &args->sql);
+	if (args->by_version || !args->ranged)
+	{
+		add_bound(args, 1, "id", ">");
+		add_bound(args, 2, "id", "<");
+	}
+	if (args->by_version && !args->ranged)
+	{
+		add_bound(args, 8, "version", ">");
+		add_bound(args, 9, "version", "<");
+	}
+}
+
+/*
+ * Add a range of (subject, position), or of (subject, version) where the
+ * caller bounds that.  A range begins with the last snapshot when asked to.
+ */
+static void
+add_range(ReadArgs *args, const NvsPlace *place)
+{
+	FunctionCallInfo fcinfo = args->fcinfo;
+	int			lower = args->by_version ? 8 : 1;
+	int			upper = args->by_version ? 9 : 2;
+	char	   *from;
+	int			p;
+
+	p = nvs_params_add(&args->params, INT8OID,
+					   Int64GetDatum(NVS_ARG_OR(lower, PG_GETARG_INT64,
+												PG_INT64_MIN)), false);
+	nvs_params_add(&args->params, INT8OID,
+				   Int64GetDatum(NVS_ARG_OR(upper, PG_GETARG_INT64,
+											PG_INT64_MAX)), false);
+	from = psprintf("> $%d", p);
+	if (!args->by_version && begins_with_snapshot(fcinfo))
+		from = psprintf(">= %s", last_snapshot(place));
+	nvs_stream_range(place->target, &args->sql, 1,
+					 args->by_version ? "version" : "id", from,
+					 psprintf("< $%d", p + 1));
+}
+
+/*
+ * Is a stream found by one column of text?  Then its rows are a range of
+ * (that column, position), which nvs_stream_range() can say.
+ */
+bool
+nvs_stream_has_range(const NvsTarget *target)
+{
+	return target->nkeys == 1 && target->keys[0].filters &&
+		target->keys[0].field->kind == NVS_FIELD_TEXT;
+}
+
+/*
+ * Add the condition of a range of (key, column) within one key, parameter
+ * key; from and upto are operators with their operands.  To be read in the
+ * order of key and column.
+ *
+ * Said with an equality, the order would be that of the column alone, which
+ * its own index has too; and a plan for any parameters may walk that one
+ * through the whole table for the few rows of a key, if most rows are of
+ * another.  The two inequalities on the key alone say how little it is.
+ */
+void
+nvs_stream_range(const NvsTarget *target, StringInfo sql, int key,
+				 const char *column, const char *from, const char *upto)
+{
+	const char *name = target->keys[0].field->quoted;
+	const char *bounds[2];
+	int			i;
+
+	bounds[0] = from;
+	bounds[1] = upto;
+	appendStringInfo(sql, "%s OPERATOR(pg_catalog.>=) $%d "
+					 "AND %s OPERATOR(pg_catalog.<=) $%d", name, key, name,
+					 key);
+	for (i = 0; i < 2; i++)
+	{
+		int			len = strcspn(bounds[i], " ");
+
+		appendStringInfo(sql, " AND ROW(%s, %s) OPERATOR(pg_catalog.%.*s) "
+						 "ROW($%d, %s)", name, column, len, bounds[i], key,
+						 bounds[i] + len + 1);
+	}
 }
 
 /* Keep what has this correlation. */
@@ -78,6 +167,39 @@ add_correlation(ReadArgs *args, const NvsPlace *place)
 										PG_GETARG_DATUM(10), false));
 }
 
+/* Does a read begin with the last snapshot? */
+static bool
+begins_with_snapshot(FunctionCallInfo fcinfo)
+{
+	return !PG_ARGISNULL(11) && PG_GETARG_BOOL(11) && PG_ARGISNULL(1) &&
+		PG_ARGISNULL(8);
+}
+
+/* The position of a stream's last snapshot, 0 if none, as an expression. */
+static char *
+last_snapshot(const NvsPlace *place)
+{
+	const NvsTarget *target = place->target;
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "COALESCE((SELECT s.id FROM %s s WHERE ",
+					 target->name);
+	if (nvs_stream_has_range(target))
+		appendStringInfo(&sql, "s.%s OPERATOR(pg_catalog.>=) $1 "
+						 "AND s.%s OPERATOR(pg_catalog.<=) $1",
+						 target->keys[0].field->quoted,
+						 target->keys[0].field->quoted);
+	else
+		nvs_route_where(target, &sql);
+	appendStringInfo(&sql, " AND s.type OPERATOR(pg_catalog.=) '"
+					 NVS_TYPE_SNAPSHOT "' ORDER BY %s%ss.id DESC LIMIT 1), 0)",
+					 nvs_stream_has_range(target) ?
+					 target->keys[0].field->quoted : "",
+					 nvs_stream_has_range(target) ? " DESC, " : "");
+	return sql.data;
+}
+
 /*
  * Leave snapshots out, or begin with the last one unless the caller says
  * where to begin.
@@ -93,16 +215,24 @@ add_snapshots(ReadArgs *args, const NvsPlace *place)
 		appendStringInfoString(&args->sql, " AND type "
 							   "OPERATOR(pg_catalog.<>) '"
 							   NVS_TYPE_SNAPSHOT "'");
-	else if (PG_ARGISNULL(1) && PG_ARGISNULL(8))
-	{
-		appendStringInfo(&args->sql, " AND id OPERATOR(pg_catalog.>=) "
-						 "COALESCE((SELECT s.id FROM %s s WHERE ",
-						 place->target->name);
-		nvs_route_where(place->target, &args->sql);
-		appendStringInfoString(&args->sql, " AND s.type "
-							   "OPERATOR(pg_catalog.=) '" NVS_TYPE_SNAPSHOT
-							   "' ORDER BY s.id DESC LIMIT 1), 0)");
-	}
+	else if (begins_with_snapshot(fcinfo) &&
+			 (args->by_version || !args->ranged))
+		appendStringInfo(&args->sql, " AND id OPERATOR(pg_catalog.>=) %s",
+						 last_snapshot(place));
+}
+
+/* Versions are in the order of positions; take the index that bounds. */
+static void
+add_order(ReadArgs *args, const NvsPlace *place, bool backward)
+{
+	const char *order = backward ? " DESC" : "";
+
+	appendStringInfoString(&args->sql, " ORDER BY ");
+	if (args->ranged)
+		appendStringInfo(&args->sql, "%s%s, ",
+						 place->target->keys[0].field->quoted, order);
+	appendStringInfo(&args->sql, "%s%s", args->by_version ? "version" : "id",
+					 order);
 }
 
 /*
@@ -139,9 +269,7 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 	initStringInfo(&args.sql);
 	appendStringInfo(&args.sql, "SELECT %s FROM %s WHERE ", state->read_list,
 					 place.target->name);
-	nvs_route_where(place.target, &args.sql);
-	add_bound(&args, 1, "id", ">");
-	add_bound(&args, 2, "id", "<");
+	add_bounds(&args, &place);
 	add_bound(&args, 3, "ts", ">=");
 	add_bound(&args, 4, "ts", "<=");
 	if (!PG_ARGISNULL(5))
@@ -149,13 +277,9 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 						 " AND type OPERATOR(pg_catalog.=) ANY ($%d)",
 						 nvs_params_add(&args.params, TEXTARRAYOID,
 										PG_GETARG_DATUM(5), false));
-	add_versions(&args, &place);
 	add_correlation(&args, &place);
 	add_snapshots(&args, &place);
-	/* Versions are in the order of positions; take the index that bounds. */
-	appendStringInfo(&args.sql, " ORDER BY %s%s",
-					 PG_ARGISNULL(8) && PG_ARGISNULL(9) ? "id" : "version",
-					 backward ? " DESC" : "");
+	add_order(&args, &place, backward);
 	if (count >= 0)
 		appendStringInfo(&args.sql, " LIMIT $%d",
 						 nvs_params_add(&args.params, INT8OID,

@@ -41,6 +41,7 @@ typedef struct Source
 	NvsStreamState *state;
 	bool		whole;			/* has a column for the whole subject */
 	bool		keyed;			/* the conditions name all key columns */
+	bool		ranged;			/* and are said by nvs_stream_range() */
 	int			nconditions;
 	StringInfoData conditions;	/* " AND ..." on the key columns */
 	NvsParams	params;			/* of the conditions */
@@ -239,6 +240,7 @@ open_source(NvsScan *scan, NvsRoute *route, List *sources, Source *source)
 		add_capture_conditions(scan, source);
 	else
 		return false;
+	source->ranged = source->keyed && nvs_stream_has_range(source->target);
 
 	initStringInfo(&list);
 	appendStringInfoString(&list, source->state->read_list);
@@ -358,10 +360,13 @@ scan_key(NvsScan *scan, Source *source)
 {
 	NvsParams	params;
 	SPIPlanPtr	plan;
+	char	   *tail = psprintf(" ORDER BY %s%sid FETCH FIRST $%%d ROWS "
+								"WITH TIES", source->ranged ?
+								source->target->keys[0].field->quoted : "",
+								source->ranged ? ", " : "");
 
 	plan = scan_plan(scan, source, &params, scan->after, scan->limit,
-					 CURSOR_OPT_GENERIC_PLAN, source->list, true,
-					 " ORDER BY id FETCH FIRST $%d ROWS WITH TIES");
+					 CURSOR_OPT_GENERIC_PLAN, source->list, true, tail);
 	nvs_plan_execute(plan, params.values, params.nulls, true, 0);
 	(void) take_rows(scan, source);
 }
@@ -466,10 +471,14 @@ scan_plan(NvsScan *scan, Source *source, NvsParams *params, int64 position,
 		nvs_params_add(params, source->params.types[i],
 					   source->params.values[i], false);
 	p = nvs_params_add(params, INT8OID, Int64GetDatum(position), false);
-	appendStringInfo(&sql, "id OPERATOR(pg_catalog.>) $%d", p);
-	p = nvs_params_add(params, INT8OID, Int64GetDatum(scan->upto), false);
-	appendStringInfo(&sql, " AND id OPERATOR(pg_catalog.<=) $%d", p);
-	if (conditions)
+	nvs_params_add(params, INT8OID, Int64GetDatum(scan->upto), false);
+	if (source->ranged)
+		nvs_stream_range(source->target, &sql, 1, "id",
+						 psprintf("> $%d", p), psprintf("<= $%d", p + 1));
+	else
+		appendStringInfo(&sql, "id OPERATOR(pg_catalog.>) $%d "
+						 "AND id OPERATOR(pg_catalog.<=) $%d", p, p + 1);
+	if (conditions && !source->ranged)
 		appendStringInfoString(&sql, source->conditions.data);
 	if (conditions && scan->types != (Datum) 0)
 	{
