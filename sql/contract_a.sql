@@ -1,6 +1,6 @@
 -- Checks of an event store, section A: appends, versions, conflicts.  Numbers
 -- are those of the table in the documentation; the ones that need two
--- sessions are in test/specs/contract_NN*.spec and test/t/eventstore.pl.
+-- sessions are in test/specs/contract_NN*.spec and test/t/030_eventstore.pl.
 \set VERBOSITY terse
 SET client_min_messages = warning;
 SELECT nvent.store_create('ca', 'ca');

@@ -1,5 +1,5 @@
 -- Checks of an event store, section B: appends to several streams.  Races are
--- in test/specs/contract_NN*.spec and test/t/eventstore.pl.
+-- in test/specs/contract_NN*.spec and test/t/030_eventstore.pl.
 \set VERBOSITY terse
 SET client_min_messages = warning;
 SELECT nvent.store_create('cb', 'cb');

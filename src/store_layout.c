@@ -478,6 +478,7 @@ nvs_layout_stream(const char *prefix, const char *schema, const char *name,
 		qualified, versioned ? "version bigint NOT NULL, " : "",
 		versioned ? ", UNIQUE (subject, version)" : ""));
 	nvs_plan_utility(psprintf("CREATE INDEX ON %s (subject, id)", qualified));
+	nvs_plan_utility(psprintf("CREATE INDEX ON %s (type, id)", qualified));
 	nvs_plan_utility(psprintf("CREATE INDEX ON %s (run_id, id) "
 							  "WHERE run_id IS NOT NULL", qualified));
 	for (i = 0; i < lengthof(layouts); i++)

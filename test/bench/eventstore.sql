@@ -1,5 +1,6 @@
 -- eventstore.sql: a store that takes one append lock, and a long subject; run
 -- once, by eventstore.sh.
+SET client_min_messages = warning;
 CREATE SCHEMA IF NOT EXISTS peer;
 CREATE TABLE peer.events (
     id bigserial PRIMARY KEY,
@@ -28,7 +29,11 @@ END $$;
 SELECT nvent.stream_create_table('many');
 SELECT nvent.stream_create_table('long');
 INSERT INTO nvent_stream_long (subject, version, ts, type)
-SELECT 'nvent:long:1', v, v, 'e' FROM generate_series(1, 1000000) v;
+SELECT 'nvent:long:1', v, v, CASE WHEN v % 100000 = 77 THEN 'rare' ELSE 'e' END
+FROM generate_series(1, 1000000) v;
 INSERT INTO nvent_stream_long (subject, version, ts, type)
 SELECT 'nvent:long:' || v, 1, v, 'e' FROM generate_series(2, 1000) v;
+-- Ten of one category.
+INSERT INTO nvent_stream_long (subject, version, ts, type)
+SELECT 'nvent:long:few:' || v, 1, v, 'e' FROM generate_series(1, 10) v;
 VACUUM ANALYZE nvent_stream_long;
