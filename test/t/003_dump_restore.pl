@@ -1,6 +1,7 @@
 # A dump of a database with stores, restored elsewhere, is the same: registry,
 # sequences and every row; appends go on above what was restored, and a session
-# that was there before sees the stores.  In one piece, schema before data, and
+# that was there before sees the stores; cursors and consumers go on where they
+# were (check 66 of README.md).  In one piece, schema before data, and
 # without the registry, which store_adopt() makes anew.
 #
 # Seen to fail with the lines pg_extension_config_dump() taken out of
@@ -62,7 +63,21 @@ $node->safe_psql('src', q{
 	SELECT nvent.stream_create_table('kept');
 	SELECT nvent.stream_append('nvent:kept:1', '{"type": "t"}');
 	SELECT nvent.stream_protect('nvent_stream_kept');
+	SELECT nvent.checkpoint_save('reader', (SELECT id FROM nvent_flow_events ORDER BY id OFFSET 300 LIMIT 1));
+	SELECT nvent.consumer_subscribe('behind', 'nvent:flow:run:r1');
+	SELECT nvent.consumer_subscribe('ahead', 'nvent:>', after => NULL);
+	SELECT nvent.consumer_ack(name, token, upto) FROM nvent.consumer_fetch(max_events => 7);
 });
+
+# What a reader gets from its cursor, and who gets what of the consumers.
+my $followed = q{
+	SELECT md5(string_agg(concat_ws(' ', e->>'id', e->>'subject', e->>'version'), ',' ORDER BY n)), count(*), bool_and((e->>'id')::bigint > c.position)
+	FROM nvent.checkpoint_load('reader') c, nvent.stream_poll('nvent:>', c.position) p, unnest(p.events) WITH ORDINALITY u (e, n)};
+my $fetched = q{SELECT name, position, upto, cardinality(events) FROM nvent.consumer_fetch(max_events => 7) ORDER BY name};
+my $reader = $node->safe_psql('src', $followed);
+like($reader, qr/^\w+\|301\|t$/, 'a reader is in the middle');
+my $consumers = $node->safe_psql('src', "BEGIN; $fetched; ROLLBACK");
+like($consumers, qr/^behind\|\d+\|\d+\|7$/, 'and so is a consumer');
 my $rows = $node->safe_psql('src', $contents);
 like($rows, qr/^nvent\.position_seq: /m, 'the contents have sequences in them');
 like($rows, qr/^nvent_flow_events: 600 /m, 'and rows');
@@ -90,6 +105,8 @@ sub goes_on
 		SELECT max(m) FROM (SELECT max(id) FROM nvent_flow_events UNION ALL SELECT max(id) FROM "My ""Own"" Schema"."My-App_stream_order"
 			UNION ALL SELECT max(id) FROM nvent_stream_log UNION ALL SELECT max(id) FROM visits UNION ALL SELECT max(id) FROM nvent_stream_kept) x (m)});
 
+	is($node->safe_psql($db, $followed), $reader, "$name: a cursor goes on where it was");
+	is($node->safe_psql($db, $fetched), $consumers, "$name: consumers go on where they were");
 	is($node->safe_psql($db, qq{
 		SELECT (e->>'id')::bigint > $highest, e->>'version', n FROM (VALUES (1, 'nvent:flow:run:r1'), (2, 'My-App:order:0'), (3, 'nvent:log:1'),
 			(4, 'nvent:kept:1'), (5, 'größe:Odd "Type":ü')) s (n, s), nvent.stream_append(s, '{"type": "t"}') e ORDER BY n}),
