@@ -229,13 +229,29 @@ CREATE TABLE ca.notes (id bigint DEFAULT nvent.next_position() PRIMARY KEY,
     subject text COLLATE "C" NOT NULL, version integer NOT NULL, ts bigint NOT NULL,
     type text NOT NULL, event_id uuid UNIQUE, data json, place point);
 SELECT nvent.route_add('stream', 'ca:note:>', 'ca.notes');
-SELECT ca.show(e) FROM generate_series(1, 2) i,
-    nvent.stream_append('ca:note:1', '{"type": "a", "data": {"b": 1}, "place": "(1,2)",
-    "eventId": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}', 0) e;
+SELECT ca.show(nvent.stream_append('ca:note:1', '{"type": "a", "data": {"b": 1}, "place": "(1,2)",
+    "eventId": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}', 0)) FROM generate_series(1, 2);
 SELECT ca.attempt($$SELECT nvent.stream_append('ca:note:1', '{"type": "a", "data": {"b": 2}, "place": "(1,2)",
     "eventId": "6BA7B810-9dad-11d1-80b4-00c04fd430c8"}', 0)$$);
 SELECT ca.attempt($$SELECT nvent.stream_append('ca:note:1', '{"type": "a", "data": {"b": 1}, "place": "(1,3)",
     "eventId": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}', 0)$$);
+-- Where there is no such column, as in the tables of the nvent adapter, the id is
+-- a field like any other, and so is pii, which then cannot be forgotten; from
+-- the moment that there are columns they are what they are elsewhere.
+SELECT nvent.stream_append('ca:flow:run:24', '{"type": "a", "eventId": "f-1", "pii": {"name": "ann"}}')->'meta' AS meta FROM generate_series(1, 2);
+SELECT count(*) FROM nvent.stream_read('ca:flow:run:24');
+SELECT ca.attempt($$SELECT nvent.stream_forget('ca:flow:run:24')$$);
+ALTER TABLE ca.ca_flow_events ADD COLUMN event_id text COLLATE "C" UNIQUE, ADD COLUMN pii jsonb;
+SELECT nvent.stream_append('ca:flow:run:25', '{"type": "a", "eventId": "f-1", "pii": {"name": "ann"}}') - '{id,ts}'::text[] AS event FROM generate_series(1, 2);
+SELECT ca.attempt($$SELECT nvent.stream_append('ca:flow:run:26', '{"type": "a", "eventId": "f-1"}')$$);
+SELECT nvent.stream_forget('ca:flow:run:25'), count(*) FROM nvent.stream_read('ca:flow:run:25');
+-- One call may write to both kinds; its repetition is told so, and writes nothing.
+CREATE TEMP TABLE both_kinds AS SELECT '[
+    {"subject": "ca:trigger:event:24", "events": [{"type": "a", "eventId": "k-1"}]},
+    {"subject": "ca:flow:run:27", "events": [{"type": "a", "eventId": "k-1"}]}]'::jsonb AS calls;
+SELECT count(*) FROM both_kinds, nvent.stream_append_many(calls);
+SELECT ca.attempt('SELECT nvent.stream_append_many(calls) FROM both_kinds');
+SELECT count(*) FROM nvent.stream_read('ca:trigger:event:24');
 
 -- 27: ts is the time of the call and may be given; created_at is the
 -- transaction's.  Neither is what events are ordered by.

@@ -21,7 +21,7 @@ COMMENT ON FUNCTION nvent.stream_reopen(text, jsonb) IS 'appends an event of typ
 CREATE FUNCTION nvent.stream_forget(subject text) RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_stream_forget'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.stream_forget(text) IS 'erases the field "pii" of all events of a subject and returns how many had one; all else stays as it is; old row versions go with the next VACUUM and out of the WAL with its recycling; raises 0A000 when the table has no column pii (generic stream tables have it); example: SELECT nvent.stream_forget(''shop:customer:7'')';
+COMMENT ON FUNCTION nvent.stream_forget(text) IS 'erases the field "pii" of all events of a subject and returns how many had one; all else stays as it is; old row versions go with the next VACUUM and out of the WAL with its recycling; raises 0A000 when the table has no column pii (generic stream tables have it), where the field goes to "meta" and stays; example: SELECT nvent.stream_forget(''shop:customer:7'')';
 
 CREATE FUNCTION nvent.stream_retain(type text, older_than interval, store text DEFAULT NULL, max_count integer DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_stream_retain'
