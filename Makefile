@@ -49,6 +49,7 @@ OBJS = \
 	src/stream_guard.o \
 	src/stream_scan.o \
 	src/stream_poll.o \
+	src/stream_stats.o \
 	src/stream_wait.o \
 	src/entry.o \
 	src/entry_fields.o \

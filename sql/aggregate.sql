@@ -161,6 +161,41 @@ SELECT nvent.stream_restore(NULL);
 SELECT nvent.stream_restore('{}');
 SELECT nvent.stream_wipe('nowhere');
 
+-- act 11, statistics over the log: what streams there are, in byte order, over
+-- all tables, with numbers by type; pages, types left out, a bound, a choice.
+SELECT nvent.store_create('as', 'ag');
+SELECT count(*) FROM nvent.stream_append_many('[
+    {"subject": "as:b:1", "events": [{"type": "a"}, {"type": "b", "pii": 7}, {"type": "a"}]},
+    {"subject": "as:B:1", "events": [{"type": "__tombstone__"}]},
+    {"subject": "as:a:1", "events": [{"type": "__snapshot__"}, {"type": "b"}]},
+    {"subject": "as:b", "events": [{"type": "b"}]},
+    {"subject": "as:flow:run:7", "events": [{"type": "b"}]}]');
+SELECT subject, events, types FROM nvent.stream_stats('as:>');
+SELECT subject, events, types FROM nvent.stream_stats(store => 'as', max_count => 2);
+SELECT subject, events, types FROM nvent.stream_stats(store => 'as', max_count => 2, after => 'as:a:1');
+SELECT subject, events, types FROM nvent.stream_stats('as:>', exclude => '{b,__snapshot__,__tombstone__}');
+SELECT subject, events, types FROM nvent.stream_stats('as:*:1', '{as:b:1,as:b,as:none:1,NULL}');
+SELECT count(*) FROM nvent.stream_stats('as:>', '{}');
+SELECT count(*) FROM nvent.stream_stats('as:>', max_count => 0);
+SELECT s.subject, s.events FROM nvent.stream_read('as:b:1', after_version => 1, max_count => 1) e, nvent.stream_stats('as:>', before => (e->>'id')::bigint) s ORDER BY 1;
+-- The head and the tail are read where they are.
+SELECT s.subject, ag.show(t) AS tail, ag.show(h) AS head FROM nvent.stream_stats('as:>', exclude => '{__snapshot__}') s,
+    nvent.stream_read(s.subject, after => s.first_id - 1, max_count => 1) t, nvent.stream_read(s.subject, after => s.last_id - 1, max_count => 1) h;
+-- Where subjects are spread over columns, one of which has no value.
+CREATE TABLE ag.visits (id bigint DEFAULT nvent.next_position() PRIMARY KEY, site text, page text, ts bigint NOT NULL, type text);
+SELECT nvent.route_add('stream', 'as:visit:{site}:{page}', 'ag.visits');
+INSERT INTO ag.visits (site, page, ts, type) VALUES ('x', '1', 0, 'a'), ('x', NULL, 0, 'a'), ('x', '1', 0, NULL);
+SELECT subject, events, types FROM nvent.stream_stats('as:visit:>');
+SELECT nvent.route_drop('stream', 'as:visit:{site}:{page}');
+DROP TABLE ag.visits;
+-- What cannot be asked.
+SELECT nvent.stream_stats(NULL);
+SELECT nvent.stream_stats('as:>:a');
+SELECT nvent.stream_stats('as:>', '{ag:account:1}');
+SELECT nvent.stream_stats('as:>', max_count => -1);
+SELECT nvent.stream_stats(store => 'nowhere');
+SELECT nvent.store_migrate('as', 0) > 0 AS dropped;
+
 -- Only the owner of a store restores and wipes.
 CREATE ROLE regress_nvs_other;
 GRANT USAGE ON SCHEMA nvent, ag TO regress_nvs_other;

@@ -36,7 +36,6 @@ PG_FUNCTION_INFO_V1(nvs_stream_poll_category);
 static void check_group(FunctionCallInfo fcinfo);
 static void set_filters(FunctionCallInfo fcinfo, NvsScan *scan, int tokens);
 static int	count_tokens(const char *s);
-static char *subject_expression(const NvsTarget *target, bool whole);
 
 /*
  * nvent.stream_poll_category(category, after, max_count, types, correlation,
@@ -140,7 +139,7 @@ count_tokens(const char *s)
 
 /* Conditions that only the database checks, however a source is read. */
 void
-nvs_scan_filters(const NvsScan *scan, const NvsTarget *target, bool whole,
+nvs_scan_filters(const NvsScan *scan, const NvsTarget *target,
 				 NvsParams *params, StringInfo sql)
 {
 	const char *subject;
@@ -162,7 +161,7 @@ nvs_scan_filters(const NvsScan *scan, const NvsTarget *target, bool whole,
 	}
 	if (scan->size_of_group == 0)
 		return;
-	subject = subject_expression(target, whole);
+	subject = nvs_scan_subject(target);
 	p = nvs_params_add(params, INT4OID, Int32GetDatum(scan->size_of_group),
 					   false);
 	nvs_params_add(params, INT4OID, Int32GetDatum(scan->category_tokens),
@@ -173,15 +172,15 @@ nvs_scan_filters(const NvsScan *scan, const NvsTarget *target, bool whole,
 }
 
 /* A row's subject as an expression. */
-static char *
-subject_expression(const NvsTarget *target, bool whole)
+char *
+nvs_scan_subject(const NvsTarget *target)
 {
 	const NvsPattern *held = target->route->pattern;
 	StringInfoData sql;
 	int			capture = 0;
 	int			i;
 
-	if (whole)
+	if (target->nkeys > 0 && target->keys[0].capture < 0)
 		return psprintf("%s::pg_catalog.text",
 						target->keys[0].field->quoted);
 	initStringInfo(&sql);

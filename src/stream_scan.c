@@ -486,7 +486,7 @@ scan_plan(NvsScan *scan, Source *source, NvsParams *params, int64 position,
 		appendStringInfo(&sql, " AND type OPERATOR(pg_catalog.=) ANY ($%d)",
 						 p);
 	}
-	nvs_scan_filters(scan, source->target, source->whole, params, &sql);
+	nvs_scan_filters(scan, source->target, params, &sql);
 	p = nvs_params_add(params, INT8OID, Int64GetDatum(limit), false);
 	appendStringInfo(&sql, tail, p);
 	return nvs_planset_text(source->target->plans, sql.data, params,

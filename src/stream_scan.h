@@ -51,7 +51,8 @@ extern Datum nvs_scan_records(const NvsScan *scan, MemoryContext cxt);
 
 /* stream_category.c */
 extern void nvs_scan_filters(const NvsScan *scan, const NvsTarget *target,
-							 bool whole, NvsParams *params, StringInfo sql);
+							 NvsParams *params, StringInfo sql);
+extern char *nvs_scan_subject(const NvsTarget *target);
 
 /* stream_poll.c */
 extern void nvs_scan_check_count(int32 count);

@@ -92,6 +92,7 @@ my %reads = (
 	q{store_version() > 0} => 't',
 	q{stream_poll('nvent:flow:>', 0) IS NOT NULL} => 't',
 	q{stream_read('nvent:order:1')->'version'} => '1',
+	q{stream_stats('nvent:order:>')::text ~ '^.nvent:order:1,1,'} => 't',
 	q{stream_wait('nvent:flow:>', 0, '10 ms') IS NOT NULL} => 't',
 	q{stream_tables()} => '(nvent,order,nvent_stream_order,t)',
 	q{stream_version('nvent:order:1')} => '1',
