@@ -194,6 +194,23 @@ SELECT nvent.stream_stats('as:>:a');
 SELECT nvent.stream_stats('as:>', '{ag:account:1}');
 SELECT nvent.stream_stats('as:>', max_count => -1);
 SELECT nvent.stream_stats(store => 'nowhere');
+
+-- A log that is restored as a whole, in one transaction, is read from its
+-- beginning by whoever subscribes again, however far consumers had read.
+CREATE FUNCTION ag.fetched() RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg((e->>'subject') || ' ' || (e->>'type'), ', ' ORDER BY (e->>'id')::bigint)
+    FROM nvent.consumer_fetch(store => 'as') f, unnest(f.events) e, nvent.consumer_ack(f.name, f.token, f.upto, store => 'as')
+$$;
+SELECT nvent.consumer_subscribe('r', 'as:b:>', store => 'as'), ag.fetched();
+CREATE TEMP TABLE log AS SELECT e, n FROM nvent.stream_poll('as:>', 0) p, unnest(p.events) WITH ORDINALITY u (e, n) WHERE e->>'subject' !~ 'flow';
+BEGIN;
+SELECT nvent.stream_wipe('as');
+SELECT count(nvent.consumer_unsubscribe(name, 'as')) FROM nvent.consumer_list(max_count => NULL, store => 'as');
+SELECT count(*) FROM nvent.stream_restore((SELECT array_agg(e ORDER BY n) FROM log));
+COMMIT;
+SELECT nvent.consumer_subscribe('r', 'as:b:>', store => 'as'), ag.fetched();
+SELECT ag.fetched() IS NULL AS no_more;
+DROP FUNCTION ag.fetched();
 SELECT nvent.store_migrate('as', 0) > 0 AS dropped;
 
 -- Only the owner of a store restores and wipes.

@@ -28,14 +28,14 @@ SET client_min_messages = warning;
 SELECT nvent.lock_acquire('job', '1 hour');
 SELECT prefix FROM nvent.store;
 
--- Who comes second gets nothing, whoever it is; without an owner's name it is
+-- 88: who comes second gets nothing, whoever it is; without an owner's name it is
 -- not known to be the holder either.
 SELECT nvent.lock_acquire('job', '1 hour'), nvent.lock_acquire('job', '1 hour', owner => 'b');
 SELECT nvent.lock_get('job') - 'acquiredAt' - 'expiresAt' AS holder,
        nvent.lock_get('job') ->> 'acquiredAt' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$' AS iso,
        (nvent.lock_get('job') ->> 'expiresAt')::timestamptz - (nvent.lock_get('job') ->> 'acquiredAt')::timestamptz AS lease;
 
--- Only the token releases it, and only once.
+-- 88: only the token releases it, and only once.
 SELECT nvent.lock_release('job', 99), nvent.lock_release('job', 1);
 SELECT nvent.lock_release('job', 1), nvent.lock_renew('job', 1, '1 hour'), nvent.lock_get('job');
 
@@ -44,7 +44,7 @@ SELECT nvent.lock_release('job', 1), nvent.lock_renew('job', 1, '1 hour'), nvent
 SELECT nvent.lock_acquire('job', '1 hour', owner => 'b');
 SELECT nvent.lock_acquire('other', '1 hour');
 
--- An owner that holds the lock renews it: same token, one release.
+-- 88: an owner that holds the lock renews it: same token, one release.
 SELECT nvent.lock_acquire('job', '2 hours', owner => 'b'), nvent.lock_acquire('job', '3 hours', owner => 'c');
 SELECT nvent.lock_get('job') -> 'token' AS token, (nvent.lock_get('job') ->> 'expiresAt')::timestamptz > now() + '119 minutes' AS renewed;
 SELECT nvent.lock_release('job', 2);
