@@ -4,7 +4,7 @@
 #	SECONDS=3   of each run of pgbench
 #	ROUNDS=3    runs of each side, in turns; the median counts
 #	ONLY=name   one operation of the table below, "flat", "kv_clear" or
-#	            "eventstore", "claim"
+#	            "eventstore", "claim", "notify"
 #	ROWS=2000000  what "flat" fills the tables up to
 #
 # OPERATION.sql is our call and OPERATION.plain.sql what a careful user would
@@ -15,6 +15,7 @@
 
 bench=$TOP/test/bench
 . "$bench/eventstore.sh"
+. "$bench/notify.sh"
 # bash counts in SECONDS itself from the moment it starts.
 duration=${NVS_SECONDS:-3}
 rounds=${ROUNDS:-3}
@@ -50,12 +51,20 @@ subjects=(
 	-D many=nvent:many:
 )
 
-# options MODE: the server settings of a session.
+# options MODE: the server settings of a session; "worker" and "inline" are
+# "flush" with that way of notification.
 options()
 {
-	printf '%s' '-c nvent_store.notify=off'
+	local notify=off
+
 	case $1 in
-		flush) printf ' %s' '-c commit_delay=2000 -c commit_siblings=0' ;;
+		worker | inline) notify=$1 ;;
+	esac
+	printf '%s' "-c nvent_store.notify=$notify"
+	case $1 in
+		flush | worker | inline)
+			printf ' %s' '-c commit_delay=2000 -c commit_siblings=0'
+			;;
 		*) printf ' %s' '-c synchronous_commit=off' ;;
 	esac
 }
@@ -114,12 +123,13 @@ versions_of_hot()
 		WHERE flow_name = 'hot'"
 }
 
-# row NAME CLIENTS OURS PLAIN REQUIRED [REMARK]: one line of the table.
+# row NAME CLIENTS OURS PLAIN REQUIRED [REMARK [RATIO]]: one line of the table.
 row()
 {
 	awk -v name="$1" -v c="$2" -v ours="$3" -v plain="$4" -v need="$5" \
-		-v remark="${6:-}" 'BEGIN {
-		ratio = plain > 0 ? ours / plain : 0
+		-v remark="${6:-}" -v ratio="${7:-}" 'BEGIN {
+		if (ratio == "")
+			ratio = plain > 0 ? ours / plain : 0
 		ok = need == "" ? "" : ratio >= need ? "ok" : "MISSED"
 		printf "%-36s %7d %11.0f %11.0f %6.2f %8s %s\n", name, c, ours,
 			plain, ratio, need, remark == "" ? ok : remark
@@ -266,19 +276,23 @@ kv_clear()
 	fi
 }
 
-# inside: everything that needs the server.
+# inside FUNCTION: what needs the server.
 inside()
 {
-	local name clients required mode prepared other count
-
 	work=$(mktemp -d) || exit 1
 	report=$work/report
 	filled=0
 	trap 'rm -rf "$work"' EXIT
 	PGOPTIONS=$(options cpu) "${psql[@]}" -f "$bench/load.sql" >/dev/null ||
 		exit 1
-	printf '%-36s %7s %11s %11s %6s %8s\n' operation clients 'ours tps' \
-		'plain tps' ratio required
+	"$1"
+}
+
+# against_plain: the operations, against plain SQL.
+against_plain()
+{
+	local name clients required mode prepared other count
+
 	while IFS='|' read -r name clients required mode prepared other
 	do
 		[ -n "$name" ] || continue
@@ -297,7 +311,7 @@ inside()
 
 if [ "${1:-}" = --inside ]
 then
-	inside | tee "$2"
+	inside "$2" | tee -a "$3"
 	exit "${PIPESTATUS[0]}"
 fi
 
@@ -309,8 +323,26 @@ table=$(mktemp) || exit 1
 trap 'rm -f "$table"' EXIT
 echo "$("$PG_CONFIG" --version), $(nproc) processors," \
 	"${duration} s x $rounds rounds a side"
-"$TOP/test/cluster.sh" shared_preload_libraries=nvent_store \
-	shared_buffers=512MB max_wal_size=8GB checkpoint_timeout=1h \
-	autovacuum=off jit=off -- \
-	"$0" --inside "$table" || exit 1
+printf '%-36s %7s %11s %11s %6s %8s\n' operation clients 'ours tps' \
+	'plain tps' ratio required
+
+# server FUNCTION [NAME=VALUE]...: run it within a server of its own.
+server()
+{
+	local function=$1
+
+	shift
+	"$TOP/test/cluster.sh" shared_buffers=512MB max_wal_size=8GB \
+		checkpoint_timeout=1h autovacuum=off jit=off "$@" -- \
+		"$0" --inside "$function" "$table" || exit 1
+}
+
+[ "${ONLY:-}" = notify ] ||
+	server against_plain shared_preload_libraries=nvent_store
+if [ "${ONLY:-notify}" = notify ]
+then
+	server without_preload
+	server notify shared_preload_libraries=nvent_store \
+		track_commit_timestamp=on max_connections=1100
+fi
 ! grep -q MISSED "$table"

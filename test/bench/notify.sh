@@ -1,0 +1,198 @@
+# test/bench/notify.sh: what order and wake-ups cost; sourced by run.sh.
+#
+# Most of it runs within a server of its own that preloads the library.  See
+# README.md here for what is compared with what.
+
+# Sessions that wait.
+waiting=${WAITING:-1000}
+
+# compare TITLE REQUIRED ROUNDS SCRIPT MODE SCRIPT MODE: with 32 clients, in
+# turns; one line of the table.
+compare()
+{
+	local round side sides
+
+	rm -f "$work"/ours "$work"/plain
+	for round in $(seq "$3")
+	do
+		say "$1, round $round"
+		sides='ours plain'
+		[ $((round % 2)) -eq 1 ] || sides='plain ours'
+		for side in $sides
+		do
+			if [ "$side" = ours ]
+			then
+				tps "$4" 32 "$5" >>"$work/ours"
+			else
+				tps "$6" 32 "$7" >>"$work/plain"
+			fi || exit 1
+		done
+	done
+	paired_row "$1" "$2"
+}
+
+# paired_row TITLE REQUIRED: the ratio is the median of those of the rounds,
+# as both sides of one round found the machine in the same state.
+paired_row()
+{
+	row "$1" 32 "$(median <"$work/ours")" "$(median <"$work/plain")" "$2" '' \
+		"$(paste "$work/ours" "$work/plain" |
+			awk '{ print $1 / $2 }' | median)"
+}
+
+# prepare_notify: the other sides; bare.sql is INSERT into a table whose
+# positions come from a plain sequence.
+prepare_notify()
+{
+	"${psql[@]}" -f "$bench/notify.sql" >/dev/null || exit 1
+	sed 's/nvent_flow_events/peer.flow_events/' \
+		"$bench/stream_append.plain.sql" >"$work/bare.sql"
+}
+
+# await COUNT: so many sessions wait by now.
+await()
+{
+	local i
+
+	for i in $(seq 600)
+	do
+		[ "$("${psql[@]}" -c \
+			'SELECT waiters FROM nvent.worker_status()')" -ne "$1" ] ||
+			return 0
+		sleep 0.1
+	done
+	die "there are not $1 sessions that wait"
+}
+
+# with_waiting: the rate of appends while many wait for something else.
+with_waiting()
+{
+	local sessions
+
+	printf '%s\n' "CALL nvent.stream_await('nvent' || chr(58) || 'never' || chr(58) || '>', 0);" \
+		>"$work/await.sql"
+	PGAPPNAME=waiting pgbench -n -c "$waiting" -j 1 -t 1 \
+		-f "$work/await.sql" >"$work/waiting" 2>&1 &
+	sessions=$!
+	await "$waiting"
+	tps "$bench/stream_append.sql" 32 worker
+	"${psql[@]}" -c "SELECT count(pg_terminate_backend(pid))
+		FROM pg_stat_activity WHERE application_name = 'waiting'" >/dev/null
+	wait $sessions
+	await 0
+}
+
+# waiting_sessions: appends while many wait, beside appends with nobody.
+waiting_sessions()
+{
+	local round
+
+	rm -f "$work"/ours "$work"/plain
+	for round in $(seq $((rounds * 2 + 1)))
+	do
+		say "$waiting sessions wait, round $round"
+		if [ $((round % 2)) -eq 1 ]
+		then
+			with_waiting >>"$work/ours" || exit 1
+			tps "$bench/stream_append.sql" 32 worker >>"$work/plain" || exit 1
+		else
+			tps "$bench/stream_append.sql" 32 worker >>"$work/plain" || exit 1
+			with_waiting >>"$work/ours" || exit 1
+		fi
+	done
+	paired_row "stream_append, $waiting wait or none" 0.95
+}
+
+# delays HOW TARGET NOTIFY: milliseconds from commit to a reader at 1,000
+# appends a second: "p50 p99 untold events".
+delays()
+{
+	local reader i
+
+	"${psql[@]}" -c 'TRUNCATE peer.arrival' || exit 1
+	"$work/follow" "$1" "$2" $((duration + 2)) >"$work/arrival" &
+	reader=$!
+	for i in $(seq 100)
+	do
+		[ ! -s "$work/arrival" ] || break
+		sleep 0.05
+	done
+	PGOPTIONS="-c nvent_store.notify=$3" pgbench -n -M prepared -c 8 \
+		-j "$(nproc)" -R 1000 -T "$duration" "${subjects[@]}" \
+		-f "$bench/stream_append.sql" >"$report" 2>&1 ||
+	{
+		cat "$report" >&2
+		die "pgbench failed"
+	}
+	wait $reader || die "no reader"
+	"${psql[@]}" -F ' ' -c "\\copy peer.arrival FROM '$work/arrival'" \
+		-c 'ANALYZE peer.arrival' -c "SELECT
+			percentile_disc(0.5) WITHIN GROUP (ORDER BY ms),
+			percentile_disc(0.99) WITHIN GROUP (ORDER BY ms),
+			count(*) FILTER (WHERE ms IS NULL), count(*)
+		FROM peer.delay" | tail -n 1
+}
+
+# delay_row TITLE HOW TARGET NOTIFY [no]: one line of the table; with "no"
+# nothing is required.
+delay_row()
+{
+	local round
+
+	rm -f "$work/delays"
+	for round in $(seq "$rounds")
+	do
+		say "$1, round $round"
+		delays "$2" "$3" "$4" >>"$work/delays" || exit 1
+	done
+	awk -v title="$1" -v p50="$(cut -d ' ' -f 1 "$work/delays" | median)" \
+		-v p99="$(cut -d ' ' -f 2 "$work/delays" | median)" -v no="${5:-}" '
+		{ untold += $3; events += $4 }
+		END {
+			if (untold > 0 || events == 0)
+				remark = "MISSED: not told of " untold
+			else if (no == "")
+				remark = p50 < 2 && p99 < 20 ? "ok" : "MISSED"
+			printf "%-36s %9.2f %9.2f %9.0f %s\n", title, p50, p99,
+				events / NR / seconds, remark
+		}' seconds="$duration" "$work/delays"
+}
+
+# latency: from commit to who listens and to who waits.
+latency()
+{
+	${CC:-cc} -O2 -o "$work/follow" -I"$("$PG_CONFIG" --includedir)" \
+		"$bench/follow.c" -L"$("$PG_CONFIG" --libdir)" -lpq ||
+		die 'cannot compile follow.c'
+	printf '\n%-36s %9s %9s %9s\n' 'from commit to a reader' 'p50 ms' \
+		'p99 ms' 'events/s'
+	delay_row LISTEN listen nvent_events worker
+	delay_row 'stream_wait, then stream_poll' wait 'nvent:flow:run:>' worker
+	delay_row 'LISTEN, notified inline' listen nvent_events inline no
+}
+
+# without_preload: what there is where the library is not preloaded.
+without_preload()
+{
+	prepare_notify
+	compare 'INSERT, floors as locks or nextval' '' "$rounds" \
+		"$bench/stream_append.plain.sql" flush "$work/bare.sql" flush
+	compare 'stream_append, inline or off' '' "$rounds" \
+		"$bench/stream_append.sql" inline "$bench/stream_append.sql" flush
+}
+
+# notify: everything, within the server that preloads the library.
+notify()
+{
+	local many=$((rounds * 2 + 1))
+
+	prepare_notify
+	compare 'INSERT, horizon or nextval' 0.95 $many \
+		"$bench/stream_append.plain.sql" flush "$work/bare.sql" flush
+	compare 'stream_append, worker or off' 0.9 $many \
+		"$bench/stream_append.sql" worker "$bench/stream_append.sql" flush
+	compare 'stream_append, worker or inline' 15 "$rounds" \
+		"$bench/stream_append.sql" worker "$bench/stream_append.sql" inline
+	waiting_sessions
+	latency
+}
