@@ -234,6 +234,8 @@ nvs_horizon_release(uint64 *drawn)
 	{
 		pg_memory_barrier();
 		pg_atomic_write_u64(&my_slot->floor, 0);
+		/* Before we look whether that is of interest: see nap_time(). */
+		pg_memory_barrier();
 	}
 	my_slot = NULL;
 	my_floor = 0;

@@ -369,19 +369,21 @@ warn_of_age(TimestampTz now)
 }
 
 /*
- * How long to sleep unless told.  While there is nothing to write down, an
- * appender's end has to wake us, as nothing else will.
+ * How long to sleep unless told.  While there is nothing to write down, or
+ * somebody waits, an appender's end has to wake us.  One that ended before it
+ * could know that does not: we see it instead.
  */
 static long
 nap_time(TimestampTz now, int64 safe)
 {
 	bool		ticking = nvs_tick_interval > 0 && safe != last_tick;
+	bool		attentive = !ticking || nvs_send_has_pending() ||
+		pg_atomic_read_u32(&db->waiters) > 0;
+	bool		was_attentive;
 	long		nap = 60000;
 
-	pg_atomic_write_u32(&db->attentive, !ticking || nvs_send_has_pending() ||
-						pg_atomic_read_u32(&db->waiters) > 0);
-	pg_memory_barrier();
-	if (!ticking && nvs_horizon_quick(db) != last_quick)
+	was_attentive = pg_atomic_exchange_u32(&db->attentive, attentive) != 0;
+	if (attentive && !was_attentive && nvs_horizon_quick(db) != last_quick)
 		return 0;
 	if (ticking)
 		nap = Min(nap, (long) nvs_tick_interval * tick_slowness);
