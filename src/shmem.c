@@ -163,6 +163,7 @@ init_database(NvsDatabase *db)
 	pg_atomic_init_u64(&db->visit_at, 0);
 	pg_atomic_init_u32(&db->waiters, 0);
 	pg_atomic_init_u64(&db->untold, 0);
+	pg_atomic_init_u64(&db->waiter_changes, 0);
 	pg_atomic_init_u64(&db->resyncs, 0);
 	db->ring_head = 0;
 	db->ring_tail = 0;

@@ -66,6 +66,7 @@ typedef struct NvsDatabase
 	/* Sessions in stream_wait(), and appends whose subject nobody told. */
 	pg_atomic_uint32 waiters;
 	pg_atomic_uint64 untold;
+	pg_atomic_uint64 waiter_changes;	/* of the entries of such sessions */
 
 	/* The ring of announcements; see ring.c. */
 	LWLock		ring_lock;
