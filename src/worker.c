@@ -37,6 +37,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "waiter.h"
 #include "worker.h"
@@ -57,6 +58,9 @@ PG_FUNCTION_INFO_V1(nvs_worker_status);
 /* Our database, and whether the launcher knows why we end. */
 static NvsDatabase *db = NULL;
 static bool left = false;
+
+/* The tick table, as of when the extension was looked for. */
+static Oid	tick_relid = InvalidOid;
 
 /* What there was last time, and when. */
 static int64 last_tick = -1;
@@ -155,8 +159,14 @@ begin_if_extension(void)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	if (OidIsValid(get_extension_oid("nvent_store", true)))
+	/* Its tables go with it, and are looked up in a cache. */
+	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(tick_relid)))
 		return true;
+	if (OidIsValid(get_extension_oid("nvent_store", true)))
+	{
+		tick_relid = nvs_registry_table("tick");
+		return true;
+	}
 	CommitTransactionCommand();
 	return false;
 }
@@ -325,7 +335,7 @@ tick(int64 safe)
 	(void) nvs_horizon_tick();
 	nvs_spi_end();
 	last_tick = safe;
-	rel = relation_open(nvs_registry_table("tick"), AccessShareLock);
+	rel = relation_open(tick_relid, AccessShareLock);
 	tick_slowness = 1 + RelationGetNumberOfBlocks(rel) / TICK_BLOCKS;
 	relation_close(rel, AccessShareLock);
 }
