@@ -48,6 +48,9 @@
 /* How often to look for appenders that are too old, in ms. */
 #define AGE_INTERVAL	1000
 
+/* Passes follow one another by at least so much, in us. */
+#define PASS_INTERVAL	500
+
 /* Blocks of the tick table from which on ticks get rarer. */
 #define TICK_BLOCKS		8
 
@@ -80,6 +83,7 @@ static uint64 locks_made = 0;
 /* How many times rarer ticks are than they should be. */
 static int	tick_slowness = 1;
 
+static void rest(TimestampTz last_pass);
 static void start(Oid oid);
 static bool begin_if_extension(void);
 static bool claim_database(void);
@@ -127,7 +131,23 @@ nvs_worker_main(Datum arg)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT |
 						 WL_EXIT_ON_PM_DEATH, nap_time(now, last_safe),
 						 PG_WAIT_EXTENSION);
+		rest(now);
 	}
+}
+
+/*
+ * Let announcements gather, so that committers that come in close succession
+ * do not wake us again and again.
+ */
+static void
+rest(TimestampTz last_pass)
+{
+	TimestampTz next = last_pass + PASS_INTERVAL;
+	TimestampTz now = GetCurrentTimestamp();
+
+	/* The clock may have been set back. */
+	if (now >= last_pass && now < next)
+		pg_usleep(next - now);
 }
 
 /* Connect, and become the database's worker, or end. */
