@@ -103,6 +103,18 @@ waiting_sessions()
 	paired_row "stream_append, $waiting wait or none" 0.95
 }
 
+# paced NOTIFY: 1,000 appends a second.
+paced()
+{
+	PGOPTIONS="-c nvent_store.notify=$1" pgbench -n -M prepared -c 8 \
+		-j "$(nproc)" -R 1000 -T "$duration" "${subjects[@]}" \
+		-f "$bench/stream_append.sql" >"$report" 2>&1 ||
+	{
+		cat "$report" >&2
+		die "pgbench failed"
+	}
+}
+
 # delays HOW TARGET NOTIFY: milliseconds from commit to a reader at 1,000
 # appends a second: "p50 p99 untold events".
 delays()
@@ -117,13 +129,7 @@ delays()
 		[ ! -s "$work/arrival" ] || break
 		sleep 0.05
 	done
-	PGOPTIONS="-c nvent_store.notify=$3" pgbench -n -M prepared -c 8 \
-		-j "$(nproc)" -R 1000 -T "$duration" "${subjects[@]}" \
-		-f "$bench/stream_append.sql" >"$report" 2>&1 ||
-	{
-		cat "$report" >&2
-		die "pgbench failed"
-	}
+	paced "$3"
 	wait $reader || die "no reader"
 	"${psql[@]}" -F ' ' -c "\\copy peer.arrival FROM '$work/arrival'" \
 		-c 'ANALYZE peer.arrival' -c "SELECT
@@ -158,6 +164,26 @@ delay_row()
 		}' seconds="$duration" "$work/delays"
 }
 
+# round_trips: of SELECT 1, beside the same appends: what the machine adds to
+# whatever is measured on it.
+round_trips()
+{
+	local writers
+
+	say 'SELECT 1'
+	echo 'SELECT 1' >"$work/one.sql"
+	paced worker &
+	writers=$!
+	pgbench -n -M prepared -c 1 -R 200 -T "$duration" -l \
+		--log-prefix="$work/trip" -f "$work/one.sql" >"$work/trips" 2>&1 ||
+		die 'pgbench failed'
+	wait $writers || exit 1
+	cut -d ' ' -f 3 "$work"/trip.* | sort -n | awk '{ v[NR] = $1 / 1000 } END {
+		printf "%-36s %9.2f %9.2f\n", "SELECT 1, beside such appends",
+			v[int((NR + 1) / 2)], v[int(NR * 0.99 + 0.5)]
+	}'
+}
+
 # latency: from commit to who listens and to who waits.
 latency()
 {
@@ -169,6 +195,7 @@ latency()
 	delay_row LISTEN listen nvent_events worker
 	delay_row 'stream_wait, then stream_poll' wait 'nvent:flow:run:>' worker
 	delay_row 'LISTEN, notified inline' listen nvent_events inline no
+	round_trips
 }
 
 # without_preload: what there is where the library is not preloaded.
