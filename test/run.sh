@@ -1,10 +1,11 @@
 #!/bin/bash
 # test/run.sh: sets up, builds, installs and runs all tests ("make test").
 #
-# TESTS selects parts of "regress isolation tap lint".  Each runs on a server
-# of its own that is removed afterwards; outputs stay in tmp_check/.  The last
-# line is "N passed, N failed", counting regression tests, isolation specs,
-# TAP tests and lint rules; a runner that dies counts as one that failed.
+# TESTS selects parts of "regress isolation tap lint", and NVS_TAP one of the
+# TAP tests.  Each runs on a server of its own that is removed afterwards;
+# outputs stay in tmp_check/.  The last line is "N passed, N failed", counting
+# regression tests, isolation specs, TAP tests and lint rules; a runner that
+# dies counts as one that failed.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -103,7 +104,7 @@ run_tap()
 	# Each file gets a prove, and a folder for its servers, of its own.
 	(
 		cd "$work" || exit 1
-		for base in test/t/*.pl
+		for base in test/t/${NVS_TAP:-*}.pl
 		do
 			base=${base##*/}
 			echo "${base%.pl}"
@@ -122,7 +123,7 @@ run_tap()
 				echo $status >"logs/$1.status"
 				[ $status -ne 0 ] || rm -rf "$TESTDIR"' tap '{}' "$pgxs"
 	)
-	for base in "$TOP"/test/t/*.pl
+	for base in "$TOP"/test/t/${NVS_TAP:-*}.pl
 	do
 		base=$(basename "$base" .pl)
 		log=$dir/$base.log
