@@ -74,7 +74,7 @@ static void publish_floor(void);
 static void lock_floor(int64 floor);
 static void move_floor(int64 floor);
 static void check_age(void);
-static int64 last_position(Oid relid);
+static int64 last_position(Oid relid, XLogRecPtr *logged);
 static void raise_drawn(NvsDatabase *db, int64 position);
 static bool read_slot(int i, uint64 *floor);
 static int64 below_slots(int64 safe);
@@ -137,7 +137,7 @@ publish_floor(void)
 	my_since = GetCurrentStatementStartTimestamp();
 	if (db == NULL)
 	{
-		floor = last_position(get_sequence()) + 1;
+		floor = last_position(get_sequence(), NULL) + 1;
 		lock_floor(floor);
 		my_floor = floor;
 		return;
@@ -243,9 +243,12 @@ nvs_horizon_release(uint64 *drawn)
 	return had_floor;
 }
 
-/* The highest position that has been drawn, straight from the sequence. */
+/*
+ * The highest position that has been drawn, straight from the sequence, and
+ * up to where the log has to be written lest it be drawn again after a crash.
+ */
 static int64
-last_position(Oid relid)
+last_position(Oid relid, XLogRecPtr *logged)
 {
 	Relation	rel = relation_open(relid, AccessShareLock);
 	Buffer		buffer = ReadBuffer(rel, 0);
@@ -261,6 +264,8 @@ last_position(Oid relid)
 													  FirstOffsetNumber));
 	data = (Form_pg_sequence_data) ((char *) row + row->t_hoff);
 	last = data->is_called ? data->last_value : data->last_value - 1;
+	if (logged != NULL)
+		*logged = PageGetLSN(page);
 	UnlockReleaseBuffer(buffer);
 	relation_close(rel, AccessShareLock);
 	return last;
@@ -278,7 +283,7 @@ nvs_horizon_seed(NvsDatabase *db)
 
 	if (db->sequence == sequence)
 		return;
-	last = last_position(sequence);
+	last = last_position(sequence, NULL);
 	SpinLockAcquire(&db->mutex);
 	if (db->sequence != sequence)
 	{
@@ -413,11 +418,14 @@ int64
 nvs_safe_position(void)
 {
 	NvsDatabase *db = nvs_shmem_database();
-	int64		safe = last_position(get_sequence());
+	XLogRecPtr	logged;
+	int64		safe = last_position(get_sequence(), &logged);
 	int64	   *floors;
 	int			n;
 
 	pg_memory_barrier();
+	/* Cursors outlive a crash; what was rolled back has flushed nothing. */
+	XLogFlush(logged);
 	if (nvs_shmem_available())
 		safe = below_slots(safe);
 	if (!nvs_horizon_may_have_locks(db))
