@@ -1,0 +1,184 @@
+# A prepared append holds back what lies at or above its floor, through crashes
+# and restarts, until it is committed or rolled back.  What holds a transaction
+# but appends nothing here holds back nobody.
+#
+# Fails, preloaded, when init_database() sets locks_made to 0: the prepared
+# event is passed after the crash.  Fails, preloaded or not, when
+# nvs_horizon_locks() does not compare the database: "elsewhere" holds back;
+# preloaded, when read_slot() does not; when the floor of a prepared
+# transaction is not locked (lock_floor()): nothing is held.
+
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use Nvent;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_server('two_phase', 'autovacuum = off');
+my $append = "SELECT nvent.stream_append('nvent:t:%s', '{\"type\": \"x\"}') ->> 'id'";
+my $cursor = 0;
+
+$node->safe_psql('postgres', 'CREATE DATABASE other; CREATE TABLE plain (n int)');
+$node->safe_psql('other', 'CREATE EXTENSION nvent_store; CREATE TABLE plain (n int)');
+
+sub append
+{
+	my ($subject, $database) = @_;
+
+	return $node->safe_psql($database // 'postgres', sprintf($append, $subject));
+}
+
+sub prepare
+{
+	my ($subject, $gid, $database) = @_;
+
+	return $node->safe_psql($database // 'postgres', join ';', 'BEGIN',
+		sprintf($append, $subject), "PREPARE TRANSACTION '$gid'");
+}
+
+# What a reader gets that goes on where it was: the last parts of subjects.
+sub page
+{
+	my $out = $node->safe_psql('postgres', <<"EOT");
+SELECT next_cursor, ARRAY(SELECT nvent.subject_id(e ->> 'subject') FROM unnest(events) e)
+FROM nvent.stream_poll('nvent:t:>', $cursor)
+EOT
+	my ($next, $events) = $out =~ /^(\d+)\|\{(.*)\}$/;
+
+	$cursor = $next;
+	return $events;
+}
+
+sub crash
+{
+	$node->stop('immediate');
+	$node->start;
+}
+
+# Is the tick row at this position before long?  Without a worker we write it.
+sub ticked
+{
+	my ($position, $preloaded) = @_;
+
+	$node->safe_psql('postgres', 'SELECT nvent.stream_tick()') unless $preloaded;
+	return wait_until(sub { $node->safe_psql('postgres', 'SELECT position FROM nvent.tick') == $position });
+}
+
+# The end of a prepared transaction after two crashes.
+sub across_crashes
+{
+	my ($how, $end, $then, $preloaded) = @_;
+	my ($floor, $listener);
+
+	append('before');
+	page();
+	$floor = prepare('prepared', 'p');
+	append('after');
+	crash();
+	is($node->safe_psql('postgres', "SELECT pid, prepared, floor <= $floor, tables FROM nvent.appenders"),
+		'|p|t|{nvent_stream_t}', "$how, $end: after a crash its gid is in nvent.appenders");
+	is(page(), '', "$how, $end: held after a crash");
+	append('later');
+	crash();
+	append('last');
+	is(page(), '', "$how, $end: held after another crash, which no session saw");
+	is($node->safe_psql('postgres', "SELECT nvent.stream_wait('nvent:t:>', $cursor, '10 ms')"),
+		'f', "$how, $end: nothing to wait for");
+	cmp_ok($node->safe_psql('postgres', 'SELECT nvent.safe_position()'), '<', $floor,
+		"$how, $end: the safe position is below it");
+	ok(ticked($node->safe_psql('postgres', 'SELECT nvent.safe_position()'), $preloaded),
+		"$how, $end: the tick row is, too");
+	$listener = listener($node, 'nvent_events') if $preloaded;
+
+	$node->safe_psql('postgres', "$end PREPARED 'p'");
+	is(page(), $then, "$how, $end: then all of it, in order");
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM nvent.appenders'), '0',
+		"$how, $end: and nobody is named");
+	ok(ticked($node->safe_psql('postgres', 'SELECT nvent.safe_position()'), $preloaded),
+		"$how, $end: the tick row follows");
+	return unless $preloaded;
+	ok(scalar(notified($listener, qr/null/)), "$how, $end: listeners are told to read");
+	$listener->quit;
+}
+
+# Whoever holds a transaction without appending to this database.
+sub held_elsewhere
+{
+	my ($how, $preloaded) = @_;
+	my $here = $node->background_psql('postgres');
+	my $there = $node->background_psql('other');
+	my $appender = $node->background_psql('other');
+	my $old = $node->background_psql('postgres');
+	my $id;
+
+	$here->query_safe('BEGIN; INSERT INTO plain VALUES (1); SELECT pg_current_xact_id()');
+	$there->query_safe('BEGIN; INSERT INTO plain VALUES (1); SELECT pg_current_xact_id()');
+	$old->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM plain');
+	prepare('prepared', 'elsewhere', 'other');
+	$appender->query_safe('BEGIN; ' . sprintf($append, 'open'));
+	$node->safe_psql('postgres', "BEGIN; INSERT INTO plain VALUES (1); PREPARE TRANSACTION 'plain'");
+	page();
+	$id = append('free');
+	is(page(), 'free', "$how: a transaction that appends nothing here delays nobody");
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM nvent.appenders'), '0',
+		"$how: nor is it named");
+	ok(ticked($id, $preloaded), "$how: nor does it hold the tick row");
+	crash();
+	$id = append('freed');
+	is(page(), 'freed', "$how: nor do prepared ones after a crash");
+	$node->safe_psql('postgres', "ROLLBACK PREPARED 'plain'");
+	$node->safe_psql('other', "ROLLBACK PREPARED 'elsewhere'");
+	eval { $_->quit } foreach $here, $there, $appender, $old;
+}
+
+# An open appender delays what is above its floor, and is known by its process.
+sub open_appender
+{
+	my ($how) = @_;
+	my $open = $node->background_psql('postgres');
+	my $pid = $open->query_safe('SELECT pg_backend_pid()');
+
+	page();
+	append('below');
+	$open->query_safe('BEGIN; ' . sprintf($append, 'open'));
+	append('above');
+	is(page(), 'below', "$how: what is below an open appender's floor does not wait");
+	is($node->safe_psql('postgres', 'SELECT pid, tables, since < now() FROM nvent.appenders'),
+		"$pid|{nvent_stream_t}|t", "$how: and it is named");
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
+	ok(wait_until(sub { page() eq 'above' }), "$how: until its session is terminated");
+	eval { $open->quit };
+}
+
+# Who makes the table would have all others wait until it ends.
+append('first');
+append('first', 'other');
+foreach my $preload ('nvent_store', '')
+{
+	my $how = $preload eq '' ? 'not preloaded' : 'preloaded';
+
+	$node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "'$preload'");
+	$node->restart;
+	across_crashes($how, 'COMMIT', 'prepared,after,later,last', $preload ne '');
+	across_crashes($how, 'ROLLBACK', 'after,later,last', $preload ne '');
+	held_elsewhere($how, $preload ne '');
+	open_appender($how);
+}
+
+# Prepared without shared memory, ended with it, and the other way round.
+foreach my $preload ('nvent_store', '')
+{
+	page();
+	prepare('moved', 'p');
+	append('behind');
+	$node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "'$preload'");
+	$node->restart;
+	is(page(), '', "preload '$preload' since it was prepared: held");
+	$node->safe_psql('postgres', "COMMIT PREPARED 'p'");
+	is(page(), 'moved,behind', "preload '$preload' since it was prepared: then read");
+}
+$node->stop;
+
+done_testing();
