@@ -2,7 +2,7 @@
  * checker.c
  *	  Does anything get lost, repeated or out of order?
  *
- *		checker EVENTS SEED [--without-worker]
+ *		checker EVENTS SEED [--without-worker | --standby PORT]
  *
  * Sixteen writers append until so many events are committed, while readers
  * follow.  Whoever calls this kills and restarts the server meanwhile; it is
@@ -36,6 +36,7 @@ atomic_int	committed;
 atomic_llong last_position;
 atomic_bool give_up;
 bool		without_worker;
+const char *standby_port;
 
 static Writer writers[NWRITERS + 1];	/* the last: of the last event */
 
@@ -46,6 +47,8 @@ static Reader readers[] = {
 	{.name = "listen",.turn = listen_turn,.poll = POLL("checker:>"),.only = -1},
 	{.name = "repeatable",.turn = repeatable_turn,
 	.poll = POLL("checker:>"),.only = -1},
+	{.name = "standby",.turn = poll_turn,.poll = POLL("checker:>"),
+	.standby = true,.only = -1},
 	{.name = "naive",.turn = poll_turn,
 	.poll = "SELECT * FROM checker_naive($1::bigint, $2::integer)",.only = -1}
 };
@@ -84,12 +87,13 @@ now(void)
 
 /* Connect again; NULL when that cannot be done yet. */
 PGconn *
-reconnect(PGconn *conn, const char *name, int number)
+reconnect(PGconn *conn, const char *name, int number, const char *port)
 {
 	char		info[200];
 
 	PQfinish(conn);
-	sprintf(info, "application_name='checker %s %d'", name, number);
+	snprintf(info, sizeof(info), "application_name='checker %s %d'%s%s", name,
+			 number, port == NULL ? "" : " port=", port == NULL ? "" : port);
 	conn = PQconnectdb(info);
 	if (PQstatus(conn) == CONNECTION_OK)
 		return conn;
@@ -140,6 +144,8 @@ grow(void *array, int n, int *size, size_t width)
 static bool
 runs(const Reader *reader)
 {
+	if (reader->standby)
+		return standby_port != NULL;
 	return !without_worker || reader->turn != listen_turn;
 }
 
@@ -383,6 +389,8 @@ main(int argc, char **argv)
 		return 2;
 	wanted = atoi(argv[1]);
 	without_worker = argc > 3 && strcmp(argv[3], "--without-worker") == 0;
+	if (argc > 4 && strcmp(argv[3], "--standby") == 0)
+		standby_port = argv[4];
 	start_all(strtoull(argv[2], NULL, 10));
 	wait_for_writers();
 	wrote = now() - began;
@@ -390,7 +398,7 @@ main(int argc, char **argv)
 	fflush(stdout);
 	while (getchar() != EOF)
 		;
-	while ((conn = reconnect(NULL, "judge", 0)) == NULL)
+	while ((conn = reconnect(NULL, "judge", 0, NULL)) == NULL)
 		;
 	append_last(conn);
 	wait_for_readers();

@@ -84,6 +84,7 @@ struct Reader
 	const char *name;
 	void		(*turn) (Reader *reader);
 	const char *poll;			/* statement; $1 cursor, $2 events at most */
+	bool		standby;		/* it reads there */
 	int			only;			/* last token of subjects it reads; -1: all */
 	uint64_t	random;
 	PGconn	   *conn;
@@ -109,10 +110,14 @@ extern atomic_bool give_up;
 /* Nobody but us writes ticks. */
 extern bool without_worker;
 
+/* The standby's port; NULL when there is none. */
+extern const char *standby_port;
+
 extern uint64_t pick(uint64_t *random, uint64_t n);
 extern void nap(uint64_t *random, int most_us);
 extern double now(void);
-extern PGconn *reconnect(PGconn *conn, const char *name, int number);
+extern PGconn *reconnect(PGconn *conn, const char *name, int number,
+						 const char *port);
 extern bool is_error(PGresult *result);
 extern void fail(PGconn *conn, const char *what);
 extern void *grow(void *array, int n, int *size, size_t width);

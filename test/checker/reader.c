@@ -27,7 +27,8 @@ run_reader(void *arg)
 		else
 		{
 			reader->losses += reader->conn != NULL;
-			reader->conn = reconnect(reader->conn, reader->name, 0);
+			reader->conn = reconnect(reader->conn, reader->name, 0,
+									 reader->standby ? standby_port : NULL);
 			/* Who is told to read has not been told what came before. */
 			if (reader->turn == listen_turn && reader->conn != NULL)
 			{

@@ -39,7 +39,8 @@ run_writer(void *arg)
 		if (PQstatus(writer->conn) != CONNECTION_OK)
 		{
 			writer->losses += writer->conn != NULL;
-			writer->conn = reconnect(writer->conn, "writer", writer->number);
+			writer->conn = reconnect(writer->conn, "writer", writer->number,
+									 NULL);
 			continue;
 		}
 		if (writer->phase != NONE)

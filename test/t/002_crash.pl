@@ -208,14 +208,28 @@ EOT
 	$node->safe_psql('postgres', slurp_file("$dir/setup.sql"));
 }
 
+# A standby, which goes on as soon as the server is back.
+sub standby
+{
+	my $standby = PostgreSQL::Test::Cluster->new('standby');
+
+	$node->backup('base');
+	$standby->init_from_backup($node, 'base', has_streaming => 1);
+	$standby->append_conf('postgresql.conf', "wal_retrieve_retry_interval = 100ms\n");
+	$standby->start;
+	return $standby;
+}
+
 build() or BAIL_OUT('cannot build the checker');
 
 my $began = time;
 server('crash', '');
+my $standby = standby();
 my $each = min($events / 25, 4000);
-my ($out, $crashes) = run($events, $each, [], @with_worker);
-judge($out, 'preloaded', $events, qw(poll part await listen repeatable));
+my ($out, $crashes) = run($events, $each, [ '--standby', $standby->port ], @with_worker);
+judge($out, 'preloaded', $events, qw(poll part await listen repeatable standby));
 cmp_ok($crashes, '>=', $events / $each / 3, 'preloaded: the server crashed all the time');
+$standby->stop;
 $node->stop;
 diag(sprintf('%d crashes, %d s', $crashes, time - $began));
 
