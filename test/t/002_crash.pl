@@ -192,6 +192,8 @@ sub judge
 		100 * ($naive->{lost} // 0) / ($writers->{events} || 1)));
 }
 
+# A commit takes a while, so that readers come across what is about to be
+# committed.
 sub server
 {
 	my ($name, $conf) = @_;
@@ -203,6 +205,9 @@ deadlock_timeout = 20ms
 log_statement = none
 log_min_error_statement = panic
 shared_buffers = 128MB
+fsync = on
+commit_delay = 1000
+commit_siblings = 0
 max_wal_size = 1GB
 EOT
 	$node->safe_psql('postgres', slurp_file("$dir/setup.sql"));
