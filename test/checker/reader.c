@@ -143,8 +143,8 @@ poll_turn(Reader *reader)
 {
 	bool		any;
 
-	if (read_page(reader, 1 + pick(&reader->random, 1000), &any) && !any)
-		usleep(5000);
+	(void) read_page(reader, 1 + pick(&reader->random, 1000), &any);
+	usleep(5000);
 }
 
 /* Wait until there is something, for as long as that takes. */
@@ -192,7 +192,7 @@ repeatable_turn(Reader *reader)
 	PQclear(query(reader, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
 	if (read_page(reader, 1000, &any))
 	{
-		nap(&reader->random, 20000);
+		usleep(5000);
 		if (read_page(reader, 1000, &any))
 			PQclear(query(reader, "COMMIT"));
 	}

@@ -3,6 +3,11 @@
 # test/checker/checker.c; what it prints is judged here.
 #
 # "make soak" runs this with more events, by NVS_EVENTS and NVS_SEED.
+#
+# Seen to fail, by events that readers lost of 20,000: without the floor in
+# publish_floor(), 3619; with it taken back before the commit, where commits
+# take long, 210; with the snapshot taken before the safe position, and 1 ms
+# in between, 136; with the registry read before that, and 2 ms in between, 3.
 
 use strict;
 use warnings;
@@ -192,8 +197,6 @@ sub judge
 		100 * ($naive->{lost} // 0) / ($writers->{events} || 1)));
 }
 
-# A commit takes a while, so that readers come across what is about to be
-# committed.
 sub server
 {
 	my ($name, $conf) = @_;
@@ -205,9 +208,6 @@ deadlock_timeout = 20ms
 log_statement = none
 log_min_error_statement = panic
 shared_buffers = 128MB
-fsync = on
-commit_delay = 1000
-commit_siblings = 0
 max_wal_size = 1GB
 EOT
 	$node->safe_psql('postgres', slurp_file("$dir/setup.sql"));
@@ -247,5 +247,15 @@ judge($out, 'not preloaded', $fewer, qw(poll part await repeatable));
 cmp_ok($crashes, '>=', $fewer / $each / 3, 'not preloaded: the server crashed all the time');
 $node->stop;
 diag(sprintf('%d crashes, %d s', $crashes, time - $began));
+
+# A commit takes a while, so that readers come across what is about to be
+# committed.
+$began = time;
+my $few = $events / 10;
+server('slow', "fsync = on\ncommit_delay = 1000\ncommit_siblings = 0\n");
+($out, $crashes) = run($few, $few / 4, [], @with_worker[ 0, 2, 4 ]);
+judge($out, 'slow commits', $few, qw(poll part await listen repeatable));
+$node->stop;
+diag(sprintf('%d s', time - $began));
 
 done_testing();
