@@ -1,6 +1,6 @@
 # The regression tests and specs of whatever depends on shared memory, on a
-# server that has it: "make installcheck" may well run without.  Ticks are
-# off, as the tests make them themselves.
+# server that has it: "make installcheck" may well run without.  Ticks and
+# maintenance are off, as the tests see to these themselves.
 
 use strict;
 use warnings;
@@ -12,6 +12,7 @@ use Test::More;
 
 my $node = new_server('preloaded', <<'EOT');
 nvent_store.tick_interval = 0
+nvent_store.maintenance_interval = 0
 fsync = off
 EOT
 
