@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "compat.h"
 #include "fmgr.h"
 #include "subject.h"
 #include "utils/builtins.h"
