@@ -15,6 +15,7 @@
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/pg_locale.h"
+#include "utils/relcache.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
 #include "varatt.h"
@@ -39,6 +40,17 @@ nvs_owns_relation(Oid relid, Oid role)
 	return object_ownercheck(RelationRelationId, relid, role);
 #else
 	return pg_class_ownercheck(relid, role);
+#endif
+}
+
+/* A relation's primary key, unless it is deferrable; else InvalidOid. */
+static inline Oid
+nvs_primary_key_index(Relation rel)
+{
+#if PG_VERSION_NUM >= 180000
+	return RelationGetPrimaryKeyIndex(rel, false);
+#else
+	return RelationGetPrimaryKeyIndex(rel);
 #endif
 }
 

@@ -16,6 +16,7 @@
 #include "access/table.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
+#include "compat.h"
 #include "entry.h"
 #include "errors.h"
 #include "miscadmin.h"
@@ -250,7 +251,7 @@ static const NvsField *
 find_id(NvsTarget *target, Relation rel, char **conflict)
 {
 	List	   *indexes = RelationGetIndexList(rel);
-	Oid			pkey = RelationGetPrimaryKeyIndex(rel);
+	Oid			pkey = nvs_primary_key_index(rel);
 	const NvsField *id = NULL;
 	ListCell   *lc;
 
