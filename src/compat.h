@@ -14,7 +14,6 @@
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
-#include "utils/pg_locale.h"
 #include "utils/relcache.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
@@ -26,6 +25,10 @@
 /* Shared memory can be had by name, without having been preloaded. */
 #define NVS_NAMED_SEGMENTS
 #endif
+
+/* Its header includes ICU's, which need not be there to build extensions. */
+#undef USE_ICU
+#include "utils/pg_locale.h"
 
 /* Before a declaration; it was an attribute behind it, of another name. */
 #if PG_VERSION_NUM < 180000
