@@ -86,9 +86,12 @@ SELECT e - 'id' - 'ts' FROM nvent.stream_read('cc:odd:1') e;
 -- 49: a version, the end of a stream of 100,000 events, and a short one beside
 -- it, in the same table: fewer than 10 pages.  The last three fail with an
 -- equality in place of nvs_stream_range(): then the index on id is walked.
+-- On PostgreSQL 18 those that begin before a version and at a snapshot fail
+-- when its conditions on the key alone come first, or an end is said by <.
 SELECT nvent.stream_create_table('long', store => 'cc');
 INSERT INTO cc.cc_stream_long (subject, version, ts, type) SELECT 'cc:long:1', v, v, 'e' FROM generate_series(1, 100000) v;
 INSERT INTO cc.cc_stream_long (subject, version, ts, type) SELECT 'cc:long:2', v, v, 'e' FROM generate_series(1, 5) v;
+INSERT INTO cc.cc_stream_long (subject, version, ts, type) VALUES ('cc:long:1', 100001, 1, '__snapshot__');
 ANALYZE cc.cc_stream_long;
 CREATE FUNCTION pg_temp.few_buffers(call text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
@@ -103,6 +106,7 @@ END $$;
 SELECT call, pg_temp.few_buffers(call) FROM unnest(ARRAY[$$nvent.stream_version('cc:long:1')$$,
     $$nvent.stream_read('cc:long:1', backward => true, max_count => 1)$$, $$nvent.stream_read('cc:long:1', after_version => 99990)$$,
     $$nvent.stream_read('cc:long:1', before_version => 10, backward => true)$$,
+    $$nvent.stream_read('cc:long:1', with_snaps => true)$$,
     $$nvent.stream_read('cc:long:2')$$, $$nvent.stream_read('cc:long:3', with_snaps => true)$$, $$nvent.stream_poll('cc:long:2', 0)$$]) call;
 
 -- Correlation, and snapshots in the stream: left out, or where to begin.

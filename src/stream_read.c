@@ -89,21 +89,23 @@ add_range(ReadArgs *args, const NvsPlace *place)
 	FunctionCallInfo fcinfo = args->fcinfo;
 	int			lower = args->by_version ? 8 : 1;
 	int			upper = args->by_version ? 9 : 2;
+	int64		upto = NVS_ARG_OR(upper, PG_GETARG_INT64, PG_INT64_MAX);
 	char	   *from;
 	int			p;
 
+	/* The range has its end; nothing is before the least of all anyway. */
+	if (!PG_ARGISNULL(upper) && upto > PG_INT64_MIN)
+		upto--;
 	p = nvs_params_add(&args->params, INT8OID,
 					   Int64GetDatum(NVS_ARG_OR(lower, PG_GETARG_INT64,
 												PG_INT64_MIN)), false);
-	nvs_params_add(&args->params, INT8OID,
-				   Int64GetDatum(NVS_ARG_OR(upper, PG_GETARG_INT64,
-											PG_INT64_MAX)), false);
+	nvs_params_add(&args->params, INT8OID, Int64GetDatum(upto), false);
 	from = psprintf("> $%d", p);
 	if (!args->by_version && begins_with_snapshot(fcinfo))
 		from = psprintf(">= %s", last_snapshot(place));
 	nvs_stream_range(place->target, &args->sql, 1,
 					 args->by_version ? "version" : "id", from,
-					 psprintf("< $%d", p + 1));
+					 psprintf("<= $%d", p + 1));
 }
 
 /*
@@ -126,6 +128,11 @@ nvs_stream_has_range(const NvsTarget *target)
  * its own index has too; and a plan for any parameters may walk that one
  * through the whole table for the few rows of a key, if most rows are of
  * another.  The two inequalities on the key alone say how little it is.
+ *
+ * From PostgreSQL 18 on a scan begins and ends by one condition for each end:
+ * of equal operators by the first, else by > rather than >= and by <= rather
+ * than <.  So that it is the pairs, they come first, and upto is a <=.  Before
+ * that a scan does not end by a pair, but with the key.
  */
 void
 nvs_stream_range(const NvsTarget *target, StringInfo sql, int key,
@@ -137,17 +144,17 @@ nvs_stream_range(const NvsTarget *target, StringInfo sql, int key,
 
 	bounds[0] = from;
 	bounds[1] = upto;
-	appendStringInfo(sql, "%s OPERATOR(pg_catalog.>=) $%d "
-					 "AND %s OPERATOR(pg_catalog.<=) $%d", name, key, name,
-					 key);
 	for (i = 0; i < 2; i++)
 	{
 		int			len = strcspn(bounds[i], " ");
 
-		appendStringInfo(sql, " AND ROW(%s, %s) OPERATOR(pg_catalog.%.*s) "
-						 "ROW($%d, %s)", name, column, len, bounds[i], key,
-						 bounds[i] + len + 1);
+		appendStringInfo(sql, "ROW(%s, %s) OPERATOR(pg_catalog.%.*s) "
+						 "ROW($%d, %s) AND ", name, column, len, bounds[i],
+						 key, bounds[i] + len + 1);
 	}
+	appendStringInfo(sql, "%s OPERATOR(pg_catalog.>=) $%d "
+					 "AND %s OPERATOR(pg_catalog.<=) $%d", name, key, name,
+					 key);
 }
 
 /* Keep what has this correlation. */
