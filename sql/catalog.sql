@@ -25,7 +25,9 @@ SELECT fn FROM fn WHERE obj_description(oid, 'pg_proc') IS NULL;
 SELECT rel FROM rel WHERE obj_description(oid, 'pg_class') IS NULL;
 SELECT rel, attname FROM rel JOIN pg_attribute ON attrelid = rel.oid
 WHERE relkind IN ('r', 'v', 'p') AND attnum > 0 AND NOT attisdropped AND col_description(rel.oid, attnum) IS NULL;
-SELECT objid::regtype FROM member WHERE classid = 'pg_type'::regclass AND obj_description(objid, 'pg_type') IS NULL;
+-- Of types, those that are not of a table or an array, which PostgreSQL 17 lists.
+SELECT objid::regtype FROM member JOIN pg_type t ON t.oid = objid LEFT JOIN pg_class c ON c.oid = typrelid
+WHERE classid = 'pg_type'::regclass AND typcategory <> 'A' AND coalesce(relkind, 'c') = 'c' AND obj_description(objid, 'pg_type') IS NULL;
 SELECT rel, tgname FROM rel JOIN pg_trigger ON tgrelid = rel.oid WHERE NOT tgisinternal AND obj_description(pg_trigger.oid, 'pg_trigger') IS NULL;
 SELECT evtname FROM pg_event_trigger JOIN member ON classid = 'pg_event_trigger'::regclass AND objid = pg_event_trigger.oid
 WHERE obj_description(pg_event_trigger.oid, 'pg_event_trigger') IS NULL;
