@@ -36,7 +36,7 @@ static bool check_notify(int *newval, void **extra, GucSource source);
 static void define_shared(void);
 static void define_worker(void);
 
-/* The worker needs shared memory to be told by. */
+/* Without a launcher nobody would take what the worker is to send. */
 static bool
 check_notify(int *newval, void **extra, GucSource source)
 {

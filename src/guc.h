@@ -26,7 +26,7 @@ extern int	nvs_tick_interval;
 extern int	nvs_worker_idle_timeout;
 extern int	nvs_worker_naptime;
 
-/* No setting: is there shared memory by which to tell a worker? */
+/* No setting: is there a launcher of workers, and memory to tell them by? */
 extern bool nvs_worker_possible;
 
 extern void nvs_guc_init(void);

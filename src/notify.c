@@ -102,7 +102,8 @@ nvs_notify_mode(int route_mode)
 {
 	int			mode = route_mode < 0 ? nvs_notify : route_mode;
 
-	if (mode == NVS_NOTIFY_WORKER && nvs_shmem_database() == NULL)
+	if (mode == NVS_NOTIFY_WORKER &&
+		(!nvs_worker_possible || nvs_shmem_database() == NULL))
 		return NVS_NOTIFY_INLINE;
 	return mode;
 }

@@ -75,14 +75,10 @@ static void startup_segment(void);
 void
 nvs_shmem_init(void)
 {
-	if (IsBinaryUpgrade)
-		return;
-#ifdef NVS_NAMED_SEGMENTS
-	nvs_worker_possible = true;
-#else
-	if (!process_shared_preload_libraries_in_progress)
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	nvs_worker_possible = true;
+#ifndef NVS_NAMED_SEGMENTS
 	prev_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = request_segment;
 	prev_shmem_startup_hook = shmem_startup_hook;
