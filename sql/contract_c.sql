@@ -88,11 +88,14 @@ SELECT e - 'id' - 'ts' FROM nvent.stream_read('cc:odd:1') e;
 -- equality in place of nvs_stream_range(): then the index on id is walked.
 -- On PostgreSQL 18 those that begin before a version and at a snapshot fail
 -- when its conditions on the key alone come first, or an end is said by <.
+-- Before that, those that say where to end fail without has_end(). Those that
+-- end by a position are planned each time, which looks at some pages, too.
 SELECT nvent.stream_create_table('long', store => 'cc');
 INSERT INTO cc.cc_stream_long (subject, version, ts, type) SELECT 'cc:long:1', v, v, 'e' FROM generate_series(1, 100000) v;
 INSERT INTO cc.cc_stream_long (subject, version, ts, type) SELECT 'cc:long:2', v, v, 'e' FROM generate_series(1, 5) v;
 INSERT INTO cc.cc_stream_long (subject, version, ts, type) VALUES ('cc:long:1', 100001, 1, '__snapshot__');
 ANALYZE cc.cc_stream_long;
+CREATE TEMP TABLE first_of_long AS SELECT min(id) AS id FROM cc.cc_stream_long;
 CREATE FUNCTION pg_temp.few_buffers(call text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     plan json;
@@ -101,12 +104,18 @@ BEGIN
     FOR i IN 1..2 LOOP
         EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT json) SELECT ' || call INTO plan;
     END LOOP;
-    RETURN (plan->0->'Plan'->>'Shared Hit Blocks')::int + (plan->0->'Plan'->>'Shared Read Blocks')::int < 10;
+    RETURN (plan->0->'Plan'->>'Shared Hit Blocks')::int + (plan->0->'Plan'->>'Shared Read Blocks')::int
+        < CASE WHEN call LIKE '%first_of_long%' THEN 20 ELSE 10 END;
 END $$;
 SELECT call, pg_temp.few_buffers(call) FROM unnest(ARRAY[$$nvent.stream_version('cc:long:1')$$,
     $$nvent.stream_read('cc:long:1', backward => true, max_count => 1)$$, $$nvent.stream_read('cc:long:1', after_version => 99990)$$,
     $$nvent.stream_read('cc:long:1', before_version => 10, backward => true)$$,
     $$nvent.stream_read('cc:long:1', with_snaps => true)$$,
+    $$nvent.stream_read('cc:long:1', after_version => 10, before_version => 15)$$,
+    $$nvent.stream_read('cc:long:1', after_version => 10, before_version => 15, backward => true)$$,
+    $$nvent.stream_read('cc:long:1', before => (SELECT id + 5 FROM pg_temp.first_of_long))$$,
+    $$nvent.stream_read('cc:long:1', after => (SELECT id + 99990 FROM pg_temp.first_of_long), backward => true)$$,
+    $$nvent.stream_read('cc:long:2', after => (SELECT id FROM pg_temp.first_of_long), before => (SELECT id + 200000 FROM pg_temp.first_of_long))$$,
     $$nvent.stream_read('cc:long:2')$$, $$nvent.stream_read('cc:long:3', with_snaps => true)$$, $$nvent.stream_poll('cc:long:2', 0)$$]) call;
 
 -- Correlation, and snapshots in the stream: left out, or where to begin.

@@ -19,8 +19,10 @@ typedef struct ReadArgs
 	FunctionCallInfo fcinfo;
 	NvsParams	params;
 	StringInfoData sql;
+	bool		backward;
 	bool		by_version;		/* in the order of versions */
 	bool		ranged;			/* as a range of the subject's column */
+	bool		ends;			/* by a position, ahead of where it begins */
 } ReadArgs;
 
 PG_FUNCTION_INFO_V1(nvs_stream_read);
@@ -31,12 +33,14 @@ PG_FUNCTION_INFO_V1(nvs_stream_drop_table);
 static void add_bound(ReadArgs *args, int arg, const char *column,
 					  const char *operator);
 static void add_bounds(ReadArgs *args, const NvsPlace *place);
+static bool has_end(const ReadArgs *args);
 static void add_range(ReadArgs *args, const NvsPlace *place);
 static bool begins_with_snapshot(FunctionCallInfo fcinfo);
 static char *last_snapshot(const NvsPlace *place);
 static void add_correlation(ReadArgs *args, const NvsPlace *place);
 static void add_snapshots(ReadArgs *args, const NvsPlace *place);
-static void add_order(ReadArgs *args, const NvsPlace *place, bool backward);
+static void add_order(ReadArgs *args, const NvsPlace *place);
+static int	plan_options(const ReadArgs *args);
 static char *store_argument(FunctionCallInfo fcinfo, int n);
 
 /* Add a condition on a bigint column when its argument is given. */
@@ -53,14 +57,19 @@ add_bound(ReadArgs *args, int arg, const char *column, const char *operator)
 									PG_GETARG_DATUM(arg), false));
 }
 
-/* Add the conditions on subject, position and version, and the order. */
+/*
+ * Add the conditions on subject, position and version.  Before PostgreSQL 18
+ * a scan of a range goes on to the end of the subject; where the caller says
+ * an end before that, the conditions are those on the columns themselves.
+ */
 static void
 add_bounds(ReadArgs *args, const NvsPlace *place)
 {
 	FunctionCallInfo fcinfo = args->fcinfo;
 
 	args->by_version = !PG_ARGISNULL(8) || !PG_ARGISNULL(9);
-	args->ranged = nvs_stream_has_range(place->target);
+	args->ends = has_end(args) && !args->by_version;
+	args->ranged = nvs_stream_has_range(place->target) && !has_end(args);
 	if (args->by_version && nvs_stream_state(place->target)->version == NULL)
 		nvs_stream_unversioned(place);
 	if (args->ranged)
@@ -77,6 +86,17 @@ add_bounds(ReadArgs *args, const NvsPlace *place)
 		add_bound(args, 8, "version", ">");
 		add_bound(args, 9, "version", "<");
 	}
+}
+
+/* Does the caller say where the read ends, in the direction that it takes? */
+static bool
+has_end(const ReadArgs *args)
+{
+	FunctionCallInfo fcinfo = args->fcinfo;
+
+	if (args->by_version)
+		return !PG_ARGISNULL(args->backward ? 8 : 9);
+	return !PG_ARGISNULL(args->backward ? 1 : 2);
 }
 
 /*
@@ -230,9 +250,9 @@ add_snapshots(ReadArgs *args, const NvsPlace *place)
 
 /* Versions are in the order of positions; take the index that bounds. */
 static void
-add_order(ReadArgs *args, const NvsPlace *place, bool backward)
+add_order(ReadArgs *args, const NvsPlace *place)
 {
-	const char *order = backward ? " DESC" : "";
+	const char *order = args->backward ? " DESC" : "";
 
 	appendStringInfoString(&args->sql, " ORDER BY ");
 	if (args->ranged)
@@ -240,6 +260,20 @@ add_order(ReadArgs *args, const NvsPlace *place, bool backward)
 						 place->target->keys[0].field->quoted, order);
 	appendStringInfo(&args->sql, "%s%s", args->by_version ? "version" : "id",
 					 order);
+}
+
+/*
+ * One plan does for all reads, but for the choice of an index that depends on
+ * how rare types are, or on how much lies between two positions.
+ */
+static int
+plan_options(const ReadArgs *args)
+{
+	FunctionCallInfo fcinfo = args->fcinfo;
+
+	if (args->ends)
+		return CURSOR_OPT_CUSTOM_PLAN;
+	return PG_ARGISNULL(5) ? CURSOR_OPT_GENERIC_PLAN : 0;
 }
 
 /*
@@ -252,7 +286,6 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
-	bool		backward = NVS_ARG_OR(6, PG_GETARG_BOOL, false);
 	int64		count = nvs_count_argument(fcinfo, 7, "max_count");
 	ReadArgs	args;
 	NvsPlace	place;
@@ -271,6 +304,7 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 	}
 	state = nvs_stream_state(place.target);
 	args.fcinfo = fcinfo;
+	args.backward = NVS_ARG_OR(6, PG_GETARG_BOOL, false);
 	nvs_params_init(&args.params);
 	nvs_route_params(&place, &args.params);
 	initStringInfo(&args.sql);
@@ -286,13 +320,13 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 										PG_GETARG_DATUM(5), false));
 	add_correlation(&args, &place);
 	add_snapshots(&args, &place);
-	add_order(&args, &place, backward);
+	add_order(&args, &place);
 	if (count >= 0)
 		appendStringInfo(&args.sql, " LIMIT $%d",
 						 nvs_params_add(&args.params, INT8OID,
 										Int64GetDatum(count), false));
 	plan = nvs_planset_text(place.target->plans, args.sql.data, &args.params,
-							PG_ARGISNULL(5) ? CURSOR_OPT_GENERIC_PLAN : 0);
+							plan_options(&args));
 	nvs_plan_execute(plan, args.params.values, args.params.nulls, true, 0);
 	row_cxt = AllocSetContextCreate(CurrentMemoryContext,
 									"nvent_store record",
