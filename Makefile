@@ -195,7 +195,7 @@ help:
 	@echo 'fuzz    the pure modules under sanitizers; SECONDS=60 for each'
 	@echo 'lint    the rules of the house'
 	@echo 'demo    replay a package log through the store; KEEP=1 keeps the server'
-	@echo 'bench   speed against plain SQL; SECONDS=3 ROUNDS=3 ONLY=name'
+	@echo 'bench   speed against plain SQL; SECONDS=3 ROUNDS=5 ONLY=name'
 
 setup:
 	@$(HERE)test/setup.sh

@@ -27,6 +27,9 @@ static NvsFieldKind field_kind(Form_pg_attribute att);
 static bool ends_with(const char *s, const char *tail);
 static char *camel_case(const char *column);
 static bool same_name(const char *name, const char *other, int len);
+static uint64 name_begin(const char *name, int len);
+static void list_names(NvsFieldMap *map);
+static void list_name(NvsFieldMap *map, const char *name, int field);
 
 /*
  * Read a relation's columns; in the current memory context.  stats has columns
@@ -60,6 +63,7 @@ nvs_fields_compile(Oid relid, bool stats)
 	for (i = 0; i < map->nfields; i++)
 		map->fields[i].label = map->fields[i].in_stats ?
 			psprintf("stats.%s", map->fields[i].name) : map->fields[i].name;
+	list_names(map);
 	return map;
 }
 
@@ -207,6 +211,52 @@ nvs_fields_alias(NvsFieldMap *map, const char *name, int len,
 	map->aliases[map->naliases].name = pnstrdup(name, len);
 	map->aliases[map->naliases].field = field;
 	map->naliases++;
+	list_names(map);
+}
+
+/* The first eight bytes of a name, as a number. */
+static inline uint64
+name_begin(const char *name, int len)
+{
+	uint64		begin = 0;
+
+	memcpy(&begin, name, Min(len, (int) sizeof(begin)));
+	return begin;
+}
+
+/* List all names, those first that go before others. */
+static void
+list_names(NvsFieldMap *map)
+{
+	int			i;
+
+	if (map->names != NULL)
+		pfree(map->names);
+	map->names = palloc(sizeof(NvsFieldName) *
+						Max(map->naliases + 2 * map->nfields, 1));
+	map->nnames = 0;
+	for (i = 0; i < map->naliases; i++)
+		list_name(map, map->aliases[i].name,
+				  map->aliases[i].field - map->fields);
+	for (i = 0; i < map->nfields; i++)
+		if (!map->fields[i].in_stats)
+			list_name(map, map->fields[i].name, i);
+	for (i = 0; i < map->nfields; i++)
+		if (map->fields[i].in_stats ||
+			strcmp(map->fields[i].name, map->fields[i].column) != 0)
+			list_name(map, map->fields[i].column, i);
+}
+
+/* Add a name to the list. */
+static void
+list_name(NvsFieldMap *map, const char *name, int field)
+{
+	NvsFieldName *entry = &map->names[map->nnames++];
+
+	entry->len = strlen(name);
+	entry->begin = name_begin(name, entry->len);
+	entry->field = field;
+	entry->name = name;
 }
 
 /* The column of this name, or NULL. */
@@ -233,12 +283,9 @@ nvs_fields_reserve(NvsFieldMap *map, const char *column)
 }
 
 /* Is name, of len bytes, the string other? */
-static inline bool
+static bool
 same_name(const char *other, const char *name, int len)
 {
-	/* Mostly the first byte tells; a string that is empty is no name. */
-	if (len == 0 || other[0] != name[0])
-		return false;
 	return strncmp(other, name, len) == 0 && other[len] == '\0';
 }
 
@@ -254,26 +301,21 @@ nvs_field_is_named(const NvsField *field, const char *name, int len)
 const NvsField *
 nvs_field_find(const NvsFieldMap *map, const char *name, int len)
 {
-	const NvsField *by_column = NULL;
+	const int	nbegin = sizeof(uint64);
+	uint64		begin = name_begin(name, len);
 	int			i;
 
-	for (i = 0; i < map->naliases; i++)
-		if (!map->aliases[i].field->reserved &&
-			same_name(map->aliases[i].name, name, len))
-			return map->aliases[i].field;
-	for (i = 0; i < map->nfields; i++)
+	for (i = 0; i < map->nnames; i++)
 	{
-		const NvsField *field = &map->fields[i];
+		const NvsFieldName *entry = &map->names[i];
 
-		if (field->reserved)
-			continue;
-		if (!field->in_stats && field->namelen == len &&
-			memcmp(field->name, name, len) == 0)
-			return field;
-		if (by_column == NULL && same_name(field->column, name, len))
-			by_column = field;
+		if (entry->begin == begin && entry->len == len &&
+			(len <= nbegin ||
+			 memcmp(entry->name + nbegin, name + nbegin, len - nbegin) == 0) &&
+			!map->fields[entry->field].reserved)
+			return &map->fields[entry->field];
 	}
-	return by_column;
+	return NULL;
 }
 
 /* The column of a field of the object "stats"; NULL if none. */

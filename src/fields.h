@@ -55,6 +55,18 @@ typedef struct NvsAlias
 	NvsField   *field;
 } NvsAlias;
 
+/*
+ * A name and whose it is.  What comparing mostly needs lies here, side by side,
+ * for looking names up took more misses of the cache than anything else.
+ */
+typedef struct NvsFieldName
+{
+	uint64		begin;			/* the first eight bytes, or all and zeros */
+	int			len;
+	int			field;
+	const char *name;
+} NvsFieldName;
+
 /* All columns of a relation, in the order of their numbers. */
 typedef struct NvsFieldMap
 {
@@ -63,6 +75,8 @@ typedef struct NvsFieldMap
 	NvsField   *fields;
 	int			naliases;
 	NvsAlias   *aliases;
+	int			nnames;
+	NvsFieldName *names;		/* of fields that are not in "stats" */
 	bool		has_stats;
 } NvsFieldMap;
 

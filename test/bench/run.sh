@@ -2,7 +2,7 @@
 # test/bench/run.sh: speed of the calls against plain SQL ("make bench").
 #
 #	SECONDS=3   of each run of pgbench
-#	ROUNDS=3    runs of each side, in turns; the median counts
+#	ROUNDS=5    runs of each side, in turns; the median counts
 #	ONLY=name   one operation of the table below, "flat", "kv_clear" or
 #	            "eventstore", "claim", "notify"
 #	ROWS=2000000  what "flat" fills the tables up to
@@ -18,7 +18,7 @@ bench=$TOP/test/bench
 . "$bench/notify.sh"
 # bash counts in SECONDS itself from the moment it starts.
 duration=${NVS_SECONDS:-3}
-rounds=${ROUNDS:-3}
+rounds=${ROUNDS:-5}
 rows=${ROWS:-2000000}
 psql=(psql -X -q -A -t -v ON_ERROR_STOP=1)
 
@@ -173,9 +173,17 @@ measure()
 	then
 		row_of_hot "$clients"
 	else
-		row "$title" "$clients" "$(median <"$work/ours")" \
-			"$(median <"$work/plain")" "$3"
+		paired_row "$title" "$clients" "$3"
 	fi
+}
+
+# paired_row TITLE CLIENTS REQUIRED: the ratio is the median of those of the
+# rounds, as both sides of one round found the machine in the same state.
+paired_row()
+{
+	row "$1" "$2" "$(median <"$work/ours")" "$(median <"$work/plain")" "$3" \
+		'' "$(paste "$work/ours" "$work/plain" |
+			awk '{ print $1 / $2 }' | median)"
 }
 
 # A burst is short, hence more of them.
