@@ -29,7 +29,8 @@ psql=(psql -X -q -A -t -v ON_ERROR_STOP=1)
 operations='
 kv_get|1 32|0.9|read||
 index_get|1 32|0.9|read||
-stream_append|1 32|0.9|cpu||
+stream_append|1 32|0.9|flush||
+stream_append|1 32||cpu||
 stream_append_record|1 32||cpu||stream_append.plain
 index_increment|1 32|0.9|cpu||
 index_update|1|1.5|cpu||
@@ -145,6 +146,7 @@ measure()
 	[ -z "$6" ] || other=$6
 	[ -n "$5" ] && script=kv_get || script=$1
 	[ "$5" != either ] || title="kv_get, 10000 expired or none"
+	[ "$mode" != cpu ] || title="$title, no flush"
 	rm -f "$work"/ours "$work"/plain "$work"/*.calls "$work"/*.done
 	for round in $(seq "$(rounds_of "$mode")")
 	do
