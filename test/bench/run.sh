@@ -3,8 +3,8 @@
 #
 #	SECONDS=3   of each run of pgbench
 #	ROUNDS=5    runs of each side, in turns; the median counts
-#	ONLY=name   one operation of the table below, "flat", "kv_clear" or
-#	            "eventstore", "claim", "notify"
+#	ONLY=name   one operation of the table below, or one of flat, kv_clear,
+#	            merge, subject, eventstore, claim, notify
 #	ROWS=2000000  what "flat" fills the tables up to
 #
 # OPERATION.sql is our call and OPERATION.plain.sql what a careful user would
@@ -32,7 +32,8 @@ index_get|1 32|0.9|read||
 stream_append|1 32|0.9|flush||
 stream_append|1 32||cpu||
 stream_append_record|1 32||cpu||stream_append.plain
-index_increment|1 32|0.9|cpu||
+index_increment|1 32|0.9|flush||
+index_increment|1 32||cpu||
 index_update|1|1.5|cpu||
 index_update|32|2|cpu||
 index_update_hot|32||flush||
@@ -298,6 +299,15 @@ inside()
 	"$1"
 }
 
+# memory NAME: what is done in memory alone, merging or matching.
+memory()
+{
+	say "$1"
+	echo
+	# subject.sql finds its program from there.
+	cd "$TOP" && psql -X -q -v ON_ERROR_STOP=1 -f "$bench/$1.sql" || exit 1
+}
+
 # against_plain: the operations, against plain SQL.
 against_plain()
 {
@@ -315,6 +325,8 @@ against_plain()
 	done <<<"$operations"
 	[ "${ONLY:-flat}" != flat ] || flat
 	[ "${ONLY:-kv_clear}" != kv_clear ] || kv_clear
+	[ "${ONLY:-merge}" != merge ] || memory merge
+	[ "${ONLY:-subject}" != subject ] || memory subject
 	[ "${ONLY:-eventstore}" != eventstore ] || eventstore
 	[ "${ONLY:-claim}" != claim ] || ROUNDS=$rounds "$bench/claim.sh"
 }

@@ -64,5 +64,9 @@ INSERT INTO bench (label, value, unit, required)
 SELECT 'the same by subject >= and <',
        pg_temp.time_count($$subject >= 'orders:r77:' AND subject < 'orders:r77;'$$, 1e3), 'us', '-';
 
-SELECT label, value, unit, required FROM bench ORDER BY n;
+SELECT label, value, unit, required,
+    CASE WHEN required LIKE '< %' THEN
+        CASE WHEN value < substr(required, 3)::numeric THEN 'ok' ELSE 'MISSED' END END AS verdict
+FROM bench
+ORDER BY n;
 ROLLBACK;
