@@ -162,11 +162,17 @@ take_row(TupleTableSlot *slot, void *arg)
 {
 	Insert	   *insert = arg;
 	NvsNewEvent *event = &insert->events[insert->nrows];
-	const NvsPlace *place = &event->stream->place;
-	const NvsStreamState *state = place->target->state;
-	const NvsFieldMap *map = place->target->map;
+	const NvsPlace *place;
+	const NvsStreamState *state;
+	const NvsFieldMap *map;
 	int			i;
 
+	/* A rule can return more rows than we gave; the caller refuses that. */
+	if (insert->nrows == insert->n)
+		return;
+	place = &event->stream->place;
+	state = place->target->state;
+	map = place->target->map;
 	memcpy(insert->values, event->event.values, sizeof(Datum) * map->nfields);
 	memcpy(insert->nulls, event->event.nulls, sizeof(bool) * map->nfields);
 	slot_getallattrs(slot);

@@ -71,7 +71,7 @@ static void sift(NvsScan *scan, Source *source, int64 position);
 static SPIPlanPtr scan_plan(NvsScan *scan, Source *source, NvsParams *params,
 							int64 position, int limit, int options,
 							const char *head, bool conditions,
-							const char *tail);
+							bool sift);
 static int	take_rows(NvsScan *scan, Source *source);
 static int64 row_position(const Source *source, HeapTuple row,
 						  TupleDesc desc);
@@ -360,13 +360,9 @@ scan_key(NvsScan *scan, Source *source)
 {
 	NvsParams	params;
 	SPIPlanPtr	plan;
-	char	   *tail = psprintf(" ORDER BY %s%sid FETCH FIRST $%%d ROWS "
-								"WITH TIES", source->ranged ?
-								source->target->keys[0].field->quoted : "",
-								source->ranged ? ", " : "");
 
 	plan = scan_plan(scan, source, &params, scan->after, scan->limit,
-					 CURSOR_OPT_GENERIC_PLAN, source->list, true, tail);
+					 CURSOR_OPT_GENERIC_PLAN, source->list, true, false);
 	nvs_plan_execute(plan, params.values, params.nulls, true, 0);
 	(void) take_rows(scan, source);
 }
@@ -391,8 +387,7 @@ walk(NvsScan *scan, Source *source, int64 *position)
 
 		chunk = Min(chunk, Max(scan->limit, WALK_MAX));
 		plan = scan_plan(scan, source, &params, *position, chunk,
-						 CURSOR_OPT_GENERIC_PLAN, source->list, false,
-						 " ORDER BY id FETCH FIRST $%d ROWS WITH TIES");
+						 CURSOR_OPT_GENERIC_PLAN, source->list, false, false);
 		n = nvs_plan_execute(plan, params.values, params.nulls, true, 0);
 		if (n > 0)
 			*position = row_position(source, SPI_tuptable->vals[n - 1],
@@ -423,8 +418,7 @@ sift(NvsScan *scan, Source *source, int64 position)
 	uint64		i;
 
 	plan = scan_plan(scan, source, &params, position, scan->limit,
-					 CURSOR_OPT_CUSTOM_PLAN, "id", true,
-					 " OFFSET 0) s ORDER BY id LIMIT $%d");
+					 CURSOR_OPT_CUSTOM_PLAN, "id", true, true);
 	n = nvs_plan_execute(plan, params.values, params.nulls, true, 0);
 	ids = palloc(sizeof(Datum) * Max(n, 1));
 	for (i = 0; i < n; i++)
@@ -449,13 +443,13 @@ sift(NvsScan *scan, Source *source, int64 position)
 }
 
 /*
- * A statement over the positions above one.  tail has the parameter of the
- * limit; one that closes a parenthesis makes the rest a subquery.
+ * A statement over the positions above one, in their order.  sift has it find
+ * all that match before it puts them in order.
  */
 static SPIPlanPtr
 scan_plan(NvsScan *scan, Source *source, NvsParams *params, int64 position,
 		  int limit, int options, const char *head, bool conditions,
-		  const char *tail)
+		  bool sift)
 {
 	StringInfoData sql;
 	int			i;
@@ -463,7 +457,7 @@ scan_plan(NvsScan *scan, Source *source, NvsParams *params, int64 position,
 
 	nvs_params_init(params);
 	initStringInfo(&sql);
-	if (strchr(tail, ')') != NULL)
+	if (sift)
 		appendStringInfo(&sql, "SELECT %s FROM (", head);
 	appendStringInfo(&sql, "SELECT %s FROM %s WHERE ", head,
 					 source->target->name);
@@ -488,7 +482,14 @@ scan_plan(NvsScan *scan, Source *source, NvsParams *params, int64 position,
 	}
 	nvs_scan_filters(scan, source->target, params, &sql);
 	p = nvs_params_add(params, INT8OID, Int64GetDatum(limit), false);
-	appendStringInfo(&sql, tail, p);
+	if (sift)
+		appendStringInfo(&sql, " OFFSET 0) s ORDER BY id LIMIT $%d", p);
+	else
+		appendStringInfo(&sql,
+						 " ORDER BY %s%sid FETCH FIRST $%d ROWS WITH TIES",
+						 source->ranged ?
+						 source->target->keys[0].field->quoted : "",
+						 source->ranged ? ", " : "", p);
 	return nvs_planset_text(source->target->plans, sql.data, params,
 							options);
 }

@@ -44,8 +44,6 @@ static List *ask_target(FunctionCallInfo fcinfo, const NvsScan *scan,
 static SPIPlanPtr stats_plan(FunctionCallInfo fcinfo, const NvsScan *scan,
 							 NvsTarget *target, int64 count,
 							 NvsParams *params);
-static void add_array(FunctionCallInfo fcinfo, int arg, const char *format,
-					  NvsParams *params, StringInfo sql);
 static int	compare_lines(const ListCell *a, const ListCell *b);
 
 /*
@@ -136,6 +134,7 @@ ask_target(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
 	{
 		Line	   *line = palloc(sizeof(Line));
 
+		CHECK_FOR_INTERRUPTS();
 		line->subject = SPI_getvalue(SPI_tuptable->vals[i], desc, 1);
 		line->row = heap_copytuple(SPI_tuptable->vals[i]);
 		line->desc = desc;
@@ -172,12 +171,16 @@ stats_plan(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
 	for (i = 0; i < target->nkeys; i++)
 		appendStringInfo(&sql, " AND %s IS NOT NULL",
 						 target->keys[i].field->quoted);
-	add_array(fcinfo, ARG_SUBJECTS,
-			  psprintf(" AND %s OPERATOR(pg_catalog.=) ANY ($%%d)", subject),
-			  params, &sql);
-	add_array(fcinfo, ARG_EXCLUDE,
-			  " AND (type OPERATOR(pg_catalog.=) ANY ($%d)) IS NOT TRUE",
-			  params, &sql);
+	if (!PG_ARGISNULL(ARG_SUBJECTS))
+		appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.=) ANY ($%d)",
+						 subject,
+						 nvs_params_add(params, TEXTARRAYOID,
+										PG_GETARG_DATUM(ARG_SUBJECTS), false));
+	if (!PG_ARGISNULL(ARG_EXCLUDE))
+		appendStringInfo(&sql, " AND (type OPERATOR(pg_catalog.=) ANY ($%d)) "
+						 "IS NOT TRUE",
+						 nvs_params_add(params, TEXTARRAYOID,
+										PG_GETARG_DATUM(ARG_EXCLUDE), false));
 	if (!PG_ARGISNULL(ARG_BEFORE))
 		appendStringInfo(&sql, " AND id OPERATOR(pg_catalog.<) $%d",
 						 nvs_params_add(params, INT8OID,
@@ -194,17 +197,6 @@ stats_plan(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
 										Int64GetDatum(count), false));
 	return nvs_planset_text(target->plans, sql.data, params,
 							CURSOR_OPT_CUSTOM_PLAN);
-}
-
-/* Add a condition on an array of texts when it is given. */
-static void
-add_array(FunctionCallInfo fcinfo, int arg, const char *format,
-		  NvsParams *params, StringInfo sql)
-{
-	if (!PG_ARGISNULL(arg))
-		appendStringInfo(sql, format,
-						 nvs_params_add(params, TEXTARRAYOID,
-										PG_GETARG_DATUM(arg), false));
 }
 
 /* For list_sort(): by subject, in the order of bytes. */
