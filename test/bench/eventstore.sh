@@ -14,26 +14,9 @@ events_of()
 # append_apart: 32 clients, a flush of 2 ms at each commit.
 append_apart()
 {
-	local round side sides
-
-	rm -f "$work"/ours "$work"/plain
-	for round in $(seq "$rounds")
-	do
-		say "append to different subjects, round $round"
-		sides='ours plain'
-		[ $((round % 2)) -eq 1 ] || sides='plain ours'
-		for side in $sides
-		do
-			if [ "$side" = ours ]
-			then
-				tps "$bench/append_apart.sql" 32 flush >>"$work/ours"
-			else
-				tps "$bench/append_apart.plain.sql" 32 flush >>"$work/plain"
-			fi || exit 1
-		done
-	done
-	row 'append, different subjects' 32 "$(median <"$work/ours")" \
-		"$(median <"$work/plain")" 10
+	compare 'append, different subjects' 10 "$rounds" \
+		"$bench/append_apart.sql" flush \
+		"$bench/append_apart.plain.sql" flush
 }
 
 # append_one: 8 clients, one subject, whatever its version.  pgbench stops at

@@ -180,6 +180,31 @@ measure()
 	fi
 }
 
+# compare TITLE REQUIRED ROUNDS SCRIPT MODE SCRIPT MODE: with 32 clients, in
+# turns; one line of the table.
+compare()
+{
+	local round side sides
+
+	rm -f "$work"/ours "$work"/plain
+	for round in $(seq "$3")
+	do
+		say "$1, round $round"
+		sides='ours plain'
+		[ $((round % 2)) -eq 1 ] || sides='plain ours'
+		for side in $sides
+		do
+			if [ "$side" = ours ]
+			then
+				tps "$4" 32 "$5" >>"$work/ours"
+			else
+				tps "$6" 32 "$7" >>"$work/plain"
+			fi || exit 1
+		done
+	done
+	paired_row "$1" 32 "$2"
+}
+
 # paired_row TITLE CLIENTS REQUIRED: the ratio is the median of those of the
 # rounds, as both sides of one round found the machine in the same state.
 paired_row()

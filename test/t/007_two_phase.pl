@@ -39,15 +39,11 @@ sub prepare
 }
 
 # What a reader gets that goes on where it was: the last parts of subjects.
-sub page
+sub next_page
 {
-	my $out = $node->safe_psql('postgres', <<"EOT");
-SELECT next_cursor, ARRAY(SELECT nvent.subject_id(e ->> 'subject') FROM unnest(events) e)
-FROM nvent.stream_poll('nvent:t:>', $cursor)
-EOT
-	my ($next, $events) = $out =~ /^(\d+)\|\{(.*)\}$/;
+	my $events;
 
-	$cursor = $next;
+	($events, $cursor) = page($node, $cursor);
 	return $events;
 }
 
@@ -73,17 +69,17 @@ sub across_crashes
 	my ($floor, $listener);
 
 	append('before');
-	page();
+	next_page();
 	$floor = prepare('prepared', 'p');
 	append('after');
 	crash();
 	is($node->safe_psql('postgres', "SELECT pid, prepared, floor <= $floor, tables FROM nvent.appenders"),
 		'|p|t|{nvent_stream_t}', "$how, $end: after a crash its gid is in nvent.appenders");
-	is(page(), '', "$how, $end: held after a crash");
+	is(next_page(), '', "$how, $end: held after a crash");
 	append('later');
 	crash();
 	append('last');
-	is(page(), '', "$how, $end: held after another crash, which no session saw");
+	is(next_page(), '', "$how, $end: held after another crash, which no session saw");
 	is($node->safe_psql('postgres', "SELECT nvent.stream_wait('nvent:t:>', $cursor, '10 ms')"),
 		'f', "$how, $end: nothing to wait for");
 	cmp_ok($node->safe_psql('postgres', 'SELECT nvent.safe_position()'), '<', $floor,
@@ -93,7 +89,7 @@ sub across_crashes
 	$listener = listener($node, 'nvent_events') if $preloaded;
 
 	$node->safe_psql('postgres', "$end PREPARED 'p'");
-	is(page(), $then, "$how, $end: then all of it, in order");
+	is(next_page(), $then, "$how, $end: then all of it, in order");
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM nvent.appenders'), '0',
 		"$how, $end: and nobody is named");
 	ok(ticked($node->safe_psql('postgres', 'SELECT nvent.safe_position()'), $preloaded),
@@ -119,15 +115,15 @@ sub held_elsewhere
 	prepare('prepared', 'elsewhere', 'other');
 	$appender->query_safe('BEGIN; ' . sprintf($append, 'open'));
 	$node->safe_psql('postgres', "BEGIN; INSERT INTO plain VALUES (1); PREPARE TRANSACTION 'plain'");
-	page();
+	next_page();
 	$id = append('free');
-	is(page(), 'free', "$how: a transaction that appends nothing here delays nobody");
+	is(next_page(), 'free', "$how: a transaction that appends nothing here delays nobody");
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM nvent.appenders'), '0',
 		"$how: nor is it named");
 	ok(ticked($id, $preloaded), "$how: nor does it hold the tick row");
 	crash();
 	$id = append('freed');
-	is(page(), 'freed', "$how: nor do prepared ones after a crash");
+	is(next_page(), 'freed', "$how: nor do prepared ones after a crash");
 	$node->safe_psql('postgres', "ROLLBACK PREPARED 'plain'");
 	$node->safe_psql('other', "ROLLBACK PREPARED 'elsewhere'");
 	eval { $_->quit } foreach $here, $there, $appender, $old;
@@ -140,15 +136,15 @@ sub open_appender
 	my $open = $node->background_psql('postgres');
 	my $pid = $open->query_safe('SELECT pg_backend_pid()');
 
-	page();
+	next_page();
 	append('below');
 	$open->query_safe('BEGIN; ' . sprintf($append, 'open'));
 	append('above');
-	is(page(), 'below', "$how: what is below an open appender's floor does not wait");
+	is(next_page(), 'below', "$how: what is below an open appender's floor does not wait");
 	is($node->safe_psql('postgres', 'SELECT pid, tables, since < now() FROM nvent.appenders'),
 		"$pid|{nvent_stream_t}|t", "$how: and it is named");
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
-	ok(wait_until(sub { page() eq 'above' }), "$how: until its session is terminated");
+	ok(wait_until(sub { next_page() eq 'above' }), "$how: until its session is terminated");
 	eval { $open->quit };
 }
 
@@ -170,14 +166,14 @@ foreach my $preload ('nvent_store', '')
 # Prepared without shared memory, ended with it, and the other way round.
 foreach my $preload ('nvent_store', '')
 {
-	page();
+	next_page();
 	prepare('moved', 'p');
 	append('behind');
 	$node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "'$preload'");
 	$node->restart;
-	is(page(), '', "preload '$preload' since it was prepared: held");
+	is(next_page(), '', "preload '$preload' since it was prepared: held");
 	$node->safe_psql('postgres', "COMMIT PREPARED 'p'");
-	is(page(), 'moved,behind', "preload '$preload' since it was prepared: then read");
+	is(next_page(), 'moved,behind', "preload '$preload' since it was prepared: then read");
 }
 $node->stop;
 

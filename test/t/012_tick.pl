@@ -90,35 +90,31 @@ $standby->start;
 my $cursor = tick();
 
 # What a reader on the standby gets that goes on where it was.
-sub page
+sub next_page
 {
-	$node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
-	my $out = $standby->safe_psql('postgres', <<"EOT");
-SELECT next_cursor, ARRAY(SELECT nvent.subject_id(e ->> 'subject') FROM unnest(events) e)
-FROM nvent.stream_poll('nvent:t:>', $cursor)
-EOT
-	my ($next, $events) = $out =~ /^(\d+)\|\{(.*)\}$/;
+	my $events;
 
-	$cursor = $next;
+	$node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
+	($events, $cursor) = page($standby, $cursor);
 	return $events;
 }
 
 query('SELECT nvent.stream_tick()');
-page();
+next_page();
 append('first');
-is(page(), '', 'standby: an event is there, but not before the next tick');
+is(next_page(), '', 'standby: an event is there, but not before the next tick');
 query('SELECT nvent.stream_tick()');
-is(page(), 'first', 'standby: with the tick it is read');
+is(next_page(), 'first', 'standby: with the tick it is read');
 my $open = $node->background_psql('postgres');
 $open->query_safe('BEGIN; ' . sprintf($append, 'slow'));
 append('fast');
 query('SELECT nvent.stream_tick()');
-is(page(), '', 'standby: a tick does not pass an open appender');
+is(next_page(), '', 'standby: a tick does not pass an open appender');
 $open->query_safe('COMMIT');
 append('last');
-is(page(), '', 'standby: nor does a reader when it has ended');
+is(next_page(), '', 'standby: nor does a reader when it has ended');
 query('SELECT nvent.stream_tick()');
-is(page(), 'slow,fast,last', 'standby: then all of it, in order');
+is(next_page(), 'slow,fast,last', 'standby: then all of it, in order');
 is($standby->safe_psql('postgres', 'SELECT nvent.safe_position()'), tick(),
 	'standby: what is settled is what the tick row says');
 $open->quit;

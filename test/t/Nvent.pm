@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-our @EXPORT = qw(new_server listener notified silent wait_until worker_pid);
+our @EXPORT = qw(new_server listener notified page silent wait_until worker_pid);
 
 # new_server(NAME, CONF): a server that preloads the library, started, with
 # the extension in database postgres.
@@ -40,6 +40,20 @@ sub listener
 
 	$psql->query_safe("LISTEN \"$channel\"");
 	return $psql;
+}
+
+# page(NODE, CURSOR): what a reader of nvent:t:> gets that goes on from there,
+# as the last parts of the subjects; and its cursor from then on.
+sub page
+{
+	my ($node, $cursor) = @_;
+	my $out = $node->safe_psql('postgres', <<"EOT");
+SELECT next_cursor, ARRAY(SELECT nvent.subject_id(e ->> 'subject') FROM unnest(events) e)
+FROM nvent.stream_poll('nvent:t:>', $cursor)
+EOT
+	my ($next, $events) = $out =~ /^(\d+)\|\{(.*)\}$/;
+
+	return ($events, $next);
 }
 
 # Payloads that arrived since the last call.
