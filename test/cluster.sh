@@ -5,7 +5,9 @@
 #
 # NAME=VALUE are server settings.  The server listens on a unix socket in a
 # temporary folder only, so any number can run side by side; it runs as the
-# caller, or as postgres (else nobody) when the caller is root.  COMMAND finds
+# caller, or as postgres (else nobody) when the caller is root.  Its programs
+# are copies in that folder, with the extension installed as it was last built,
+# so no server of this machine is touched.  COMMAND finds
 # PGHOST, PGPORT, PGUSER, PGDATABASE, PG_CONFIG and the server's programs in
 # PATH; NVS_CLUSTER is the folder.  The exit code is COMMAND's.
 # KEEP=1 leaves the server up and says how to reach and to stop it.
@@ -25,7 +27,6 @@ shift
 [ $# -gt 0 ] || die "no command given"
 
 PG_CONFIG=$(pg_choose) || die "no usable PostgreSQL; run test/setup.sh"
-bindir=$("$PG_CONFIG" --bindir)
 
 owner=
 if [ "$(id -u)" -eq 0 ]
@@ -91,6 +92,8 @@ do
 	[ "$name" = PG_CONFIG ] || unset "$name"
 done
 
+install_copy "$dir/pg"
+bindir=$("$PG_CONFIG" --bindir)
 as_owner "$bindir/initdb" -D "$dir/data" -U postgres -A trust --no-sync \
 	-E UTF8 --locale=C >"$dir/initdb.log" 2>&1 ||
 {

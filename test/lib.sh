@@ -44,13 +44,15 @@ pg_major()
 # pg_usable PG_CONFIG: can we build for that server, start it and test it?
 pg_usable()
 {
-	local bindir pgxs major
+	local bindir pgxs include major
 
 	command -v "$1" >/dev/null || return 1
 	bindir=$("$1" --bindir 2>/dev/null) || return 1
 	pgxs=$("$1" --pgxs 2>/dev/null) || return 1
+	include=$("$1" --includedir-server 2>/dev/null) || return 1
 	major=$(pg_major "$1")
 	[ "${major:-0}" -ge 15 ] && [ -f "$pgxs" ] &&
+		[ -f "$include/postgres.h" ] &&
 		[ -x "$bindir/postgres" ] && [ -x "$bindir/initdb" ] &&
 		[ -x "$bindir/psql" ] && [ -x "$bindir/pgbench" ] &&
 		[ -x "${pgxs%/makefiles/*}/test/regress/pg_regress" ]
@@ -79,27 +81,58 @@ pg_choose()
 	return 1
 }
 
-# build_install: compile the checkout and install it for $PG_CONFIG, quietly;
-# what the tools said is shown when they fail.  Without the bitcode for JIT
-# inlining, which takes longer to make than everything else.
-build_install()
+# build: compile the checkout for $PG_CONFIG, quietly; what the tools said is
+# shown when they fail.  Without the bitcode for JIT inlining, which takes
+# longer to make than everything else.
+build()
 {
 	local log status=0
 
 	log=$(mktemp) || return 1
-	if ! make -C "$TOP" --no-print-directory -j "$(nproc)" all \
-		PG_CONFIG="$PG_CONFIG" with_llvm=no COPT="${COPT-}" >"$log" 2>&1
-	then
+	make -C "$TOP" --no-print-directory -j "$(nproc)" all \
+		PG_CONFIG="$PG_CONFIG" with_llvm=no COPT="${COPT-}" >"$log" 2>&1 ||
+	{
+		tail -n 60 "$log" >&2
 		status=1
-	elif [ -w "$("$PG_CONFIG" --pkglibdir)" ]
-	then
-		make -C "$TOP" --no-print-directory install \
-			PG_CONFIG="$PG_CONFIG" with_llvm=no >"$log" 2>&1 || status=1
-	else
-		as_root make -C "$TOP" --no-print-directory install \
-			PG_CONFIG="$PG_CONFIG" with_llvm=no >"$log" 2>&1 || status=1
-	fi
-	[ $status -eq 0 ] || tail -n 60 "$log" >&2
+	}
 	rm -f "$log"
 	return $status
+}
+
+# pg_copy ROOT: make a PostgreSQL of our own below ROOT, so that installing
+# touches no server of this machine, and let PG_CONFIG be its.  Programs find
+# their libraries relative to themselves: they are copied, all else is linked.
+pg_copy()
+{
+	local root=$1 bin lib share include server
+
+	bin=$("$PG_CONFIG" --bindir) && lib=$("$PG_CONFIG" --pkglibdir) &&
+		share=$("$PG_CONFIG" --sharedir) &&
+		include=$("$PG_CONFIG" --includedir) &&
+		server=$("$PG_CONFIG" --includedir-server) || return 1
+	mkdir -p "$root$bin" "$root$lib" "$root$share/extension" \
+		"$root${include%/*}" "$root${server%/*}" || return 1
+	cp -RL "$bin/." "$root$bin/" || return 1
+	[ -e "$root$include" ] || ln -s "$include" "$root$include" || return 1
+	[ -e "$root$server" ] || ln -s "$server" "$root$server" || return 1
+	find "$lib" -mindepth 1 -maxdepth 1 ! -name 'nvent_store*' \
+		-exec ln -s -t "$root$lib" {} + &&
+		find "$share" -mindepth 1 -maxdepth 1 ! -name extension \
+			-exec ln -s -t "$root$share" {} + &&
+		find "$share/extension" -mindepth 1 -maxdepth 1 \
+			! -name 'nvent_store*' \
+			-exec ln -s -t "$root$share/extension" {} + || return 1
+	PG_CONFIG=$root$bin/pg_config
+	[ "$("$PG_CONFIG" --pkglibdir)" = "$root$lib" ] ||
+		die "PostgreSQL in $bin cannot be run from another folder"
+}
+
+# install_copy ROOT: install what build() made into a PostgreSQL of our own.
+install_copy()
+{
+	local log
+
+	pg_copy "$1" || die "cannot copy PostgreSQL to $1"
+	log=$(make -C "$TOP" --no-print-directory install PG_CONFIG="$PG_CONFIG" \
+		with_llvm=no 2>&1) || die "cannot install into $1:" "$log"
 }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# test/run.sh: sets up, builds, installs and runs all tests ("make test").
+# test/run.sh: sets up, builds and runs all tests ("make test").
 #
 # TESTS selects parts of "regress isolation tap lint", and NVS_TAP one of the
 # TAP tests.  Each runs on a server of its own that is removed afterwards;
@@ -79,6 +79,7 @@ run_pg_regress()
 run_tap()
 {
 	local dir=$out/tap owner='' bindir pgxs base log status ok bad
+	local PG_CONFIG=$PG_CONFIG
 
 	if ! compgen -G "$TOP/test/t/*.pl" >/dev/null
 	then
@@ -98,6 +99,7 @@ run_tap()
 		chown -R "$owner:" "$work"
 	fi
 
+	install_copy "$work/pg"
 	bindir=$("$PG_CONFIG" --bindir)
 	pgxs=$("$PG_CONFIG" --pgxs)
 	pgxs=${pgxs%/src/makefiles/pgxs.mk}
@@ -174,9 +176,9 @@ then
 	finish
 fi
 export PG_CONFIG
-echo "== build and install for $("$PG_CONFIG" --version)"
+echo "== build for $("$PG_CONFIG" --version)"
 # A warning is an error here, and nowhere else: compilers differ.
-if ! COPT=${COPT--Werror} build_install
+if ! COPT=${COPT--Werror} build
 then
 	count 0 1
 	finish

@@ -365,7 +365,7 @@ fi
 "$TOP/test/setup.sh" || exit 1
 PG_CONFIG=$(pg_choose) || exit 1
 export PG_CONFIG
-build_install || exit 1
+build || exit 1
 table=$(mktemp) || exit 1
 trap 'rm -f "$table"' EXIT
 echo "$("$PG_CONFIG" --version), $(nproc) processors," \

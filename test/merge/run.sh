@@ -5,7 +5,7 @@
 #	PAIRS=100000   how many pairs of documents
 #	SEED=0.5       where to start, from 0 to 1; another each time if not given
 #
-# Builds and installs, and works on a private server.  Pairs come in parts of
+# Builds, and works on a private server.  Pairs come in parts of
 # 25,000, each with a seed of its own that is derived from SEED; a difference
 # stops the run with an error that names the part's seed and the documents.
 # Ends with the limits on the size of a result, which take gigabytes.
@@ -19,7 +19,7 @@ if [ -z "${NVS_CLUSTER:-}" ]
 then
 	PG_CONFIG=$(pg_choose) || die "no usable PostgreSQL; run test/setup.sh"
 	export PG_CONFIG
-	build_install || die "the build failed"
+	build || die "the build failed"
 	exec "$TOP/test/cluster.sh" fsync=off -- "$0"
 fi
 
