@@ -9,77 +9,77 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" \
 MODULE_big = $(EXTENSION)
 OBJS = \
 	src/nvent_store.o \
-	src/guc.o \
-	src/util.o \
-	src/plan.o \
-	src/jsonb_build.o \
-	src/jsonb_merge.o \
-	src/jsonb_tree.o \
-	src/jsonb_paths.o \
-	src/jsonb_functions.o \
-	src/subject.o \
-	src/subject_glob.o \
-	src/subject_func.o \
-	src/subject_trie.o \
-	src/subject_category.o \
-	src/subject_support.o \
-	src/shmem.o \
-	src/ring.o \
-	src/waiter.o \
-	src/horizon.o \
-	src/notify.o \
-	src/store.o \
-	src/store_admin.o \
-	src/store_layout.o \
-	src/store_adopt.o \
-	src/fields.o \
-	src/fields_value.o \
-	src/route.o \
-	src/route_target.o \
-	src/route_admin.o \
-	src/stream.o \
-	src/stream_event.o \
-	src/stream_append.o \
-	src/stream_insert.o \
-	src/stream_head.o \
-	src/stream_known.o \
-	src/stream_many.o \
-	src/stream_category.o \
-	src/stream_read.o \
-	src/stream_guard.o \
-	src/stream_scan.o \
-	src/stream_poll.o \
-	src/stream_stats.o \
-	src/stream_wait.o \
-	src/entry.o \
-	src/entry_fields.o \
-	src/entry_leftover.o \
-	src/entry_add.o \
-	src/entry_update.o \
-	src/entry_read.o \
-	src/entry_filter.o \
-	src/entry_increment.o \
-	src/kv.o \
-	src/kv_plan.o \
-	src/kv_many.o \
-	src/kv_scan.o \
-	src/lock.o \
-	src/aggregate.o \
-	src/aggregate_restore.o \
-	src/aggregate_snapshot.o \
-	src/consumer.o \
-	src/consumer_match.o \
-	src/consumer_mark.o \
-	src/consumer_lease.o \
-	src/consumer_claim.o \
-	src/consumer_fetch.o \
-	src/consumer_admin.o \
-	src/consumer_checkpoint.o \
-	src/maintain.o \
-	src/worker_maintain.o \
-	src/worker.o \
-	src/worker_launcher.o \
-	src/worker_send.o
+	src/base/guc.o \
+	src/base/util.o \
+	src/base/plan.o \
+	src/json/build.o \
+	src/json/merge.o \
+	src/json/tree.o \
+	src/json/paths.o \
+	src/json/functions.o \
+	src/subject/subject.o \
+	src/subject/glob.o \
+	src/subject/functions.o \
+	src/subject/trie.o \
+	src/subject/category.o \
+	src/subject/support.o \
+	src/position/shmem.o \
+	src/wakeup/ring.o \
+	src/wakeup/waiter.o \
+	src/position/position.o \
+	src/wakeup/notify.o \
+	src/store/store.o \
+	src/store/admin.o \
+	src/store/layout.o \
+	src/store/adopt.o \
+	src/route/fields.o \
+	src/route/field_value.o \
+	src/route/route.o \
+	src/route/target.o \
+	src/route/admin.o \
+	src/stream/stream.o \
+	src/stream/event.o \
+	src/stream/append.o \
+	src/stream/insert.o \
+	src/stream/head.o \
+	src/stream/event_id.o \
+	src/stream/append_many.o \
+	src/stream/category.o \
+	src/stream/read.o \
+	src/stream/protect.o \
+	src/stream/scan.o \
+	src/stream/poll.o \
+	src/stream/stats.o \
+	src/stream/wait.o \
+	src/entry/entry.o \
+	src/entry/fields.o \
+	src/entry/leftover.o \
+	src/entry/add.o \
+	src/entry/update.o \
+	src/entry/read.o \
+	src/entry/filter.o \
+	src/entry/increment.o \
+	src/kv/kv.o \
+	src/kv/statement.o \
+	src/kv/many.o \
+	src/kv/scan.o \
+	src/lock/lock.o \
+	src/stream/lifecycle.o \
+	src/stream/restore.o \
+	src/snapshot/snapshot.o \
+	src/consumer/consumer.o \
+	src/consumer/match.o \
+	src/consumer/mark.o \
+	src/consumer/lease.o \
+	src/consumer/claim.o \
+	src/consumer/fetch.o \
+	src/consumer/admin.o \
+	src/checkpoint/checkpoint.o \
+	src/worker/maintain.o \
+	src/worker/stores.o \
+	src/worker/worker.o \
+	src/worker/launcher.o \
+	src/wakeup/outbox.o
 
 PG_CPPFLAGS = -I$(HERE)src
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -88,14 +88,14 @@ PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare \
 # Parts of the install script in load order, which is not alphabetical.
 SQL_PARTS = \
 	schema \
-	jsonb_merge \
+	json \
 	subject \
-	horizon \
+	position \
 	store \
 	route \
 	stream \
 	stream_poll \
-	aggregate \
+	lifecycle \
 	entry \
 	kv \
 	lock \
@@ -108,16 +108,16 @@ DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 REGRESS = \
 	extension \
-	jsonb_merge \
-	jsonb_merge_diff \
+	json_merge \
+	json_merge_diff \
 	subject \
 	subject_plan \
-	horizon \
+	position \
 	store \
-	adopt \
+	store_adopt \
 	route \
 	stream \
-	fields \
+	route_fields \
 	stream_poll \
 	entry \
 	entry_read \
@@ -125,12 +125,12 @@ REGRESS = \
 	kv \
 	kv_redis \
 	lock \
-	maintain \
-	aggregate \
+	worker_maintain \
+	stream_lifecycle \
 	consumer \
 	consumer_claim \
 	consumer_fetch \
-	consumer_checkpoint \
+	checkpoint \
 	errors \
 	contract_a \
 	contract_b \
@@ -167,7 +167,8 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-MKSRC := $(shell mkdir -p src)	# PGXS does not create it in VPATH builds
+# PGXS creates no folders in VPATH builds.
+MKSRC := $(shell mkdir -p $(sort $(dir $(OBJS))))
 
 $(DATA_built): $(SQL_PARTS:%=$(srcdir)/src/sql/%.sql) \
 		$(srcdir)/$(EXTENSION).control
@@ -175,7 +176,7 @@ $(DATA_built): $(SQL_PARTS:%=$(srcdir)/src/sql/%.sql) \
 
 # The objects do not list the headers they read; rebuild them all on a change,
 # and when the server's version or this file is another one than last time.
-$(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h) .pg_version $(HERE)Makefile
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h $(HERE)src/*/*.h) .pg_version $(HERE)Makefile
 
 .pg_version: FORCE
 	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@

@@ -8,8 +8,10 @@
 #ifndef NVS_ERRORS_H
 #define NVS_ERRORS_H
 
-#include "utils/errcodes.h"
+#include "postgres.h"
+
 #include "utils/elog.h"
+#include "utils/errcodes.h"
 
 /* The stream or entry is not at the version the caller expected; retriable.
  * DETAIL is JSON: {"subject", "expected", "actual"}. */

@@ -5,14 +5,15 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "guc.h"
-#include "horizon.h"
-#include "notify.h"
-#include "plan.h"
-#include "route.h"
-#include "shmem.h"
-#include "store.h"
-#include "worker.h"
+
+#include "base/guc.h"
+#include "base/plan.h"
+#include "position/position.h"
+#include "position/shmem.h"
+#include "route/route.h"
+#include "store/store.h"
+#include "wakeup/notify.h"
+#include "worker/worker.h"
 
 PG_MODULE_MAGIC;
 

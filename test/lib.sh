@@ -111,10 +111,13 @@ pg_copy()
 		include=$("$PG_CONFIG" --includedir) &&
 		server=$("$PG_CONFIG" --includedir-server) || return 1
 	mkdir -p "$root$bin" "$root$lib" "$root$share/extension" \
-		"$root${include%/*}" "$root${server%/*}" || return 1
+		"$root${include%/*}" || return 1
 	cp -RL "$bin/." "$root$bin/" || return 1
-	[ -e "$root$include" ] || ln -s "$include" "$root$include" || return 1
-	[ -e "$root$server" ] || ln -s "$server" "$root$server" || return 1
+	ln -s "$include" "$root$include" || return 1
+	# Most have the server's headers below those.
+	[ -e "$root$server" ] || {
+		mkdir -p "$root${server%/*}" && ln -s "$server" "$root$server"
+	} || return 1
 	find "$lib" -mindepth 1 -maxdepth 1 ! -name 'nvent_store*' \
 		-exec ln -s -t "$root$lib" {} + &&
 		find "$share" -mindepth 1 -maxdepth 1 ! -name extension \

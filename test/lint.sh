@@ -10,6 +10,7 @@
 cd "$TOP" || exit 1
 shopt -s nullglob
 
+sources=(src/*.[ch] src/*/*.[ch])
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 failed=0
@@ -76,8 +77,11 @@ strip_c()
 		 }gsex' "$1"
 }
 
-mkdir -p "$work/code/src/sql" "$work/bare/src"
-for file in src/*.[ch]
+for file in "${sources[@]}" src/sql/*.sql
+do
+	mkdir -p "$work/code/${file%/*}" "$work/bare/${file%/*}"
+done
+for file in "${sources[@]}"
 do
 	STRINGS=1 strip_c "$file" >"$work/code/$file"
 	STRINGS='' strip_c "$file" >"$work/bare/$file"
@@ -94,7 +98,7 @@ in_code()
 	local pattern=$1
 
 	shift
-	[ $# -gt 0 ] || set -- src/*.[ch]
+	[ $# -gt 0 ] || set -- "${sources[@]}"
 	(cd "$work/code" && grep -nHP -e "$pattern" -- "$@")
 }
 
@@ -103,7 +107,7 @@ in_bare()
 	local pattern=$1
 
 	shift
-	[ $# -gt 0 ] || set -- src/*.[ch]
+	[ $# -gt 0 ] || set -- "${sources[@]}"
 	(cd "$work/bare" && grep -nHP -e "$pattern" -- "$@")
 }
 
@@ -112,7 +116,7 @@ in_bare_but()
 {
 	local files=() file
 
-	for file in src/*.[ch]
+	for file in "${sources[@]}"
 	do
 		[ "$file" = "$1" ] || files+=("$file")
 	done
@@ -126,7 +130,7 @@ long_lines()
 {
 	local file
 
-	for file in src/*.[ch]
+	for file in "${sources[@]}"
 	do
 		expand -t 4 "$file" | awk -v f="$file" '
 			length($0) > 80 && !/".*"[,;) \\]*$/ {
@@ -167,7 +171,7 @@ no_final_newline()
 # and its comment ends right above that, PG_FUNCTION_INFO_V1 aside.
 functions()
 {
-	perl - "$work/bare" src/*.[ch] <<'PERL'
+	perl - "$work/bare" "${sources[@]}" <<'PERL'
 	use strict;
 	use warnings;
 	my $bare = shift;
@@ -207,10 +211,10 @@ file_heads()
 {
 	local file
 
-	for file in src/*.[ch]
+	for file in "${sources[@]}"
 	do
 		[ "$(sed -n 1p "$file")" = '/*' ] &&
-			[ "$(sed -n 2p "$file")" = " * ${file##*/}" ] ||
+			[ "$(sed -n 2p "$file")" = " * ${file#src/}" ] ||
 			echo "$file"
 	done
 }
@@ -219,23 +223,25 @@ guards()
 {
 	local file guard
 
-	for file in src/*.h
+	for file in "${sources[@]}"
 	do
-		guard=${file##*/}
+		[ "${file%.h}" != "$file" ] || continue
+		guard=${file#src/}
 		guard=NVS_${guard%.h}_H
+		guard=${guard//\//_}
 		grep -qx "#ifndef ${guard^^}" "$file" || echo "$file: ${guard^^}"
 	done
 }
 
 rule 'C: lines of at most 80 columns, tabs of 4' long_lines
-rule 'C: indented with tabs' grep -nHE '^ {4}|^	* +	' src/*.[ch]
+rule 'C: indented with tabs' grep -nHE '^ {4}|^	* +	' "${sources[@]}"
 rule 'C: no // comments' in_bare '//'
 rule 'no blanks at the end of a line' blanks
 rule 'files end with a newline' no_final_newline
 rule 'C: files open with their name and purpose' file_heads
 rule 'C: headers have a guard' guards
 rule 'C: files of at most 700 lines' \
-	awk 'FNR == 701 { print FILENAME }' src/*.[ch]
+	awk 'FNR == 701 { print FILENAME }' "${sources[@]}"
 rule 'C: functions of at most 120 lines' \
 	awk '$4 > 120 { print $1 ":" $2 ": " $3 " has " $4 }' "$work/functions"
 rule 'C: every function has a comment' \
@@ -245,10 +251,10 @@ rule 'C: every function has a comment' \
 
 rule 'C: only compat.h tests PG_VERSION_NUM' \
 	in_bare_but src/compat.h '\bPG_VERSION_NUM\b'
-rule 'C: only notify.c calls Async_Notify' \
-	in_bare_but src/notify.c '\bAsync_Notify\b'
-rule 'C: only plan.c prepares and executes SQL' \
-	in_bare_but src/plan.c '\bSPI_(execute|exec|prepare|cursor_open)'
+rule 'C: only wakeup/notify.c calls Async_Notify' \
+	in_bare_but src/wakeup/notify.c '\bAsync_Notify\b'
+rule 'C: only base/plan.c prepares and executes SQL' \
+	in_bare_but src/base/plan.c '\bSPI_(execute|exec|prepare|cursor_open)'
 rule 'C: palloc, and bounded string functions' \
 	in_bare '\b(malloc|calloc|realloc|strdup|sprintf|vsprintf|strcpy|strcat|strtok)\s*\('
 rule 'C: an elog says "unexpected" or "failed"' \
@@ -259,7 +265,7 @@ rule 'C: an elog says "unexpected" or "failed"' \
 # messages: errmsg, errdetail and errhint texts and ereports without a code.
 messages()
 {
-	perl - src/*.[ch] <<'PERL'
+	perl - "${sources[@]}" <<'PERL'
 	use strict;
 	use warnings;
 	foreach my $file (@ARGV)
@@ -310,95 +316,89 @@ rule 'C: SQL texts pin comparison operators' \
 
 # --- Layers: an include points down. ---
 
-# A stem that is not in the table is in the layer of its longest beginning
-# that is: route_admin is in that of route.  Files of a layer may include
-# those of lower ones, and one another where the second column says so.
-layer_table='
-0 mates compat errors guc util plan
-1 mates jsonb subject
-2 mates shmem ring horizon notify waiter
-3 mates store route fields
-4 alone stream entry kv lock queue
-5 mates aggregate consumer
-6 mates maintain worker
-7 alone nvent_store
-'
-
-# layer_of STEM: its line of the table, as "LAYER MATES NAME".
+# layer_of FOLDER: its number in the table of src/README, a line for each layer
+# with the folders in it; files of src/ itself are above or, headers, below all.
 layer_of()
 {
-	local stem=$1 layer mates names name
+	awk -v want="$1/" '
+		/^\t[0-9]+ / { for (i = 2; i <= NF; i++) if ($i == want) print $1 }
+	' src/README
+}
 
-	while [ -n "$stem" ]
-	do
-		while read -r layer mates names
-		do
-			for name in $names
-			do
-				if [ "$name" = "$stem" ]
-				then
-					echo "$layer $mates $name"
-					return
-				fi
-			done
-		done <<<"$layer_table"
-		case $stem in
-			*_*) stem=${stem%_*} ;;
-			*) stem= ;;
-		esac
-	done
+# folder_of FILE: "stream" for src/stream/read.c, nothing for src/errors.h.
+folder_of()
+{
+	case ${1#src/} in
+		*/*) dirname "${1#src/}" ;;
+	esac
 }
 
 layers()
 {
-	local stem file line target own_layer own_mates own_name layer name _
+	local folder own target file line
 
-	for stem in $(stems src/*.[ch] | uniq)
+	for folder in src/*/
 	do
-		[ -n "$(layer_of "$stem")" ] ||
-			echo "$stem: in no layer; see test/lint.sh"
+		folder=$(basename "$folder")
+		[ "$folder" = sql ] || [ -n "$(layer_of "$folder")" ] ||
+			echo "src/$folder: in no layer of src/README"
 	done
 	while IFS=: read -r file line target
 	do
-		stem=${file##*/}
 		target=${target#*\"}
-		target=${target%%.h\"*}
-		read -r own_layer own_mates own_name < <(layer_of "${stem%.*}")
-		read -r layer _ name < <(layer_of "$target")
-		# Headers that are not ours are in no layer.
-		[ -e "src/$target.h" ] && [ -n "$own_layer" ] || continue
-		if [ "$layer" -gt "$own_layer" ]
+		target=${target%\"*}
+		# What is not ours is in no layer.
+		[ -e "src/$target" ] || continue
+		own=$(folder_of "$file")
+		folder=$(folder_of "$target")
+		if [ -z "$own" ] || [ -z "$folder" ] || [ "$own" = "$folder" ]
 		then
-			echo "$file:$line: includes $target.h of a higher layer"
-		elif [ "$layer" -eq "$own_layer" ] && [ "$own_mates" = alone ] &&
-			[ "$name" != "$own_name" ]
-		then
-			echo "$file:$line: includes its sibling $target.h"
+			continue
 		fi
-	done < <(in_code '^\s*#\s*include\s+"\w+\.h"')
+		[ "$(layer_of "$folder")" -lt "$(layer_of "$own")" ] ||
+			[ "$own/$target" = store/route/route.h ] ||
+			echo "$file:$line: $own/ includes $target"
+	done < <(in_code '^\s*#\s*include\s+"[\w/]+\.h"')
+}
+
+# own_group: our headers come last, in a group of their own, in order.
+own_group()
+{
+	local file
+
+	for file in "${sources[@]}"
+	do
+		awk -v f="$file" '
+			/^#include "/ {
+				split($0, part, "\"")
+				ours = system("test -e src/" part[2]) == 0
+				if (ours && !was && blank == 0)
+					print f ":" NR ": no blank line above " part[2]
+				if (!ours && was && part[2] !~ /simplehash|sort_template/)
+					print f ":" NR ": " part[2] " below ours"
+				was = ours
+				blank = 0
+			}
+			/^$/ { blank = 1 }' "$file"
+	done
 }
 
 # impure: SPI, catalog and table headers in the pure layer; catalog/pg_type.h
 # and the collation's are only numbers.  Planner support has to look.
 impure()
 {
-	local files=() file stem
+	local files=() file
 
-	for file in src/*.[ch]
+	for file in src/json/*.[ch] src/subject/*.[ch]
 	do
-		stem=${file##*/}
-		stem=${stem%.*}
-		case "$stem $(layer_of "$stem")" in
-			subject_support*) ;;
-			*\ 1\ mates\ *) files+=("$file") ;;
-		esac
+		[ "$file" = src/subject/support.c ] || files+=("$file")
 	done
-	[ ${#files[@]} -eq 0 ] ||
-		in_code 'include\s+"(executor/spi|access/(table|heap)am?|catalog/(?!pg_type|pg_collation)|utils/(syscache|lsyscache|rel)\b|plan\.h)' \
-			"${files[@]}"
+	in_code 'include\s+"(executor/spi|access/(table|heap)am?|catalog/(?!pg_type|pg_collation)|utils/(syscache|lsyscache|rel)\b|base/plan\.h)' \
+		"${files[@]}"
 }
 
-rule 'C: includes point to lower layers' layers
+rule 'C: includes point to the same folder or a lower one' layers
+rule 'C: our own includes are a group, below the others' own_group
 rule 'C: the pure layer reads no catalog and runs no SQL' impure
 
 # --- Lists: what is there is listed, and what is listed is there. ---
@@ -406,7 +406,7 @@ rule 'C: the pure layer reads no catalog and runs no SQL' impure
 objects()
 {
 	makevar OBJS >"$work/a"
-	for file in src/*.c
+	for file in src/*.c src/*/*.c
 	do
 		echo "${file%.c}.o"
 	done | sort >"$work/b"

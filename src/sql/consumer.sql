@@ -1,5 +1,5 @@
 
--- Consumers, leases and checkpoints.  See src/consumer.c.
+-- Consumers, leases and checkpoints.  See src/consumer/consumer.c.
 
 CREATE FUNCTION nvent.consumer_subscribe(name text, pattern text DEFAULT NULL, lane text DEFAULT 'default', priority integer DEFAULT 0, after bigint DEFAULT 0, source text DEFAULT NULL, mark bigint DEFAULT NULL, store text DEFAULT NULL) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_consumer_subscribe'

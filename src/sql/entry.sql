@@ -1,5 +1,5 @@
 
--- Indexed entries.  See src/entry.c.
+-- Indexed entries.  See src/entry/entry.c.
 
 CREATE FUNCTION nvent.is_changed(before anyelement, after anyelement) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_is_changed'

@@ -1,4 +1,4 @@
--- Keys and their values.  See src/kv.c, src/kv_many.c, src/kv_scan.c.
+-- Keys and their values.  See src/kv/kv.c, src/kv/many.c, src/kv/scan.c.
 
 CREATE FUNCTION nvent.kv_get(key text) RETURNS jsonb
 AS 'MODULE_PATHNAME', 'nvs_kv_get'

@@ -1,4 +1,4 @@
--- Named locks with a lease and a fencing token.  See src/lock.c.
+-- Named locks with a lease and a fencing token.  See src/lock/lock.c.
 
 -- CACHE 1: a cached range would give a later holder the lower token.
 CREATE SEQUENCE nvent.fence_seq AS bigint CACHE 1;

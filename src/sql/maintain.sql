@@ -1,4 +1,4 @@
--- What is to be done from time to time.  See src/maintain.c.
+-- What is to be done from time to time.  See src/worker/maintain.c.
 
 CREATE FUNCTION nvent.maintain(budget integer DEFAULT 1000, store text DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_maintain'

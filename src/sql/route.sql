@@ -1,5 +1,5 @@
 
--- From a subject or key to the relation that holds it.  See src/route.c.
+-- From a subject or key to the relation that holds it.  See src/route/route.c.
 
 CREATE FUNCTION nvent.route_add(tier text, pattern text, relation regclass, aliases jsonb DEFAULT '{}', store text DEFAULT NULL, notify text DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'nvs_route_add'

@@ -1,5 +1,5 @@
 
--- The registry of stores.  See src/store.c.
+-- The registry of stores.  See src/store/store.c.
 
 CREATE TABLE nvent.store (
     prefix text COLLATE "C" PRIMARY KEY,

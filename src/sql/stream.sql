@@ -1,5 +1,5 @@
 
--- Event streams.  See src/stream.c.
+-- Event streams.  See src/stream/stream.c.
 
 CREATE FUNCTION nvent.stream_append(subject text, event jsonb, expected_version bigint DEFAULT NULL) RETURNS jsonb
 AS 'MODULE_PATHNAME', 'nvs_stream_append'

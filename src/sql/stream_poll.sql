@@ -1,5 +1,5 @@
 
--- Following streams in a safe order.  See src/stream_poll.c.
+-- Following streams in a safe order.  See src/stream/poll.c.
 
 CREATE FUNCTION nvent.stream_poll(pattern text, after bigint, max_count integer DEFAULT 1000, types text[] DEFAULT NULL, store text DEFAULT NULL, OUT next_cursor bigint, OUT events jsonb[]) RETURNS record
 AS 'MODULE_PATHNAME', 'nvs_stream_poll'

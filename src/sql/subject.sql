@@ -86,7 +86,7 @@ A range goes by code points and may be written backwards; the character behind "
 Raises invalid pattern (NV005), also for a class that is empty or not closed; NULL for NULL. Compares bytes, whatever the collation. A constant glob uses an index on the key, if that is COLLATE "C", for its literal prefix.
 Example: SELECT nvent.kv_glob_matches(''lock:job:7'', ''lock:*:[0-9]''); -- true';
 
--- Categories.  See src/subject_category.c.
+-- Categories.  See src/subject/category.c.
 
 CREATE FUNCTION nvent.subject_category(subject text, tokens integer DEFAULT 2) RETURNS text
 AS 'MODULE_PATHNAME', 'nvs_subject_category'

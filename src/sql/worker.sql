@@ -1,5 +1,5 @@
 
--- The worker that notifies.  See src/worker.c.
+-- The worker that notifies.  See src/worker/worker.c.
 
 CREATE FUNCTION nvent.worker_status(OUT pid integer, OUT unsent boolean, OUT ring_bytes bigint, OUT resyncs bigint, OUT waiters integer) RETURNS record
 AS 'MODULE_PATHNAME', 'nvs_worker_status'

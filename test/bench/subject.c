@@ -1,5 +1,5 @@
 /*
- * subject.c
+ * subject/subject.c
  *	  Times the trie and the matchers outside a server, where a call costs
  *	  nothing but itself.
  *
@@ -12,8 +12,8 @@
 #include <time.h>
 
 #include "../fuzz/shim.h"
-#include "subject.h"
-#include "subject_trie.h"
+#include "subject/subject.h"
+#include "subject/trie.h"
 
 #define ROUTES		10000
 #define BENCH_NS	2e8			/* how long each thing is timed */

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds and runs subject.c, which times the trie and the matchers alone.
+# Builds and runs subject/subject.c, which times the trie and the matchers alone.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..

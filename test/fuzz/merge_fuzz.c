@@ -1,9 +1,9 @@
 /*
- * jsonb_merge.c
+ * json/merge.c
  *	  libFuzzer harness for merging: two documents from the input's bytes, every
  *	  operation on them, each result against a slow and plain reference.
  *
- * Sources: src/jsonb_build.c src/jsonb_merge.c src/jsonb_tree.c
+ * Sources: src/json/build.c src/json/merge.c src/json/tree.c
  *
  * Documents are trees here (Tree).  The reference merges trees and writes them
  * with an encoder of its own; a reader checks every byte of a result.  The
@@ -14,9 +14,9 @@
 
 #include <setjmp.h>
 
-#include "jsonb_build.h"
-#include "jsonb_merge.h"
-#include "jsonb_tree.h"
+#include "json/build.h"
+#include "json/merge.h"
+#include "json/tree.h"
 #include "miscadmin.h"
 
 #define MAX_DEPTH		7

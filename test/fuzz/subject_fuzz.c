@@ -1,6 +1,6 @@
 /*
  * subject_fuzz.c
- *	  libFuzzer harness of subject.c, subject_glob.c and subject_trie.c.
+ *	  libFuzzer harness of subject/subject.c, subject/glob.c and subject/trie.c.
  *
  * The first byte of an input chooses what is tried, and zero bytes part the
  * rest into texts.  Each answer is compared with that of a slow and plain
@@ -11,8 +11,8 @@
 #include "postgres.h"
 
 #include "shim.h"
-#include "subject.h"
-#include "subject_trie.h"
+#include "subject/subject.h"
+#include "subject/trie.h"
 
 #define MAX_TEXTS	64
 #define MAX_CHARS	1100

@@ -12,8 +12,8 @@ ${CLANG:-clang} -g -O1 -w -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=undefined -fno-omit-frame-pointer \
 	-o "$work/fuzz" \
 	-I"$("${PG_CONFIG:-pg_config}" --includedir-server)" -I"$src" \
-	"$here/subject_fuzz.c" "$src/subject.c" "$src/subject_glob.c" \
-	"$src/subject_trie.c"
+	"$here/subject_fuzz.c" "$src/subject/subject.c" "$src/subject/glob.c" \
+	"$src/subject/trie.c"
 # What it found new goes to a folder that is thrown away; a finding stays here.
 "$work/fuzz" -max_total_time="${1:-60}" -max_len=4096 -timeout=10 \
 	-dict="$here/subject.dict" -artifact_prefix="$here/subject_finding_" \

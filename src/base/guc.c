@@ -1,0 +1,181 @@
+/*
+ * base/guc.c
+ *	  Defines the settings, in alphabetical order within each function.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "base/guc.h"
+
+bool		nvs_auto_create = true;
+char	   *nvs_default_store = NULL;
+int			nvs_maintenance_interval = 10000;
+int			nvs_max_append_age = 0;
+int			nvs_max_databases = 32;
+int			nvs_max_stream_tables = 256;
+int			nvs_max_wait = 30000;
+int			nvs_notify = NVS_NOTIFY_INLINE;
+int			nvs_ring_size = 128;
+int			nvs_tick_interval = 100;
+int			nvs_worker_idle_timeout = 60000;
+int			nvs_worker_naptime = 60000;
+
+bool		nvs_worker_possible = false;
+
+static const struct config_enum_entry notify_options[] = {
+	{"worker", NVS_NOTIFY_WORKER, false},
+	{"inline", NVS_NOTIFY_INLINE, false},
+	{"off", NVS_NOTIFY_OFF, false},
+	{NULL, 0, false}
+};
+
+static bool check_notify(int *newval, void **extra, GucSource source);
+static void define_shared(void);
+static void define_worker(void);
+
+/* Without a launcher nobody would take what the worker is to send. */
+static bool
+check_notify(int *newval, void **extra, GucSource source)
+{
+	if (*newval != NVS_NOTIFY_WORKER || nvs_worker_possible)
+		return true;
+	GUC_check_errdetail("There is a worker only when nvent_store is in "
+						"shared_preload_libraries.");
+	return false;
+}
+
+/* What shapes shared memory, which is fixed before there are backends. */
+static void
+define_shared(void)
+{
+	DefineCustomIntVariable("nvent_store.max_databases",
+							"Databases that have a place in shared memory.",
+							"In further ones positions are guarded by "
+							"advisory locks, and there is no worker.",
+							&nvs_max_databases,
+							32, 1, 1024,
+							PGC_POSTMASTER, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("nvent_store.ring_size",
+							"Memory for announcements that the worker has yet to take, per database.",
+							"When it is full, listeners are told to read "
+							"everything again.",
+							&nvs_ring_size,
+							128, 8, 65536,
+							PGC_POSTMASTER, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+}
+
+/* What tells the worker what to do. */
+static void
+define_worker(void)
+{
+	DefineCustomIntVariable("nvent_store.maintenance_interval",
+							"How often the worker runs nvent.maintain().",
+							"0 is never.",
+							&nvs_maintenance_interval,
+							10000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("nvent_store.tick_interval",
+							"How often the worker writes nvent.tick while positions advance.",
+							"Readers in REPEATABLE READ and on standbys are "
+							"behind by as much. 0 is never.",
+							&nvs_tick_interval,
+							100, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("nvent_store.worker_idle_timeout",
+							"How long the worker stays in a database where nothing happens.",
+							"0 is for good.",
+							&nvs_worker_idle_timeout,
+							60000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("nvent_store.worker_naptime",
+							"How long until the worker comes again to a database where nothing happens.",
+							"It comes for nvent.maintain() then. 0 is never; "
+							"it always comes when it is needed.",
+							&nvs_worker_naptime,
+							60000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+}
+
+/* Define every setting and reserve the prefix. */
+void
+nvs_guc_init(void)
+{
+	/* Where there can be a worker, there is one by default. */
+	int			notify = process_shared_preload_libraries_in_progress ?
+		NVS_NOTIFY_WORKER : NVS_NOTIFY_INLINE;
+
+	if (process_shared_preload_libraries_in_progress)
+		define_shared();
+	define_worker();
+
+	DefineCustomBoolVariable("nvent_store.auto_create",
+							 "Create the default store on the first write to it.",
+							 "Off: such a write is an error that names store_create.",
+							 &nvs_auto_create,
+							 true,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("nvent_store.default_store",
+							   "Store of subjects whose first token names no store.",
+							   NULL,
+							   &nvs_default_store,
+							   "nvent",
+							   PGC_USERSET, 0,
+							   NULL, NULL, NULL);
+
+	DefineCustomIntVariable("nvent_store.max_append_age",
+							"How long a transaction that appended may go on appending.",
+							"An open appender holds back readers of what others "
+							"append; beyond this age its next append is an error, "
+							"and the worker names it in the log. 0 is no limit.",
+							&nvs_max_append_age,
+							0, 0, INT_MAX,
+							PGC_SUSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("nvent_store.max_stream_tables",
+							"Generic stream tables that one store may have.",
+							"Guards against subjects that would make a table each; "
+							"0 allows none to be made.",
+							&nvs_max_stream_tables,
+							256, 0, INT_MAX,
+							PGC_SUSET, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("nvent_store.max_wait",
+							"How long nvent.stream_wait() waits at most where it holds a snapshot.",
+							"VACUUM cannot remove what became dead since. "
+							"CALL nvent.stream_await() outside a transaction "
+							"block holds none and waits as long as it is told.",
+							&nvs_max_wait,
+							30000, 0, INT_MAX,
+							PGC_SUSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomEnumVariable("nvent_store.notify",
+							 "How an append tells listeners.",
+							 "worker: after commit, so that commits do not wait "
+							 "for one another. inline: NOTIFY in the appending "
+							 "transaction. off: not at all.",
+							 &nvs_notify,
+							 notify, notify_options,
+							 PGC_USERSET, 0,
+							 check_notify, NULL, NULL);
+
+	MarkGUCPrefixReserved("nvent_store");
+}

@@ -1,0 +1,292 @@
+/*
+ * consumer/admin.c
+ *	  What operators do with consumers: unblock, defer, reset, list.
+ *
+ * These act on consumers that arguments select, whoever holds them: by name,
+ * by a regular expression that name or source contains, by lane, by whether
+ * they are blocked.  Conditions that are NULL select nothing away.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "errors.h"
+#include "consumer/consumer.h"
+#include "position/position.h"
+
+PG_FUNCTION_INFO_V1(nvs_consumer_unblock);
+PG_FUNCTION_INFO_V1(nvs_consumer_defer);
+PG_FUNCTION_INFO_V1(nvs_consumer_reset);
+PG_FUNCTION_INFO_V1(nvs_consumer_prioritize);
+PG_FUNCTION_INFO_V1(nvs_consumer_list);
+PG_FUNCTION_INFO_V1(nvs_consumer_lanes);
+PG_FUNCTION_INFO_V1(nvs_consumer_stats);
+
+/* A condition of a selection; its argument stands at first + offset. */
+typedef struct Condition
+{
+	Oid			type;
+	const char *text;			/* with %d for the parameter */
+} Condition;
+
+static const Condition conditions[] = {
+	{TEXTOID, "name OPERATOR(pg_catalog.~) $%d"},
+	{TEXTOID, "source OPERATOR(pg_catalog.~) $%d"},
+	{TEXTOID, "source OPERATOR(pg_catalog.=) $%d"},
+	{TEXTOID, "lane OPERATOR(pg_catalog.=) $%d"},
+	{BOOLOID, "blocked OPERATOR(pg_catalog.=) $%d"}
+};
+
+static void add_names(FunctionCallInfo fcinfo, int arg, StringInfo sql,
+					  NvsParams *params);
+static void add_conditions(FunctionCallInfo fcinfo, int first, int n,
+						   StringInfo sql, NvsParams *params);
+static uint64 run_selected(NvsConsumers *consumers, StringInfo sql,
+						   NvsParams *params, bool read_only);
+static Datum change_selected(FunctionCallInfo fcinfo, const char *set,
+							 const char *where, Oid type, int value,
+							 int first, int n);
+static Datum report(FunctionCallInfo fcinfo, NvsConsumerStatement which,
+					const char *text, int store, int64 safe);
+
+/* Add the condition on the names that an argument has; NULL is all. */
+static void
+add_names(FunctionCallInfo fcinfo, int arg, StringInfo sql,
+		  NvsParams *params)
+{
+	if (PG_ARGISNULL(arg))
+		return;
+	appendStringInfo(sql, " AND name OPERATOR(pg_catalog.=) ANY ($%d)",
+					 nvs_params_add(params, TEXTARRAYOID,
+									PG_GETARG_DATUM(arg), false));
+}
+
+/* Add the first n conditions, whose arguments begin at first. */
+static void
+add_conditions(FunctionCallInfo fcinfo, int first, int n, StringInfo sql,
+			   NvsParams *params)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		int			p;
+
+		if (PG_ARGISNULL(first + i))
+			continue;
+		p = nvs_params_add(params, conditions[i].type,
+						   PG_GETARG_DATUM(first + i), false);
+		appendStringInfoString(sql, " AND ");
+		appendStringInfo(sql, conditions[i].text, p);
+	}
+}
+
+/* Run a statement whose text depends on what was given. */
+static uint64
+run_selected(NvsConsumers *consumers, StringInfo sql, NvsParams *params,
+			 bool read_only)
+{
+	char	   *text = nvs_layout_expand(sql->data, consumers->store->prefix,
+										 consumers->store->schema);
+
+	return nvs_plan_execute(nvs_planset_text(consumers->plans[0], text,
+											 params, 0),
+							params->values, params->nulls, read_only, 0);
+}
+
+/*
+ * Change the selected consumers.  Rows are locked in the order of names; set
+ * and where may refer to the argument value as $1.
+ */
+static Datum
+change_selected(FunctionCallInfo fcinfo, const char *set, const char *where,
+				Oid type, int value, int first, int n)
+{
+	NvsConsumers *consumers;
+	NvsParams	params;
+	StringInfoData sql;
+	uint64		changed;
+
+	PreventCommandIfReadOnly("a change of consumers");
+	nvs_spi_begin();
+	consumers = nvs_consumers_require(fcinfo, first + n);
+	nvs_params_init(&params);
+	if (OidIsValid(type))
+		nvs_params_add(&params, type, PG_ARGISNULL(value) ? 0 :
+					   PG_GETARG_DATUM(value), PG_ARGISNULL(value));
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "WITH held AS MATERIALIZED "
+					 "(SELECT name FROM {consumers} WHERE %s", where);
+	add_names(fcinfo, 0, &sql, &params);
+	add_conditions(fcinfo, first, n, &sql, &params);
+	appendStringInfo(&sql, " ORDER BY name FOR NO KEY UPDATE) "
+					 "UPDATE {consumers} c SET %s FROM held h "
+					 "WHERE c.name OPERATOR(pg_catalog.=) h.name", set);
+	changed = run_selected(consumers, &sql, &params, false);
+	nvs_spi_end();
+	PG_RETURN_INT64(changed);
+}
+
+/* What a consumer is rid of when it begins anew. */
+#define CLEARED \
+	"attempt = 0, blocked = false, error = NULL, owner = NULL, " \
+	"token = NULL, leased_until = NULL, deferred_until = NULL, due_at = NULL"
+
+/*
+ * nvent.consumer_unblock(names, name_regex, source_regex, source, lane,
+ * store): how many were blocked.
+ */
+Datum
+nvs_consumer_unblock(PG_FUNCTION_ARGS)
+{
+	return change_selected(fcinfo, CLEARED, "blocked", InvalidOid, 0, 1, 4);
+}
+
+/*
+ * nvent.consumer_reset(names, upto, name_regex, source_regex, source, lane,
+ * blocked, store): how many.  What the consumer has behind it is to be
+ * marked again, since a mark may be missing for events before it began.
+ */
+Datum
+nvs_consumer_reset(PG_FUNCTION_ARGS)
+{
+	NVS_REQUIRE_ARG(1, "upto");
+	return change_selected(fcinfo,
+						   "position = $1, admitted = c.pattern IS NULL, "
+						   CLEARED, "true", INT8OID, 1, 2, 5);
+}
+
+/*
+ * nvent.consumer_defer(names, until, name_regex, source_regex, source, lane,
+ * blocked, store): how many.
+ */
+Datum
+nvs_consumer_defer(PG_FUNCTION_ARGS)
+{
+	return change_selected(fcinfo,
+						   "attempt = 0, deferred_until = $1, "
+						   "due_at = GREATEST(c.leased_until, $1)",
+						   "true", TIMESTAMPTZOID, 1, 2, 5);
+}
+
+/*
+ * nvent.consumer_prioritize(names, priority, name_regex, source_regex,
+ * source, lane, blocked, store): how many had another priority.
+ */
+Datum
+nvs_consumer_prioritize(PG_FUNCTION_ARGS)
+{
+	NVS_REQUIRE_ARG(1, "priority");
+	return change_selected(fcinfo, "priority = $1",
+						   "priority OPERATOR(pg_catalog.<>) $1",
+						   INT4OID, 1, 2, 5);
+}
+
+/*
+ * nvent.consumer_list(names, name_regex, source_regex, source, lane, blocked,
+ * after, max_count, store): a row for each, in the order of names.
+ */
+Datum
+nvs_consumer_list(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
+	int64		count = nvs_count_argument(fcinfo, 7, "max_count");
+	NvsConsumers *consumers;
+	NvsParams	params;
+	StringInfoData sql;
+
+	nvs_spi_begin();
+	consumers = nvs_consumers_open(fcinfo, 8, false);
+	if (consumers == NULL)
+	{
+		nvs_spi_end();
+		return (Datum) 0;
+	}
+	nvs_params_init(&params);
+	initStringInfo(&sql);
+	appendStringInfoString(&sql,
+						   "SELECT name, pattern, source, lane, priority, "
+						   "position, mark, attempt, blocked, error, owner, "
+						   "token, leased_until, deferred_until, created_at "
+						   "FROM {consumers} WHERE true");
+	add_names(fcinfo, 0, &sql, &params);
+	add_conditions(fcinfo, 1, 5, &sql, &params);
+	if (!PG_ARGISNULL(6))
+		appendStringInfo(&sql, " AND name OPERATOR(pg_catalog.>) $%d",
+						 nvs_params_add(&params, TEXTOID, PG_GETARG_DATUM(6),
+										false));
+	appendStringInfoString(&sql, " ORDER BY name");
+	if (count >= 0)
+		appendStringInfo(&sql, " LIMIT $%d",
+						 nvs_params_add(&params, INT8OID,
+										Int64GetDatum(count), false));
+	(void) run_selected(consumers, &sql, &params, true);
+	nvs_consumer_emit(result, desc);
+	nvs_spi_end();
+	return (Datum) 0;
+}
+
+/* Answer with the rows of a query whose $1 is the safe position. */
+static Datum
+report(FunctionCallInfo fcinfo, NvsConsumerStatement which, const char *text,
+	   int store, int64 safe)
+{
+	TupleDesc	desc;
+	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
+	NvsConsumers *consumers = nvs_consumers_open(fcinfo, store, false);
+	NvsArgs		args = {0};
+
+	if (consumers == NULL)
+		return (Datum) 0;
+	nvs_args_add(&args, INT8OID, Int64GetDatum(safe), false);
+	(void) nvs_consumer_query(consumers, which, text, &args);
+	nvs_consumer_emit(result, desc);
+	return (Datum) 0;
+}
+
+/* States of a consumer, as counts. */
+#define HAS_WORK	"NOT blocked AND position OPERATOR(pg_catalog.<) mark"
+#define IS_LATER	"OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()"
+#define COUNTS \
+	"pg_catalog.count(*), " \
+	"pg_catalog.count(*) FILTER (WHERE " HAS_WORK "), " \
+	"pg_catalog.count(*) FILTER (WHERE leased_until " IS_LATER "), " \
+	"pg_catalog.count(*) FILTER (WHERE deferred_until " IS_LATER "), " \
+	"pg_catalog.count(*) FILTER (WHERE blocked), " \
+	"pg_catalog.min(position) FILTER (WHERE " HAS_WORK "), " \
+	"pg_catalog.max(position)"
+
+/* nvent.consumer_lanes(store): a row for each lane that has consumers. */
+Datum
+nvs_consumer_lanes(PG_FUNCTION_ARGS)
+{
+	Datum		result;
+
+	nvs_spi_begin();
+	result = report(fcinfo, NVS_CONSUMER_LANES,
+					"SELECT lane, " COUNTS " FROM {consumers} "
+					"WHERE $1 IS NOT NULL GROUP BY lane ORDER BY lane", 0, 0);
+	nvs_spi_end();
+	return result;
+}
+
+/* nvent.consumer_stats(store): one row. */
+Datum
+nvs_consumer_stats(PG_FUNCTION_ARGS)
+{
+	Datum		result;
+
+	nvs_spi_begin();
+	result = report(fcinfo, NVS_CONSUMER_STATS,
+					"SELECT " COUNTS ", (SELECT s.position "
+					"FROM {checkpoints} s WHERE s.name "
+					"OPERATOR(pg_catalog.=) " NVS_SCAN_NAME "), $1 "
+					"FROM {consumers}", 0, nvs_safe_position());
+	nvs_spi_end();
+	return result;
+}

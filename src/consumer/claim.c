@@ -1,0 +1,259 @@
+/*
+ * consumer/claim.c
+ *	  Leases consumers that have work.
+ *
+ * A claim walks partial indexes of the consumers that have work and are free,
+ * and skips rows that others hold, so it costs what it leases: neither idle
+ * consumers nor leased ones are met.  A consumer whose lease or deferral has
+ * run out comes back into those indexes by the claim that finds it in the
+ * index on due_at.
+ *
+ * There are two frontiers.  The lagging one takes those furthest behind
+ * within the highest priority, and of its places gives a quarter to whoever
+ * is furthest behind, so that a priority starves nobody.  The leading one
+ * takes those furthest ahead.
+ */
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "errors.h"
+#include "consumer/consumer.h"
+
+PG_FUNCTION_INFO_V1(nvs_consumer_claim);
+
+/* Leases that ran out and that one claim makes free, beyond twice its own. */
+#define SPARE_DUE		64
+
+#define HAS_WORK	"NOT blocked AND position OPERATOR(pg_catalog.<) mark"
+#define IS_READY	HAS_WORK " AND due_at IS NULL"
+
+/* Names of free consumers in some order, locked. */
+#define PICK(lane, order) \
+	"SELECT name FROM {consumers} WHERE " IS_READY lane \
+	" ORDER BY " order " LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED"
+#define IN_LANE		" AND lane OPERATOR(pg_catalog.=) $2"
+
+/* In which order a frontier takes consumers. */
+typedef struct Order
+{
+	NvsConsumerStatement any_lane;
+	NvsConsumerStatement one_lane;
+	const char *any_text;
+	const char *one_text;
+} Order;
+
+static const Order by_priority = {
+	NVS_CONSUMER_PICK_PRIORITY, NVS_CONSUMER_PICK_PRIORITY_LANE,
+	PICK("", "priority DESC, position"),
+	PICK(IN_LANE, "priority DESC, position")
+};
+static const Order oldest_first = {
+	NVS_CONSUMER_PICK_OLDEST, NVS_CONSUMER_PICK_OLDEST_LANE,
+	PICK("", "position"), PICK(IN_LANE, "position")
+};
+static const Order newest_first = {
+	NVS_CONSUMER_PICK_NEWEST, NVS_CONSUMER_PICK_NEWEST_LANE,
+	PICK("", "position DESC"), PICK(IN_LANE, "position DESC")
+};
+
+static void release_due(NvsClaim *claim);
+static void lease_some(NvsClaim *claim, const Order *order, int64 count,
+					   bool lagging);
+static int64 draw_token(NvsClaim *claim);
+static void take_leases(NvsClaim *claim, bool lagging);
+
+/*
+ * Read the arguments that claims have in common, which are the first six:
+ * max_consumers, lease, lane, owner, max_leading, max_scan; and scan.
+ */
+void
+nvs_claim_begin(NvsClaim *claim, FunctionCallInfo fcinfo,
+				NvsConsumers *consumers)
+{
+	int64		lagging = nvs_count_argument(fcinfo, 0, "max_consumers");
+	int64		leading = nvs_count_argument(fcinfo, 4, "max_leading");
+	int64		scanned;
+
+	NVS_REQUIRE_ARG(1, "lease");
+	memset(claim, 0, sizeof(*claim));
+	claim->consumers = consumers;
+	claim->leading = leading < 0 ? 0 : leading;
+	claim->lagging = lagging < 0 ?
+		Max(0, NVS_MAX_CONSUMERS - claim->leading) : lagging;
+	if (claim->lagging + claim->leading > NVS_MAX_CONSUMERS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many consumers in one claim: " INT64_FORMAT,
+						claim->lagging + claim->leading),
+				 errdetail("One claim leases at most %d.",
+						   NVS_MAX_CONSUMERS)));
+	claim->lease = PG_GETARG_INTERVAL_P(1);
+	if (!PG_ARGISNULL(2))
+		claim->lane = PG_GETARG_TEXT_PP(2);
+	if (!PG_ARGISNULL(3))
+		claim->owner = PG_GETARG_TEXT_PP(3);
+	claim->cxt = CurrentMemoryContext;
+	if (!PG_ARGISNULL(5))
+		(void) nvs_consumer_scan(consumers,
+								 nvs_scan_argument(fcinfo, 5, "max_scan"),
+								 &scanned);
+}
+
+/* Lease consumers: claim->leases gets what was leased. */
+void
+nvs_claim_run(NvsClaim *claim)
+{
+	NvsPlanning planning;
+	int64		fair = 0;
+
+	if (claim->lagging + claim->leading == 0)
+		return;
+	nvs_planning_by_index(&planning);
+	release_due(claim);
+	if (claim->lagging >= 2)
+		fair = Max(1, claim->lagging / 4);
+	lease_some(claim, &by_priority, claim->lagging - fair, true);
+	lease_some(claim, &oldest_first, fair, true);
+	lease_some(claim, &newest_first, claim->leading, false);
+	nvs_planning_end(&planning);
+}
+
+/* Make consumers free whose lease or deferral has run out by now. */
+static void
+release_due(NvsClaim *claim)
+{
+	NvsArgs		args = {0};
+	int64		count = 2 * (claim->lagging + claim->leading) + SPARE_DUE;
+
+	nvs_args_add(&args, TIMESTAMPTZOID,
+				 TimestampTzGetDatum(GetCurrentTimestamp()), false);
+	nvs_args_add(&args, INT8OID, Int64GetDatum(count), false);
+	(void) nvs_consumer_run(
+		claim->consumers, NVS_CONSUMER_DUE,
+		"WITH due AS MATERIALIZED (SELECT name FROM {consumers} "
+		"WHERE " HAS_WORK " AND due_at IS NOT NULL "
+		"AND due_at OPERATOR(pg_catalog.<=) $1 "
+		"ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED) "
+		"UPDATE {consumers} c SET due_at = NULL FROM due d "
+		"WHERE c.name OPERATOR(pg_catalog.=) d.name", &args);
+}
+
+/* Lease up to count free consumers in an order. */
+static void
+lease_some(NvsClaim *claim, const Order *order, int64 count, bool lagging)
+{
+	NvsArgs		args = {0};
+
+	if (count == 0)
+		return;
+	nvs_args_add(&args, INT8OID, Int64GetDatum(count), false);
+	if (claim->lane == NULL)
+		(void) nvs_consumer_run(claim->consumers, order->any_lane,
+								order->any_text, &args);
+	else
+	{
+		nvs_args_add(&args, TEXTOID, PointerGetDatum(claim->lane), false);
+		(void) nvs_consumer_run(claim->consumers, order->one_lane,
+								order->one_text, &args);
+	}
+	if (SPI_processed > 0)
+		take_leases(claim, lagging);
+}
+
+/* The fencing token of a claim; one that leases nothing draws none. */
+static int64
+draw_token(NvsClaim *claim)
+{
+	NvsArgs		args = {0};
+	bool		isnull;
+
+	if (claim->token == 0)
+	{
+		nvs_consumer_run(claim->consumers, NVS_CONSUMER_TOKEN,
+						 "SELECT pg_catalog.nextval('nvent.fence_seq')",
+						 &args);
+		claim->token = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+												   SPI_tuptable->tupdesc, 1,
+												   &isnull));
+	}
+	return claim->token;
+}
+
+/*
+ * Lease the consumers that the last statement locked.  The token is drawn
+ * while their rows are held, so it is above that of any lease before.
+ */
+static void
+take_leases(NvsClaim *claim, bool lagging)
+{
+	NvsArgs		args = {0};
+	int			n = SPI_processed;
+	Datum	   *names = palloc(sizeof(Datum) * n);
+	MemoryContext old;
+	bool		isnull;
+	int			i;
+
+	for (i = 0; i < n; i++)
+		names[i] = SPI_getbinval(SPI_tuptable->vals[i],
+								 SPI_tuptable->tupdesc, 1, &isnull);
+	nvs_args_add(&args, TEXTARRAYOID,
+				 PointerGetDatum(construct_array(names, n, TEXTOID, -1, false,
+												 TYPALIGN_INT)), false);
+	nvs_args_add(&args, INT8OID, Int64GetDatum(draw_token(claim)), false);
+	nvs_args_add(&args, TEXTOID, PointerGetDatum(claim->owner),
+				 claim->owner == NULL);
+	nvs_args_add(&args, INTERVALOID, IntervalPGetDatum(claim->lease), false);
+	nvs_args_add(&args, BOOLOID, BoolGetDatum(lagging), false);
+	/* The names are those of rows that we hold, in their order. */
+	n = nvs_consumer_run(
+		claim->consumers, NVS_CONSUMER_LEASE,
+		"UPDATE {consumers} c SET token = $2, owner = $3, "
+		"leased_until = v.until, due_at = v.until, "
+		"attempt = LEAST(c.attempt, 2147483646) OPERATOR(pg_catalog.+) 1 "
+		"FROM (SELECT u.name, pg_catalog.clock_timestamp() "
+		"OPERATOR(pg_catalog.+) $4 AS until "
+		"FROM pg_catalog.unnest($1) u (name)) v "
+		"WHERE c.name OPERATOR(pg_catalog.=) v.name "
+		"RETURNING c.name, c.token, c.position, c.mark, c.attempt, c.lane, "
+		"c.priority, c.pattern, c.source, c.owner, c.leased_until, $5",
+		&args);
+	old = MemoryContextSwitchTo(claim->cxt);
+	if (claim->desc == NULL)
+		claim->desc = CreateTupleDescCopy(SPI_tuptable->tupdesc);
+	for (i = 0; i < n; i++)
+		claim->leases = lappend(claim->leases,
+								heap_copytuple(SPI_tuptable->vals[i]));
+	MemoryContextSwitchTo(old);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* nvent.consumer_claim(): a row for each lease. */
+Datum
+nvs_consumer_claim(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
+	NvsConsumers *consumers;
+	NvsClaim	claim;
+	ListCell   *lc;
+
+	PreventCommandIfReadOnly("nvent.consumer_claim()");
+	nvs_spi_begin();
+	consumers = nvs_consumers_open(fcinfo, 6, false);
+	if (consumers != NULL)
+	{
+		nvs_claim_begin(&claim, fcinfo, consumers);
+		nvs_claim_run(&claim);
+		foreach(lc, claim.leases)
+			tuplestore_puttuple(result, lfirst(lc));
+	}
+	nvs_spi_end();
+	return (Datum) 0;
+}

@@ -1,0 +1,184 @@
+/*
+ * consumer/fetch.c
+ *	  Leases consumers and returns their events, in one call.
+ *
+ * What a consumer is given lies above its position and at or below the safe
+ * position: all its events in that range, or as many as were asked for.  One
+ * for which nothing is found is moved past what was looked at and not
+ * returned: its mark was only worth a look.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "errors.h"
+#include "consumer/consumer.h"
+#include "position/position.h"
+#include "stream/scan.h"
+
+PG_FUNCTION_INFO_V1(nvs_consumer_fetch);
+
+/* Events that a call may ask for, for each consumer. */
+#define NVS_MAX_FETCH	65536
+
+/* Columns that a fetch returns beyond those of a lease. */
+#define FETCH_UPTO		NVS_LEASE_LAGGING
+#define FETCH_EVENTS	(NVS_LEASE_LAGGING + 1)
+#define FETCH_COLUMNS	(NVS_LEASE_LAGGING + 2)
+
+/* A lease that has nothing to handle, and up to where that is known. */
+typedef struct Idle
+{
+	Datum		name;
+	int64		upto;
+} Idle;
+
+static List *put_leases(NvsClaim *claim, int max_events,
+						Tuplestorestate *result, TupleDesc desc);
+static bool read_events(NvsClaim *claim, Datum *values, bool *nulls,
+						int64 safe, int max_events);
+static void pass_idle(NvsClaim *claim, List *idle);
+
+/*
+ * nvent.consumer_fetch(max_consumers, lease, lane, owner, max_leading,
+ * max_scan, store, max_events): a row for each lease that has events.
+ */
+Datum
+nvs_consumer_fetch(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
+	NvsConsumers *consumers;
+	NvsClaim	claim;
+	int			max_events;
+
+	NVS_REQUIRE_ARG(7, "max_events");
+	max_events = PG_GETARG_INT32(7);
+	if (max_events < 1 || max_events > NVS_MAX_FETCH)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_events\" must be from 1 to %d",
+						NVS_MAX_FETCH),
+				 errdetail("It is %d.", max_events)));
+	PreventCommandIfReadOnly("nvent.consumer_fetch()");
+	nvs_spi_begin();
+	consumers = nvs_consumers_open(fcinfo, 6, false);
+	if (consumers != NULL)
+	{
+		nvs_claim_begin(&claim, fcinfo, consumers);
+		nvs_claim_run(&claim);
+		if (claim.leases != NIL)
+			pass_idle(&claim, put_leases(&claim, max_events, result, desc));
+	}
+	nvs_spi_end();
+	return (Datum) 0;
+}
+
+/* Return the leases that have events; the others are the answer. */
+static List *
+put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
+		   TupleDesc desc)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
+											  "nvent_store fetch",
+											  ALLOCSET_DEFAULT_SIZES);
+	int64		safe = nvs_horizon_push_snapshot();
+	List	   *idle = NIL;
+	ListCell   *lc;
+
+	foreach(lc, claim->leases)
+	{
+		Datum		values[FETCH_COLUMNS];
+		bool		nulls[FETCH_COLUMNS];
+		MemoryContext old = MemoryContextSwitchTo(cxt);
+		bool		found;
+
+		CHECK_FOR_INTERRUPTS();
+		heap_deform_tuple(lfirst(lc), claim->desc, values, nulls);
+		found = read_events(claim, values, nulls, safe, max_events);
+		if (found)
+			tuplestore_putvalues(result, desc, values, nulls);
+		MemoryContextSwitchTo(old);
+		if (!found)
+		{
+			Idle	   *entry = palloc(sizeof(Idle));
+
+			entry->name = values[NVS_LEASE_NAME - 1];
+			entry->upto = DatumGetInt64(values[FETCH_UPTO]);
+			idle = lappend(idle, entry);
+		}
+		MemoryContextReset(cxt);
+	}
+	PopActiveSnapshot();
+	MemoryContextDelete(cxt);
+	return idle;
+}
+
+/*
+ * Add the events of a lease to its columns.  A consumer without a pattern
+ * gets none, and reads for itself up to its mark.
+ */
+static bool
+read_events(NvsClaim *claim, Datum *values, bool *nulls, int64 safe,
+			int max_events)
+{
+	int64		position = DatumGetInt64(values[NVS_LEASE_POSITION - 1]);
+	NvsScan		scan;
+
+	nulls[FETCH_UPTO] = false;
+	nulls[FETCH_EVENTS] = nulls[NVS_LEASE_PATTERN - 1];
+	values[FETCH_EVENTS] = 0;
+	if (nulls[NVS_LEASE_PATTERN - 1])
+	{
+		values[FETCH_UPTO] = values[NVS_LEASE_MARK - 1];
+		return true;
+	}
+	nvs_scan_init(&scan, DatumGetTextPP(values[NVS_LEASE_PATTERN - 1]),
+				  cstring_to_text(claim->consumers->prefix));
+	scan.after = position;
+	scan.upto = safe;
+	scan.limit = max_events;
+	nvs_scan_run(&scan);
+	values[FETCH_UPTO] = Int64GetDatum(Max(scan.upto, position));
+	values[FETCH_EVENTS] = nvs_scan_records(&scan, CurrentMemoryContext);
+	return scan.nfound > 0;
+}
+
+/* Move consumers past what held nothing for them, and end their leases. */
+static void
+pass_idle(NvsClaim *claim, List *idle)
+{
+	NvsArgs		args = {0};
+	Datum	   *names = palloc(sizeof(Datum) * Max(list_length(idle), 1));
+	Datum	   *uptos = palloc(sizeof(Datum) * Max(list_length(idle), 1));
+	ListCell   *lc;
+	int			n = 0;
+
+	if (idle == NIL)
+		return;
+	foreach(lc, idle)
+	{
+		Idle	   *entry = lfirst(lc);
+
+		names[n] = entry->name;
+		uptos[n++] = Int64GetDatum(entry->upto);
+	}
+	nvs_args_add(&args, TEXTARRAYOID,
+				 PointerGetDatum(nvs_text_array(names, NULL, n)), false);
+	nvs_args_add(&args, INT8ARRAYOID,
+				 PointerGetDatum(construct_array(uptos, n, INT8OID, 8,
+												 FLOAT8PASSBYVAL,
+												 TYPALIGN_DOUBLE)), false);
+	(void) nvs_consumer_run(
+		claim->consumers, NVS_CONSUMER_PASS,
+		"UPDATE {consumers} c SET position = v.upto, attempt = 0, "
+		"owner = NULL, token = NULL, leased_until = NULL, "
+		"deferred_until = NULL, due_at = NULL FROM ROWS FROM "
+		"(pg_catalog.unnest($1), pg_catalog.unnest($2)) v (name, upto) "
+		"WHERE c.name OPERATOR(pg_catalog.=) v.name", &args);
+}

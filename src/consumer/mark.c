@@ -1,0 +1,413 @@
+/*
+ * consumer/mark.c
+ *	  Finds which consumers the events that became settled are for.
+ *
+ * A scan reads the events above the position that the scan before it came to
+ * (the checkpoint without a name) and not above the safe position, matches
+ * their subjects with the consumers' patterns, and raises marks.  Marks and
+ * the checkpoint move in one transaction, so no event is skipped; a lock lets
+ * one transaction at a time scan a store, and others go on without.
+ *
+ * Patterns are found by an index on the literal text that they begin with:
+ * for a:b:c these are "", "a:", "a:b:" and "a:b:c".  So a scan costs what its
+ * events and their consumers cost, however many consumers there are; nothing
+ * is cached, and a consumer counts from the moment its transaction commits.
+ *
+ * A scan sees a consumer or it does not; what it does not see is not
+ * "admitted".  The first scan that does admits it, by a mark at the position
+ * before its own events: that is worth one look at what is older.
+ *
+ * A scan never waits for the row of a consumer.  Marks of rows that others
+ * hold are kept in the checkpoint's data and tried again by the next scan.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "errors.h"
+#include "consumer/mark.h"
+#include "position/position.h"
+#include "route/route.h"
+
+PG_FUNCTION_INFO_V1(nvs_consumer_correlate);
+
+/* Consumers that no scan has seen; one scan admits so many. */
+#define NEW_CONSUMERS \
+	"SELECT name, pattern, position FROM {consumers} " \
+	"WHERE NOT admitted ORDER BY name LIMIT 1000"
+
+static bool has_reason(NvsMarkScan *scan);
+static bool read_scanned(NvsMarkScan *scan);
+static void run_scan(NvsMarkScan *scan);
+static void add_new(NvsMarkScan *scan);
+static void add_stragglers(NvsMarkScan *scan);
+static void apply_marks(NvsMarkScan *scan);
+static void note_stragglers(NvsMarkScan *scan);
+static void save_scan(NvsMarkScan *scan);
+
+/*
+ * Mark consumers from at most max_events events of each relation.  Returns
+ * false when another transaction is at it, and what it has marked cannot be
+ * seen yet.  *scanned is the position up to which marks are complete.
+ * Needs SPI.
+ *
+ * It must see every event, so row-level security that would hide some is an
+ * error here.
+ */
+bool
+nvs_consumer_scan(NvsConsumers *consumers, int max_events, int64 *scanned)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
+											  "nvent_store scan",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	NvsPlanning planning;
+	NvsMarkScan	scan;
+	bool		ours = true;
+
+	memset(&scan, 0, sizeof(scan));
+	scan.consumers = consumers;
+	scan.limit = max_events;
+	nvs_planning_by_index(&planning);
+	(void) set_config_option("row_security", "off", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	if (has_reason(&scan))
+	{
+		ours = nvs_lock_if_free(NVS_LOCK_SCAN,
+								nvs_hash(consumers->prefix,
+										 strlen(consumers->prefix), 0),
+								ExclusiveLock);
+		if (ours)
+			run_scan(&scan);
+	}
+	*scanned = scan.upto;
+	nvs_planning_end(&planning);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(cxt);
+	return ours;
+}
+
+/* How many events of a relation a scan may read: at least one. */
+int
+nvs_scan_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	int64		count = nvs_count_argument(fcinfo, n, name);
+
+	if (count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be greater than zero", name)));
+	return count < 0 ? INT_MAX : (int) count;
+}
+
+/* Is there anything that no scan has looked at?  Leaves upto at the last. */
+static bool
+has_reason(NvsMarkScan *scan)
+{
+	NvsArgs		args = {0};
+	int64		safe = nvs_horizon_push_snapshot();
+	bool		reason;
+
+	reason = read_scanned(scan) || safe > scan->from;
+	scan->upto = scan->from;
+	if (!reason)
+		reason = nvs_consumer_query(scan->consumers, NVS_CONSUMER_NEW,
+									NEW_CONSUMERS, &args) > 0;
+	PopActiveSnapshot();
+	return reason;
+}
+
+/*
+ * Read how far the last scan came, 0 before the first.  Returns whether it
+ * left stragglers.
+ */
+static bool
+read_scanned(NvsMarkScan *scan)
+{
+	NvsArgs		args = {0};
+	bool		isnull;
+
+	scan->had_stragglers = false;
+	scan->from = 0;
+	scan->exists = nvs_consumer_query(
+		scan->consumers, NVS_CONSUMER_SCANNED,
+		"SELECT position, data IS NOT NULL FROM {checkpoints} "
+		"WHERE name OPERATOR(pg_catalog.=) " NVS_SCAN_NAME, &args) > 0;
+	if (scan->exists)
+	{
+		HeapTuple	row = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+
+		scan->from = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
+		scan->had_stragglers = DatumGetBool(SPI_getbinval(row, desc, 2,
+														  &isnull));
+	}
+	return scan->had_stragglers;
+}
+
+/* Scan, once we are the only one. */
+static void
+run_scan(NvsMarkScan *scan)
+{
+	int64		safe = nvs_horizon_push_snapshot();
+	List	   *targets;
+
+	/* Only now, so that no table is missing that holds what is settled. */
+	targets = nvs_route_targets(NVS_TIER_STREAM, scan->consumers->store, true);
+	(void) read_scanned(scan);
+	scan->upto = Max(safe, scan->from);
+	scan->markings = nvs_mark_table("nvent_store scan marks",
+									sizeof(NvsMarking));
+	if (scan->upto > scan->from)
+		nvs_mark_match(scan, targets);
+	add_stragglers(scan);
+	add_new(scan);
+	PopActiveSnapshot();
+
+	apply_marks(scan);
+	save_scan(scan);
+}
+
+/* The entry of a consumer that is to be marked. */
+NvsMarking *
+nvs_mark_get(NvsMarkScan *scan, const char *name)
+{
+	NvsMarking *marking;
+	NvsText		key;
+	bool		exists;
+
+	key.data = name;
+	key.len = strlen(name);
+	marking = hash_search(scan->markings, &key, HASH_ENTER, &exists);
+	if (!exists)
+	{
+		marking->mark = PG_INT64_MIN;
+		marking->marks = false;
+		marking->straggles = false;
+		marking->admit = NULL;
+	}
+	return marking;
+}
+
+/* Take up consumers that no scan has seen. */
+static void
+add_new(NvsMarkScan *scan)
+{
+	NvsArgs		args = {0};
+	uint64		n = nvs_consumer_query(scan->consumers, NVS_CONSUMER_NEW,
+									   NEW_CONSUMERS, &args);
+	uint64		i;
+
+	for (i = 0; i < n; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		NvsMarking *marking = nvs_mark_get(scan, SPI_getvalue(row, desc, 1));
+		bool		isnull;
+
+		marking->admit = SPI_getvalue(row, desc, 2);
+		if (DatumGetInt64(SPI_getbinval(row, desc, 3, &isnull)) >= scan->from)
+			continue;
+		marking->mark = Max(marking->mark, scan->from);
+		marking->marks = true;
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Take up the marks that the scan before could not set. */
+static void
+add_stragglers(NvsMarkScan *scan)
+{
+	NvsArgs		args = {0};
+	uint64		n;
+	uint64		i;
+
+	if (!scan->had_stragglers)
+		return;
+	n = nvs_consumer_query(
+		scan->consumers, NVS_CONSUMER_STRAGGLERS,
+		"SELECT d.key, d.value::pg_catalog.int8 FROM {checkpoints} s, "
+		"pg_catalog.jsonb_each_text(s.data) d "
+		"WHERE s.name OPERATOR(pg_catalog.=) " NVS_SCAN_NAME, &args);
+	for (i = 0; i < n; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		NvsMarking *marking = nvs_mark_get(scan, SPI_getvalue(row, desc, 1));
+		bool		isnull;
+
+		marking->mark = Max(marking->mark,
+							DatumGetInt64(SPI_getbinval(row, desc, 2,
+														&isnull)));
+		marking->marks = true;
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * Write the marks to the rows that nobody holds.  A consumer is admitted with
+ * the pattern that was matched; it may have got another one since.
+ */
+static void
+apply_marks(NvsMarkScan *scan)
+{
+	HASH_SEQ_STATUS seq;
+	NvsMarking *marking;
+	NvsArgs		args = {0};
+	int			n = hash_get_num_entries(scan->markings);
+	Datum	   *names = palloc(sizeof(Datum) * n);
+	Datum	   *marks = palloc(sizeof(Datum) * n);
+	bool	   *markless = palloc(sizeof(bool) * n);
+	Datum	   *admits = palloc0(sizeof(Datum) * n);
+	bool	   *known = palloc(sizeof(bool) * n);
+	int			lower = 1;
+	int			i = 0;
+
+	if (n == 0)
+		return;
+	hash_seq_init(&seq, scan->markings);
+	while ((marking = hash_seq_search(&seq)) != NULL)
+	{
+		names[i] = PointerGetDatum(
+			cstring_to_text_with_len(marking->name.data, marking->name.len));
+		marks[i] = Int64GetDatum(marking->mark);
+		markless[i] = !marking->marks;
+		known[i] = marking->admit == NULL;
+		if (marking->admit != NULL)
+			admits[i] = CStringGetTextDatum(marking->admit);
+		i++;
+	}
+	nvs_args_add(&args, TEXTARRAYOID,
+				 PointerGetDatum(nvs_text_array(names, NULL, n)), false);
+	nvs_args_add(&args, INT8ARRAYOID,
+				 PointerGetDatum(construct_md_array(marks, markless, 1, &n,
+													&lower, INT8OID, 8,
+													FLOAT8PASSBYVAL,
+													TYPALIGN_DOUBLE)),
+				 false);
+	nvs_args_add(&args, TEXTARRAYOID,
+				 PointerGetDatum(nvs_text_array(admits, known, n)), false);
+	if (nvs_consumer_run(
+			scan->consumers, NVS_CONSUMER_APPLY,
+			"WITH v AS MATERIALIZED (SELECT * FROM ROWS FROM "
+			"(pg_catalog.unnest($1), pg_catalog.unnest($2), "
+			"pg_catalog.unnest($3)) u (name, mark, admit)), "
+			"free AS MATERIALIZED (SELECT c.name FROM v, {consumers} c "
+			"WHERE c.name OPERATOR(pg_catalog.=) v.name "
+			"FOR NO KEY UPDATE OF c SKIP LOCKED) "
+			"UPDATE {consumers} c SET mark = GREATEST(c.mark, v.mark), "
+			"admitted = c.admitted OR (v.admit IS NOT NULL AND "
+			"c.pattern OPERATOR(pg_catalog.=) v.admit) "
+			"FROM v, free f WHERE f.name OPERATOR(pg_catalog.=) v.name "
+			"AND c.name OPERATOR(pg_catalog.=) f.name", &args) < n)
+		note_stragglers(scan);
+}
+
+/* Find the marks that could not be set, as their rows were held. */
+static void
+note_stragglers(NvsMarkScan *scan)
+{
+	HASH_SEQ_STATUS seq;
+	NvsMarking *marking;
+	NvsArgs		args = {0};
+	Datum	   *names;
+	Datum	   *marks;
+	uint64		i;
+	int			n = 0;
+
+	names = palloc(sizeof(Datum) * hash_get_num_entries(scan->markings));
+	marks = palloc(sizeof(Datum) * hash_get_num_entries(scan->markings));
+	hash_seq_init(&seq, scan->markings);
+	while ((marking = hash_seq_search(&seq)) != NULL)
+	{
+		if (!marking->marks)
+			continue;
+		names[n] = PointerGetDatum(
+			cstring_to_text_with_len(marking->name.data, marking->name.len));
+		marks[n++] = Int64GetDatum(marking->mark);
+	}
+	nvs_args_add(&args, TEXTARRAYOID,
+				 PointerGetDatum(nvs_text_array(names, NULL, n)), false);
+	nvs_args_add(&args, INT8ARRAYOID,
+				 PointerGetDatum(construct_array(marks, n, INT8OID, 8,
+												 FLOAT8PASSBYVAL,
+												 TYPALIGN_DOUBLE)), false);
+	n = nvs_consumer_run(
+		scan->consumers, NVS_CONSUMER_MISSED,
+		"SELECT c.name FROM ROWS FROM (pg_catalog.unnest($1), "
+		"pg_catalog.unnest($2)) v (name, mark), {consumers} c "
+		"WHERE c.name OPERATOR(pg_catalog.=) v.name AND (c.mark IS NULL "
+		"OR c.mark OPERATOR(pg_catalog.<) v.mark)", &args);
+	for (i = 0; i < n; i++)
+	{
+		marking = nvs_mark_get(scan, SPI_getvalue(SPI_tuptable->vals[i],
+												 SPI_tuptable->tupdesc, 1));
+		marking->straggles = true;
+		scan->nstragglers++;
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Enter how far this scan came, and the marks that it could not set. */
+static void
+save_scan(NvsMarkScan *scan)
+{
+	HASH_SEQ_STATUS seq;
+	NvsMarking *marking;
+	NvsArgs		args = {0};
+	NvsJsonb	stragglers;
+
+	if (scan->upto == scan->from && scan->exists &&
+		!scan->had_stragglers && scan->nstragglers == 0)
+		return;
+	nvs_args_add(&args, INT8OID, Int64GetDatum(scan->upto), false);
+	if (scan->nstragglers == 0)
+		nvs_args_add(&args, JSONBOID, 0, true);
+	else
+	{
+		nvs_jsonb_init(&stragglers);
+		hash_seq_init(&seq, scan->markings);
+		while ((marking = hash_seq_search(&seq)) != NULL)
+			if (marking->straggles)
+				nvs_jsonb_add_int64(&stragglers, marking->name.data,
+									marking->name.len, marking->mark);
+		nvs_args_add(&args, JSONBOID,
+					 JsonbPGetDatum(nvs_jsonb_finish(&stragglers)), false);
+	}
+	(void) nvs_consumer_run(
+		scan->consumers, NVS_CONSUMER_SAVE_SCAN,
+		"INSERT INTO {checkpoints} (name, position, data, updated_at) "
+		"VALUES (" NVS_SCAN_NAME ", $1, $2, pg_catalog.clock_timestamp()) "
+		"ON CONFLICT (name) DO UPDATE SET position = EXCLUDED.position, "
+		"data = EXCLUDED.data, updated_at = EXCLUDED.updated_at", &args);
+}
+
+/*
+ * nvent.consumer_correlate(max_events, store): the position up to which
+ * marks are complete, NULL while another transaction is at it.
+ */
+Datum
+nvs_consumer_correlate(PG_FUNCTION_ARGS)
+{
+	NvsConsumers *consumers;
+	int			max_events = nvs_scan_argument(fcinfo, 0, "max_events");
+	int64		scanned;
+	bool		ours;
+
+	PreventCommandIfReadOnly("nvent.consumer_correlate()");
+	nvs_spi_begin();
+	consumers = nvs_consumers_require(fcinfo, 1);
+	ours = nvs_consumer_scan(consumers, max_events, &scanned);
+	nvs_spi_end();
+	if (!ours)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(scanned);
+}

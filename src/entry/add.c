@@ -1,0 +1,189 @@
+/*
+ * entry/add.c
+ *	  Indexed entries: add one, or replace all of it.
+ *
+ * What the metadata does not mention gets the column's default, on an entry
+ * that is there as on a new one; its version goes on.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "errors.h"
+#include "base/util.h"
+#include "entry/entry.h"
+
+PG_FUNCTION_INFO_V1(nvs_index_add);
+
+static void add_text(const NvsPlace *place, NvsEntryFields *fields,
+					 double score, NvsParams *params, StringInfo sql);
+static void add_column(StringInfo columns, StringInfo values,
+					   const NvsField *field, int param);
+static int	column_param(const NvsTarget *target, const NvsField *field,
+						 const NvsEntryFields *fields, double score,
+						 NvsParams *params);
+static int64 time_of_score(const NvsField *field, double score);
+static void append_replace(const NvsTarget *target, StringInfo sql);
+
+/* nvent.index_add(key, id, score, metadata): the entry's version. */
+Datum
+nvs_index_add(PG_FUNCTION_ARGS)
+{
+	NvsPlace	place;
+	NvsParams	params;
+	NvsEntryFields fields;
+	StringInfoData sql;
+	SPIPlanPtr	plan;
+	Jsonb	   *metadata;
+	double		score;
+	Datum		version;
+
+	NVS_REQUIRE_ARG(0, "key");
+	NVS_REQUIRE_ARG(1, "id");
+	NVS_REQUIRE_ARG(2, "score");
+	NVS_REQUIRE_ARG(3, "metadata");
+	score = PG_GETARG_FLOAT8(2);
+	if (isnan(score) || isinf(score))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a score must be a finite number")));
+	metadata = PG_GETARG_JSONB_P(3);
+	nvs_entry_check_metadata(metadata);
+	nvs_spi_begin();
+	(void) nvs_entry_place(PG_GETARG_TEXT_PP(0), true, &place);
+	nvs_entry_parse(place.target, metadata, &fields);
+	nvs_entry_params(&place, PG_GETARG_TEXT_PP(1), &params);
+	initStringInfo(&sql);
+	add_text(&place, &fields, score, &params, &sql);
+	plan = nvs_planset_text(place.target->plans, sql.data, &params,
+							CURSOR_OPT_GENERIC_PLAN);
+	if (!nvs_plan_first(plan, params.values, params.nulls, false,
+						CurrentMemoryContext, &version))
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("table %s did not take the entry",
+						place.target->name),
+				 errdetail("A trigger or rule kept the row out.")));
+	nvs_spi_end();
+	PG_RETURN_DATUM(version);
+}
+
+/* INSERT ... ON CONFLICT of one entry. */
+static void
+add_text(const NvsPlace *place, NvsEntryFields *fields, double score,
+		 NvsParams *params, StringInfo sql)
+{
+	const NvsTarget *target = place->target;
+	const NvsEntryState *state = target->state;
+	const NvsFieldMap *map = target->map;
+	StringInfoData columns;
+	StringInfoData values;
+	Jsonb	   *rest;
+	int			i;
+
+	initStringInfo(&columns);
+	initStringInfo(&values);
+	for (i = 0; i < target->nkeys; i++)
+		add_column(&columns, &values, target->keys[i].field, i + 1);
+	add_column(&columns, &values, state->id, target->nkeys + 1);
+	add_column(&columns, &values, state->score,
+			   nvs_params_add(params, FLOAT8OID, Float8GetDatum(score),
+							  false));
+	if (!state->version->has_default)
+		add_column(&columns, &values, state->version,
+				   nvs_params_add(params, INT8OID, Int64GetDatum(0), false));
+	for (i = 0; i < map->nfields; i++)
+	{
+		int			param = column_param(target, &map->fields[i], fields,
+										 score, params);
+
+		if (param > 0)
+			add_column(&columns, &values, &map->fields[i], param);
+	}
+	rest = nvs_entry_rest(target, fields);
+	if (rest != NULL)
+		add_column(&columns, &values, state->extra,
+				   nvs_params_add(params, JSONBOID, JsonbPGetDatum(rest),
+								  false));
+	nvs_sql(sql, "INSERT INTO ", target->name, " AS t (", columns.data,
+			") VALUES (", values.data, ")");
+	append_replace(target, sql);
+}
+
+/* Name a column and its parameter. */
+static void
+add_column(StringInfo columns, StringInfo values, const NvsField *field,
+		   int param)
+{
+	const char *comma = columns->len > 0 ? ", " : "";
+
+	nvs_sql(columns, comma, field->quoted);
+	nvs_sql_param(values, comma, param);
+}
+
+/*
+ * The parameter of a column; 0 for one that the INSERT does not name, as it
+ * gets its default.
+ */
+static int
+column_param(const NvsTarget *target, const NvsField *field,
+			 const NvsEntryFields *fields, double score, NvsParams *params)
+{
+	int			i = field - target->map->fields;
+	bool		isnull;
+	Datum		value;
+
+	if (field->reserved || field->computed)
+		return 0;
+	if (fields->given[i] && fields->values[i].type != JENTRY_ISNULL)
+	{
+		value = nvs_field_datum(field, fields->values[i], &isnull);
+		return nvs_params_add(params, field->type, value, isnull);
+	}
+	if (field->kind == NVS_FIELD_MS && field->not_null && !field->has_default)
+		return nvs_params_add(params, INT8OID,
+							  Int64GetDatum(time_of_score(field, score)),
+							  false);
+	if (fields->given[i] && !(field->not_null && field->has_default))
+		return nvs_params_add(params, field->type, (Datum) 0, true);
+	return 0;
+}
+
+/*
+ * A time that must be there and that the metadata does not have is the score,
+ * as it is with the adapter.
+ */
+static int64
+time_of_score(const NvsField *field, double score)
+{
+	score = floor(score);
+	if (!FLOAT8_FITS_IN_INT64(score))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("field \"%s\" is out of range", field->label),
+				 errdetail("It is not given, and the score %g is no time.",
+						   score)));
+	return (int64) score;
+}
+
+/* What becomes of an entry that is there: all of it is replaced. */
+static void
+append_replace(const NvsTarget *target, StringInfo sql)
+{
+	const NvsEntryState *state = target->state;
+	int			i;
+
+	nvs_sql(sql, " ON CONFLICT (", state->conflict, ") DO UPDATE SET ",
+			state->set_always, ", score = EXCLUDED.score");
+	if (state->extra != NULL)
+		nvs_sql(sql, ", ", state->extra->quoted, " = EXCLUDED.",
+				state->extra->quoted);
+	for (i = 0; i < state->nread; i++)
+		if (!state->read[i]->computed && !state->read[i]->reserved)
+			nvs_sql(sql, ", ", state->read[i]->quoted, " = EXCLUDED.",
+					state->read[i]->quoted);
+	nvs_sql(sql, " RETURNING t.version::pg_catalog.int8");
+}

@@ -1,0 +1,392 @@
+/*
+ * entry/entry.c
+ *	  Indexed entries: what is known of their tables; delete.
+ *
+ * An entry is an id, a score and metadata, a JSON object.  Metadata fields
+ * that the table has columns for live there; the others in its column extra.
+ * A unique index on the columns of the key and one column more tells which
+ * column the id is.
+ *
+ * Every write is one statement on the row as it is when the row's lock is had,
+ * so nothing is lost and nothing needs a retry.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+#include "errors.h"
+#include "base/util.h"
+#include "entry/entry.h"
+
+PG_FUNCTION_INFO_V1(nvs_index_delete);
+
+static void compile_state(NvsTarget *target);
+pg_noreturn static void cannot_hold(const NvsTarget *target,
+									const char *detail);
+static void check_version(const NvsTarget *target, NvsEntryState *state);
+static void compile_fields(NvsTarget *target, NvsEntryState *state);
+static int	compare_keys(const void *a, const void *b);
+static void compile_to_json(Oid type, FmgrInfo *function);
+static void compile_defaults(NvsTarget *target, NvsEntryState *state,
+							 Relation rel);
+static const NvsField *find_id(NvsTarget *target, Relation rel,
+							   char **conflict);
+static const NvsField *id_of_index(NvsTarget *target, Oid indexid,
+								   char **conflict);
+
+/*
+ * Find the relation of a key and make sure its state is there.  Returns
+ * false when nothing holds the key.
+ */
+bool
+nvs_entry_place(text *key, bool write, NvsPlace *place)
+{
+	NvsTarget  *target;
+
+	if (!nvs_route_find(NVS_TIER_INDEX, VARDATA_ANY(key),
+						VARSIZE_ANY_EXHDR(key), write, place))
+		return false;
+	target = place->target;
+	if (target->state == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(target->cxt);
+
+		compile_state(target);
+		MemoryContextSwitchTo(old);
+	}
+	return true;
+}
+
+/* Sort the columns of a relation into what they mean for entries. */
+static void
+compile_state(NvsTarget *target)
+{
+	NvsEntryState *state = palloc0(sizeof(NvsEntryState));
+	NvsFieldMap *map = target->map;
+	Relation	rel = table_open(target->relid, AccessShareLock);
+	int			slot = NVS_ENTRY_COUNTER;
+	int			i;
+
+	if (rel->rd_rel->relkind == RELKIND_VIEW ||
+		rel->rd_rel->relkind == RELKIND_MATVIEW)
+		cannot_hold(target, "It is a view.");
+	state->id = find_id(target, rel, &state->conflict);
+
+	/* What the database computes can be read, though not written. */
+	for (i = 0; i < map->nfields; i++)
+		if (map->fields[i].computed &&
+			!nvs_route_is_key(target, &map->fields[i]))
+			map->fields[i].reserved = false;
+	(void) nvs_fields_reserve(map, state->id->column);
+	state->version = nvs_fields_reserve(map, "version");
+	state->score = nvs_fields_reserve(map, "score");
+	state->extra = nvs_fields_column(map, "extra");
+	if (state->extra != NULL && state->extra->type != JSONBOID)
+		state->extra = NULL;
+	if (state->extra != NULL)
+		(void) nvs_fields_reserve(map, "extra");
+	state->updated_at = nvs_fields_column(map, "updated_at");
+	if (state->updated_at != NULL &&
+		state->updated_at->type == TIMESTAMPTZOID &&
+		!state->updated_at->computed)
+		(void) nvs_fields_reserve(map, "updated_at");
+	else
+		state->updated_at = NULL;
+	check_version(target, state);
+	compile_fields(target, state);
+	qsort(state->read, state->nread, sizeof(NvsField *), compare_keys);
+	compile_defaults(target, state, rel);
+	/* From here on the state may be asked. */
+	target->state = state;
+	state->counters = palloc0(sizeof(int) * map->nfields);
+	for (i = 0; i < map->nfields; i++)
+	{
+		if (nvs_leftover_possible(target, &map->fields[i]))
+			state->leftovers = true;
+		else if (!map->fields[i].reserved && slot < NVS_PLAN_SLOTS)
+			state->counters[i] = slot++;
+	}
+	table_close(rel, AccessShareLock);
+}
+
+/* Report a relation that is no table of entries. */
+static void
+cannot_hold(const NvsTarget *target, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("relation %s cannot hold entries", target->name),
+			 errdetail_internal("%s", detail)));
+}
+
+/* How the version is read, counted up, and with it what else is always set. */
+static void
+check_version(const NvsTarget *target, NvsEntryState *state)
+{
+	switch (state->version->type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			break;
+		default:
+			cannot_hold(target, "Its column \"version\" is no whole number.");
+	}
+	state->current_version = state->version->not_null ? "t.version" :
+		"COALESCE(t.version, 0)";
+	state->set_always = psprintf("version = %s OPERATOR(pg_catalog.+) 1%s",
+								 state->current_version,
+								 state->updated_at == NULL ? "" :
+								 ", updated_at = pg_catalog.now()");
+}
+
+/* Which columns are metadata, and how all of them are read. */
+static void
+compile_fields(NvsTarget *target, NvsEntryState *state)
+{
+	NvsFieldMap *map = target->map;
+	StringInfoData list;
+	int			i;
+
+	initStringInfo(&list);
+	state->read = palloc(sizeof(NvsField *) * (map->nfields + 1));
+	state->to_json = palloc0(sizeof(FmgrInfo) * map->nfields);
+	for (i = 0; i < map->nfields; i++)
+	{
+		const NvsField *field = &map->fields[i];
+
+		if (!field->reserved || field == state->version)
+			state->read[state->nread++] = field;
+		if (field->kind == NVS_FIELD_OTHER)
+			compile_to_json(field->type, &state->to_json[i]);
+
+		/*
+		 * All columns, in their order, even those that nobody wants: such
+		 * rows the executor hands out as they are stored.
+		 */
+		nvs_sql(&list, i > 0 ? ", " : "", field->quoted);
+	}
+	state->read_list = list.data;
+}
+
+/*
+ * Order fields as jsonb orders the keys of an object, so that what is made of
+ * a row need not be sorted.
+ */
+static int
+compare_keys(const void *a, const void *b)
+{
+	const NvsField *x = *(const NvsField *const *) a;
+	const NvsField *y = *(const NvsField *const *) b;
+
+	return nvs_jsonb_key_cmp(x->name, x->namelen, y->name, y->namelen);
+}
+
+/* Prepare the call of to_jsonb() on values of a type. */
+static void
+compile_to_json(Oid type, FmgrInfo *function)
+{
+	Param	   *argument = makeNode(Param);
+
+	argument->paramkind = PARAM_EXTERN;
+	argument->paramid = 1;
+	argument->paramtype = type;
+	argument->paramtypmod = -1;
+	argument->location = -1;
+	fmgr_info_cxt(F_TO_JSONB, function, CurrentMemoryContext);
+	fmgr_info_set_expr((Node *) makeFuncExpr(F_TO_JSONB, JSONBOID,
+											 list_make1(argument), InvalidOid,
+											 InvalidOid, COERCE_EXPLICIT_CALL),
+					   function);
+}
+
+/* Work out the columns' defaults, as far as they are constants. */
+static void
+compile_defaults(NvsTarget *target, NvsEntryState *state, Relation rel)
+{
+	NvsFieldMap *map = target->map;
+	int			i;
+
+	state->defaults = palloc0(sizeof(NvsEntryDefault) * map->nfields);
+	for (i = 0; i < map->nfields; i++)
+	{
+		const NvsField *field = &map->fields[i];
+		NvsEntryDefault *def = &state->defaults[i];
+		Node	   *node;
+
+		if (field->computed)
+			continue;
+		node = build_column_default(rel, field->attnum);
+		if (node != NULL)
+			node = (Node *) expression_planner((Expr *) node);
+		def->known = node == NULL || IsA(node, Const);
+		def->isnull = node == NULL ||
+			(IsA(node, Const) && ((Const *) node)->constisnull);
+		if (def->known && !def->isnull)
+			def->value = datumCopy(((Const *) node)->constvalue,
+								   ((Const *) node)->constbyval,
+								   ((Const *) node)->constlen);
+	}
+}
+
+/*
+ * The column that, with those of the key, makes an entry unique: what a
+ * unique index has besides them.
+ */
+static const NvsField *
+find_id(NvsTarget *target, Relation rel, char **conflict)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	Oid			pkey = nvs_primary_key_index(rel);
+	const NvsField *id = NULL;
+	ListCell   *lc;
+
+	if (OidIsValid(pkey))
+		id = id_of_index(target, pkey, conflict);
+	foreach(lc, indexes)
+	{
+		if (id != NULL)
+			break;
+		id = id_of_index(target, lfirst_oid(lc), conflict);
+	}
+	if (id == NULL)
+		cannot_hold(target, "It has no unique index on the columns of its "
+					"key and one column more, the id.");
+	return id;
+}
+
+/* Does a column tell the entries of one key from those of others? */
+static bool
+is_filter(const NvsTarget *target, const NvsField *field)
+{
+	int			i;
+
+	for (i = 0; i < target->nkeys; i++)
+		if (target->keys[i].field == field && target->keys[i].filters)
+			return true;
+	return false;
+}
+
+/* The id column if this index makes entries unique, else NULL. */
+static const NvsField *
+id_of_index(NvsTarget *target, Oid indexid, char **conflict)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID,
+										ObjectIdGetDatum(indexid));
+	Form_pg_index form;
+	StringInfoData columns;
+	const NvsField *id = NULL;
+	int			nkeys = 0;
+	int			found = 0;
+	int			i;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", indexid);
+	form = (Form_pg_index) GETSTRUCT(tuple);
+	for (i = 0; i < target->nkeys; i++)
+		if (target->keys[i].filters)
+			nkeys++;
+	initStringInfo(&columns);
+	if (form->indisunique && form->indimmediate && form->indisvalid &&
+		form->indnkeyatts == nkeys + 1 &&
+		heap_attisnull(tuple, Anum_pg_index_indpred, NULL) &&
+		heap_attisnull(tuple, Anum_pg_index_indexprs, NULL))
+		for (i = 0; i < form->indnkeyatts; i++)
+		{
+			const char *column = get_attname(target->relid,
+											 form->indkey.values[i], false);
+			const NvsField *field = nvs_fields_column(target->map, column);
+
+			if (is_filter(target, field))
+				found++;
+			else if (!nvs_route_is_key(target, field))
+				id = field;
+			nvs_sql(&columns, i > 0 ? ", " : "", field->quoted);
+		}
+	ReleaseSysCache(tuple);
+	*conflict = columns.data;
+	return found == nkeys ? id : NULL;
+}
+
+/* The parameters of a key and an id, in the order that the WHERE has them. */
+void
+nvs_entry_params(const NvsPlace *place, text *id, NvsParams *params)
+{
+	const NvsEntryState *state = place->target->state;
+
+	nvs_params_init(params);
+	nvs_route_params(place, params);
+	nvs_params_add(params, state->id->type,
+				   nvs_field_text_datum(state->id, VARDATA_ANY(id),
+										VARSIZE_ANY_EXHDR(id)), false);
+}
+
+/* The condition on key and id, whose values are the first parameters. */
+void
+nvs_entry_where(const NvsPlace *place, StringInfo sql)
+{
+	const NvsTarget *target = place->target;
+	const NvsEntryState *state = target->state;
+
+	nvs_route_where(target, sql);
+	nvs_sql(sql, " AND ", state->id->quoted);
+	nvs_sql_param(sql, " OPERATOR(pg_catalog.=) ", target->nkeys + 1);
+}
+
+/* Report an entry that can be seen but that no update reaches. */
+void
+nvs_entry_not_taken(const NvsTarget *target)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+			 errmsg("table %s did not take the update", target->name),
+			 errdetail("The entry can be seen, but a trigger, rule or policy "
+					   "keeps it from being changed.")));
+}
+
+/* nvent.index_delete(key, id): false when there is no such entry. */
+Datum
+nvs_index_delete(PG_FUNCTION_ARGS)
+{
+	NvsPlace	place;
+	NvsParams	params;
+	SPIPlanPtr *plan;
+	uint64		deleted;
+
+	nvs_spi_begin();
+	if (!nvs_entry_place(PG_GETARG_TEXT_PP(0), false, &place))
+	{
+		nvs_spi_end();
+		PG_RETURN_BOOL(false);
+	}
+	nvs_entry_params(&place, PG_GETARG_TEXT_PP(1), &params);
+	plan = nvs_planset_slot(place.target->plans, NVS_ENTRY_DELETE);
+	if (*plan == NULL)
+	{
+		StringInfoData sql;
+
+		initStringInfo(&sql);
+		nvs_sql(&sql, "DELETE FROM ", place.target->name, " AS t WHERE ");
+		nvs_entry_where(&place, &sql);
+		*plan = nvs_plan_prepare(sql.data, params.n, params.types,
+								 CURSOR_OPT_GENERIC_PLAN);
+	}
+	deleted = nvs_plan_execute(*plan, params.values, params.nulls, false, 0);
+	nvs_spi_end();
+	PG_RETURN_BOOL(deleted > 0);
+}

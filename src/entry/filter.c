@@ -1,0 +1,404 @@
+/*
+ * entry/filter.c
+ *	  Filters of nvent.index_read as SQL conditions.
+ *
+ * A filter is {"field": value or [value, ...]}, all of whose conditions must
+ * hold.  Names choose columns of the field map or become paths, values become
+ * parameters: no text of the caller's is ever SQL.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "errors.h"
+#include "base/util.h"
+#include "entry/entry.h"
+
+/* The conditions of a filter in the making. */
+typedef struct Filter
+{
+	const NvsTarget *target;
+	NvsParams  *params;
+	StringInfo	sql;
+} Filter;
+
+/* The values that a field may have. */
+typedef struct Values
+{
+	NvsJsonbChild *items;		/* none of them null */
+	uint32		n;
+	bool		null;			/* it may be unset, too */
+} Values;
+
+static void filter_field(Filter *filter, NvsJsonbChild name,
+						 NvsJsonbChild value);
+static void list_values(NvsJsonbChild value, Values *values);
+static void filter_column(Filter *filter, const NvsField *field,
+						  const Values *values);
+static void compare_column(Filter *filter, const NvsField *field,
+						   const Values *values);
+static char *equality(Oid type);
+static void any_of(Filter *filter, Oid type, Datum *list, int n);
+static void json_values(Filter *filter, const Values *values,
+						const char *path, int len);
+static void filter_leftover(Filter *filter, const NvsField *field,
+							const Values *values);
+static void leftover_contains(Filter *filter, const NvsField *field,
+							  const Values *values, const char *path,
+							  int len);
+static void filter_document(Filter *filter, const NvsField *field,
+							const char *path, int len, const Values *values);
+static void path_is(Filter *filter, const char *document, int p,
+					const Values *values);
+static Jsonb *nest(const char *path, int len, NvsJsonbChild value);
+
+/* Add the conditions of a filter to a WHERE clause. */
+void
+nvs_entry_filter(const NvsTarget *target, const Jsonb *doc,
+				 NvsParams *params, StringInfo sql)
+{
+	Filter		filter = {target, params, sql};
+	const JsonbContainer *jc = &doc->root;
+	uint32		n = JsonContainerSize(jc);
+	uint32		i;
+
+	if (!JB_ROOT_IS_OBJECT(doc))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a filter must be a JSON object"),
+				 errhint("Write {\"status\": \"running\"}, or {\"status\": "
+						 "[\"running\", \"awaiting\"]} for either.")));
+	for (i = 0; i < n; i++)
+		filter_field(&filter, nvs_jsonb_child(jc, i),
+					 nvs_jsonb_child(jc, n + i));
+}
+
+/* One condition; an array is any of its elements. */
+static void
+filter_field(Filter *filter, NvsJsonbChild name, NvsJsonbChild value)
+{
+	const NvsTarget *target = filter->target;
+	const NvsEntryState *state = target->state;
+	int			consumed;
+	const NvsField *field = nvs_entry_find(target, name.data, name.len,
+										   &consumed);
+	Values		values;
+
+	list_values(value, &values);
+	nvs_sql(filter->sql, " AND (");
+	if (field != NULL && consumed == name.len)
+		filter_column(filter, field, &values);
+	else if (field != NULL && field->takes_json)
+		filter_document(filter, field, name.data + consumed + 1,
+						name.len - consumed - 1, &values);
+	else if (target->map->has_stats && name.len == 5 &&
+			 memcmp(name.data, "stats", 5) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cannot filter by all of \"stats\""),
+				 errdetail("Table %s has columns for its fields.",
+						   target->name),
+				 errhint("Write {\"stats.total\": 1}.")));
+	else if (state->extra != NULL)
+		filter_document(filter, state->extra, name.data, name.len, &values);
+	else
+		nvs_entry_no_column(target, name.data, name.len);
+	nvs_sql(filter->sql, ")");
+}
+
+/* Take the values of a condition apart. */
+static void
+list_values(NvsJsonbChild value, Values *values)
+{
+	const JsonbContainer *list = (const JsonbContainer *) value.data;
+	bool		is_list = value.type == JENTRY_ISCONTAINER &&
+		!nvs_jsonb_is_object(value);
+	uint32		n = is_list ? JsonContainerSize(list) : 1;
+	uint32		i;
+
+	values->items = palloc(sizeof(NvsJsonbChild) * Max(n, 1));
+	values->n = 0;
+	values->null = false;
+	for (i = 0; i < n; i++)
+	{
+		NvsJsonbChild item = is_list ? nvs_jsonb_child(list, i) : value;
+
+		if (item.type == JENTRY_ISNULL)
+			values->null = true;
+		else
+			values->items[values->n++] = item;
+	}
+}
+
+/* A column is one of some values, or what is left of it in extra is. */
+static void
+filter_column(Filter *filter, const NvsField *field, const Values *values)
+{
+	bool		leftover = nvs_leftover_possible(filter->target, field);
+
+	if (leftover && values->n > 0)
+		nvs_sql(filter->sql, "(");
+	compare_column(filter, field, values);
+	if (leftover && values->n > 0)
+		filter_leftover(filter, field, values);
+	if (!values->null)
+		return;
+	nvs_sql(filter->sql, " OR t.", field->quoted, " IS NULL");
+	if (leftover)
+		nvs_sql(filter->sql, " AND COALESCE(",
+				nvs_leftover_value(filter->target, field),
+				", 'null') OPERATOR(pg_catalog.=) 'null'");
+}
+
+/* A column is one of some values; false when there are none. */
+static void
+compare_column(Filter *filter, const NvsField *field, const Values *values)
+{
+	StringInfo	sql = filter->sql;
+	char	   *equal = field->takes_json ? NULL : equality(field->type);
+	Oid			array = get_array_type(field->type);
+	Datum	   *list;
+	bool		isnull;
+	uint32		i;
+
+	if (values->n == 0)
+		nvs_sql(sql, "false");
+	else if (field->takes_json)
+	{
+		nvs_sql(sql, "t.", field->quoted, "::pg_catalog.jsonb "
+				"OPERATOR(pg_catalog.=) ");
+		json_values(filter, values, NULL, 0);
+	}
+	if (values->n == 0 || field->takes_json)
+		return;
+
+	list = palloc(sizeof(Datum) * values->n);
+	for (i = 0; i < values->n; i++)
+		list[i] = nvs_field_datum(field, values->items[i], &isnull);
+	if (equal != NULL && (values->n == 1 || OidIsValid(array)))
+	{
+		nvs_sql(sql, "t.", field->quoted, equal);
+		any_of(filter, field->type, list, values->n);
+		return;
+	}
+	/* Types without equality, and those of which there are no arrays. */
+	for (i = 0; i < values->n; i++)
+	{
+		nvs_sql(sql, i > 0 ? " OR " : "", equal != NULL ? "t." :
+				"NOT nvent.is_changed(t.", field->quoted,
+				equal != NULL ? equal : ", ");
+		any_of(filter, field->type, &list[i], 1);
+		nvs_sql(sql, equal != NULL ? "" : ")");
+	}
+}
+
+/* A type's own equality operator; NULL for a type that has none. */
+static char *
+equality(Oid type)
+{
+	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR);
+	HeapTuple	tuple;
+	Form_pg_operator form;
+	char	   *result;
+
+	if (!OidIsValid(entry->eq_opr))
+		return NULL;
+	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(entry->eq_opr));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", entry->eq_opr);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	result = psprintf(" OPERATOR(%s.%s) ",
+					  quote_identifier(get_namespace_name(form->oprnamespace)),
+					  NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * Write one value as $n and several as ANY ($n), so that one statement serves
+ * lists of any length.
+ */
+static void
+any_of(Filter *filter, Oid type, Datum *list, int n)
+{
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+	ArrayType  *array;
+
+	if (n == 1)
+	{
+		nvs_sql_param(filter->sql, "",
+					  nvs_params_add(filter->params, type, list[0], false));
+		return;
+	}
+	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+	array = construct_array(list, n, type, typlen, typbyval, typalign);
+	nvs_sql_param(filter->sql, "ANY (",
+				  nvs_params_add(filter->params, get_array_type(type),
+								 PointerGetDatum(array), false));
+	nvs_sql(filter->sql, ")");
+}
+
+/* The same for documents; with a path, for those that have it lead there. */
+static void
+json_values(Filter *filter, const Values *values, const char *path, int len)
+{
+	Datum	   *list = palloc(sizeof(Datum) * values->n);
+	uint32		i;
+
+	for (i = 0; i < values->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		list[i] = JsonbPGetDatum(path == NULL ?
+								 nvs_child_document(values->items[i]) :
+								 nest(path, len, values->items[i]));
+	}
+	any_of(filter, JSONBOID, list, values->n);
+}
+
+/*
+ * Unless extra still has the value, from before the column was there: then
+ * that must be one of those.
+ */
+static void
+filter_leftover(Filter *filter, const NvsField *field, const Values *values)
+{
+	char	   *counts = nvs_leftover_counts(filter->target, field,
+											 filter->params);
+
+	nvs_sql(filter->sql, ") AND NOT ", counts, " OR ", counts, " AND ");
+	leftover_contains(filter, field, values, NULL, 0);
+	nvs_sql(filter->sql, " AND ",
+			nvs_leftover_value(filter->target, field),
+			" OPERATOR(pg_catalog.=) ");
+	json_values(filter, values, NULL, 0);
+}
+
+/*
+ * A field's leftover contains one of some values: what a GIN index on extra
+ * answers.  It holds for more than equal documents.
+ */
+static void
+leftover_contains(Filter *filter, const NvsField *field,
+				  const Values *values, const char *path, int len)
+{
+	const NvsEntryState *state = filter->target->state;
+	Values		nested = *values;
+	const char *before = "(t.";
+	const NvsLeftoverPlace *places;
+	int			n = nvs_leftover_places(filter->target, field, &places);
+	int			i;
+	uint32		j;
+
+	for (i = 0; i < n; i++)
+	{
+		nested.items = palloc(sizeof(NvsJsonbChild) * values->n);
+		for (j = 0; j < values->n; j++)
+		{
+			NvsJsonbChild value = values->items[j];
+
+			CHECK_FOR_INTERRUPTS();
+			if (path != NULL)
+				value = nvs_jsonb_root(nest(path, len, value));
+			nested.items[j] = nvs_jsonb_root(nvs_leftover_nest(&places[i],
+															   value));
+		}
+		nvs_sql(filter->sql, before, state->extra->quoted,
+				" OPERATOR(pg_catalog.@>) ");
+		json_values(filter, &nested, NULL, 0);
+		before = " OR t.";
+	}
+	nvs_sql(filter->sql, ")");
+}
+
+/*
+ * What a dotted path leads to in a column of documents is one of some values.
+ * Containment comes first, since a GIN index answers it; it holds for more
+ * than equal documents.
+ */
+static void
+filter_document(Filter *filter, const NvsField *field, const char *path,
+				int len, const Values *values)
+{
+	StringInfo	sql = filter->sql;
+	char	   *document = psprintf("t.%s%s", field->quoted,
+									field->kind == NVS_FIELD_JSONB ? "" :
+									"::pg_catalog.jsonb");
+	char	   *counts = NULL;
+	int			p = nvs_params_add(filter->params, TEXTARRAYOID,
+								   nvs_entry_path(path, len), false);
+
+	if (nvs_leftover_possible(filter->target, field))
+		counts = nvs_leftover_counts(filter->target, field, filter->params);
+	if (values->n > 0)
+	{
+		nvs_sql(sql, document, " OPERATOR(pg_catalog.@>) ");
+		json_values(filter, values, path, len);
+		nvs_sql(sql, " AND ");
+		path_is(filter, document, p, values);
+	}
+	if (values->n > 0 && counts != NULL)
+	{
+		nvs_sql(sql, " AND NOT ", counts, " OR ", counts, " AND ");
+		leftover_contains(filter, field, values, path, len);
+		nvs_sql(sql, " AND ");
+		path_is(filter, nvs_leftover_value(filter->target, field), p, values);
+	}
+	if (values->null)
+	{
+		nvs_sql(sql, values->n > 0 ? " OR " : "", "COALESCE(");
+		if (counts != NULL)
+			nvs_sql(sql, "CASE WHEN ", counts, " THEN ",
+					nvs_leftover_value(filter->target, field), " ELSE ",
+					document, " END");
+		else
+			nvs_sql(sql, document);
+		nvs_sql_param(sql, " OPERATOR(pg_catalog.#>) ", p);
+		nvs_sql(sql, ", 'null') OPERATOR(pg_catalog.=) 'null'");
+	}
+	else if (values->n == 0)
+		nvs_sql(sql, "false");
+}
+
+/* What the path, parameter p, leads to in a document is one of some values. */
+static void
+path_is(Filter *filter, const char *document, int p, const Values *values)
+{
+	nvs_sql(filter->sql, document);
+	nvs_sql_param(filter->sql, " OPERATOR(pg_catalog.#>) ", p);
+	nvs_sql(filter->sql, " OPERATOR(pg_catalog.=) ");
+	json_values(filter, values, NULL, 0);
+}
+
+/* {"a": {"b": value}} for the path a.b. */
+static Jsonb *
+nest(const char *path, int len, NvsJsonbChild value)
+{
+	const char *end = path + len;
+
+	for (;;)
+	{
+		const char *start = end;
+		NvsJsonb	object;
+		Jsonb	   *document;
+
+		CHECK_FOR_INTERRUPTS();
+		while (start > path && start[-1] != '.')
+			start--;
+		nvs_jsonb_init(&object);
+		nvs_jsonb_add_child(&object, start, end - start, value);
+		document = nvs_jsonb_finish(&object);
+		if (start == path)
+			return document;
+		value = nvs_jsonb_root(document);
+		end = start - 1;
+	}
+}

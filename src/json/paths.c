@@ -1,0 +1,291 @@
+/*
+ * json/paths.c
+ *	  Dotted keys, values set and increments: deep inside a document.
+ *
+ * All come down to a merge.  Dotted keys go into a tree, since any of them may
+ * meet any other; the others make a document of one value and merge that, so
+ * the rest is copied as bytes.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "json/build.h"
+#include "json/merge.h"
+#include "json/paths.h"
+
+/* Elements of a path that need no allocation. */
+#define FIXED_PATH		8
+
+/* The name of a value's type, as jsonb_typeof says it. */
+static const char *
+type_name(NvsJsonbChild child)
+{
+	switch (child.type)
+	{
+		case JENTRY_ISSTRING:
+			return "string";
+		case JENTRY_ISNUMERIC:
+			return "number";
+		case JENTRY_ISNULL:
+			return "null";
+		case JENTRY_ISCONTAINER:
+			return nvs_jsonb_is_object(child) ? "object" : "array";
+		default:
+			return "boolean";
+	}
+}
+
+/* Report a key such as "a..b". */
+static void
+empty_element(NvsJsonbChild key)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("path \"%.*s\" has an empty element",
+					pg_mbcliplen(key.data, key.len, 100), key.data),
+			 errhint("Dots in a top-level key separate nested keys; "
+					 "inside a nested object they are part of the key.")));
+}
+
+/*
+ * Split a key at its dots into *path, which is made longer if need be; the
+ * number of elements.  They point into the key.
+ */
+static int
+split_key(NvsJsonbChild key, NvsJsonbKey **path, int *cap)
+{
+	const char *start = key.data;
+	const char *stop = key.data + key.len;
+	int			n = 0;
+
+	for (;;)
+	{
+		const char *dot = memchr(start, '.', stop - start);
+		const char *end = dot ? dot : stop;
+
+		CHECK_FOR_INTERRUPTS();
+		if (end == start)
+			empty_element(key);
+		if (n == *cap)
+		{
+			*cap *= 2;
+			*path = repalloc_huge(*path, *cap * sizeof(NvsJsonbKey));
+		}
+		(*path)[n].data = start;
+		(*path)[n].len = end - start;
+		n++;
+		if (!dot)
+			return n;
+		start = dot + 1;
+	}
+}
+
+/* Has any key of the object a dot?  The keys lie side by side. */
+static bool
+any_dot(const JsonbContainer *jc)
+{
+	return memchr(nvs_jsonb_data(jc), '.',
+				  nvs_jsonb_offset(jc, JsonContainerSize(jc))) != NULL;
+}
+
+/* Nest what the document's dotted keys say; itself if it has none. */
+Jsonb *
+nvs_expand_paths(const Jsonb *doc)
+{
+	const JsonbContainer *jc = &doc->root;
+	uint32		n = JsonContainerSize(jc);
+	int			cap = FIXED_PATH;
+	NvsJsonbKey *path;
+	NvsJsonbTree *tree;
+	uint32		i;
+
+	if (!JsonContainerIsObject(jc))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cannot expand the paths of a document that is not an object"),
+				 errdetail("The document is of type %s.",
+						   type_name(nvs_jsonb_root(doc)))));
+	if (!any_dot(jc))
+		return unconstify(Jsonb *, doc);
+
+	path = palloc(cap * sizeof(NvsJsonbKey));
+	tree = nvs_jsonb_tree_create(CurrentMemoryContext, NVS_NULLS_REPLACE,
+								 false);
+	for (i = 0; i < n; i++)
+	{
+		NvsJsonbChild key = nvs_jsonb_child(jc, i);
+		int			npath = 1;
+
+		CHECK_FOR_INTERRUPTS();
+		if (memchr(key.data, '.', key.len))
+			npath = split_key(key, &path, &cap);
+		else
+		{
+			path[0].data = key.data;
+			path[0].len = key.len;
+		}
+		nvs_jsonb_tree_merge_at(tree, path, npath, nvs_jsonb_child(jc, n + i));
+	}
+	pfree(path);
+	return nvs_jsonb_tree_finish(tree);
+}
+
+/* The first n elements of a path with dots between them. */
+static char *
+path_text(const NvsJsonbKey *path, int n)
+{
+	StringInfoData text;
+	int			i;
+
+	initStringInfo(&text);
+	for (i = 0; i < n; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(&text, '.');
+		appendBinaryStringInfo(&text, path[i].data, path[i].len);
+	}
+	return text.data;
+}
+
+/* Report that an object was needed where npath elements of the path lead. */
+static void
+not_an_object(const NvsJsonbKey *path, int npath, NvsJsonbChild value)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("path leads below a value that is not an object"),
+			 npath == 0
+			 ? errdetail("The document is of type %s.", type_name(value))
+			 : errdetail("The value at path \"%s\" is of type %s.",
+						 path_text(path, npath), type_name(value))));
+}
+
+/*
+ * Find the value at the path.  False if there is none, but could be; an error
+ * if something on the way is no object.  A NULL document is an empty object.
+ */
+static bool
+value_at(const Jsonb *doc, const NvsJsonbKey *path, int npath,
+		 NvsJsonbChild *value)
+{
+	int			i;
+
+	if (npath == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("path must not be empty")));
+	if (!doc)
+		return false;
+	*value = nvs_jsonb_root(doc);
+	for (i = 0; i < npath; i++)
+	{
+		if (!nvs_jsonb_is_object(*value))
+			not_an_object(path, i, *value);
+		if (!nvs_jsonb_get((const JsonbContainer *) value->data,
+						   path[i].data, path[i].len, value))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The number at the path, or NULL if there is none yet.  It lies in the
+ * document, where numbers are aligned as a numeric has to be.
+ */
+static Numeric
+number_at(const Jsonb *doc, const NvsJsonbKey *path, int npath)
+{
+	NvsJsonbChild value;
+
+	if (!value_at(doc, path, npath, &value) || value.type == JENTRY_ISNULL)
+		return NULL;
+	if (value.type != JENTRY_ISNUMERIC)
+		ereport(ERROR,
+				(errcode(ERRCODE_NVS_NOT_A_NUMBER),
+				 errmsg("cannot increment a value that is not a number"),
+				 errdetail("The value at path \"%s\" is of type %s.",
+						   path_text(path, npath), type_name(value))));
+	return (Numeric) value.data;
+}
+
+/*
+ * A document with one value in it, at the path: a builder for each level,
+ * finished from the outermost.
+ */
+static Jsonb *
+document_of(const NvsJsonbKey *path, int npath, NvsJsonbChild value)
+{
+	NvsJsonb   *levels = palloc_extended(npath * sizeof(NvsJsonb),
+										 MCXT_ALLOC_HUGE);
+	Jsonb	   *result;
+	int			i = npath - 1;
+
+	nvs_jsonb_init(&levels[i]);
+	nvs_jsonb_add_child(&levels[i], path[i].data, path[i].len, value);
+	while (--i >= 0)
+	{
+		nvs_jsonb_init(&levels[i]);
+		nvs_jsonb_add_object(&levels[i], path[i].data, path[i].len,
+							 &levels[i + 1]);
+	}
+	result = nvs_jsonb_finish(&levels[0]);
+	pfree(levels);
+	return result;
+}
+
+/* Put a value at the path, whatever was there. */
+static Jsonb *
+set_child(const Jsonb *doc, const NvsJsonbKey *path, int npath,
+		  NvsJsonbChild value)
+{
+	return nvs_merge_depth(doc, document_of(path, npath, value), npath, NULL);
+}
+
+/*
+ * Put a value at the path and make the objects that lack on the way; the
+ * document itself if the value is there already.  A NULL document is an empty
+ * object.
+ */
+Jsonb *
+nvs_set_path(const Jsonb *doc, const NvsJsonbKey *path, int npath,
+			 const Jsonb *value)
+{
+	NvsJsonbChild old;
+
+	value_at(doc, path, npath, &old);
+	return set_child(doc, path, npath, nvs_jsonb_root(value));
+}
+
+/*
+ * Increase the number at the path, or put one there.  A NULL document is an
+ * empty object; *sum, where it is asked for, is the new number.
+ */
+Jsonb *
+nvs_increment(const Jsonb *doc, const NvsJsonbKey *path, int npath,
+			  Numeric by, Numeric *sum)
+{
+	Numeric		number = number_at(doc, path, npath);
+	NvsJsonbChild value;
+
+	if (numeric_is_nan(by) || numeric_is_inf(by))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("increment must be a finite number")));
+	if (number)
+		number = DatumGetNumeric(DirectFunctionCall2(numeric_add,
+													 NumericGetDatum(number),
+													 NumericGetDatum(by)));
+	else
+		number = by;
+	if (sum)
+		*sum = number;
+	value.type = JENTRY_ISNUMERIC;
+	value.data = (const char *) number;
+	value.len = VARSIZE_ANY(number);
+	return set_child(doc, path, npath, value);
+}

@@ -1,0 +1,20 @@
+/*
+ * json/paths.h
+ *	  Values deep inside a jsonb document, reached by a path of keys.
+ */
+#ifndef NVS_JSON_PATHS_H
+#define NVS_JSON_PATHS_H
+
+#include "postgres.h"
+
+#include "utils/numeric.h"
+
+#include "json/tree.h"
+
+extern Jsonb *nvs_expand_paths(const Jsonb *doc);
+extern Jsonb *nvs_set_path(const Jsonb *doc, const NvsJsonbKey *path,
+						   int npath, const Jsonb *value);
+extern Jsonb *nvs_increment(const Jsonb *doc, const NvsJsonbKey *path,
+							int npath, Numeric by, Numeric *sum);
+
+#endif							/* NVS_JSON_PATHS_H */

@@ -1,0 +1,406 @@
+/*
+ * position/shmem.c
+ *	  Shared memory: a slot per backend, an entry per database.
+ *
+ * It is there when the library was preloaded; on PostgreSQL 17 and later also
+ * without, made by the first backend that asks.  Whatever uses it must do
+ * without it too.  After a crash of any backend all of it begins anew.
+ *
+ * A database's entry is made by the first backend that asks for it and stays
+ * until the database is dropped.  When all entries are taken, further
+ * databases do without shared memory, and since they may come by an entry
+ * later, what they leave in the lock table is looked for ever after.
+ *
+ * The header's lock guards which database has which entry, nothing else.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+
+#include "compat.h"
+#include "base/guc.h"
+#include "position/shmem.h"
+
+/* One slot to a cache line, so that appenders do not disturb one another. */
+typedef union PaddedSlot
+{
+	NvsSlot		slot;
+	char		pad[PG_CACHE_LINE_SIZE];
+} PaddedSlot;
+
+/*
+ * The beginning of the segment, which may lie at another address in each
+ * process: parts are found by offsets.
+ */
+typedef struct Header
+{
+	LWLock		lock;
+	int			nslots;			/* and waiters */
+	int			ndatabases;
+	Size		ring_size;
+	pg_atomic_uint32 overflowed;	/* a database found no free entry */
+	pg_atomic_uint32 launcher;	/* process number + 1; 0: none is running */
+	Size		slots_offset;
+	Size		waiters_offset;
+	Size		databases_offset;
+} Header;
+
+#define WAITER_SIZE		CACHELINEALIGN(sizeof(NvsWaiter))
+#define DATABASE_SIZE	CACHELINEALIGN(sizeof(NvsDatabase))
+
+static Header *header = NULL;
+
+/* Our database's entry, once it was found. */
+static NvsDatabase *my_database = NULL;
+
+static Size segment_size(void);
+static void init_segment(void *pointer);
+static bool attach(void);
+static void init_database(NvsDatabase *db);
+static NvsDatabase *find_database(Oid oid, bool make);
+static void set_latch(uint32 number);
+
+#ifndef NVS_NAMED_SEGMENTS
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+static void request_segment(void);
+static void startup_segment(void);
+#endif
+
+/* Ask for the segment where it takes the postmaster to do so. */
+void
+nvs_shmem_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
+		return;
+	nvs_worker_possible = true;
+#ifndef NVS_NAMED_SEGMENTS
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request_segment;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = startup_segment;
+#endif
+}
+
+/* Bytes of the segment. */
+static Size
+segment_size(void)
+{
+	Size		size = CACHELINEALIGN(sizeof(Header));
+
+	size = add_size(size, mul_size(sizeof(PaddedSlot), MaxBackends));
+	size = add_size(size, mul_size(WAITER_SIZE, MaxBackends));
+	size = add_size(size, mul_size(DATABASE_SIZE, nvs_max_databases));
+	size = add_size(size, mul_size((Size) nvs_ring_size * 1024,
+								   nvs_max_databases));
+	return size;
+}
+
+/* Set up a fresh segment. */
+static void
+init_segment(void *pointer)
+{
+	Header	   *h = pointer;
+	int			tranche = LWLockNewTrancheId();
+	Size		rings_offset;
+	int			i;
+
+	memset(h, 0, segment_size());
+	LWLockInitialize(&h->lock, tranche);
+	h->nslots = MaxBackends;
+	h->ndatabases = nvs_max_databases;
+	h->ring_size = (Size) nvs_ring_size * 1024;
+	pg_atomic_init_u32(&h->overflowed, 0);
+	pg_atomic_init_u32(&h->launcher, 0);
+	h->slots_offset = CACHELINEALIGN(sizeof(Header));
+	h->waiters_offset = h->slots_offset + sizeof(PaddedSlot) * h->nslots;
+	h->databases_offset = h->waiters_offset + WAITER_SIZE * h->nslots;
+	rings_offset = h->databases_offset + DATABASE_SIZE * h->ndatabases;
+
+	/* From here on parts are found by the header. */
+	header = h;
+	for (i = 0; i < h->nslots; i++)
+	{
+		pg_atomic_init_u64(&nvs_shmem_slot(i)->floor, 0);
+		pg_atomic_init_u32(&nvs_shmem_slot(i)->database, InvalidOid);
+		pg_atomic_init_u64(&nvs_shmem_waiter(i)->generation, 0);
+		pg_atomic_init_u64(&nvs_shmem_waiter(i)->wake_at, 0);
+	}
+	for (i = 0; i < h->ndatabases; i++)
+	{
+		NvsDatabase *db = nvs_shmem_database_entry(i);
+
+		SpinLockInit(&db->mutex);
+		LWLockInitialize(&db->ring_lock, tranche);
+		db->ring_offset = rings_offset + h->ring_size * i;
+		init_database(db);
+	}
+}
+
+/* Make an entry as good as new, but for its locks. */
+static void
+init_database(NvsDatabase *db)
+{
+	db->oid = InvalidOid;
+	db->sequence = InvalidOid;
+	pg_atomic_init_u64(&db->drawn, 0);
+	/* Prepared transactions may have left locks: one is unaccounted for. */
+	pg_atomic_init_u64(&db->locks_made, 1);
+	pg_atomic_init_u64(&db->locks_gone, 0);
+	pg_atomic_init_u32(&db->worker, 0);
+	pg_atomic_init_u32(&db->wanted, 0);
+	pg_atomic_init_u32(&db->attentive, 1);
+	pg_atomic_init_u32(&db->unsent, 0);
+	pg_atomic_init_u64(&db->hold_until, 0);
+	pg_atomic_init_u64(&db->visit_at, 0);
+	pg_atomic_init_u32(&db->waiters, 0);
+	pg_atomic_init_u64(&db->untold, 0);
+	pg_atomic_init_u64(&db->waiter_changes, 0);
+	pg_atomic_init_u64(&db->resyncs, 0);
+	db->ring_head = 0;
+	db->ring_tail = 0;
+}
+
+#ifdef NVS_NAMED_SEGMENTS
+
+/* Map the segment, made on first use; allocates, so not in callbacks. */
+static bool
+attach(void)
+{
+	bool		found;
+
+	if (header == NULL && !IsBinaryUpgrade)
+	{
+		header = nvs_named_segment("nvent_store", segment_size(),
+								   init_segment, &found);
+		LWLockRegisterTranche(header->lock.tranche, "nvent_store");
+	}
+	return header != NULL;
+}
+
+#else
+
+/* Reserve the segment's bytes. */
+static void
+request_segment(void)
+{
+	if (prev_shmem_request_hook != NULL)
+		prev_shmem_request_hook();
+	RequestAddinShmemSpace(segment_size());
+}
+
+/* Make or map the segment; runs again after a crash of some backend. */
+static void
+startup_segment(void)
+{
+	bool		found;
+
+	if (prev_shmem_startup_hook != NULL)
+		prev_shmem_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	header = ShmemInitStruct("nvent_store", segment_size(), &found);
+	if (!found)
+		init_segment(header);
+	LWLockRelease(AddinShmemInitLock);
+	LWLockRegisterTranche(header->lock.tranche, "nvent_store");
+}
+
+/* Is the segment there? */
+static bool
+attach(void)
+{
+	return header != NULL;
+}
+
+#endif
+
+/* Is there shared memory?  Maps it where that takes asking. */
+bool
+nvs_shmem_available(void)
+{
+	return attach();
+}
+
+/* Has any database ever had to do without an entry? */
+bool
+nvs_shmem_overflowed(void)
+{
+	return pg_atomic_read_u32(&header->overflowed) != 0;
+}
+
+/* How many slots there are, one for each process that may run queries. */
+int
+nvs_shmem_slots(void)
+{
+	return header->nslots;
+}
+
+/* Slot of the process with this number. */
+NvsSlot *
+nvs_shmem_slot(int i)
+{
+	PaddedSlot *slots = (PaddedSlot *) ((char *) header +
+										header->slots_offset);
+
+	return &slots[i].slot;
+}
+
+/* Slot of this process; NULL when it has none. */
+NvsSlot *
+nvs_shmem_my_slot(void)
+{
+	int			i = nvs_my_proc_number();
+
+	return i < header->nslots ? nvs_shmem_slot(i) : NULL;
+}
+
+/* What the process with this number waits for. */
+NvsWaiter *
+nvs_shmem_waiter(int i)
+{
+	return (NvsWaiter *) ((char *) header + header->waiters_offset +
+						  WAITER_SIZE * i);
+}
+
+/* How many entries there are for databases. */
+int
+nvs_shmem_databases(void)
+{
+	return header->ndatabases;
+}
+
+/* Entry i of the databases. */
+NvsDatabase *
+nvs_shmem_database_entry(int i)
+{
+	return (NvsDatabase *) ((char *) header + header->databases_offset +
+							DATABASE_SIZE * i);
+}
+
+/* A database's ring and its size in bytes. */
+char *
+nvs_shmem_ring(NvsDatabase *db, Size *size)
+{
+	*size = header->ring_size;
+	return (char *) header + db->ring_offset;
+}
+
+/*
+ * The entry of our database, made on first use; NULL when there is no shared
+ * memory or no free entry.
+ */
+NvsDatabase *
+nvs_shmem_database(void)
+{
+	if (my_database == NULL && attach() && nvs_shmem_my_slot() != NULL)
+		my_database = find_database(MyDatabaseId, true);
+	return my_database;
+}
+
+/* The same, but only if it was asked for before; allowed in callbacks. */
+NvsDatabase *
+nvs_shmem_known_database(void)
+{
+	return my_database;
+}
+
+/* The entry of a database, NULL when it has none. */
+static NvsDatabase *
+find_database(Oid oid, bool make)
+{
+	NvsDatabase *found = NULL;
+	NvsDatabase *spare = NULL;
+	int			i;
+
+	LWLockAcquire(&header->lock, make ? LW_EXCLUSIVE : LW_SHARED);
+	for (i = 0; i < header->ndatabases && found == NULL; i++)
+	{
+		NvsDatabase *db = nvs_shmem_database_entry(i);
+
+		if (db->oid == oid)
+			found = db;
+		else if (db->oid == InvalidOid && spare == NULL)
+			spare = db;
+	}
+	if (found == NULL && make && spare != NULL)
+	{
+		found = spare;
+		found->oid = oid;
+	}
+	if (found == NULL && make)
+		pg_atomic_write_u32(&header->overflowed, 1);
+	LWLockRelease(&header->lock);
+	return found;
+}
+
+/* The entry of any database; NULL when it has none. */
+NvsDatabase *
+nvs_shmem_find_database(Oid oid)
+{
+	return attach() ? find_database(oid, false) : NULL;
+}
+
+/* Free the entry of a database that was dropped; nobody is connected to it. */
+void
+nvs_shmem_forget_database(Oid oid)
+{
+	NvsDatabase *db = nvs_shmem_find_database(oid);
+
+	if (db == NULL)
+		return;
+	LWLockAcquire(&header->lock, LW_EXCLUSIVE);
+	if (db->oid == oid)
+		init_database(db);
+	LWLockRelease(&header->lock);
+}
+
+/* Set the latch of a process given as number + 1; does nothing for 0. */
+static void
+set_latch(uint32 number)
+{
+	if (number > 0)
+		SetLatch(&GetPGProcByNumber(number - 1)->procLatch);
+}
+
+/* Let others know who is the launcher; -1 when it ends. */
+void
+nvs_shmem_set_launcher(int number)
+{
+	pg_atomic_write_u32(&header->launcher, number + 1);
+}
+
+/* Set the latch of a process. */
+void
+nvs_shmem_wake_process(int number)
+{
+	set_latch(number + 1);
+}
+
+/* Have the launcher look around; allowed in callbacks. */
+void
+nvs_shmem_wake_launcher(void)
+{
+	set_latch(pg_atomic_read_u32(&header->launcher));
+}
+
+/*
+ * Have a database's worker look around, or one started; allowed in callbacks.
+ * What it is to find must have been written before.
+ */
+void
+nvs_shmem_wake_worker(NvsDatabase *db)
+{
+	uint32		worker;
+
+	pg_memory_barrier();
+	worker = pg_atomic_read_u32(&db->worker);
+	if (worker > 0)
+		set_latch(worker);
+	else if (pg_atomic_exchange_u32(&db->wanted, 1) == 0)
+		nvs_shmem_wake_launcher();
+}

@@ -1,0 +1,452 @@
+/*
+ * route/admin.c
+ *	  Adding and dropping routes, and making generic stream tables.
+ *
+ * A route belongs to a store, and only the store's owner may change one: what
+ * is routed away is written and read elsewhere from then on.  A generic
+ * stream table is made by the first append of its type, as the caller.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "errors.h"
+#include "base/guc.h"
+#include "base/util.h"
+#include "route/route.h"
+#include "wakeup/notify.h"
+
+/* Bytes of a hash in the name of a table whose type is too long. */
+#define NAME_HASH_LEN	12
+
+PG_FUNCTION_INFO_V1(nvs_route_add);
+PG_FUNCTION_INFO_V1(nvs_route_drop);
+PG_FUNCTION_INFO_V1(nvs_route_resolve);
+
+static SPIPlanPtr add_plan = NULL;
+static SPIPlanPtr drop_plan = NULL;
+static SPIPlanPtr shared_plan = NULL;
+static SPIPlanPtr stream_add_plan = NULL;
+static SPIPlanPtr stream_drop_plan = NULL;
+
+static NvsStore *pattern_store(const char *pattern, const char *prefix);
+static void check_unshared(const NvsStore *store, const char *tier,
+						   const char *shape, Oid relid);
+static void insert_route(const NvsStore *store, const char *tier,
+						 const char *pattern, const char *shape, Oid relid,
+						 Datum aliases, const char *notify);
+static uint64 registry_execute(SPIPlanPtr *plan, const char *sql, int n,
+							   const Oid *types, Datum *values,
+							   const char *nulls);
+static void check_stream_count(const char *prefix);
+static Jsonb *place_keys(const NvsPlace *place);
+
+/*
+ * The store that a pattern belongs to: the one named, or by its first token.
+ * A pattern of a store begins with the store's prefix; those of the default
+ * store may begin with anything that is no other store's prefix.
+ */
+static NvsStore *
+pattern_store(const char *pattern, const char *prefix)
+{
+	NvsStore   *by_token = nvs_store_of(pattern, strlen(pattern));
+	NvsStore   *store = by_token;
+
+	if (prefix != NULL)
+		store = nvs_store_require(prefix);
+	else if (store == NULL)
+		store = nvs_store_require(nvs_default_store);
+	if (by_token == NULL || store != by_token)
+		ereport(ERROR,
+				(errcode(ERRCODE_NVS_INVALID_PATTERN),
+				 errmsg("pattern \"%s\" cannot belong to store \"%s\"",
+						pattern, store->prefix),
+				 errdetail("Its subjects belong to store \"%s\".",
+						   by_token == NULL ? nvs_default_store :
+						   by_token->prefix)));
+	return store;
+}
+
+/*
+ * nvent.route_add(tier, pattern, relation, aliases, store, notify): keep what
+ * matches pattern in relation.
+ */
+Datum
+nvs_route_add(PG_FUNCTION_ARGS)
+{
+	char	   *tier;
+	char	   *pattern;
+	char	   *notify;
+	char	   *shape;
+	Oid			relid;
+	Jsonb	   *aliases;
+	char	   *prefix;
+	NvsStore   *store;
+	bool		apart;
+
+	NVS_REQUIRE_ARG(0, "tier");
+	NVS_REQUIRE_ARG(1, "pattern");
+	NVS_REQUIRE_ARG(2, "relation");
+	NVS_REQUIRE_ARG(3, "aliases");
+	tier = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	pattern = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	relid = PG_GETARG_OID(2);
+	aliases = PG_GETARG_JSONB_P(3);
+	notify = PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5));
+	(void) nvs_route_notify(notify);
+	if (!JB_ROOT_IS_OBJECT(aliases))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"aliases\" must be a JSON object"),
+				 errhint("Write {\"field\": \"column\"}.")));
+	PreventCommandIfReadOnly("nvent.route_add()");
+
+	nvs_spi_begin();
+	if (PG_ARGISNULL(4))
+		(void) nvs_store_of_write(pattern, strlen(pattern));
+	store = pattern_store(pattern, PG_ARGISNULL(4) ? NULL :
+						  text_to_cstring(PG_GETARG_TEXT_PP(4)));
+	/* It must not be dropped before our route is there. */
+	prefix = pstrdup(store->prefix);
+	nvs_store_lock(prefix, ShareLock);
+	store = nvs_store_require(prefix);
+	nvs_store_check_owner(store);
+	shape = nvs_route_check(nvs_route_tier(tier), store, pattern, relid,
+							aliases, &apart);
+	if (!apart)
+		check_unshared(store, tier, shape, relid);
+	insert_route(store, tier, pattern, shape, relid, JsonbPGetDatum(aliases),
+				 notify);
+	nvs_spi_end();
+	PG_RETURN_VOID();
+}
+
+/*
+ * Raise an error when another route goes to a relation that cannot tell the
+ * subjects of one from those of the other.
+ */
+static void
+check_unshared(const NvsStore *store, const char *tier, const char *shape,
+			   Oid relid)
+{
+	static const Oid types[5] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[5];
+
+	values[0] = CStringGetTextDatum(tier);
+	values[1] = CStringGetTextDatum(
+		get_namespace_name(get_rel_namespace(relid)));
+	values[2] = CStringGetTextDatum(get_rel_name(relid));
+	values[3] = CStringGetTextDatum(store->prefix);
+	values[4] = CStringGetTextDatum(shape);
+	if (registry_execute(&shared_plan,
+						 "SELECT pattern FROM nvent.route "
+						 "WHERE tier OPERATOR(pg_catalog.=) $1 "
+						 "AND schema_name OPERATOR(pg_catalog.=) $2 "
+						 "AND table_name OPERATOR(pg_catalog.=) $3 "
+						 "AND NOT (store OPERATOR(pg_catalog.=) $4 "
+						 "AND shape OPERATOR(pg_catalog.=) $5) "
+						 "ORDER BY pattern",
+						 5, types, values, NULL) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("relation \"%s\" already holds what matches \"%s\"",
+						get_rel_name(relid),
+						SPI_getvalue(SPI_tuptable->vals[0],
+									 SPI_tuptable->tupdesc, 1)),
+				 errdetail("The two patterns would share rows."),
+				 errhint("Give the relation a column \"%s\" that tells them "
+						 "apart.",
+						 strcmp(tier, "stream") == 0 ? "subject" : "key")));
+}
+
+/* Enter a route, or say which equal one is there. */
+static void
+insert_route(const NvsStore *store, const char *tier, const char *pattern,
+			 const char *shape, Oid relid, Datum aliases, const char *notify)
+{
+	static const Oid types[8] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+	TEXTOID, JSONBOID, TEXTOID};
+	char	   *prefix = pstrdup(store->prefix);
+	Datum		values[8];
+	char		nulls[8];
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = CStringGetTextDatum(prefix);
+	values[1] = CStringGetTextDatum(tier);
+	values[2] = CStringGetTextDatum(pattern);
+	values[3] = CStringGetTextDatum(shape);
+	values[4] = CStringGetTextDatum(
+		get_namespace_name(get_rel_namespace(relid)));
+	values[5] = CStringGetTextDatum(get_rel_name(relid));
+	values[6] = aliases;
+	if (notify == NULL)
+		nulls[7] = 'n';
+	else
+		values[7] = CStringGetTextDatum(notify);
+	if (registry_execute(&add_plan,
+						 "INSERT INTO nvent.route (store, tier, pattern, "
+						 "shape, schema_name, table_name, aliases, notify) "
+						 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
+						 "ON CONFLICT (store, tier, shape) DO NOTHING",
+						 8, types, values, nulls) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("a route for pattern \"%s\" exists in store \"%s\"",
+						pattern, prefix),
+				 errdetail("Patterns that match the same subjects with the "
+						   "same precedence are equal: \"%s\".", shape),
+				 errhint("Drop it with nvent.route_drop(%s, %s).",
+						 quote_literal_cstr(tier),
+						 quote_literal_cstr(pattern))));
+}
+
+/* Run a statement on the registry as its owner. */
+static uint64
+registry_execute(SPIPlanPtr *plan, const char *sql, int n, const Oid *types,
+				 Datum *values, const char *nulls)
+{
+	NvsIdentity saved;
+	uint64		rows;
+
+	nvs_become_owner(&saved);
+	if (*plan == NULL)
+		*plan = nvs_plan_prepare(sql, n, types, 0);
+	rows = nvs_plan_execute(*plan, values, nulls, false, 0);
+	nvs_become_caller(&saved);
+	CommandCounterIncrement();
+	return rows;
+}
+
+/* nvent.route_drop(tier, pattern, store): false when there is none. */
+Datum
+nvs_route_drop(PG_FUNCTION_ARGS)
+{
+	static const Oid types[3] = {TEXTOID, TEXTOID, TEXTOID};
+	char	   *pattern;
+	NvsStore   *store;
+	Datum		values[3];
+	uint64		rows;
+
+	NVS_REQUIRE_ARG(0, "tier");
+	NVS_REQUIRE_ARG(1, "pattern");
+	(void) nvs_route_tier(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	pattern = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	PreventCommandIfReadOnly("nvent.route_drop()");
+
+	nvs_spi_begin();
+	store = pattern_store(pattern, PG_ARGISNULL(2) ? NULL :
+						  text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	nvs_store_check_owner(store);
+	values[0] = CStringGetTextDatum(store->prefix);
+	values[1] = PG_GETARG_DATUM(0);
+	values[2] = CStringGetTextDatum(
+		nvs_pattern_shape(nvs_pattern_compile(pattern, strlen(pattern))));
+	rows = registry_execute(&drop_plan,
+							"DELETE FROM nvent.route "
+							"WHERE store OPERATOR(pg_catalog.=) $1 "
+							"AND tier OPERATOR(pg_catalog.=) $2 "
+							"AND shape OPERATOR(pg_catalog.=) $3",
+							3, types, values, NULL);
+	nvs_spi_end();
+	PG_RETURN_BOOL(rows > 0);
+}
+
+/*
+ * nvent.route_resolve(tier, subject): where a subject lives, as one row; no
+ * row when nothing holds it yet.
+ */
+Datum
+nvs_route_resolve(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
+	text	   *subject;
+	NvsTier		tier;
+	NvsPlace	place;
+
+	NVS_REQUIRE_ARG(0, "tier");
+	NVS_REQUIRE_ARG(1, "subject");
+	tier = nvs_route_tier(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	subject = PG_GETARG_TEXT_PP(1);
+	nvs_spi_begin();
+	if (nvs_route_find(tier, VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject),
+					   false, &place))
+	{
+		NvsTarget  *target = place.target;
+		const char *pattern = nvs_route_pattern(target);
+		const char *notify = nvs_notify_name(nvs_notify_mode(target->notify));
+		Datum		values[5];
+		bool		nulls[5] = {false, false, false, false, false};
+
+		values[0] = CStringGetTextDatum(target->store->prefix);
+		nulls[1] = pattern == NULL;
+		if (pattern != NULL)
+			values[1] = CStringGetTextDatum(pattern);
+		values[2] = ObjectIdGetDatum(target->relid);
+		values[3] = JsonbPGetDatum(place_keys(&place));
+		nulls[4] = tier != NVS_TIER_STREAM;
+		values[4] = CStringGetTextDatum(notify);
+		tuplestore_putvalues(result, desc, values, nulls);
+	}
+	nvs_spi_end();
+	return (Datum) 0;
+}
+
+/* {"column": "value"} of the columns that a subject fills. */
+static Jsonb *
+place_keys(const NvsPlace *place)
+{
+	NvsJsonb	keys;
+	int			i;
+
+	nvs_jsonb_init(&keys);
+	for (i = 0; i < place->target->nkeys; i++)
+	{
+		const NvsKey *key = &place->target->keys[i];
+		const char *s = place->subject;
+		int			len = place->len;
+
+		if (key->capture >= 0)
+		{
+			s += place->captures[key->capture].offset;
+			len = place->captures[key->capture].len;
+		}
+		nvs_jsonb_add_text(&keys, key->field->column,
+						   strlen(key->field->column), s, len);
+	}
+	return nvs_jsonb_finish(&keys);
+}
+
+/* Name of the generic stream table of a type, which may be too long. */
+char *
+nvs_route_stream_name(const char *prefix, const char *type)
+{
+	char	   *name = psprintf("%s_stream_%s", prefix, type);
+	int			keep;
+
+	if (strlen(name) < NAMEDATALEN)
+		return name;
+	keep = pg_mbcliplen(name, strlen(name), NAMEDATALEN - NAME_HASH_LEN - 2);
+	return psprintf("%.*s_%012llx", keep, name,
+					(unsigned long long) (nvs_hash(type, strlen(type), 0) &
+										  UINT64CONST(0xFFFFFFFFFFFF)));
+}
+
+/* Does a table's name look as if its end were a hash? */
+bool
+nvs_route_stream_hashed(const char *name)
+{
+	size_t		len = strlen(name);
+	const char *hash = name + len - NAME_HASH_LEN;
+
+	/* Cutting at a character's end may cost up to three bytes more. */
+	return len >= NAMEDATALEN - 4 && hash[-1] == '_' &&
+		strspn(hash, "0123456789abcdef") == NAME_HASH_LEN;
+}
+
+/* Raise an error when a store may have no more generic stream tables. */
+static void
+check_stream_count(const char *prefix)
+{
+	int			n = nvs_route_stream_count(prefix);
+
+	if (n >= nvs_max_stream_tables)
+		ereport(ERROR,
+				(errcode(ERRCODE_NVS_NO_ROUTE),
+				 errmsg("store \"%s\" has no room for another stream table",
+						prefix),
+				 errdetail("It has %d; nvent_store.max_stream_tables is %d.",
+						   n, nvs_max_stream_tables),
+				 errhint("Raise the setting, or route the subjects to one "
+						 "table with nvent.route_add().")));
+}
+
+/* Enter a generic stream table into the registry, unless it is there. */
+void
+nvs_route_stream_register(const char *prefix, const char *type,
+						  const char *schema)
+{
+	static const Oid types[4] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[4];
+
+	values[0] = CStringGetTextDatum(prefix);
+	values[1] = CStringGetTextDatum(type);
+	values[2] = CStringGetTextDatum(schema);
+	values[3] = CStringGetTextDatum(nvs_route_stream_name(prefix, type));
+	registry_execute(&stream_add_plan,
+					 "INSERT INTO nvent.stream_table "
+					 "(store, type, schema_name, table_name) "
+					 "VALUES ($1, $2, $3, $4) "
+					 "ON CONFLICT (store, type) DO NOTHING",
+					 4, types, values, NULL);
+}
+
+/*
+ * Make the generic stream table of a type where it is missing; safe when many
+ * sessions do so at once, and beside one that drops the store.  Returns its
+ * qualified name.
+ */
+char *
+nvs_route_stream_create(const char *prefix, const char *type, bool versioned,
+						bool *created)
+{
+	char	   *name = nvs_route_stream_name(prefix, type);
+	NvsStore   *store;
+	char	   *qualified;
+	NvsIdentity saved;
+	Oid			nspid;
+
+	PreventCommandIfReadOnly("nvent.stream_create_table()");
+	nvs_lock(NVS_LOCK_TABLE, nvs_hash(name, strlen(name), 0), ExclusiveLock);
+	nvs_store_lock(prefix, ShareLock);
+	store = nvs_store_require(prefix);
+	qualified = nvs_qualified(store->schema, name);
+	nspid = get_namespace_oid(store->schema, false);
+	if (created != NULL)
+		*created = false;
+	if (OidIsValid(get_relname_relid(name, nspid)) &&
+		nvs_route_stream_known(prefix, type))
+		return qualified;
+
+	check_stream_count(prefix);
+	nvs_pin_search_path(&saved);
+	nvs_layout_stream(prefix, store->schema, name, versioned);
+	nvs_become_caller(&saved);
+	nvs_route_stream_register(prefix, type, store->schema);
+	if (created != NULL)
+		*created = true;
+	return qualified;
+}
+
+/* Drop the generic stream table of a type; false when there is none. */
+bool
+nvs_route_stream_drop(const char *prefix, const char *type)
+{
+	static const Oid types[2] = {TEXTOID, TEXTOID};
+	char	   *name = nvs_route_stream_name(prefix, type);
+	NvsStore   *store;
+	Datum		values[2];
+
+	PreventCommandIfReadOnly("nvent.stream_drop_table()");
+	nvs_lock(NVS_LOCK_TABLE, nvs_hash(name, strlen(name), 0), ExclusiveLock);
+	store = nvs_store_find(prefix, strlen(prefix));
+	if (store == NULL || !nvs_route_stream_known(prefix, type))
+		return false;
+	nvs_store_check_owner(store);
+	nvs_plan_utility(psprintf("DROP TABLE IF EXISTS %s",
+							  nvs_qualified(store->schema, name)));
+	values[0] = CStringGetTextDatum(prefix);
+	values[1] = CStringGetTextDatum(type);
+	return registry_execute(&stream_drop_plan,
+							"DELETE FROM nvent.stream_table "
+							"WHERE store OPERATOR(pg_catalog.=) $1 "
+							"AND type OPERATOR(pg_catalog.=) $2",
+							2, types, values, NULL) > 0;
+}

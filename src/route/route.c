@@ -1,0 +1,467 @@
+/*
+ * route/route.c
+ *	  From a subject or key to the relation that holds it.
+ *
+ * A subject's first token chooses the store.  In that store the most specific
+ * route of the tier wins (a trie per tier); what no route takes goes to the
+ * store's own tables: a generic stream table by the second token, {p}_index,
+ * {p}_kv.  Routes are read with the registry and dropped with it.
+ *
+ * The relation of a route is compiled on first use; see route/target.c.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "errors.h"
+#include "base/guc.h"
+#include "base/util.h"
+#include "route/route.h"
+#include "subject/trie.h"
+
+/* The routes of one store. */
+typedef struct StoreRoutes
+{
+	char		prefix[NAMEDATALEN];	/* hash key */
+	const NvsStore *store;
+	NvsTrie    *tries[NVS_ROUTED_TIERS];	/* NULL when there are no routes */
+	NvsRoute   *fallback[NVS_TIERS];
+	List	   *routes;			/* every NvsRoute with a pattern or type */
+	HTAB	   *streams;		/* StreamRoute by type, NULL when none */
+} StoreRoutes;
+
+typedef struct StreamRoute
+{
+	char		type[NVS_SUBJECT_MAX_BYTES + 8];	/* hash key */
+	NvsRoute   *route;
+} StreamRoute;
+
+static const char *const own_tables[] = {NULL, "index", "kv", "locks",
+"snapshots"};
+
+static MemoryContext routes_cxt = NULL;
+static HTAB *store_routes = NULL;
+static StoreRoutes *last_routes = NULL;	/* that were asked for */
+static uint64 loaded_generation = 0;
+static SPIPlanPtr routes_plan = NULL;
+static SPIPlanPtr streams_plan = NULL;
+
+static void load_routes(void);
+static void read_routes(void);
+static void add_route(HeapTuple row, TupleDesc desc);
+static void add_stream(HeapTuple row, TupleDesc desc);
+static StoreRoutes *routes_of(const NvsStore *store);
+static NvsRoute *make_route(StoreRoutes *sr, NvsTier tier, const char *schema,
+							const char *table);
+static StoreRoutes *named_routes(const char *prefix);
+static StoreRoutes *find_routes(const char *subject, int len, bool write);
+static void make_stream(const char *prefix, const char *subject, int len);
+static NvsRoute *match(StoreRoutes *sr, NvsTier tier, NvsPlace *place);
+static NvsRoute *find_stream(StoreRoutes *sr, const char *type, int len);
+static void stream_type(const char *subject, int len, const char **type,
+						int *typelen);
+static List *add_target(List *list, NvsRoute *route, bool missing_ok);
+
+/* Make sure that what we know is the registry's present content. */
+static void
+load_routes(void)
+{
+	uint64		generation = nvs_store_generation();
+	HASHCTL		ctl;
+
+	if (generation == loaded_generation)
+		return;
+	nvs_target_retire_all();
+	if (routes_cxt != NULL)
+		nvs_retire(routes_cxt, NULL);
+	loaded_generation = 0;
+	last_routes = NULL;
+	routes_cxt = AllocSetContextCreate(CacheMemoryContext,
+									   "nvent_store routes",
+									   ALLOCSET_DEFAULT_SIZES);
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = NAMEDATALEN;
+	ctl.entrysize = sizeof(StoreRoutes);
+	ctl.hcxt = routes_cxt;
+	store_routes = hash_create("nvent_store routes", 16, &ctl,
+							   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	read_routes();
+
+	/* If the registry changed meanwhile, the next call reads it anew. */
+	loaded_generation = generation;
+}
+
+/* Read nvent.route and nvent.stream_table. */
+static void
+read_routes(void)
+{
+	NvsIdentity saved;
+	uint64		i;
+
+	SPI_connect();
+	nvs_become_owner(&saved);
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (routes_plan == NULL)
+		routes_plan = nvs_plan_prepare(
+			"SELECT store, tier, pattern, schema_name, table_name, aliases, "
+			"notify FROM nvent.route", 0, NULL, 0);
+	if (streams_plan == NULL)
+		streams_plan = nvs_plan_prepare(
+			"SELECT store, type, schema_name, table_name "
+			"FROM nvent.stream_table", 0, NULL, 0);
+	nvs_plan_execute(routes_plan, NULL, NULL, true, 0);
+	for (i = 0; i < SPI_processed; i++)
+		add_route(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+	nvs_plan_execute(streams_plan, NULL, NULL, true, 0);
+	for (i = 0; i < SPI_processed; i++)
+		add_stream(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+	PopActiveSnapshot();
+	nvs_become_caller(&saved);
+	SPI_finish();
+}
+
+/* The routes of a store, made empty with its own tables when unknown. */
+static StoreRoutes *
+routes_of(const NvsStore *store)
+{
+	StoreRoutes *sr;
+	bool		found;
+	int			tier;
+
+	if (last_routes != NULL && last_routes->store == store)
+		return last_routes;
+	sr = hash_search(store_routes, store->prefix, HASH_ENTER, &found);
+	if (found)
+		return last_routes = sr;
+	memset((char *) sr + NAMEDATALEN, 0, sizeof(StoreRoutes) - NAMEDATALEN);
+	sr->store = store;
+	for (tier = NVS_TIER_INDEX; tier < NVS_TIERS; tier++)
+		sr->fallback[tier] = make_route(sr, tier, store->schema,
+										psprintf("%s_%s", store->prefix,
+												 own_tables[tier]));
+	return sr;
+}
+
+/* A route of a store, still without its pattern. */
+static NvsRoute *
+make_route(StoreRoutes *sr, NvsTier tier, const char *schema,
+		   const char *table)
+{
+	NvsRoute   *route = MemoryContextAllocZero(routes_cxt, sizeof(NvsRoute));
+
+	route->store = sr->store;
+	route->tier = tier;
+	route->schema = MemoryContextStrdup(routes_cxt, schema);
+	route->table = MemoryContextStrdup(routes_cxt, table);
+	route->notify = -1;
+	return route;
+}
+
+/* The tier of this name, or an error. */
+NvsTier
+nvs_route_tier(const char *name)
+{
+	static const char *const names[] = {"stream", "index", "kv"};
+	int			i;
+
+	for (i = 0; i < NVS_ROUTED_TIERS; i++)
+		if (strcmp(name, names[i]) == 0)
+			return i;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("there is no tier \"%s\"", name),
+			 errhint("Tiers are \"stream\", \"index\" and \"kv\".")));
+}
+
+/* The notify mode of this name; -1 for NULL. */
+int
+nvs_route_notify(const char *name)
+{
+	if (name == NULL)
+		return -1;
+	if (strcmp(name, "worker") == 0)
+		return NVS_NOTIFY_WORKER;
+	if (strcmp(name, "inline") == 0)
+		return NVS_NOTIFY_INLINE;
+	if (strcmp(name, "off") == 0)
+		return NVS_NOTIFY_OFF;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("there is no notify mode \"%s\"", name),
+			 errhint("Modes are \"worker\", \"inline\" and \"off\"; NULL "
+					 "follows nvent_store.notify.")));
+}
+
+/* Enter a row of nvent.route. */
+static void
+add_route(HeapTuple row, TupleDesc desc)
+{
+	char	   *prefix = SPI_getvalue(row, desc, 1);
+	char	   *pattern = SPI_getvalue(row, desc, 3);
+	const NvsStore *store = nvs_store_known(prefix, strlen(prefix));
+	NvsTier		tier = nvs_route_tier(SPI_getvalue(row, desc, 2));
+	MemoryContext old;
+	StoreRoutes *sr;
+	NvsRoute   *route;
+	bool		isnull;
+
+	if (store == NULL)
+		return;
+	sr = routes_of(store);
+	route = make_route(sr, tier, SPI_getvalue(row, desc, 4),
+					   SPI_getvalue(row, desc, 5));
+	old = MemoryContextSwitchTo(routes_cxt);
+	route->aliases = DatumGetJsonbPCopy(SPI_getbinval(row, desc, 6, &isnull));
+	route->notify = nvs_route_notify(SPI_getvalue(row, desc, 7));
+	route->pattern = nvs_pattern_compile(pattern, strlen(pattern));
+	route->pattern_text = pstrdup(pattern);
+	if (sr->tries[tier] == NULL)
+		sr->tries[tier] = nvs_trie_create(routes_cxt);
+	nvs_trie_add(sr->tries[tier], route->pattern, route);
+	sr->routes = lappend(sr->routes, route);
+	MemoryContextSwitchTo(old);
+}
+
+/* Enter a row of nvent.stream_table. */
+static void
+add_stream(HeapTuple row, TupleDesc desc)
+{
+	char	   *prefix = SPI_getvalue(row, desc, 1);
+	char	   *type = SPI_getvalue(row, desc, 2);
+	const NvsStore *store = nvs_store_known(prefix, strlen(prefix));
+	MemoryContext old;
+	StoreRoutes *sr;
+	StreamRoute *entry;
+
+	if (store == NULL)
+		return;
+	sr = routes_of(store);
+	if (sr->streams == NULL)
+	{
+		HASHCTL		ctl;
+
+		memset(&ctl, 0, sizeof(ctl));
+		ctl.keysize = sizeof(entry->type);
+		ctl.entrysize = sizeof(StreamRoute);
+		ctl.hcxt = routes_cxt;
+		sr->streams = hash_create("nvent_store stream tables", 16, &ctl,
+								  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	}
+	entry = hash_search(sr->streams, type, HASH_ENTER, NULL);
+	entry->route = make_route(sr, NVS_TIER_STREAM, SPI_getvalue(row, desc, 3),
+							  SPI_getvalue(row, desc, 4));
+	old = MemoryContextSwitchTo(routes_cxt);
+	entry->route->type = pstrdup(type);
+	sr->routes = lappend(sr->routes, entry->route);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * The routes of the store that a subject belongs to; NULL when there is no
+ * such store, which with write is made or is an error.  The registry is
+ * looked at once: the store and its routes are of one reading.
+ */
+static StoreRoutes *
+find_routes(const char *subject, int len, bool write)
+{
+	NvsStore   *store;
+
+	load_routes();
+	store = nvs_store_known_of(subject, len);
+	if (store == NULL && write)
+	{
+		(void) nvs_store_of_write(subject, len);
+		load_routes();
+		store = nvs_store_known_of(subject, len);
+	}
+	return store == NULL ? NULL : routes_of(store);
+}
+
+/*
+ * Find where a subject or key lives.  Returns false when nothing holds it;
+ * with write that is an error instead, after the store or the stream table
+ * was made where it can be.
+ */
+bool
+nvs_route_find(NvsTier tier, const char *subject, int len, bool write,
+			   NvsPlace *place)
+{
+	if (tier == NVS_TIER_STREAM || tier == NVS_TIER_INDEX)
+		nvs_subject_validate(subject, len);
+	place->subject = subject;
+	place->len = len;
+	for (;;)
+	{
+		StoreRoutes *sr = find_routes(subject, len, write);
+		NvsRoute   *route;
+		uint64		generation = loaded_generation;
+
+		if (sr == NULL)
+			return false;
+		route = match(sr, tier, place);
+		if (route != NULL)
+		{
+			place->target = nvs_target_get(route);
+			if (place->target != NULL)
+				return true;
+			/* No such relation: perhaps it went together with its route. */
+			if (generation == nvs_store_generation())
+				nvs_route_missing(route);
+		}
+		else if (!write)
+			return false;
+		else
+			make_stream(sr->prefix, subject, len);
+	}
+}
+
+/* Make the generic stream table of a subject. */
+static void
+make_stream(const char *prefix, const char *subject, int len)
+{
+	const char *type;
+	int			typelen;
+
+	stream_type(subject, len, &type, &typelen);
+	(void) nvs_route_stream_create(pstrdup(prefix), pnstrdup(type, typelen),
+								   true, NULL);
+}
+
+/* The route of a subject in its store; NULL when there is none yet. */
+static NvsRoute *
+match(StoreRoutes *sr, NvsTier tier, NvsPlace *place)
+{
+	const char *type;
+	int			len;
+
+	if (tier < NVS_ROUTED_TIERS && sr->tries[tier] != NULL)
+	{
+		int			n;
+		NvsRoute   *route = nvs_trie_lookup(sr->tries[tier], place->subject,
+											place->len, place->captures, &n);
+
+		if (route != NULL)
+			return route;
+	}
+	if (tier != NVS_TIER_STREAM)
+		return sr->fallback[tier];
+	stream_type(place->subject, place->len, &type, &len);
+	return find_stream(sr, type, len);
+}
+
+/* The type of a stream that no route takes: its second token, or its only. */
+static void
+stream_type(const char *subject, int len, const char **type, int *typelen)
+{
+	const char *colon = memchr(subject, ':', len);
+	const char *end;
+
+	*type = colon == NULL ? subject : colon + 1;
+	end = memchr(*type, ':', subject + len - *type);
+	*typelen = (end == NULL ? subject + len : end) - *type;
+}
+
+/* The generic stream table of a type; NULL when there is none. */
+static NvsRoute *
+find_stream(StoreRoutes *sr, const char *type, int len)
+{
+	char		key[sizeof(((StreamRoute *) 0)->type)];
+	StreamRoute *entry;
+
+	if (sr->streams == NULL || len >= sizeof(key))
+		return NULL;
+	memcpy(key, type, len);
+	key[len] = '\0';
+	entry = hash_search(sr->streams, key, HASH_FIND, NULL);
+	return entry == NULL ? NULL : entry->route;
+}
+
+/* The routes of the store of this prefix; NULL when there is none. */
+static StoreRoutes *
+named_routes(const char *prefix)
+{
+	NvsStore   *store;
+
+	load_routes();
+	store = nvs_store_known(prefix, strlen(prefix));
+	return store == NULL ? NULL : routes_of(store);
+}
+
+/* Does a store have a generic stream table of this type? */
+bool
+nvs_route_stream_known(const char *prefix, const char *type)
+{
+	StoreRoutes *sr = named_routes(prefix);
+
+	return sr != NULL && find_stream(sr, type, strlen(type)) != NULL;
+}
+
+/* How many generic stream tables a store has. */
+int
+nvs_route_stream_count(const char *prefix)
+{
+	StoreRoutes *sr = named_routes(prefix);
+
+	return sr == NULL || sr->streams == NULL ? 0 :
+		(int) hash_get_num_entries(sr->streams);
+}
+
+/*
+ * Every relation of a tier in a store, each once, its own table first; with
+ * missing_ok without those that do not exist.
+ */
+List *
+nvs_route_targets(NvsTier tier, const NvsStore *store, bool missing_ok)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+	StoreRoutes *sr = named_routes(store->prefix);
+
+	if (sr == NULL)
+		return NIL;
+	if (sr->fallback[tier] != NULL)
+		result = add_target(result, sr->fallback[tier], missing_ok);
+	foreach(lc, sr->routes)
+	{
+		NvsRoute   *route = lfirst(lc);
+
+		if (route->tier == tier)
+			result = add_target(result, route, missing_ok);
+	}
+	return result;
+}
+
+/*
+ * Every NvsRoute of a store that has a pattern or a type, also of those that
+ * share a relation.  Not to be changed; gone with the next call of ours.
+ */
+List *
+nvs_route_list(const NvsStore *store)
+{
+	StoreRoutes *sr = named_routes(store->prefix);
+
+	return sr == NULL ? NIL : sr->routes;
+}
+
+/* Add the relation of a route to a list that does not have it. */
+static List *
+add_target(List *list, NvsRoute *route, bool missing_ok)
+{
+	NvsTarget  *target;
+	ListCell   *lc;
+
+	target = nvs_target_get(route);
+	if (target == NULL)
+	{
+		if (missing_ok)
+			return list;
+		nvs_route_missing(route);
+	}
+	foreach(lc, list)
+		if (((NvsTarget *) lfirst(lc))->relid == target->relid)
+			return list;
+	return lappend(list, target);
+}

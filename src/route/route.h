@@ -1,0 +1,119 @@
+/*
+ * route/route.h
+ *	  From a subject or key to the relation that holds it.
+ */
+#ifndef NVS_ROUTE_ROUTE_H
+#define NVS_ROUTE_ROUTE_H
+
+#include "postgres.h"
+
+#include "compat.h"
+#include "base/plan.h"
+#include "route/fields.h"
+#include "store/store.h"
+#include "subject/subject.h"
+
+/* What is routed. */
+typedef enum NvsTier
+{
+	NVS_TIER_STREAM,
+	NVS_TIER_INDEX,
+	NVS_TIER_KV,
+	NVS_TIER_LOCK,				/* has no routes, only its table */
+	NVS_TIER_SNAPSHOT			/* as well */
+} NvsTier;
+
+#define NVS_ROUTED_TIERS	3
+#define NVS_TIERS			(NVS_TIER_SNAPSHOT + 1)
+
+struct NvsTarget;
+
+/* A route as the registry has it; also one for each table of a store. */
+typedef struct NvsRoute
+{
+	const NvsStore *store;
+	NvsTier		tier;
+	NvsPattern *pattern;		/* NULL for a store's own table */
+	const char *pattern_text;
+	const char *type;			/* of a generic stream table, else NULL */
+	const char *schema;
+	const char *table;
+	Jsonb	   *aliases;		/* NULL for none */
+	int			notify;
+	struct NvsTarget *target;	/* NULL until compiled */
+} NvsRoute;
+
+/* A column that says which subject a row belongs to. */
+typedef struct NvsKey
+{
+	const NvsField *field;
+	int			capture;		/* -1: the whole subject */
+	bool		filters;		/* part of the WHERE clause */
+} NvsKey;
+
+/*
+ * A relation as one route sees it.  It is not changed once made: when the
+ * relation changes another one is made, and this one lives until no call of
+ * ours is on the stack.
+ */
+typedef struct NvsTarget
+{
+	struct NvsTarget *next;		/* list of all, for invalidation */
+	NvsRoute   *route;
+	MemoryContext cxt;
+	bool		valid;
+	NvsTier		tier;
+	const NvsStore *store;
+	Oid			relid;
+	char	   *name;			/* qualified and quoted */
+	NvsFieldMap *map;
+	int			nkeys;
+	NvsKey	   *keys;
+	int			notify;			/* an NvsNotifyMode, -1 for the setting */
+	NvsPlanSet *plans;
+	void	   *state;			/* what the tier made of it, in cxt */
+} NvsTarget;
+
+/* A subject and where it lives. */
+typedef struct NvsPlace
+{
+	NvsTarget  *target;
+	const char *subject;
+	int			len;
+	NvsCapture	captures[NVS_SUBJECT_MAX_TOKENS];
+} NvsPlace;
+
+/* route/route.c */
+extern void nvs_route_init(void);
+extern bool nvs_route_find(NvsTier tier, const char *subject, int len,
+						   bool write, NvsPlace *place);
+extern List *nvs_route_targets(NvsTier tier, const NvsStore *store,
+							   bool missing_ok);
+extern List *nvs_route_list(const NvsStore *store);
+extern NvsTier nvs_route_tier(const char *name);
+extern int	nvs_route_notify(const char *name);
+extern bool nvs_route_stream_known(const char *prefix, const char *type);
+extern int	nvs_route_stream_count(const char *prefix);
+
+/* route/target.c */
+extern NvsTarget *nvs_target_get(NvsRoute *route);
+pg_noreturn extern void nvs_route_missing(const NvsRoute *route);
+extern void nvs_target_retire_all(void);
+extern void nvs_route_params(const NvsPlace *place, NvsParams *params);
+extern void nvs_route_where(const NvsTarget *target, StringInfo sql);
+extern bool nvs_route_is_key(const NvsTarget *target, const NvsField *field);
+extern const char *nvs_route_pattern(const NvsTarget *target);
+extern char *nvs_route_check(NvsTier tier, const NvsStore *store,
+							 const char *pattern, Oid relid, Jsonb *aliases,
+							 bool *apart);
+
+/* route/admin.c */
+extern char *nvs_route_stream_create(const char *prefix, const char *type,
+									 bool versioned, bool *created);
+extern void nvs_route_stream_register(const char *prefix, const char *type,
+									  const char *schema);
+extern char *nvs_route_stream_name(const char *prefix, const char *type);
+extern bool nvs_route_stream_hashed(const char *name);
+extern bool nvs_route_stream_drop(const char *prefix, const char *type);
+
+#endif							/* NVS_ROUTE_ROUTE_H */

@@ -1,0 +1,409 @@
+/*
+ * route/target.c
+ *	  The relation of a route, compiled: its fields, keys and plans.
+ *
+ * A target is made on first use.  A relcache callback marks it as stale and
+ * does nothing but that; the next use makes another one.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "errors.h"
+#include "base/util.h"
+#include "route/route.h"
+
+/* A column that a tier cannot do without. */
+typedef struct Requirement
+{
+	NvsTier		tier;
+	const char *column;
+	Oid			type;			/* InvalidOid: any */
+} Requirement;
+
+static const Requirement requirements[] = {
+	{NVS_TIER_STREAM, "id", INT8OID},
+	{NVS_TIER_STREAM, "ts", INT8OID},
+	{NVS_TIER_STREAM, "type", TEXTOID},
+	{NVS_TIER_INDEX, "version", InvalidOid},
+	{NVS_TIER_INDEX, "score", FLOAT8OID},
+	{NVS_TIER_KV, "key", TEXTOID},
+	{NVS_TIER_KV, "value", JSONBOID},
+	{NVS_TIER_KV, "expires_at", TIMESTAMPTZOID}
+};
+
+static NvsTarget *targets = NULL;
+
+static void route_callback(Datum arg, Oid relid);
+static void retire_target(NvsTarget *target);
+static Oid	route_relid(const NvsRoute *route);
+static Oid	lock_relation(const NvsRoute *route);
+static NvsTarget *compile_target(NvsRoute *route, Oid relid);
+static void check_requirements(NvsTarget *target);
+static const char *whole_column(NvsTier tier);
+static void compile_keys(NvsTarget *target);
+static void add_key(NvsTarget *target, const char *column, int capture,
+					bool filters);
+static void compile_aliases(NvsTarget *target);
+
+/* Register the callback that marks targets as stale. */
+void
+nvs_route_init(void)
+{
+	CacheRegisterRelcacheCallback(route_callback, (Datum) 0);
+}
+
+/* A relation changed: what was compiled from it is not to be used again. */
+static void
+route_callback(Datum arg, Oid relid)
+{
+	NvsTarget  *target;
+
+	for (target = targets; target != NULL; target = target->next)
+		if (relid == InvalidOid || target->relid == relid)
+			target->valid = false;
+}
+
+/* Unlink a target and free it when nobody can be using it. */
+static void
+retire_target(NvsTarget *target)
+{
+	NvsTarget **link = &targets;
+
+	while (*link != NULL && *link != target)
+		link = &(*link)->next;
+	if (*link != NULL)
+		*link = target->next;
+	target->route->target = NULL;
+	nvs_retire(target->cxt, target->plans);
+}
+
+/* Forget every target: the routes that they belong to are gone. */
+void
+nvs_target_retire_all(void)
+{
+	while (targets != NULL)
+		retire_target(targets);
+}
+
+/* The compiled relation of a route; NULL when there is no such relation. */
+NvsTarget *
+nvs_target_get(NvsRoute *route)
+{
+	Oid			relid;
+
+	if (route->target != NULL && route->target->valid)
+		return route->target;
+	if (route->target != NULL)
+		retire_target(route->target);
+	relid = lock_relation(route);
+	return OidIsValid(relid) ? compile_target(route, relid) : NULL;
+}
+
+/* OID of the relation that a route names; InvalidOid when there is none. */
+static Oid
+route_relid(const NvsRoute *route)
+{
+	Oid			nspid = get_namespace_oid(route->schema, true);
+
+	return OidIsValid(nspid) ? get_relname_relid(route->table, nspid) :
+		InvalidOid;
+}
+
+/*
+ * Keep the relation that a route names from being dropped or altered until
+ * the end of the transaction; InvalidOid when there is none.  Waiting for the
+ * lock, we may find that the name has become another's.
+ */
+static Oid
+lock_relation(const NvsRoute *route)
+{
+	Oid			relid = route_relid(route);
+
+	while (OidIsValid(relid))
+	{
+		Oid			again;
+
+		LockRelationOid(relid, AccessShareLock);
+		again = route_relid(route);
+		if (again == relid)
+			break;
+		UnlockRelationOid(relid, AccessShareLock);
+		relid = again;
+	}
+	return relid;
+}
+
+/* Report that the relation of a route does not exist. */
+void
+nvs_route_missing(const NvsRoute *route)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("relation \"%s.%s\" of store \"%s\" does not exist",
+					route->schema, route->table, route->store->prefix),
+			 route->pattern != NULL ?
+			 errhint("Make the table, or drop the route with "
+					 "nvent.route_drop().") :
+			 route->tier == NVS_TIER_STREAM ?
+			 errhint("Run SELECT nvent.stream_drop_table(), and the next "
+					 "append makes the table anew.") :
+			 errhint("Run SELECT nvent.store_migrate(%s).",
+					 quote_literal_cstr(route->store->prefix))));
+}
+
+/* Compile a relation for a route and link it. */
+static NvsTarget *
+compile_target(NvsRoute *route, Oid relid)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
+											  "nvent_store target",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	NvsTarget  *target = palloc0(sizeof(NvsTarget));
+
+	target->route = route;
+	target->cxt = cxt;
+	target->tier = route->tier;
+	target->store = route->store;
+	target->relid = relid;
+	target->name = nvs_qualified(get_namespace_name(get_rel_namespace(relid)),
+								 get_rel_name(relid));
+	target->map = nvs_fields_compile(relid, route->tier == NVS_TIER_INDEX);
+	target->notify = route->notify;
+	target->plans = nvs_planset_create(cxt);
+	check_requirements(target);
+	compile_keys(target);
+	compile_aliases(target);
+	MemoryContextSwitchTo(old);
+
+	/* From here on nothing fails. */
+	MemoryContextSetParent(cxt, CacheMemoryContext);
+	target->valid = true;
+	target->next = targets;
+	targets = target;
+	route->target = target;
+	return target;
+}
+
+/* Raise an error when the relation lacks a column that the tier needs. */
+static void
+check_requirements(NvsTarget *target)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(requirements); i++)
+	{
+		const Requirement *r = &requirements[i];
+		NvsField   *field;
+
+		if (r->tier != target->tier)
+			continue;
+		field = nvs_fields_column(target->map, r->column);
+		if (field == NULL ||
+			(OidIsValid(r->type) && field->type != r->type))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+					 errmsg("relation %s cannot be routed to", target->name),
+					 errdetail("It has no column \"%s\"%s%s.", r->column,
+							   OidIsValid(r->type) ? " of type " : "",
+							   OidIsValid(r->type) ?
+							   format_type_be(r->type) : "")));
+	}
+}
+
+/* The column that holds all of a subject or key. */
+static const char *
+whole_column(NvsTier tier)
+{
+	return tier == NVS_TIER_STREAM ? "subject" : "key";
+}
+
+/* Which columns tell the rows of one subject from those of others. */
+static void
+compile_keys(NvsTarget *target)
+{
+	const NvsPattern *pattern = target->route->pattern;
+	const char *whole = whole_column(target->tier);
+	bool		has_whole = false;
+	int			ncaptures = 0;
+	int			i;
+
+	if (target->tier != NVS_TIER_STREAM && target->tier != NVS_TIER_INDEX)
+		return;
+	if (pattern != NULL)
+		ncaptures = nvs_pattern_capture_count(pattern);
+	target->keys = palloc(sizeof(NvsKey) * (ncaptures + 1));
+	if (nvs_fields_column(target->map, whole) != NULL)
+	{
+		has_whole = true;
+		add_key(target, whole, -1, true);
+	}
+	for (i = 0; i < ncaptures; i++)
+		add_key(target, nvs_pattern_capture_name(pattern, i), i, !has_whole);
+	if (has_whole || pattern == NULL)
+		return;
+
+	/* Without a column for it all, captures must tell subjects apart. */
+	for (i = 0; i < pattern->ntokens; i++)
+		if (pattern->tokens[i].kind == NVS_TOKEN_ONE ||
+			pattern->tokens[i].kind == NVS_TOKEN_REST)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+					 errmsg("relation %s cannot tell the subjects of its "
+							"route apart", target->name),
+					 errhint("Give it a column \"%s\", or capture each "
+							 "wildcard of the pattern in a column.",
+							 whole)));
+}
+
+/* Add a key column. */
+static void
+add_key(NvsTarget *target, const char *column, int capture, bool filters)
+{
+	NvsField   *field = nvs_fields_reserve(target->map, column);
+	NvsKey	   *key = &target->keys[target->nkeys];
+
+	if (field == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("relation %s has no column \"%s\"", target->name,
+						column),
+				 errdetail("The pattern of its route captures it.")));
+	if (field->kind != NVS_FIELD_TEXT && field->kind != NVS_FIELD_OTHER)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("column \"%s\" of relation %s cannot hold a part of "
+						"a subject", column, target->name),
+				 errhint("Use a column of type text.")));
+	key->field = field;
+	key->capture = capture;
+	key->filters = filters;
+	target->nkeys++;
+}
+
+/* Enter the aliases of a route, {"field": "column"}, into the field map. */
+static void
+compile_aliases(NvsTarget *target)
+{
+	const JsonbContainer *jc;
+	uint32		i;
+
+	if (target->route->aliases == NULL)
+		return;
+	jc = &target->route->aliases->root;
+	for (i = 0; i < JsonContainerSize(jc); i++)
+	{
+		NvsJsonbChild name = nvs_jsonb_child(jc, i);
+		NvsJsonbChild column = nvs_jsonb_child(jc, i + JsonContainerSize(jc));
+
+		if (column.type != JENTRY_ISSTRING)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("alias \"%.*s\" must be the name of a column",
+							(int) name.len, name.data)));
+		nvs_fields_alias(target->map, name.data, name.len,
+						 pnstrdup(column.data, column.len));
+	}
+}
+
+/* Add the values of the key columns, in their order. */
+void
+nvs_route_params(const NvsPlace *place, NvsParams *params)
+{
+	const NvsTarget *target = place->target;
+	int			i;
+
+	for (i = 0; i < target->nkeys; i++)
+	{
+		const NvsKey *key = &target->keys[i];
+		const char *s = place->subject;
+		int			len = place->len;
+
+		if (key->capture >= 0)
+		{
+			s += place->captures[key->capture].offset;
+			len = place->captures[key->capture].len;
+		}
+		nvs_params_add(params, key->field->type,
+					   nvs_field_text_datum(key->field, s, len), false);
+	}
+}
+
+/* Add the condition on the key columns, whose values are $1 and on. */
+void
+nvs_route_where(const NvsTarget *target, StringInfo sql)
+{
+	const char *and = "";
+	int			i;
+
+	for (i = 0; i < target->nkeys; i++)
+	{
+		if (!target->keys[i].filters)
+			continue;
+		appendStringInfo(sql, "%s%s OPERATOR(pg_catalog.=) $%d", and,
+						 target->keys[i].field->quoted, i + 1);
+		and = " AND ";
+	}
+	if (*and == '\0')
+		appendStringInfoString(sql, "true");
+}
+
+/* Is a column one of the key columns? */
+bool
+nvs_route_is_key(const NvsTarget *target, const NvsField *field)
+{
+	int			i;
+
+	for (i = 0; i < target->nkeys; i++)
+		if (target->keys[i].field == field)
+			return true;
+	return false;
+}
+
+/*
+ * Raise an error unless a relation can serve a pattern of a tier.  Returns
+ * the pattern's shape; *apart is whether the relation could serve others too.
+ */
+char *
+nvs_route_check(NvsTier tier, const NvsStore *store, const char *pattern,
+				Oid relid, Jsonb *aliases, bool *apart)
+{
+	NvsRoute	route;
+	NvsTarget  *target;
+
+	if (get_rel_name(relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	memset(&route, 0, sizeof(route));
+	route.store = store;
+	route.tier = tier;
+	route.pattern = nvs_pattern_compile(pattern, strlen(pattern));
+	route.aliases = aliases;
+	route.notify = -1;
+	target = compile_target(&route, relid);
+	retire_target(target);
+	if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("relation %s cannot be routed to", target->name),
+				 errdetail("It is temporary: no other session can use it.")));
+	*apart = nvs_fields_column(target->map, whole_column(tier)) != NULL;
+	return nvs_pattern_shape(route.pattern);
+}
+
+/* The text of the pattern that a target serves; NULL for a store's own. */
+const char *
+nvs_route_pattern(const NvsTarget *target)
+{
+	return target->route->pattern == NULL ? NULL :
+		target->route->pattern_text;
+}

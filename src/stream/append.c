@@ -1,0 +1,208 @@
+/*
+ * stream/append.c
+ *	  Appending events to one or more streams: all of them or none.
+ *
+ * Versions are gapless per subject.  An append locks its subjects until it
+ * commits, then looks for their last versions, compares them with what the
+ * caller expects, and draws positions only after that, so that version order
+ * is position order.  A stream that is only looked at is held as it was until
+ * the commit.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/json.h"
+
+#include "errors.h"
+#include "stream/stream.h"
+
+static void parse_events(NvsAppend *streams, int nstreams,
+						 NvsNewEvent *events, int n);
+static void check_plain_logs(const NvsAppend *streams, int n);
+static void check_open(const NvsAppend *streams, int n);
+static bool as_expected(const NvsAppend *stream);
+static void check_expected(const NvsAppend *streams, int n);
+static void describe(StringInfo detail, const NvsAppend *stream);
+static int	compare_subjects(const NvsAppend *a, const NvsAppend *b);
+
+/* Take an expected version as functions have it: 0 or a version. */
+void
+nvs_append_expect(NvsAppend *stream, int64 expected)
+{
+	if (expected < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("expected version must not be negative"),
+				 errdetail("It is %lld.", (long long) expected),
+				 errhint("Pass 0 for a stream without events, NULL for any "
+						 "version.")));
+	stream->expect = NVS_EXPECT_VERSION;
+	stream->expected = expected;
+}
+
+/*
+ * Append events to their locked streams, each of another subject, and make
+ * their records in cxt, in the order of the events.
+ */
+void
+nvs_append(NvsAppend *streams, int nstreams, NvsNewEvent *events, int nevents,
+		   Datum *records, MemoryContext cxt)
+{
+	check_plain_logs(streams, nstreams);
+	nvs_stream_heads(streams, nstreams);
+	parse_events(streams, nstreams, events, nevents);
+
+	/* A repeated call comes first: its expectations were met long ago. */
+	if (nvs_known_events(events, nevents, records, cxt))
+		return;
+	check_open(streams, nstreams);
+	check_expected(streams, nstreams);
+	if (!nvs_insert_events(events, nevents, records, cxt) &&
+		!nvs_known_events(events, nevents, records, cxt))
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("table %s did not take every event",
+						events[0].stream->place.target->name),
+				 errdetail("A trigger or rule kept rows out.")));
+}
+
+/* Take the events apart and number them. */
+static void
+parse_events(NvsAppend *streams, int nstreams, NvsNewEvent *events, int n)
+{
+	int64	   *next = palloc(sizeof(int64) * nstreams);
+	int			i;
+
+	for (i = 0; i < nstreams; i++)
+		next[i] = streams[i].head + 1;
+	for (i = 0; i < n; i++)
+	{
+		NvsAppend  *stream = events[i].stream;
+
+		CHECK_FOR_INTERRUPTS();
+		nvs_event_parse(&stream->place, stream->place.target->state,
+						events[i].doc, next[stream - streams]++,
+						&events[i].event);
+	}
+	pfree(next);
+}
+
+/* Raise an error when a version is expected where there are none. */
+static void
+check_plain_logs(const NvsAppend *streams, int n)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		const NvsPlace *place = &streams[i].place;
+
+		if (streams[i].expect == NVS_EXPECT_ANY || place->target == NULL ||
+			nvs_stream_state(place->target)->version != NULL)
+			continue;
+		nvs_stream_unversioned(place);
+	}
+}
+
+/* Raise an error when events are for a stream that was closed. */
+static void
+check_open(const NvsAppend *streams, int n)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+		if (streams[i].closed && streams[i].nevents > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_NVS_STREAM_CLOSED),
+					 errmsg("stream \"%.*s\" is closed",
+							streams[i].place.len, streams[i].place.subject),
+					 errdetail("Its last event, version %lld, is of type "
+							   "\"" NVS_TYPE_TOMBSTONE "\".",
+							   (long long) streams[i].head)));
+}
+
+/* Is a stream as its caller expects? */
+static bool
+as_expected(const NvsAppend *stream)
+{
+	switch (stream->expect)
+	{
+		case NVS_EXPECT_ANY:
+			return true;
+		case NVS_EXPECT_VERSION:
+			return stream->head == stream->expected;
+		case NVS_EXPECT_EXISTS:
+			return stream->head > 0;
+	}
+	return false;
+}
+
+/*
+ * Raise an error unless all streams are as expected.  It names the first in
+ * the order of bytes, and all of them when there are more.
+ */
+static void
+check_expected(const NvsAppend *streams, int n)
+{
+	const NvsAppend *first = NULL;
+	int			nconflicts = 0;
+	StringInfoData detail;
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		if (as_expected(&streams[i]))
+			continue;
+		nconflicts++;
+		if (first == NULL || compare_subjects(&streams[i], first) < 0)
+			first = &streams[i];
+	}
+	if (nconflicts == 0)
+		return;
+	initStringInfo(&detail);
+	describe(&detail, first);
+	if (nconflicts > 1)
+	{
+		detail.data[--detail.len] = '\0';
+		appendStringInfoString(&detail, ", \"conflicts\": [");
+		for (i = 0; i < n; i++)
+		{
+			if (as_expected(&streams[i]))
+				continue;
+			describe(&detail, &streams[i]);
+			if (--nconflicts > 0)
+				appendStringInfoString(&detail, ", ");
+		}
+		appendStringInfoString(&detail, "]}");
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_NVS_VERSION_CONFLICT),
+			 errmsg("stream \"%.*s\" is not at the expected version",
+					first->place.len, first->place.subject),
+			 errdetail_internal("%s", detail.data),
+			 errhint("Read the stream again and retry.")));
+}
+
+/* A conflict as a JSON object. */
+static void
+describe(StringInfo detail, const NvsAppend *stream)
+{
+	appendStringInfoString(detail, "{\"subject\": ");
+	escape_json(detail, pnstrdup(stream->place.subject, stream->place.len));
+	if (stream->expect == NVS_EXPECT_EXISTS)
+		appendStringInfoString(detail, ", \"expected\": \"exists\"");
+	else
+		appendStringInfo(detail, ", \"expected\": " INT64_FORMAT,
+						 stream->expected);
+	appendStringInfo(detail, ", \"actual\": " INT64_FORMAT "}", stream->head);
+}
+
+/* Order of subjects by their bytes. */
+static int
+compare_subjects(const NvsAppend *a, const NvsAppend *b)
+{
+	int			len = Min(a->place.len, b->place.len);
+	int			cmp = memcmp(a->place.subject, b->place.subject, len);
+
+	return cmp != 0 ? cmp : a->place.len - b->place.len;
+}

@@ -1,0 +1,202 @@
+/*
+ * stream/category.c
+ *	  Following a category: the subjects that begin with some tokens.
+ *
+ * It is a poll (stream/poll.c) of two patterns, the category itself and all
+ * that is below it, with more filters: correlation, and a member of a group
+ * that shares the subjects.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "errors.h"
+#include "base/util.h"
+#include "position/position.h"
+#include "stream/scan.h"
+
+/* Arguments. */
+enum
+{
+	ARG_CATEGORY,
+	ARG_AFTER,
+	ARG_MAX_COUNT,
+	ARG_TYPES,
+	ARG_CORRELATION,
+	ARG_MEMBER,
+	ARG_SIZE,
+	ARG_STORE
+};
+
+PG_FUNCTION_INFO_V1(nvs_stream_poll_category);
+
+static void check_group(FunctionCallInfo fcinfo);
+static void set_filters(FunctionCallInfo fcinfo, NvsScan *scan, int tokens);
+static int	count_tokens(const char *s);
+
+/*
+ * nvent.stream_poll_category(category, after, max_count, types, correlation,
+ * member, size, store): one row, the cursor to pass next and the records.
+ */
+Datum
+nvs_stream_poll_category(PG_FUNCTION_ARGS)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	TupleDesc	desc;
+	NvsScan		scan;
+	char	   *category;
+	text	   *store;
+	int64		after = NVS_ARG_OR(ARG_AFTER, PG_GETARG_INT64, 0);
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
+
+	NVS_REQUIRE_ARG(ARG_CATEGORY, "category");
+	NVS_REQUIRE_ARG(ARG_MAX_COUNT, "max_count");
+	nvs_scan_check_count(PG_GETARG_INT32(ARG_MAX_COUNT));
+	check_group(fcinfo);
+	category = text_to_cstring(PG_GETARG_TEXT_PP(ARG_CATEGORY));
+	nvs_subject_validate(category, strlen(category));
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "unexpected result type");
+
+	nvs_spi_begin();
+	store = PG_ARGISNULL(ARG_STORE) ? NULL : PG_GETARG_TEXT_PP(ARG_STORE);
+	values[0] = Int64GetDatum(nvs_horizon_push_snapshot());
+	nvs_scan_init(&scan, cstring_to_text(psprintf("%s:>", category)), store);
+	scan.after = after;
+	scan.upto = DatumGetInt64(values[0]);
+	scan.limit = PG_GETARG_INT32(ARG_MAX_COUNT);
+	set_filters(fcinfo, &scan, count_tokens(category));
+	nvs_scan_run(&scan);
+	/* The bare category too; the page becomes shorter with what it finds. */
+	nvs_scan_again(&scan, category);
+	nvs_scan_run(&scan);
+	values[0] = Int64GetDatum(Max(scan.upto, after));
+	values[1] = nvs_scan_records(&scan, cxt);
+	PopActiveSnapshot();
+	nvs_spi_end();
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
+													  values, nulls)));
+}
+
+/* Raise an error unless both or none of a group's arguments are given. */
+static void
+check_group(FunctionCallInfo fcinfo)
+{
+	int32		member;
+	int32		size;
+
+	if (PG_ARGISNULL(ARG_MEMBER) != PG_ARGISNULL(ARG_SIZE))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("arguments \"member\" and \"size\" go together")));
+	if (PG_ARGISNULL(ARG_MEMBER))
+		return;
+	member = PG_GETARG_INT32(ARG_MEMBER);
+	size = PG_GETARG_INT32(ARG_SIZE);
+	if (size < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("size of a group must be at least 1"),
+				 errdetail("It is %d.", size)));
+	if (member < 0 || member >= size)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("member of a group of %d must be from 0 to %d", size,
+						size - 1),
+				 errdetail("It is %d.", member)));
+}
+
+/* Put what is asked besides the category into a scan. */
+static void
+set_filters(FunctionCallInfo fcinfo, NvsScan *scan, int tokens)
+{
+	if (!PG_ARGISNULL(ARG_TYPES))
+		nvs_scan_types(scan, PG_GETARG_ARRAYTYPE_P(ARG_TYPES));
+	if (!PG_ARGISNULL(ARG_CORRELATION))
+		scan->correlation = text_to_cstring(
+			PG_GETARG_TEXT_PP(ARG_CORRELATION));
+	if (PG_ARGISNULL(ARG_MEMBER))
+		return;
+	scan->member = PG_GETARG_INT32(ARG_MEMBER);
+	scan->size_of_group = PG_GETARG_INT32(ARG_SIZE);
+	scan->category_tokens = tokens;
+}
+
+/* Tokens of a subject. */
+static int
+count_tokens(const char *s)
+{
+	int			n = 1;
+
+	for (; *s != '\0'; s++)
+		n += *s == ':';
+	return n;
+}
+
+/* Conditions that only the database checks, however a source is read. */
+void
+nvs_scan_filters(const NvsScan *scan, const NvsTarget *target,
+				 NvsParams *params, StringInfo sql)
+{
+	const char *subject;
+	int			p;
+
+	if (scan->correlation != NULL)
+	{
+		p = nvs_params_add(params, TEXTOID,
+						   CStringGetTextDatum(scan->correlation), false);
+		nvs_params_add(params, TEXTOID,
+					   CStringGetTextDatum(psprintf("%s:",
+													scan->correlation)),
+					   false);
+		appendStringInfo(sql, " AND ((meta OPERATOR(pg_catalog.->>) "
+						 "'correlation') OPERATOR(pg_catalog.=) $%d "
+						 "OR pg_catalog.starts_with(meta "
+						 "OPERATOR(pg_catalog.->>) 'correlation', $%d))", p,
+						 p + 1);
+	}
+	if (scan->size_of_group == 0)
+		return;
+	subject = nvs_scan_subject(target);
+	p = nvs_params_add(params, INT4OID, Int32GetDatum(scan->size_of_group),
+					   false);
+	nvs_params_add(params, INT4OID, Int32GetDatum(scan->category_tokens),
+				   false);
+	nvs_params_add(params, INT4OID, Int32GetDatum(scan->member), false);
+	appendStringInfo(sql, " AND nvent.subject_member(%s, $%d, $%d) "
+					 "OPERATOR(pg_catalog.=) $%d", subject, p, p + 1, p + 2);
+}
+
+/* A row's subject as an expression. */
+char *
+nvs_scan_subject(const NvsTarget *target)
+{
+	const NvsPattern *held = target->route->pattern;
+	StringInfoData sql;
+	int			capture = 0;
+	int			i;
+
+	if (target->nkeys > 0 && target->keys[0].capture < 0)
+		return psprintf("%s::pg_catalog.text",
+						target->keys[0].field->quoted);
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "pg_catalog.concat_ws(':'");
+	for (i = 0; i < held->ntokens; i++)
+	{
+		const NvsPatternToken *token = &held->tokens[i];
+
+		if (token->kind == NVS_TOKEN_LITERAL)
+			appendStringInfo(&sql, ", %s", quote_literal_cstr(
+				pnstrdup(held->text + token->offset, token->len)));
+		else
+			appendStringInfo(&sql, ", %s::pg_catalog.text",
+							 target->keys[capture++].field->quoted);
+	}
+	appendStringInfoChar(&sql, ')');
+	return sql.data;
+}

@@ -1,0 +1,62 @@
+/*
+ * stream/scan.h
+ *	  Events of a pattern, from all tables that may hold them.
+ */
+#ifndef NVS_STREAM_SCAN_H
+#define NVS_STREAM_SCAN_H
+
+#include "postgres.h"
+
+#include "utils/array.h"
+
+#include "stream/stream.h"
+
+/* An event that was found. */
+typedef struct NvsFound
+{
+	int64		id;
+	NvsTarget  *target;
+	char	   *subject;
+	int			len;
+	HeapTuple	row;
+	TupleDesc	desc;
+} NvsFound;
+
+/* What to look for, and what was found. */
+typedef struct NvsScan
+{
+	char	   *pattern_text;
+	NvsPattern *pattern;
+	const NvsStore *store;		/* NULL: there is none, hence no event */
+	Datum		types;			/* text[], 0 for any type */
+	int			ntypes;
+	Datum	   *type_texts;
+	char	   *correlation;	/* of meta, or the tokens it begins with */
+	int			member;			/* of a group, see subject/category.c ... */
+	int			size_of_group;	/* ... 0 when there is none */
+	int			category_tokens;
+	int64		after;			/* positions above this one ... */
+	int64		upto;			/* ... and not above that one */
+	int			limit;			/* as many events as this, and their equals */
+	bool		full;			/* there were that many: upto is the last's */
+	NvsFound   *found;			/* by position, equal ones by subject */
+	int			nfound;
+	int			size;
+	MemoryContext cxt;			/* of what was found */
+} NvsScan;
+
+extern void nvs_scan_init(NvsScan *scan, text *pattern, text *store);
+extern void nvs_scan_again(NvsScan *scan, const char *pattern);
+extern void nvs_scan_run(NvsScan *scan);
+extern Datum nvs_scan_records(const NvsScan *scan, MemoryContext cxt);
+
+/* stream/category.c */
+extern void nvs_scan_filters(const NvsScan *scan, const NvsTarget *target,
+							 NvsParams *params, StringInfo sql);
+extern char *nvs_scan_subject(const NvsTarget *target);
+
+/* stream/poll.c */
+extern void nvs_scan_check_count(int32 count);
+extern void nvs_scan_types(NvsScan *scan, ArrayType *types);
+
+#endif							/* NVS_STREAM_SCAN_H */

@@ -1,0 +1,212 @@
+/*
+ * stream/wait.c
+ *	  Waiting until there is something to read.
+ *
+ * A session that waits looks once, then sleeps until the database's worker
+ * wakes it (wakeup/waiter.c), and looks again.  Without a worker, and on a
+ * standby, it looks every now and then instead.
+ *
+ * A function is called within a statement, whose snapshot keeps VACUUM from
+ * removing anything as long as it waits: it waits nvent_store.max_wait at
+ * most.  The procedure, called outside of a transaction block, commits before
+ * it sleeps, and holds neither a snapshot nor a lock then.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "errors.h"
+#include "base/guc.h"
+#include "base/util.h"
+#include "position/position.h"
+#include "stream/scan.h"
+#include "wakeup/waiter.h"
+
+/* How often to look without being woken, in ms; with a worker, to be safe. */
+#define LOOK_INTERVAL		50
+#define LOOK_INTERVAL_SAFE	10000
+
+/* A session that waits. */
+typedef struct Wait
+{
+	text	   *pattern;
+	text	   *store;			/* NULL for that of the pattern */
+	int64		after;			/* what is at or below needs no looking at */
+	TimestampTz until;
+	bool		commits;		/* we may commit before we sleep */
+	NvsDatabase *db;			/* NULL: nobody will wake us */
+} Wait;
+
+PG_FUNCTION_INFO_V1(nvs_stream_wait);
+PG_FUNCTION_INFO_V1(nvs_stream_await);
+
+static void begin_wait(Wait *wait, FunctionCallInfo fcinfo);
+static bool run_wait(Wait *wait);
+static void stop_waiting(int code, Datum arg);
+static bool wait_for_events(Wait *wait);
+static bool look(Wait *wait);
+static void sleep_until_woken(Wait *wait, TimestampTz now);
+
+/* nvent.stream_wait(pattern, after, timeout, store): is there anything? */
+Datum
+nvs_stream_wait(PG_FUNCTION_ARGS)
+{
+	Wait		wait;
+
+	begin_wait(&wait, fcinfo);
+	PG_RETURN_BOOL(run_wait(&wait));
+}
+
+/* CALL nvent.stream_await(pattern, after, timeout, store) */
+Datum
+nvs_stream_await(PG_FUNCTION_ARGS)
+{
+	Wait		wait;
+
+	begin_wait(&wait, fcinfo);
+	if (SPI_connect_ext(wait.commits ? SPI_OPT_NONATOMIC : 0) !=
+		SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect_ext failed");
+	(void) run_wait(&wait);
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	PG_RETURN_VOID();
+}
+
+/* Take the arguments, and copies of what must outlive a snapshot. */
+static void
+begin_wait(Wait *wait, FunctionCallInfo fcinfo)
+{
+	CallContext *context = (CallContext *) fcinfo->context;
+	TimestampTz now = GetCurrentTimestamp();
+
+	NVS_REQUIRE_ARG(0, "pattern");
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("cannot wait for events in REPEATABLE READ or "
+						"SERIALIZABLE"),
+				 errdetail("What comes would not be shown by the "
+						   "transaction's snapshot.")));
+	wait->pattern = PG_GETARG_TEXT_P_COPY(0);
+	wait->after = NVS_ARG_OR(1, PG_GETARG_INT64, 0);
+	wait->store = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_P_COPY(3);
+	wait->commits = context != NULL && IsA(context, CallContext) &&
+		!context->atomic;
+	wait->db = nvs_shmem_database();
+	pfree(nvs_pattern_compile(VARDATA_ANY(wait->pattern),
+							  VARSIZE_ANY_EXHDR(wait->pattern)));
+
+	wait->until = PG_INT64_MAX;
+	if (!PG_ARGISNULL(2))
+		wait->until = DatumGetTimestampTz(
+			DirectFunctionCall2(timestamptz_pl_interval,
+								TimestampTzGetDatum(now),
+								PG_GETARG_DATUM(2)));
+	if (!wait->commits)
+		wait->until = Min(wait->until,
+						  TimestampTzPlusMilliseconds(now, nvs_max_wait));
+}
+
+/* Wait, known to the worker meanwhile; true when there is something. */
+static bool
+run_wait(Wait *wait)
+{
+	bool		found;
+
+	if (wait->db == NULL)
+		return wait_for_events(wait);
+	nvs_waiter_begin(wait->db, VARDATA_ANY(wait->pattern),
+					 VARSIZE_ANY_EXHDR(wait->pattern));
+	PG_ENSURE_ERROR_CLEANUP(stop_waiting, PointerGetDatum(wait->db));
+	{
+		found = wait_for_events(wait);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(stop_waiting, PointerGetDatum(wait->db));
+	nvs_waiter_end(wait->db);
+	return found;
+}
+
+/* On an error, and when the process ends. */
+static void
+stop_waiting(int code, Datum arg)
+{
+	nvs_waiter_end((NvsDatabase *) DatumGetPointer(arg));
+}
+
+/* Look and sleep by turns; true when there is something. */
+static bool
+wait_for_events(Wait *wait)
+{
+	for (;;)
+	{
+		TimestampTz now;
+
+		CHECK_FOR_INTERRUPTS();
+		if (wait->db != NULL)
+			nvs_waiter_reset();
+		if (look(wait))
+			return true;
+		now = GetCurrentTimestamp();
+		if (now >= wait->until)
+			return false;
+		if (wait->commits)
+			SPI_commit();
+		sleep_until_woken(wait, now);
+	}
+}
+
+/* Is there an event that can be read?  If it only cannot yet, have us woken. */
+static bool
+look(Wait *wait)
+{
+	NvsScan		scan;
+	int64		safe;
+	int64		first = 0;
+
+	nvs_spi_begin();
+	safe = nvs_horizon_push_snapshot();
+	nvs_scan_init(&scan, wait->pattern, wait->store);
+	scan.after = wait->after;
+	scan.upto = PG_INT64_MAX;
+	scan.limit = 1;
+	nvs_scan_run(&scan);
+	if (scan.nfound > 0)
+		first = scan.found[0].id;
+	PopActiveSnapshot();
+	nvs_spi_end();
+
+	if (first > 0 && first <= safe)
+		return true;
+	wait->after = Max(wait->after, safe);
+	if (first > 0 && wait->db != NULL)
+		nvs_waiter_arm(wait->db, first);
+	return false;
+}
+
+/* Sleep until the worker wakes us, or it is time to look again. */
+static void
+sleep_until_woken(Wait *wait, TimestampTz now)
+{
+	long		nap = LOOK_INTERVAL;
+
+	if (wait->db != NULL && pg_atomic_read_u32(&wait->db->worker) != 0)
+		nap = LOOK_INTERVAL_SAFE;
+	else if (wait->db != NULL && !RecoveryInProgress())
+		nvs_shmem_wake_worker(wait->db);
+	nap = Min(nap, TimestampDifferenceMilliseconds(now, wait->until));
+	InvalidateCatalogSnapshot();
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 nap, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}

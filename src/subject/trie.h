@@ -1,0 +1,21 @@
+/*
+ * subject/trie.h
+ *	  A set of subject patterns that finds the most specific one for a subject.
+ */
+#ifndef NVS_SUBJECT_TRIE_H
+#define NVS_SUBJECT_TRIE_H
+
+#include "postgres.h"
+
+#include "subject/subject.h"
+
+typedef struct NvsTrie NvsTrie;
+
+extern NvsTrie *nvs_trie_create(MemoryContext context);
+extern void nvs_trie_add(NvsTrie *trie, const NvsPattern *pattern,
+						 void *payload);
+extern int	nvs_trie_count(const NvsTrie *trie);
+extern void *nvs_trie_lookup(const NvsTrie *trie, const char *s, int len,
+							 NvsCapture *captures, int *ncaptures);
+
+#endif							/* NVS_SUBJECT_TRIE_H */

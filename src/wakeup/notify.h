@@ -1,0 +1,22 @@
+/*
+ * wakeup/notify.h
+ *	  Tells listeners of appends.
+ */
+#ifndef NVS_WAKEUP_NOTIFY_H
+#define NVS_WAKEUP_NOTIFY_H
+
+#include "postgres.h"
+
+extern void nvs_notify_init(void);
+
+extern int	nvs_notify_mode(int route_mode);
+extern const char *nvs_notify_name(int mode);
+extern void nvs_notify_append(int mode, const char *channel,
+							  const char *subject, int len, int64 position,
+							  int count);
+
+extern void nvs_notify_send(const char *channel, const char *subject,
+							int64 position);
+extern void nvs_notify_resync(const char *channel, int64 position);
+
+#endif							/* NVS_WAKEUP_NOTIFY_H */

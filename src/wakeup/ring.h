@@ -1,0 +1,30 @@
+/*
+ * wakeup/ring.h
+ *	  Announcements on their way from committers to the worker.
+ */
+#ifndef NVS_WAKEUP_RING_H
+#define NVS_WAKEUP_RING_H
+
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+
+#include "position/shmem.h"
+
+/* An announcement in the ring; channel and subject follow, without '\0'. */
+typedef struct NvsNotice
+{
+	int64		position;
+	uint16		channel_len;	/* 0: for waiting sessions only */
+	uint16		subject_len;
+	uint32		size;			/* of all of it, MAXALIGNed */
+} NvsNotice;
+
+extern void nvs_ring_append(StringInfo block, const char *channel,
+							const char *subject, int subject_len,
+							int64 position);
+extern void nvs_ring_push(NvsDatabase *db, const char *block, Size len);
+extern Size nvs_ring_take(NvsDatabase *db, char *buffer);
+extern Size nvs_ring_used(NvsDatabase *db);
+
+#endif							/* NVS_WAKEUP_RING_H */

@@ -1,0 +1,303 @@
+/*
+ * wakeup/waiter.c
+ *	  Sessions that wait for events, and waking them.
+ *
+ * A session says in shared memory which pattern it waits for, then looks for
+ * events, and sleeps when there is none.  Committers do not look at sessions
+ * that wait, however many: they tell the worker of subjects, and the worker
+ * notes with each session whose pattern matches the lowest such position, and
+ * wakes the session when that is safe to read.
+ *
+ * Nothing is lost between looking and sleeping.  An event that the session's
+ * snapshot does not show yet is told after its commit, when the session has
+ * long said what it waits for; one that it shows but must not read yet, the
+ * session notes itself.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "wakeup/waiter.h"
+
+/* What the worker knows of a session, by its number. */
+typedef struct Known
+{
+	uint64		generation;		/* of the pattern */
+	NvsPattern *pattern;		/* NULL: it waits for nothing */
+	int			next;			/* session in the same bucket; -1: none */
+} Known;
+
+static Known *known = NULL;
+static int *active = NULL;		/* numbers of those that have a pattern */
+static int	nactive = 0;
+
+/*
+ * They are found by the literal beginning of their patterns: the first
+ * session of each bucket, -1 for none.
+ */
+static int *buckets = NULL;
+static uint32 nbuckets = 0;		/* a power of two */
+
+/* The entries' changes that the worker has seen. */
+static uint64 changes_seen = 0;
+
+/* May there be a position noted with any of them? */
+static bool any_armed = false;
+
+static NvsWaiter *my_waiter(void);
+static void lower(pg_atomic_uint64 *wake_at, int64 position);
+static void count_change(NvsDatabase *db);
+static bool read_pattern(int number);
+static void fill_buckets(void);
+static uint32 hash_byte(uint32 hash, unsigned char byte);
+static int *bucket_of(uint32 hash);
+static void match_bucket(int number, const char *subject, int len,
+						 int64 position);
+
+/* This session's entry. */
+static NvsWaiter *
+my_waiter(void)
+{
+	return nvs_shmem_waiter(nvs_my_proc_number());
+}
+
+/* Say what this session waits for. */
+void
+nvs_waiter_begin(NvsDatabase *db, const char *pattern, int len)
+{
+	NvsWaiter  *waiter = my_waiter();
+
+	pg_atomic_fetch_add_u64(&waiter->generation, 1);
+	waiter->database = MyDatabaseId;
+	waiter->len = len;
+	memcpy(waiter->pattern, pattern, len);
+	pg_atomic_write_u64(&waiter->wake_at, 0);
+	pg_atomic_fetch_add_u64(&waiter->generation, 1);
+	pg_atomic_fetch_add_u32(&db->waiters, 1);
+	count_change(db);
+}
+
+/* This session is about to look for events: only later ones are to wake it. */
+void
+nvs_waiter_reset(void)
+{
+	pg_atomic_write_u64(&my_waiter()->wake_at, 0);
+	pg_memory_barrier();
+}
+
+/* Wake this session when a position is safe, which it may be by now. */
+void
+nvs_waiter_arm(NvsDatabase *db, int64 position)
+{
+	lower(&my_waiter()->wake_at, position);
+	count_change(db);
+	nvs_shmem_wake_worker(db);
+}
+
+/* This session waits no more. */
+void
+nvs_waiter_end(NvsDatabase *db)
+{
+	NvsWaiter  *waiter = my_waiter();
+
+	pg_atomic_fetch_sub_u32(&db->waiters, 1);
+	pg_atomic_fetch_add_u64(&waiter->generation, 1);
+	waiter->database = InvalidOid;
+	waiter->len = 0;
+	pg_atomic_write_u64(&waiter->wake_at, 0);
+	pg_atomic_fetch_add_u64(&waiter->generation, 1);
+	count_change(db);
+}
+
+/* Have the worker look at the entries: ours has changed. */
+static void
+count_change(NvsDatabase *db)
+{
+	pg_atomic_fetch_add_u64(&db->waiter_changes, 1);
+}
+
+/* Note a position, unless a lower one is noted. */
+static void
+lower(pg_atomic_uint64 *wake_at, int64 position)
+{
+	uint64		old = pg_atomic_read_u64(wake_at);
+
+	while ((old == 0 || old > (uint64) position) &&
+		   !pg_atomic_compare_exchange_u64(wake_at, &old, position))
+		;
+}
+
+/* Learn who waits for what; those who have since begun look for themselves. */
+void
+nvs_waiters_refresh(NvsDatabase *db)
+{
+	uint64		changes = pg_atomic_read_u64(&db->waiter_changes);
+	int			n = nvs_shmem_slots();
+	bool		changed = false;
+	int			i;
+
+	if (changes == changes_seen)
+		return;
+	changes_seen = changes;
+	any_armed = true;
+	pg_memory_barrier();
+	if (known == NULL)
+	{
+		known = MemoryContextAllocZero(TopMemoryContext, sizeof(Known) * n);
+		active = MemoryContextAlloc(TopMemoryContext, sizeof(int) * n);
+		nbuckets = pg_nextpower2_32(n);
+		buckets = MemoryContextAlloc(TopMemoryContext, sizeof(int) * nbuckets);
+	}
+	for (i = 0; i < n; i++)
+		if (pg_atomic_read_u64(&nvs_shmem_waiter(i)->generation) !=
+			known[i].generation)
+			changed = read_pattern(i) || changed;
+	if (changed)
+		fill_buckets();
+}
+
+/* Read what one session waits for; false when it is just writing that. */
+static bool
+read_pattern(int number)
+{
+	NvsWaiter  *waiter = nvs_shmem_waiter(number);
+	uint64		generation = pg_atomic_read_u64(&waiter->generation);
+	char		pattern[NVS_PATTERN_MAX_BYTES];
+	MemoryContext old;
+	int			len;
+
+	if (generation % 2 != 0)
+		return false;
+	pg_read_barrier();
+	len = waiter->database == MyDatabaseId ? waiter->len : 0;
+	if (len < 0 || len > sizeof(pattern))
+		return false;
+	memcpy(pattern, waiter->pattern, len);
+	pg_read_barrier();
+	if (pg_atomic_read_u64(&waiter->generation) != generation)
+		return false;
+
+	if (known[number].pattern != NULL)
+		pfree(known[number].pattern);
+	known[number].pattern = NULL;
+	known[number].generation = generation;
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	known[number].pattern = nvs_pattern_parse(pattern, len, NULL);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+/* Find those who wait anew. */
+static void
+fill_buckets(void)
+{
+	int			n = nvs_shmem_slots();
+	int			i;
+
+	nactive = 0;
+	memset(buckets, -1, sizeof(int) * nbuckets);
+	for (i = 0; i < n; i++)
+	{
+		const NvsPattern *pattern = known[i].pattern;
+		uint32		hash = 0;
+		int		   *bucket;
+		int			j;
+
+		if (pattern == NULL)
+			continue;
+		active[nactive++] = i;
+		for (j = 0; j < pattern->prefix_len; j++)
+			hash = hash_byte(hash, pattern->text[j]);
+		bucket = bucket_of(hash);
+		known[i].next = *bucket;
+		*bucket = i;
+	}
+}
+
+/* The hash of what ends with one more byte; of nothing it is 0. */
+static uint32
+hash_byte(uint32 hash, unsigned char byte)
+{
+	return (hash ^ byte) * 16777619 + 1;
+}
+
+/* The bucket of a literal beginning. */
+static int *
+bucket_of(uint32 hash)
+{
+	return &buckets[murmurhash32(hash) & (nbuckets - 1)];
+}
+
+/*
+ * Note an event with those who wait for its subject.  What a pattern literally
+ * begins with ends behind a ":", or it is the whole subject.
+ */
+void
+nvs_waiters_match(const char *subject, int len, int64 position)
+{
+	uint32		hash = 0;
+	int			i;
+
+	if (nactive == 0)
+		return;
+	match_bucket(*bucket_of(hash), subject, len, position);
+	for (i = 0; i < len; i++)
+	{
+		hash = hash_byte(hash, subject[i]);
+		if (subject[i] == ':' || i == len - 1)
+			match_bucket(*bucket_of(hash), subject, len, position);
+	}
+}
+
+/* The same with those in one bucket, of which number is the first. */
+static void
+match_bucket(int number, const char *subject, int len, int64 position)
+{
+	for (; number >= 0; number = known[number].next)
+		if (nvs_pattern_match(known[number].pattern, subject, len, NULL))
+		{
+			lower(&nvs_shmem_waiter(number)->wake_at, position);
+			any_armed = true;
+		}
+}
+
+/* Note an event whose subject is not known. */
+void
+nvs_waiters_arm_all(int64 position)
+{
+	int			i;
+
+	any_armed = true;
+	for (i = 0; i < nactive; i++)
+		lower(&nvs_shmem_waiter(active[i])->wake_at, position);
+}
+
+/* Wake those whose event is safe to read. */
+void
+nvs_waiters_wake(int64 safe)
+{
+	int			i;
+
+	if (!any_armed)
+		return;
+	any_armed = false;
+	for (i = 0; i < nactive; i++)
+	{
+		pg_atomic_uint64 *wake_at = &nvs_shmem_waiter(active[i])->wake_at;
+		uint64		position = pg_atomic_read_u64(wake_at);
+
+		if (position == 0)
+			continue;
+		if ((int64) position > safe)
+		{
+			any_armed = true;
+			continue;
+		}
+		(void) pg_atomic_compare_exchange_u64(wake_at, &position, 0);
+		nvs_shmem_wake_process(active[i]);
+	}
+}
