@@ -40,39 +40,39 @@ TRUNCATE nvent_stream_flow;
 SELECT nvent.stream_drop_table('flow'), nvent.stream_drop_table('flow');
 
 -- Indexes.
-SELECT nvent.index_add('nvent:scheduler:trigger:flow1', 'trigger-123', 1767225600000, '{
+SELECT nvent.entry_add('nvent:scheduler:trigger:flow1', 'trigger-123', 1767225600000, '{
     "cron": "0 * * * *", "enabled": true,
     "stats": {"totalFires": 0, "lastFire": null}}');
-SELECT nvent.index_get('nvent:scheduler:trigger:flow1', 'trigger-123');
-SELECT nvent.index_update('nvent:scheduler:trigger:flow1', 'trigger-123', '{"enabled": false}');
+SELECT nvent.entry_get('nvent:scheduler:trigger:flow1', 'trigger-123');
+SELECT nvent.entry_update('nvent:scheduler:trigger:flow1', 'trigger-123', '{"enabled": false}');
 -- A stale writer is told, with the version that it read.
-SELECT nvent.index_update('nvent:scheduler:trigger:flow1', 'trigger-123', '{"enabled": true}', expected_version => 0);
-SELECT nvent.index_update('nvent:scheduler:trigger:flow1', 'trigger-123', '{"stats.totalFires": 5}');
-SELECT nvent.index_increment('nvent:scheduler:trigger:flow1', 'trigger-123', 'stats.totalFires', 1);
-SELECT e FROM nvent.index_read('nvent:scheduler:trigger:flow1', row_offset => 0, max_count => 50) e;
-SELECT nvent.index_delete('nvent:scheduler:trigger:flow1', 'trigger-123');
-SELECT nvent.index_get('nvent:scheduler:trigger:flow1', 'trigger-123') IS NULL;
+SELECT nvent.entry_update('nvent:scheduler:trigger:flow1', 'trigger-123', '{"enabled": true}', expected_version => 0);
+SELECT nvent.entry_update('nvent:scheduler:trigger:flow1', 'trigger-123', '{"stats.totalFires": 5}');
+SELECT nvent.entry_increment('nvent:scheduler:trigger:flow1', 'trigger-123', 'stats.totalFires', 1);
+SELECT e FROM nvent.entry_read('nvent:scheduler:trigger:flow1', row_offset => 0, max_count => 50) e;
+SELECT nvent.entry_delete('nvent:scheduler:trigger:flow1', 'trigger-123');
+SELECT nvent.entry_get('nvent:scheduler:trigger:flow1', 'trigger-123') IS NULL;
 
 -- Fields where the document says they are.
-SELECT nvent.index_add('nvent:flow:runs:f', 'r', 1, '{
+SELECT nvent.entry_add('nvent:flow:runs:f', 'r', 1, '{
     "status": "running", "startedAt": "2026-01-01T00:00:00.000Z", "stepCount": 3,
     "completedSteps": 1, "lastActivityAt": 1767225600001,
     "emittedEvents": {"s1": {"at": 1}}, "awaitingSteps": {"s2": true}}');
 SELECT flow_name, run_id, status, started_at, completed_at, step_count, completed_steps,
     last_activity_at, emitted_events, awaiting_steps, version, extra
 FROM nvent_flow_runs;
-SELECT nvent.index_add('nvent:flows', 'f', 1, '{
+SELECT nvent.entry_add('nvent:flows', 'f', 1, '{
     "displayName": "F", "flowVersion": 2, "registeredAt": 5, "lastRunAt": 6,
     "stats": {"total": 1, "success": 2, "failure": 3, "running": 4, "awaiting": 5, "cancel": 6}}');
 SELECT display_name, flow_version, registered_at, last_run_at, stats_total, stats_success,
     stats_failure, stats_running, stats_awaiting, stats_cancel, extra
 FROM nvent_flows;
-SELECT nvent.index_add('nvent:triggers', 't', 1, '{
+SELECT nvent.entry_add('nvent:triggers', 't', 1, '{
     "triggerType": "webhook", "status": "active", "registeredAt": 5,
     "stats": {"totalFires": 7, "lastFiredAt": 8}}');
 SELECT trigger_type, status, registered_at, stats_total_fires, stats_last_fired_at, extra
 FROM nvent_triggers;
-SELECT nvent.index_add('nvent:scheduler:jobs', 'j', 1, '{
+SELECT nvent.entry_add('nvent:scheduler:jobs', 'j', 1, '{
     "jobName": "J", "schedule": "@daily", "scheduledAt": 5, "lastRunAt": 6, "nextRunAt": 7,
     "status": "pending", "config": {"a": {"b": 1}}}');
 SELECT job_name, schedule, scheduled_at, last_run_at, next_run_at, status, config, extra

@@ -71,7 +71,7 @@ WHERE relkind = 'r' AND atttypid = 'text'::regtype AND attcollation <> '"C"'::re
 SELECT privilege_type FROM pg_namespace, aclexplode(nspacl) WHERE nspname = 'nvent' AND grantee = 0;
 SELECT has_schema_privilege('pg_monitor', 'nvent', 'USAGE') AS somebody_may;
 SELECT rel, privilege_type, is_grantable FROM rel, aclexplode(relacl) WHERE grantee = 0
-    AND (rel::text, privilege_type) NOT IN (('nvent.store', 'SELECT'), ('nvent.route', 'SELECT'), ('nvent.stream_table', 'SELECT'), ('nvent.tick', 'SELECT'), ('nvent.appenders', 'SELECT'), ('nvent.fence_seq', 'USAGE'));
+    AND (rel::text, privilege_type) NOT IN (('nvent.store', 'SELECT'), ('nvent.route', 'SELECT'), ('nvent.stream_table', 'SELECT'), ('nvent.published_position', 'SELECT'), ('nvent.appenders', 'SELECT'), ('nvent.fence_seq', 'USAGE'));
 SELECT rel, attname FROM rel JOIN pg_attribute ON attrelid = rel.oid WHERE attacl IS NOT NULL;
 -- A view over our tables checks the rights of who reads it.
 SELECT DISTINCT rel FROM rel

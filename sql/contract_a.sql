@@ -240,11 +240,11 @@ SELECT ca.attempt($$SELECT nvent.stream_append('ca:note:1', '{"type": "a", "data
 -- the moment that there are columns they are what they are elsewhere.
 SELECT nvent.stream_append('ca:flow:run:24', '{"type": "a", "eventId": "f-1", "pii": {"name": "ann"}}')->'meta' AS meta FROM generate_series(1, 2);
 SELECT count(*) FROM nvent.stream_read('ca:flow:run:24');
-SELECT ca.attempt($$SELECT nvent.stream_forget('ca:flow:run:24')$$);
+SELECT ca.attempt($$SELECT nvent.stream_erase('ca:flow:run:24')$$);
 ALTER TABLE ca.ca_flow_events ADD COLUMN event_id text COLLATE "C" UNIQUE, ADD COLUMN pii jsonb;
 SELECT nvent.stream_append('ca:flow:run:25', '{"type": "a", "eventId": "f-1", "pii": {"name": "ann"}}') - '{id,ts}'::text[] AS event FROM generate_series(1, 2);
 SELECT ca.attempt($$SELECT nvent.stream_append('ca:flow:run:26', '{"type": "a", "eventId": "f-1"}')$$);
-SELECT nvent.stream_forget('ca:flow:run:25'), count(*) FROM nvent.stream_read('ca:flow:run:25');
+SELECT nvent.stream_erase('ca:flow:run:25'), count(*) FROM nvent.stream_read('ca:flow:run:25');
 -- One call may write to both kinds; its repetition is told so, and writes nothing.
 CREATE TEMP TABLE both_kinds AS SELECT '[
     {"subject": "ca:trigger:event:24", "events": [{"type": "a", "eventId": "k-1"}]},

@@ -6,49 +6,49 @@ SELECT nvent.store_create();
 
 -- Metadata as it is now, whatever the statement around it has seen.
 CREATE FUNCTION meta(key text, id text) RETURNS jsonb LANGUAGE plpgsql
-AS $$ BEGIN RETURN nvent.index_get(key, id) -> 'metadata'; END $$;
+AS $$ BEGIN RETURN nvent.entry_get(key, id) -> 'metadata'; END $$;
 
 --
 -- The examples of the adapter's document, as SQL.
 --
-SELECT nvent.index_add('nvent:scheduler:trigger:flow1', 'trigger-123', 1767225600000,
+SELECT nvent.entry_add('nvent:scheduler:trigger:flow1', 'trigger-123', 1767225600000,
     '{"cron": "0 * * * *", "enabled": true, "stats": {"totalFires": 0, "lastFire": null}}');
-SELECT nvent.index_get('nvent:scheduler:trigger:flow1', 'trigger-123');
-SELECT nvent.index_update('nvent:scheduler:trigger:flow1', 'trigger-123', '{"enabled": false}');
-SELECT nvent.index_update('nvent:scheduler:trigger:flow1', 'trigger-123', '{"stats.totalFires": 5}');
-SELECT nvent.index_increment('nvent:scheduler:trigger:flow1', 'trigger-123', 'stats.totalFires', 1);
-SELECT nvent.index_read('nvent:scheduler:trigger:flow1', row_offset => 0, max_count => 50);
-SELECT nvent.index_delete('nvent:scheduler:trigger:flow1', 'trigger-123');
-SELECT nvent.index_get('nvent:scheduler:trigger:flow1', 'trigger-123');
-SELECT nvent.index_delete('nvent:scheduler:trigger:flow1', 'trigger-123');
+SELECT nvent.entry_get('nvent:scheduler:trigger:flow1', 'trigger-123');
+SELECT nvent.entry_update('nvent:scheduler:trigger:flow1', 'trigger-123', '{"enabled": false}');
+SELECT nvent.entry_update('nvent:scheduler:trigger:flow1', 'trigger-123', '{"stats.totalFires": 5}');
+SELECT nvent.entry_increment('nvent:scheduler:trigger:flow1', 'trigger-123', 'stats.totalFires', 1);
+SELECT nvent.entry_read('nvent:scheduler:trigger:flow1', row_offset => 0, max_count => 50);
+SELECT nvent.entry_delete('nvent:scheduler:trigger:flow1', 'trigger-123');
+SELECT nvent.entry_get('nvent:scheduler:trigger:flow1', 'trigger-123');
+SELECT nvent.entry_delete('nvent:scheduler:trigger:flow1', 'trigger-123');
 
 --
 -- One entry of each kind of table, with a field for each column, one that has
 -- none, and statistics; what is not given has its default.
 --
-SELECT nvent.index_add('nvent:flow:runs:import', 'r1', 1767225600000, '{
+SELECT nvent.entry_add('nvent:flow:runs:import', 'r1', 1767225600000, '{
     "status": "awaiting", "startedAt": 1767225600000, "completedAt": "2026-01-01T00:00:01.5Z",
     "stepCount": 3, "completedSteps": 2, "lastActivityAt": "2026-01-01T01:00:00+01:00",
     "emittedEvents": {"a": {"at": 1}}, "awaitingSteps": {"b": null},
     "owner": {"team": "data"}, "stats": {"retries": 1}}');
-SELECT nvent.index_add('nvent:flows', 'import', 1.5, '{
+SELECT nvent.entry_add('nvent:flows', 'import', 1.5, '{
     "displayName": "Import", "flowVersion": 2, "registeredAt": 0, "lastRunAt": -1,
     "stats": {"total": 9007199254740993, "cancel": 1, "retries": 7}, "steps": ["a", "b"]}');
-SELECT nvent.index_add('nvent:triggers', 'hook', -1, '{
+SELECT nvent.entry_add('nvent:triggers', 'hook', -1, '{
     "type": "webhook", "status": "paused", "registeredAt": 1, "lastActivityAt": 2,
     "displayName": "Hook", "description": "", "scope": "flow", "source": "api",
     "stats": {"totalFires": 1, "lastFiredAt": 2, "totalFlowsStarted": 3, "activeSubscribers": 4},
     "subscriptions": {"f": {"active": true}}, "webhook": {"path": "/x"},
     "schedule": {"cron": "* * * * *"}, "config": {"a": 1}, "retry": {"max": 3}}');
-SELECT nvent.index_add('nvent:scheduler:jobs', 'job1', 0, '{
+SELECT nvent.entry_add('nvent:scheduler:jobs', 'job1', 0, '{
     "name": "n", "jobName": "jn", "type": "cron", "schedule": "daily", "cron": "0 0 * * *",
     "interval": 5000, "executeAt": 1, "timezone": "UTC", "enabled": false,
     "scheduledAt": 2, "lastRunAt": 3, "nextRunAt": 4, "status": "running",
     "metadata": {"a": 1}, "config": {"b": 2}, "tags": []}');
-SELECT jsonb_pretty(nvent.index_get('nvent:flow:runs:import', 'r1'));
-SELECT jsonb_pretty(nvent.index_get('nvent:flows', 'import'));
-SELECT jsonb_pretty(nvent.index_get('nvent:triggers', 'hook'));
-SELECT jsonb_pretty(nvent.index_get('nvent:scheduler:jobs', 'job1'));
+SELECT jsonb_pretty(nvent.entry_get('nvent:flow:runs:import', 'r1'));
+SELECT jsonb_pretty(nvent.entry_get('nvent:flows', 'import'));
+SELECT jsonb_pretty(nvent.entry_get('nvent:triggers', 'hook'));
+SELECT jsonb_pretty(nvent.entry_get('nvent:scheduler:jobs', 'job1'));
 -- SQL sees the same in ordinary columns.
 SELECT flow_name, run_id, status, started_at, completed_at, step_count, emitted_events, awaiting_steps, version, score, extra
 FROM nvent_flow_runs;
@@ -58,35 +58,35 @@ SELECT job_id, schedule, "interval", enabled, metadata, config, extra FROM nvent
 
 -- add replaces all of an entry: everything that it does not mention returns to
 -- its default, times that must be there to the score.  The version goes on.
-SELECT nvent.index_add('nvent:flow:runs:import', 'r1', 1767225600000.9, '{"note": "again"}');
-SELECT nvent.index_add('nvent:flows', 'import', 1000, '{}');
-SELECT nvent.index_add('nvent:triggers', 'hook', 1000);
-SELECT nvent.index_add('nvent:scheduler:jobs', 'job1', 1000, '{"status": null, "enabled": null, "config": null}');
-SELECT nvent.index_get('nvent:flow:runs:import', 'r1');
-SELECT nvent.index_get('nvent:flows', 'import');
-SELECT nvent.index_get('nvent:triggers', 'hook');
-SELECT nvent.index_get('nvent:scheduler:jobs', 'job1');
+SELECT nvent.entry_add('nvent:flow:runs:import', 'r1', 1767225600000.9, '{"note": "again"}');
+SELECT nvent.entry_add('nvent:flows', 'import', 1000, '{}');
+SELECT nvent.entry_add('nvent:triggers', 'hook', 1000);
+SELECT nvent.entry_add('nvent:scheduler:jobs', 'job1', 1000, '{"status": null, "enabled": null, "config": null}');
+SELECT nvent.entry_get('nvent:flow:runs:import', 'r1');
+SELECT nvent.entry_get('nvent:flows', 'import');
+SELECT nvent.entry_get('nvent:triggers', 'hook');
+SELECT nvent.entry_get('nvent:scheduler:jobs', 'job1');
 SELECT bool_and(extra IS NULL) AS extra_is_gone FROM nvent_flows;
 
 -- Names of columns are names of their fields, and the other way round.
-SELECT nvent.index_add('nvent:flows', 'names', 0, '{"display_name": "x", "stats_total": 5, "stats": {"last_success": 1, "cancel": 2}}');
+SELECT nvent.entry_add('nvent:flows', 'names', 0, '{"display_name": "x", "stats_total": 5, "stats": {"last_success": 1, "cancel": 2}}');
 SELECT meta('nvent:flows', 'names');
 -- What is called like a column of the table's own is a field like any other.
-SELECT nvent.index_add('nvent:flows', 'names', 0, '{"score": 1, "id": 2, "extra": 3, "flowName": 4, "flow_name": 5, "updatedAt": 6, "metadata": 7}');
+SELECT nvent.entry_add('nvent:flows', 'names', 0, '{"score": 1, "id": 2, "extra": 3, "flowName": 4, "flow_name": 5, "updatedAt": 6, "metadata": 7}');
 SELECT meta('nvent:flows', 'names') - 'stats', version, score FROM nvent_flows WHERE flow_name = 'names';
-SELECT nvent.index_update('nvent:flows', 'names', '{"score": 8, "extra": {"a": 1}, "updatedAt": null}');
+SELECT nvent.entry_update('nvent:flows', 'names', '{"score": 8, "extra": {"a": 1}, "updatedAt": null}');
 SELECT meta('nvent:flows', 'names') - 'stats' FROM nvent_flows WHERE flow_name = 'names';
 -- The version is ours to count.
-SELECT nvent.index_add('nvent:flows', 'names', 0, '{"version": 100}'), nvent.index_update('nvent:flows', 'names', '{"version": 100}');
+SELECT nvent.entry_add('nvent:flows', 'names', 0, '{"version": 100}'), nvent.entry_update('nvent:flows', 'names', '{"version": 100}');
 -- Entries of one id under two keys are two; so are those of two stores.
 SELECT nvent.store_create('other');
-SELECT nvent.index_add(k, 'same', n, jsonb_build_object('from', k))
+SELECT nvent.entry_add(k, 'same', n, jsonb_build_object('from', k))
 FROM (VALUES ('nvent:a', 1), ('nvent:b', 2), ('other:a', 3), ('nvent:flows', 4), ('other:flows', 5),
     ('nvent:flow:runs:a', 6), ('nvent:flow:runs:a:b', 7), ('other:flow:runs:a', 8), ('nobody:a', 9)) v (k, n);
-SELECT k, nvent.index_get(k, 'same') -> 'score' AS score, nvent.index_get(k, 'same') #>> '{metadata,from}' AS "from"
+SELECT k, nvent.entry_get(k, 'same') -> 'score' AS score, nvent.entry_get(k, 'same') #>> '{metadata,from}' AS "from"
 FROM unnest('{nvent:a,nvent:b,other:a,nvent:flows,other:flows,nvent:flow:runs:a,nvent:flow:runs:a:b,other:flow:runs:a,nobody:a,nobody:b,nvent:c}'::text[]) k;
-SELECT nvent.index_delete('nvent:a', 'same'), nvent.index_delete('nvent:flow:runs:a', 'same');
-SELECT k, nvent.index_get(k, 'same') IS NOT NULL AS there
+SELECT nvent.entry_delete('nvent:a', 'same'), nvent.entry_delete('nvent:flow:runs:a', 'same');
+SELECT k, nvent.entry_get(k, 'same') IS NOT NULL AS there
 FROM unnest('{nvent:a,nvent:b,other:a,nvent:flow:runs:a,nvent:flow:runs:a:b}'::text[]) k;
 
 --
@@ -108,10 +108,10 @@ INSERT INTO documents (doc) VALUES
     ((SELECT jsonb_object_agg('k' || i, jsonb_build_array(i, repeat('é', i))) FROM generate_series(1, 40) i));
 -- In a table without columns for fields exactly so; after an add over another
 -- entry as on a new one.
-SELECT n, nvent.index_add('nvent:docs', 'd' || n, n, doc), nvent.index_add('nvent:docs', 'd', n, doc) AS over,
+SELECT n, nvent.entry_add('nvent:docs', 'd' || n, n, doc), nvent.entry_add('nvent:docs', 'd', n, doc) AS over,
     meta('nvent:docs', 'd' || n) - 'version' = doc AS same
 FROM documents ORDER BY n;
-SELECT d.n, meta('nvent:docs', 'd' || d.n) - 'version' = d.doc AS same, nvent.index_get('nvent:docs', 'd' || d.n) ->> 'score' AS score
+SELECT d.n, meta('nvent:docs', 'd' || d.n) - 'version' = d.doc AS same, nvent.entry_get('nvent:docs', 'd' || d.n) ->> 'score' AS score
 FROM documents d ORDER BY d.n;
 SELECT meta('nvent:docs', 'd') - 'version' = doc AS last_is_there FROM documents ORDER BY n DESC LIMIT 1;
 
@@ -170,7 +170,7 @@ CREATE TABLE kinds (
     seen_at bigint, doc jsonb, plain json, words text[],
     stats_total bigint, stats_ratio double precision, stats_last_at bigint,
     extra jsonb);
-SELECT nvent.route_add('index', 'kinds:one', 'kinds');
+SELECT nvent.route_add('entry', 'kinds:one', 'kinds');
 \set kinds '{"aText": "text", "anInt": "int", "aNumber": "number", "aFloat": "float", "aBool": "bool", "seenAt": "time", "doc": "object", "plain": "object", "words": "list", "stats": "stats", "free": "any", "open": "object"}'
 -- Objects that are empty once nulls are out, or a null in a column, are no
 -- field; that is all that may differ.
@@ -183,11 +183,11 @@ CREATE FUNCTION unset(doc jsonb) RETURNS jsonb LANGUAGE sql AS $$
     WHERE v IS NOT NULL $$;
 SELECT count(*) AS documents, count(*) FILTER (WHERE same) AS same,
     sum((SELECT count(*) FROM jsonb_object_keys(doc))) > 1000 AS large_enough
-FROM (SELECT doc, nvent.index_add('kinds:one', 'e', n, doc) IS NULL,
+FROM (SELECT doc, nvent.entry_add('kinds:one', 'e', n, doc) IS NULL,
              meta('kinds:one', 'e') - 'version' = unset(doc) AS same
       FROM (SELECT n, gen_document('add' || n, :'kinds', true, false) AS doc FROM generate_series(1, 300) n) g) r;
 -- And what it does not mention is gone: nothing of the 300 before shows.
-SELECT nvent.index_add('kinds:one', 'e', 0), meta('kinds:one', 'e');
+SELECT nvent.entry_add('kinds:one', 'e', 0), meta('kinds:one', 'e');
 
 --
 -- update merges as RFC 7396 does: the columns and the rest together become
@@ -213,7 +213,7 @@ BEGIN
     FOR i IN 1 .. n LOOP
         id := CASE WHEN added THEN 'u' || i ELSE 'u' END;
         IF i % 5 = 1 AND NOT added THEN
-            PERFORM nvent.index_add(key, id, 0, gen_document('add' || i, kinds, true, false));
+            PERFORM nvent.entry_add(key, id, 0, gen_document('add' || i, kinds, true, false));
         END IF;
         before := meta(key, id);
         old_version := before ->> 'version';
@@ -222,7 +222,7 @@ BEGIN
         expected := nvent.jsonb_merge_patch(before - 'version', nvent.jsonb_expand_paths(patch));
         expected := expected || (SELECT coalesce(jsonb_object_agg(d.key, d.value), '{}') FROM jsonb_each(defaults) d
                                  WHERE NOT expected ? d.key);
-        new_version := nvent.index_update(key, id, patch);
+        new_version := nvent.entry_update(key, id, patch);
         after := meta(key, id);
         updates := updates + 1;
         fields := fields + (SELECT count(*) FROM jsonb_object_keys(patch));
@@ -239,7 +239,7 @@ BEGIN
         END IF;
         -- The same again changes nothing, so it writes nothing.
         old_place := place_of(relation, id);
-        IF nvent.index_update(key, id, patch) <> new_version OR place_of(relation, id) <> old_place THEN
+        IF nvent.entry_update(key, id, patch) <> new_version OR place_of(relation, id) <> old_place THEN
             wrong := format('%s once more', patch);
             RETURN NEXT; RETURN;
         END IF;
@@ -247,7 +247,7 @@ BEGIN
     RETURN NEXT;
 END $$;
 SELECT * FROM update_errors('kinds:one', 'kinds', :'kinds', 300);
-SELECT * FROM update_errors('nvent:docs', 'nvent_index', :'kinds', 200);
+SELECT * FROM update_errors('nvent:docs', 'nvent_entries', :'kinds', 200);
 SELECT * FROM update_errors('nvent:flow:runs:update', 'nvent_flow_runs', '{"status": "text", "completedAt": "time",
     "stepCount": "int", "completedSteps": "int", "emittedEvents": "object", "awaitingSteps": "object",
     "stats": "stats", "free": "any", "open": "object"}', 100, '{"status": "running"}');
@@ -260,8 +260,8 @@ SELECT * FROM update_errors('nvent:scheduler:jobs', 'nvent_scheduler_jobs', '{"n
 
 -- So they do when columns were added to the table after the entries were.
 CREATE TABLE late (id text COLLATE "C" PRIMARY KEY, version bigint NOT NULL DEFAULT 0, score double precision NOT NULL, extra jsonb);
-SELECT nvent.route_add('index', 'late:one', 'late');
-SELECT count(nvent.index_add('late:one', 'u' || i, 0, gen_document('add' || i, :'kinds', false, false))) FROM generate_series(1, 200) i;
+SELECT nvent.route_add('entry', 'late:one', 'late');
+SELECT count(nvent.entry_add('late:one', 'u' || i, 0, gen_document('add' || i, :'kinds', false, false))) FROM generate_series(1, 200) i;
 CREATE TABLE before AS SELECT id, meta('late:one', id) AS was FROM late;
 ALTER TABLE late ADD a_text text, ADD an_int int, ADD a_number numeric, ADD a_float double precision, ADD a_bool bool, ADD seen_at bigint,
     ADD doc jsonb, ADD plain json, ADD words text[], ADD stats_total bigint, ADD stats_ratio double precision, ADD stats_last_at bigint;
@@ -269,61 +269,61 @@ SELECT count(*) FILTER (WHERE without_empty(was) IS DISTINCT FROM without_empty(
 SELECT * FROM update_errors('late:one', 'late', :'kinds', 200, added => true);
 SELECT * FROM update_errors('late:one', 'late', :'kinds', 200, added => true);
 -- What an update or an increment names is nowhere but in its column then.
-SELECT nvent.index_update('late:one', 'u' || i, '{"aText": "x", "an_int": 1, "doc": {}, "plain": {}, "words": [], "stats": {"total": 1}}') IS NULL AS failed, count(*) FROM generate_series(1, 200) i GROUP BY 1;
+SELECT nvent.entry_update('late:one', 'u' || i, '{"aText": "x", "an_int": 1, "doc": {}, "plain": {}, "words": [], "stats": {"total": 1}}') IS NULL AS failed, count(*) FROM generate_series(1, 200) i GROUP BY 1;
 SELECT count(*) FROM late WHERE extra ?| '{aText,anInt,doc,plain,words}' OR extra -> 'stats' ? 'total';
 
 -- Dotted names are paths, also where nothing is yet.
-SELECT nvent.index_add('nvent:flow:runs:paths', 'p', 0, '{"emittedEvents": {"s1": {"state": "new"}}}');
-SELECT nvent.index_update('nvent:flow:runs:paths', 'p', '{"emittedEvents.s1.state": "done", "emittedEvents.s2.state": "new", "owner.team.lead": "ada", "stats.runs": 1}');
+SELECT nvent.entry_add('nvent:flow:runs:paths', 'p', 0, '{"emittedEvents": {"s1": {"state": "new"}}}');
+SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{"emittedEvents.s1.state": "done", "emittedEvents.s2.state": "new", "owner.team.lead": "ada", "stats.runs": 1}');
 SELECT meta('nvent:flow:runs:paths', 'p') - 'startedAt';
-SELECT nvent.index_update('nvent:flow:runs:paths', 'p', '{"emittedEvents.s1": null, "owner.team": null, "stats": null, "owner.name": null}');
+SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{"emittedEvents.s1": null, "owner.team": null, "stats": null, "owner.name": null}');
 SELECT meta('nvent:flow:runs:paths', 'p') - 'startedAt';
-SELECT nvent.index_update('nvent:flow:runs:paths', 'p', '{"emittedEvents": null, "awaitingSteps": ["a"], "owner": "ada"}');
+SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{"emittedEvents": null, "awaitingSteps": ["a"], "owner": "ada"}');
 SELECT meta('nvent:flow:runs:paths', 'p') - 'startedAt';
 -- A document that is gone is merged into as into an empty one.
-SELECT nvent.index_update('nvent:flow:runs:paths', 'p', '{"emittedEvents.s3.at": 1, "awaitingSteps": {"b": {"c": null}}}');
+SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{"emittedEvents.s3.at": 1, "awaitingSteps": {"b": {"c": null}}}');
 SELECT meta('nvent:flow:runs:paths', 'p') - 'startedAt';
 -- A null for all of "stats" takes every field of it.
-SELECT nvent.index_add('nvent:flows', 'nostats', 0, '{"stats": {"total": 3, "mine": 4}}');
-SELECT nvent.index_update('nvent:flows', 'nostats', '{"stats": null}'), nvent.index_update('nvent:flows', 'nostats', '{"stats": null}') AS again;
+SELECT nvent.entry_add('nvent:flows', 'nostats', 0, '{"stats": {"total": 3, "mine": 4}}');
+SELECT nvent.entry_update('nvent:flows', 'nostats', '{"stats": null}'), nvent.entry_update('nvent:flows', 'nostats', '{"stats": null}') AS again;
 SELECT meta('nvent:flows', 'nostats');
 -- Removing what is not there changes nothing.
-SELECT nvent.index_update('nvent:flows', 'nostats', '{"nothing": null, "stats.none": null, "a.b": null, "displayName": null}') AS is_a_change;
-SELECT nvent.index_update('nvent:flows', 'nostats', '{"nothing": null, "stats.none": null, "displayName": null}') AS is_none;
+SELECT nvent.entry_update('nvent:flows', 'nostats', '{"nothing": null, "stats.none": null, "a.b": null, "displayName": null}') AS is_a_change;
+SELECT nvent.entry_update('nvent:flows', 'nostats', '{"nothing": null, "stats.none": null, "displayName": null}') AS is_none;
 SELECT meta('nvent:flows', 'nostats');
 
 -- A field whose column must not be NULL returns to its default by null.
-SELECT nvent.index_add('nvent:flow:runs:null', 'n', 5, '{"status": "failed"}');
-SELECT nvent.index_update('nvent:flow:runs:null', 'n', '{"status": null}'), nvent.index_update('nvent:flow:runs:null', 'n', '{"status": null}') AS again;
+SELECT nvent.entry_add('nvent:flow:runs:null', 'n', 5, '{"status": "failed"}');
+SELECT nvent.entry_update('nvent:flow:runs:null', 'n', '{"status": null}'), nvent.entry_update('nvent:flow:runs:null', 'n', '{"status": null}') AS again;
 SELECT meta('nvent:flow:runs:null', 'n') ->> 'status' AS status;
-SELECT nvent.index_update('nvent:flow:runs:null', 'n', '{"startedAt": null}');
+SELECT nvent.entry_update('nvent:flow:runs:null', 'n', '{"startedAt": null}');
 -- A time that must be there is the score's when add has none, or null.
-SELECT nvent.index_add('nvent:flow:runs:null', 'n', 5000.9, '{"startedAt": null}'), meta('nvent:flow:runs:null', 'n') ->> 'startedAt' AS started;
+SELECT nvent.entry_add('nvent:flow:runs:null', 'n', 5000.9, '{"startedAt": null}'), meta('nvent:flow:runs:null', 'n') ->> 'startedAt' AS started;
 
 --
 -- An update that changes nothing leaves the row alone, in transactions of its
 -- own too; touch writes all the same.
 --
 CREATE TEMP TABLE was AS SELECT ctid AS at, xmin AS by, version, updated_at FROM nvent_flow_runs WHERE run_id = 'p';
-SELECT nvent.index_update('nvent:flow:runs:paths', 'p', '{"owner": "ada", "emittedEvents.s3.at": 1, "awaitingSteps": {"b": {}}, "gone": null}') AS version;
-SELECT nvent.index_update('nvent:flow:runs:paths', 'p', '{}') AS version;
-SELECT nvent.index_update('nvent:flow:runs:paths', 'p', '{"version": 7}') AS version;
-SELECT nvent.index_update('nvent:flow:runs:paths', 'p', meta('nvent:flow:runs:paths', 'p')) AS version;
+SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{"owner": "ada", "emittedEvents.s3.at": 1, "awaitingSteps": {"b": {}}, "gone": null}') AS version;
+SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{}') AS version;
+SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{"version": 7}') AS version;
+SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', meta('nvent:flow:runs:paths', 'p')) AS version;
 SELECT r.ctid = w.at AND r.xmin = w.by AND r.version = w.version AS untouched FROM nvent_flow_runs r, was w WHERE run_id = 'p';
-SELECT nvent.index_update('nvent:flow:runs:paths', 'p', '{"owner": "ada"}', touch => true) AS version;
-SELECT nvent.index_update('nvent:flow:runs:paths', 'p', '{}', touch => true) AS version;
+SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{"owner": "ada"}', touch => true) AS version;
+SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{}', touch => true) AS version;
 SELECT r.ctid = w.at AS same_place, r.version - w.version AS versions, r.updated_at >= w.updated_at AS later
 FROM nvent_flow_runs r, was w WHERE run_id = 'p';
 
 -- The expected version: the new one, or NULL and nothing done.
-SELECT nvent.index_add('nvent:v', 'x', 0, '{"n": 0}');
-SELECT nvent.index_update('nvent:v', 'x', '{"n": 1}', 1) AS too_high, nvent.index_update('nvent:v', 'x', '{"n": 2}', -1) AS negative;
-SELECT nvent.index_update('nvent:v', 'x', '{"n": 3}', expected_version => 0);
-SELECT nvent.index_update('nvent:v', 'x', '{"n": 4}', 0) AS stale, nvent.index_update('nvent:v', 'x', '{"n": 4}', 0, true) AS stale_touch;
-SELECT nvent.index_update('nvent:v', 'x', '{"n": 3}', 1) AS no_change, nvent.index_update('nvent:v', 'x', '{"n": 3}', 1, true) AS touched;
-SELECT nvent.index_update('nvent:v', 'x', '{"n": 5}', NULL), meta('nvent:v', 'x');
-SELECT nvent.index_update('nvent:v', 'none', '{"n": 5}') AS no_entry, nvent.index_update('nvent:v', 'none', '{}', touch => true) AS touched;
-SELECT nvent.index_update('nosuchstore:v', 'x', '{"n": 5}') AS no_key;
+SELECT nvent.entry_add('nvent:v', 'x', 0, '{"n": 0}');
+SELECT nvent.entry_update('nvent:v', 'x', '{"n": 1}', 1) AS too_high, nvent.entry_update('nvent:v', 'x', '{"n": 2}', -1) AS negative;
+SELECT nvent.entry_update('nvent:v', 'x', '{"n": 3}', expected_version => 0);
+SELECT nvent.entry_update('nvent:v', 'x', '{"n": 4}', 0) AS stale, nvent.entry_update('nvent:v', 'x', '{"n": 4}', 0, true) AS stale_touch;
+SELECT nvent.entry_update('nvent:v', 'x', '{"n": 3}', 1) AS no_change, nvent.entry_update('nvent:v', 'x', '{"n": 3}', 1, true) AS touched;
+SELECT nvent.entry_update('nvent:v', 'x', '{"n": 5}', NULL), meta('nvent:v', 'x');
+SELECT nvent.entry_update('nvent:v', 'none', '{"n": 5}') AS no_entry, nvent.entry_update('nvent:v', 'none', '{}', touch => true) AS touched;
+SELECT nvent.entry_update('nosuchstore:v', 'x', '{"n": 5}') AS no_key;
 
 --
 -- Times: milliseconds or ISO-8601 in, ISO-8601 out; UTC without a zone.
@@ -336,26 +336,26 @@ INSERT INTO times (given) SELECT to_jsonb(v) FROM unnest(ARRAY[
     '2026-01-31T12:00:00', '2026-01-31T12:00', '2026-01-31', '1969-12-31T23:59:59.999Z', '1900-01-01', '0001-01-01',
     '9999-12-31T23:59:59.999Z', '2026-07-01T00:00:00', '2024-02-29', '2026-01-31T12:00:00.9999Z']) v;
 INSERT INTO times (given) SELECT v FROM unnest('{0,-1,-3600000,1767225600000,253402300799999,253402300800000,-62135596800000,-62135596800001,9223372036854775807,-9223372036854775808,1e12}'::jsonb[]) v;
-SELECT n, given, nvent.index_add('nvent:flow:runs:time', 't', 0, jsonb_build_object('startedAt', given)) IS NULL AS failed,
+SELECT n, given, nvent.entry_add('nvent:flow:runs:time', 't', 0, jsonb_build_object('startedAt', given)) IS NULL AS failed,
     meta('nvent:flow:runs:time', 't') -> 'startedAt' AS read,
-    nvent.index_update('nvent:flow:runs:time', 't', jsonb_build_object('startedAt', meta('nvent:flow:runs:time', 't') -> 'startedAt')) = n - 1 AS round
+    nvent.entry_update('nvent:flow:runs:time', 't', jsonb_build_object('startedAt', meta('nvent:flow:runs:time', 't') -> 'startedAt')) = n - 1 AS round
 FROM times ORDER BY n;
 -- What is no time is an error, not a NULL.
 \set VERBOSITY terse
-SELECT nvent.index_update('nvent:flow:runs:time', 't', '{"startedAt": "soon"}');
-SELECT nvent.index_update('nvent:flow:runs:time', 't', '{"startedAt": "now"}');
-SELECT nvent.index_update('nvent:flow:runs:time', 't', '{"startedAt": ""}');
-SELECT nvent.index_update('nvent:flow:runs:time', 't', '{"startedAt": "31.01.2026"}');
-SELECT nvent.index_update('nvent:flow:runs:time', 't', '{"startedAt": "2026-02-30"}');
-SELECT nvent.index_update('nvent:flow:runs:time', 't', '{"startedAt": "2026-01-31T25:00:00Z"}');
-SELECT nvent.index_update('nvent:flow:runs:time', 't', '{"startedAt": "12026-01-31"}');
-SELECT nvent.index_update('nvent:flow:runs:time', 't', '{"startedAt": 1.5}');
-SELECT nvent.index_update('nvent:flow:runs:time', 't', '{"startedAt": 1e300}');
-SELECT nvent.index_update('nvent:flow:runs:time', 't', '{"startedAt": true}');
-SELECT nvent.index_update('nvent:flow:runs:time', 't', '{"startedAt": {"$date": 1}}');
-SELECT nvent.index_add('nvent:flow:runs:time', 'far', 1e300);
+SELECT nvent.entry_update('nvent:flow:runs:time', 't', '{"startedAt": "soon"}');
+SELECT nvent.entry_update('nvent:flow:runs:time', 't', '{"startedAt": "now"}');
+SELECT nvent.entry_update('nvent:flow:runs:time', 't', '{"startedAt": ""}');
+SELECT nvent.entry_update('nvent:flow:runs:time', 't', '{"startedAt": "31.01.2026"}');
+SELECT nvent.entry_update('nvent:flow:runs:time', 't', '{"startedAt": "2026-02-30"}');
+SELECT nvent.entry_update('nvent:flow:runs:time', 't', '{"startedAt": "2026-01-31T25:00:00Z"}');
+SELECT nvent.entry_update('nvent:flow:runs:time', 't', '{"startedAt": "12026-01-31"}');
+SELECT nvent.entry_update('nvent:flow:runs:time', 't', '{"startedAt": 1.5}');
+SELECT nvent.entry_update('nvent:flow:runs:time', 't', '{"startedAt": 1e300}');
+SELECT nvent.entry_update('nvent:flow:runs:time', 't', '{"startedAt": true}');
+SELECT nvent.entry_update('nvent:flow:runs:time', 't', '{"startedAt": {"$date": 1}}');
+SELECT nvent.entry_add('nvent:flow:runs:time', 'far', 1e300);
 -- SQL reads the milliseconds.
-SELECT nvent.index_update('nvent:flow:runs:time', 't', '{"startedAt": "1969-12-31T23:59:59.999Z", "completedAt": "2026-01-31T12:00:00.9999Z"}') IS NULL AS failed;
+SELECT nvent.entry_update('nvent:flow:runs:time', 't', '{"startedAt": "1969-12-31T23:59:59.999Z", "completedAt": "2026-01-31T12:00:00.9999Z"}') IS NULL AS failed;
 SELECT started_at, completed_at FROM nvent_flow_runs WHERE run_id = 't';
 RESET datestyle;
 SET timezone = 'UTC';
@@ -363,53 +363,53 @@ SET timezone = 'UTC';
 --
 -- Increments: flat, of "stats", inside documents, in what has no column.
 --
-SELECT nvent.index_add('nvent:flow:runs:inc', 'i', 0, '{"emittedEvents": {"s1": {"count": 5}}, "cost": 1.25}');
-SELECT nvent.index_increment('nvent:flow:runs:inc', 'i', 'completedSteps') AS flat,
-    nvent.index_increment('nvent:flow:runs:inc', 'i', 'completed_steps', 10) AS by_column,
-    nvent.index_increment('nvent:flow:runs:inc', 'i', 'stepCount', -3) AS from_null,
-    nvent.index_increment('nvent:flow:runs:inc', 'i', 'emittedEvents.s1.count', 2) AS nested,
-    nvent.index_increment('nvent:flow:runs:inc', 'i', 'emittedEvents.s2.a.b', 0.5) AS new_parents,
-    nvent.index_increment('nvent:flow:runs:inc', 'i', 'cost', 0.005) AS extra,
-    nvent.index_increment('nvent:flow:runs:inc', 'i', 'hits') AS new_extra,
-    nvent.index_increment('nvent:flow:runs:inc', 'i', 'stats.deep.hits', 9007199254740993) AS deep,
-    nvent.index_increment('nvent:flow:runs:inc', 'i', 'startedAt', 1000) AS a_time,
-    nvent.index_increment('nvent:flow:runs:inc', 'i', 'hits', 0) AS by_nothing;
+SELECT nvent.entry_add('nvent:flow:runs:inc', 'i', 0, '{"emittedEvents": {"s1": {"count": 5}}, "cost": 1.25}');
+SELECT nvent.entry_increment('nvent:flow:runs:inc', 'i', 'completedSteps') AS flat,
+    nvent.entry_increment('nvent:flow:runs:inc', 'i', 'completed_steps', 10) AS by_column,
+    nvent.entry_increment('nvent:flow:runs:inc', 'i', 'stepCount', -3) AS from_null,
+    nvent.entry_increment('nvent:flow:runs:inc', 'i', 'emittedEvents.s1.count', 2) AS nested,
+    nvent.entry_increment('nvent:flow:runs:inc', 'i', 'emittedEvents.s2.a.b', 0.5) AS new_parents,
+    nvent.entry_increment('nvent:flow:runs:inc', 'i', 'cost', 0.005) AS extra,
+    nvent.entry_increment('nvent:flow:runs:inc', 'i', 'hits') AS new_extra,
+    nvent.entry_increment('nvent:flow:runs:inc', 'i', 'stats.deep.hits', 9007199254740993) AS deep,
+    nvent.entry_increment('nvent:flow:runs:inc', 'i', 'startedAt', 1000) AS a_time,
+    nvent.entry_increment('nvent:flow:runs:inc', 'i', 'hits', 0) AS by_nothing;
 SELECT meta('nvent:flow:runs:inc', 'i');
-SELECT nvent.index_add('nvent:flows', 'inc', 0);
-SELECT nvent.index_increment('nvent:flows', 'inc', 'stats.total') AS stat, nvent.index_increment('nvent:flows', 'inc', 'stats_total', 2) AS by_column,
-    nvent.index_increment('nvent:flows', 'inc', 'stats.mine', 2) AS other_stat;
+SELECT nvent.entry_add('nvent:flows', 'inc', 0);
+SELECT nvent.entry_increment('nvent:flows', 'inc', 'stats.total') AS stat, nvent.entry_increment('nvent:flows', 'inc', 'stats_total', 2) AS by_column,
+    nvent.entry_increment('nvent:flows', 'inc', 'stats.mine', 2) AS other_stat;
 SELECT meta('nvent:flows', 'inc') - 'registeredAt';
 -- Several at once are one version.
-SELECT nvent.index_increment_many('nvent:flows', 'inc', '{"stats.total": 1, "stats.running": -1, "stats.mine": 0.5, "stats.other": 1, "flowVersion": 1, "a.b": 1, "a.c": 2, "d": 3}');
+SELECT nvent.entry_increment_many('nvent:flows', 'inc', '{"stats.total": 1, "stats.running": -1, "stats.mine": 0.5, "stats.other": 1, "flowVersion": 1, "a.b": 1, "a.c": 2, "d": 3}');
 SELECT meta('nvent:flows', 'inc') - 'registeredAt';
 -- What is null counts as zero, in a column or out of it.
-SELECT nvent.index_update('nvent:flows', 'inc', '{"stats.total": null}'), nvent.index_increment('nvent:flows', 'inc', 'stats.total', 4);
-SELECT nvent.index_add('nvent:c', 'null', 0, '{"n": null, "o": {"n": null}}'), nvent.index_increment_many('nvent:c', 'null', '{"n": 1, "o.n": 2}');
+SELECT nvent.entry_update('nvent:flows', 'inc', '{"stats.total": null}'), nvent.entry_increment('nvent:flows', 'inc', 'stats.total', 4);
+SELECT nvent.entry_add('nvent:c', 'null', 0, '{"n": null, "o": {"n": null}}'), nvent.entry_increment_many('nvent:c', 'null', '{"n": 1, "o.n": 2}');
 -- The returned numbers are exact.
-SELECT nvent.index_increment('nvent:c', 'null', 'big', 123456789012345678901234567890.5), nvent.index_increment('nvent:c', 'null', 'big', 0.25);
-SELECT nvent.index_increment('nvent:flows', 'inc', 'stats.cancel', 9223372036854775807);
+SELECT nvent.entry_increment('nvent:c', 'null', 'big', 123456789012345678901234567890.5), nvent.entry_increment('nvent:c', 'null', 'big', 0.25);
+SELECT nvent.entry_increment('nvent:flows', 'inc', 'stats.cancel', 9223372036854775807);
 \set VERBOSITY default
-SELECT nvent.index_increment('nvent:flows', 'inc', 'stats.cancel');
-SELECT nvent.index_increment('nvent:flows', 'inc', 'flowVersion', 3000000000);
-SELECT nvent.index_increment('nvent:flows', 'inc', 'stats.total', 0.5);
-SELECT nvent.index_increment('nvent:flows', 'inc', 'stats.total', 'NaN');
-SELECT nvent.index_increment('nvent:flows', 'inc', 'displayName');
-SELECT nvent.index_increment('nvent:flows', 'inc', 'displayName.x');
-SELECT nvent.index_increment('nvent:flows', 'inc', 'stats.total.x');
-SELECT nvent.index_increment('nvent:flows', 'inc', 'stats');
-SELECT nvent.index_increment('nvent:flows', 'inc', 'version');
-SELECT nvent.index_increment('nvent:flows', 'inc', 'a');
-SELECT nvent.index_increment('nvent:flows', 'inc', 'd.e');
-SELECT nvent.index_increment('nvent:flows', 'inc', '');
-SELECT nvent.index_increment('nvent:flows', 'inc', 'a..b');
-SELECT nvent.index_increment('nvent:flows', 'inc', rtrim(repeat('a.', 1001), '.'));
-SELECT nvent.index_increment('nvent:triggers', 'hook', 'config');
-SELECT nvent.index_increment('nvent:flows', 'no such', 'stats.total');
-SELECT nvent.index_increment('nosuchstore:x', 'no such', 'n');
-SELECT nvent.index_increment_many('nvent:flows', 'inc', '{"stats.total": "1"}');
-SELECT nvent.index_increment_many('nvent:flows', 'inc', '{"stats.total": 1, "stats_total": 1}');
-SELECT nvent.index_increment_many('nvent:flows', 'inc', '{}');
-SELECT nvent.index_increment_many('nvent:flows', 'inc', '[1]');
+SELECT nvent.entry_increment('nvent:flows', 'inc', 'stats.cancel');
+SELECT nvent.entry_increment('nvent:flows', 'inc', 'flowVersion', 3000000000);
+SELECT nvent.entry_increment('nvent:flows', 'inc', 'stats.total', 0.5);
+SELECT nvent.entry_increment('nvent:flows', 'inc', 'stats.total', 'NaN');
+SELECT nvent.entry_increment('nvent:flows', 'inc', 'displayName');
+SELECT nvent.entry_increment('nvent:flows', 'inc', 'displayName.x');
+SELECT nvent.entry_increment('nvent:flows', 'inc', 'stats.total.x');
+SELECT nvent.entry_increment('nvent:flows', 'inc', 'stats');
+SELECT nvent.entry_increment('nvent:flows', 'inc', 'version');
+SELECT nvent.entry_increment('nvent:flows', 'inc', 'a');
+SELECT nvent.entry_increment('nvent:flows', 'inc', 'd.e');
+SELECT nvent.entry_increment('nvent:flows', 'inc', '');
+SELECT nvent.entry_increment('nvent:flows', 'inc', 'a..b');
+SELECT nvent.entry_increment('nvent:flows', 'inc', rtrim(repeat('a.', 1001), '.'));
+SELECT nvent.entry_increment('nvent:triggers', 'hook', 'config');
+SELECT nvent.entry_increment('nvent:flows', 'no such', 'stats.total');
+SELECT nvent.entry_increment('nosuchstore:x', 'no such', 'n');
+SELECT nvent.entry_increment_many('nvent:flows', 'inc', '{"stats.total": "1"}');
+SELECT nvent.entry_increment_many('nvent:flows', 'inc', '{"stats.total": 1, "stats_total": 1}');
+SELECT nvent.entry_increment_many('nvent:flows', 'inc', '{}');
+SELECT nvent.entry_increment_many('nvent:flows', 'inc', '[1]');
 \set VERBOSITY terse
 -- Nothing of a call with an error is done.
 SELECT meta('nvent:flows', 'inc') - 'registeredAt';
@@ -418,89 +418,89 @@ SELECT meta('nvent:flows', 'inc') - 'registeredAt';
 -- Errors.
 --
 \set VERBOSITY default
-SELECT nvent.index_add(NULL, 'x', 0);
-SELECT nvent.index_add('nvent:x', NULL, 0);
-SELECT nvent.index_add('nvent:x', 'x', NULL);
-SELECT nvent.index_add('nvent:x', 'x', 0, NULL);
-SELECT nvent.index_update(NULL, 'x', '{}');
-SELECT nvent.index_update('nvent:x', NULL, '{}');
-SELECT nvent.index_update('nvent:x', 'x', NULL);
-SELECT nvent.index_increment(NULL, 'x', 'n');
-SELECT nvent.index_increment('nvent:x', NULL, 'n');
-SELECT nvent.index_increment('nvent:x', 'x', NULL);
-SELECT nvent.index_increment('nvent:x', 'x', 'n', NULL);
-SELECT nvent.index_increment_many(NULL, 'x', '{}');
-SELECT nvent.index_increment_many('nvent:x', NULL, '{}');
-SELECT nvent.index_increment_many('nvent:x', 'x', NULL);
-SELECT nvent.index_get(NULL, 'x') IS NULL AND nvent.index_get('nvent:x', NULL) IS NULL AND nvent.index_delete(NULL, 'x') IS NULL AS nulls_give_null;
-SELECT nvent.index_add('', 'x', 0);
-SELECT nvent.index_get('nvent::x', 'x');
-SELECT nvent.index_update('nvent:*', 'x', '{}');
-SELECT nvent.index_increment('nvent:>', 'x', 'n');
-SELECT nvent.index_delete('nvent:' || repeat('x', 600), 'x');
-SELECT nvent.index_add('nvent:x', 'x', 'NaN');
-SELECT nvent.index_add('nvent:x', 'x', 'Infinity');
-SELECT nvent.index_add('nvent:x', 'x', 0, '[1]');
-SELECT nvent.index_add('nvent:x', 'x', 0, '"text"');
-SELECT nvent.index_update('nvent:x', 'x', '[1]');
-SELECT nvent.index_update('nvent:x', 'x', '{"a..b": 1}');
-SELECT nvent.index_add('nvent:flow:runs:x', 'x', 0, '{"status": 5}');
-SELECT nvent.index_add('nvent:flow:runs:x', 'x', 0, '{"stepCount": "5"}');
-SELECT nvent.index_add('nvent:scheduler:jobs', 'x', 0, '{"enabled": "true"}');
-SELECT nvent.index_add('nvent:flows', 'x', 0, '{"stats": 5}');
-SELECT nvent.index_add('nvent:flows', 'x', 0, '{"stats": {"total": {"all": 5}}}');
-SELECT nvent.index_add('nvent:flows', 'x', 0, '{"displayName": "x", "display_name": "y"}');
-SELECT nvent.index_add('nvent:triggers', 'x', 0, '{"type": "x", "triggerType": "y"}');
-SELECT nvent.index_update('nvent:flow:runs:null', 'n', '{"status": {"a": 1}}');
-SELECT nvent.index_update('nvent:flow:runs:null', 'n', '{"status.a": 1}');
+SELECT nvent.entry_add(NULL, 'x', 0);
+SELECT nvent.entry_add('nvent:x', NULL, 0);
+SELECT nvent.entry_add('nvent:x', 'x', NULL);
+SELECT nvent.entry_add('nvent:x', 'x', 0, NULL);
+SELECT nvent.entry_update(NULL, 'x', '{}');
+SELECT nvent.entry_update('nvent:x', NULL, '{}');
+SELECT nvent.entry_update('nvent:x', 'x', NULL);
+SELECT nvent.entry_increment(NULL, 'x', 'n');
+SELECT nvent.entry_increment('nvent:x', NULL, 'n');
+SELECT nvent.entry_increment('nvent:x', 'x', NULL);
+SELECT nvent.entry_increment('nvent:x', 'x', 'n', NULL);
+SELECT nvent.entry_increment_many(NULL, 'x', '{}');
+SELECT nvent.entry_increment_many('nvent:x', NULL, '{}');
+SELECT nvent.entry_increment_many('nvent:x', 'x', NULL);
+SELECT nvent.entry_get(NULL, 'x') IS NULL AND nvent.entry_get('nvent:x', NULL) IS NULL AND nvent.entry_delete(NULL, 'x') IS NULL AS nulls_give_null;
+SELECT nvent.entry_add('', 'x', 0);
+SELECT nvent.entry_get('nvent::x', 'x');
+SELECT nvent.entry_update('nvent:*', 'x', '{}');
+SELECT nvent.entry_increment('nvent:>', 'x', 'n');
+SELECT nvent.entry_delete('nvent:' || repeat('x', 600), 'x');
+SELECT nvent.entry_add('nvent:x', 'x', 'NaN');
+SELECT nvent.entry_add('nvent:x', 'x', 'Infinity');
+SELECT nvent.entry_add('nvent:x', 'x', 0, '[1]');
+SELECT nvent.entry_add('nvent:x', 'x', 0, '"text"');
+SELECT nvent.entry_update('nvent:x', 'x', '[1]');
+SELECT nvent.entry_update('nvent:x', 'x', '{"a..b": 1}');
+SELECT nvent.entry_add('nvent:flow:runs:x', 'x', 0, '{"status": 5}');
+SELECT nvent.entry_add('nvent:flow:runs:x', 'x', 0, '{"stepCount": "5"}');
+SELECT nvent.entry_add('nvent:scheduler:jobs', 'x', 0, '{"enabled": "true"}');
+SELECT nvent.entry_add('nvent:flows', 'x', 0, '{"stats": 5}');
+SELECT nvent.entry_add('nvent:flows', 'x', 0, '{"stats": {"total": {"all": 5}}}');
+SELECT nvent.entry_add('nvent:flows', 'x', 0, '{"displayName": "x", "display_name": "y"}');
+SELECT nvent.entry_add('nvent:triggers', 'x', 0, '{"type": "x", "triggerType": "y"}');
+SELECT nvent.entry_update('nvent:flow:runs:null', 'n', '{"status": {"a": 1}}');
+SELECT nvent.entry_update('nvent:flow:runs:null', 'n', '{"status.a": 1}');
 -- None of them left anything behind.
 SELECT count(*) FROM unnest('{nvent:x,nvent:flow:runs:x,nvent:flows,nvent:triggers,nvent:scheduler:jobs}'::text[]) k
-WHERE nvent.index_get(k, 'x') IS NOT NULL;
+WHERE nvent.entry_get(k, 'x') IS NOT NULL;
 
 BEGIN READ ONLY;
-SELECT nvent.index_get('nvent:v', 'x') IS NOT NULL AS reads;
+SELECT nvent.entry_get('nvent:v', 'x') IS NOT NULL AS reads;
 SAVEPOINT s;
-SELECT nvent.index_add('nvent:v', 'x', 0);
+SELECT nvent.entry_add('nvent:v', 'x', 0);
 ROLLBACK TO s;
-SELECT nvent.index_update('nvent:v', 'x', '{"n": 1}');
+SELECT nvent.entry_update('nvent:v', 'x', '{"n": 1}');
 ROLLBACK TO s;
-SELECT nvent.index_increment('nvent:v', 'x', 'n');
+SELECT nvent.entry_increment('nvent:v', 'x', 'n');
 ROLLBACK TO s;
-SELECT nvent.index_delete('nvent:v', 'x');
+SELECT nvent.entry_delete('nvent:v', 'x');
 ROLLBACK TO s;
-SELECT nvent.index_add('newstore:v', 'x', 0);
+SELECT nvent.entry_add('newstore:v', 'x', 0);
 ROLLBACK;
 
 -- The caller's rights are what counts.
 CREATE ROLE regress_entry_reader;
 CREATE ROLE regress_entry_nobody;
 GRANT USAGE ON SCHEMA nvent TO regress_entry_reader, regress_entry_nobody;
-GRANT SELECT ON nvent_index TO regress_entry_reader;
+GRANT SELECT ON nvent_entries TO regress_entry_reader;
 SET ROLE regress_entry_reader;
-SELECT nvent.index_get('nvent:v', 'x') IS NOT NULL AS reads;
-SELECT count(*) FROM nvent.index_read('nvent:v');
-SELECT nvent.index_add('nvent:v', 'x', 0);
-SELECT nvent.index_update('nvent:v', 'x', '{"n": 1}');
-SELECT nvent.index_increment('nvent:v', 'x', 'n');
-SELECT nvent.index_delete('nvent:v', 'x');
+SELECT nvent.entry_get('nvent:v', 'x') IS NOT NULL AS reads;
+SELECT count(*) FROM nvent.entry_read('nvent:v');
+SELECT nvent.entry_add('nvent:v', 'x', 0);
+SELECT nvent.entry_update('nvent:v', 'x', '{"n": 1}');
+SELECT nvent.entry_increment('nvent:v', 'x', 'n');
+SELECT nvent.entry_delete('nvent:v', 'x');
 SET ROLE regress_entry_nobody;
-SELECT nvent.index_get('nvent:v', 'x');
-SELECT count(*) FROM nvent.index_read('nvent:v');
+SELECT nvent.entry_get('nvent:v', 'x');
+SELECT count(*) FROM nvent.entry_read('nvent:v');
 RESET ROLE;
 REVOKE ALL ON SCHEMA nvent FROM regress_entry_reader, regress_entry_nobody;
-REVOKE ALL ON nvent_index FROM regress_entry_reader;
+REVOKE ALL ON nvent_entries FROM regress_entry_reader;
 DROP ROLE regress_entry_reader, regress_entry_nobody;
 
 -- A table that is gone is somebody's mistake, not an empty one; so says every
 -- call, and what to do.
-DROP TABLE other_index, other_flows;
+DROP TABLE other_entries, other_flows;
 \set VERBOSITY default
-SELECT nvent.index_get('other:a', 'same');
-SELECT nvent.index_update('other:a', 'same', '{}');
-SELECT nvent.index_increment('other:a', 'same', 'n');
-SELECT nvent.index_delete('other:a', 'same');
-SELECT nvent.index_add('other:a', 'same', 0);
-SELECT nvent.index_read('other:flows');
+SELECT nvent.entry_get('other:a', 'same');
+SELECT nvent.entry_update('other:a', 'same', '{}');
+SELECT nvent.entry_increment('other:a', 'same', 'n');
+SELECT nvent.entry_delete('other:a', 'same');
+SELECT nvent.entry_add('other:a', 'same', 0);
+SELECT nvent.entry_read('other:flows');
 
 \set VERBOSITY terse
 SELECT nvent.store_migrate('nvent', 0) > 0 AND nvent.store_migrate('other', 0) > 0 AS dropped;

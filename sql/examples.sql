@@ -11,10 +11,10 @@ SELECT nvent.stream_append('nvent:flow:run:r1', '{"type": "flow:started", "flowN
 SELECT e ->> 'type', e -> 'data' FROM nvent.stream_read('nvent:flow:run:r1') e;
 
 -- An entry with a state and a counter.
-SELECT nvent.index_add('nvent:flow:runs:import', 'r1', 1767225600000, '{"status": "running"}');
-SELECT nvent.index_update('nvent:flow:runs:import', 'r1', '{"status": "completed"}');
-SELECT nvent.index_increment('nvent:flow:runs:import', 'r1', 'completedSteps');
-SELECT nvent.index_get('nvent:flow:runs:import', 'r1') -> 'metadata' ->> 'status';
+SELECT nvent.entry_add('nvent:flow:runs:import', 'r1', 1767225600000, '{"status": "running"}');
+SELECT nvent.entry_update('nvent:flow:runs:import', 'r1', '{"status": "completed"}');
+SELECT nvent.entry_increment('nvent:flow:runs:import', 'r1', 'completedSteps');
+SELECT nvent.entry_get('nvent:flow:runs:import', 'r1') -> 'metadata' ->> 'status';
 
 -- A key that expires.
 SELECT nvent.kv_set('nvent:session:42', '{"user": "ada"}', ttl => '30 minutes');
@@ -79,21 +79,21 @@ SELECT nvent.stream_close('shop:account:2', expected_version => 1) ->> 'type';
 SELECT deleted FROM nvent.stream_truncate('shop:account:1', seed => '{"type": "__snapshot__", "data": {"balance": -10}}');
 SELECT nvent.stream_protect('nvent_stream_account');
 
-SELECT nvent.index_add('nvent:flows', 'import', 1767225600000, '{"displayName": "Import", "owner": {"team": "data"}}');
+SELECT nvent.entry_add('nvent:flows', 'import', 1767225600000, '{"displayName": "Import", "owner": {"team": "data"}}');
 
 -- Update merges (RFC 7396): objects merge, null removes, a dotted name is a path.
-SELECT nvent.index_update('nvent:flows', 'import', '{"owner.team": "platform", "owner.pager": "x1", "displayName": null}');
+SELECT nvent.entry_update('nvent:flows', 'import', '{"owner.team": "platform", "owner.pager": "x1", "displayName": null}');
 
 -- Counters are exact, one field or several at once.
-SELECT nvent.index_increment_many('nvent:flows', 'import', '{"stats.total": 1, "stats.running": 1}');
-SELECT (nvent.index_get('nvent:flows', 'import') -> 'metadata') - 'registeredAt';
+SELECT nvent.entry_increment_many('nvent:flows', 'import', '{"stats.total": 1, "stats.running": 1}');
+SELECT (nvent.entry_get('nvent:flows', 'import') -> 'metadata') - 'registeredAt';
 
 -- Optimistic: NULL when somebody was faster.
-SELECT nvent.index_update('nvent:flows', 'import', '{"flowVersion": 2}', expected_version => 0);
+SELECT nvent.entry_update('nvent:flows', 'import', '{"flowVersion": 2}', expected_version => 0);
 
 -- Highest score first; filters on any field; the next page by the last entry.
-SELECT e ->> 'id' FROM nvent.index_read('nvent:flow:runs:import', filter => '{"status": ["running", "completed"]}') e;
-SELECT e ->> 'id' FROM nvent.index_read('nvent:flow:runs:import', max_count => 10, after_score => 1767225600000, after_id => 'r1') e;
+SELECT e ->> 'id' FROM nvent.entry_read('nvent:flow:runs:import', filter => '{"status": ["running", "completed"]}') e;
+SELECT e ->> 'id' FROM nvent.entry_read('nvent:flow:runs:import', max_count => 10, after_score => 1767225600000, after_id => 'r1') e;
 
 SELECT nvent.kv_set('shop:lock:7', '"worker-1"', ttl => '1 minute', nx => true);
 SELECT nvent.kv_set('shop:lock:7', '"worker-2"', ttl => '1 minute', nx => true);

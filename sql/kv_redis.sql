@@ -52,7 +52,7 @@ BEGIN
     RETURN answers;
 END $$;
 
--- Functions of the tier are called without their schema below.
+-- Functions of the kind are called without their schema below.
 SET search_path = public, nvent;
 
 CREATE TEMPORARY TABLE cases (

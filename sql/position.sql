@@ -100,31 +100,31 @@ ROLLBACK;
 SELECT count(*) FROM nvent.appenders;
 
 -- The tick row: what a snapshot that cannot be renewed may go by.
-SELECT * FROM nvent.tick;
+SELECT * FROM nvent.published_position;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT nvent.safe_position();
 ROLLBACK;
-SELECT nvent.stream_tick() = nvent.safe_position() AS written;
+SELECT nvent.position_publish() = nvent.safe_position() AS written;
 SELECT position = nvent.safe_position() AS is_safe, written_at <= clock_timestamp() AS dated
-FROM nvent.tick;
+FROM nvent.published_position;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
-SELECT nvent.safe_position() = position AS ticked FROM nvent.tick;
+SELECT nvent.safe_position() = position AS ticked FROM nvent.published_position;
 ROLLBACK;
 BEGIN ISOLATION LEVEL SERIALIZABLE;
-SELECT nvent.safe_position() = position AS ticked FROM nvent.tick;
+SELECT nvent.safe_position() = position AS ticked FROM nvent.published_position;
 ROLLBACK;
 
 -- It is written only when the position has advanced.
-SELECT ctid AS before FROM nvent.tick \gset
-SELECT nvent.stream_tick() = position AS same FROM nvent.tick;
-SELECT ctid = :'before' AS untouched FROM nvent.tick;
+SELECT ctid AS before FROM nvent.published_position \gset
+SELECT nvent.position_publish() = position AS same FROM nvent.published_position;
+SELECT ctid = :'before' AS untouched FROM nvent.published_position;
 
 -- An open appender holds it back as well.
 BEGIN;
 INSERT INTO log_a (n) VALUES (15) RETURNING id AS held \gset
-SELECT nvent.stream_tick() < :held AS below;
+SELECT nvent.position_publish() < :held AS below;
 COMMIT;
-SELECT nvent.stream_tick() >= :held AS reached;
+SELECT nvent.position_publish() >= :held AS reached;
 
 -- Everybody may see who holds them back, and nobody may write the tick.
 CREATE ROLE horizon_reader;
@@ -132,9 +132,9 @@ GRANT USAGE ON SCHEMA nvent TO horizon_reader;
 SET ROLE horizon_reader;
 SELECT count(*) FROM nvent.appenders;
 SELECT nvent.safe_position() >= :held AS reached;
-SELECT position >= :held AS reached FROM nvent.tick;
-UPDATE nvent.tick SET position = 0;
-SELECT nvent.stream_tick() >= :held AS reached;
+SELECT position >= :held AS reached FROM nvent.published_position;
+UPDATE nvent.published_position SET position = 0;
+SELECT nvent.position_publish() >= :held AS reached;
 RESET ROLE;
 REVOKE USAGE ON SCHEMA nvent FROM horizon_reader;
 DROP ROLE horizon_reader;

@@ -9,11 +9,11 @@ CREATE TABLE log (
 );
 
 -- Where things live by default.
-SELECT t AS tier, left(s, 25) AS subject, store, pattern, relation, keys, notify
+SELECT t AS kind, left(s, 25) AS subject, store, pattern, relation, keys, notify
 FROM (VALUES ('stream', 'nvent:flow:run:abc'), ('stream', 'nvent:flow:run:a:b:c'), ('stream', 'nvent:flow:run'),
     ('stream', 'nvent:trigger:event:t'), ('stream', 'shop:flow:run:abc'), ('stream', 'other:flow:run:abc'),
-    ('index', 'nvent:flow:runs:f'), ('index', 'nvent:flow:runs:f:g'), ('index', 'nvent:flow:runs'), ('index', 'nvent:flows'),
-    ('index', 'nvent:triggers'), ('index', 'nvent:scheduler:jobs'), ('index', 'shop:flows'), ('index', 'orders:open'),
+    ('entry', 'nvent:flow:runs:f'), ('entry', 'nvent:flow:runs:f:g'), ('entry', 'nvent:flow:runs'), ('entry', 'nvent:flows'),
+    ('entry', 'nvent:triggers'), ('entry', 'nvent:scheduler:jobs'), ('entry', 'shop:flows'), ('entry', 'orders:open'),
     ('kv', 'nvent:lock:x'), ('kv', 'shop:x'), ('kv', 'anything'), ('kv', ''), ('kv', '::'), ('kv', repeat('k:', 5000))) v (t, s)
 LEFT JOIN LATERAL nvent.route_resolve(t, s) ON true;
 
@@ -54,7 +54,7 @@ SELECT keys FROM nvent.route_resolve('stream', 'ev:a:not-a-uuid');
 SELECT nvent.stream_delete('ev:a:a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11');
 SELECT tenant, version FROM events;
 
--- Equal patterns are refused, whatever their captures' names; in another tier
+-- Equal patterns are refused, whatever their captures' names; in another kind
 -- the same pattern is another.
 \set VERBOSITY default
 SELECT nvent.route_add('stream', 'nvent:cap:{a}:{c}:{b...}', 'log');
@@ -65,7 +65,7 @@ SELECT nvent.route_add('stream', 'nvent:same:*', 'log'), nvent.route_add('stream
 SELECT nvent.route_add('stream', 'nvent:same:**', 'log');
 -- A pattern is dropped under any name of its captures.
 SELECT nvent.route_drop('stream', 'nvent:cap:{x}:{y}:{z...}'), nvent.route_drop('stream', 'nvent:cap:{x}:{y}:{z...}');
-SELECT nvent.route_drop('index', 'nvent:same:*');
+SELECT nvent.route_drop('entry', 'nvent:same:*');
 
 -- A pattern belongs to the store of its first token, or to the default one.
 SELECT nvent.route_add('stream', 'shop:x:>', 'log', store => 'shop');
@@ -79,10 +79,10 @@ SELECT nvent.route_add('stream', '*:y:>', 'log', store => 'shop');
 SELECT nvent.route_drop('stream', 'shop:x:>', 'nvent');
 SELECT nvent.route_drop('stream', 'shop:x:>', 'shop'), nvent.route_drop('stream', 'free:x:>');
 
--- A table must have what its tier needs.
+-- A table must have what its kind needs.
 CREATE TABLE lacking (a text);
 SELECT nvent.route_add(t, 'nvent:l:>', 'lacking') FROM (VALUES ('stream')) v (t);
-SELECT nvent.route_add('index', 'nvent:l', 'lacking');
+SELECT nvent.route_add('entry', 'nvent:l', 'lacking');
 SELECT nvent.route_add('kv', 'nvent:l', 'lacking');
 ALTER TABLE lacking ADD id integer, ADD ts timestamptz, ADD type varchar;
 \set VERBOSITY default
@@ -105,7 +105,7 @@ SELECT nvent.route_add('stream', 'nvent:l:{a}', 'lacking');
 SELECT nvent.route_add('stream', 'nvent:m:{a}', 'lacking');
 \set VERBOSITY terse
 SELECT nvent.route_add('stream', 'nvent:flow:archive:{run_id...}', 'nvent_flow_events');
-SELECT nvent.route_add('index', 'nvent:more:flows', 'nvent_flows');
+SELECT nvent.route_add('entry', 'nvent:more:flows', 'nvent_flows');
 SELECT nvent.route_add('stream', 'nvent:l:{x}', 'lacking');
 SELECT nvent.route_drop('stream', 'nvent:l:{a}');
 SELECT nvent.route_add('stream', 'nvent:m:{a}', 'lacking'), nvent.route_drop('stream', 'nvent:m:{a}');
@@ -287,7 +287,7 @@ SELECT nvent.stream_drop_table('second', 'shop');
 SELECT nvent.stream_append('shop:second:1', '{"type": "t"}')->'version' AS version;
 
 -- Ten thousand routes: each subject finds its own.
-INSERT INTO nvent.route (store, tier, pattern, shape, schema_name, table_name)
+INSERT INTO nvent.route (store, kind, pattern, shape, schema_name, table_name)
 SELECT 'nvent', 'stream', p, p, 'public', CASE WHEN n % 2 = 0 THEN 'log' ELSE 'recent' END
 FROM generate_series(1, 10000) n, LATERAL (SELECT format('nvent:many:%s:*:%s', n % 100, n) p) x;
 SELECT count(*) FROM generate_series(1, 10000) n, nvent.route_resolve('stream', format('nvent:many:%s:x:%s', n % 100, n)) r

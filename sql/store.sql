@@ -45,8 +45,8 @@ SELECT i AS index FROM pg_index, regexp_replace(replace(pg_get_indexdef(indexrel
     'CREATE (UNIQUE )?INDEX \S+ ON (\S+) USING btree', '\2 \1') i
 WHERE indrelid::regclass::text LIKE 'nvent\_%' ORDER BY i COLLATE "C";
 SELECT version, description FROM nvent_schema_version ORDER BY 1;
-SELECT tier, pattern, shape, schema_name, table_name, aliases, notify FROM nvent.route WHERE store = 'nvent'
-ORDER BY tier, pattern COLLATE "C";
+SELECT kind, pattern, shape, schema_name, table_name, aliases, notify FROM nvent.route WHERE store = 'nvent'
+ORDER BY kind, pattern COLLATE "C";
 
 -- Another default store; the default one's own subjects are then its own.
 SET nvent_store.default_store = 'other';
@@ -124,12 +124,12 @@ SELECT nvent.store_create('y', 'public');
 -- Layouts: down by one, up by one, to nothing.  What a layout adds is missing
 -- below it.
 SELECT nvent.store_migrate('shop', 3) AS had, nvent.store_version('shop');
-SELECT to_regclass('app.shop_index') IS NULL AS no_index, to_regclass('app.shop_kv') IS NULL AS no_kv;
-SELECT * FROM nvent.route_resolve('index', 'shop:unrouted');
+SELECT to_regclass('app.shop_entries') IS NULL AS no_index, to_regclass('app.shop_kv') IS NULL AS no_kv;
+SELECT * FROM nvent.route_resolve('entry', 'shop:unrouted');
 SELECT version FROM app.shop_schema_version ORDER BY 1;
 SELECT nvent.store_migrate('shop') AS had, nvent.store_version('shop');
 SELECT nvent.store_migrate('shop', 4) AS had, nvent.store_migrate('shop', NULL) AS had;
-SELECT relation FROM nvent.route_resolve('index', 'shop:unrouted');
+SELECT relation FROM nvent.route_resolve('entry', 'shop:unrouted');
 SELECT version FROM app.shop_schema_version ORDER BY 1;
 SELECT count(*) FROM nvent.stream_read('shop:flow:run:1');
 SELECT nvent.store_migrate('shop', 1);
@@ -158,13 +158,13 @@ SELECT count(*) FROM pg_class WHERE relname ~ '^shop_(?!streak)' AND relnamespac
 SELECT count(*) FROM nvent.route WHERE store = 'shop';
 SELECT count(*) FROM nvent.stream_table WHERE store = 'shop';
 -- Its subjects belong to the default store now.
-SELECT store, relation FROM nvent.route_resolve('index', 'shop:x');
+SELECT store, relation FROM nvent.route_resolve('entry', 'shop:x');
 
 -- What is left in the registry of one that was deleted by hand is nobody's.
 SELECT nvent.store_create('half', 'half');
 SELECT nvent.stream_append('half:t:1', '{"type": "t"}')->'version' AS version;
 DELETE FROM nvent.store WHERE prefix = 'half';
-SELECT store FROM nvent.route_resolve('index', 'half:flows');
+SELECT store FROM nvent.route_resolve('entry', 'half:flows');
 SELECT count(change) FROM nvent.store_adopt('half', 'half');
 SELECT nvent.stream_append('half:t:1', '{"type": "t"}')->'version' AS version;
 SELECT count(*) FROM nvent.route WHERE store = 'half';

@@ -302,13 +302,13 @@ BEGIN
 END $$;
 SELECT nvent.route_add('stream', 'altered:{item}', 'altered') IS NOT NULL AS added;
 SELECT nvent.route_add('stream', 'parted:{item}', 'parted') IS NOT NULL AS added;
-CREATE TABLE appended (tier text, step text, record jsonb);
+CREATE TABLE appended (kind text, step text, record jsonb);
 PREPARE altered(text) AS INSERT INTO appended
-    SELECT v.tier, $1, nvent.stream_append(v.tier || ':1', '{"type": "t", "price": 1.26, "code": "ab", "name": "xyz  ",
+    SELECT v.kind, $1, nvent.stream_append(v.kind || ':1', '{"type": "t", "price": 1.26, "code": "ab", "name": "xyz  ",
         "at": "2026-01-01T00:00:00.7Z", "data": {}, "more": 1}')
-    FROM (VALUES ('altered'), ('parted')) AS v (tier);
+    FROM (VALUES ('altered'), ('parted')) AS v (kind);
 PREPARE altered_batch(text) AS INSERT INTO appended
-    SELECT v.tier, $1, a FROM (VALUES ('altered'), ('parted')) AS v (tier), nvent.stream_append_batch(v.tier || ':1',
+    SELECT v.kind, $1, a FROM (VALUES ('altered'), ('parted')) AS v (kind), nvent.stream_append_batch(v.kind || ':1',
         ARRAY['{"type": "u", "price": 2.34}', '{"type": "v", "data": {}, "n": 1}']::jsonb[]) AS a;
 EXECUTE altered('no trigger');
 EXECUTE altered_batch('no trigger');
@@ -319,9 +319,9 @@ EXECUTE altered_batch('trigger');
 DROP TRIGGER louder ON altered;
 DROP TRIGGER louder ON parted_1;
 EXECUTE altered('without again');
-SELECT a.step, a.tier, rec(a.record) AS record, e = a.record AS same
+SELECT a.step, a.kind, rec(a.record) AS record, e = a.record AS same
 FROM appended AS a LEFT JOIN LATERAL nvent.stream_read(a.record ->> 'subject') AS e ON e -> 'id' = a.record -> 'id'
-ORDER BY a.tier, (a.record ->> 'id')::bigint;
+ORDER BY a.kind, (a.record ->> 'id')::bigint;
 DEALLOCATE altered;
 DEALLOCATE altered_batch;
 DROP TABLE appended;

@@ -98,14 +98,14 @@ SELECT e->'pii' FROM nvent.stream_append_batch('ag:customer:1',
     '{"{\"type\": \"a\", \"data\": 1, \"pii\": {\"name\": \"Ann\"}, \"eventId\": \"p-1\"}", "{\"type\": \"b\"}"}') e;
 SELECT e->'pii' FROM nvent.stream_append('ag:customer:2', '{"type": "a", "pii": {"name": "Bob"}}') e;
 CREATE TEMP TABLE before AS SELECT e - 'pii' AS e FROM nvent.stream_read('ag:customer:1') e;
-SELECT nvent.stream_forget('ag:customer:1'), nvent.stream_forget('ag:customer:1') AS again, nvent.stream_forget('ag:customer:none') AS none;
+SELECT nvent.stream_erase('ag:customer:1'), nvent.stream_erase('ag:customer:1') AS again, nvent.stream_erase('ag:customer:none') AS none;
 SELECT count(*) AS same FROM nvent.stream_read('ag:customer:1') e JOIN before USING (e);
 SELECT e->'pii' FROM nvent.stream_read('ag:customer:2') e;
 -- What is sent again does not bring it back.
 SELECT e->'pii' IS NULL AS forgotten FROM nvent.stream_append('ag:customer:1',
     '{"type": "a", "data": 1, "pii": {"name": "Ann"}, "eventId": "p-1"}') e;
 SELECT nvent.stream_append('ag:flow:run:1', '{"type": "a"}') IS NOT NULL AS appended;
-SELECT nvent.stream_forget('ag:flow:run:1');
+SELECT nvent.stream_erase('ag:flow:run:1');
 
 -- Retention leaves the last event of a versioned stream, and of a log nothing.
 SELECT ag.make('ag:audit:1', 'a', 'b', 'c'), ag.make('ag:audit:2', 'a');
@@ -124,7 +124,7 @@ SELECT nvent.stream_retain('audit', '1 day', 'ag', max_count => -1);
 SELECT nvent.stream_protect('ag.ag_stream_account'), nvent.stream_protect('ag.ag_stream_customer'), nvent.stream_protect('ag.ag_stream_audit');
 SELECT deleted FROM nvent.stream_truncate('ag:account:5', seed => '{"type": "__snapshot__"}');
 SELECT deleted FROM nvent.stream_truncate('ag:account:5', before => 9);
-SELECT nvent.stream_forget('ag:customer:2');
+SELECT nvent.stream_erase('ag:customer:2');
 SELECT nvent.stream_retain('audit', '-1 day', 'ag');
 SELECT ag.show(nvent.stream_close('ag:account:5')), ag.show(nvent.stream_reopen('ag:account:5'));
 SELECT nvent.stream_delete('ag:account:5');
@@ -137,7 +137,7 @@ SELECT row_number() OVER (ORDER BY (e->>'id')::bigint) AS n, e FROM (
         ('ag:customer:1'), ('ag:audit:1')) v (s)) x;
 SELECT nvent.snapshot_save('ag:snap', '1', '{}');
 BEGIN;
-SELECT nvent.stream_wipe('ag') > 0 AS wiped, (SELECT count(*) FROM nvent.snapshot_load('ag:snap')) AS snapshots;
+SELECT nvent.stream_clear('ag') > 0 AS wiped, (SELECT count(*) FROM nvent.snapshot_load('ag:snap')) AS snapshots;
 SELECT nvent.stream_version('ag:account:1');
 SELECT count(*) FROM nvent.stream_restore((SELECT array_agg(e ORDER BY n) FROM copy)) r;
 SELECT count(*) AS same FROM copy c JOIN (
@@ -159,7 +159,7 @@ SELECT nvent.stream_restore(ARRAY['[]']::jsonb[]);
 SELECT nvent.stream_restore(ARRAY[NULL]::jsonb[]);
 SELECT nvent.stream_restore(NULL);
 SELECT nvent.stream_restore('{}');
-SELECT nvent.stream_wipe('nowhere');
+SELECT nvent.stream_clear('nowhere');
 
 -- act 11, statistics over the log: what streams there are, in byte order, over
 -- all tables, with numbers by type; pages, types left out, a bound, a choice.
@@ -204,7 +204,7 @@ $$;
 SELECT nvent.consumer_subscribe('r', 'as:b:>', store => 'as'), ag.fetched();
 CREATE TEMP TABLE log AS SELECT e, n FROM nvent.stream_poll('as:>', 0) p, unnest(p.events) WITH ORDINALITY u (e, n) WHERE e->>'subject' !~ 'flow';
 BEGIN;
-SELECT nvent.stream_wipe('as');
+SELECT nvent.stream_clear('as');
 SELECT count(nvent.consumer_unsubscribe(name, 'as')) FROM nvent.consumer_list(max_count => NULL, store => 'as');
 SELECT count(*) FROM nvent.stream_restore((SELECT array_agg(e ORDER BY n) FROM log));
 COMMIT;
@@ -219,7 +219,7 @@ GRANT USAGE ON SCHEMA nvent, ag TO regress_nvs_other;
 GRANT ALL ON ALL TABLES IN SCHEMA ag TO regress_nvs_other;
 SET ROLE regress_nvs_other;
 SELECT nvent.stream_restore(ARRAY['{"subject": "ag:new:1", "type": "x"}']::jsonb[]);
-SELECT nvent.stream_wipe('ag');
+SELECT nvent.stream_clear('ag');
 RESET ROLE;
 DROP OWNED BY regress_nvs_other;
 DROP ROLE regress_nvs_other;
@@ -229,14 +229,14 @@ DROP ROLE regress_nvs_other;
 SELECT nvent.store_migrate('ag', 4) > 4 AS higher;
 SELECT attname FROM pg_attribute WHERE attrelid = 'ag.ag_stream_account'::regclass AND attname IN ('event_id', 'pii') AND NOT attisdropped;
 SELECT ag.show(nvent.stream_append('ag:between:1', '{"type": "a", "eventId": "x"}')), nvent.stream_version('ag:between:1');
-SELECT nvent.stream_forget('ag:between:1');
+SELECT nvent.stream_erase('ag:between:1');
 SELECT nvent.snapshot_save('ag:snap', '1', '{}');
 SELECT nvent.store_migrate('ag');
 SELECT attrelid::regclass, string_agg(attname, ' ' ORDER BY attname) FROM pg_attribute
 WHERE attrelid IN ('ag.ag_stream_account'::regclass, 'ag.ag_stream_between'::regclass)
     AND attname IN ('event_id', 'pii') AND NOT attisdropped GROUP BY 1 ORDER BY 1;
 SELECT count(*) FROM pg_index WHERE indrelid = 'ag.ag_stream_account'::regclass AND indpred IS NOT NULL;
-SELECT nvent.stream_forget('ag:between:1'), nvent.snapshot_save('ag:snap', '1', '{}');
+SELECT nvent.stream_erase('ag:between:1'), nvent.snapshot_save('ag:snap', '1', '{}');
 
 DROP FUNCTION ag.show(jsonb), ag.make(text, text[]), ag.events(text);
 SELECT nvent.store_migrate('ag', 0) > 0 AS dropped;

@@ -130,12 +130,12 @@ COMMIT;
 SELECT * FROM poll.page('poll:>', 17);
 
 -- A snapshot that cannot be renewed: up to the tick it shows.
-SELECT nvent.stream_tick() - current_setting('poll.base')::bigint AS tick;
+SELECT nvent.position_publish() - current_setting('poll.base')::bigint AS tick;
 SELECT nvent.stream_append('poll:audit:late', '{"type": "noted"}') ->> 'subject' AS subject;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT * FROM poll.page('poll:audit:>', 17);
 COMMIT;
-SELECT nvent.stream_tick() - current_setting('poll.base')::bigint AS tick;
+SELECT nvent.position_publish() - current_setting('poll.base')::bigint AS tick;
 BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY;
 SELECT * FROM poll.page('poll:audit:>', 17);
 COMMIT;

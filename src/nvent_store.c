@@ -26,7 +26,7 @@ _PG_init(void)
 	nvs_shmem_init();
 	nvs_guc_init();
 	nvs_plan_init();
-	nvs_horizon_init();
+	nvs_position_init();
 	nvs_notify_init();
 	nvs_store_init();
 	nvs_route_init();

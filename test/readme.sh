@@ -41,7 +41,7 @@ reference() {
 	    JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'nvent_store'
 	    JOIN (VALUES ('store', 'Stores', 1), ('route', 'Routes', 2),
 	        ('subject', 'Subjects', 3), ('stream', 'Streams', 4), ('next', 'Positions', 5),
-	        ('safe', 'Positions', 5), ('index', 'Entries', 6), ('kv', 'Keys', 7),
+	        ('safe', 'Positions', 5), ('position', 'Positions', 5), ('appender', 'Positions', 5), ('entry', 'Entries', 6), ('kv', 'Keys', 7),
 	        ('lock', 'Locks', 8), ('jsonb', 'JSON', 9), ('maintain', 'Housekeeping', 10),
 	        ('consumer', 'Consumers', 11), ('checkpoint', 'Consumers', 11),
 	        ('snapshot', 'Snapshots', 12), ('worker', 'Housekeeping', 10)

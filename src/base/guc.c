@@ -20,7 +20,7 @@ int			nvs_max_stream_tables = 256;
 int			nvs_max_wait = 30000;
 int			nvs_notify = NVS_NOTIFY_INLINE;
 int			nvs_ring_size = 128;
-int			nvs_tick_interval = 100;
+int			nvs_publish_interval = 100;
 int			nvs_worker_idle_timeout = 60000;
 int			nvs_worker_naptime = 60000;
 
@@ -83,11 +83,11 @@ define_worker(void)
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
-	DefineCustomIntVariable("nvent_store.tick_interval",
-							"How often the worker writes nvent.tick while positions advance.",
+	DefineCustomIntVariable("nvent_store.publish_interval",
+							"How often the worker writes nvent.published_position while positions advance.",
 							"Readers in REPEATABLE READ and on standbys are "
 							"behind by as much. 0 is never.",
-							&nvs_tick_interval,
+							&nvs_publish_interval,
 							100, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);

@@ -11,7 +11,7 @@ typedef enum NvsNotifyMode
 	NVS_NOTIFY_WORKER,			/* by the worker, after commit */
 	NVS_NOTIFY_INLINE,			/* native NOTIFY in the appending transaction */
 	NVS_NOTIFY_OFF				/* not at all */
-} NvsNotifyMode;
+}			NvsNotifyMode;
 
 extern bool nvs_auto_create;
 extern char *nvs_default_store;
@@ -22,7 +22,7 @@ extern int	nvs_max_stream_tables;
 extern int	nvs_max_wait;
 extern int	nvs_notify;
 extern int	nvs_ring_size;
-extern int	nvs_tick_interval;
+extern int	nvs_publish_interval;
 extern int	nvs_worker_idle_timeout;
 extern int	nvs_worker_naptime;
 

@@ -424,7 +424,7 @@ drop_texts(NvsPlanSet *set)
 	memset(&texts_only, 0, sizeof(texts_only));
 	texts_only.texts = set->texts;
 	MemoryContextSetParent(set->texts_cxt, TopMemoryContext);
-	nvs_retire(set->texts_cxt, &texts_only);
+	nvs_defer_free(set->texts_cxt, &texts_only);
 	create_texts(set);
 }
 
@@ -433,7 +433,7 @@ drop_texts(NvsPlanSet *set)
  * ours is on the stack.  The set is not to be used again.
  */
 void
-nvs_retire(MemoryContext cxt, NvsPlanSet *set)
+nvs_defer_free(MemoryContext cxt, NvsPlanSet *set)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	Retired    *r = palloc0(sizeof(Retired));

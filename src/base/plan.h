@@ -17,7 +17,7 @@
 /* Parameters that one statement may have. */
 #define NVS_MAX_PARAMS	1664
 
-/* Statements of a set that have a fixed text; each tier numbers its own. */
+/* Statements of a set that have a fixed text; each kind numbers its own. */
 #define NVS_PLAN_SLOTS	24
 
 typedef struct NvsPlanSet NvsPlanSet;
@@ -59,7 +59,7 @@ extern SPIPlanPtr *nvs_planset_slot(NvsPlanSet *set, int slot);
 extern SPIPlanPtr nvs_planset_text(NvsPlanSet *set, const char *sql,
 								   const NvsParams *params,
 								   int cursor_options);
-extern void nvs_retire(MemoryContext cxt, NvsPlanSet *set);
+extern void nvs_defer_free(MemoryContext cxt, NvsPlanSet *set);
 
 extern void nvs_params_init(NvsParams *params);
 extern int	nvs_params_add(NvsParams *params, Oid type, Datum value,

@@ -286,7 +286,7 @@ nvs_consumer_stats(PG_FUNCTION_ARGS)
 					"SELECT " COUNTS ", (SELECT s.position "
 					"FROM {checkpoints} s WHERE s.name "
 					"OPERATOR(pg_catalog.=) " NVS_SCAN_NAME "), $1 "
-					"FROM {consumers}", 0, nvs_safe_position());
+					"FROM {consumers}", 0, nvs_position_safe());
 	nvs_spi_end();
 	return result;
 }

@@ -102,8 +102,8 @@ forget_known(void)
 		hash_seq_init(&scan, known);
 		while ((consumers = hash_seq_search(&scan)) != NULL)
 			for (i = 0; i < NVS_CONSUMER_PLAN_SETS; i++)
-				nvs_retire(NULL, consumers->plans[i]);
-		nvs_retire(known_cxt, NULL);
+				nvs_defer_free(NULL, consumers->plans[i]);
+		nvs_defer_free(known_cxt, NULL);
 		known = NULL;
 	}
 	known_cxt = AllocSetContextCreate(CacheMemoryContext,
@@ -389,7 +389,7 @@ nvs_consumer_subscribe(PG_FUNCTION_ARGS)
 	nvs_args_take(&args, fcinfo, 2, TEXTOID);
 	nvs_args_take(&args, fcinfo, 3, INT4OID);
 	nvs_args_add(&args, INT8OID, PG_ARGISNULL(4) ?
-				 Int64GetDatum(nvs_safe_position()) : PG_GETARG_DATUM(4),
+				 Int64GetDatum(nvs_position_safe()) : PG_GETARG_DATUM(4),
 				 false);
 	nvs_args_take(&args, fcinfo, 6, INT8OID);
 	if (nvs_consumer_run(
@@ -404,12 +404,12 @@ nvs_consumer_subscribe(PG_FUNCTION_ARGS)
 			"priority = GREATEST(c.priority, EXCLUDED.priority), "
 			"mark = GREATEST(c.mark, EXCLUDED.mark), "
 			"admitted = c.admitted AND (EXCLUDED.pattern IS NULL OR "
-			"NOT nvent.is_changed(c.pattern, EXCLUDED.pattern)) "
-			"WHERE nvent.is_changed(c.pattern, "
+			"NOT nvent.entry_is_changed(c.pattern, EXCLUDED.pattern)) "
+			"WHERE nvent.entry_is_changed(c.pattern, "
 			"COALESCE(EXCLUDED.pattern, c.pattern)) "
-			"OR nvent.is_changed(c.lane, EXCLUDED.lane) "
+			"OR nvent.entry_is_changed(c.lane, EXCLUDED.lane) "
 			"OR c.priority OPERATOR(pg_catalog.<) EXCLUDED.priority "
-			"OR nvent.is_changed(c.mark, GREATEST(c.mark, EXCLUDED.mark)) "
+			"OR nvent.entry_is_changed(c.mark, GREATEST(c.mark, EXCLUDED.mark)) "
 			"RETURNING c.xmax OPERATOR(pg_catalog.=) '0'::pg_catalog.xid",
 			&args) > 0)
 		inserted = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],

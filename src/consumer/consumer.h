@@ -106,7 +106,7 @@ typedef enum NvsLeaseColumn
 	NVS_LEASE_OWNER,
 	NVS_LEASE_UNTIL,
 	NVS_LEASE_LAGGING
-} NvsLeaseColumn;
+}			NvsLeaseColumn;
 
 /* A claim: what was asked for, and what was leased. */
 typedef struct NvsClaim

@@ -113,7 +113,7 @@ static bool
 has_reason(NvsMarkScan *scan)
 {
 	NvsArgs		args = {0};
-	int64		safe = nvs_horizon_push_snapshot();
+	int64		safe = nvs_position_push_snapshot();
 	bool		reason;
 
 	reason = read_scanned(scan) || safe > scan->from;
@@ -157,11 +157,11 @@ read_scanned(NvsMarkScan *scan)
 static void
 run_scan(NvsMarkScan *scan)
 {
-	int64		safe = nvs_horizon_push_snapshot();
+	int64		safe = nvs_position_push_snapshot();
 	List	   *targets;
 
 	/* Only now, so that no table is missing that holds what is settled. */
-	targets = nvs_route_targets(NVS_TIER_STREAM, scan->consumers->store, true);
+	targets = nvs_route_targets(NVS_KIND_STREAM, scan->consumers->store, true);
 	(void) read_scanned(scan);
 	scan->upto = Max(safe, scan->from);
 	scan->markings = nvs_mark_table("nvent_store scan marks",

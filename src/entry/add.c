@@ -16,9 +16,9 @@
 #include "base/util.h"
 #include "entry/entry.h"
 
-PG_FUNCTION_INFO_V1(nvs_index_add);
+PG_FUNCTION_INFO_V1(nvs_entry_add);
 
-static void add_text(const NvsPlace *place, NvsEntryFields *fields,
+static void add_text(const NvsResolved *resolved, NvsEntryFields *fields,
 					 double score, NvsParams *params, StringInfo sql);
 static void add_column(StringInfo columns, StringInfo values,
 					   const NvsField *field, int param);
@@ -28,11 +28,11 @@ static int	column_param(const NvsTarget *target, const NvsField *field,
 static int64 time_of_score(const NvsField *field, double score);
 static void append_replace(const NvsTarget *target, StringInfo sql);
 
-/* nvent.index_add(key, id, score, metadata): the entry's version. */
+/* nvent.entry_add(key, id, score, metadata): the entry's version. */
 Datum
-nvs_index_add(PG_FUNCTION_ARGS)
+nvs_entry_add(PG_FUNCTION_ARGS)
 {
-	NvsPlace	place;
+	NvsResolved resolved;
 	NvsParams	params;
 	NvsEntryFields fields;
 	StringInfoData sql;
@@ -53,19 +53,19 @@ nvs_index_add(PG_FUNCTION_ARGS)
 	metadata = PG_GETARG_JSONB_P(3);
 	nvs_entry_check_metadata(metadata);
 	nvs_spi_begin();
-	(void) nvs_entry_place(PG_GETARG_TEXT_PP(0), true, &place);
-	nvs_entry_parse(place.target, metadata, &fields);
-	nvs_entry_params(&place, PG_GETARG_TEXT_PP(1), &params);
+	(void) nvs_entry_resolve(PG_GETARG_TEXT_PP(0), true, &resolved);
+	nvs_entry_parse(resolved.target, metadata, &fields);
+	nvs_entry_params(&resolved, PG_GETARG_TEXT_PP(1), &params);
 	initStringInfo(&sql);
-	add_text(&place, &fields, score, &params, &sql);
-	plan = nvs_planset_text(place.target->plans, sql.data, &params,
+	add_text(&resolved, &fields, score, &params, &sql);
+	plan = nvs_planset_text(resolved.target->plans, sql.data, &params,
 							CURSOR_OPT_GENERIC_PLAN);
 	if (!nvs_plan_first(plan, params.values, params.nulls, false,
 						CurrentMemoryContext, &version))
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("table %s did not take the entry",
-						place.target->name),
+						resolved.target->name),
 				 errdetail("A trigger or rule kept the row out.")));
 	nvs_spi_end();
 	PG_RETURN_DATUM(version);
@@ -73,10 +73,10 @@ nvs_index_add(PG_FUNCTION_ARGS)
 
 /* INSERT ... ON CONFLICT of one entry. */
 static void
-add_text(const NvsPlace *place, NvsEntryFields *fields, double score,
+add_text(const NvsResolved *resolved, NvsEntryFields *fields, double score,
 		 NvsParams *params, StringInfo sql)
 {
-	const NvsTarget *target = place->target;
+	const NvsTarget *target = resolved->target;
 	const NvsEntryState *state = target->state;
 	const NvsFieldMap *map = target->map;
 	StringInfoData columns;

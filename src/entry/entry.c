@@ -33,7 +33,7 @@
 #include "base/util.h"
 #include "entry/entry.h"
 
-PG_FUNCTION_INFO_V1(nvs_index_delete);
+PG_FUNCTION_INFO_V1(nvs_entry_delete);
 
 static void compile_state(NvsTarget *target);
 pg_noreturn static void cannot_hold(const NvsTarget *target,
@@ -54,14 +54,14 @@ static const NvsField *id_of_index(NvsTarget *target, Oid indexid,
  * false when nothing holds the key.
  */
 bool
-nvs_entry_place(text *key, bool write, NvsPlace *place)
+nvs_entry_resolve(text *key, bool write, NvsResolved *resolved)
 {
 	NvsTarget  *target;
 
-	if (!nvs_route_find(NVS_TIER_INDEX, VARDATA_ANY(key),
-						VARSIZE_ANY_EXHDR(key), write, place))
+	if (!nvs_route_find(NVS_KIND_ENTRY, VARDATA_ANY(key),
+						VARSIZE_ANY_EXHDR(key), write, resolved))
 		return false;
-	target = place->target;
+	target = resolved->target;
 	if (target->state == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(target->cxt);
@@ -325,12 +325,12 @@ id_of_index(NvsTarget *target, Oid indexid, char **conflict)
 
 /* The parameters of a key and an id, in the order that the WHERE has them. */
 void
-nvs_entry_params(const NvsPlace *place, text *id, NvsParams *params)
+nvs_entry_params(const NvsResolved *resolved, text *id, NvsParams *params)
 {
-	const NvsEntryState *state = place->target->state;
+	const NvsEntryState *state = resolved->target->state;
 
 	nvs_params_init(params);
-	nvs_route_params(place, params);
+	nvs_route_params(resolved, params);
 	nvs_params_add(params, state->id->type,
 				   nvs_field_text_datum(state->id, VARDATA_ANY(id),
 										VARSIZE_ANY_EXHDR(id)), false);
@@ -338,9 +338,9 @@ nvs_entry_params(const NvsPlace *place, text *id, NvsParams *params)
 
 /* The condition on key and id, whose values are the first parameters. */
 void
-nvs_entry_where(const NvsPlace *place, StringInfo sql)
+nvs_entry_where(const NvsResolved *resolved, StringInfo sql)
 {
-	const NvsTarget *target = place->target;
+	const NvsTarget *target = resolved->target;
 	const NvsEntryState *state = target->state;
 
 	nvs_route_where(target, sql);
@@ -359,30 +359,30 @@ nvs_entry_not_taken(const NvsTarget *target)
 					   "keeps it from being changed.")));
 }
 
-/* nvent.index_delete(key, id): false when there is no such entry. */
+/* nvent.entry_delete(key, id): false when there is no such entry. */
 Datum
-nvs_index_delete(PG_FUNCTION_ARGS)
+nvs_entry_delete(PG_FUNCTION_ARGS)
 {
-	NvsPlace	place;
+	NvsResolved resolved;
 	NvsParams	params;
 	SPIPlanPtr *plan;
 	uint64		deleted;
 
 	nvs_spi_begin();
-	if (!nvs_entry_place(PG_GETARG_TEXT_PP(0), false, &place))
+	if (!nvs_entry_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
 	{
 		nvs_spi_end();
 		PG_RETURN_BOOL(false);
 	}
-	nvs_entry_params(&place, PG_GETARG_TEXT_PP(1), &params);
-	plan = nvs_planset_slot(place.target->plans, NVS_ENTRY_DELETE);
+	nvs_entry_params(&resolved, PG_GETARG_TEXT_PP(1), &params);
+	plan = nvs_planset_slot(resolved.target->plans, NVS_ENTRY_DELETE);
 	if (*plan == NULL)
 	{
 		StringInfoData sql;
 
 		initStringInfo(&sql);
-		nvs_sql(&sql, "DELETE FROM ", place.target->name, " AS t WHERE ");
-		nvs_entry_where(&place, &sql);
+		nvs_sql(&sql, "DELETE FROM ", resolved.target->name, " AS t WHERE ");
+		nvs_entry_where(&resolved, &sql);
 		*plan = nvs_plan_prepare(sql.data, params.n, params.types,
 								 CURSOR_OPT_GENERIC_PLAN);
 	}

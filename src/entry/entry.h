@@ -1,6 +1,6 @@
 /*
  * entry/entry.h
- *	  What the files of the entry tier share.
+ *	  What the files of the entry kind share.
  *
  * In every statement the entry's table is called t.
  */
@@ -72,10 +72,10 @@ typedef struct NvsLeftoverPlace
 } NvsLeftoverPlace;
 
 /* entry/entry.c */
-extern bool nvs_entry_place(text *key, bool write, NvsPlace *place);
-extern void nvs_entry_params(const NvsPlace *place, text *id,
+extern bool nvs_entry_resolve(text *key, bool write, NvsResolved *resolved);
+extern void nvs_entry_params(const NvsResolved *resolved, text *id,
 							 NvsParams *params);
-extern void nvs_entry_where(const NvsPlace *place, StringInfo sql);
+extern void nvs_entry_where(const NvsResolved *resolved, StringInfo sql);
 pg_noreturn extern void nvs_entry_not_taken(const NvsTarget *target);
 
 /* entry/fields.c */
@@ -104,7 +104,7 @@ extern char *nvs_leftover_strip(const NvsTarget *target, const bool *columns);
 extern int	nvs_leftover_places(const NvsTarget *target,
 								const NvsField *field,
 								const NvsLeftoverPlace **result);
-extern Jsonb *nvs_leftover_nest(const NvsLeftoverPlace *place,
+extern Jsonb *nvs_leftover_nest(const NvsLeftoverPlace *resolved,
 								NvsJsonbChild value);
 extern bool nvs_leftover_is_default(const NvsTarget *target,
 									const NvsField *field, Datum value,

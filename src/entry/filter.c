@@ -1,6 +1,6 @@
 /*
  * entry/filter.c
- *	  Filters of nvent.index_read as SQL conditions.
+ *	  Filters of nvent.entry_read as SQL conditions.
  *
  * A filter is {"field": value or [value, ...]}, all of whose conditions must
  * hold.  Names choose columns of the field map or become paths, values become
@@ -192,7 +192,7 @@ compare_column(Filter *filter, const NvsField *field, const Values *values)
 	for (i = 0; i < values->n; i++)
 	{
 		nvs_sql(sql, i > 0 ? " OR " : "", equal != NULL ? "t." :
-				"NOT nvent.is_changed(t.", field->quoted,
+				"NOT nvent.entry_is_changed(t.", field->quoted,
 				equal != NULL ? equal : ", ");
 		any_of(filter, field->type, &list[i], 1);
 		nvs_sql(sql, equal != NULL ? "" : ")");

@@ -18,8 +18,8 @@
 #include "base/util.h"
 #include "entry/entry.h"
 
-PG_FUNCTION_INFO_V1(nvs_index_increment);
-PG_FUNCTION_INFO_V1(nvs_index_increment_many);
+PG_FUNCTION_INFO_V1(nvs_entry_increment);
+PG_FUNCTION_INFO_V1(nvs_entry_increment_many);
 
 /* The increments of one column. */
 typedef struct ColumnSet
@@ -34,7 +34,7 @@ typedef struct ColumnSet
 typedef struct Increments
 {
 	const NvsTarget *target;
-	NvsPlace	place;
+	NvsResolved resolved;
 	NvsParams	params;
 	SPIPlanPtr *slot;			/* of the plan, NULL if it is found by text */
 	bool	   *touched;		/* columns, for each of the map */
@@ -67,9 +67,9 @@ pg_noreturn static void not_a_number(const char *name, int len,
 									 const char *detail);
 pg_noreturn static void no_entry(text *key, text *id);
 
-/* nvent.index_increment(key, id, field, by): the new value. */
+/* nvent.entry_increment(key, id, field, by): the new value. */
 Datum
-nvs_index_increment(PG_FUNCTION_ARGS)
+nvs_entry_increment(PG_FUNCTION_ARGS)
 {
 	Increments	inc;
 	NvsJsonbChild by;
@@ -105,11 +105,11 @@ nvs_index_increment(PG_FUNCTION_ARGS)
 }
 
 /*
- * nvent.index_increment_many(key, id, increments): {"field": by} in, {"field":
+ * nvent.entry_increment_many(key, id, increments): {"field": by} in, {"field":
  * new value} out.
  */
 Datum
-nvs_index_increment_many(PG_FUNCTION_ARGS)
+nvs_entry_increment_many(PG_FUNCTION_ARGS)
 {
 	Increments	inc;
 	NvsJsonb	result;
@@ -167,10 +167,10 @@ nvs_index_increment_many(PG_FUNCTION_ARGS)
 static void
 begin(Increments *inc, text *key, text *id, int n)
 {
-	if (!nvs_entry_place(key, false, &inc->place))
+	if (!nvs_entry_resolve(key, false, &inc->resolved))
 		no_entry(key, id);
-	inc->target = inc->place.target;
-	nvs_entry_params(&inc->place, id, &inc->params);
+	inc->target = inc->resolved.target;
+	nvs_entry_params(&inc->resolved, id, &inc->params);
 	inc->slot = NULL;
 	inc->touched = palloc0(sizeof(bool) * inc->target->map->nfields);
 	/* One more for extra, which may lose something. */
@@ -396,7 +396,7 @@ make_plan(Increments *inc)
 			set_document(inc, column, stripped, &sql);
 	}
 	nvs_sql(&sql, " WHERE ");
-	nvs_entry_where(&inc->place, &sql);
+	nvs_entry_where(&inc->resolved, &sql);
 	nvs_sql(&sql, " RETURNING ", inc->returning.data);
 	if (inc->slot == NULL)
 		return nvs_planset_text(target->plans, sql.data, &inc->params,
@@ -415,7 +415,7 @@ is_there(Increments *inc)
 
 	initStringInfo(&sql);
 	nvs_sql(&sql, "SELECT FROM ", inc->target->name, " AS t WHERE ");
-	nvs_entry_where(&inc->place, &sql);
+	nvs_entry_where(&inc->resolved, &sql);
 	plan = nvs_planset_text(inc->target->plans, sql.data, &inc->params,
 							CURSOR_OPT_GENERIC_PLAN);
 	return nvs_plan_execute(plan, inc->params.values, inc->params.nulls,
@@ -474,5 +474,5 @@ no_entry(text *key, text *id)
 			 errmsg("entry \"%s\" of \"%s\" does not exist",
 					text_to_cstring(id), text_to_cstring(key)),
 			 errdetail_internal("%s", detail.data),
-			 errhint("Add it first with nvent.index_add().")));
+			 errhint("Add it first with nvent.entry_add().")));
 }

@@ -129,7 +129,7 @@ nvs_leftover_counts(const NvsTarget *target, const NvsField *field,
 			" IS NOT NULL AND (t.", field->quoted, " IS NULL");
 	if (def->known && !def->isnull)
 	{
-		nvs_sql(&sql, " OR NOT nvent.is_changed(t.", field->quoted);
+		nvs_sql(&sql, " OR NOT nvent.entry_is_changed(t.", field->quoted);
 		nvs_sql_param(&sql, ", ", nvs_params_add(params, field->type,
 												 def->value, false));
 		appendStringInfoChar(&sql, ')');

@@ -22,8 +22,8 @@
 #include "base/util.h"
 #include "entry/entry.h"
 
-PG_FUNCTION_INFO_V1(nvs_index_get);
-PG_FUNCTION_INFO_V1(nvs_index_read);
+PG_FUNCTION_INFO_V1(nvs_entry_get);
+PG_FUNCTION_INFO_V1(nvs_entry_read);
 
 /* What makes entries of rows. */
 typedef struct Reader
@@ -55,16 +55,16 @@ static void emit(const NvsTarget *target, const char *name, int len,
 				 const NvsField *field, Datum value, bool iso,
 				 NvsJsonb *record);
 static void emit_id(const NvsTarget *target, Datum value, NvsJsonb *entry);
-static void read_text(FunctionCallInfo fcinfo, const NvsPlace *place,
+static void read_text(FunctionCallInfo fcinfo, const NvsResolved *resolved,
 					  int64 count, NvsParams *params, StringInfo sql);
 static void add_cursor(FunctionCallInfo fcinfo, const NvsEntryState *state,
 					   bool ascending, NvsParams *params, StringInfo sql);
 
-/* nvent.index_get(key, id): the entry, NULL when there is none. */
+/* nvent.entry_get(key, id): the entry, NULL when there is none. */
 Datum
-nvs_index_get(PG_FUNCTION_ARGS)
+nvs_entry_get(PG_FUNCTION_ARGS)
 {
-	NvsPlace	place;
+	NvsResolved resolved;
 	NvsParams	params;
 	Reader		reader;
 	SPIPlanPtr *plan;
@@ -72,26 +72,26 @@ nvs_index_get(PG_FUNCTION_ARGS)
 
 	reader.cxt = CurrentMemoryContext;
 	nvs_spi_begin();
-	if (!nvs_entry_place(PG_GETARG_TEXT_PP(0), false, &place))
+	if (!nvs_entry_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
 	{
 		nvs_spi_end();
 		PG_RETURN_NULL();
 	}
-	nvs_entry_params(&place, PG_GETARG_TEXT_PP(1), &params);
-	plan = nvs_planset_slot(place.target->plans, NVS_ENTRY_GET);
+	nvs_entry_params(&resolved, PG_GETARG_TEXT_PP(1), &params);
+	plan = nvs_planset_slot(resolved.target->plans, NVS_ENTRY_GET);
 	if (*plan == NULL)
 	{
-		const NvsEntryState *state = place.target->state;
+		const NvsEntryState *state = resolved.target->state;
 		StringInfoData sql;
 
 		initStringInfo(&sql);
 		nvs_sql(&sql, "SELECT ", state->read_list, " FROM ",
-				place.target->name, " AS t WHERE ");
-		nvs_entry_where(&place, &sql);
+				resolved.target->name, " AS t WHERE ");
+		nvs_entry_where(&resolved, &sql);
 		*plan = nvs_plan_prepare(sql.data, params.n, params.types,
 								 CURSOR_OPT_GENERIC_PLAN);
 	}
-	reader_init(&reader, place.target);
+	reader_init(&reader, resolved.target);
 	found = nvs_plan_each(*plan, params.values, params.nulls, true, get_row,
 						  &reader);
 	nvs_spi_end();
@@ -315,22 +315,24 @@ emit_id(const NvsTarget *target, Datum value, NvsJsonb *entry)
 		default:
 			getTypeOutputInfo(state->id->type, &output, &varlena);
 			text = OidOutputFunctionCall(output, value);
+
 			nvs_jsonb_add_text(entry, NVS_KEY("id"), text, strlen(text));
 			return;
 	}
 	text = palloc(MAXINT8LEN + 1);
+
 	nvs_jsonb_add_text(entry, NVS_KEY("id"), text, pg_lltoa(number, text));
 }
 
 /*
- * nvent.index_read(key, max_count, row_offset, filter, after_score, after_id,
+ * nvent.entry_read(key, max_count, row_offset, filter, after_score, after_id,
  * min_score, max_score, ascending): entries, highest score first.
  */
 Datum
-nvs_index_read(PG_FUNCTION_ARGS)
+nvs_entry_read(PG_FUNCTION_ARGS)
 {
 	int64		count = nvs_count_argument(fcinfo, 1, "max_count");
-	NvsPlace	place;
+	NvsResolved resolved;
 	NvsParams	params;
 	Reader		reader;
 	StringInfoData sql;
@@ -346,19 +348,19 @@ nvs_index_read(PG_FUNCTION_ARGS)
 						 "have.")));
 	reader.result = nvs_result_set(fcinfo, &reader.desc);
 	nvs_spi_begin();
-	if (!nvs_entry_place(PG_GETARG_TEXT_PP(0), false, &place))
+	if (!nvs_entry_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
 	{
 		nvs_spi_end();
 		return (Datum) 0;
 	}
 	nvs_params_init(&params);
-	nvs_route_params(&place, &params);
+	nvs_route_params(&resolved, &params);
 	initStringInfo(&sql);
-	read_text(fcinfo, &place, count, &params, &sql);
+	read_text(fcinfo, &resolved, count, &params, &sql);
 	/* With a filter the values decide which index is worth it. */
-	plan = nvs_planset_text(place.target->plans, sql.data, &params,
+	plan = nvs_planset_text(resolved.target->plans, sql.data, &params,
 							PG_ARGISNULL(3) ? CURSOR_OPT_GENERIC_PLAN : 0);
-	reader_init(&reader, place.target);
+	reader_init(&reader, resolved.target);
 	reader.row_cxt = AllocSetContextCreate(CurrentMemoryContext,
 										   "nvent_store entry",
 										   ALLOCSET_DEFAULT_SIZES);
@@ -369,10 +371,10 @@ nvs_index_read(PG_FUNCTION_ARGS)
 
 /* SELECT of a page of entries. */
 static void
-read_text(FunctionCallInfo fcinfo, const NvsPlace *place, int64 count,
+read_text(FunctionCallInfo fcinfo, const NvsResolved *resolved, int64 count,
 		  NvsParams *params, StringInfo sql)
 {
-	const NvsTarget *target = place->target;
+	const NvsTarget *target = resolved->target;
 	const NvsEntryState *state = target->state;
 	const char *direction = " DESC";
 	bool		ascending = NVS_ARG_OR(8, PG_GETARG_BOOL, false);

@@ -37,8 +37,8 @@ typedef struct Look
 	bool		differs;		/* the update would change it */
 } Look;
 
-PG_FUNCTION_INFO_V1(nvs_is_changed);
-PG_FUNCTION_INFO_V1(nvs_index_update);
+PG_FUNCTION_INFO_V1(nvs_entry_is_changed);
+PG_FUNCTION_INFO_V1(nvs_entry_update);
 
 static void set_fields(Update *update, NvsEntryFields *fields);
 static void clear_stats(const NvsTarget *target, NvsEntryFields *fields);
@@ -56,14 +56,14 @@ static bool run_update(Update *update, bool touch, int64 *version);
 static bool look(Update *update, Look *found);
 
 /*
- * nvent.index_update(key, id, metadata, expected_version, touch): the
+ * nvent.entry_update(key, id, metadata, expected_version, touch): the
  * entry's version; NULL when there is no such entry or it is not at the
  * expected version.
  */
 Datum
-nvs_index_update(PG_FUNCTION_ARGS)
+nvs_entry_update(PG_FUNCTION_ARGS)
 {
-	NvsPlace	place;
+	NvsResolved	resolved;
 	NvsEntryFields fields;
 	Update		update;
 	Jsonb	   *metadata;
@@ -77,21 +77,21 @@ nvs_index_update(PG_FUNCTION_ARGS)
 	metadata = PG_GETARG_JSONB_P(2);
 	nvs_entry_check_metadata(metadata);
 	nvs_spi_begin();
-	if (!nvs_entry_place(PG_GETARG_TEXT_PP(0), false, &place))
+	if (!nvs_entry_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
 	{
 		nvs_spi_end();
 		PG_RETURN_NULL();
 	}
-	update.target = place.target;
+	update.target = resolved.target;
 	initStringInfo(&update.where);
 	initStringInfo(&update.set);
 	initStringInfo(&update.differs);
-	nvs_entry_parse(place.target, nvs_expand_paths(metadata), &fields);
-	nvs_entry_params(&place, PG_GETARG_TEXT_PP(1), &update.params);
-	nvs_entry_where(&place, &update.where);
+	nvs_entry_parse(resolved.target, nvs_expand_paths(metadata), &fields);
+	nvs_entry_params(&resolved, PG_GETARG_TEXT_PP(1), &update.params);
+	nvs_entry_where(&resolved, &update.where);
 	if (!PG_ARGISNULL(3))
 	{
-		const NvsEntryState *state = place.target->state;
+		const NvsEntryState *state = resolved.target->state;
 
 		nvs_sql(&update.where, " AND ", state->current_version);
 		nvs_sql_param(&update.where, " OPERATOR(pg_catalog.=) ",
@@ -307,7 +307,7 @@ set_expression(Update *update, const char *column, const char *before,
 {
 	nvs_sql(&update->set, ", ", column, " = ", after);
 	nvs_sql(&update->differs, update->differs.len > 0 ? " OR " : "",
-			"nvent.is_changed(", before != NULL ? before : "t.",
+			"nvent.entry_is_changed(", before != NULL ? before : "t.",
 			before != NULL ? "" : column, ", ", after, ")");
 }
 
@@ -383,11 +383,11 @@ look(Update *update, Look *found)
 }
 
 /*
- * nvent.is_changed(before, after): are two values other bytes?  Unlike IS
+ * nvent.entry_is_changed(before, after): are two values other bytes?  Unlike IS
  * DISTINCT FROM it needs no operator, which the caller's search_path names.
  */
 Datum
-nvs_is_changed(PG_FUNCTION_ARGS)
+nvs_entry_is_changed(PG_FUNCTION_ARGS)
 {
 	int16		typlen;
 	bool		typbyval;

@@ -224,12 +224,12 @@ nvs_jsonb_same(NvsJsonbChild a, NvsJsonbChild b)
 static inline char *
 nvs_jsonb_reserve(NvsJsonbOut *out, Size size)
 {
-	char	   *place = out->base + out->len;
+	char	   *resolved = out->base + out->len;
 
 	if (unlikely(size > out->cap - out->len))
 		elog(ERROR, "unexpected size of a jsonb document");
 	out->len += size;
-	return place;
+	return resolved;
 }
 
 /* Zero bytes up to the next 4-byte boundary. */

@@ -1,6 +1,6 @@
 /*
  * json/tree.h
- *	  A jsonb document that takes many merges in place.
+ *	  A jsonb document that takes many merges in resolved.
  *
  * Merging into a finished document copies it; a tree pays for the keys of the
  * source only, and for the whole document once, when it is finished.

@@ -84,12 +84,12 @@ read_live(FunctionCallInfo fcinfo, Datum row[2], bool isnull[2])
 	MemoryContext cxt = CurrentMemoryContext;
 	text	   *key = PG_GETARG_TEXT_PP(0);
 	Datum		param = PointerGetDatum(key);
-	NvsPlace	place;
+	NvsResolved resolved;
 	bool		found = false;
 
 	nvs_spi_begin();
-	if (nvs_kv_find(key, false, &place))
-		found = nvs_plan_row(nvs_kv_plan(place.target, NVS_KV_GET), &param,
+	if (nvs_kv_find(key, false, &resolved))
+		found = nvs_plan_row(nvs_kv_plan(resolved.target, NVS_KV_GET), &param,
 							 NULL, true, cxt, 2, row, isnull);
 	nvs_spi_end();
 	return found && !isnull[1] &&
@@ -211,9 +211,9 @@ upsert(text *key, NvsKvStatement which, const KvValue *kv)
 {
 	Datum		values[4];
 	char		nulls[4] = {' ', ' ', ' ', ' '};
-	NvsPlace	place;
+	NvsResolved resolved;
 
-	(void) nvs_kv_find(key, true, &place);
+	(void) nvs_kv_find(key, true, &resolved);
 	values[0] = PointerGetDatum(key);
 	values[1] = kv->value;
 	values[2] = TimestampTzGetDatum(kv->expires_at);
@@ -222,11 +222,11 @@ upsert(text *key, NvsKvStatement which, const KvValue *kv)
 		nulls[2] = 'n';
 	if (kv->ttl == NULL)
 		nulls[3] = 'n';
-	if (nvs_plan_execute(nvs_kv_plan(place.target, which), values, nulls,
+	if (nvs_plan_execute(nvs_kv_plan(resolved.target, which), values, nulls,
 						 false, 0) > 0)
 		return true;
 	if (which != NVS_KV_SET_NX)
-		nvs_kv_refused(place.target);
+		nvs_kv_refused(resolved.target);
 	return false;
 }
 
@@ -235,13 +235,13 @@ static bool
 replace_live(text *key, const KvValue *kv)
 {
 	Datum		param = PointerGetDatum(key);
-	NvsPlace	place;
+	NvsResolved resolved;
 	KvRow		row;
 
-	if (!nvs_kv_find(key, false, &place))
+	if (!nvs_kv_find(key, false, &resolved))
 		return false;
-	hold_row(place.target, param, &row);
-	return row.live && write_row(place.target, param, &row, kv, 0);
+	hold_row(resolved.target, param, &row);
+	return row.live && write_row(resolved.target, param, &row, kv, 0);
 }
 
 /*
@@ -308,7 +308,7 @@ nvs_kv_getset(PG_FUNCTION_ARGS)
 {
 	Datum		param;
 	Datum		old = 0;
-	NvsPlace	place;
+	NvsResolved resolved;
 	KvValue		kv;
 	KvRow		row;
 	int			attempt = 0;
@@ -319,10 +319,10 @@ nvs_kv_getset(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.kv_getset()");
 
 	nvs_spi_begin();
-	(void) nvs_kv_find(DatumGetTextPP(param), true, &place);
+	(void) nvs_kv_find(DatumGetTextPP(param), true, &resolved);
 	do
-		hold_row(place.target, param, &row);
-	while (!write_row(place.target, param, &row, &kv, attempt++));
+		hold_row(resolved.target, param, &row);
+	while (!write_row(resolved.target, param, &row, &kv, attempt++));
 	if (row.live)
 		old = SPI_datumTransfer(row.value, false, -1);
 	nvs_spi_end();
@@ -341,7 +341,7 @@ nvs_kv_cas(PG_FUNCTION_ARGS)
 	bool		absent = PG_ARGISNULL(1);
 	Datum		expected = absent ? 0 : PG_GETARG_DATUM(1);
 	Datum		param;
-	NvsPlace	place;
+	NvsResolved resolved;
 	KvValue		kv;
 	KvRow		row;
 	bool		same = false;
@@ -353,15 +353,15 @@ nvs_kv_cas(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.kv_cas()");
 
 	nvs_spi_begin();
-	if (nvs_kv_find(DatumGetTextPP(param), absent, &place))
+	if (nvs_kv_find(DatumGetTextPP(param), absent, &resolved))
 	{
 		do
 		{
-			hold_row(place.target, param, &row);
+			hold_row(resolved.target, param, &row);
 			same = same_value(&row, absent, expected);
 		}
 		while (same &&
-			   !write_row(place.target, param, &row, &kv, attempt++));
+			   !write_row(resolved.target, param, &row, &kv, attempt++));
 	}
 	nvs_spi_end();
 	PG_RETURN_BOOL(same);
@@ -388,7 +388,7 @@ nvs_kv_increment(PG_FUNCTION_ARGS)
 	Numeric		by;
 	Datum		values[2];
 	Datum		sum;
-	NvsPlace	place;
+	NvsResolved resolved;
 	int			attempt = 0;
 
 	NVS_REQUIRE_ARG(0, "key");
@@ -403,17 +403,17 @@ nvs_kv_increment(PG_FUNCTION_ARGS)
 	values[0] = PointerGetDatum(PG_GETARG_TEXT_PP(0));
 	values[1] = NumericGetDatum(by);
 	nvs_spi_begin();
-	(void) nvs_kv_find(DatumGetTextPP(values[0]), true, &place);
-	while (!nvs_plan_first(nvs_kv_plan(place.target, NVS_KV_INCREMENT),
+	(void) nvs_kv_find(DatumGetTextPP(values[0]), true, &resolved);
+	while (!nvs_plan_first(nvs_kv_plan(resolved.target, NVS_KV_INCREMENT),
 						   values, NULL, false, cxt, &sum))
 	{
-		if (nvs_plan_execute(nvs_kv_plan(place.target, NVS_KV_RESTART),
+		if (nvs_plan_execute(nvs_kv_plan(resolved.target, NVS_KV_RESTART),
 							 values, NULL, false, 0) > 0)
 		{
 			sum = NumericGetDatum(by);
 			break;
 		}
-		refuse_number(place.target, DatumGetTextPP(values[0]), attempt++);
+		refuse_number(resolved.target, DatumGetTextPP(values[0]), attempt++);
 	}
 	nvs_spi_end();
 	PG_RETURN_DATUM(sum);
@@ -444,7 +444,7 @@ nvs_kv_expire(PG_FUNCTION_ARGS)
 		text_to_cstring(PG_GETARG_TEXT_PP(2));
 	Datum		param;
 	Interval   *ttl;
-	NvsPlace	place;
+	NvsResolved resolved;
 	KvRow		row;
 	bool		done = false;
 
@@ -461,18 +461,18 @@ nvs_kv_expire(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.kv_expire()");
 
 	nvs_spi_begin();
-	if (nvs_kv_find(DatumGetTextPP(param), false, &place))
+	if (nvs_kv_find(DatumGetTextPP(param), false, &resolved))
 	{
 		TimestampTz at;
 
-		hold_row(place.target, param, &row);
+		hold_row(resolved.target, param, &row);
 		at = nvs_after(row.now, ttl);
 		done = row.live && mode_allows(mode, &row, at);
 		if (done && at > row.now)
-			touch_row(place.target, param, true, at);
+			touch_row(resolved.target, param, true, at);
 		else if (done)
-			nvs_plan_execute(nvs_kv_plan(place.target, NVS_KV_DELETE), &param,
-							 NULL, false, 0);
+			nvs_plan_execute(nvs_kv_plan(resolved.target, NVS_KV_DELETE),
+							 &param, NULL, false, 0);
 	}
 	nvs_spi_end();
 	PG_RETURN_BOOL(done);
@@ -518,7 +518,7 @@ Datum
 nvs_kv_persist(PG_FUNCTION_ARGS)
 {
 	Datum		param;
-	NvsPlace	place;
+	NvsResolved resolved;
 	KvRow		row;
 	bool		done = false;
 
@@ -527,12 +527,12 @@ nvs_kv_persist(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.kv_persist()");
 
 	nvs_spi_begin();
-	if (nvs_kv_find(DatumGetTextPP(param), false, &place))
+	if (nvs_kv_find(DatumGetTextPP(param), false, &resolved))
 	{
-		hold_row(place.target, param, &row);
+		hold_row(resolved.target, param, &row);
 		done = row.live && row.expires;
 		if (done)
-			touch_row(place.target, param, false, 0);
+			touch_row(resolved.target, param, false, 0);
 	}
 	nvs_spi_end();
 	PG_RETURN_BOOL(done);
@@ -545,7 +545,7 @@ nvs_kv_getdel(PG_FUNCTION_ARGS)
 	MemoryContext cxt = CurrentMemoryContext;
 	Datum		param;
 	Datum		value;
-	NvsPlace	place;
+	NvsResolved resolved;
 	bool		found = false;
 
 	NVS_REQUIRE_ARG(0, "key");
@@ -553,8 +553,8 @@ nvs_kv_getdel(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.kv_getdel()");
 
 	nvs_spi_begin();
-	if (nvs_kv_find(DatumGetTextPP(param), false, &place))
-		found = nvs_plan_first(nvs_kv_plan(place.target, NVS_KV_GETDEL),
+	if (nvs_kv_find(DatumGetTextPP(param), false, &resolved))
+		found = nvs_plan_first(nvs_kv_plan(resolved.target, NVS_KV_GETDEL),
 							   &param, NULL, false, cxt, &value);
 	nvs_spi_end();
 	if (!found)

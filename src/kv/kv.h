@@ -1,6 +1,6 @@
 /*
  * kv/kv.h
- *	  What the files of the key/value tier share.
+ *	  What the files of the key/value kind share.
  */
 #ifndef NVS_KV_KV_H
 #define NVS_KV_KV_H
@@ -46,7 +46,7 @@ typedef enum NvsKvStatement
 
 /* kv/statement.c */
 extern void nvs_kv_check_key(const char *key, int len);
-extern bool nvs_kv_find(text *key, bool write, NvsPlace *place);
+extern bool nvs_kv_find(text *key, bool write, NvsResolved *resolved);
 extern SPIPlanPtr nvs_kv_plan(NvsTarget *target, NvsKvStatement which);
 pg_noreturn extern void nvs_kv_refused(const NvsTarget *target);
 

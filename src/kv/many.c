@@ -112,14 +112,14 @@ read_entries(Jsonb *entries, int *n)
 static void
 sort_keys(ManyKey *keys, int n, bool write)
 {
-	NvsPlace	place;
+	NvsResolved resolved;
 	int			i;
 
 	for (i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (nvs_kv_find(keys[i].key, write, &place))
-			keys[i].target = place.target;
+		if (nvs_kv_find(keys[i].key, write, &resolved))
+			keys[i].target = resolved.target;
 	}
 	qsort(keys, n, sizeof(ManyKey), compare_keys);
 }

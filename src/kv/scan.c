@@ -99,7 +99,7 @@ walk_begin(Walk *walk, text *pattern, text *after, bool reads)
 	walk->store = pstrdup(store->prefix);
 
 	/* In the order in which many keys are locked, too. */
-	targets = nvs_route_targets(NVS_TIER_KV, store, false);
+	targets = nvs_route_targets(NVS_KIND_KV, store, false);
 	list_sort(targets, compare_targets);
 	walk->sources = palloc0(sizeof(Source) * list_length(targets));
 	foreach(lc, targets)
@@ -232,12 +232,12 @@ source_owns(const Source *source, const text *key)
 {
 	const char *data = VARDATA_ANY(key);
 	int			len = VARSIZE_ANY_EXHDR(key);
-	NvsPlace	place;
+	NvsResolved resolved;
 
 	return len > 0 && len <= NVS_KEY_MAX_BYTES &&
-		nvs_route_find(NVS_TIER_KV, data, len, false, &place) &&
-		place.target->relid == source->target->relid &&
-		strcmp(place.target->store->prefix, source->walk->store) == 0;
+		nvs_route_find(NVS_KIND_KV, data, len, false, &resolved) &&
+		resolved.target->relid == source->target->relid &&
+		strcmp(resolved.target->store->prefix, source->walk->store) == 0;
 }
 
 /* Order keys by their bytes. */

@@ -1,6 +1,6 @@
 /*
  * kv/statement.c
- *	  The statements of the key/value tier, and finding a key's relation.
+ *	  The statements of the key/value kind, and finding a key's relation.
  *
  * The texts are one for all relations but for the table's name and its column
  * updated_at, which a user's table need not have.
@@ -138,13 +138,13 @@ nvs_kv_check_key(const char *key, int len)
 
 /* Find the relation of a key; see nvs_route_find(). */
 bool
-nvs_kv_find(text *key, bool write, NvsPlace *place)
+nvs_kv_find(text *key, bool write, NvsResolved *resolved)
 {
 	const char *data = VARDATA_ANY(key);
 	int			len = VARSIZE_ANY_EXHDR(key);
 
 	nvs_kv_check_key(data, len);
-	return nvs_route_find(NVS_TIER_KV, data, len, write, place);
+	return nvs_route_find(NVS_KIND_KV, data, len, write, resolved);
 }
 
 /* One of the statements above, for a relation. */

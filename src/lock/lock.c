@@ -56,7 +56,7 @@ PG_FUNCTION_INFO_V1(nvs_lock_release);
 PG_FUNCTION_INFO_V1(nvs_lock_assert);
 PG_FUNCTION_INFO_V1(nvs_lock_get);
 
-static bool find_lock(text *name, bool write, NvsPlace *place);
+static bool find_lock(text *name, bool write, NvsResolved *resolved);
 static SPIPlanPtr lock_plan(NvsTarget *target, int slot, const char *text,
 							int nargs, const Oid *types);
 static Interval *lease_argument(FunctionCallInfo fcinfo, int n);
@@ -67,7 +67,7 @@ static void lease_lost(const text *name, int64 token, int64 holder);
 
 /* Find the table of a lock; false when there is no store for it. */
 static bool
-find_lock(text *name, bool write, NvsPlace *place)
+find_lock(text *name, bool write, NvsResolved *resolved)
 {
 	const char *data = VARDATA_ANY(name);
 	int			len = VARSIZE_ANY_EXHDR(name);
@@ -80,7 +80,7 @@ find_lock(text *name, bool write, NvsPlace *place)
 						pg_mbcliplen(data, len, 64), data),
 				 errdetail("A name has 1 to %d bytes; this one has %d.",
 						   LOCK_NAME_MAX_BYTES, len)));
-	return nvs_route_find(NVS_TIER_LOCK, data, len, write, place);
+	return nvs_route_find(NVS_KIND_LOCK, data, len, write, resolved);
 }
 
 /* A statement on a lock table; text has a %s for its name. */
@@ -121,7 +121,7 @@ nvs_lock_acquire(PG_FUNCTION_ARGS)
 	Datum		values[3];
 	char		nulls[3] = {' ', ' ', ' '};
 	Datum		token;
-	NvsPlace	place;
+	NvsResolved	resolved;
 	bool		acquired;
 
 	NVS_REQUIRE_ARG(0, "name");
@@ -133,9 +133,9 @@ nvs_lock_acquire(PG_FUNCTION_ARGS)
 		nulls[1] = 'n';
 
 	nvs_spi_begin();
-	(void) find_lock(DatumGetTextPP(values[0]), true, &place);
+	(void) find_lock(DatumGetTextPP(values[0]), true, &resolved);
 	acquired = nvs_plan_first(
-		lock_plan(place.target, PLAN_ACQUIRE,
+		lock_plan(resolved.target, PLAN_ACQUIRE,
 				  "INSERT INTO %s AS t "
 				  "(name, owner, token, acquired_at, expires_at) "
 				  "VALUES ($1, $2, 0, " NOW ", " NOW
@@ -153,7 +153,7 @@ nvs_lock_acquire(PG_FUNCTION_ARGS)
 	/* A row that is new has waited for nobody only now that it is there. */
 	if (acquired && DatumGetInt64(token) == 0)
 		acquired = nvs_plan_first(
-			lock_plan(place.target, PLAN_DRAW,
+			lock_plan(resolved.target, PLAN_DRAW,
 					  "UPDATE %s AS t SET token = " NEXT_TOKEN
 					  " WHERE t.name OPERATOR(pg_catalog.=) $1 "
 					  "RETURNING t.token", 1, types),
@@ -201,18 +201,18 @@ move_expiry(FunctionCallInfo fcinfo, const Interval *lease)
 {
 	static const Oid types[2] = {TEXTOID, TIMESTAMPTZOID};
 	Datum		values[2];
-	NvsPlace	place;
+	NvsResolved	resolved;
 	LockRow		row = {false};
 
 	values[0] = PointerGetDatum(PG_GETARG_TEXT_PP(0));
 	nvs_spi_begin();
-	if (find_lock(DatumGetTextPP(values[0]), false, &place))
-		hold_lock(place.target, values[0], PG_GETARG_INT64(1), false, &row);
+	if (find_lock(DatumGetTextPP(values[0]), false, &resolved))
+		hold_lock(resolved.target, values[0], PG_GETARG_INT64(1), false, &row);
 	if (row.current)
 	{
 		values[1] = TimestampTzGetDatum(lease == NULL ? DT_NOBEGIN :
 										nvs_after(row.now, lease));
-		nvs_plan_execute(lock_plan(place.target, PLAN_EXPIRE,
+		nvs_plan_execute(lock_plan(resolved.target, PLAN_EXPIRE,
 								   "UPDATE %s AS t SET expires_at = $2 "
 								   "WHERE t.name OPERATOR(pg_catalog.=) $1",
 								   2, types),
@@ -253,7 +253,7 @@ nvs_lock_assert(PG_FUNCTION_ARGS)
 {
 	text	   *name;
 	int64		token;
-	NvsPlace	place;
+	NvsResolved	resolved;
 	LockRow		row = {false};
 
 	NVS_REQUIRE_ARG(0, "name");
@@ -263,8 +263,8 @@ nvs_lock_assert(PG_FUNCTION_ARGS)
 	token = PG_GETARG_INT64(1);
 
 	nvs_spi_begin();
-	if (find_lock(name, false, &place))
-		hold_lock(place.target, PointerGetDatum(name), token, true, &row);
+	if (find_lock(name, false, &resolved))
+		hold_lock(resolved.target, PointerGetDatum(name), token, true, &row);
 	if (!row.current)
 		lease_lost(name, token, row.holder);
 	nvs_spi_end();
@@ -302,13 +302,13 @@ nvs_lock_get(PG_FUNCTION_ARGS)
 	MemoryContext cxt = CurrentMemoryContext;
 	Datum		name = PointerGetDatum(PG_GETARG_TEXT_PP(0));
 	Datum		holder;
-	NvsPlace	place;
+	NvsResolved	resolved;
 	bool		held = false;
 
 	nvs_spi_begin();
-	if (find_lock(DatumGetTextPP(name), false, &place))
+	if (find_lock(DatumGetTextPP(name), false, &resolved))
 		held = nvs_plan_first(
-			lock_plan(place.target, PLAN_GET,
+			lock_plan(resolved.target, PLAN_GET,
 					  "SELECT pg_catalog.jsonb_build_object("
 					  "'owner', t.owner, 'token', t.token, "
 					  "'acquiredAt', " ISO("acquired_at") ", "

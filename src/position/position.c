@@ -20,7 +20,8 @@
  *
  * A snapshot that is older than the answer shows less than what is settled.
  * Those who cannot take a new one, REPEATABLE READ and standbys, read up to
- * nvent.tick: who sees the row sees all that was settled when it was written.
+ * nvent.published_position: who sees the row sees all that was settled when it
+ * was written.
  */
 #include "postgres.h"
 
@@ -48,10 +49,10 @@
 #include "position/position.h"
 #include "position/shmem.h"
 
-PG_FUNCTION_INFO_V1(nvs_next_position_sql);
-PG_FUNCTION_INFO_V1(nvs_safe_position_sql);
-PG_FUNCTION_INFO_V1(nvs_appender_floors);
-PG_FUNCTION_INFO_V1(nvs_stream_tick);
+PG_FUNCTION_INFO_V1(nvs_next_position);
+PG_FUNCTION_INFO_V1(nvs_safe_position);
+PG_FUNCTION_INFO_V1(nvs_appender_low_water_marks);
+PG_FUNCTION_INFO_V1(nvs_position_publish);
 
 static Oid	sequence_relid = InvalidOid;
 
@@ -69,7 +70,7 @@ static SPIPlanPtr read_tick_plan = NULL;
 static SPIPlanPtr write_tick_plan = NULL;
 
 static void sequence_callback(Datum arg, Oid relid);
-static void horizon_xact_callback(XactEvent event, void *arg);
+static void position_xact_callback(XactEvent event, void *arg);
 static Oid	get_sequence(void);
 static void publish_floor(void);
 static void lock_floor(int64 floor);
@@ -83,10 +84,10 @@ static int64 read_tick(void);
 
 /* Register the callbacks. */
 void
-nvs_horizon_init(void)
+nvs_position_init(void)
 {
 	CacheRegisterRelcacheCallback(sequence_callback, (Datum) 0);
-	RegisterXactCallback(horizon_xact_callback, NULL);
+	RegisterXactCallback(position_xact_callback, NULL);
 }
 
 /* The extension may have been dropped and made again. */
@@ -108,7 +109,7 @@ get_sequence(void)
 
 /* Draw a position for a row that this transaction inserts. */
 int64
-nvs_next_position(void)
+nvs_position_draw(void)
 {
 	Oid			sequence = get_sequence();
 	NvsDatabase *db = nvs_shmem_database();
@@ -143,7 +144,7 @@ publish_floor(void)
 		my_floor = floor;
 		return;
 	}
-	nvs_horizon_seed(db);
+	nvs_position_seed(db);
 	my_slot = nvs_shmem_my_slot();
 	my_slot->pid = MyProcPid;
 	my_slot->since = my_since;
@@ -166,7 +167,7 @@ lock_floor(int64 floor)
 	ResourceOwner old = CurrentResourceOwner;
 
 	CurrentResourceOwner = TopTransactionResourceOwner;
-	nvs_lock(NVS_LOCK_FLOOR, (uint64) floor, ShareLock);
+	nvs_lock(NVS_LOCK_LOW_WATER_MARK, (uint64) floor, ShareLock);
 	CurrentResourceOwner = old;
 }
 
@@ -206,13 +207,13 @@ check_age(void)
 
 /* Leave the floor with a transaction that is going to be prepared. */
 static void
-horizon_xact_callback(XactEvent event, void *arg)
+position_xact_callback(XactEvent event, void *arg)
 {
 	NvsDatabase *db;
 
 	if (event != XACT_EVENT_PRE_PREPARE || my_slot == NULL)
 		return;
-	/* Counted from the lock on: see nvs_horizon_may_have_locks(). */
+	/* Counted from the lock on: see nvs_position_may_have_locks(). */
 	lock_floor(my_floor);
 	db = nvs_shmem_database();
 	pg_atomic_fetch_add_u64(&db->locks_made, 1);
@@ -226,7 +227,7 @@ horizon_xact_callback(XactEvent event, void *arg)
  * table that we made.  Must not raise.
  */
 bool
-nvs_horizon_release(uint64 *drawn)
+nvs_position_release(uint64 *drawn)
 {
 	bool		had_floor = my_floor != 0;
 
@@ -277,7 +278,7 @@ last_position(Oid relid, XLogRecPtr *logged)
  * that is another one than before.
  */
 void
-nvs_horizon_seed(NvsDatabase *db)
+nvs_position_seed(NvsDatabase *db)
 {
 	Oid			sequence = get_sequence();
 	int64		last;
@@ -347,7 +348,7 @@ below_slots(int64 safe)
  * many they are.  Without any, shared memory is told that none is left.
  */
 int
-nvs_horizon_locks(NvsDatabase *db, int64 **floors)
+nvs_position_locks(NvsDatabase *db, int64 **floors)
 {
 	uint64		made = db == NULL ? 0 : pg_atomic_read_u64(&db->locks_made);
 	LockData   *locks = GetLockStatusData();
@@ -361,7 +362,7 @@ nvs_horizon_locks(NvsDatabase *db, int64 **floors)
 
 		if (tag->locktag_type == LOCKTAG_ADVISORY &&
 			tag->locktag_field1 == MyDatabaseId &&
-			tag->locktag_field4 == NVS_LOCK_FLOOR)
+			tag->locktag_field4 == NVS_LOCK_LOW_WATER_MARK)
 			(*floors)[n++] = (int64) (((uint64) tag->locktag_field2 << 32) |
 									  tag->locktag_field3);
 	}
@@ -378,7 +379,7 @@ nvs_horizon_locks(NvsDatabase *db, int64 **floors)
  * clears its slot, so who no longer finds the one is told of the other.
  */
 bool
-nvs_horizon_may_have_locks(NvsDatabase *db)
+nvs_position_may_have_locks(NvsDatabase *db)
 {
 	pg_memory_barrier();
 	return db == NULL || nvs_shmem_overflowed() ||
@@ -388,7 +389,7 @@ nvs_horizon_may_have_locks(NvsDatabase *db)
 
 /* Lower safe to what is below every floor of some. */
 int64
-nvs_horizon_below(int64 safe, const int64 *floors, int n)
+nvs_position_below(int64 safe, const int64 *floors, int n)
 {
 	int			i;
 
@@ -403,7 +404,7 @@ nvs_horizon_below(int64 safe, const int64 *floors, int n)
  * no transaction.
  */
 int64
-nvs_horizon_quick(NvsDatabase *db)
+nvs_position_quick(NvsDatabase *db)
 {
 	int64		drawn = (int64) pg_atomic_read_u64(&db->drawn);
 
@@ -416,7 +417,7 @@ nvs_horizon_quick(NvsDatabase *db)
  * a snapshot after that, then read rows up to it.
  */
 int64
-nvs_safe_position(void)
+nvs_position_safe(void)
 {
 	NvsDatabase *db = nvs_shmem_database();
 	XLogRecPtr	logged;
@@ -429,10 +430,10 @@ nvs_safe_position(void)
 	XLogFlush(logged);
 	if (nvs_shmem_available())
 		safe = below_slots(safe);
-	if (!nvs_horizon_may_have_locks(db))
+	if (!nvs_position_may_have_locks(db))
 		return safe;
-	n = nvs_horizon_locks(db, &floors);
-	safe = nvs_horizon_below(safe, floors, n);
+	n = nvs_position_locks(db, &floors);
+	safe = nvs_position_below(safe, floors, n);
 	pfree(floors);
 	return safe;
 }
@@ -442,7 +443,7 @@ nvs_safe_position(void)
  * it shows everything.  The caller pops it; needs SPI.
  */
 int64
-nvs_horizon_push_snapshot(void)
+nvs_position_push_snapshot(void)
 {
 	int64		safe;
 
@@ -452,7 +453,7 @@ nvs_horizon_push_snapshot(void)
 						   GetTransactionSnapshot() : GetLatestSnapshot());
 		return read_tick();
 	}
-	safe = nvs_safe_position();
+	safe = nvs_position_safe();
 	PushActiveSnapshot(GetLatestSnapshot());
 	return safe;
 }
@@ -464,7 +465,7 @@ read_tick(void)
 	Datum		position;
 
 	if (read_tick_plan == NULL)
-		read_tick_plan = nvs_plan_prepare("SELECT position FROM nvent.tick",
+		read_tick_plan = nvs_plan_prepare("SELECT position FROM nvent.published_position",
 										  0, NULL, 0);
 	if (nvs_plan_first(read_tick_plan, NULL, NULL, true, CurrentMemoryContext,
 					   &position))
@@ -473,10 +474,10 @@ read_tick(void)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("this snapshot does not show which events are settled"),
 			 errdetail("In REPEATABLE READ, in SERIALIZABLE and on a standby "
-					   "events are read up to the position in nvent.tick, "
+					   "events are read up to the position in nvent.published_position, "
 					   "which has not been written yet."),
 			 errhint("Preload nvent_store, or have SELECT "
-					 "nvent.stream_tick() run regularly on the primary; or "
+					 "nvent.position_publish() run regularly on the primary; or "
 					 "read in READ COMMITTED.")));
 }
 
@@ -485,22 +486,23 @@ read_tick(void)
  * that is in the row now.
  */
 int64
-nvs_horizon_tick(void)
+nvs_position_publish_safe(void)
 {
 	Oid			type = INT8OID;
-	Datum		safe = Int64GetDatum(nvs_safe_position());
+	Datum		safe = Int64GetDatum(nvs_position_safe());
 	NvsIdentity saved;
 	Datum		position = (Datum) 0;
 
 	nvs_become_owner(&saved);
 	if (write_tick_plan == NULL)
 		write_tick_plan = nvs_plan_prepare(
-			"WITH written AS (UPDATE nvent.tick SET position = $1, "
-			"written_at = pg_catalog.clock_timestamp() "
-			"WHERE position IS NULL OR position OPERATOR(pg_catalog.<) $1 "
-			"RETURNING position) "
-			"SELECT position FROM written UNION ALL "
-			"SELECT position FROM nvent.tick LIMIT 1", 1, &type, 0);
+										   "WITH written AS (UPDATE nvent.published_position SET position = $1, "
+										   "written_at = pg_catalog.clock_timestamp() "
+										   "WHERE position IS NULL OR position OPERATOR(pg_catalog.<) $1 "
+										   "RETURNING position) "
+										   "SELECT position FROM written UNION ALL "
+										   "SELECT position FROM nvent.published_position LIMIT 1",
+										   1, &type, 0);
 	(void) nvs_plan_first(write_tick_plan, &safe, NULL, false,
 						  CurrentMemoryContext, &position);
 	nvs_become_caller(&saved);
@@ -509,29 +511,29 @@ nvs_horizon_tick(void)
 
 /* nvent.next_position() */
 Datum
-nvs_next_position_sql(PG_FUNCTION_ARGS)
+nvs_next_position(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(nvs_next_position());
+	PG_RETURN_INT64(nvs_position_draw());
 }
 
 /* nvent.safe_position() */
 Datum
-nvs_safe_position_sql(PG_FUNCTION_ARGS)
+nvs_safe_position(PG_FUNCTION_ARGS)
 {
 	int64		safe;
 
 	if (!IsolationUsesXactSnapshot() && !RecoveryInProgress())
-		PG_RETURN_INT64(nvs_safe_position());
+		PG_RETURN_INT64(nvs_position_safe());
 	nvs_spi_begin();
-	safe = nvs_horizon_push_snapshot();
+	safe = nvs_position_push_snapshot();
 	PopActiveSnapshot();
 	nvs_spi_end();
 	PG_RETURN_INT64(safe);
 }
 
-/* nvent.appender_floors(): the floors in shared memory. */
+/* nvent.appender_low_water_marks(): the floors in shared memory. */
 Datum
-nvs_appender_floors(PG_FUNCTION_ARGS)
+nvs_appender_low_water_marks(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
@@ -555,14 +557,14 @@ nvs_appender_floors(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* nvent.stream_tick() */
+/* nvent.position_publish() */
 Datum
-nvs_stream_tick(PG_FUNCTION_ARGS)
+nvs_position_publish(PG_FUNCTION_ARGS)
 {
 	int64		position;
 
 	nvs_spi_begin();
-	position = nvs_horizon_tick();
+	position = nvs_position_publish_safe();
 	nvs_spi_end();
 	PG_RETURN_INT64(position);
 }

@@ -37,16 +37,16 @@ static SPIPlanPtr stream_add_plan = NULL;
 static SPIPlanPtr stream_drop_plan = NULL;
 
 static NvsStore *pattern_store(const char *pattern, const char *prefix);
-static void check_unshared(const NvsStore *store, const char *tier,
+static void check_unshared(const NvsStore *store, const char *kind,
 						   const char *shape, Oid relid);
-static void insert_route(const NvsStore *store, const char *tier,
+static void insert_route(const NvsStore *store, const char *kind,
 						 const char *pattern, const char *shape, Oid relid,
 						 Datum aliases, const char *notify);
 static uint64 registry_execute(SPIPlanPtr *plan, const char *sql, int n,
 							   const Oid *types, Datum *values,
 							   const char *nulls);
 static void check_stream_count(const char *prefix);
-static Jsonb *place_keys(const NvsPlace *place);
+static Jsonb *resolved_keys(const NvsResolved *resolved);
 
 /*
  * The store that a pattern belongs to: the one named, or by its first token.
@@ -75,13 +75,13 @@ pattern_store(const char *pattern, const char *prefix)
 }
 
 /*
- * nvent.route_add(tier, pattern, relation, aliases, store, notify): keep what
+ * nvent.route_add(kind, pattern, relation, aliases, store, notify): keep what
  * matches pattern in relation.
  */
 Datum
 nvs_route_add(PG_FUNCTION_ARGS)
 {
-	char	   *tier;
+	char	   *kind;
 	char	   *pattern;
 	char	   *notify;
 	char	   *shape;
@@ -91,11 +91,11 @@ nvs_route_add(PG_FUNCTION_ARGS)
 	NvsStore   *store;
 	bool		apart;
 
-	NVS_REQUIRE_ARG(0, "tier");
+	NVS_REQUIRE_ARG(0, "kind");
 	NVS_REQUIRE_ARG(1, "pattern");
 	NVS_REQUIRE_ARG(2, "relation");
 	NVS_REQUIRE_ARG(3, "aliases");
-	tier = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	pattern = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	relid = PG_GETARG_OID(2);
 	aliases = PG_GETARG_JSONB_P(3);
@@ -118,11 +118,11 @@ nvs_route_add(PG_FUNCTION_ARGS)
 	nvs_store_lock(prefix, ShareLock);
 	store = nvs_store_require(prefix);
 	nvs_store_check_owner(store);
-	shape = nvs_route_check(nvs_route_tier(tier), store, pattern, relid,
+	shape = nvs_route_check(nvs_route_kind(kind), store, pattern, relid,
 							aliases, &apart);
 	if (!apart)
-		check_unshared(store, tier, shape, relid);
-	insert_route(store, tier, pattern, shape, relid, JsonbPGetDatum(aliases),
+		check_unshared(store, kind, shape, relid);
+	insert_route(store, kind, pattern, shape, relid, JsonbPGetDatum(aliases),
 				 notify);
 	nvs_spi_end();
 	PG_RETURN_VOID();
@@ -133,13 +133,13 @@ nvs_route_add(PG_FUNCTION_ARGS)
  * subjects of one from those of the other.
  */
 static void
-check_unshared(const NvsStore *store, const char *tier, const char *shape,
+check_unshared(const NvsStore *store, const char *kind, const char *shape,
 			   Oid relid)
 {
 	static const Oid types[5] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
 	Datum		values[5];
 
-	values[0] = CStringGetTextDatum(tier);
+	values[0] = CStringGetTextDatum(kind);
 	values[1] = CStringGetTextDatum(
 		get_namespace_name(get_rel_namespace(relid)));
 	values[2] = CStringGetTextDatum(get_rel_name(relid));
@@ -147,7 +147,7 @@ check_unshared(const NvsStore *store, const char *tier, const char *shape,
 	values[4] = CStringGetTextDatum(shape);
 	if (registry_execute(&shared_plan,
 						 "SELECT pattern FROM nvent.route "
-						 "WHERE tier OPERATOR(pg_catalog.=) $1 "
+						 "WHERE kind OPERATOR(pg_catalog.=) $1 "
 						 "AND schema_name OPERATOR(pg_catalog.=) $2 "
 						 "AND table_name OPERATOR(pg_catalog.=) $3 "
 						 "AND NOT (store OPERATOR(pg_catalog.=) $4 "
@@ -163,12 +163,12 @@ check_unshared(const NvsStore *store, const char *tier, const char *shape,
 				 errdetail("The two patterns would share rows."),
 				 errhint("Give the relation a column \"%s\" that tells them "
 						 "apart.",
-						 strcmp(tier, "stream") == 0 ? "subject" : "key")));
+						 strcmp(kind, "stream") == 0 ? "subject" : "key")));
 }
 
 /* Enter a route, or say which equal one is there. */
 static void
-insert_route(const NvsStore *store, const char *tier, const char *pattern,
+insert_route(const NvsStore *store, const char *kind, const char *pattern,
 			 const char *shape, Oid relid, Datum aliases, const char *notify)
 {
 	static const Oid types[8] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
@@ -179,7 +179,7 @@ insert_route(const NvsStore *store, const char *tier, const char *pattern,
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = CStringGetTextDatum(prefix);
-	values[1] = CStringGetTextDatum(tier);
+	values[1] = CStringGetTextDatum(kind);
 	values[2] = CStringGetTextDatum(pattern);
 	values[3] = CStringGetTextDatum(shape);
 	values[4] = CStringGetTextDatum(
@@ -191,10 +191,10 @@ insert_route(const NvsStore *store, const char *tier, const char *pattern,
 	else
 		values[7] = CStringGetTextDatum(notify);
 	if (registry_execute(&add_plan,
-						 "INSERT INTO nvent.route (store, tier, pattern, "
+						 "INSERT INTO nvent.route (store, kind, pattern, "
 						 "shape, schema_name, table_name, aliases, notify) "
 						 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
-						 "ON CONFLICT (store, tier, shape) DO NOTHING",
+						 "ON CONFLICT (store, kind, shape) DO NOTHING",
 						 8, types, values, nulls) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -203,7 +203,7 @@ insert_route(const NvsStore *store, const char *tier, const char *pattern,
 				 errdetail("Patterns that match the same subjects with the "
 						   "same precedence are equal: \"%s\".", shape),
 				 errhint("Drop it with nvent.route_drop(%s, %s).",
-						 quote_literal_cstr(tier),
+						 quote_literal_cstr(kind),
 						 quote_literal_cstr(pattern))));
 }
 
@@ -224,7 +224,7 @@ registry_execute(SPIPlanPtr *plan, const char *sql, int n, const Oid *types,
 	return rows;
 }
 
-/* nvent.route_drop(tier, pattern, store): false when there is none. */
+/* nvent.route_drop(kind, pattern, store): false when there is none. */
 Datum
 nvs_route_drop(PG_FUNCTION_ARGS)
 {
@@ -234,9 +234,9 @@ nvs_route_drop(PG_FUNCTION_ARGS)
 	Datum		values[3];
 	uint64		rows;
 
-	NVS_REQUIRE_ARG(0, "tier");
+	NVS_REQUIRE_ARG(0, "kind");
 	NVS_REQUIRE_ARG(1, "pattern");
-	(void) nvs_route_tier(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	(void) nvs_route_kind(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	pattern = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	PreventCommandIfReadOnly("nvent.route_drop()");
 
@@ -251,7 +251,7 @@ nvs_route_drop(PG_FUNCTION_ARGS)
 	rows = registry_execute(&drop_plan,
 							"DELETE FROM nvent.route "
 							"WHERE store OPERATOR(pg_catalog.=) $1 "
-							"AND tier OPERATOR(pg_catalog.=) $2 "
+							"AND kind OPERATOR(pg_catalog.=) $2 "
 							"AND shape OPERATOR(pg_catalog.=) $3",
 							3, types, values, NULL);
 	nvs_spi_end();
@@ -259,7 +259,7 @@ nvs_route_drop(PG_FUNCTION_ARGS)
 }
 
 /*
- * nvent.route_resolve(tier, subject): where a subject lives, as one row; no
+ * nvent.route_resolve(kind, subject): where a subject lives, as one row; no
  * row when nothing holds it yet.
  */
 Datum
@@ -268,18 +268,18 @@ nvs_route_resolve(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	text	   *subject;
-	NvsTier		tier;
-	NvsPlace	place;
+	NvsKind		kind;
+	NvsResolved	resolved;
 
-	NVS_REQUIRE_ARG(0, "tier");
+	NVS_REQUIRE_ARG(0, "kind");
 	NVS_REQUIRE_ARG(1, "subject");
-	tier = nvs_route_tier(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	kind = nvs_route_kind(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	subject = PG_GETARG_TEXT_PP(1);
 	nvs_spi_begin();
-	if (nvs_route_find(tier, VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject),
-					   false, &place))
+	if (nvs_route_find(kind, VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject),
+					   false, &resolved))
 	{
-		NvsTarget  *target = place.target;
+		NvsTarget  *target = resolved.target;
 		const char *pattern = nvs_route_pattern(target);
 		const char *notify = nvs_notify_name(nvs_notify_mode(target->notify));
 		Datum		values[5];
@@ -290,8 +290,8 @@ nvs_route_resolve(PG_FUNCTION_ARGS)
 		if (pattern != NULL)
 			values[1] = CStringGetTextDatum(pattern);
 		values[2] = ObjectIdGetDatum(target->relid);
-		values[3] = JsonbPGetDatum(place_keys(&place));
-		nulls[4] = tier != NVS_TIER_STREAM;
+		values[3] = JsonbPGetDatum(resolved_keys(&resolved));
+		nulls[4] = kind != NVS_KIND_STREAM;
 		values[4] = CStringGetTextDatum(notify);
 		tuplestore_putvalues(result, desc, values, nulls);
 	}
@@ -301,22 +301,22 @@ nvs_route_resolve(PG_FUNCTION_ARGS)
 
 /* {"column": "value"} of the columns that a subject fills. */
 static Jsonb *
-place_keys(const NvsPlace *place)
+resolved_keys(const NvsResolved *resolved)
 {
 	NvsJsonb	keys;
 	int			i;
 
 	nvs_jsonb_init(&keys);
-	for (i = 0; i < place->target->nkeys; i++)
+	for (i = 0; i < resolved->target->nkeys; i++)
 	{
-		const NvsKey *key = &place->target->keys[i];
-		const char *s = place->subject;
-		int			len = place->len;
+		const NvsKey *key = &resolved->target->keys[i];
+		const char *s = resolved->subject;
+		int			len = resolved->len;
 
 		if (key->capture >= 0)
 		{
-			s += place->captures[key->capture].offset;
-			len = place->captures[key->capture].len;
+			s += resolved->captures[key->capture].offset;
+			len = resolved->captures[key->capture].len;
 		}
 		nvs_jsonb_add_text(&keys, key->field->column,
 						   strlen(key->field->column), s, len);

@@ -315,7 +315,7 @@ static void
 add_quoted(StringInfo buf, const char *text)
 {
 	appendStringInfoChar(buf, '"');
-	for (; *text != '\0'; text++)
+	for (; *text !='\0'; text ++)
 	{
 		if (*text == '"' || *text == '\\')
 			appendStringInfoChar(buf, '\\');
@@ -347,6 +347,7 @@ nvs_field_text_datum(const NvsField *field, const char *value, int len)
 	if (field->kind == NVS_FIELD_TEXT)
 		return PointerGetDatum(cstring_to_text_with_len(value, len));
 	text = pnstrdup(value, len);
+
 	switch (field->kind)
 	{
 		case NVS_FIELD_INT2:
@@ -447,6 +448,7 @@ nvs_emit_numeric(NvsJsonb *record, const char *key, int keylen, Numeric value)
 	}
 	text = DatumGetCString(DirectFunctionCall1(numeric_out,
 											   NumericGetDatum(value)));
+
 	nvs_jsonb_add_text(record, key, keylen, text, strlen(text));
 }
 
@@ -464,6 +466,7 @@ emit_float8(NvsJsonb *record, const char *key, int keylen, double value)
 	}
 	/* Not float8out, whose digits depend on a setting. */
 	text = palloc(DOUBLE_SHORTEST_DECIMAL_LEN);
+
 	double_to_shortest_decimal_buf(value, text);
 	if (isnan(value) || isinf(value))
 	{
@@ -503,6 +506,7 @@ emit_ms(NvsJsonb *record, const char *key, int keylen, int64 ms)
 	j2date((int) (day + UNIX_EPOCH_JDATE), &year, &month, &mday);
 	/* By hand: printf took more than all else that makes an entry. */
 	end = text = palloc(sizeof("9999-12-31T23:59:59.999Z"));
+
 	end = put_digits(end, year, 4, '-');
 	end = put_digits(end, month, 2, '-');
 	end = put_digits(end, mday, 2, 'T');

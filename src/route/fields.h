@@ -36,7 +36,7 @@ typedef struct NvsField
 	int32		typmod;
 	bool		not_null;
 	bool		has_default;
-	bool		reserved;		/* not a field: the tier manages it */
+	bool		reserved;		/* not a field: the kind manages it */
 	bool		computed;		/* by the database: nobody writes it */
 	bool		takes_json;		/* json, jsonb, and domains over them */
 	bool		in_stats;		/* stats_x: a field of the object "stats" */

@@ -3,7 +3,7 @@
  *	  From a subject or key to the relation that holds it.
  *
  * A subject's first token chooses the store.  In that store the most specific
- * route of the tier wins (a trie per tier); what no route takes goes to the
+ * route of the kind wins (a trie per kind); what no route takes goes to the
  * store's own tables: a generic stream table by the second token, {p}_index,
  * {p}_kv.  Routes are read with the registry and dropped with it.
  *
@@ -27,8 +27,8 @@ typedef struct StoreRoutes
 {
 	char		prefix[NAMEDATALEN];	/* hash key */
 	const NvsStore *store;
-	NvsTrie    *tries[NVS_ROUTED_TIERS];	/* NULL when there are no routes */
-	NvsRoute   *fallback[NVS_TIERS];
+	NvsTrie    *tries[NVS_ROUTED_KINDS];	/* NULL when there are no routes */
+	NvsRoute   *fallback[NVS_KINDS];
 	List	   *routes;			/* every NvsRoute with a pattern or type */
 	HTAB	   *streams;		/* StreamRoute by type, NULL when none */
 } StoreRoutes;
@@ -39,12 +39,12 @@ typedef struct StreamRoute
 	NvsRoute   *route;
 } StreamRoute;
 
-static const char *const own_tables[] = {NULL, "index", "kv", "locks",
+static const char *const own_tables[] = {NULL, "entries", "kv", "locks",
 "snapshots"};
 
 static MemoryContext routes_cxt = NULL;
 static HTAB *store_routes = NULL;
-static StoreRoutes *last_routes = NULL;	/* that were asked for */
+static StoreRoutes *last_routes = NULL; /* that were asked for */
 static uint64 loaded_generation = 0;
 static SPIPlanPtr routes_plan = NULL;
 static SPIPlanPtr streams_plan = NULL;
@@ -54,12 +54,12 @@ static void read_routes(void);
 static void add_route(HeapTuple row, TupleDesc desc);
 static void add_stream(HeapTuple row, TupleDesc desc);
 static StoreRoutes *routes_of(const NvsStore *store);
-static NvsRoute *make_route(StoreRoutes *sr, NvsTier tier, const char *schema,
+static NvsRoute *make_route(StoreRoutes *sr, NvsKind kind, const char *schema,
 							const char *table);
 static StoreRoutes *named_routes(const char *prefix);
 static StoreRoutes *find_routes(const char *subject, int len, bool write);
 static void make_stream(const char *prefix, const char *subject, int len);
-static NvsRoute *match(StoreRoutes *sr, NvsTier tier, NvsPlace *place);
+static NvsRoute *match(StoreRoutes *sr, NvsKind kind, NvsResolved *resolved);
 static NvsRoute *find_stream(StoreRoutes *sr, const char *type, int len);
 static void stream_type(const char *subject, int len, const char **type,
 						int *typelen);
@@ -74,9 +74,9 @@ load_routes(void)
 
 	if (generation == loaded_generation)
 		return;
-	nvs_target_retire_all();
+	nvs_target_drop_all();
 	if (routes_cxt != NULL)
-		nvs_retire(routes_cxt, NULL);
+		nvs_defer_free(routes_cxt, NULL);
 	loaded_generation = 0;
 	last_routes = NULL;
 	routes_cxt = AllocSetContextCreate(CacheMemoryContext,
@@ -106,12 +106,12 @@ read_routes(void)
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (routes_plan == NULL)
 		routes_plan = nvs_plan_prepare(
-			"SELECT store, tier, pattern, schema_name, table_name, aliases, "
-			"notify FROM nvent.route", 0, NULL, 0);
+									   "SELECT store, kind, pattern, schema_name, table_name, aliases, "
+									   "notify FROM nvent.route", 0, NULL, 0);
 	if (streams_plan == NULL)
 		streams_plan = nvs_plan_prepare(
-			"SELECT store, type, schema_name, table_name "
-			"FROM nvent.stream_table", 0, NULL, 0);
+										"SELECT store, type, schema_name, table_name "
+										"FROM nvent.stream_table", 0, NULL, 0);
 	nvs_plan_execute(routes_plan, NULL, NULL, true, 0);
 	for (i = 0; i < SPI_processed; i++)
 		add_route(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
@@ -129,7 +129,7 @@ routes_of(const NvsStore *store)
 {
 	StoreRoutes *sr;
 	bool		found;
-	int			tier;
+	int			kind;
 
 	if (last_routes != NULL && last_routes->store == store)
 		return last_routes;
@@ -138,42 +138,42 @@ routes_of(const NvsStore *store)
 		return last_routes = sr;
 	memset((char *) sr + NAMEDATALEN, 0, sizeof(StoreRoutes) - NAMEDATALEN);
 	sr->store = store;
-	for (tier = NVS_TIER_INDEX; tier < NVS_TIERS; tier++)
-		sr->fallback[tier] = make_route(sr, tier, store->schema,
+	for (kind = NVS_KIND_ENTRY; kind < NVS_KINDS; kind++)
+		sr->fallback[kind] = make_route(sr, kind, store->schema,
 										psprintf("%s_%s", store->prefix,
-												 own_tables[tier]));
+												 own_tables[kind]));
 	return sr;
 }
 
 /* A route of a store, still without its pattern. */
 static NvsRoute *
-make_route(StoreRoutes *sr, NvsTier tier, const char *schema,
+make_route(StoreRoutes *sr, NvsKind kind, const char *schema,
 		   const char *table)
 {
 	NvsRoute   *route = MemoryContextAllocZero(routes_cxt, sizeof(NvsRoute));
 
 	route->store = sr->store;
-	route->tier = tier;
+	route->kind = kind;
 	route->schema = MemoryContextStrdup(routes_cxt, schema);
 	route->table = MemoryContextStrdup(routes_cxt, table);
 	route->notify = -1;
 	return route;
 }
 
-/* The tier of this name, or an error. */
-NvsTier
-nvs_route_tier(const char *name)
+/* The kind of this name, or an error. */
+NvsKind
+nvs_route_kind(const char *name)
 {
-	static const char *const names[] = {"stream", "index", "kv"};
+	static const char *const names[] = {"stream", "entry", "kv"};
 	int			i;
 
-	for (i = 0; i < NVS_ROUTED_TIERS; i++)
+	for (i = 0; i < NVS_ROUTED_KINDS; i++)
 		if (strcmp(name, names[i]) == 0)
 			return i;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("there is no tier \"%s\"", name),
-			 errhint("Tiers are \"stream\", \"index\" and \"kv\".")));
+			 errmsg("unrecognized kind \"%s\"", name),
+			 errhint("The kinds are \"stream\", \"entry\" and \"kv\".")));
 }
 
 /* The notify mode of this name; -1 for NULL. */
@@ -190,7 +190,7 @@ nvs_route_notify(const char *name)
 		return NVS_NOTIFY_OFF;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("there is no notify mode \"%s\"", name),
+			 errmsg("unrecognized notify mode \"%s\"", name),
 			 errhint("Modes are \"worker\", \"inline\" and \"off\"; NULL "
 					 "follows nvent_store.notify.")));
 }
@@ -202,7 +202,7 @@ add_route(HeapTuple row, TupleDesc desc)
 	char	   *prefix = SPI_getvalue(row, desc, 1);
 	char	   *pattern = SPI_getvalue(row, desc, 3);
 	const NvsStore *store = nvs_store_known(prefix, strlen(prefix));
-	NvsTier		tier = nvs_route_tier(SPI_getvalue(row, desc, 2));
+	NvsKind		kind = nvs_route_kind(SPI_getvalue(row, desc, 2));
 	MemoryContext old;
 	StoreRoutes *sr;
 	NvsRoute   *route;
@@ -211,16 +211,16 @@ add_route(HeapTuple row, TupleDesc desc)
 	if (store == NULL)
 		return;
 	sr = routes_of(store);
-	route = make_route(sr, tier, SPI_getvalue(row, desc, 4),
+	route = make_route(sr, kind, SPI_getvalue(row, desc, 4),
 					   SPI_getvalue(row, desc, 5));
 	old = MemoryContextSwitchTo(routes_cxt);
 	route->aliases = DatumGetJsonbPCopy(SPI_getbinval(row, desc, 6, &isnull));
 	route->notify = nvs_route_notify(SPI_getvalue(row, desc, 7));
 	route->pattern = nvs_pattern_compile(pattern, strlen(pattern));
 	route->pattern_text = pstrdup(pattern);
-	if (sr->tries[tier] == NULL)
-		sr->tries[tier] = nvs_trie_create(routes_cxt);
-	nvs_trie_add(sr->tries[tier], route->pattern, route);
+	if (sr->tries[kind] == NULL)
+		sr->tries[kind] = nvs_trie_create(routes_cxt);
+	nvs_trie_add(sr->tries[kind], route->pattern, route);
 	sr->routes = lappend(sr->routes, route);
 	MemoryContextSwitchTo(old);
 }
@@ -251,7 +251,7 @@ add_stream(HeapTuple row, TupleDesc desc)
 								  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	}
 	entry = hash_search(sr->streams, type, HASH_ENTER, NULL);
-	entry->route = make_route(sr, NVS_TIER_STREAM, SPI_getvalue(row, desc, 3),
+	entry->route = make_route(sr, NVS_KIND_STREAM, SPI_getvalue(row, desc, 3),
 							  SPI_getvalue(row, desc, 4));
 	old = MemoryContextSwitchTo(routes_cxt);
 	entry->route->type = pstrdup(type);
@@ -286,13 +286,13 @@ find_routes(const char *subject, int len, bool write)
  * was made where it can be.
  */
 bool
-nvs_route_find(NvsTier tier, const char *subject, int len, bool write,
-			   NvsPlace *place)
+nvs_route_find(NvsKind kind, const char *subject, int len, bool write,
+			   NvsResolved *resolved)
 {
-	if (tier == NVS_TIER_STREAM || tier == NVS_TIER_INDEX)
+	if (kind == NVS_KIND_STREAM || kind == NVS_KIND_ENTRY)
 		nvs_subject_validate(subject, len);
-	place->subject = subject;
-	place->len = len;
+	resolved->subject = subject;
+	resolved->len = len;
 	for (;;)
 	{
 		StoreRoutes *sr = find_routes(subject, len, write);
@@ -301,11 +301,11 @@ nvs_route_find(NvsTier tier, const char *subject, int len, bool write,
 
 		if (sr == NULL)
 			return false;
-		route = match(sr, tier, place);
+		route = match(sr, kind, resolved);
 		if (route != NULL)
 		{
-			place->target = nvs_target_get(route);
-			if (place->target != NULL)
+			resolved->target = nvs_target_get(route);
+			if (resolved->target != NULL)
 				return true;
 			/* No such relation: perhaps it went together with its route. */
 			if (generation == nvs_store_generation())
@@ -332,23 +332,24 @@ make_stream(const char *prefix, const char *subject, int len)
 
 /* The route of a subject in its store; NULL when there is none yet. */
 static NvsRoute *
-match(StoreRoutes *sr, NvsTier tier, NvsPlace *place)
+match(StoreRoutes *sr, NvsKind kind, NvsResolved *resolved)
 {
 	const char *type;
 	int			len;
 
-	if (tier < NVS_ROUTED_TIERS && sr->tries[tier] != NULL)
+	if (kind < NVS_ROUTED_KINDS && sr->tries[kind] != NULL)
 	{
 		int			n;
-		NvsRoute   *route = nvs_trie_lookup(sr->tries[tier], place->subject,
-											place->len, place->captures, &n);
+		NvsRoute   *route = nvs_trie_lookup(sr->tries[kind], resolved->subject,
+											resolved->len,
+											resolved->captures, &n);
 
 		if (route != NULL)
 			return route;
 	}
-	if (tier != NVS_TIER_STREAM)
-		return sr->fallback[tier];
-	stream_type(place->subject, place->len, &type, &len);
+	if (kind != NVS_KIND_STREAM)
+		return sr->fallback[kind];
+	stream_type(resolved->subject, resolved->len, &type, &len);
 	return find_stream(sr, type, len);
 }
 
@@ -410,11 +411,11 @@ nvs_route_stream_count(const char *prefix)
 }
 
 /*
- * Every relation of a tier in a store, each once, its own table first; with
+ * Every relation of a kind in a store, each once, its own table first; with
  * missing_ok without those that do not exist.
  */
 List *
-nvs_route_targets(NvsTier tier, const NvsStore *store, bool missing_ok)
+nvs_route_targets(NvsKind kind, const NvsStore *store, bool missing_ok)
 {
 	List	   *result = NIL;
 	ListCell   *lc;
@@ -422,13 +423,13 @@ nvs_route_targets(NvsTier tier, const NvsStore *store, bool missing_ok)
 
 	if (sr == NULL)
 		return NIL;
-	if (sr->fallback[tier] != NULL)
-		result = add_target(result, sr->fallback[tier], missing_ok);
+	if (sr->fallback[kind] != NULL)
+		result = add_target(result, sr->fallback[kind], missing_ok);
 	foreach(lc, sr->routes)
 	{
 		NvsRoute   *route = lfirst(lc);
 
-		if (route->tier == tier)
+		if (route->kind == kind)
 			result = add_target(result, route, missing_ok);
 	}
 	return result;
@@ -462,6 +463,6 @@ add_target(List *list, NvsRoute *route, bool missing_ok)
 	}
 	foreach(lc, list)
 		if (((NvsTarget *) lfirst(lc))->relid == target->relid)
-			return list;
+		return list;
 	return lappend(list, target);
 }

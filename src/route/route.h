@@ -14,17 +14,17 @@
 #include "subject/subject.h"
 
 /* What is routed. */
-typedef enum NvsTier
+typedef enum NvsKind
 {
-	NVS_TIER_STREAM,
-	NVS_TIER_INDEX,
-	NVS_TIER_KV,
-	NVS_TIER_LOCK,				/* has no routes, only its table */
-	NVS_TIER_SNAPSHOT			/* as well */
-} NvsTier;
+	NVS_KIND_STREAM,
+	NVS_KIND_ENTRY,
+	NVS_KIND_KV,
+	NVS_KIND_LOCK,				/* has no routes, only its table */
+	NVS_KIND_SNAPSHOT			/* as well */
+} NvsKind;
 
-#define NVS_ROUTED_TIERS	3
-#define NVS_TIERS			(NVS_TIER_SNAPSHOT + 1)
+#define NVS_ROUTED_KINDS	3
+#define NVS_KINDS			(NVS_KIND_SNAPSHOT + 1)
 
 struct NvsTarget;
 
@@ -32,7 +32,7 @@ struct NvsTarget;
 typedef struct NvsRoute
 {
 	const NvsStore *store;
-	NvsTier		tier;
+	NvsKind		kind;
 	NvsPattern *pattern;		/* NULL for a store's own table */
 	const char *pattern_text;
 	const char *type;			/* of a generic stream table, else NULL */
@@ -62,7 +62,7 @@ typedef struct NvsTarget
 	NvsRoute   *route;
 	MemoryContext cxt;
 	bool		valid;
-	NvsTier		tier;
+	NvsKind		kind;
 	const NvsStore *store;
 	Oid			relid;
 	char	   *name;			/* qualified and quoted */
@@ -71,26 +71,26 @@ typedef struct NvsTarget
 	NvsKey	   *keys;
 	int			notify;			/* an NvsNotifyMode, -1 for the setting */
 	NvsPlanSet *plans;
-	void	   *state;			/* what the tier made of it, in cxt */
+	void	   *state;			/* what the kind made of it, in cxt */
 } NvsTarget;
 
 /* A subject and where it lives. */
-typedef struct NvsPlace
+typedef struct NvsResolved
 {
 	NvsTarget  *target;
 	const char *subject;
 	int			len;
 	NvsCapture	captures[NVS_SUBJECT_MAX_TOKENS];
-} NvsPlace;
+} NvsResolved;
 
 /* route/route.c */
 extern void nvs_route_init(void);
-extern bool nvs_route_find(NvsTier tier, const char *subject, int len,
-						   bool write, NvsPlace *place);
-extern List *nvs_route_targets(NvsTier tier, const NvsStore *store,
+extern bool nvs_route_find(NvsKind kind, const char *subject, int len,
+						   bool write, NvsResolved *resolved);
+extern List *nvs_route_targets(NvsKind kind, const NvsStore *store,
 							   bool missing_ok);
 extern List *nvs_route_list(const NvsStore *store);
-extern NvsTier nvs_route_tier(const char *name);
+extern NvsKind nvs_route_kind(const char *name);
 extern int	nvs_route_notify(const char *name);
 extern bool nvs_route_stream_known(const char *prefix, const char *type);
 extern int	nvs_route_stream_count(const char *prefix);
@@ -98,12 +98,12 @@ extern int	nvs_route_stream_count(const char *prefix);
 /* route/target.c */
 extern NvsTarget *nvs_target_get(NvsRoute *route);
 pg_noreturn extern void nvs_route_missing(const NvsRoute *route);
-extern void nvs_target_retire_all(void);
-extern void nvs_route_params(const NvsPlace *place, NvsParams *params);
+extern void nvs_target_drop_all(void);
+extern void nvs_route_params(const NvsResolved *resolved, NvsParams *params);
 extern void nvs_route_where(const NvsTarget *target, StringInfo sql);
 extern bool nvs_route_is_key(const NvsTarget *target, const NvsField *field);
 extern const char *nvs_route_pattern(const NvsTarget *target);
-extern char *nvs_route_check(NvsTier tier, const NvsStore *store,
+extern char *nvs_route_check(NvsKind kind, const NvsStore *store,
 							 const char *pattern, Oid relid, Jsonb *aliases,
 							 bool *apart);
 

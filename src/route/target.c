@@ -20,23 +20,23 @@
 #include "base/util.h"
 #include "route/route.h"
 
-/* A column that a tier cannot do without. */
+/* A column that a kind cannot do without. */
 typedef struct Requirement
 {
-	NvsTier		tier;
+	NvsKind		kind;
 	const char *column;
 	Oid			type;			/* InvalidOid: any */
 } Requirement;
 
 static const Requirement requirements[] = {
-	{NVS_TIER_STREAM, "id", INT8OID},
-	{NVS_TIER_STREAM, "ts", INT8OID},
-	{NVS_TIER_STREAM, "type", TEXTOID},
-	{NVS_TIER_INDEX, "version", InvalidOid},
-	{NVS_TIER_INDEX, "score", FLOAT8OID},
-	{NVS_TIER_KV, "key", TEXTOID},
-	{NVS_TIER_KV, "value", JSONBOID},
-	{NVS_TIER_KV, "expires_at", TIMESTAMPTZOID}
+	{NVS_KIND_STREAM, "id", INT8OID},
+	{NVS_KIND_STREAM, "ts", INT8OID},
+	{NVS_KIND_STREAM, "type", TEXTOID},
+	{NVS_KIND_ENTRY, "version", InvalidOid},
+	{NVS_KIND_ENTRY, "score", FLOAT8OID},
+	{NVS_KIND_KV, "key", TEXTOID},
+	{NVS_KIND_KV, "value", JSONBOID},
+	{NVS_KIND_KV, "expires_at", TIMESTAMPTZOID}
 };
 
 static NvsTarget *targets = NULL;
@@ -47,7 +47,7 @@ static Oid	route_relid(const NvsRoute *route);
 static Oid	lock_relation(const NvsRoute *route);
 static NvsTarget *compile_target(NvsRoute *route, Oid relid);
 static void check_requirements(NvsTarget *target);
-static const char *whole_column(NvsTier tier);
+static const char *whole_column(NvsKind kind);
 static void compile_keys(NvsTarget *target);
 static void add_key(NvsTarget *target, const char *column, int capture,
 					bool filters);
@@ -82,12 +82,12 @@ retire_target(NvsTarget *target)
 	if (*link != NULL)
 		*link = target->next;
 	target->route->target = NULL;
-	nvs_retire(target->cxt, target->plans);
+	nvs_defer_free(target->cxt, target->plans);
 }
 
 /* Forget every target: the routes that they belong to are gone. */
 void
-nvs_target_retire_all(void)
+nvs_target_drop_all(void)
 {
 	while (targets != NULL)
 		retire_target(targets);
@@ -152,7 +152,7 @@ nvs_route_missing(const NvsRoute *route)
 			 route->pattern != NULL ?
 			 errhint("Make the table, or drop the route with "
 					 "nvent.route_drop().") :
-			 route->tier == NVS_TIER_STREAM ?
+			 route->kind == NVS_KIND_STREAM ?
 			 errhint("Run SELECT nvent.stream_drop_table(), and the next "
 					 "append makes the table anew.") :
 			 errhint("Run SELECT nvent.store_migrate(%s).",
@@ -171,12 +171,12 @@ compile_target(NvsRoute *route, Oid relid)
 
 	target->route = route;
 	target->cxt = cxt;
-	target->tier = route->tier;
+	target->kind = route->kind;
 	target->store = route->store;
 	target->relid = relid;
 	target->name = nvs_qualified(get_namespace_name(get_rel_namespace(relid)),
 								 get_rel_name(relid));
-	target->map = nvs_fields_compile(relid, route->tier == NVS_TIER_INDEX);
+	target->map = nvs_fields_compile(relid, route->kind == NVS_KIND_ENTRY);
 	target->notify = route->notify;
 	target->plans = nvs_planset_create(cxt);
 	check_requirements(target);
@@ -193,7 +193,7 @@ compile_target(NvsRoute *route, Oid relid)
 	return target;
 }
 
-/* Raise an error when the relation lacks a column that the tier needs. */
+/* Raise an error when the relation lacks a column that the kind needs. */
 static void
 check_requirements(NvsTarget *target)
 {
@@ -204,7 +204,7 @@ check_requirements(NvsTarget *target)
 		const Requirement *r = &requirements[i];
 		NvsField   *field;
 
-		if (r->tier != target->tier)
+		if (r->kind != target->kind)
 			continue;
 		field = nvs_fields_column(target->map, r->column);
 		if (field == NULL ||
@@ -221,9 +221,9 @@ check_requirements(NvsTarget *target)
 
 /* The column that holds all of a subject or key. */
 static const char *
-whole_column(NvsTier tier)
+whole_column(NvsKind kind)
 {
-	return tier == NVS_TIER_STREAM ? "subject" : "key";
+	return kind == NVS_KIND_STREAM ? "subject" : "key";
 }
 
 /* Which columns tell the rows of one subject from those of others. */
@@ -231,12 +231,12 @@ static void
 compile_keys(NvsTarget *target)
 {
 	const NvsPattern *pattern = target->route->pattern;
-	const char *whole = whole_column(target->tier);
+	const char *whole = whole_column(target->kind);
 	bool		has_whole = false;
 	int			ncaptures = 0;
 	int			i;
 
-	if (target->tier != NVS_TIER_STREAM && target->tier != NVS_TIER_INDEX)
+	if (target->kind != NVS_KIND_STREAM && target->kind != NVS_KIND_ENTRY)
 		return;
 	if (pattern != NULL)
 		ncaptures = nvs_pattern_capture_count(pattern);
@@ -316,21 +316,21 @@ compile_aliases(NvsTarget *target)
 
 /* Add the values of the key columns, in their order. */
 void
-nvs_route_params(const NvsPlace *place, NvsParams *params)
+nvs_route_params(const NvsResolved *resolved, NvsParams *params)
 {
-	const NvsTarget *target = place->target;
+	const NvsTarget *target = resolved->target;
 	int			i;
 
 	for (i = 0; i < target->nkeys; i++)
 	{
 		const NvsKey *key = &target->keys[i];
-		const char *s = place->subject;
-		int			len = place->len;
+		const char *s = resolved->subject;
+		int			len = resolved->len;
 
 		if (key->capture >= 0)
 		{
-			s += place->captures[key->capture].offset;
-			len = place->captures[key->capture].len;
+			s += resolved->captures[key->capture].offset;
+			len = resolved->captures[key->capture].len;
 		}
 		nvs_params_add(params, key->field->type,
 					   nvs_field_text_datum(key->field, s, len), false);
@@ -369,11 +369,11 @@ nvs_route_is_key(const NvsTarget *target, const NvsField *field)
 }
 
 /*
- * Raise an error unless a relation can serve a pattern of a tier.  Returns
+ * Raise an error unless a relation can serve a pattern of a kind.  Returns
  * the pattern's shape; *apart is whether the relation could serve others too.
  */
 char *
-nvs_route_check(NvsTier tier, const NvsStore *store, const char *pattern,
+nvs_route_check(NvsKind kind, const NvsStore *store, const char *pattern,
 				Oid relid, Jsonb *aliases, bool *apart)
 {
 	NvsRoute	route;
@@ -385,7 +385,7 @@ nvs_route_check(NvsTier tier, const NvsStore *store, const char *pattern,
 				 errmsg("relation with OID %u does not exist", relid)));
 	memset(&route, 0, sizeof(route));
 	route.store = store;
-	route.tier = tier;
+	route.kind = kind;
 	route.pattern = nvs_pattern_compile(pattern, strlen(pattern));
 	route.aliases = aliases;
 	route.notify = -1;
@@ -396,7 +396,7 @@ nvs_route_check(NvsTier tier, const NvsStore *store, const char *pattern,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("relation %s cannot be routed to", target->name),
 				 errdetail("It is temporary: no other session can use it.")));
-	*apart = nvs_fields_column(target->map, whole_column(tier)) != NULL;
+	*apart = nvs_fields_column(target->map, whole_column(kind)) != NULL;
 	return nvs_pattern_shape(route.pattern);
 }
 

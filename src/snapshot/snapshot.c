@@ -30,14 +30,14 @@ PG_FUNCTION_INFO_V1(nvs_snapshot_save);
 PG_FUNCTION_INFO_V1(nvs_snapshot_load);
 PG_FUNCTION_INFO_V1(nvs_snapshot_delete);
 
-static bool find_place(text *id, bool write, NvsPlace *place);
+static bool snapshot_resolve(text *id, bool write, NvsResolved *resolved);
 static void check_versions(const Jsonb *versions);
 static SPIPlanPtr get_plan(NvsTarget *target, int slot, const char *sql,
 						   int n);
 
 /* Find the table of a snapshot: that of the store of its first token. */
 static bool
-find_place(text *id, bool write, NvsPlace *place)
+snapshot_resolve(text *id, bool write, NvsResolved *resolved)
 {
 	int			len = VARSIZE_ANY_EXHDR(id);
 
@@ -47,8 +47,8 @@ find_place(text *id, bool write, NvsPlace *place)
 				 errmsg("the id of a snapshot must have 1 to %d bytes",
 						NVS_SUBJECT_MAX_BYTES),
 				 errdetail("It has %d.", len)));
-	return nvs_route_find(NVS_TIER_SNAPSHOT, VARDATA_ANY(id), len, write,
-						  place);
+	return nvs_route_find(NVS_KIND_SNAPSHOT, VARDATA_ANY(id), len, write,
+						  resolved);
 }
 
 /* A statement of a table, with its name for %s. */
@@ -105,7 +105,7 @@ check_versions(const Jsonb *versions)
 Datum
 nvs_snapshot_save(PG_FUNCTION_ARGS)
 {
-	NvsPlace	place;
+	NvsResolved	resolved;
 	Datum		values[4];
 	char		nulls[4] = {' ', ' ', ' ', ' '};
 	uint64		saved;
@@ -122,9 +122,9 @@ nvs_snapshot_save(PG_FUNCTION_ARGS)
 			nulls[i] = 'n';
 	}
 	nvs_spi_begin();
-	(void) find_place(PG_GETARG_TEXT_PP(0), true, &place);
+	(void) snapshot_resolve(PG_GETARG_TEXT_PP(0), true, &resolved);
 	saved = nvs_plan_execute(
-		get_plan(place.target, PLAN_SAVE,
+		get_plan(resolved.target, PLAN_SAVE,
 				 "INSERT INTO %s AS s (id, state, versions, extra) "
 				 "VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE "
 				 "SET state = EXCLUDED.state, versions = EXCLUDED.versions, "
@@ -144,16 +144,16 @@ nvs_snapshot_load(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
-	NvsPlace	place;
+	NvsResolved	resolved;
 	Datum		values[4];
 
 	NVS_REQUIRE_ARG(0, "id");
 	nvs_spi_begin();
-	if (find_place(PG_GETARG_TEXT_PP(0), false, &place))
+	if (snapshot_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
 	{
 		values[0] = PG_GETARG_DATUM(0);
 		if (nvs_plan_execute(
-			get_plan(place.target, PLAN_LOAD,
+			get_plan(resolved.target, PLAN_LOAD,
 					 "SELECT state, versions, extra, updated_at FROM %s "
 					 "WHERE id OPERATOR(pg_catalog.=) $1", 1),
 			values, NULL, true, 1) > 0)
@@ -176,7 +176,7 @@ nvs_snapshot_load(PG_FUNCTION_ARGS)
 Datum
 nvs_snapshot_delete(PG_FUNCTION_ARGS)
 {
-	NvsPlace	place;
+	NvsResolved	resolved;
 	Datum		id;
 	uint64		deleted = 0;
 
@@ -184,9 +184,9 @@ nvs_snapshot_delete(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.snapshot_delete()");
 	id = PG_GETARG_DATUM(0);
 	nvs_spi_begin();
-	if (find_place(PG_GETARG_TEXT_PP(0), false, &place))
+	if (snapshot_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
 		deleted = nvs_plan_execute(
-			get_plan(place.target, PLAN_DELETE,
+			get_plan(resolved.target, PLAN_DELETE,
 					 "DELETE FROM %s WHERE id OPERATOR(pg_catalog.=) $1", 1),
 			&id, NULL, false, 0);
 	nvs_spi_end();

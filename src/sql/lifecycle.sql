@@ -18,10 +18,10 @@ AS 'MODULE_PATHNAME', 'nvs_stream_reopen'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.stream_reopen(text, jsonb) IS 'appends an event of type "__reopened__" to a closed stream and returns its record; NULL, and nothing is written, when the stream is not closed';
 
-CREATE FUNCTION nvent.stream_forget(subject text) RETURNS bigint
-AS 'MODULE_PATHNAME', 'nvs_stream_forget'
+CREATE FUNCTION nvent.stream_erase(subject text) RETURNS bigint
+AS 'MODULE_PATHNAME', 'nvs_stream_erase'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.stream_forget(text) IS 'erases the field "pii" of all events of a subject and returns how many had one; all else stays as it is; old row versions go with the next VACUUM and out of the WAL with its recycling; raises 0A000 when the table has no column pii (generic stream tables have it), where the field goes to "meta" and stays; example: SELECT nvent.stream_forget(''shop:customer:7'')';
+COMMENT ON FUNCTION nvent.stream_erase(text) IS 'erases the field "pii" of all events of a subject and returns how many had one; all else stays as it is; old row versions go with the next VACUUM and out of the WAL with its recycling; raises 0A000 when the table has no column pii (generic stream tables have it), where the field goes to "meta" and stays; example: SELECT nvent.stream_erase(''shop:customer:7'')';
 
 CREATE FUNCTION nvent.stream_retain(type text, older_than interval, store text DEFAULT NULL, max_count integer DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_stream_retain'
@@ -31,12 +31,12 @@ COMMENT ON FUNCTION nvent.stream_retain(text, interval, text, integer) IS 'delet
 CREATE FUNCTION nvent.stream_restore(events jsonb[]) RETURNS SETOF jsonb
 AS 'MODULE_PATHNAME', 'nvs_stream_restore'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.stream_restore(jsonb[]) IS 'takes in records as reads return them, with their subject, version and ts, and returns the new ones in the same order; "id" is drawn anew; a version that is missing is the next one, one that is given must be so too, or any where the stream has no event yet; at most 4096 subjects in a call; only the store''s owner may; raises 22023 for a version out of order; call it several times in one transaction, after nvent.stream_wipe, to restore a store as a whole';
+COMMENT ON FUNCTION nvent.stream_restore(jsonb[]) IS 'takes in records as reads return them, with their subject, version and ts, and returns the new ones in the same order; "id" is drawn anew; a version that is missing is the next one, one that is given must be so too, or any where the stream has no event yet; at most 4096 subjects in a call; only the store''s owner may; raises 22023 for a version out of order; call it several times in one transaction, after nvent.stream_clear, to restore a store as a whole';
 
-CREATE FUNCTION nvent.stream_wipe(store text DEFAULT NULL) RETURNS bigint
-AS 'MODULE_PATHNAME', 'nvs_stream_wipe'
+CREATE FUNCTION nvent.stream_clear(store text DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'nvs_stream_clear'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.stream_wipe(text) IS 'deletes all events of the generic stream tables of a store, and its snapshots, and returns how many events there were; versions begin at 1 again, positions do not; routed tables and consumers are not touched; store NULL is the default store; only the store''s owner may';
+COMMENT ON FUNCTION nvent.stream_clear(text) IS 'deletes all events of the generic stream tables of a store, and its snapshots, and returns how many events there were; versions begin at 1 again, positions do not; routed tables and consumers are not touched; store NULL is the default store; only the store''s owner may';
 
 CREATE FUNCTION nvent.snapshot_save(id text, state jsonb, versions jsonb, extra jsonb DEFAULT NULL) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_snapshot_save'

@@ -7,44 +7,44 @@ COMMENT ON SEQUENCE nvent.position_seq IS 'positions of events, one sequence for
 SELECT pg_catalog.pg_extension_config_dump('nvent.position_seq', '');
 
 CREATE FUNCTION nvent.next_position() RETURNS bigint
-AS 'MODULE_PATHNAME', 'nvs_next_position_sql'
+AS 'MODULE_PATHNAME', 'nvs_next_position'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.next_position() IS 'draws a position for a row that this transaction inserts; the default of column id of every event table, so that INSERT and COPY by hand keep the order that readers rely on; raises 25000 in a transaction that appended first longer ago than nvent_store.max_append_age';
 
 CREATE FUNCTION nvent.safe_position() RETURNS bigint
-AS 'MODULE_PATHNAME', 'nvs_safe_position_sql'
+AS 'MODULE_PATHNAME', 'nvs_safe_position'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.safe_position() IS 'the position at or below which every event is committed or gone: call it in one statement, then read events up to it in the next, which must have a snapshot of its own; nvent.stream_poll does both; in REPEATABLE READ and SERIALIZABLE and on a standby it is the position in nvent.tick as the snapshot shows it, or error 55000 when that was never written';
+COMMENT ON FUNCTION nvent.safe_position() IS 'the position at or below which every event is committed or gone: call it in one statement, then read events up to it in the next, which must have a snapshot of its own; nvent.stream_poll does both; in REPEATABLE READ and SERIALIZABLE and on a standby it is the position in nvent.published_position as the snapshot shows it, or error 55000 when that was never written';
 
 -- The row is not dumped, as CREATE EXTENSION makes it.
-CREATE TABLE nvent.tick (
+CREATE TABLE nvent.published_position (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     position bigint,
     written_at timestamptz
 );
-COMMENT ON TABLE nvent.tick IS 'one row: a position at or below which every event is committed or gone, and seen by whoever sees the row; what readers in REPEATABLE READ, on standbys and on logical subscribers go by; written by the worker and by nvent.stream_tick()';
-COMMENT ON COLUMN nvent.tick.only_row IS 'true: there is one row';
-COMMENT ON COLUMN nvent.tick.position IS 'the position; NULL before the first tick';
-COMMENT ON COLUMN nvent.tick.written_at IS 'when it was written';
-INSERT INTO nvent.tick DEFAULT VALUES;
-GRANT SELECT ON nvent.tick TO PUBLIC;
-SELECT pg_catalog.pg_extension_config_dump('nvent.tick', 'WHERE false');
+COMMENT ON TABLE nvent.published_position IS 'one row: a position at or below which every event is committed or gone, and seen by whoever sees the row; what readers in REPEATABLE READ, on standbys and on logical subscribers go by; written by the worker and by nvent.position_publish()';
+COMMENT ON COLUMN nvent.published_position.only_row IS 'true: there is one row';
+COMMENT ON COLUMN nvent.published_position.position IS 'the position; NULL before the first tick';
+COMMENT ON COLUMN nvent.published_position.written_at IS 'when it was written';
+INSERT INTO nvent.published_position DEFAULT VALUES;
+GRANT SELECT ON nvent.published_position TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('nvent.published_position', 'WHERE false');
 
-CREATE FUNCTION nvent.stream_tick() RETURNS bigint
-AS 'MODULE_PATHNAME', 'nvs_stream_tick'
+CREATE FUNCTION nvent.position_publish() RETURNS bigint
+AS 'MODULE_PATHNAME', 'nvs_position_publish'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.stream_tick() IS 'writes the safe position into nvent.tick, if it has advanced, and returns what is there; the worker does so by itself, so this is for servers without; holds the row until commit, so call it in a transaction of its own';
+COMMENT ON FUNCTION nvent.position_publish() IS 'writes the safe position into nvent.published_position, if it has advanced, and returns what is there; the worker does so by itself, so this is for servers without; holds the row until commit, so call it in a transaction of its own';
 
-CREATE FUNCTION nvent.appender_floors(OUT pid integer, OUT since timestamptz, OUT floor bigint) RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'nvs_appender_floors'
+CREATE FUNCTION nvent.appender_low_water_marks(OUT pid integer, OUT since timestamptz, OUT floor bigint) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_appender_low_water_marks'
 LANGUAGE C VOLATILE ROWS 10 PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.appender_floors() IS 'floors in shared memory of the open appenders of this database; see nvent.appenders, which has them all';
+COMMENT ON FUNCTION nvent.appender_low_water_marks() IS 'floors in shared memory of the open appenders of this database; see nvent.appenders, which has them all';
 
 -- 19972 is NVS_LOCK_FLOOR of src/base/util.h.
 CREATE VIEW nvent.appenders AS
 WITH appender AS (
     SELECT f.pid, NULL::pg_catalog.text AS holder, f.since, f.floor
-    FROM nvent.appender_floors() f
+    FROM nvent.appender_low_water_marks() f
     UNION ALL
     SELECT l.pid, l.virtualtransaction, NULL,
         (l.classid::pg_catalog.int8 OPERATOR(pg_catalog.<<) 32) OPERATOR(pg_catalog.|) l.objid::pg_catalog.int8

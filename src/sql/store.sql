@@ -14,18 +14,18 @@ COMMENT ON COLUMN nvent.store.created_at IS 'when it was made or adopted';
 -- No foreign keys: pg_restore -j loads the registry's tables in any order.
 CREATE TABLE nvent.route (
     store text COLLATE "C" NOT NULL,
-    tier text COLLATE "C" NOT NULL,
+    kind text COLLATE "C" NOT NULL,
     pattern text COLLATE "C" NOT NULL,
     shape text COLLATE "C" NOT NULL,
     schema_name text COLLATE "C" NOT NULL,
     table_name text COLLATE "C" NOT NULL,
     aliases jsonb NOT NULL DEFAULT '{}',
     notify text COLLATE "C",
-    PRIMARY KEY (store, tier, shape)
+    PRIMARY KEY (store, kind, shape)
 );
 COMMENT ON TABLE nvent.route IS 'which relation holds the subjects or keys that match a pattern; written by nvent.route_add and route_drop only';
 COMMENT ON COLUMN nvent.route.store IS 'prefix of the store that the route belongs to';
-COMMENT ON COLUMN nvent.route.tier IS 'stream, index or kv';
+COMMENT ON COLUMN nvent.route.kind IS 'stream, entry or kv';
 COMMENT ON COLUMN nvent.route.pattern IS 'subject pattern; its captures name columns of the relation';
 COMMENT ON COLUMN nvent.route.shape IS 'the pattern without the names of its captures: equal shapes match the same subjects with the same precedence';
 COMMENT ON COLUMN nvent.route.schema_name IS 'schema of the relation';
@@ -73,24 +73,24 @@ COMMENT ON TRIGGER registry_changed ON nvent.stream_table IS 'see nvent.registry
 
 -- What every store begins with; pattern and shape follow "prefix:".
 CREATE VIEW nvent.default_route AS
-SELECT d.tier, d.pattern, d.shape, d.table_name, d.aliases::pg_catalog.jsonb
+SELECT d.kind, d.pattern, d.shape, d.table_name, d.aliases::pg_catalog.jsonb
 FROM (VALUES
     ('stream', 'flow:run:{run_id...}', 'flow:run:{...}', 'flow_events', '{}'),
     ('stream', 'trigger:event:{trigger_name...}', 'trigger:event:{...}', 'trigger_events', '{}'),
-    ('index', 'flow:runs:{flow_name...}', 'flow:runs:{...}', 'flow_runs', '{}'),
-    ('index', 'flows', 'flows', 'flows', '{}'),
-    ('index', 'triggers', 'triggers', 'triggers', '{"type": "trigger_type"}'),
-    ('index', 'scheduler:jobs', 'scheduler:jobs', 'scheduler_jobs', '{}')
-) d (tier, pattern, shape, table_name, aliases);
+    ('entry', 'flow:runs:{flow_name...}', 'flow:runs:{...}', 'flow_runs', '{}'),
+    ('entry', 'flows', 'flows', 'flows', '{}'),
+    ('entry', 'triggers', 'triggers', 'triggers', '{"type": "trigger_type"}'),
+    ('entry', 'scheduler:jobs', 'scheduler:jobs', 'scheduler_jobs', '{}')
+) d (kind, pattern, shape, table_name, aliases);
 COMMENT ON VIEW nvent.default_route IS 'the routes that nvent.store_create gives a store, to tables prefix_table_name';
-COMMENT ON COLUMN nvent.default_route.tier IS 'as in nvent.route';
+COMMENT ON COLUMN nvent.default_route.kind IS 'as in nvent.route';
 COMMENT ON COLUMN nvent.default_route.pattern IS 'what follows "prefix:" in the pattern';
 COMMENT ON COLUMN nvent.default_route.shape IS 'what follows "prefix:" in the shape';
 COMMENT ON COLUMN nvent.default_route.table_name IS 'what follows "prefix_" in the table''s name';
 COMMENT ON COLUMN nvent.default_route.aliases IS 'as in nvent.route';
 
 CREATE FUNCTION nvent.store_create(prefix text DEFAULT 'nvent', schema text DEFAULT 'public') RETURNS boolean
-AS 'MODULE_PATHNAME', 'nvs_store_create_sql'
+AS 'MODULE_PATHNAME', 'nvs_store_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.store_create(text, text) IS 'makes a store: tables prefix_... in schema, which is made too when it is missing, owned by the caller; true when made, false when the store was there in that schema; many sessions may do it at once; raises 42710 when the prefix is taken in another schema, 42P07 when unregistered tables are there (see store_adopt); example: SELECT nvent.store_create(''shop'', ''app'')';
 

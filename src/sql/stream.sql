@@ -62,16 +62,16 @@ CREATE FUNCTION nvent.stream_guard() RETURNS trigger
 AS 'MODULE_PATHNAME', 'nvs_stream_guard' LANGUAGE C;
 COMMENT ON FUNCTION nvent.stream_guard() IS 'trigger of protected tables, made by nvent.stream_protect: refuses statements that are not our functions'' own';
 
-CREATE FUNCTION nvent.guard_ddl() RETURNS event_trigger
-AS 'MODULE_PATHNAME', 'nvs_guard_ddl' LANGUAGE C;
-COMMENT ON FUNCTION nvent.guard_ddl() IS 'event trigger that keeps owners of protected tables from disabling or dropping what protects them';
+CREATE FUNCTION nvent.stream_guard_ddl() RETURNS event_trigger
+AS 'MODULE_PATHNAME', 'nvs_stream_guard_ddl' LANGUAGE C;
+COMMENT ON FUNCTION nvent.stream_guard_ddl() IS 'event trigger that keeps owners of protected tables from disabling or dropping what protects them';
 
 CREATE EVENT TRIGGER nvent_guard_alter ON ddl_command_end
-    WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION nvent.guard_ddl();
+    WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION nvent.stream_guard_ddl();
 CREATE EVENT TRIGGER nvent_guard_drop ON ddl_command_start
-    WHEN TAG IN ('DROP TRIGGER') EXECUTE FUNCTION nvent.guard_ddl();
-COMMENT ON EVENT TRIGGER nvent_guard_alter IS 'see nvent.guard_ddl()';
-COMMENT ON EVENT TRIGGER nvent_guard_drop IS 'see nvent.guard_ddl()';
+    WHEN TAG IN ('DROP TRIGGER') EXECUTE FUNCTION nvent.stream_guard_ddl();
+COMMENT ON EVENT TRIGGER nvent_guard_alter IS 'see nvent.stream_guard_ddl()';
+COMMENT ON EVENT TRIGGER nvent_guard_drop IS 'see nvent.stream_guard_ddl()';
 
 CREATE FUNCTION nvent.stream_protect(relation regclass) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_stream_protect'

@@ -23,7 +23,7 @@
 #include "store/store.h"
 #include "subject/subject.h"
 
-PG_FUNCTION_INFO_V1(nvs_store_create_sql);
+PG_FUNCTION_INFO_V1(nvs_store_create);
 PG_FUNCTION_INFO_V1(nvs_store_version);
 PG_FUNCTION_INFO_V1(nvs_store_migrate);
 PG_FUNCTION_INFO_V1(nvs_store_adopt);
@@ -122,7 +122,7 @@ version_table_exists(const char *prefix, const char *schema)
  * safe when many sessions do it at once.
  */
 bool
-nvs_store_create(const char *prefix, const char *schema)
+nvs_store_make(const char *prefix, const char *schema)
 {
 	NvsIdentity saved;
 	NvsStore   *store = nvs_store_find(prefix, strlen(prefix));
@@ -182,9 +182,9 @@ register_store(const char *prefix, const char *schema)
 		insert_plan = nvs_plan_prepare(
 			"WITH store AS (INSERT INTO nvent.store (prefix, schema_name) "
 			"VALUES ($1, $2) RETURNING prefix, schema_name) "
-			"INSERT INTO nvent.route (store, tier, pattern, shape, "
+			"INSERT INTO nvent.route (store, kind, pattern, shape, "
 			"schema_name, table_name, aliases) "
-			"SELECT s.prefix, d.tier, "
+			"SELECT s.prefix, d.kind, "
 			"pg_catalog.concat(s.prefix, ':', d.pattern), "
 			"pg_catalog.concat(s.prefix, ':', d.shape), s.schema_name, "
 			"pg_catalog.concat(s.prefix, '_', d.table_name), d.aliases "
@@ -218,11 +218,11 @@ unregister_store(const char *prefix)
 
 /* nvent.store_create(prefix, schema): true when it was made now. */
 Datum
-nvs_store_create_sql(PG_FUNCTION_ARGS)
+nvs_store_create(PG_FUNCTION_ARGS)
 {
 	NVS_REQUIRE_ARG(0, "prefix");
 	NVS_REQUIRE_ARG(1, "schema");
-	PG_RETURN_BOOL(nvs_store_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+	PG_RETURN_BOOL(nvs_store_make(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 									text_to_cstring(PG_GETARG_TEXT_PP(1))));
 }
 

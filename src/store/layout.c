@@ -156,11 +156,11 @@ static const char *const base_down[] = {
 };
 
 static const char *const tiers_up[] = {
-	"CREATE TABLE {index} ("
+	"CREATE TABLE {entries} ("
 	"key text COLLATE \"C\" NOT NULL, "
 	"id text COLLATE \"C\" NOT NULL, " ENTRY_COLUMNS ", "
 	"PRIMARY KEY (key, id)) WITH (fillfactor = 70)",
-	"CREATE INDEX ON {index} (key, score, id)",
+	"CREATE INDEX ON {entries} (key, score, id)",
 
 	"CREATE TABLE {locks} ("
 	"name text COLLATE \"C\" PRIMARY KEY, "
@@ -172,7 +172,7 @@ static const char *const tiers_up[] = {
 };
 
 static const char *const tiers_down[] = {
-	"DROP TABLE IF EXISTS {locks}, {index}",
+	"DROP TABLE IF EXISTS {locks}, {entries}",
 	NULL
 };
 
@@ -247,7 +247,7 @@ static void sourcing_stream_down(const char *qualified);
 
 static const Layout layouts[] = {
 	{NVS_LAYOUT_BASE, "events, entries and keys", base_up, base_down},
-	{NVS_LAYOUT_TIERS, "generic entries and locks", tiers_up, tiers_down},
+	{NVS_LAYOUT_KINDS, "generic entries and locks", tiers_up, tiers_down},
 	{NVS_LAYOUT_SOURCING, "event ids, erasable payload and snapshots",
 		sourcing_up, sourcing_down, sourcing_stream_up, sourcing_stream_down,
 	"snapshots"},

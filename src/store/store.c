@@ -107,7 +107,7 @@ refresh_registry(void)
 	fresh = AllocSetContextCreate(CacheMemoryContext, "nvent_store registry",
 								  ALLOCSET_DEFAULT_SIZES);
 	if (registry_cxt != NULL)
-		nvs_retire(registry_cxt, NULL);
+		nvs_defer_free(registry_cxt, NULL);
 	registry_cxt = fresh;
 	default_store = NULL;
 
@@ -240,7 +240,7 @@ create_default_store(void)
 				 errhint("Run SELECT nvent.store_create(%s), or set "
 						 "nvent_store.auto_create to on.",
 						 quote_literal_cstr(nvs_default_store))));
-	(void) nvs_store_create(nvs_default_store, "public");
+	(void) nvs_store_make(nvs_default_store, "public");
 	return nvs_store_require(nvs_default_store);
 }
 

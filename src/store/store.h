@@ -15,7 +15,7 @@
 
 /* Layouts 1 and 2 are adapter-store-postgres's own; ours begin at 3. */
 #define NVS_LAYOUT_BASE		3
-#define NVS_LAYOUT_TIERS	4
+#define NVS_LAYOUT_KINDS	4
 #define NVS_LAYOUT_SOURCING	5
 #define NVS_LAYOUT_CONSUMERS	6
 #define NVS_LAYOUT_LATEST	NVS_LAYOUT_CONSUMERS
@@ -64,7 +64,7 @@ extern void nvs_store_check_owner(const NvsStore *store);
 extern void nvs_store_check_overlap(const char *prefix, const char *schema);
 
 /* store/admin.c */
-extern bool nvs_store_create(const char *prefix, const char *schema);
+extern bool nvs_store_make(const char *prefix, const char *schema);
 
 /* store/layout.c: the DDL of each layout */
 extern char *nvs_layout_expand(const char *ddl, const char *prefix,

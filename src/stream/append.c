@@ -62,7 +62,7 @@ nvs_append(NvsAppend *streams, int nstreams, NvsNewEvent *events, int nevents,
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("table %s did not take every event",
-						events[0].stream->place.target->name),
+						events[0].stream->resolved.target->name),
 				 errdetail("A trigger or rule kept rows out.")));
 }
 
@@ -80,7 +80,7 @@ parse_events(NvsAppend *streams, int nstreams, NvsNewEvent *events, int n)
 		NvsAppend  *stream = events[i].stream;
 
 		CHECK_FOR_INTERRUPTS();
-		nvs_event_parse(&stream->place, stream->place.target->state,
+		nvs_event_parse(&stream->resolved, stream->resolved.target->state,
 						events[i].doc, next[stream - streams]++,
 						&events[i].event);
 	}
@@ -95,12 +95,12 @@ check_plain_logs(const NvsAppend *streams, int n)
 
 	for (i = 0; i < n; i++)
 	{
-		const NvsPlace *place = &streams[i].place;
+		const NvsResolved *resolved = &streams[i].resolved;
 
-		if (streams[i].expect == NVS_EXPECT_ANY || place->target == NULL ||
-			nvs_stream_state(place->target)->version != NULL)
+		if (streams[i].expect == NVS_EXPECT_ANY || resolved->target == NULL ||
+			nvs_stream_state(resolved->target)->version != NULL)
 			continue;
-		nvs_stream_unversioned(place);
+		nvs_stream_unversioned(resolved);
 	}
 }
 
@@ -115,7 +115,8 @@ check_open(const NvsAppend *streams, int n)
 			ereport(ERROR,
 					(errcode(ERRCODE_NVS_STREAM_CLOSED),
 					 errmsg("stream \"%.*s\" is closed",
-							streams[i].place.len, streams[i].place.subject),
+							streams[i].resolved.len,
+							streams[i].resolved.subject),
 					 errdetail("Its last event, version %lld, is of type "
 							   "\"" NVS_TYPE_TOMBSTONE "\".",
 							   (long long) streams[i].head)));
@@ -178,7 +179,7 @@ check_expected(const NvsAppend *streams, int n)
 	ereport(ERROR,
 			(errcode(ERRCODE_NVS_VERSION_CONFLICT),
 			 errmsg("stream \"%.*s\" is not at the expected version",
-					first->place.len, first->place.subject),
+					first->resolved.len, first->resolved.subject),
 			 errdetail_internal("%s", detail.data),
 			 errhint("Read the stream again and retry.")));
 }
@@ -188,7 +189,8 @@ static void
 describe(StringInfo detail, const NvsAppend *stream)
 {
 	appendStringInfoString(detail, "{\"subject\": ");
-	escape_json(detail, pnstrdup(stream->place.subject, stream->place.len));
+	escape_json(detail, pnstrdup(stream->resolved.subject,
+								 stream->resolved.len));
 	if (stream->expect == NVS_EXPECT_EXISTS)
 		appendStringInfoString(detail, ", \"expected\": \"exists\"");
 	else
@@ -201,8 +203,8 @@ describe(StringInfo detail, const NvsAppend *stream)
 static int
 compare_subjects(const NvsAppend *a, const NvsAppend *b)
 {
-	int			len = Min(a->place.len, b->place.len);
-	int			cmp = memcmp(a->place.subject, b->place.subject, len);
+	int			len = Min(a->resolved.len, b->resolved.len);
+	int			cmp = memcmp(a->resolved.subject, b->resolved.subject, len);
 
-	return cmp != 0 ? cmp : a->place.len - b->place.len;
+	return cmp != 0 ? cmp : a->resolved.len - b->resolved.len;
 }

@@ -48,7 +48,7 @@ static void make_streams(Call *call);
 static void merge_expected(NvsAppend *stream, const Entry *entry,
 						   bool *says);
 static void make_events(Call *call);
-static void find_places(Call *call);
+static void resolve_subjects(Call *call);
 
 /*
  * nvent.stream_append_many(appends): records of all events in the order in
@@ -68,12 +68,12 @@ nvs_stream_append_many(PG_FUNCTION_ARGS)
 	read_entries(PG_GETARG_JSONB_P(0), &call);
 	make_streams(&call);
 	make_events(&call);
-	find_places(&call);
+	resolve_subjects(&call);
 
 	/* Routes may have changed while we waited for the locks. */
 	nvs_stream_lock(call.streams, call.nstreams);
 	AcceptInvalidationMessages();
-	find_places(&call);
+	resolve_subjects(&call);
 
 	records = palloc(sizeof(Datum) * Max(call.nevents, 1));
 	nvs_append(call.streams, call.nstreams, call.events, call.nevents,
@@ -238,12 +238,12 @@ make_streams(Call *call)
 	{
 		NvsJsonbChild subject = order[i]->subject;
 
-		if (stream == NULL || stream->place.len != subject.len ||
-			memcmp(stream->place.subject, subject.data, subject.len) != 0)
+		if (stream == NULL || stream->resolved.len != subject.len ||
+			memcmp(stream->resolved.subject, subject.data, subject.len) != 0)
 		{
 			stream = &call->streams[call->nstreams++];
-			stream->place.subject = subject.data;
-			stream->place.len = subject.len;
+			stream->resolved.subject = subject.data;
+			stream->resolved.len = subject.len;
 			says = false;
 		}
 		order[i]->stream = stream;
@@ -266,8 +266,8 @@ merge_expected(NvsAppend *stream, const Entry *entry, bool *says)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("subject \"%.*s\" is named with different "
-						"expectations", stream->place.len,
-						stream->place.subject)));
+						"expectations", stream->resolved.len,
+						stream->resolved.subject)));
 	stream->expect = entry->expect;
 	stream->expected = entry->expected;
 	*says = true;
@@ -301,7 +301,7 @@ make_events(Call *call)
 
 /* Find the relations; tables are made only for streams that get events. */
 static void
-find_places(Call *call)
+resolve_subjects(Call *call)
 {
 	int			i;
 
@@ -310,11 +310,11 @@ find_places(Call *call)
 		NvsAppend  *stream = &call->streams[i];
 
 		CHECK_FOR_INTERRUPTS();
-		if (nvs_route_find(NVS_TIER_STREAM, stream->place.subject,
-						   stream->place.len, stream->nevents > 0,
-						   &stream->place))
-			(void) nvs_stream_state(stream->place.target);
+		if (nvs_route_find(NVS_KIND_STREAM, stream->resolved.subject,
+						   stream->resolved.len, stream->nevents > 0,
+						   &stream->resolved))
+			(void) nvs_stream_state(stream->resolved.target);
 		else
-			stream->place.target = NULL;
+			stream->resolved.target = NULL;
 	}
 }

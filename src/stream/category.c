@@ -65,7 +65,7 @@ nvs_stream_poll_category(PG_FUNCTION_ARGS)
 
 	nvs_spi_begin();
 	store = PG_ARGISNULL(ARG_STORE) ? NULL : PG_GETARG_TEXT_PP(ARG_STORE);
-	values[0] = Int64GetDatum(nvs_horizon_push_snapshot());
+	values[0] = Int64GetDatum(nvs_position_push_snapshot());
 	nvs_scan_init(&scan, cstring_to_text(psprintf("%s:>", category)), store);
 	scan.after = after;
 	scan.upto = DatumGetInt64(values[0]);

@@ -23,23 +23,24 @@
 
 static bool *kept_columns(const NvsTarget *target);
 static NvsStreamState *compile_state(NvsTarget *target);
-static bool repeats_key(const NvsPlace *place, NvsJsonbChild name,
+static bool repeats_key(const NvsResolved *resolved, NvsJsonbChild name,
 						NvsJsonbChild value);
-static void put_field(const NvsPlace *place, const NvsField *field,
+static void put_field(const NvsResolved *resolved, const NvsField *field,
 					  NvsJsonbChild value, NvsEvent *event);
-static void put_meta(const NvsPlace *place, const NvsStreamState *state,
+static void put_meta(const NvsResolved *resolved, const NvsStreamState *state,
 					 Jsonb *doc, NvsJsonb *unknown, NvsEvent *event);
-static void put_missing(const NvsPlace *place, const NvsStreamState *state,
-						int64 version, NvsEvent *event);
+static void put_missing(const NvsResolved *resolved,
+						const NvsStreamState *state, int64 version,
+						NvsEvent *event);
 
 /* Find the relation of a subject and make sure its state is there. */
 bool
-nvs_stream_place(text *subject, bool write, NvsPlace *place)
+nvs_stream_resolve(text *subject, bool write, NvsResolved *resolved)
 {
-	if (!nvs_route_find(NVS_TIER_STREAM, VARDATA_ANY(subject),
-						VARSIZE_ANY_EXHDR(subject), write, place))
+	if (!nvs_route_find(NVS_KIND_STREAM, VARDATA_ANY(subject),
+						VARSIZE_ANY_EXHDR(subject), write, resolved))
 		return false;
-	(void) nvs_stream_state(place->target);
+	(void) nvs_stream_state(resolved->target);
 	return true;
 }
 
@@ -148,10 +149,10 @@ compile_state(NvsTarget *target)
 
 /* Take an event apart; all errors of its content are raised here. */
 void
-nvs_event_parse(const NvsPlace *place, const NvsStreamState *state, Jsonb *doc,
-				int64 version, NvsEvent *event)
+nvs_event_parse(const NvsResolved *resolved, const NvsStreamState *state,
+				Jsonb *doc, int64 version, NvsEvent *event)
 {
-	const NvsFieldMap *map = place->target->map;
+	const NvsFieldMap *map = resolved->target->map;
 	const JsonbContainer *jc = &doc->root;
 	NvsJsonb	unknown;
 	uint32		n = JsonContainerSize(jc);
@@ -174,40 +175,41 @@ nvs_event_parse(const NvsPlace *place, const NvsStreamState *state, Jsonb *doc,
 		const NvsField *field = nvs_field_find(map, name.data, name.len);
 
 		if (field != NULL)
-			put_field(place, field, value, event);
-		else if (!repeats_key(place, name, value) &&
+			put_field(resolved, field, value, event);
+		else if (!repeats_key(resolved, name, value) &&
 				 !(name.len == 4 && memcmp(name.data, "meta", 4) == 0 &&
 				   nvs_jsonb_is_object(value)))
 			nvs_jsonb_add_child(&unknown, name.data, name.len, value);
 	}
-	put_meta(place, state, doc, &unknown, event);
-	put_missing(place, state, version, event);
+	put_meta(resolved, state, doc, &unknown, event);
+	put_missing(resolved, state, version, event);
 }
 
 /* Does a field only say again what the subject says? */
 static bool
-repeats_key(const NvsPlace *place, NvsJsonbChild name, NvsJsonbChild value)
+repeats_key(const NvsResolved *resolved, NvsJsonbChild name,
+			NvsJsonbChild value)
 {
-	const NvsTarget *target = place->target;
+	const NvsTarget *target = resolved->target;
 	int			i;
 
 	if (value.type != JENTRY_ISSTRING)
 		return false;
 	if (name.len == 7 && memcmp(name.data, "subject", 7) == 0)
-		return value.len == place->len &&
-			memcmp(value.data, place->subject, value.len) == 0;
+		return value.len == resolved->len &&
+			memcmp(value.data, resolved->subject, value.len) == 0;
 	for (i = 0; i < target->nkeys; i++)
 	{
 		const NvsKey *key = &target->keys[i];
-		const char *s = place->subject;
-		int			len = place->len;
+		const char *s = resolved->subject;
+		int			len = resolved->len;
 
 		if (!nvs_field_is_named(key->field, name.data, name.len))
 			continue;
 		if (key->capture >= 0)
 		{
-			s += place->captures[key->capture].offset;
-			len = place->captures[key->capture].len;
+			s += resolved->captures[key->capture].offset;
+			len = resolved->captures[key->capture].len;
 		}
 		return len == value.len && memcmp(s, value.data, len) == 0;
 	}
@@ -216,10 +218,10 @@ repeats_key(const NvsPlace *place, NvsJsonbChild name, NvsJsonbChild value)
 
 /* Set a column from a field of the event. */
 static void
-put_field(const NvsPlace *place, const NvsField *field, NvsJsonbChild value,
-		  NvsEvent *event)
+put_field(const NvsResolved *resolved, const NvsField *field,
+		  NvsJsonbChild value, NvsEvent *event)
 {
-	int			i = field - place->target->map->fields;
+	int			i = field - resolved->target->map->fields;
 
 	if (event->given[i])
 		ereport(ERROR,
@@ -233,7 +235,7 @@ put_field(const NvsPlace *place, const NvsField *field, NvsJsonbChild value,
 
 /* Put what has no column into meta, beside what the caller put there. */
 static void
-put_meta(const NvsPlace *place, const NvsStreamState *state, Jsonb *doc,
+put_meta(const NvsResolved *resolved, const NvsStreamState *state, Jsonb *doc,
 		 NvsJsonb *unknown, NvsEvent *event)
 {
 	JsonbValue	key;
@@ -283,12 +285,12 @@ put_meta(const NvsPlace *place, const NvsStreamState *state, Jsonb *doc,
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("table %s has no column for field \"%.*s\"",
-						place->target->name,
+						resolved->target->name,
 						nunknown == 0 ? 4 : (int) unknown->pairs[0].keylen,
 						nunknown == 0 ? "meta" : unknown->pairs[0].key),
 				 errhint("Add the column, or a column \"meta\" of type jsonb "
 						 "for all such fields.")));
-	i = state->meta - place->target->map->fields;
+	i = state->meta - resolved->target->map->fields;
 	event->values[i] = JsonbPGetDatum(nvs_jsonb_finish(unknown));
 	event->nulls[i] = false;
 	event->given[i] = true;
@@ -296,15 +298,15 @@ put_meta(const NvsPlace *place, const NvsStreamState *state, Jsonb *doc,
 
 /* Set what the caller does not say: keys, version, time. */
 static void
-put_missing(const NvsPlace *place, const NvsStreamState *state, int64 version,
-			NvsEvent *event)
+put_missing(const NvsResolved *resolved, const NvsStreamState *state,
+			int64 version, NvsEvent *event)
 {
-	const NvsTarget *target = place->target;
+	const NvsTarget *target = resolved->target;
 	NvsParams	keys;
 	int			i;
 
 	nvs_params_init(&keys);
-	nvs_route_params(place, &keys);
+	nvs_route_params(resolved, &keys);
 	for (i = 0; i < target->nkeys; i++)
 	{
 		int			k = target->keys[i].field - target->map->fields;
@@ -360,19 +362,19 @@ nvs_event_alike(const NvsTarget *target, const NvsEvent *a, const NvsEvent *b)
 
 /* The position of a row whose columns are the read list. */
 int64
-nvs_event_position(const NvsPlace *place, HeapTuple row, TupleDesc desc)
+nvs_event_position(const NvsResolved *resolved, HeapTuple row, TupleDesc desc)
 {
-	const NvsStreamState *state = place->target->state;
+	const NvsStreamState *state = resolved->target->state;
 	bool		isnull;
 
 	return DatumGetInt64(SPI_getbinval(row, desc,
-									   state->id - place->target->map->fields +
-									   1, &isnull));
+									   state->id + 1 -
+									   resolved->target->map->fields, &isnull));
 }
 
 /* The record of a row whose columns are the read list. */
 Datum
-nvs_event_record(const NvsPlace *place, HeapTuple row, TupleDesc desc,
+nvs_event_record(const NvsResolved *resolved, HeapTuple row, TupleDesc desc,
 				 MemoryContext cxt)
 {
 	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
@@ -380,7 +382,7 @@ nvs_event_record(const NvsPlace *place, HeapTuple row, TupleDesc desc,
 	Datum		result;
 
 	heap_deform_tuple(row, desc, values, nulls);
-	result = nvs_event_make_record(place, values, nulls, cxt);
+	result = nvs_event_make_record(resolved, values, nulls, cxt);
 	pfree(values);
 	pfree(nulls);
 	return result;
@@ -388,11 +390,11 @@ nvs_event_record(const NvsPlace *place, HeapTuple row, TupleDesc desc,
 
 /* The record of an event, given the columns of the read list. */
 Datum
-nvs_event_make_record(const NvsPlace *place, const Datum *values,
+nvs_event_make_record(const NvsResolved *resolved, const Datum *values,
 					  const bool *nulls, MemoryContext cxt)
 {
-	const NvsStreamState *state = place->target->state;
-	const NvsField *fields = place->target->map->fields;
+	const NvsStreamState *state = resolved->target->state;
+	const NvsField *fields = resolved->target->map->fields;
 	MemoryContext old;
 	NvsJsonb	record;
 	char		id[MAXINT8LEN + 1];
@@ -402,8 +404,8 @@ nvs_event_make_record(const NvsPlace *place, const Datum *values,
 	nvs_jsonb_init(&record);
 	i = pg_lltoa(DatumGetInt64(values[state->id - fields]), id);
 	nvs_jsonb_add_text(&record, NVS_KEY("id"), id, i);
-	nvs_jsonb_add_text(&record, NVS_KEY("subject"), place->subject,
-					   place->len);
+	nvs_jsonb_add_text(&record, NVS_KEY("subject"), resolved->subject,
+					   resolved->len);
 	for (i = 0; i < state->nread; i++)
 	{
 		int			k = state->read[i] - fields;

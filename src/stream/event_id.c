@@ -45,7 +45,7 @@ static void check_order(const NvsNewEvent *events, const Found *found, int n);
 bool
 nvs_event_has_id(const NvsNewEvent *event)
 {
-	const NvsTarget *target = event->stream->place.target;
+	const NvsTarget *target = event->stream->resolved.target;
 	const NvsStreamState *state = target->state;
 
 	return state->event_id != NULL &&
@@ -56,7 +56,7 @@ nvs_event_has_id(const NvsNewEvent *event)
 static Datum
 event_id(const NvsNewEvent *event)
 {
-	const NvsTarget *target = event->stream->place.target;
+	const NvsTarget *target = event->stream->resolved.target;
 	const NvsStreamState *state = target->state;
 
 	return event->event.values[state->event_id - target->map->fields];
@@ -85,10 +85,10 @@ nvs_known_events(NvsNewEvent *events, int n, Datum *records,
 	PushActiveSnapshot(GetLatestSnapshot());
 	for (i = 0; i < n; i++)
 	{
-		NvsTarget  *target = events[i].stream->place.target;
+		NvsTarget  *target = events[i].stream->resolved.target;
 
 		for (k = 0; k < i; k++)
-			if (events[k].stream->place.target == target)
+			if (events[k].stream->resolved.target == target)
 				break;
 		if (k == i)
 			nfound += find_in(target, events, n, found, records, cxt);
@@ -117,7 +117,7 @@ nvs_partly_known(int known, int n)
 static const char *
 id_bytes(const NvsNewEvent *event, int *len)
 {
-	const NvsStreamState *state = event->stream->place.target->state;
+	const NvsStreamState *state = event->stream->resolved.target->state;
 	Datum		id = event_id(event);
 
 	if (state->event_id->type == UUIDOID)
@@ -189,7 +189,7 @@ find_in(NvsTarget *target, NvsNewEvent *events, int n, Found *found,
 	uint64		i;
 
 	for (i = 0; i < n; i++)
-		if (events[i].stream->place.target == target &&
+		if (events[i].stream->resolved.target == target &&
 			nvs_event_has_id(&events[i]))
 		{
 			which[nids] = i;
@@ -209,21 +209,21 @@ find_in(NvsTarget *target, NvsNewEvent *events, int n, Found *found,
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		bool		isnull;
 		int			k;
-		Found	   *place;
+		Found	   *known;
 
 		CHECK_FOR_INTERRUPTS();
 		k = which[DatumGetInt32(SPI_getbinval(row, desc, desc->natts,
 											  &isnull)) - 1];
 		check_same(&events[k], row, desc);
-		place = &found[k];
-		place->found = true;
-		place->position = nvs_event_position(&events[k].stream->place, row,
-											 desc);
+		known = &found[k];
+		known->found = true;
+		known->position = nvs_event_position(&events[k].stream->resolved,
+											 row, desc);
 		if (state->version != NULL)
-			place->version = DatumGetInt64(SPI_getbinval(row, desc,
+			known->version = DatumGetInt64(SPI_getbinval(row, desc,
 														 desc->natts - 1,
 														 &isnull));
-		records[k] = nvs_event_record(&events[k].stream->place, row, desc,
+		records[k] = nvs_event_record(&events[k].stream->resolved, row, desc,
 									  cxt);
 	}
 	return (int) SPI_processed;
@@ -261,7 +261,7 @@ find_plan(const NvsTarget *target, NvsParams *params)
 static void
 check_same(const NvsNewEvent *event, HeapTuple row, TupleDesc desc)
 {
-	const NvsTarget *target = event->stream->place.target;
+	const NvsTarget *target = event->stream->resolved.target;
 	const NvsStreamState *state = target->state;
 	const NvsFieldMap *map = target->map;
 	const NvsEvent *sent = &event->event;
@@ -312,7 +312,7 @@ same_value(const NvsField *field, Datum a, Datum b)
 static void
 taken(const NvsNewEvent *event, const char *column)
 {
-	const NvsStreamState *state = event->stream->place.target->state;
+	const NvsStreamState *state = event->stream->resolved.target->state;
 	Oid			output;
 	bool		varlena;
 

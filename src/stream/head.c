@@ -30,8 +30,8 @@
 PG_FUNCTION_INFO_V1(nvs_stream_version);
 
 static bool has_versions(const NvsAppend *stream);
-static bool has_text_keys(const NvsPlace *place);
-static uint64 lock_key(const NvsPlace *place);
+static bool has_text_keys(const NvsResolved *resolved);
+static uint64 lock_key(const NvsResolved *resolved);
 static int	by_lock(const void *a, const void *b);
 static void read_head(NvsAppend *stream);
 static void read_heads_of(NvsAppend **streams, int n);
@@ -43,15 +43,15 @@ static void set_head(NvsAppend *stream, HeapTuple row, TupleDesc desc,
 static bool
 has_versions(const NvsAppend *stream)
 {
-	return stream->place.target == NULL ||
-		nvs_stream_state(stream->place.target)->version != NULL;
+	return stream->resolved.target == NULL ||
+		nvs_stream_state(stream->resolved.target)->version != NULL;
 }
 
 /* Are a subject's rows told from others by its text alone? */
 static bool
-has_text_keys(const NvsPlace *place)
+has_text_keys(const NvsResolved *resolved)
 {
-	const NvsTarget *target = place->target;
+	const NvsTarget *target = resolved->target;
 	int			i;
 
 	for (i = 0; target != NULL && i < target->nkeys; i++)
@@ -66,17 +66,17 @@ has_text_keys(const NvsPlace *place)
  * where the same value may be written in several ways, as a UUID can.
  */
 static uint64
-lock_key(const NvsPlace *place)
+lock_key(const NvsResolved *resolved)
 {
-	const NvsTarget *target = place->target;
+	const NvsTarget *target = resolved->target;
 	NvsParams	params;
 	uint64		hash;
 	int			i;
 
-	if (has_text_keys(place))
-		return nvs_hash(place->subject, place->len, 0);
+	if (has_text_keys(resolved))
+		return nvs_hash(resolved->subject, resolved->len, 0);
 	nvs_params_init(&params);
-	nvs_route_params(place, &params);
+	nvs_route_params(resolved, &params);
 	hash = target->relid;
 	for (i = 0; i < target->nkeys; i++)
 	{
@@ -115,7 +115,7 @@ nvs_stream_lock(NvsAppend *streams, int n)
 	PreventCommandIfReadOnly("nvent.stream_append()");
 	for (i = 0; i < n; i++)
 	{
-		streams[i].lock = lock_key(&streams[i].place);
+		streams[i].lock = lock_key(&streams[i].resolved);
 		order[i] = &streams[i];
 	}
 	if (n > 1)
@@ -126,14 +126,14 @@ nvs_stream_lock(NvsAppend *streams, int n)
 			continue;
 		if (i > 0 && order[i]->lock == order[i - 1]->lock)
 		{
-			if (!has_text_keys(&order[i]->place))
+			if (!has_text_keys(&order[i]->resolved))
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						 errmsg("subjects \"%.*s\" and \"%.*s\" are the same "
-								"stream", order[i - 1]->place.len,
-								order[i - 1]->place.subject,
-								order[i]->place.len,
-								order[i]->place.subject)));
+								"stream", order[i - 1]->resolved.len,
+								order[i - 1]->resolved.subject,
+								order[i]->resolved.len,
+								order[i]->resolved.subject)));
 			continue;
 		}
 		nvs_lock(NVS_LOCK_SUBJECT, order[i]->lock,
@@ -156,7 +156,7 @@ nvs_stream_heads(NvsAppend *streams, int n)
 	{
 		streams[i].head = 0;
 		streams[i].closed = false;
-		any = any || (streams[i].place.target != NULL &&
+		any = any || (streams[i].resolved.target != NULL &&
 					  has_versions(&streams[i]));
 	}
 	if (!any)
@@ -166,13 +166,13 @@ nvs_stream_heads(NvsAppend *streams, int n)
 	PushActiveSnapshot(GetLatestSnapshot());
 	for (i = 0; i < n; i++)
 	{
-		NvsTarget  *target = streams[i].place.target;
+		NvsTarget  *target = streams[i].resolved.target;
 		int			ngroup = 0;
 
 		if (done[i] || target == NULL || !has_versions(&streams[i]))
 			continue;
 		for (k = i; k < n; k++)
-			if (streams[k].place.target == target)
+			if (streams[k].resolved.target == target)
 			{
 				group[ngroup++] = &streams[k];
 				done[k] = true;
@@ -204,20 +204,20 @@ nvs_stream_hold(NvsAppend *stream)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent "
-						"appends to stream \"%.*s\"", stream->place.len,
-						stream->place.subject)));
+						"appends to stream \"%.*s\"", stream->resolved.len,
+						stream->resolved.subject)));
 }
 
 /* The head of one stream. */
 static void
 read_head(NvsAppend *stream)
 {
-	NvsTarget  *target = stream->place.target;
+	NvsTarget  *target = stream->resolved.target;
 	SPIPlanPtr *plan = nvs_planset_slot(target->plans, NVS_STREAM_PLAN_HEAD);
 	NvsParams	params;
 
 	nvs_params_init(&params);
-	nvs_route_params(&stream->place, &params);
+	nvs_route_params(&stream->resolved, &params);
 	if (*plan == NULL)
 	{
 		StringInfoData sql;
@@ -239,7 +239,7 @@ read_head(NvsAppend *stream)
 static void
 read_heads_of(NvsAppend **streams, int n)
 {
-	NvsTarget  *target = streams[0]->place.target;
+	NvsTarget  *target = streams[0]->resolved.target;
 	NvsParams	each;
 	NvsParams	arrays;
 	Datum	   *values;
@@ -261,7 +261,7 @@ read_heads_of(NvsAppend **streams, int n)
 	for (i = 0; i < n; i++)
 	{
 		nvs_params_init(&each);
-		nvs_route_params(&streams[i]->place, &each);
+		nvs_route_params(&streams[i]->resolved, &each);
 		for (k = 0; k < target->nkeys; k++)
 			values[k * n + i] = each.values[k];
 	}
@@ -341,10 +341,10 @@ nvs_stream_version(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(0, "subject");
 	nvs_spi_begin();
-	if (nvs_stream_place(PG_GETARG_TEXT_PP(0), false, &stream.place))
+	if (nvs_stream_resolve(PG_GETARG_TEXT_PP(0), false, &stream.resolved))
 	{
 		if (!has_versions(&stream))
-			nvs_stream_unversioned(&stream.place);
+			nvs_stream_unversioned(&stream.resolved);
 		stream.head = 0;
 		read_head(&stream);
 		version = stream.head;
@@ -355,12 +355,12 @@ nvs_stream_version(PG_FUNCTION_ARGS)
 
 /* Report that a version is asked of a plain log. */
 void
-nvs_stream_unversioned(const NvsPlace *place)
+nvs_stream_unversioned(const NvsResolved *resolved)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("stream \"%.*s\" has no versions", place->len,
-					place->subject),
+			 errmsg("stream \"%.*s\" has no versions", resolved->len,
+					resolved->subject),
 			 errdetail("Table %s has no column \"version\".",
-					   place->target->name)));
+					   resolved->target->name)));
 }

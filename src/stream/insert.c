@@ -81,10 +81,10 @@ nvs_insert_events(NvsNewEvent *events, int n, Datum *records,
 static bool
 same_insert(const NvsNewEvent *a, const NvsNewEvent *b)
 {
-	const NvsTarget *target = a->stream->place.target;
+	const NvsTarget *target = a->stream->resolved.target;
 	const NvsStreamState *state = target->state;
 
-	return !state->one_by_one && target == b->stream->place.target &&
+	return !state->one_by_one && target == b->stream->resolved.target &&
 		nvs_event_alike(target, &a->event, &b->event);
 }
 
@@ -95,7 +95,7 @@ same_insert(const NvsNewEvent *a, const NvsNewEvent *b)
 static int
 insert_run(NvsNewEvent *events, int n, Datum *records, MemoryContext cxt)
 {
-	NvsTarget  *target = events[0].stream->place.target;
+	NvsTarget  *target = events[0].stream->resolved.target;
 	Insert		insert;
 	NvsParams	params;
 	SPIPlanPtr	plan;
@@ -133,7 +133,7 @@ static void
 begin_insert(Insert *insert)
 {
 	const NvsEvent *event = &insert->events[0].event;
-	const NvsTarget *target = insert->events[0].stream->place.target;
+	const NvsTarget *target = insert->events[0].stream->resolved.target;
 	const NvsStreamState *state = target->state;
 	int			nfields = target->map->nfields;
 	int			i;
@@ -163,7 +163,7 @@ take_row(TupleTableSlot *slot, void *arg)
 {
 	Insert	   *insert = arg;
 	NvsNewEvent *event = &insert->events[insert->nrows];
-	const NvsPlace *place;
+	const NvsResolved *resolved;
 	const NvsStreamState *state;
 	const NvsFieldMap *map;
 	int			i;
@@ -171,9 +171,9 @@ take_row(TupleTableSlot *slot, void *arg)
 	/* A rule can return more rows than we gave; the caller refuses that. */
 	if (insert->nrows == insert->n)
 		return;
-	place = &event->stream->place;
-	state = place->target->state;
-	map = place->target->map;
+	resolved = &event->stream->resolved;
+	state = resolved->target->state;
+	map = resolved->target->map;
 	memcpy(insert->values, event->event.values, sizeof(Datum) * map->nfields);
 	memcpy(insert->nulls, event->event.nulls, sizeof(bool) * map->nfields);
 	slot_getallattrs(slot);
@@ -185,7 +185,7 @@ take_row(TupleTableSlot *slot, void *arg)
 	insert->positions[insert->nrows] =
 		DatumGetInt64(insert->values[state->id - map->fields]);
 	insert->records[insert->nrows] =
-		nvs_event_make_record(place, insert->values, insert->nulls,
+		nvs_event_make_record(resolved, insert->values, insert->nulls,
 							  insert->cxt);
 	insert->nrows++;
 }
@@ -214,7 +214,7 @@ static SPIPlanPtr
 insert_one_plan(const Insert *insert, NvsParams *params)
 {
 	const NvsEvent *event = &insert->events[0].event;
-	const NvsTarget *target = insert->events[0].stream->place.target;
+	const NvsTarget *target = insert->events[0].stream->resolved.target;
 	const NvsFieldMap *map = target->map;
 	SPIPlanPtr *slot = nvs_planset_slot(target->plans,
 										NVS_STREAM_PLAN_INSERT);
@@ -253,7 +253,7 @@ static SPIPlanPtr
 insert_many_plan(const Insert *insert, NvsParams *params)
 {
 	const NvsEvent *event = &insert->events[0].event;
-	const NvsTarget *target = insert->events[0].stream->place.target;
+	const NvsTarget *target = insert->events[0].stream->resolved.target;
 	const NvsFieldMap *map = target->map;
 	StringInfoData sql;
 	int			i;
@@ -280,7 +280,7 @@ insert_many_plan(const Insert *insert, NvsParams *params)
 static void
 append_columns(const Insert *insert, StringInfo sql)
 {
-	const NvsTarget *target = insert->events[0].stream->place.target;
+	const NvsTarget *target = insert->events[0].stream->resolved.target;
 	const char *comma = "";
 	int			i;
 
@@ -302,7 +302,7 @@ append_columns(const Insert *insert, StringInfo sql)
 static void
 append_returning(const Insert *insert, StringInfo sql)
 {
-	const NvsFieldMap *map = insert->events[0].stream->place.target->map;
+	const NvsFieldMap *map = insert->events[0].stream->resolved.target->map;
 	int			i;
 
 	if (insert->ids)
@@ -351,19 +351,19 @@ static void
 announce(const Insert *insert)
 {
 	const NvsNewEvent *events = insert->events;
-	const NvsTarget *target = events[0].stream->place.target;
+	const NvsTarget *target = events[0].stream->resolved.target;
 	int			mode = nvs_notify_mode(target->notify);
 	int			first = 0;
 	int			i;
 
 	for (i = 0; i < insert->n; i++)
 	{
-		const NvsPlace *place = &events[i].stream->place;
+		const NvsResolved *resolved = &events[i].stream->resolved;
 
 		if (i + 1 < insert->n && events[i + 1].stream == events[i].stream)
 			continue;
-		nvs_notify_append(mode, target->store->channel, place->subject,
-						  place->len, insert->positions[i], i + 1 - first);
+		nvs_notify_append(mode, target->store->channel, resolved->subject,
+						  resolved->len, insert->positions[i], i + 1 - first);
 		first = i + 1;
 	}
 }

@@ -33,14 +33,14 @@ enum
 
 PG_FUNCTION_INFO_V1(nvs_stream_truncate);
 PG_FUNCTION_INFO_V1(nvs_stream_reopen);
-PG_FUNCTION_INFO_V1(nvs_stream_forget);
+PG_FUNCTION_INFO_V1(nvs_stream_erase);
 PG_FUNCTION_INFO_V1(nvs_stream_retain);
 
 static void check_form(FunctionCallInfo fcinfo);
-static bool find_boundary(const NvsPlace *place, FunctionCallInfo fcinfo,
+static bool find_boundary(const NvsResolved *resolved, FunctionCallInfo fcinfo,
 						  int64 *boundary, Datum *record,
 						  MemoryContext cxt);
-static uint64 delete_below(const NvsPlace *place, const char *column,
+static uint64 delete_below(const NvsResolved *resolved, const char *column,
 						   int64 bound);
 static Datum append_own(NvsAppend *stream, Jsonb *doc, int64 version,
 						MemoryContext cxt);
@@ -65,31 +65,31 @@ nvs_stream_truncate(PG_FUNCTION_ARGS)
 
 	check_form(fcinfo);
 	nvs_spi_begin();
-	if (!nvs_stream_place(PG_GETARG_TEXT_PP(ARG_SUBJECT),
-						  !PG_ARGISNULL(ARG_SEED), &stream.place))
+	if (!nvs_stream_resolve(PG_GETARG_TEXT_PP(ARG_SUBJECT),
+						  !PG_ARGISNULL(ARG_SEED), &stream.resolved))
 		done = PG_ARGISNULL(ARG_BEFORE_TS);
 	else
 	{
 		nvs_stream_hold(&stream);
 		if (!PG_ARGISNULL(ARG_BEFORE))
 		{
-			if (nvs_stream_state(stream.place.target)->version == NULL)
-				nvs_stream_unversioned(&stream.place);
+			if (nvs_stream_state(stream.resolved.target)->version == NULL)
+				nvs_stream_unversioned(&stream.resolved);
 			bound = Min(PG_GETARG_INT64(ARG_BEFORE), stream.head);
-			deleted = delete_below(&stream.place, "version", bound);
+			deleted = delete_below(&stream.resolved, "version", bound);
 		}
 		else if (!PG_ARGISNULL(ARG_SEED))
 		{
-			deleted = delete_below(&stream.place, NULL, 0);
+			deleted = delete_below(&stream.resolved, NULL, 0);
 			bound = PG_GETARG_BOOL(ARG_RESTART) ? 1 : stream.head + 1;
 			values[1] = append_own(&stream, PG_GETARG_JSONB_P(ARG_SEED),
 								   bound, cxt);
 			nulls[1] = false;
 		}
-		else if (find_boundary(&stream.place, fcinfo, &bound, &values[1],
+		else if (find_boundary(&stream.resolved, fcinfo, &bound, &values[1],
 							   cxt))
 		{
-			deleted = delete_below(&stream.place, "id", bound);
+			deleted = delete_below(&stream.resolved, "id", bound);
 			nulls[1] = false;
 		}
 		else
@@ -129,17 +129,17 @@ check_form(FunctionCallInfo fcinfo)
 
 /* The last snapshot before a time, and at or below max_id. */
 static bool
-find_boundary(const NvsPlace *place, FunctionCallInfo fcinfo,
+find_boundary(const NvsResolved *resolved, FunctionCallInfo fcinfo,
 			  int64 *boundary, Datum *record, MemoryContext cxt)
 {
-	const NvsTarget *target = place->target;
+	const NvsTarget *target = resolved->target;
 	const NvsStreamState *state = target->state;
 	NvsParams	params;
 	StringInfoData sql;
 	SPIPlanPtr	plan;
 
 	nvs_params_init(&params);
-	nvs_route_params(place, &params);
+	nvs_route_params(resolved, &params);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT %s FROM %s WHERE ", state->read_list,
 					 target->name);
@@ -158,24 +158,24 @@ find_boundary(const NvsPlace *place, FunctionCallInfo fcinfo,
 							CURSOR_OPT_GENERIC_PLAN);
 	if (nvs_plan_execute(plan, params.values, params.nulls, false, 1) == 0)
 		return false;
-	*boundary = nvs_event_position(place, SPI_tuptable->vals[0],
+	*boundary = nvs_event_position(resolved, SPI_tuptable->vals[0],
 								   SPI_tuptable->tupdesc);
-	*record = nvs_event_record(place, SPI_tuptable->vals[0],
+	*record = nvs_event_record(resolved, SPI_tuptable->vals[0],
 							   SPI_tuptable->tupdesc, cxt);
 	return true;
 }
 
 /* Delete events of a subject: those below a bound, or all without column. */
 static uint64
-delete_below(const NvsPlace *place, const char *column, int64 bound)
+delete_below(const NvsResolved *resolved, const char *column, int64 bound)
 {
-	const NvsTarget *target = place->target;
+	const NvsTarget *target = resolved->target;
 	NvsParams	params;
 	StringInfoData sql;
 	SPIPlanPtr	plan;
 
 	nvs_params_init(&params);
-	nvs_route_params(place, &params);
+	nvs_route_params(resolved, &params);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "DELETE FROM %s WHERE ", target->name);
 	nvs_route_where(target, &sql);
@@ -197,8 +197,9 @@ append_own(NvsAppend *stream, Jsonb *doc, int64 version, MemoryContext cxt)
 
 	event.stream = stream;
 	event.doc = doc;
-	nvs_event_parse(&stream->place, nvs_stream_state(stream->place.target),
-					doc, version, &event.event);
+	nvs_event_parse(&stream->resolved,
+					nvs_stream_state(stream->resolved.target), doc, version,
+					&event.event);
 	if (!nvs_insert_events(&event, 1, &record, cxt))
 		nvs_partly_known(1, 1);
 	return record;
@@ -219,7 +220,7 @@ nvs_stream_reopen(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(0, "subject");
 	PreventCommandIfReadOnly("nvent.stream_reopen()");
 	nvs_spi_begin();
-	if (nvs_stream_place(PG_GETARG_TEXT_PP(0), false, &stream.place))
+	if (nvs_stream_resolve(PG_GETARG_TEXT_PP(0), false, &stream.resolved))
 	{
 		stream.nevents = 1;
 		nvs_stream_lock(&stream, 1);
@@ -242,9 +243,9 @@ nvs_stream_reopen(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(record);
 }
 
-/* nvent.stream_forget(subject): how many events had something to forget. */
+/* nvent.stream_erase(subject): how many events had something to forget. */
 Datum
-nvs_stream_forget(PG_FUNCTION_ARGS)
+nvs_stream_erase(PG_FUNCTION_ARGS)
 {
 	NvsAppend	stream;
 	NvsParams	params;
@@ -253,23 +254,23 @@ nvs_stream_forget(PG_FUNCTION_ARGS)
 	uint64		forgotten = 0;
 
 	NVS_REQUIRE_ARG(0, "subject");
-	PreventCommandIfReadOnly("nvent.stream_forget()");
+	PreventCommandIfReadOnly("nvent.stream_erase()");
 	nvs_spi_begin();
-	if (nvs_stream_place(PG_GETARG_TEXT_PP(0), false, &stream.place))
+	if (nvs_stream_resolve(PG_GETARG_TEXT_PP(0), false, &stream.resolved))
 	{
-		NvsTarget  *target = stream.place.target;
+		NvsTarget  *target = stream.resolved.target;
 
 		if (nvs_stream_state(target)->pii == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("stream \"%.*s\" has nothing that can be "
-							"forgotten", stream.place.len,
-							stream.place.subject),
+							"forgotten", stream.resolved.len,
+							stream.resolved.subject),
 					 errdetail("Table %s has no column \"pii\" of type "
 							   "jsonb.", target->name)));
 		nvs_stream_hold(&stream);
 		nvs_params_init(&params);
-		nvs_route_params(&stream.place, &params);
+		nvs_route_params(&stream.resolved, &params);
 		initStringInfo(&sql);
 		appendStringInfo(&sql, "UPDATE %s SET pii = NULL WHERE ",
 						 target->name);
@@ -291,7 +292,7 @@ Datum
 nvs_stream_retain(PG_FUNCTION_ARGS)
 {
 	int64		count = nvs_count_argument(fcinfo, 3, "max_count");
-	NvsPlace	place;
+	NvsResolved	resolved;
 	NvsParams	params;
 	StringInfoData sql;
 	TimestampTz cutoff;
@@ -308,11 +309,11 @@ nvs_stream_retain(PG_FUNCTION_ARGS)
 					   text_to_cstring(PG_GETARG_TEXT_PP(2)),
 					   text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	nvs_spi_begin();
-	if (nvs_route_find(NVS_TIER_STREAM, subject, strlen(subject), false,
-					   &place) &&
-		nvs_route_pattern(place.target) == NULL)
+	if (nvs_route_find(NVS_KIND_STREAM, subject, strlen(subject), false,
+					   &resolved) &&
+		nvs_route_pattern(resolved.target) == NULL)
 	{
-		NvsTarget  *target = place.target;
+		NvsTarget  *target = resolved.target;
 
 		nvs_params_init(&params);
 		nvs_params_add(&params, INT8OID,

@@ -48,7 +48,7 @@ nvs_stream_poll(PG_FUNCTION_ARGS)
 		elog(ERROR, "unexpected result type");
 
 	nvs_spi_begin();
-	safe = nvs_horizon_push_snapshot();
+	safe = nvs_position_push_snapshot();
 	nvs_scan_init(&scan, PG_GETARG_TEXT_PP(0),
 				  PG_ARGISNULL(4) ? NULL : PG_GETARG_TEXT_PP(4));
 	if (!PG_ARGISNULL(3))

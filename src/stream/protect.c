@@ -35,7 +35,7 @@
 #define GUARD_TRIGGER	"\"!nvent_protect\""
 
 PG_FUNCTION_INFO_V1(nvs_stream_guard);
-PG_FUNCTION_INFO_V1(nvs_guard_ddl);
+PG_FUNCTION_INFO_V1(nvs_stream_guard_ddl);
 PG_FUNCTION_INFO_V1(nvs_stream_protect);
 PG_FUNCTION_INFO_V1(nvs_stream_unprotect);
 
@@ -149,16 +149,16 @@ refuse_ddl(Relation rel)
 			 errhint("A superuser can, with nvent.stream_unprotect().")));
 }
 
-/* The event trigger: nvent.guard_ddl(). */
+/* The event trigger: nvent.stream_guard_ddl(). */
 Datum
-nvs_guard_ddl(PG_FUNCTION_ARGS)
+nvs_stream_guard_ddl(PG_FUNCTION_ARGS)
 {
 	EventTriggerData *data = (EventTriggerData *) fcinfo->context;
 
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"guard_ddl\" must be called by an event "
+				 errmsg("function \"stream_guard_ddl\" must be called by an event "
 						"trigger")));
 	if (IsA(data->parsetree, AlterTableStmt))
 		check_alter((AlterTableStmt *) data->parsetree);

@@ -33,14 +33,14 @@ PG_FUNCTION_INFO_V1(nvs_stream_drop_table);
 
 static void add_bound(ReadArgs *args, int arg, const char *column,
 					  const char *operator);
-static void add_bounds(ReadArgs *args, const NvsPlace *place);
+static void add_bounds(ReadArgs *args, const NvsResolved *resolved);
 static bool has_end(const ReadArgs *args);
-static void add_range(ReadArgs *args, const NvsPlace *place);
+static void add_range(ReadArgs *args, const NvsResolved *resolved);
 static bool begins_with_snapshot(FunctionCallInfo fcinfo);
-static char *last_snapshot(const NvsPlace *place);
-static void add_correlation(ReadArgs *args, const NvsPlace *place);
-static void add_snapshots(ReadArgs *args, const NvsPlace *place);
-static void add_order(ReadArgs *args, const NvsPlace *place);
+static char *last_snapshot(const NvsResolved *resolved);
+static void add_correlation(ReadArgs *args, const NvsResolved *resolved);
+static void add_snapshots(ReadArgs *args, const NvsResolved *resolved);
+static void add_order(ReadArgs *args, const NvsResolved *resolved);
 static int	plan_options(const ReadArgs *args);
 static char *store_argument(FunctionCallInfo fcinfo, int n);
 
@@ -64,19 +64,19 @@ add_bound(ReadArgs *args, int arg, const char *column, const char *operator)
  * an end before that, the conditions are those on the columns themselves.
  */
 static void
-add_bounds(ReadArgs *args, const NvsPlace *place)
+add_bounds(ReadArgs *args, const NvsResolved *resolved)
 {
 	FunctionCallInfo fcinfo = args->fcinfo;
 
 	args->by_version = !PG_ARGISNULL(8) || !PG_ARGISNULL(9);
 	args->ends = has_end(args) && !args->by_version;
-	args->ranged = nvs_stream_has_range(place->target) && !has_end(args);
-	if (args->by_version && nvs_stream_state(place->target)->version == NULL)
-		nvs_stream_unversioned(place);
+	args->ranged = nvs_stream_has_range(resolved->target) && !has_end(args);
+	if (args->by_version && nvs_stream_state(resolved->target)->version == NULL)
+		nvs_stream_unversioned(resolved);
 	if (args->ranged)
-		add_range(args, place);
+		add_range(args, resolved);
 	else
-		nvs_route_where(place->target, &args->sql);
+		nvs_route_where(resolved->target, &args->sql);
 	if (args->by_version || !args->ranged)
 	{
 		add_bound(args, 1, "id", ">");
@@ -105,7 +105,7 @@ has_end(const ReadArgs *args)
  * caller bounds that.  A range begins with the last snapshot when asked to.
  */
 static void
-add_range(ReadArgs *args, const NvsPlace *place)
+add_range(ReadArgs *args, const NvsResolved *resolved)
 {
 	FunctionCallInfo fcinfo = args->fcinfo;
 	int			lower = args->by_version ? 8 : 1;
@@ -123,8 +123,8 @@ add_range(ReadArgs *args, const NvsPlace *place)
 	nvs_params_add(&args->params, INT8OID, Int64GetDatum(upto), false);
 	from = psprintf("> $%d", p);
 	if (!args->by_version && begins_with_snapshot(fcinfo))
-		from = psprintf(">= %s", last_snapshot(place));
-	nvs_stream_range(place->target, &args->sql, 1,
+		from = psprintf(">= %s", last_snapshot(resolved));
+	nvs_stream_range(resolved->target, &args->sql, 1,
 					 args->by_version ? "version" : "id", from,
 					 psprintf("<= $%d", p + 1));
 }
@@ -180,13 +180,13 @@ nvs_stream_range(const NvsTarget *target, StringInfo sql, int key,
 
 /* Keep what has this correlation. */
 static void
-add_correlation(ReadArgs *args, const NvsPlace *place)
+add_correlation(ReadArgs *args, const NvsResolved *resolved)
 {
 	FunctionCallInfo fcinfo = args->fcinfo;
 
 	if (PG_ARGISNULL(10))
 		return;
-	if (nvs_stream_state(place->target)->meta == NULL)
+	if (nvs_stream_state(resolved->target)->meta == NULL)
 		appendStringInfoString(&args->sql, " AND false");
 	else
 		appendStringInfo(&args->sql, " AND (meta OPERATOR(pg_catalog.->>) "
@@ -205,9 +205,9 @@ begins_with_snapshot(FunctionCallInfo fcinfo)
 
 /* The position of a stream's last snapshot, 0 if none, as an expression. */
 static char *
-last_snapshot(const NvsPlace *place)
+last_snapshot(const NvsResolved *resolved)
 {
-	const NvsTarget *target = place->target;
+	const NvsTarget *target = resolved->target;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -233,7 +233,7 @@ last_snapshot(const NvsPlace *place)
  * where to begin.
  */
 static void
-add_snapshots(ReadArgs *args, const NvsPlace *place)
+add_snapshots(ReadArgs *args, const NvsResolved *resolved)
 {
 	FunctionCallInfo fcinfo = args->fcinfo;
 
@@ -246,19 +246,19 @@ add_snapshots(ReadArgs *args, const NvsPlace *place)
 	else if (begins_with_snapshot(fcinfo) &&
 			 (args->by_version || !args->ranged))
 		appendStringInfo(&args->sql, " AND id OPERATOR(pg_catalog.>=) %s",
-						 last_snapshot(place));
+						 last_snapshot(resolved));
 }
 
 /* Versions are in the order of positions; take the index that bounds. */
 static void
-add_order(ReadArgs *args, const NvsPlace *place)
+add_order(ReadArgs *args, const NvsResolved *resolved)
 {
 	const char *order = args->backward ? " DESC" : "";
 
 	appendStringInfoString(&args->sql, " ORDER BY ");
 	if (args->ranged)
 		appendStringInfo(&args->sql, "%s%s, ",
-						 place->target->keys[0].field->quoted, order);
+						 resolved->target->keys[0].field->quoted, order);
 	appendStringInfo(&args->sql, "%s%s", args->by_version ? "version" : "id",
 					 order);
 }
@@ -289,7 +289,7 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	int64		count = nvs_count_argument(fcinfo, 7, "max_count");
 	ReadArgs	args;
-	NvsPlace	place;
+	NvsResolved resolved;
 	NvsStreamState *state;
 	SPIPlanPtr	plan;
 	MemoryContext row_cxt;
@@ -298,20 +298,20 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(0, "subject");
 	nvs_spi_begin();
-	if (!nvs_stream_place(PG_GETARG_TEXT_PP(0), false, &place))
+	if (!nvs_stream_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
 	{
 		nvs_spi_end();
 		return (Datum) 0;
 	}
-	state = nvs_stream_state(place.target);
+	state = nvs_stream_state(resolved.target);
 	args.fcinfo = fcinfo;
 	args.backward = NVS_ARG_OR(6, PG_GETARG_BOOL, false);
 	nvs_params_init(&args.params);
-	nvs_route_params(&place, &args.params);
+	nvs_route_params(&resolved, &args.params);
 	initStringInfo(&args.sql);
 	appendStringInfo(&args.sql, "SELECT %s FROM %s WHERE ", state->read_list,
-					 place.target->name);
-	add_bounds(&args, &place);
+					 resolved.target->name);
+	add_bounds(&args, &resolved);
 	add_bound(&args, 3, "ts", ">=");
 	add_bound(&args, 4, "ts", "<=");
 	if (!PG_ARGISNULL(5))
@@ -319,14 +319,14 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 						 " AND type OPERATOR(pg_catalog.=) ANY ($%d)",
 						 nvs_params_add(&args.params, TEXTARRAYOID,
 										PG_GETARG_DATUM(5), false));
-	add_correlation(&args, &place);
-	add_snapshots(&args, &place);
-	add_order(&args, &place);
+	add_correlation(&args, &resolved);
+	add_snapshots(&args, &resolved);
+	add_order(&args, &resolved);
 	if (count >= 0)
 		appendStringInfo(&args.sql, " LIMIT $%d",
 						 nvs_params_add(&args.params, INT8OID,
 										Int64GetDatum(count), false));
-	plan = nvs_planset_text(place.target->plans, args.sql.data, &args.params,
+	plan = nvs_planset_text(resolved.target->plans, args.sql.data, &args.params,
 							plan_options(&args));
 	nvs_plan_execute(plan, args.params.values, args.params.nulls, true, 0);
 	row_cxt = AllocSetContextCreate(CurrentMemoryContext,
@@ -336,7 +336,7 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 	for (i = 0; i < SPI_processed; i++)
 	{
 		bool		isnull = false;
-		Datum		record = nvs_event_record(&place, SPI_tuptable->vals[i],
+		Datum		record = nvs_event_record(&resolved, SPI_tuptable->vals[i],
 											  SPI_tuptable->tupdesc, row_cxt);
 
 		CHECK_FOR_INTERRUPTS();
@@ -359,13 +359,13 @@ nvs_stream_delete(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("nvent.stream_delete()");
 	nvs_spi_begin();
-	if (nvs_stream_place(PG_GETARG_TEXT_PP(0), false, &stream.place))
+	if (nvs_stream_resolve(PG_GETARG_TEXT_PP(0), false, &stream.resolved))
 	{
-		NvsTarget  *target = stream.place.target;
+		NvsTarget  *target = stream.resolved.target;
 
 		nvs_stream_hold(&stream);
 		nvs_params_init(&params);
-		nvs_route_params(&stream.place, &params);
+		nvs_route_params(&stream.resolved, &params);
 		plan = nvs_planset_slot(target->plans, NVS_STREAM_PLAN_DELETE);
 		if (*plan == NULL)
 		{

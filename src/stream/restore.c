@@ -28,10 +28,10 @@ typedef struct Restored
 } Restored;
 
 PG_FUNCTION_INFO_V1(nvs_stream_restore);
-PG_FUNCTION_INFO_V1(nvs_stream_wipe);
+PG_FUNCTION_INFO_V1(nvs_stream_clear);
 
 static void make_streams(HTAB *subjects, Jsonb **docs, int n, Restored **of);
-static void find_place(NvsAppend *stream);
+static void resolve_subject(NvsAppend *stream);
 static NvsJsonbChild subject_of(const Jsonb *doc);
 static int64 next_version(const Restored *r, const Jsonb *doc);
 static Jsonb *content_of(const Jsonb *doc);
@@ -85,8 +85,8 @@ nvs_stream_restore(PG_FUNCTION_ARGS)
 		of[i]->version = next_version(of[i], docs[i]);
 		events[i].stream = of[i]->stream;
 		events[i].doc = content_of(docs[i]);
-		nvs_event_parse(&events[i].stream->place,
-						nvs_stream_state(events[i].stream->place.target),
+		nvs_event_parse(&events[i].stream->resolved,
+						nvs_stream_state(events[i].stream->resolved.target),
 						events[i].doc, of[i]->version, &events[i].event);
 	}
 	if (!nvs_insert_events(events, n, records, CurrentMemoryContext))
@@ -122,11 +122,11 @@ make_streams(HTAB *subjects, Jsonb **docs, int n, Restored **of)
 		if (found)
 			continue;
 		of[i]->stream = &streams[nstreams++];
-		of[i]->stream->place.subject = subject.data;
-		of[i]->stream->place.len = subject.len;
+		of[i]->stream->resolved.subject = subject.data;
+		of[i]->stream->resolved.len = subject.len;
 		of[i]->stream->nevents = 1;
-		find_place(of[i]->stream);
-		nvs_store_check_owner(of[i]->stream->place.target->store);
+		resolve_subject(of[i]->stream);
+		nvs_store_check_owner(of[i]->stream->resolved.target->store);
 	}
 	if (nstreams > NVS_MAX_SUBJECTS)
 		ereport(ERROR,
@@ -135,7 +135,7 @@ make_streams(HTAB *subjects, Jsonb **docs, int n, Restored **of)
 				 errdetail("One call names at most %d.", NVS_MAX_SUBJECTS)));
 	/* Tables that were made since have retired what was found before. */
 	for (i = 0; i < nstreams; i++)
-		find_place(&streams[i]);
+		resolve_subject(&streams[i]);
 	nvs_stream_lock(streams, nstreams);
 	nvs_stream_heads(streams, nstreams);
 	for (i = 0; i < n; i++)
@@ -144,11 +144,11 @@ make_streams(HTAB *subjects, Jsonb **docs, int n, Restored **of)
 
 /* Find the relation of a stream. */
 static void
-find_place(NvsAppend *stream)
+resolve_subject(NvsAppend *stream)
 {
-	(void) nvs_route_find(NVS_TIER_STREAM, stream->place.subject,
-						  stream->place.len, true, &stream->place);
-	(void) nvs_stream_state(stream->place.target);
+	(void) nvs_route_find(NVS_KIND_STREAM, stream->resolved.subject,
+						  stream->resolved.len, true, &stream->resolved);
+	(void) nvs_stream_state(stream->resolved.target);
 }
 
 /* The field "subject" of an event. */
@@ -215,28 +215,28 @@ content_of(const Jsonb *doc)
 	return nvs_jsonb_finish(&content);
 }
 
-/* nvent.stream_wipe(store): how many events there were. */
+/* nvent.stream_clear(store): how many events there were. */
 Datum
-nvs_stream_wipe(PG_FUNCTION_ARGS)
+nvs_stream_clear(PG_FUNCTION_ARGS)
 {
 	char	   *prefix = PG_ARGISNULL(0) ? nvs_default_store :
-	text_to_cstring(PG_GETARG_TEXT_PP(0));
+		text_to_cstring(PG_GETARG_TEXT_PP(0));
 	NvsStore   *store;
 	ListCell   *lc;
 	uint64		deleted = 0;
 
-	PreventCommandIfReadOnly("nvent.stream_wipe()");
+	PreventCommandIfReadOnly("nvent.stream_clear()");
 	nvs_spi_begin();
 	store = nvs_store_require(prefix);
 	nvs_store_check_owner(store);
-	foreach(lc, nvs_route_targets(NVS_TIER_STREAM, store, true))
+	foreach(lc, nvs_route_targets(NVS_KIND_STREAM, store, true))
 	{
 		NvsTarget  *target = lfirst(lc);
 
 		if (nvs_route_pattern(target) == NULL)
 			deleted += delete_all(target->name, target);
 	}
-	foreach(lc, nvs_route_targets(NVS_TIER_SNAPSHOT, store, true))
+	foreach(lc, nvs_route_targets(NVS_KIND_SNAPSHOT, store, true))
 		(void) delete_all(((NvsTarget *) lfirst(lc))->name, lfirst(lc));
 	nvs_spi_end();
 	PG_RETURN_INT64((int64) deleted);

@@ -132,7 +132,7 @@ nvs_scan_run(NvsScan *scan)
 		Source	   *source = palloc(sizeof(Source));
 
 		CHECK_FOR_INTERRUPTS();
-		if (route->tier == NVS_TIER_STREAM &&
+		if (route->kind == NVS_KIND_STREAM &&
 			may_hold(scan->pattern, route) &&
 			open_source(scan, route, sources, source) &&
 			(scan->correlation == NULL || source->state->meta != NULL))
@@ -665,12 +665,12 @@ nvs_scan_records(const NvsScan *scan, MemoryContext cxt)
 	for (i = 0; i < scan->nfound; i++)
 	{
 		const NvsFound *found = &scan->found[i];
-		NvsPlace	place;
+		NvsResolved	resolved;
 
-		place.target = found->target;
-		place.subject = found->subject;
-		place.len = found->len;
-		records[i] = nvs_event_record(&place, found->row, found->desc,
+		resolved.target = found->target;
+		resolved.subject = found->subject;
+		resolved.len = found->len;
+		records[i] = nvs_event_record(&resolved, found->row, found->desc,
 									  CurrentMemoryContext);
 	}
 	old = MemoryContextSwitchTo(cxt);

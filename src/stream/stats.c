@@ -69,7 +69,7 @@ nvs_stream_stats(PG_FUNCTION_ARGS)
 				  PG_GETARG_TEXT_PP(ARG_STORE));
 	check_subjects(fcinfo, &scan);
 	if (scan.store != NULL)
-		foreach(lc, nvs_route_targets(NVS_TIER_STREAM, scan.store, true))
+		foreach(lc, nvs_route_targets(NVS_KIND_STREAM, scan.store, true))
 			lines = ask_target(fcinfo, &scan, lfirst(lc), count, lines);
 	list_sort(lines, compare_lines);
 	foreach(lc, lines)

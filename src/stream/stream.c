@@ -106,7 +106,7 @@ append_to_one(FunctionCallInfo fcinfo, Jsonb **docs, int n, Datum *records,
 	NvsAppend	stream;
 	int			i;
 
-	(void) nvs_stream_place(PG_GETARG_TEXT_PP(0), true, &stream.place);
+	(void) nvs_stream_resolve(PG_GETARG_TEXT_PP(0), true, &stream.resolved);
 	stream.expect = NVS_EXPECT_ANY;
 	if (!PG_ARGISNULL(2))
 		nvs_append_expect(&stream, PG_GETARG_INT64(2));

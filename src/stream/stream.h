@@ -69,7 +69,7 @@ typedef enum NvsExpect
 /* A subject that one call appends to, or only looks at. */
 typedef struct NvsAppend
 {
-	NvsPlace	place;			/* target is NULL when nothing holds it yet */
+	NvsResolved resolved;		/* target is NULL when nothing holds it yet */
 	NvsExpect	expect;
 	int64		expected;		/* of NVS_EXPECT_VERSION; 0: no event */
 	int			nevents;		/* of the call; 0: it is only looked at */
@@ -87,18 +87,21 @@ typedef struct NvsNewEvent
 } NvsNewEvent;
 
 /* stream/event.c */
-extern bool nvs_stream_place(text *subject, bool write, NvsPlace *place);
+extern bool nvs_stream_resolve(text *subject, bool write,
+							   NvsResolved *resolved);
 extern NvsStreamState *nvs_stream_state(NvsTarget *target);
-extern void nvs_event_parse(const NvsPlace *place, const NvsStreamState *state,
-							Jsonb *doc, int64 version, NvsEvent *event);
+extern void nvs_event_parse(const NvsResolved *resolved,
+							const NvsStreamState *state, Jsonb *doc,
+							int64 version, NvsEvent *event);
 extern bool nvs_event_alike(const NvsTarget *target, const NvsEvent *a,
 							const NvsEvent *b);
-extern int64 nvs_event_position(const NvsPlace *place, HeapTuple row,
+extern int64 nvs_event_position(const NvsResolved *resolved, HeapTuple row,
 								TupleDesc desc);
-extern Datum nvs_event_record(const NvsPlace *place, HeapTuple row,
+extern Datum nvs_event_record(const NvsResolved *resolved, HeapTuple row,
 							  TupleDesc desc, MemoryContext cxt);
-extern Datum nvs_event_make_record(const NvsPlace *place, const Datum *values,
-								   const bool *nulls, MemoryContext cxt);
+extern Datum nvs_event_make_record(const NvsResolved *resolved,
+								   const Datum *values, const bool *nulls,
+								   MemoryContext cxt);
 
 /* stream/append.c */
 extern void nvs_append(NvsAppend *streams, int nstreams, NvsNewEvent *events,
@@ -109,7 +112,7 @@ extern void nvs_append_expect(NvsAppend *stream, int64 expected);
 extern void nvs_stream_lock(NvsAppend *streams, int n);
 extern void nvs_stream_heads(NvsAppend *streams, int n);
 extern void nvs_stream_hold(NvsAppend *stream);
-pg_noreturn extern void nvs_stream_unversioned(const NvsPlace *place);
+pg_noreturn extern void nvs_stream_unversioned(const NvsResolved *resolved);
 
 /* stream/protect.c */
 extern uint64 nvs_stream_execute(const NvsTarget *target, SPIPlanPtr plan,

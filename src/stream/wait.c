@@ -175,7 +175,7 @@ look(Wait *wait)
 	int64		first = 0;
 
 	nvs_spi_begin();
-	safe = nvs_horizon_push_snapshot();
+	safe = nvs_position_push_snapshot();
 	nvs_scan_init(&scan, wait->pattern, wait->store);
 	scan.after = wait->after;
 	scan.upto = PG_INT64_MAX;

@@ -30,7 +30,7 @@ enum
 
 static const uint8 byte_class[256] = {
 	EIGHT_CONTROLS, EIGHT_CONTROLS, EIGHT_CONTROLS, EIGHT_CONTROLS,
-	['*'] = WILDCARD, [':'] = COLON, ['>'] = WILDCARD, [0x7f] = CONTROL
+	['*'] = WILDCARD,[':'] = COLON,['>'] = WILDCARD,[0x7f] = CONTROL
 };
 
 /* Note a fault of the token at [offset, end); returns false for the caller. */
@@ -283,7 +283,7 @@ static bool
 add_capture(NvsPattern *pattern)
 {
 	const NvsPatternToken *token = &pattern->tokens[pattern->ntokens - 1];
-	char	   *name = pattern->text + token->offset;
+	char	   *name = pattern->text +token->offset;
 	int			i;
 
 	/* The byte behind a name is a '}' or a '.', which nobody needs again. */
@@ -427,7 +427,7 @@ match_token(const NvsPattern *pattern, int t, const char *s, int pos, int len)
 	{
 		case NVS_TOKEN_LITERAL:
 			if (token->len > len - pos ||
-				memcmp(s + pos, pattern->text + token->offset, token->len) != 0)
+				memcmp(s + pos, pattern->text +token->offset, token->len) != 0)
 				return -1;
 			return pos + token->len;
 		case NVS_TOKEN_CAPTURE:
@@ -499,7 +499,7 @@ const char *
 nvs_pattern_capture_name(const NvsPattern *pattern, int i)
 {
 	Assert(i >= 0 && i < pattern->ncaptures);
-	return pattern->text + pattern->tokens[pattern->capture_token[i]].offset;
+	return pattern->text +pattern->tokens[pattern->capture_token[i]].offset;
 }
 
 /*
@@ -516,7 +516,7 @@ nvs_pattern_shape(const NvsPattern *pattern)
 	for (i = 0; i < pattern->ntokens; i++)
 	{
 		const NvsPatternToken *token = &pattern->tokens[i];
-		const char *text = pattern->text + token->offset;
+		const char *text = pattern->text +token->offset;
 		int			len = token->len;
 
 		switch ((NvsTokenKind) token->kind)
@@ -525,18 +525,22 @@ nvs_pattern_shape(const NvsPattern *pattern)
 				break;
 			case NVS_TOKEN_CAPTURE:
 				text = "{}";
+
 				len = 2;
 				break;
 			case NVS_TOKEN_ONE:
 				text = "*";
+
 				len = 1;
 				break;
 			case NVS_TOKEN_CAPTURE_REST:
 				text = "{...}";
+
 				len = 5;
 				break;
 			case NVS_TOKEN_REST:
 				text = ">";
+
 				len = 1;
 				break;
 		}

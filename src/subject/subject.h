@@ -95,8 +95,8 @@ typedef struct NvsPattern
 	uint16		len;			/* of the text that was compiled */
 	uint8		capture_token[NVS_SUBJECT_MAX_TOKENS];	/* capture -> token */
 	NvsPatternToken tokens[NVS_SUBJECT_MAX_TOKENS];
-	char		text[FLEXIBLE_ARRAY_MEMBER];	/* the pattern, but with '\0'
-												 * behind each capture's name */
+	char text[	FLEXIBLE_ARRAY_MEMBER]; /* the pattern, but with '\0' behind
+										 * each capture's name */
 } NvsPattern;
 
 /* subject/subject.c: subjects */

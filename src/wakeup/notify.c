@@ -258,7 +258,7 @@ notify_release_callback(ResourceReleasePhase phase, bool commit,
 
 	if (phase != RESOURCE_RELEASE_LOCKS || !top_level)
 		return;
-	had_floor = nvs_horizon_release(&drawn);
+	had_floor = nvs_position_release(&drawn);
 	if (had_floor || block != NULL || too_large)
 	{
 		NvsDatabase *db = nvs_shmem_known_database();

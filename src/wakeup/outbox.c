@@ -53,7 +53,7 @@ static int	by_position(const void *a, const void *b);
 
 /* Begin; what another worker left unsent is lost. */
 void
-nvs_send_init(NvsDatabase *db)
+nvs_outbox_init(NvsDatabase *db)
 {
 	Size		size;
 
@@ -65,12 +65,12 @@ nvs_send_init(NvsDatabase *db)
 	untold_seen = pg_atomic_read_u64(&db->untold);
 	nvs_waiters_refresh(db);
 	if (pg_atomic_read_u32(&db->unsent) != 0 || resyncs_seen > 0)
-		nvs_send_want_resync(db);
+		nvs_outbox_want_resync(db);
 }
 
 /* Have every channel and every session in stream_wait() told to read. */
 void
-nvs_send_want_resync(NvsDatabase *db)
+nvs_outbox_want_resync(NvsDatabase *db)
 {
 	pg_atomic_write_u32(&db->unsent, 1);
 	resync_now = true;
@@ -80,7 +80,7 @@ nvs_send_want_resync(NvsDatabase *db)
 
 /* Take what committers left; true when there was anything. */
 bool
-nvs_send_collect(NvsDatabase *db)
+nvs_outbox_collect(NvsDatabase *db)
 {
 	uint64		resyncs = pg_atomic_read_u64(&db->resyncs);
 	uint64		untold = pg_atomic_read_u64(&db->untold);
@@ -108,7 +108,7 @@ nvs_send_collect(NvsDatabase *db)
 	if (untold != untold_seen)
 		nvs_waiters_arm_all(1);
 	if (resyncs != resyncs_seen)
-		nvs_send_want_resync(db);
+		nvs_outbox_want_resync(db);
 	resyncs_seen = resyncs;
 	untold_seen = untold;
 	return anything || len > 0;
@@ -124,7 +124,7 @@ add_pending(NvsDatabase *db, const NvsNotice *notice)
 	if (npending == MAX_PENDING)
 	{
 		drop_first(npending);
-		nvs_send_want_resync(db);
+		nvs_outbox_want_resync(db);
 		return;
 	}
 	entry = &pending[npending++];
@@ -154,7 +154,7 @@ drop_first(int n)
 
 /* Is there something to send, now that safe is the safe position? */
 bool
-nvs_send_is_due(NvsDatabase *db, int64 safe)
+nvs_outbox_is_due(NvsDatabase *db, int64 safe)
 {
 	static int64 last_safe = 0;
 	static int	last_npending = 0;
@@ -188,10 +188,10 @@ resync_is_due(int64 safe)
 /*
  * Send what is due, in a transaction: of each subject once, with the highest
  * position, in the order of positions.  Only the end of the transaction tells
- * whether it was sent: then comes nvs_send_sent().
+ * whether it was sent: then comes nvs_outbox_sent().
  */
 void
-nvs_send_due(int64 safe)
+nvs_outbox_due(int64 safe)
 {
 	Pending   **unique = palloc(sizeof(Pending *) * Max(ndue, 1));
 	int			n = 0;
@@ -200,13 +200,13 @@ nvs_send_due(int64 safe)
 
 	if (resync_is_due(safe))
 		foreach(lc, nvs_store_prefixes())
-		{
-			NvsStore   *store = nvs_store_find(lfirst(lc),
-											   strlen(lfirst(lc)));
+	{
+		NvsStore   *store = nvs_store_find(lfirst(lc),
+										   strlen(lfirst(lc)));
 
-			if (store != NULL)
-				nvs_notify_resync(store->channel, safe);
-		}
+		if (store != NULL)
+			nvs_notify_resync(store->channel, safe);
+	}
 	qsort(pending, ndue, sizeof(Pending), by_subject);
 	for (i = 0; i < ndue; i++)
 		if (i + 1 == ndue ||
@@ -225,20 +225,20 @@ nvs_send_due(int64 safe)
 
 /* What was due has been sent. */
 void
-nvs_send_sent(NvsDatabase *db, int64 safe)
+nvs_outbox_sent(NvsDatabase *db, int64 safe)
 {
 	resync_now = false;
 	if (resync_at <= safe)
 		resync_at = 0;
 	drop_first(ndue);
 	ndue = 0;
-	if (!nvs_send_has_pending())
+	if (!nvs_outbox_has_pending())
 		pg_atomic_write_u32(&db->unsent, 0);
 }
 
 /* Is there anything that waits for appenders to end? */
 bool
-nvs_send_has_pending(void)
+nvs_outbox_has_pending(void)
 {
 	return npending > 0 || resync_at > 0;
 }

@@ -9,12 +9,12 @@
 
 #include "position/shmem.h"
 
-extern void nvs_send_init(NvsDatabase *db);
-extern bool nvs_send_collect(NvsDatabase *db);
-extern bool nvs_send_is_due(NvsDatabase *db, int64 safe);
-extern void nvs_send_due(int64 safe);
-extern void nvs_send_sent(NvsDatabase *db, int64 safe);
-extern void nvs_send_want_resync(NvsDatabase *db);
-extern bool nvs_send_has_pending(void);
+extern void nvs_outbox_init(NvsDatabase *db);
+extern bool nvs_outbox_collect(NvsDatabase *db);
+extern bool nvs_outbox_is_due(NvsDatabase *db, int64 safe);
+extern void nvs_outbox_due(int64 safe);
+extern void nvs_outbox_sent(NvsDatabase *db, int64 safe);
+extern void nvs_outbox_want_resync(NvsDatabase *db);
+extern bool nvs_outbox_has_pending(void);
 
 #endif							/* NVS_WAKEUP_OUTBOX_H */

@@ -82,15 +82,15 @@ nvs_maintain(PG_FUNCTION_ARGS)
 static List *
 list_sweeps(const char *prefix, List *sweeps)
 {
-	static const NvsTier tiers[] = {NVS_TIER_KV, NVS_TIER_LOCK};
+	static const NvsKind kinds[] = {NVS_KIND_KV, NVS_KIND_LOCK};
 	const NvsStore *store = nvs_store_require(prefix);
 	int			i;
 
-	for (i = 0; i < lengthof(tiers); i++)
+	for (i = 0; i < lengthof(kinds); i++)
 	{
 		ListCell   *lc;
 
-		foreach(lc, nvs_route_targets(tiers[i], store, true))
+		foreach(lc, nvs_route_targets(kinds[i], store, true))
 			sweeps = add_sweep(sweeps, lfirst(lc));
 	}
 	return sweeps;
@@ -107,7 +107,7 @@ add_sweep(List *sweeps, NvsTarget *target)
 
 	foreach(lc, sweeps)
 		if (((Sweep *) lfirst(lc))->target->relid == target->relid)
-			return sweeps;
+		return sweeps;
 	/* It may have been dropped since it was compiled; now it cannot be. */
 	LockRelationOid(target->relid, AccessShareLock);
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(target->relid)))
@@ -117,7 +117,7 @@ add_sweep(List *sweeps, NvsTarget *target)
 		return sweeps;
 	sweep = palloc0(sizeof(Sweep));
 	sweep->target = target;
-	sweep->key = target->tier == NVS_TIER_LOCK ? "name" : "key";
+	sweep->key = target->kind == NVS_KIND_LOCK ? "name" : "key";
 	sweep->buckets = bucket != NULL && bucket->type == INT4OID;
 	return lappend(sweeps, sweep);
 }

@@ -168,11 +168,11 @@ start(Oid oid)
 		proc_exit(0);
 	if (!claim_database())
 		proc_exit(0);
-	nvs_horizon_seed(db);
+	nvs_position_seed(db);
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	locks_made = pg_atomic_read_u64(&db->locks_made);
-	nvs_send_init(db);
+	nvs_outbox_init(db);
 }
 
 /* Begin a transaction; false, and none, when the extension is not there. */
@@ -186,7 +186,7 @@ begin_if_extension(void)
 		return true;
 	if (OidIsValid(get_extension_oid("nvent_store", true)))
 	{
-		tick_relid = nvs_registry_table("tick");
+		tick_relid = nvs_registry_table("published_position");
 		return true;
 	}
 	CommitTransactionCommand();
@@ -251,7 +251,7 @@ pass(TimestampTz now)
 	bool		ticks;
 	int64		safe;
 
-	if (nvs_send_collect(db))
+	if (nvs_outbox_collect(db))
 		last_activity = now;
 	look_for_locks(now);
 	safe = safe_position(now);
@@ -259,7 +259,7 @@ pass(TimestampTz now)
 		last_activity = now;
 	last_safe = safe;
 	nvs_waiters_wake(safe);
-	send = nvs_send_is_due(db, safe);
+	send = nvs_outbox_is_due(db, safe);
 	ticks = tick_is_due(now, safe);
 	if (send || ticks)
 		run_transaction(send, ticks, safe);
@@ -283,7 +283,7 @@ pass(TimestampTz now)
 static int64
 safe_position(TimestampTz now)
 {
-	last_quick = nvs_horizon_quick(db);
+	last_quick = nvs_position_quick(db);
 
 	/* A floor may have just moved from its slot to a lock. */
 	if (pg_atomic_read_u64(&db->locks_made) != locks_made)
@@ -291,7 +291,7 @@ safe_position(TimestampTz now)
 		last_lock_at = 0;
 		look_for_locks(now);
 	}
-	return nvs_horizon_below(last_quick, lock_floors, nlock_floors);
+	return nvs_position_below(last_quick, lock_floors, nlock_floors);
 }
 
 /*
@@ -305,19 +305,19 @@ look_for_locks(TimestampTz now)
 	uint64		expected = nlock_floors + (made - locks_made);
 	MemoryContext old;
 
-	if (nlock_floors == 0 && !nvs_horizon_may_have_locks(db))
+	if (nlock_floors == 0 && !nvs_position_may_have_locks(db))
 		return;
 	if (made == locks_made && !is_over(last_lock_at, now, LOCK_INTERVAL))
 		return;
 	if (lock_floors != NULL)
 		pfree(lock_floors);
 	old = MemoryContextSwitchTo(TopMemoryContext);
-	nlock_floors = nvs_horizon_locks(db, &lock_floors);
+	nlock_floors = nvs_position_locks(db, &lock_floors);
 	MemoryContextSwitchTo(old);
 	locks_made = made;
 	last_lock_at = now;
 	if (nlock_floors < expected)
-		nvs_send_want_resync(db);
+		nvs_outbox_want_resync(db);
 }
 
 /* One short transaction for what is to be sent and written. */
@@ -326,17 +326,17 @@ run_transaction(bool send, bool ticks, int64 safe)
 {
 	if (!begin_if_extension())
 		leave();
-	pgstat_report_activity(STATE_RUNNING, send ? "notify" : "tick");
+	pgstat_report_activity(STATE_RUNNING, send ? "notify" : "publish");
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (send)
-		nvs_send_due(safe);
+		nvs_outbox_due(safe);
 	if (ticks)
 		tick(safe);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	if (send)
-		nvs_send_sent(db, safe);
+		nvs_outbox_sent(db, safe);
 	if (ticks)
 	{
 		last_tick_at = GetCurrentTimestamp();
@@ -354,7 +354,7 @@ tick(int64 safe)
 	Relation	rel;
 
 	nvs_spi_begin();
-	(void) nvs_horizon_tick();
+	(void) nvs_position_publish_safe();
 	nvs_spi_end();
 	last_tick = safe;
 	rel = relation_open(tick_relid, AccessShareLock);
@@ -366,8 +366,8 @@ tick(int64 safe)
 static bool
 tick_is_due(TimestampTz now, int64 safe)
 {
-	return nvs_tick_interval > 0 && safe != last_tick &&
-		is_over(last_tick_at, now, (long) nvs_tick_interval * tick_slowness);
+	return nvs_publish_interval > 0 && safe != last_tick &&
+		is_over(last_tick_at, now, (long) nvs_publish_interval * tick_slowness);
 }
 
 /* Name in the log who has held readers back for too long, each once. */
@@ -408,17 +408,17 @@ warn_of_age(TimestampTz now)
 static long
 nap_time(TimestampTz now, int64 safe)
 {
-	bool		ticking = nvs_tick_interval > 0 && safe != last_tick;
-	bool		attentive = !ticking || nvs_send_has_pending() ||
+	bool		ticking = nvs_publish_interval > 0 && safe != last_tick;
+	bool		attentive = !ticking || nvs_outbox_has_pending() ||
 		pg_atomic_read_u32(&db->waiters) > 0;
 	bool		was_attentive;
 	long		nap = 60000;
 
 	was_attentive = pg_atomic_exchange_u32(&db->attentive, attentive) != 0;
-	if (attentive && !was_attentive && nvs_horizon_quick(db) != last_quick)
+	if (attentive && !was_attentive && nvs_position_quick(db) != last_quick)
 		return 0;
 	if (ticking)
-		nap = Min(nap, (long) nvs_tick_interval * tick_slowness);
+		nap = Min(nap, (long) nvs_publish_interval * tick_slowness);
 	if (nlock_floors > 0)
 		nap = Min(nap, LOCK_INTERVAL);
 	if (nvs_max_append_age > 0)
@@ -436,8 +436,8 @@ is_idle(TimestampTz now, int64 safe)
 {
 	return nvs_worker_idle_timeout > 0 &&
 		is_over(last_activity, now, nvs_worker_idle_timeout) &&
-		(safe == last_tick || nvs_tick_interval == 0) &&
-		!nvs_send_has_pending() && nlock_floors == 0 &&
+		(safe == last_tick || nvs_publish_interval == 0) &&
+		!nvs_outbox_has_pending() && nlock_floors == 0 &&
 		pg_atomic_read_u32(&db->waiters) == 0 &&
 		safe >= (int64) pg_atomic_read_u64(&db->drawn) &&
 		nvs_ring_used(db) == 0;

@@ -15,7 +15,7 @@ $$;
 SELECT name || '|' || pg_temp.buffers(query)
 FROM (VALUES
     ('kv_get', $$SELECT nvent.kv_get('nvent:flat:777')$$),
-    ('index_get', $$SELECT nvent.index_get('nvent:flow:runs:flat', 'run777')$$),
+    ('entry_get', $$SELECT nvent.entry_get('nvent:flow:runs:flat', 'run777')$$),
     ('stream_read newest 50',
      $$SELECT count(*) FROM nvent.stream_read('nvent:flow:run:flat',
          backward => true, max_count => 50)$$)

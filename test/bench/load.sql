@@ -3,7 +3,7 @@ CREATE EXTENSION nvent_store;
 SELECT nvent.store_create(prefix => 'nvent', schema => 'public');
 
 -- 1,000 runs, each with 20 events emitted.
-SELECT count(nvent.index_add('nvent:flow:runs:bench', 'run' || r, 1700000000000 + r,
+SELECT count(nvent.entry_add('nvent:flow:runs:bench', 'run' || r, 1700000000000 + r,
     jsonb_build_object('status', 'running', 'startedAt', 1700000000000 + r,
         'stepCount', 20, 'completedSteps', 0, 'emittedEvents', doc)))
 FROM generate_series(1, 1000) AS r,
@@ -12,11 +12,11 @@ FROM generate_series(1, 1000) AS r,
       FROM generate_series(1, 20) AS i) AS d;
 
 -- The hot row is a run, too.
-SELECT nvent.index_add('nvent:flow:runs:hot', 'run1', 1700000000000,
+SELECT nvent.entry_add('nvent:flow:runs:hot', 'run1', 1700000000000,
     (SELECT jsonb_build_object('status', 'running', 'emittedEvents', emitted_events)
      FROM nvent_flow_runs WHERE flow_name = 'bench' AND run_id = 'run1'));
 
-SELECT count(nvent.index_add('nvent:flows', 'flow' || f, 1700000000000 + f,
+SELECT count(nvent.entry_add('nvent:flows', 'flow' || f, 1700000000000 + f,
     '{"displayName": "a flow", "stats": {"total": 0}}'))
 FROM generate_series(1, 1000) AS f;
 

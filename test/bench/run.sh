@@ -28,15 +28,15 @@ psql=(psql -X -q -A -t -v ON_ERROR_STOP=1)
 # differences; "flush" makes it 2 ms; "burst" is a few hundred calls.
 operations='
 kv_get|1 32|0.9|read||
-index_get|1 32|0.9|read||
+entry_get|1 32|0.9|read||
 stream_append|1 32|0.9|flush||
 stream_append|1 32||cpu||
 stream_append_record|1 32||cpu||stream_append.plain
-index_increment|1 32|0.9|flush||
-index_increment|1 32||cpu||
-index_update|1|1.5|cpu||
-index_update|32|2|cpu||
-index_update_hot|32||flush||
+entry_increment|1 32|0.9|flush||
+entry_increment|1 32||cpu||
+entry_update|1|1.5|cpu||
+entry_update|32|2|cpu||
+entry_update_hot|32||flush||
 kv_get_expired|1 32|1.7|burst|expired|
 kv_get_expired|1 32|0.9|read|either|kv_get
 jsonb_deep_merge|1|4|read||
@@ -158,21 +158,21 @@ measure()
 		do
 			prepare "$5" "$side"
 			before=0
-			[ "$name" != index_update_hot ] || before=$(versions_of_hot)
+			[ "$name" != entry_update_hot ] || before=$(versions_of_hot)
 			if [ "$side" = ours ]
 			then
 				tps "$bench/$script.sql" "$clients" "$mode" >>"$work/$side"
 			else
 				tps "$bench/$other.sql" "$clients" "$mode" >>"$work/$side"
 			fi || exit 1
-			[ "$name" = index_update_hot ] || continue
+			[ "$name" = entry_update_hot ] || continue
 			calls=$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' \
 				"$report")
 			echo "$calls" >>"$work/$side.calls"
 			echo $(($(versions_of_hot) - before)) >>"$work/$side.done"
 		done
 	done
-	if [ "$name" = index_update_hot ]
+	if [ "$name" = entry_update_hot ]
 	then
 		row_of_hot "$clients"
 	else
@@ -246,7 +246,7 @@ row_of_hot()
 	else
 		lost="MISSED: $lost failed"
 	fi
-	row 'index_update, one hot row' "$1" $((ours / total)) \
+	row 'entry_update, one hot row' "$1" $((ours / total)) \
 		$((plain / total)) '' "$lost; adapter: $conflicts % conflicts"
 }
 

@@ -188,7 +188,7 @@ repeatable_turn(Reader *reader)
 	bool		any;
 
 	if (without_worker)
-		PQclear(query(reader, "SELECT nvent.stream_tick()"));
+		PQclear(query(reader, "SELECT nvent.position_publish()"));
 	PQclear(query(reader, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
 	if (read_page(reader, 1000, &any))
 	{

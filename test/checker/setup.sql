@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS nvent_store;
 SELECT nvent.store_create('checker');
 CREATE TABLE checker_hand (id bigint DEFAULT nvent.next_position() PRIMARY KEY, ts bigint, type text, subject text, meta jsonb);
 SELECT nvent.route_add('stream', 'checker:hand:>', 'checker_hand');
-SELECT nvent.stream_tick();
+SELECT nvent.position_publish();
 
 -- The first events above a position, of all tables, as they are.
 CREATE FUNCTION checker_events(after bigint, count integer, OUT id bigint, OUT subject text, OUT version bigint, OUT n bigint) RETURNS SETOF record

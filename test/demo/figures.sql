@@ -7,7 +7,7 @@ FROM nvent_kv
 WHERE key LIKE 'nvent:pkg:%' AND expires_at > now();
 
 SELECT figure || (e ->> 'id') || '|' || (e #>> ARRAY['metadata', 'stats', stat])
-FROM nvent.index_read('nvent:flows') AS e,
+FROM nvent.entry_read('nvent:flows') AS e,
      (VALUES ('runs ', 'total'), ('success ', 'success')) AS f(figure, stat)
 WHERE e ->> 'id' IN ('install', 'upgrade', 'remove', 'purge', 'disappear');
 
@@ -19,7 +19,7 @@ FROM (
            (SELECT count(*) FROM nvent_flow_runs r
             WHERE r.flow_name = e ->> 'id'
             AND (r.status = s.status OR s.status IS NULL)) AS found
-    FROM nvent.index_read('nvent:flows') AS e,
+    FROM nvent.entry_read('nvent:flows') AS e,
          (VALUES ('total', NULL), ('running', 'running'),
                  ('success', 'completed'), ('failure', 'failed')) AS s(stat, status)
 ) AS c

@@ -140,7 +140,7 @@ function call(text) {
 }
 
 function count(run, field, by) {
-	call("index_increment('nvent:flows', " quote(flow_of(run)) ", 'stats." \
+	call("entry_increment('nvent:flows', " quote(flow_of(run)) ", 'stats." \
 		field "', " by ")")
 }
 
@@ -164,11 +164,11 @@ function start(nr, run,    flow) {
 	flow = flow_of(run)
 	if (!(flow in known)) {
 		known[flow] = 1
-		call("index_add('nvent:flows', " quote(flow) ", " when[nr] ", " \
+		call("entry_add('nvent:flows', " quote(flow) ", " when[nr] ", " \
 			quote("{" json("displayName") ": " json("dpkg " flow) \
 			", \"registeredAt\": " when[nr] "}") ")")
 	}
-	call("index_add(" quote("nvent:flow:runs:" flow) ", " \
+	call("entry_add(" quote("nvent:flow:runs:" flow) ", " \
 		quote(run_id[run]) ", " when[nr] ", " \
 		quote("{\"status\": \"running\", \"startedAt\": " when[nr] \
 			", \"package\": " json(package[nr]) "}") ")")
@@ -186,7 +186,7 @@ function update(nr, run, state,    doc) {
 	if (nr in ends && ends[nr] == run)
 		doc = doc ", \"completedAt\": " when[nr] ", \"status\": " \
 			(run_outcome[run] == "success" ? "\"completed\"" : "\"failed\"")
-	call("index_update(" quote("nvent:flow:runs:" flow_of(run)) ", " \
+	call("entry_update(" quote("nvent:flow:runs:" flow_of(run)) ", " \
 		quote(run_id[run]) ", " quote("{" doc "}") ")")
 	if (nr in ends && ends[nr] == run) {
 		count(run, "running", -1)

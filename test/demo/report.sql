@@ -3,11 +3,11 @@
 \pset border 0
 
 \echo
-\echo 'From nvent.index_read(), the flows'
+\echo 'From nvent.entry_read(), the flows'
 SELECT e ->> 'id' AS flow,
        s ->> 'total' AS total, s ->> 'running' AS running,
        s ->> 'success' AS success, s ->> 'failure' AS failure
-FROM nvent.index_read('nvent:flows') AS e,
+FROM nvent.entry_read('nvent:flows') AS e,
      LATERAL (SELECT e #> '{metadata,stats}' AS s) AS m
 ORDER BY (s ->> 'total')::bigint DESC, flow;
 
@@ -34,10 +34,10 @@ SELECT e ->> 'id' AS id,
 FROM nvent.stream_read('nvent:flow:run:' || :'run') WITH ORDINALITY AS r(e, n)
 ORDER BY n;
 
-\echo 'From nvent.index_get(), its entry'
+\echo 'From nvent.entry_get(), its entry'
 \pset tuples_only on
 \pset format unaligned
-SELECT jsonb_pretty(nvent.index_get('nvent:flow:runs:' || :'flow', :'run'));
+SELECT jsonb_pretty(nvent.entry_get('nvent:flow:runs:' || :'flow', :'run'));
 \pset format aligned
 \pset tuples_only off
 \echo

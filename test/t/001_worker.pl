@@ -163,14 +163,14 @@ $open->query_safe('COMMIT');
 ok(scalar(notified($listener, qr/null/)), 'and once more when it is safe');
 
 # The worker cannot do its work: as when the queue of NOTIFY is full.
-$node->safe_psql('postgres', 'ALTER TABLE nvent.tick RENAME TO tock');
+$node->safe_psql('postgres', 'ALTER TABLE nvent.published_position RENAME TO tock');
 $node->safe_psql('postgres', join ";\n", map { sprintf($append, "broken-$_") } 1 .. 50);
 pass('appends commit while the worker fails');
-ok($node->log_contains('relation "nvent.tick" does not exist')
-		|| wait_until(sub { $node->log_contains('relation "nvent.tick" does not exist') }),
+ok($node->log_contains('relation "nvent.published_position" does not exist')
+		|| wait_until(sub { $node->log_contains('relation "nvent.published_position" does not exist') }),
 	'the worker fails');
 append('broken-last');
-$node->safe_psql('postgres', 'ALTER TABLE nvent.tock RENAME TO tick');
+$node->safe_psql('postgres', 'ALTER TABLE nvent.tock RENAME TO published_position');
 ok(scalar(notified($listener, qr/null|broken-last/)),
 	'when it works again listeners are told');
 

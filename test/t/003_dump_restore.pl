@@ -28,7 +28,7 @@ my $contents = q{
 		ELSE 'SELECT count(*) || '' '' || coalesce(md5(string_agg(t::text, ''|'' ORDER BY t::text)), '''') AS c FROM %s t' END,
 		c.oid::regclass), false, true, '')))[1]::text
 	FROM pg_class c WHERE relkind IN ('r', 'p', 'S') AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-		AND relnamespace::regnamespace::text !~ '^pg_' AND c.oid <> 'nvent.tick'::regclass
+		AND relnamespace::regnamespace::text !~ '^pg_' AND c.oid <> 'nvent.published_position'::regclass
 	ORDER BY 1};
 
 $node->safe_psql('postgres', 'CREATE DATABASE src');
@@ -51,12 +51,12 @@ $node->safe_psql('src', q{
 	CREATE TABLE parts_t PARTITION OF parts FOR VALUES IN ('t');
 	SELECT nvent.route_add('stream', 'My-App:visit:{visitor}', 'visits', '{"feels": "mood"}', notify => 'off');
 	SELECT nvent.route_add('stream', 'parts:>', 'parts');
-	SELECT nvent.route_drop('index', 'größe:triggers');
+	SELECT nvent.route_drop('entry', 'größe:triggers');
 	SELECT nvent.stream_append('My-App:visit:a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{"type": "t", "feels": "happy", "tags": ["a,b"], "x": null}');
 	SELECT nvent.stream_append('parts:1', '{"type": "t"}');
-	SELECT nvent.index_add('nvent:flows', 'f', 5, '{"registeredAt": 5, "stats": {"total": 3}, "own": {"deep": [1, null]}}');
-	SELECT nvent.index_add('My-App:own:entries', 'e' || n, n / 3.0, jsonb_build_object('n', n)) FROM generate_series(1, 20) n;
-	SELECT nvent.index_increment('nvent:flows', 'f', 'stats.total', 9007199254740993);
+	SELECT nvent.entry_add('nvent:flows', 'f', 5, '{"registeredAt": 5, "stats": {"total": 3}, "own": {"deep": [1, null]}}');
+	SELECT nvent.entry_add('My-App:own:entries', 'e' || n, n / 3.0, jsonb_build_object('n', n)) FROM generate_series(1, 20) n;
+	SELECT nvent.entry_increment('nvent:flows', 'f', 'stats.total', 9007199254740993);
 	SELECT nvent.kv_set('k' || n, to_jsonb(n)) FROM generate_series(1, 10) n;
 	SELECT nvent.kv_set('My-App:expiring', '{"a": false}', interval '1 hour');
 	SELECT nvent.lock_acquire('l', interval '1 hour');
@@ -82,7 +82,7 @@ my $rows = $node->safe_psql('src', $contents);
 like($rows, qr/^nvent\.position_seq: /m, 'the contents have sequences in them');
 like($rows, qr/^nvent_flow_events: 600 /m, 'and rows');
 my $shape = q{SELECT relation, notify, keys FROM nvent.route_resolve('stream', 'My-App:visit:a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11')
-	UNION ALL SELECT relation, notify, keys FROM nvent.route_resolve('index', 'größe:triggers')
+	UNION ALL SELECT relation, notify, keys FROM nvent.route_resolve('entry', 'größe:triggers')
 	UNION ALL SELECT relation, notify, keys FROM nvent.route_resolve('stream', 'größe:' || repeat('long', 30) || ':1')
 	UNION ALL SELECT relation, store, to_jsonb(versioned) FROM nvent.stream_tables()};
 my $routes = $node->safe_psql('src', $shape);
@@ -111,7 +111,7 @@ sub goes_on
 		SELECT (e->>'id')::bigint > $highest, e->>'version', n FROM (VALUES (1, 'nvent:flow:run:r1'), (2, 'My-App:order:0'), (3, 'nvent:log:1'),
 			(4, 'nvent:kept:1'), (5, 'größe:Odd "Type":ü')) s (n, s), nvent.stream_append(s, '{"type": "t"}') e ORDER BY n}),
 		"t||1\nt|11|2\nt||3\nt|2|4\nt|2|5", "$name: appends go on");
-	is($node->safe_psql($db, q{SELECT nvent.index_increment('nvent:flows', 'f', 'stats.total'), nvent.kv_get('k7'), nvent.kv_get('My-App:expiring')}),
+	is($node->safe_psql($db, q{SELECT nvent.entry_increment('nvent:flows', 'f', 'stats.total'), nvent.kv_get('k7'), nvent.kv_get('My-App:expiring')}),
 		'9007199254740997|7|{"a": false}', "$name: entries and keys");
 	my ($ret, $out, $err) = $node->psql($db, q{DROP EXTENSION nvent_store});
 	like($err, qr/other objects depend on it/, "$name: the stores depend on the extension");

@@ -51,21 +51,21 @@ on_primary(q{
 	SELECT nvent.stream_append_batch('nvent:flow:run:1', array_fill('{"type": "t"}'::jsonb, '{10}'));
 	SELECT nvent.stream_append('nvent:order:1', '{"type": "t"}');
 	CREATE TABLE log (id bigint DEFAULT nvent.next_position(), ts bigint, type text, subject text, meta jsonb);
-	SELECT nvent.index_add('nvent:flows', 'f', 1, '{"registeredAt": 1}');
-	SELECT nvent.index_add('nvent:own', 'e', 1, '{"a": 1}');
+	SELECT nvent.entry_add('nvent:flows', 'f', 1, '{"registeredAt": 1}');
+	SELECT nvent.entry_add('nvent:own', 'e', 1, '{"a": 1}');
 	SELECT nvent.kv_set('k', '{"a": false}'), nvent.kv_set('dead', '1', interval '1 microsecond'), nvent.kv_set('n', '1');
 	SELECT nvent.lock_acquire('l', interval '1 hour');
 	SELECT nvent.consumer_subscribe('c', 'nvent:order:>');
 	SELECT nvent.checkpoint_save('p', 1);
 	SELECT nvent.snapshot_save('s', '{"a": 1}', '{"nvent:order:1": 1}');
-	SELECT nvent.stream_tick();
+	SELECT nvent.position_publish();
 });
 my $tables = q{SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'i', 'S')};
 my $before = $standby->safe_psql('postgres', $tables);
 
 # Reads and what they answer.
 my %reads = (
-	q{is_changed(1, 2)} => 't',
+	q{entry_is_changed(1, 2)} => 't',
 	q{jsonb_deep_merge('{"a": 1}', '{"b": 2}')} => '{"a": 1, "b": 2}',
 	q{jsonb_deep_merge_agg('{"a": 1}')} => '{"a": 1}',
 	q{jsonb_expand_paths('{"a.b": 1}')} => '{"a": {"b": 1}}',
@@ -80,8 +80,8 @@ my %reads = (
 	q{subject_pattern_is_valid('a:>')} => 't',
 	q{subject_prefix('a:b:*')} => 'a:b:',
 	q{subject_tokens('a:b')} => '{a,b}',
-	q{index_get('nvent:flows', 'f') IS NOT NULL} => 't',
-	q{index_read('nvent:own') IS NOT NULL} => 't',
+	q{entry_get('nvent:flows', 'f') IS NOT NULL} => 't',
+	q{entry_read('nvent:own') IS NOT NULL} => 't',
 	q{kv_exists('k')} => 't',
 	q{kv_get('k')} => '{"a": false}',
 	q{kv_mget('{k,dead}')} => qq{(k,"{""a"": false}")\n(dead,)},
@@ -108,7 +108,7 @@ my %reads = (
 	q{consumer_stats()::text <> ''} => 't',
 	q{snapshot_load('s')::text <> ''} => 't',
 	q{worker_status()::text <> ''} => 't',
-	q{appender_floors() IS NULL} => '');
+	q{appender_low_water_marks() IS NULL} => '');
 foreach my $call (sort keys %reads)
 {
 	is($standby->safe_psql('postgres', "SELECT nvent.$call"), $reads{$call}, "reads: $call");
@@ -120,9 +120,9 @@ is($standby->safe_psql('postgres', q{SELECT count(*) FROM nvent.appenders}), '0'
 
 # Writes, each of which is refused as such.
 my @writes = (
-	q{index_add('nvent:flows', 'g', 1, '{"registeredAt": 1}')}, q{index_delete('nvent:flows', 'f')},
-	q{index_increment('nvent:flows', 'f', 'stats.total')}, q{index_increment_many('nvent:flows', 'f', '{"stats.total": 1}')},
-	q{index_update('nvent:flows', 'f', '{"displayName": "x"}')},
+	q{entry_add('nvent:flows', 'g', 1, '{"registeredAt": 1}')}, q{entry_delete('nvent:flows', 'f')},
+	q{entry_increment('nvent:flows', 'f', 'stats.total')}, q{entry_increment_many('nvent:flows', 'f', '{"stats.total": 1}')},
+	q{entry_update('nvent:flows', 'f', '{"displayName": "x"}')},
 	q{kv_cas('k', '{"a": false}', '2')}, q{kv_clear('k*')}, q{kv_delete('k')}, q{kv_expire('k', interval '1 s')}, q{kv_getdel('k')},
 	q{kv_getset('k', '1')}, q{kv_increment('n')}, q{kv_mset('{"m": 1}')}, q{kv_persist('k')}, q{kv_set('k', '1')},
 	q{lock_acquire('m', interval '1 s')}, q{lock_release('l', 1)}, q{lock_renew('l', 1, interval '1 s')}, q{lock_assert('l', 1)},
@@ -133,14 +133,14 @@ my @writes = (
 	q{stream_append_batch('nvent:order:1', array_fill('{"type": "t"}'::jsonb, '{2}'))},
 	q{stream_append_many('[{"subject": "nvent:order:1", "events": [{"type": "t"}]}]')},
 	q{stream_create_table('new')}, q{stream_delete('nvent:flow:run:1')}, q{stream_drop_table('order')},
-	q{stream_close('nvent:order:1')}, q{stream_reopen('nvent:order:1')}, q{stream_forget('nvent:order:1')}, q{stream_truncate('nvent:order:1', before => 1)},
-	q{stream_retain('order', '1 day')}, q{stream_restore('{}')}, q{stream_wipe()},
+	q{stream_close('nvent:order:1')}, q{stream_reopen('nvent:order:1')}, q{stream_erase('nvent:order:1')}, q{stream_truncate('nvent:order:1', before => 1)},
+	q{stream_retain('order', '1 day')}, q{stream_restore('{}')}, q{stream_clear()},
 	q{checkpoint_save('p', 2)}, q{checkpoint_delete('p')}, q{snapshot_save('s', '{}', '{}')}, q{snapshot_delete('s')},
 	q{consumer_subscribe('d', 'nvent:order:>')}, q{consumer_unsubscribe('c')}, q{consumer_claim()}, q{consumer_fetch()}, q{consumer_correlate()},
 	q{consumer_ack('c', 1, 1)}, q{consumer_ack_many('{c}', '{1}', '{1}')}, q{consumer_block('c', 1, 'e')}, q{consumer_block_many('{c}', '{1}', '{e}')},
 	q{consumer_renew('c', 1)}, q{consumer_defer('{c}', now())}, q{consumer_mark('{c}', '{1}')}, q{consumer_prioritize('{c}', 1)}, q{consumer_reset('{c}')},
 	q{consumer_unblock('{c}')},
-	q{stream_protect('nvent_stream_order')}, q{stream_unprotect('nvent_stream_order')}, q{stream_tick()});
+	q{stream_protect('nvent_stream_order')}, q{stream_unprotect('nvent_stream_order')}, q{position_publish()});
 foreach my $call (@writes)
 {
 	is(sqlstate("SELECT nvent.$call"), '25006', "writes: $call");

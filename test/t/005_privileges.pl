@@ -67,7 +67,7 @@ is(as('app', q{SET nvent_store.default_store = 'app'; SELECT nvent.stream_append
 is(as('app', q{SELECT pg_catalog.count(nvent.stream_append(s, '{"type": "t"}')) FROM pg_catalog.unnest('{app:flow:run:1,app:order:1,app:order:2}'::pg_catalog.text[]) s}),
 	'3', 'he appends');
 is(as('app', q{
-	SELECT nvent.kv_set('app:k', '1', '1 hour'), nvent.index_add('app:flows', 'f', 1, '{"registeredAt": 1}') OPERATOR(pg_catalog.>=) 0,
+	SELECT nvent.kv_set('app:k', '1', '1 hour'), nvent.entry_add('app:flows', 'f', 1, '{"registeredAt": 1}') OPERATOR(pg_catalog.>=) 0,
 		nvent.lock_acquire('app:l', '1 hour') OPERATOR(pg_catalog.>) 0}), 't|t|t', 'keys, entries and locks');
 
 # Rights on the tables are rights on the store.
@@ -77,13 +77,13 @@ is(as('app', q{
 	ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO reader}), '', 'the owner grants');
 my @reads = (
 	q{SELECT count(*) FROM nvent.stream_read('app:order:1')}, q{SELECT cardinality(events) FROM nvent.stream_poll('app:order:>', 0)},
-	q{SELECT count(*) FROM nvent.index_read('app:flows')}, q{SELECT nvent.kv_get('app:k')}, q{SELECT nvent.store_version('app') > 0},
+	q{SELECT count(*) FROM nvent.entry_read('app:flows')}, q{SELECT nvent.kv_get('app:k')}, q{SELECT nvent.store_version('app') > 0},
 	q{SELECT count(*) FROM nvent.route_resolve('stream', 'app:order:1')}, q{SELECT nvent.stream_version('app:order:1')}, q{SELECT nvent.lock_get('app:l') IS NOT NULL});
 my @writes = (
 	q{SELECT nvent.stream_append('app:order:1', '{"type": "t"}') IS NOT NULL}, q{SELECT count(*) FROM nvent.stream_append_batch('app:flow:run:1', array_fill('{"type": "t"}'::jsonb, '{2}'))},
-	q{SELECT nvent.kv_set('app:k', '1')}, q{SELECT nvent.kv_increment('app:n')}, q{SELECT nvent.index_increment('app:flows', 'f', 'stats.total')},
-	q{SELECT nvent.index_update('app:flows', 'f', '{"displayName": "n"}') > 0}, q{SELECT nvent.lock_acquire('app:m', '1 hour') > 0},
-	q{SELECT nvent.stream_delete('app:order:2')}, q{SELECT nvent.kv_delete('app:n')}, q{SELECT nvent.index_delete('app:flows', 'f')});
+	q{SELECT nvent.kv_set('app:k', '1')}, q{SELECT nvent.kv_increment('app:n')}, q{SELECT nvent.entry_increment('app:flows', 'f', 'stats.total')},
+	q{SELECT nvent.entry_update('app:flows', 'f', '{"displayName": "n"}') > 0}, q{SELECT nvent.lock_acquire('app:m', '1 hour') > 0},
+	q{SELECT nvent.stream_delete('app:order:2')}, q{SELECT nvent.kv_delete('app:n')}, q{SELECT nvent.entry_delete('app:flows', 'f')});
 my @owns = (
 	q{SELECT nvent.stream_append('app:fresh:1', '{"type": "t"}')}, q{SELECT nvent.stream_create_table('made', store => 'app')}, q{SELECT nvent.stream_drop_table('order', 'app')},
 	q{SELECT nvent.route_add('stream', 'app:x:>', 'app.app_stream_order')}, q{SELECT nvent.route_drop('stream', 'app:flow:run:{x...}')},
@@ -142,7 +142,7 @@ my $all = q{
 	SELECT nvent.store_create('root', 'root'), nvent.store_version('root');
 	SELECT nvent.stream_append('root:o:1', '{"type": "t"}'), nvent.stream_append('root:flow:run:1', '{"type": "t"}');
 	SELECT nvent.stream_read('root:o:1'), nvent.stream_poll('root:>', 0);
-	SELECT nvent.kv_set('root:k', '1'), nvent.kv_get('root:k'), nvent.index_add('root:x', 'i', 1, '{"a": 1}'), nvent.index_read('root:x');
+	SELECT nvent.kv_set('root:k', '1'), nvent.kv_get('root:k'), nvent.entry_add('root:x', 'i', 1, '{"a": 1}'), nvent.entry_read('root:x');
 	SELECT nvent.route_resolve('stream', 'root:o:1');
 	SELECT nvent.maintain(), nvent.stream_drop_table('o', 'root'), nvent.store_migrate('root', 0);
 	DROP SCHEMA root};

@@ -31,7 +31,7 @@ SELECT nvent.stream_append('nvent:order:shared', '{"type": "t"}');
 SELECT nvent.stream_append('nvent:order:shared', '{"type": "t"}');
 SELECT nvent.stream_append('nvent:order:shared', '{"type": "t"}');
 SELECT nvent.stream_append('nvent:order:shared', '{"type": "t"}');
-SELECT nvent.kv_increment('race:n'), nvent.index_add('race:x', :client_id::text, 1, '{}');
+SELECT nvent.kv_increment('race:n'), nvent.entry_add('race:x', :client_id::text, 1, '{}');
 });
 foreach my $round (1 .. $rounds)
 {
@@ -44,7 +44,7 @@ foreach my $round (1 .. $rounds)
 		"race:order:shared|$clients|t\nnvent:order:shared|" . 4 * $clients . "|t", "round $round: versions without a gap");
 	is($node->safe_psql('postgres', q{
 		SELECT (SELECT count(*) FROM nvent.stream_read('nvent:flow:run:1')), nvent.kv_get('race:n'),
-			(SELECT count(*) FROM nvent.index_read('race:x', max_count => NULL)), (SELECT count(*) FROM nvent.stream_tables())}),
+			(SELECT count(*) FROM nvent.entry_read('race:x', max_count => NULL)), (SELECT count(*) FROM nvent.stream_tables())}),
 		"$clients|$clients|$clients|2", "round $round: nothing is lost");
 	is($node->safe_psql('postgres', q{
 		SELECT count(nvent.store_migrate(prefix, 0)) FROM (SELECT prefix FROM nvent.store) s;

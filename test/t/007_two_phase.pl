@@ -58,8 +58,8 @@ sub ticked
 {
 	my ($position, $preloaded) = @_;
 
-	$node->safe_psql('postgres', 'SELECT nvent.stream_tick()') unless $preloaded;
-	return wait_until(sub { $node->safe_psql('postgres', 'SELECT position FROM nvent.tick') == $position });
+	$node->safe_psql('postgres', 'SELECT nvent.position_publish()') unless $preloaded;
+	return wait_until(sub { $node->safe_psql('postgres', 'SELECT position FROM nvent.published_position') == $position });
 }
 
 # The end of a prepared transaction after two crashes.

@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_server('preloaded', <<'EOT');
-nvent_store.tick_interval = 0
+nvent_store.publish_interval = 0
 nvent_store.maintenance_interval = 0
 fsync = off
 EOT

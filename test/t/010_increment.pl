@@ -24,8 +24,8 @@ $node->start;
 $node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION nvent_store;
 SELECT nvent.store_create();
-SELECT nvent.index_add('nvent:flows', id, 0), nvent.index_add('nvent:free', id, 0),
-	nvent.index_add('nvent:flow:runs:f', id, 0)
+SELECT nvent.entry_add('nvent:flows', id, 0), nvent.entry_add('nvent:free', id, 0),
+	nvent.entry_add('nvent:flow:runs:f', id, 0)
 FROM unnest('{commit,rollback}'::text[]) id;
 CREATE TABLE done (n bigint, by numeric);
 SQL
@@ -36,11 +36,11 @@ sub counters
 	my ($id) = @_;
 
 	return $node->safe_psql('postgres', <<"SQL");
-SELECT nvent.index_get('nvent:flows', '$id') #>> '{metadata,stats,total}',
-	nvent.index_get('nvent:flows', '$id') #>> '{metadata,stats,running}',
-	nvent.index_get('nvent:flows', '$id') #>> '{metadata,stats,mine}',
-	nvent.index_get('nvent:flow:runs:f', '$id') #>> '{metadata,emittedEvents,s1,count}',
-	nvent.index_get('nvent:free', '$id') #>> '{metadata,a,b}'
+SELECT nvent.entry_get('nvent:flows', '$id') #>> '{metadata,stats,total}',
+	nvent.entry_get('nvent:flows', '$id') #>> '{metadata,stats,running}',
+	nvent.entry_get('nvent:flows', '$id') #>> '{metadata,stats,mine}',
+	nvent.entry_get('nvent:flow:runs:f', '$id') #>> '{metadata,emittedEvents,s1,count}',
+	nvent.entry_get('nvent:free', '$id') #>> '{metadata,a,b}'
 SQL
 }
 
@@ -53,10 +53,10 @@ $node->pgbench(
 	"$sessions sessions of $calls calls each",
 	{
 		'010_increment_commit' => q{
-			SELECT nvent.index_increment('nvent' || chr(58) || 'flows', 'commit', 'stats.total');
-			SELECT nvent.index_increment_many('nvent' || chr(58) || 'flows', 'commit', '{"stats.running": -1, "stats.mine": 2}');
-			SELECT nvent.index_increment('nvent' || chr(58) || 'flow' || chr(58) || 'runs' || chr(58) || 'f', 'commit', 'emittedEvents.s1.count');
-			SELECT nvent.index_increment('nvent' || chr(58) || 'free', 'commit', 'a.b', 0.5);
+			SELECT nvent.entry_increment('nvent' || chr(58) || 'flows', 'commit', 'stats.total');
+			SELECT nvent.entry_increment_many('nvent' || chr(58) || 'flows', 'commit', '{"stats.running": -1, "stats.mine": 2}');
+			SELECT nvent.entry_increment('nvent' || chr(58) || 'flow' || chr(58) || 'runs' || chr(58) || 'f', 'commit', 'emittedEvents.s1.count');
+			SELECT nvent.entry_increment('nvent' || chr(58) || 'free', 'commit', 'a.b', 0.5);
 		}
 	});
 my $n = $sessions * $calls;
@@ -64,8 +64,8 @@ is(counters('commit'),
 	join('|', $n, -$n, 2 * $n, $n, sprintf('%.1f', $n / 2)),
 	'no increment is lost');
 is( $node->safe_psql('postgres', <<'SQL'),
-SELECT nvent.index_get('nvent:flows', 'commit') #>> '{metadata,version}',
-	nvent.index_get('nvent:flow:runs:f', 'commit') #>> '{metadata,version}'
+SELECT nvent.entry_get('nvent:flows', 'commit') #>> '{metadata,version}',
+	nvent.entry_get('nvent:flow:runs:f', 'commit') #>> '{metadata,version}'
 SQL
 	join('|', 2 * $n, $n),
 	'each call is one version');
@@ -83,12 +83,12 @@ $node->pgbench(
 			\set how random(1, 4)
 			\set by random(1, 9)
 			BEGIN;
-			SELECT nvent.index_increment('nvent' || chr(58) || 'flows', 'rollback', 'stats.total', :by);
-			SELECT nvent.index_increment_many('nvent' || chr(58) || 'flows', 'rollback', '{"stats.running": -1, "stats.mine": 2}');
-			SELECT nvent.index_increment('nvent' || chr(58) || 'flow' || chr(58) || 'runs' || chr(58) || 'f', 'rollback', 'emittedEvents.s1.count', :by);
+			SELECT nvent.entry_increment('nvent' || chr(58) || 'flows', 'rollback', 'stats.total', :by);
+			SELECT nvent.entry_increment_many('nvent' || chr(58) || 'flows', 'rollback', '{"stats.running": -1, "stats.mine": 2}');
+			SELECT nvent.entry_increment('nvent' || chr(58) || 'flow' || chr(58) || 'runs' || chr(58) || 'f', 'rollback', 'emittedEvents.s1.count', :by);
 			INSERT INTO done VALUES (1, :by);
 			SAVEPOINT s;
-			SELECT nvent.index_increment('nvent' || chr(58) || 'free', 'rollback', 'a.b', :by);
+			SELECT nvent.entry_increment('nvent' || chr(58) || 'free', 'rollback', 'a.b', :by);
 			INSERT INTO done VALUES (0, :by);
 			\if :how = 1
 			ROLLBACK TO s;

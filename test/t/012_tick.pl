@@ -31,7 +31,7 @@ sub append
 
 sub tick
 {
-	return query('SELECT position FROM nvent.tick');
+	return query('SELECT position FROM nvent.published_position');
 }
 
 # Ticks so far; an idle worker reports all of its own.
@@ -40,7 +40,7 @@ sub ticks
 	my ($column) = @_;
 	my ($count, $last) = (-1, -2);
 
-	wait_until(sub { $last = $count; $count = query("SELECT $column FROM pg_stat_user_tables WHERE relid = 'nvent.tick'::regclass"); usleep(1200000) if $count != $last; $count == $last });
+	wait_until(sub { $last = $count; $count = query("SELECT $column FROM pg_stat_user_tables WHERE relid = 'nvent.published_position'::regclass"); usleep(1200000) if $count != $last; $count == $last });
 	return $count;
 }
 
@@ -76,12 +76,12 @@ my $ticks = ticks('n_tup_upd') - $before;
 cmp_ok($ticks, '<=', $took / 0.1 + 2, 'not more often than every 100 ms');
 cmp_ok($ticks, '>=', 5, 'all the time');
 is(ticks('n_tup_hot_upd') - $hot, $ticks, 'in place: each is a HOT update');
-cmp_ok(query("SELECT pg_relation_size('nvent.tick')"), '<=', 2 * 8192, 'and the table does not grow');
+cmp_ok(query("SELECT pg_relation_size('nvent.published_position')"), '<=', 2 * 8192, 'and the table does not grow');
 
 # --- A standby ---
 
 # From here on ticks are ours.
-query("ALTER SYSTEM SET nvent_store.tick_interval = 0");
+query("ALTER SYSTEM SET nvent_store.publish_interval = 0");
 $node->restart;
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('follower');
@@ -99,21 +99,21 @@ sub next_page
 	return $events;
 }
 
-query('SELECT nvent.stream_tick()');
+query('SELECT nvent.position_publish()');
 next_page();
 append('first');
 is(next_page(), '', 'standby: an event is there, but not before the next tick');
-query('SELECT nvent.stream_tick()');
+query('SELECT nvent.position_publish()');
 is(next_page(), 'first', 'standby: with the tick it is read');
 my $open = $node->background_psql('postgres');
 $open->query_safe('BEGIN; ' . sprintf($append, 'slow'));
 append('fast');
-query('SELECT nvent.stream_tick()');
+query('SELECT nvent.position_publish()');
 is(next_page(), '', 'standby: a tick does not pass an open appender');
 $open->query_safe('COMMIT');
 append('last');
 is(next_page(), '', 'standby: nor does a reader when it has ended');
-query('SELECT nvent.stream_tick()');
+query('SELECT nvent.position_publish()');
 is(next_page(), 'slow,fast,last', 'standby: then all of it, in order');
 is($standby->safe_psql('postgres', 'SELECT nvent.safe_position()'), tick(),
 	'standby: what is settled is what the tick row says');

@@ -1,2 +1,0 @@
-\set f random(1, 1000)
-SELECT nvent.index_increment(:flows, 'flow' || :f::text, 'stats.total', 1);
