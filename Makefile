@@ -10,8 +10,13 @@ MODULE_big = $(EXTENSION)
 OBJS = \
 	src/nvent_store.o \
 	src/base/guc.o \
-	src/base/util.o \
+	src/base/arg.o \
+	src/base/time.o \
+	src/base/advisory.o \
+	src/base/identity.o \
+	src/base/text.o \
 	src/base/plan.o \
+	src/base/statement.o \
 	src/json/build.o \
 	src/json/merge.o \
 	src/json/tree.o \

@@ -1,51 +1,26 @@
 /*
  * base/plan.c
- *	  Saved statements: prepare once, execute, check the result code.
+ *	  Plans: preparing them, executing them, and freeing them when it is safe.
  *
- * A plan set keeps two kinds: slots, whose text is fixed for a relation, and
- * statements found by their text, for those that depend on which fields a
- * call names.  The latter are bounded: past NVS_MAX_TEXTS all of them are
- * dropped, since a set that large holds shapes that do not come back.
- *
- * plancache revalidates what we keep (DDL, search_path, RLS and role).  We
- * drop a plan only when its text is wrong.
+ * Parameters are an NvsParams, rows come as the executor has them.  Where the
+ * plan of a statement is kept, see base/statement.c.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "utils/datum.h"
-#include "utils/hsearch.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "base/plan.h"
 
-#define NVS_MAX_TEXTS	256
-
-/* A statement found by its text. */
-typedef struct TextPlan
-{
-	const char *sql;			/* hash key; in the set's context */
-	SPIPlanPtr	plan;
-} TextPlan;
-
-struct NvsPlanSet
-{
-	MemoryContext cxt;
-	SPIPlanPtr	slots[NVS_PLAN_SLOTS];
-	MemoryContext texts_cxt;	/* of texts and the strings in it */
-	HTAB	   *texts;			/* TextPlan, NULL until one is needed */
-};
-
 /* What waits to be freed until no call of ours is on the stack. */
-typedef struct Retired
+typedef struct DeferredFree
 {
-	struct Retired *next;
+	struct DeferredFree *next;
 	MemoryContext cxt;
 	SPIPlanPtr *plans;
 	int			nplans;
-} Retired;
+} DeferredFree;
 
 /* What hands the rows of a result to a function. */
 typedef struct RowReceiver
@@ -65,10 +40,10 @@ typedef struct FirstRow
 	bool	   *isnull;
 } FirstRow;
 
-static Retired *retired = NULL;
+static DeferredFree *deferred = NULL;
 static int	call_depth = 0;
 
-static void free_retired(void);
+static void free_deferred(void);
 static void plan_xact_callback(XactEvent event, void *arg);
 static ParamListInfo make_params(SPIPlanPtr plan, const Datum *values,
 								 const char *nulls);
@@ -80,11 +55,7 @@ static void receive_startup(DestReceiver *self, int operation,
 							TupleDesc typeinfo);
 static void receive_done(DestReceiver *self);
 static void keep_first(TupleTableSlot *slot, void *arg);
-static uint32 text_hash(const void *key, Size keysize);
-static int	text_match(const void *a, const void *b, Size keysize);
-static void *text_copy(void *dest, const void *src, Size keysize);
-static void create_texts(NvsPlanSet *set);
-static void drop_texts(NvsPlanSet *set);
+static void params_enlarge(NvsParams *params);
 
 /* Register the callback that resets the call depth. */
 void
@@ -109,14 +80,14 @@ plan_xact_callback(XactEvent event, void *arg)
 	}
 }
 
-/* Connect to SPI and count the call; frees what was retired before. */
+/* Connect to SPI and count the call; frees what was deferred before. */
 void
 nvs_spi_begin(void)
 {
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (call_depth++ == 0 && retired != NULL)
-		free_retired();
+	if (call_depth++ == 0 && deferred != NULL)
+		free_deferred();
 }
 
 /* End what nvs_spi_begin() began. */
@@ -129,22 +100,22 @@ nvs_spi_end(void)
 		call_depth--;
 }
 
-/* Free every retired plan and context. */
+/* Free every context and plan whose freeing was deferred. */
 static void
-free_retired(void)
+free_deferred(void)
 {
-	while (retired != NULL)
+	while (deferred != NULL)
 	{
-		Retired    *r = retired;
+		DeferredFree *d = deferred;
 		int			i;
 
-		retired = r->next;
-		for (i = 0; i < r->nplans; i++)
-			SPI_freeplan(r->plans[i]);
-		if (r->cxt != NULL)
-			MemoryContextDelete(r->cxt);
-		pfree(r->plans);
-		pfree(r);
+		deferred = d->next;
+		for (i = 0; i < d->nplans; i++)
+			SPI_freeplan(d->plans[i]);
+		if (d->cxt != NULL)
+			MemoryContextDelete(d->cxt);
+		pfree(d->plans);
+		pfree(d);
 	}
 }
 
@@ -219,6 +190,57 @@ nvs_plan_each(SPIPlanPtr plan, Datum *values, const char *nulls,
 	return execute_rows(plan, values, nulls, read_only, 0, function, arg);
 }
 
+/* Run a plan; at most count rows, 0 for all.  Returns rows processed. */
+uint64
+nvs_execute(SPIPlanPtr plan, const NvsParams *params, bool read_only,
+			long count)
+{
+	return nvs_plan_execute(plan, params == NULL ? NULL : params->values,
+							params == NULL ? NULL : params->nulls, read_only,
+							count);
+}
+
+/*
+ * Run a plan whose first row's first column is wanted.  Returns false when
+ * there is no row or the column is NULL; the value is copied to cxt.
+ */
+bool
+nvs_execute_first(SPIPlanPtr plan, const NvsParams *params, bool read_only,
+				  MemoryContext cxt, Datum *result)
+{
+	bool		isnull;
+
+	return nvs_execute_row(plan, params, read_only, cxt, 1, result,
+						   &isnull) && !isnull;
+}
+
+/*
+ * Run a plan whose first row's first columns are wanted.  Returns false when
+ * there is no row; values are copied to cxt.
+ */
+bool
+nvs_execute_row(SPIPlanPtr plan, const NvsParams *params, bool read_only,
+				MemoryContext cxt, int ncolumns, Datum *row, bool *isnull)
+{
+	FirstRow	first = {cxt, false, ncolumns, row, isnull};
+
+	/* A statement that writes is to run to its end. */
+	execute_rows(plan, params == NULL ? NULL : params->values,
+				 params == NULL ? NULL : params->nulls, read_only,
+				 read_only ? 1 : 0, keep_first, &first);
+	return first.found;
+}
+
+/* Run a plan and call a function for each row.  Returns their number. */
+uint64
+nvs_execute_each(SPIPlanPtr plan, const NvsParams *params, bool read_only,
+				 NvsRowFunction function, void *arg)
+{
+	return execute_rows(plan, params == NULL ? NULL : params->values,
+						params == NULL ? NULL : params->nulls, read_only, 0,
+						function, arg);
+}
+
 /*
  * Have a function see the rows of a plan as the executor has them: SPI's own
  * tuple table would copy each of them twice.
@@ -282,13 +304,13 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	return true;
 }
 
-/* Nothing is to be done before the first row. */
+/* DestReceiver's startup: nothing to do before the first row. */
 static void
 receive_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 {
 }
 
-/* Nor after the last. */
+/* DestReceiver's shutdown and destroy: nothing to do after the last row. */
 static void
 receive_done(DestReceiver *self)
 {
@@ -319,6 +341,26 @@ keep_first(TupleTableSlot *slot, void *arg)
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * Free cxt and some plans (cxt may be NULL, n 0) as soon as no call of ours is
+ * on the stack.  Until then a call that holds them can go on using them.
+ */
+void
+nvs_defer_free_plans(MemoryContext cxt, const SPIPlanPtr *plans, int n)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	DeferredFree *d = palloc(sizeof(DeferredFree));
+
+	d->cxt = cxt;
+	d->nplans = n;
+	d->plans = palloc(sizeof(SPIPlanPtr) * Max(n, 1));
+	if (n > 0)
+		memcpy(d->plans, plans, sizeof(SPIPlanPtr) * n);
+	d->next = deferred;
+	deferred = d;
+	MemoryContextSwitchTo(old);
+}
+
 /* Run DDL, or a statement so rare that keeping its plan would be waste. */
 void
 nvs_plan_utility(const char *sql)
@@ -330,169 +372,65 @@ nvs_plan_utility(const char *sql)
 			 SPI_result_code_string(rc), sql);
 }
 
-/* Make an empty plan set in cxt. */
-NvsPlanSet *
-nvs_planset_create(MemoryContext cxt)
-{
-	NvsPlanSet *set = MemoryContextAllocZero(cxt, sizeof(NvsPlanSet));
-
-	set->cxt = cxt;
-	return set;
-}
-
-/* The place of a fixed statement; NULL there until the caller fills it. */
-SPIPlanPtr *
-nvs_planset_slot(NvsPlanSet *set, int slot)
-{
-	Assert(slot >= 0 && slot < NVS_PLAN_SLOTS);
-	return &set->slots[slot];
-}
-
-/* The plan of this text, prepared on its first use. */
-SPIPlanPtr
-nvs_planset_text(NvsPlanSet *set, const char *sql, const NvsParams *params,
-				 int cursor_options)
-{
-	TextPlan   *entry;
-	SPIPlanPtr	plan;
-
-	if (set->texts == NULL)
-		create_texts(set);
-	entry = hash_search(set->texts, &sql, HASH_FIND, NULL);
-	if (entry != NULL)
-		return entry->plan;
-
-	if (hash_get_num_entries(set->texts) >= NVS_MAX_TEXTS)
-		drop_texts(set);
-	plan = nvs_plan_prepare(sql, params->n, params->types, cursor_options);
-	sql = MemoryContextStrdup(set->texts_cxt, sql);
-	entry = hash_search(set->texts, &sql, HASH_ENTER, NULL);
-	entry->plan = plan;
-	return plan;
-}
-
-/* Make the hash table of TextPlan, keyed by the string sql points to. */
-static void
-create_texts(NvsPlanSet *set)
-{
-	HASHCTL		ctl;
-
-	set->texts_cxt = AllocSetContextCreate(set->cxt, "nvent_store statements",
-										   ALLOCSET_SMALL_SIZES);
-	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = sizeof(char *);
-	ctl.entrysize = sizeof(TextPlan);
-	ctl.hash = text_hash;
-	ctl.match = text_match;
-	ctl.keycopy = text_copy;
-	ctl.hcxt = set->texts_cxt;
-	set->texts = hash_create("nvent_store statements", 16, &ctl,
-							 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE |
-							 HASH_KEYCOPY | HASH_CONTEXT);
-}
-
-/* Hash of the string that a key points to. */
-static uint32
-text_hash(const void *key, Size keysize)
-{
-	const char *sql = *(const char *const *) key;
-
-	return hash_bytes((const unsigned char *) sql, (int) strlen(sql));
-}
-
-/* 0 when two keys point to equal strings. */
-static int
-text_match(const void *a, const void *b, Size keysize)
-{
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
-/* A key is the pointer, not the string. */
-static void *
-text_copy(void *dest, const void *src, Size keysize)
-{
-	*(const char **) dest = *(const char *const *) src;
-	return dest;
-}
-
-/* Retire the statements found by text, keep the slots. */
-static void
-drop_texts(NvsPlanSet *set)
-{
-	NvsPlanSet	texts_only;
-
-	memset(&texts_only, 0, sizeof(texts_only));
-	texts_only.texts = set->texts;
-	MemoryContextSetParent(set->texts_cxt, TopMemoryContext);
-	nvs_defer_free(set->texts_cxt, &texts_only);
-	create_texts(set);
-}
-
-/*
- * Free cxt and the plans of set (either may be NULL) as soon as no call of
- * ours is on the stack.  The set is not to be used again.
- */
-void
-nvs_defer_free(MemoryContext cxt, NvsPlanSet *set)
-{
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	Retired    *r = palloc0(sizeof(Retired));
-	long		ntexts = 0;
-	int			i;
-
-	if (set != NULL && set->texts != NULL)
-		ntexts = hash_get_num_entries(set->texts);
-	r->cxt = cxt;
-	r->plans = palloc(sizeof(SPIPlanPtr) * (NVS_PLAN_SLOTS + ntexts));
-	MemoryContextSwitchTo(old);
-
-	for (i = 0; set != NULL && i < NVS_PLAN_SLOTS; i++)
-		if (set->slots[i] != NULL)
-			r->plans[r->nplans++] = set->slots[i];
-	if (ntexts > 0)
-	{
-		HASH_SEQ_STATUS scan;
-		TextPlan   *entry;
-
-		hash_seq_init(&scan, set->texts);
-		while ((entry = hash_seq_search(&scan)) != NULL)
-			r->plans[r->nplans++] = entry->plan;
-	}
-	r->next = retired;
-	retired = r;
-}
-
-/* Begin a list of parameters in the current memory context. */
+/* Begin an empty list of parameters. */
 void
 nvs_params_init(NvsParams *params)
 {
 	params->n = 0;
-	params->size = 16;
-	params->types = palloc(sizeof(Oid) * params->size);
-	params->values = palloc(sizeof(Datum) * params->size);
-	params->nulls = palloc(params->size);
+	params->size = NVS_FIRST_PARAMS;
+	params->types = params->first_types;
+	params->values = params->first_values;
+	params->nulls = params->first_nulls;
 }
 
-/* Add a parameter; returns its number, 1 for $1. */
+/*
+ * Add a parameter; returns its number, 1 for $1.  Raises 54000 when there are
+ * too many.
+ */
 int
 nvs_params_add(NvsParams *params, Oid type, Datum value, bool isnull)
 {
 	if (params->n == params->size)
-	{
-		if (params->n >= NVS_MAX_PARAMS)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("too many fields in one call"),
-					 errdetail("One call names at most %d values.",
-							   NVS_MAX_PARAMS)));
-		params->size *= 2;
-		params->types = repalloc(params->types, sizeof(Oid) * params->size);
-		params->values = repalloc(params->values,
-								  sizeof(Datum) * params->size);
-		params->nulls = repalloc(params->nulls, params->size);
-	}
+		params_enlarge(params);
 	params->types[params->n] = type;
 	params->values[params->n] = value;
 	params->nulls[params->n] = isnull ? 'n' : ' ';
 	return ++params->n;
+}
+
+/* Add an argument of a SQL function as a parameter; returns its number. */
+int
+nvs_params_add_arg(NvsParams *params, FunctionCallInfo fcinfo, int n, Oid type)
+{
+	bool		isnull = PG_ARGISNULL(n);
+
+	return nvs_params_add(params, type, isnull ? (Datum) 0 :
+						  PG_GETARG_DATUM(n), isnull);
+}
+
+/* Double the room, in the current memory context. */
+static void
+params_enlarge(NvsParams *params)
+{
+	int			size = params->size * 2;
+	Oid		   *types;
+	Datum	   *values;
+	char	   *nulls;
+
+	if (params->n >= NVS_MAX_PARAMS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many fields in one call"),
+				 errdetail("One call names at most %d values.",
+						   NVS_MAX_PARAMS)));
+	types = palloc(sizeof(Oid) * size);
+	values = palloc(sizeof(Datum) * size);
+	nulls = palloc(size);
+	memcpy(types, params->types, sizeof(Oid) * params->n);
+	memcpy(values, params->values, sizeof(Datum) * params->n);
+	memcpy(nulls, params->nulls, params->n);
+	params->size = size;
+	params->types = types;
+	params->values = values;
+	params->nulls = nulls;
 }

@@ -1,11 +1,10 @@
 /*
  * base/plan.h
- *	  Saved statements: the only way to SPI.
+ *	  Plans: the only way to SPI.
  *
- * Every statement is prepared once and kept.  Statements over a relation
- * belong to an NvsPlanSet, which is retired as a whole when the relation or
- * its route changes.  What is retired is freed only when no call of ours is
- * on the stack, since a trigger may call back into us while a plan runs.
+ * Every statement is prepared once and its plan kept, see base/statement.h.
+ * What is no longer valid is freed only when no call of ours is on the stack,
+ * since a trigger may call back into us while a plan runs.
  */
 #ifndef NVS_BASE_PLAN_H
 #define NVS_BASE_PLAN_H
@@ -13,16 +12,18 @@
 #include "postgres.h"
 
 #include "executor/spi.h"
+#include "fmgr.h"
 
 /* Parameters that one statement may have. */
 #define NVS_MAX_PARAMS	1664
 
-/* Statements of a set that have a fixed text; each kind numbers its own. */
-#define NVS_PLAN_SLOTS	24
+/* Parameters that a list has room for by itself. */
+#define NVS_FIRST_PARAMS	16
 
-typedef struct NvsPlanSet NvsPlanSet;
-
-/* Parameters in the making: types, values and nulls, in the order of $n. */
+/*
+ * Parameters of a statement: types, values and nulls, in the order of $n.  It
+ * may point into itself, so it cannot be copied.
+ */
 typedef struct NvsParams
 {
 	int			n;
@@ -30,6 +31,9 @@ typedef struct NvsParams
 	Oid		   *types;
 	Datum	   *values;
 	char	   *nulls;			/* 'n' or ' ', as SPI wants it */
+	Oid			first_types[NVS_FIRST_PARAMS];
+	Datum		first_values[NVS_FIRST_PARAMS];
+	char		first_nulls[NVS_FIRST_PARAMS];
 } NvsParams;
 
 /* What is done with each row of a result; the slot holds it until return. */
@@ -54,15 +58,24 @@ extern uint64 nvs_plan_each(SPIPlanPtr plan, Datum *values, const char *nulls,
 							void *arg);
 extern void nvs_plan_utility(const char *sql);
 
-extern NvsPlanSet *nvs_planset_create(MemoryContext cxt);
-extern SPIPlanPtr *nvs_planset_slot(NvsPlanSet *set, int slot);
-extern SPIPlanPtr nvs_planset_text(NvsPlanSet *set, const char *sql,
-								   const NvsParams *params,
-								   int cursor_options);
-extern void nvs_defer_free(MemoryContext cxt, NvsPlanSet *set);
+extern uint64 nvs_execute(SPIPlanPtr plan, const NvsParams *params,
+						  bool read_only, long count);
+extern bool nvs_execute_first(SPIPlanPtr plan, const NvsParams *params,
+							  bool read_only, MemoryContext cxt,
+							  Datum *result);
+extern bool nvs_execute_row(SPIPlanPtr plan, const NvsParams *params,
+							bool read_only, MemoryContext cxt, int ncolumns,
+							Datum *row, bool *isnull);
+extern uint64 nvs_execute_each(SPIPlanPtr plan, const NvsParams *params,
+							   bool read_only, NvsRowFunction function,
+							   void *arg);
+extern void nvs_defer_free_plans(MemoryContext cxt, const SPIPlanPtr *plans,
+								 int n);
 
 extern void nvs_params_init(NvsParams *params);
 extern int	nvs_params_add(NvsParams *params, Oid type, Datum value,
 						   bool isnull);
+extern int	nvs_params_add_arg(NvsParams *params, FunctionCallInfo fcinfo,
+							   int n, Oid type);
 
 #endif							/* NVS_BASE_PLAN_H */

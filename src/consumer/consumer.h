@@ -13,8 +13,8 @@
 #include "nodes/pg_list.h"
 #include "utils/array.h"
 
-#include "base/plan.h"
-#include "base/util.h"
+#include "base/arg.h"
+#include "base/statement.h"
 #include "store/store.h"
 
 /* Bytes of a consumer's, checkpoint's or lane's name. */

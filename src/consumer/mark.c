@@ -33,6 +33,7 @@
 #include "utils/snapmgr.h"
 
 #include "errors.h"
+#include "base/advisory.h"
 #include "consumer/mark.h"
 #include "position/position.h"
 #include "route/route.h"

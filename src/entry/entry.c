@@ -30,7 +30,7 @@
 
 #include "compat.h"
 #include "errors.h"
-#include "base/util.h"
+#include "base/text.h"
 #include "entry/entry.h"
 
 PG_FUNCTION_INFO_V1(nvs_entry_delete);

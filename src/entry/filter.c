@@ -18,7 +18,7 @@
 #include "utils/typcache.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/text.h"
 #include "entry/entry.h"
 
 /* The conditions of a filter in the making. */

@@ -15,7 +15,8 @@
 #include "utils/lsyscache.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/arg.h"
+#include "base/text.h"
 #include "entry/entry.h"
 
 PG_FUNCTION_INFO_V1(nvs_entry_increment);

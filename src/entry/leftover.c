@@ -17,7 +17,7 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 
-#include "base/util.h"
+#include "base/text.h"
 #include "entry/entry.h"
 
 static void add_place(NvsLeftoverPlace *places, int *n, const char *name,

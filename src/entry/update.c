@@ -16,7 +16,8 @@
 #include "utils/lsyscache.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/arg.h"
+#include "base/text.h"
 #include "entry/entry.h"
 #include "json/paths.h"
 

@@ -13,7 +13,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "base/util.h"
+#include "base/arg.h"
 #include "json/merge.h"
 #include "json/paths.h"
 #include "json/tree.h"

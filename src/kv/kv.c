@@ -19,7 +19,8 @@
 #include "utils/timestamp.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/arg.h"
+#include "base/time.h"
 #include "kv/kv.h"
 
 /* Times that a key may be made by others between our look and our write. */

@@ -15,7 +15,7 @@
 #include "utils/builtins.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/arg.h"
 #include "kv/kv.h"
 
 /* One of the keys that a call names. */

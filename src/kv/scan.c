@@ -17,8 +17,8 @@
 #include "utils/builtins.h"
 
 #include "errors.h"
+#include "base/arg.h"
 #include "base/guc.h"
-#include "base/util.h"
 #include "kv/kv.h"
 
 /* Rows that are fetched, and deleted, at a time. */

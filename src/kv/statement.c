@@ -12,7 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/time.h"
 #include "kv/kv.h"
 
 #define ABSENT_NOW	"NOT " NVS_KV_LIVE_NOW

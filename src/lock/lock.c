@@ -18,7 +18,8 @@
 #include "utils/timestamp.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/arg.h"
+#include "base/time.h"
 #include "route/route.h"
 
 #define LOCK_NAME_MAX_BYTES	1024

@@ -43,9 +43,11 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "base/advisory.h"
+#include "base/arg.h"
 #include "base/guc.h"
+#include "base/identity.h"
 #include "base/plan.h"
-#include "base/util.h"
 #include "position/position.h"
 #include "position/shmem.h"
 

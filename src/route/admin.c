@@ -18,8 +18,11 @@
 #include "utils/lsyscache.h"
 
 #include "errors.h"
+#include "base/advisory.h"
+#include "base/arg.h"
 #include "base/guc.h"
-#include "base/util.h"
+#include "base/identity.h"
+#include "base/text.h"
 #include "route/route.h"
 #include "wakeup/notify.h"
 

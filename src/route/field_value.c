@@ -18,7 +18,7 @@
 
 #include "compat.h"
 #include "errors.h"
-#include "base/util.h"
+#include "base/time.h"
 #include "route/fields.h"
 
 /* Years 1 to 9999, which ISO-8601 writes with four digits. */

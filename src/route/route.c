@@ -18,7 +18,7 @@
 
 #include "errors.h"
 #include "base/guc.h"
-#include "base/util.h"
+#include "base/identity.h"
 #include "route/route.h"
 #include "subject/trie.h"
 

@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "base/plan.h"
+#include "base/statement.h"
 #include "route/fields.h"
 #include "store/store.h"
 #include "subject/subject.h"

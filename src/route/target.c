@@ -17,7 +17,7 @@
 #include "utils/memutils.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/text.h"
 #include "route/route.h"
 
 /* A column that a kind cannot do without. */
@@ -179,6 +179,7 @@ compile_target(NvsRoute *route, Oid relid)
 	target->map = nvs_fields_compile(relid, route->kind == NVS_KIND_ENTRY);
 	target->notify = route->notify;
 	target->plans = nvs_planset_create(cxt);
+	nvs_planset_define(target->plans, "table", target->name);
 	check_requirements(target);
 	compile_keys(target);
 	compile_aliases(target);

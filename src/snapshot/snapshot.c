@@ -15,7 +15,7 @@
 #include "utils/fmgrprotos.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/arg.h"
 #include "route/route.h"
 
 /* Fixed statements of the table's plan set. */

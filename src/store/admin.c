@@ -17,8 +17,10 @@
 #include "utils/lsyscache.h"
 
 #include "errors.h"
+#include "base/advisory.h"
+#include "base/arg.h"
+#include "base/identity.h"
 #include "base/plan.h"
-#include "base/util.h"
 #include "route/route.h"
 #include "store/store.h"
 #include "subject/subject.h"

@@ -18,8 +18,9 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "base/identity.h"
 #include "base/plan.h"
-#include "base/util.h"
+#include "base/text.h"
 #include "route/route.h"
 #include "store/store.h"
 

@@ -16,7 +16,7 @@
 
 #include "errors.h"
 #include "base/plan.h"
-#include "base/util.h"
+#include "base/text.h"
 #include "store/store.h"
 
 /* Columns by which an event is known, whatever its table. */

@@ -23,9 +23,10 @@
 
 #include "compat.h"
 #include "errors.h"
+#include "base/advisory.h"
 #include "base/guc.h"
-#include "base/plan.h"
-#include "base/util.h"
+#include "base/identity.h"
+#include "base/statement.h"
 #include "store/store.h"
 
 PG_FUNCTION_INFO_V1(nvs_registry_changed);

@@ -12,7 +12,7 @@
 #include "utils/inval.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/arg.h"
 #include "stream/stream.h"
 
 /* An element of the argument: one subject with some of its events. */

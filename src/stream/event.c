@@ -18,7 +18,7 @@
 #include "utils/rel.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/time.h"
 #include "stream/stream.h"
 
 static bool *kept_columns(const NvsTarget *target);

@@ -20,7 +20,8 @@
 #include "utils/snapmgr.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/advisory.h"
+#include "base/arg.h"
 #include "stream/stream.h"
 
 #define HEAD_COLUMNS \

@@ -16,8 +16,9 @@
 #include "utils/timestamp.h"
 
 #include "errors.h"
+#include "base/arg.h"
 #include "base/guc.h"
-#include "base/util.h"
+#include "base/time.h"
 #include "stream/stream.h"
 
 /* How stream_truncate() was called. */

@@ -17,7 +17,7 @@
 #include "utils/snapmgr.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/arg.h"
 #include "position/position.h"
 #include "stream/scan.h"
 

@@ -29,7 +29,9 @@
 
 #include "compat.h"
 #include "errors.h"
-#include "base/util.h"
+#include "base/arg.h"
+#include "base/identity.h"
+#include "base/text.h"
 #include "stream/stream.h"
 
 #define GUARD_TRIGGER	"\"!nvent_protect\""

@@ -10,8 +10,8 @@
 #include "utils/builtins.h"
 
 #include "errors.h"
+#include "base/arg.h"
 #include "base/guc.h"
-#include "base/util.h"
 #include "stream/stream.h"
 
 /* What stream_read() was asked. */

@@ -15,8 +15,8 @@
 #include "utils/hsearch.h"
 
 #include "errors.h"
+#include "base/arg.h"
 #include "base/guc.h"
-#include "base/util.h"
 #include "stream/stream.h"
 
 /* A subject of the call. */

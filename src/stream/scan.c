@@ -25,7 +25,6 @@
 
 #include "errors.h"
 #include "base/guc.h"
-#include "base/util.h"
 #include "stream/scan.h"
 
 /* Rows that a walk looks at in one go, at least and at most. */

@@ -14,7 +14,7 @@
 #include "utils/builtins.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/arg.h"
 #include "stream/scan.h"
 
 /* Arguments. */

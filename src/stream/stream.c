@@ -17,7 +17,7 @@
 #include "utils/array.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/arg.h"
 #include "stream/stream.h"
 
 PG_FUNCTION_INFO_V1(nvs_stream_append);

@@ -26,8 +26,8 @@
 
 #include "compat.h"
 #include "errors.h"
+#include "base/arg.h"
 #include "base/guc.h"
-#include "base/util.h"
 #include "position/position.h"
 #include "stream/scan.h"
 #include "wakeup/waiter.h"

@@ -20,7 +20,9 @@
 #include "utils/timestamp.h"
 
 #include "errors.h"
-#include "base/util.h"
+#include "base/arg.h"
+#include "base/identity.h"
+#include "base/time.h"
 #include "route/route.h"
 
 /* Rows that one statement deletes. */

@@ -36,8 +36,8 @@
 
 #include "compat.h"
 #include "base/guc.h"
+#include "base/identity.h"
 #include "base/plan.h"
-#include "base/util.h"
 #include "position/position.h"
 #include "wakeup/outbox.h"
 #include "wakeup/ring.h"

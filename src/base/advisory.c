@@ -1,0 +1,46 @@
+/*
+ * base/advisory.c
+ *	  Our advisory locks, and the hash that makes their keys.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+
+#include "base/advisory.h"
+
+/* Fill a lock tag of this database. */
+void
+nvs_set_lock_tag(LOCKTAG *tag, NvsLockClass class, uint64 key)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (key >> 32),
+						 (uint32) key, class);
+}
+
+/* Take one of our advisory locks until the end of the transaction. */
+void
+nvs_lock(NvsLockClass class, uint64 key, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	nvs_set_lock_tag(&tag, class, key);
+	(void) LockAcquire(&tag, mode, false, false);
+}
+
+/* The same without waiting; false when it is taken. */
+bool
+nvs_lock_if_free(NvsLockClass class, uint64 key, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	nvs_set_lock_tag(&tag, class, key);
+	return LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* Hash of some bytes; seed keeps different kinds apart. */
+uint64
+nvs_hash(const char *data, int len, uint64 seed)
+{
+	return hash_bytes_extended((const unsigned char *) data, len, seed);
+}

@@ -1,0 +1,92 @@
+/*
+ * base/arg.c
+ *	  Arguments and result sets of SQL-callable functions.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "base/arg.h"
+#include "base/time.h"
+
+/* Report that the argument called name must not be NULL. */
+void
+nvs_null_argument(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("argument \"%s\" must not be null", name)));
+}
+
+/* An integer argument that counts rows: -1 for NULL, no limit. */
+int64
+nvs_count_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	int32		count;
+
+	if (PG_ARGISNULL(n))
+		return -1;
+	count = PG_GETARG_INT32(n);
+	if (count < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be negative", name),
+				 errdetail("It is %d.", count),
+				 errhint("Pass NULL for no limit.")));
+	return count;
+}
+
+/* An interval that something is to live for, from now; NULL for none. */
+Interval *
+nvs_ttl_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	TimestampTz now;
+	Interval   *ttl;
+	Datum		shown;
+
+	if (PG_ARGISNULL(n))
+		return NULL;
+	now = GetCurrentTimestamp();
+	ttl = PG_GETARG_INTERVAL_P(n);
+	if (nvs_after(now, ttl) > now)
+		return ttl;
+	shown = DirectFunctionCall1(interval_out, IntervalPGetDatum(ttl));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("argument \"%s\" must be greater than zero", name),
+			 errdetail("It is %s.", DatumGetCString(shown))));
+}
+
+/*
+ * Make the tuplestore that a set-returning function fills.  *desc is the row
+ * type, also of a function that returns a set of a scalar.
+ */
+Tuplestorestate *
+nvs_result_set(FunctionCallInfo fcinfo, TupleDesc *desc)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext old;
+	Oid			type;
+
+	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo) ||
+		(rsinfo->allowedModes & SFRM_Materialize) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("set-valued function called in context that cannot "
+						"accept a set")));
+	old = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
+	if (get_call_result_type(fcinfo, &type, desc) != TYPEFUNC_COMPOSITE)
+	{
+		*desc = CreateTemplateTupleDesc(1);
+		TupleDescInitEntry(*desc, 1, "value", type, -1, 0);
+	}
+	rsinfo->returnMode = SFRM_Materialize;
+	rsinfo->setResult = tuplestore_begin_heap(true, false, work_mem);
+	rsinfo->setDesc = *desc;
+	MemoryContextSwitchTo(old);
+	return rsinfo->setResult;
+}

@@ -1,0 +1,35 @@
+/*
+ * base/arg.h
+ *	  Arguments and result sets of SQL-callable functions.
+ */
+#ifndef NVS_BASE_ARG_H
+#define NVS_BASE_ARG_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "fmgr.h"
+#include "utils/tuplestore.h"
+
+#include "compat.h"
+
+/* Raise an error that names the argument when argument n is NULL. */
+#define NVS_REQUIRE_ARG(n, name) \
+	do { \
+		if (PG_ARGISNULL(n)) \
+			nvs_null_argument(name); \
+	} while (0)
+
+/* Argument n, or a default when it is NULL. */
+#define NVS_ARG_OR(n, get, otherwise) \
+	(PG_ARGISNULL(n) ? (otherwise) : get(n))
+
+pg_noreturn extern void nvs_null_argument(const char *name);
+extern int64 nvs_count_argument(FunctionCallInfo fcinfo, int n,
+								const char *name);
+extern Interval *nvs_ttl_argument(FunctionCallInfo fcinfo, int n,
+								  const char *name);
+extern Tuplestorestate *nvs_result_set(FunctionCallInfo fcinfo,
+									   TupleDesc *desc);
+
+#endif							/* NVS_BASE_ARG_H */

@@ -1,0 +1,25 @@
+/*
+ * base/identity.h
+ *	  Who we are: the extension's objects, owners, and acting as one.
+ */
+#ifndef NVS_BASE_IDENTITY_H
+#define NVS_BASE_IDENTITY_H
+
+#include "postgres.h"
+
+/* What nvs_become_owner() changed. */
+typedef struct NvsIdentity
+{
+	Oid			user;
+	int			context;
+	int			nestlevel;
+} NvsIdentity;
+
+extern Oid	nvs_namespace(void);
+extern Oid	nvs_registry_table(const char *name);
+extern void nvs_become_owner(NvsIdentity *saved);
+extern void nvs_become_table_owner(Oid relid, NvsIdentity *saved);
+extern void nvs_pin_search_path(NvsIdentity *saved);
+extern void nvs_become_caller(const NvsIdentity *saved);
+
+#endif							/* NVS_BASE_IDENTITY_H */

@@ -1,0 +1,54 @@
+/*
+ * base/statement.h
+ *	  Statements, and where their plans are kept.
+ *
+ * A plan set belongs to a relation or to a store and goes with it.  A fixed
+ * statement is a static constant: its plan is found in a set by its address.
+ * One whose text depends on the fields that a call names is found by its text.
+ * Statements on the registry alone belong to the backend's own set, NULL.
+ */
+#ifndef NVS_BASE_STATEMENT_H
+#define NVS_BASE_STATEMENT_H
+
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+
+#include "base/plan.h"
+
+/* Statements of a set that have a fixed text; each tier numbers its own. */
+#define NVS_PLAN_SLOTS	24
+
+typedef struct NvsPlanSet NvsPlanSet;
+
+/*
+ * A fixed statement.  In its text {name} stands for what the set defines by
+ * that name, as {table} for the relation.  Types of parameters are those of
+ * the first call.
+ */
+typedef struct NvsStatement
+{
+	const char *text;			/* or NULL, and then ... */
+	void		(*build) (StringInfo sql, const void *arg); /* ... writes it */
+	bool		by_value;		/* the plan may depend on the parameters */
+} NvsStatement;
+
+extern NvsPlanSet *nvs_planset_create(MemoryContext cxt);
+extern void nvs_planset_define(NvsPlanSet *set, const char *name,
+							   const char *text);
+extern SPIPlanPtr nvs_statement_plan(NvsPlanSet *set,
+									 const NvsStatement *statement,
+									 const NvsParams *params,
+									 const void *arg);
+extern SPIPlanPtr nvs_statement_plan_text(NvsPlanSet *set, const char *sql,
+										  const NvsParams *params,
+										  bool by_value);
+extern void nvs_defer_free(MemoryContext cxt, NvsPlanSet *set);
+
+/* Until every caller has statements. */
+extern SPIPlanPtr *nvs_planset_slot(NvsPlanSet *set, int slot);
+extern SPIPlanPtr nvs_planset_text(NvsPlanSet *set, const char *sql,
+								   const NvsParams *params,
+								   int cursor_options);
+
+#endif							/* NVS_BASE_STATEMENT_H */

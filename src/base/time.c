@@ -1,0 +1,48 @@
+/*
+ * base/time.c
+ *	  Points in time: arithmetic, and the units of JSON and of indexes.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "base/time.h"
+
+/* The time that is span after t; raises an error when there is none. */
+TimestampTz
+nvs_after(TimestampTz t, const Interval *span)
+{
+	return DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(t),
+							IntervalPGetDatum(span)));
+}
+
+/* Milliseconds since 1970 of the server's clock, as it is now. */
+int64
+nvs_now_ms(void)
+{
+	return nvs_timestamptz_to_ms(GetCurrentTimestamp());
+}
+
+/* Milliseconds since 1970, rounded down. */
+int64
+nvs_timestamptz_to_ms(TimestampTz t)
+{
+	int64		us = t + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
+		USECS_PER_DAY;
+	int64		ms = us / 1000;
+
+	return us % 1000 < 0 ? ms - 1 : ms;
+}
+
+/* Hours since 1970, rounded down; the last one for all that follow it. */
+int32
+nvs_timestamptz_to_hours(TimestampTz t)
+{
+	int64		hours = t / USECS_PER_HOUR - (t % USECS_PER_HOUR < 0 ? 1 : 0);
+
+	hours += (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * HOURS_PER_DAY;
+	return (int32) Min(hours, PG_INT32_MAX);
+}

@@ -1,0 +1,17 @@
+/*
+ * base/time.h
+ *	  Points in time: arithmetic, and the units of JSON and of indexes.
+ */
+#ifndef NVS_BASE_TIME_H
+#define NVS_BASE_TIME_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+extern TimestampTz nvs_after(TimestampTz t, const Interval *span);
+extern int64 nvs_now_ms(void);
+extern int64 nvs_timestamptz_to_ms(TimestampTz t);
+extern int32 nvs_timestamptz_to_hours(TimestampTz t);
+
+#endif							/* NVS_BASE_TIME_H */
