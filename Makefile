@@ -164,7 +164,8 @@ EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check \
 	.pg_version
 
 # These set the machine up first, so they must work before PGXS is there.
-SCRIPTS_ONLY = help setup test test-merge soak fuzz lint demo bench print-%
+SCRIPTS_ONLY = help setup test test-merge soak fuzz lint demo bench \
+	indent indent-check typedefs print-%
 
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
 
@@ -191,6 +192,7 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h $(HERE)src/*/*.h) .pg_version 
 endif
 
 .PHONY: help setup test test-merge soak fuzz lint demo bench
+.PHONY: indent indent-check typedefs
 
 help:
 	@echo 'all, install, installcheck, clean: as with any PGXS extension'
@@ -200,6 +202,8 @@ help:
 	@echo 'soak    sixteen writers and many crashes; EVENTS=1000000 SEED=1'
 	@echo 'fuzz    the pure modules under sanitizers; SECONDS=60 for each'
 	@echo 'lint    the rules of the house'
+	@echo 'indent  run pgindent over src/; indent-check shows what it would do'
+	@echo 'typedefs  make typedefs.list, which pgindent reads, anew'
 	@echo 'demo    replay a package log through the store; KEEP=1 keeps the server'
 	@echo 'bench   speed against plain SQL; SECONDS=3 ROUNDS=5 ONLY=name'
 
@@ -220,6 +224,15 @@ fuzz:
 
 lint:
 	@$(HERE)test/lint.sh
+
+indent:
+	@$(HERE)test/indent.sh
+
+indent-check:
+	@$(HERE)test/indent.sh check
+
+typedefs:
+	@$(HERE)test/indent.sh typedefs
 
 demo:
 	@$(HERE)test/demo/run.sh

@@ -35,6 +35,23 @@ as_root()
 	fi
 }
 
+# cache_dir: print the folder for what is slow to get: sources and servers that
+# were built from them.  NVS_CACHE names another; root's is one that the user
+# who runs the servers can read.
+cache_dir()
+{
+	local dir=${NVS_CACHE:-}
+
+	if [ -z "$dir" ] && [ "$(id -u)" -eq 0 ]
+	then
+		dir=/var/cache/nvent_store
+	elif [ -z "$dir" ]
+	then
+		dir=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/nvent_store
+	fi
+	mkdir -p "$dir" && printf '%s\n' "$dir"
+}
+
 # pg_major PG_CONFIG: its major version, 15 for "PostgreSQL 15.18 (Debian)".
 pg_major()
 {

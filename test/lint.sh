@@ -436,7 +436,20 @@ specs()
 	same "$work/a" "$work/b" test/specs/ test/expected/
 }
 
+# typedefs: the list for pgindent has every type that we declare, and none that
+# we do not mention.
+typedefs()
+{
+	LC_ALL=C sort -cu typedefs.list
+	test/indent.sh declared | LC_ALL=C comm -13 typedefs.list - |
+		sed 's/$/: not in typedefs.list (make typedefs)/'
+	(cd "$work/bare" && grep -ohE '\w+' "${sources[@]}") | LC_ALL=C sort -u |
+		LC_ALL=C comm -23 typedefs.list - |
+		sed 's/$/: in typedefs.list, not in src\/ (make typedefs)/'
+}
+
 rule 'Makefile: OBJS are the files of src/' objects
+rule 'typedefs.list has the types of src/' typedefs
 rule 'Makefile: SQL_PARTS are the files of src/sql/' parts
 rule 'Makefile: REGRESS, sql/ and expected/ agree' regress
 rule 'test/specs/ and test/expected/ agree' specs
