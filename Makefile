@@ -170,7 +170,13 @@ SCRIPTS_ONLY = help setup test test-merge soak fuzz lint demo bench \
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
 
 PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifeq ($(and $(wildcard $(PGXS)), \
+	$(wildcard $(shell $(PG_CONFIG) --includedir-server)/postgres.h)),)
+$(error No headers of a PostgreSQL server by "$(PG_CONFIG)": install them \
+	("make setup" does on Debian), or name its pg_config with \
+	PG_CONFIG=/path/to/pg_config)
+endif
 include $(PGXS)
 
 # PGXS creates no folders in VPATH builds.

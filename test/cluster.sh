@@ -71,6 +71,7 @@ cleanup()
 	rm -rf "$dir"
 }
 
+need_space 200
 # A socket's path is limited to 107 bytes, and the owner must reach it.
 dir=
 for base in "${TMPDIR:-/tmp}" /tmp

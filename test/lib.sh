@@ -21,18 +21,33 @@ die()
 	exit 1
 }
 
+# need_root WHY: as_root() will do; sudo asks for its password here.
+need_root()
+{
+	[ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
+		die "$1 needs root, and there is no sudo here"
+	as_root true || die "$1 needs root"
+}
+
 # as_root COMMAND...: run it as root, through sudo when need be.
 as_root()
 {
 	if [ "$(id -u)" -eq 0 ]
 	then
 		"$@"
-	elif command -v sudo >/dev/null
-	then
-		sudo "$@"
 	else
-		die "this needs root or sudo: $*"
+		sudo "$@"
 	fi
+}
+
+# need_space MB: temporary files of that size have room.
+need_space()
+{
+	local dir=${TMPDIR:-/tmp} free
+
+	free=$(df -Pk "$dir" | awk 'NR == 2 { print int($4 / 1024) }')
+	[ "${free:-0}" -ge "$1" ] || die "$dir has ${free:-0} MB free, and" \
+		"$1 MB are needed; TMPDIR can name another folder"
 }
 
 # cache_dir: print the folder for what is slow to get: sources and servers that
@@ -98,22 +113,25 @@ pg_choose()
 	return 1
 }
 
-# build: compile the checkout for $PG_CONFIG, quietly; what the tools said is
-# shown when they fail.  Without the bitcode for JIT inlining, which takes
-# longer to make than everything else.
+# pgxs TARGET...: make them in the checkout for $PG_CONFIG, with the compiler
+# CC if that is set, and without the bitcode for JIT inlining, which takes
+# longer than everything else.
+pgxs()
+{
+	make -C "$TOP" --no-print-directory PG_CONFIG="$PG_CONFIG" \
+		with_llvm=no ${CC:+CC="$CC"} "$@"
+}
+
+# build: compile the checkout, quietly; what the tools said is shown when they
+# fail.
 build()
 {
-	local log status=0
+	local log
 
-	log=$(mktemp) || return 1
-	make -C "$TOP" --no-print-directory -j "$(nproc)" all \
-		PG_CONFIG="$PG_CONFIG" with_llvm=no COPT="${COPT-}" >"$log" 2>&1 ||
-	{
-		tail -n 60 "$log" >&2
-		status=1
+	log=$(pgxs -s -j "$(nproc)" all COPT="${COPT-}" 2>&1) || {
+		tail -n 60 <<<"$log" >&2
+		return 1
 	}
-	rm -f "$log"
-	return $status
 }
 
 # pg_copy ROOT: make a PostgreSQL of our own below ROOT, so that installing
@@ -153,6 +171,5 @@ install_copy()
 	local log
 
 	pg_copy "$1" || die "cannot copy PostgreSQL to $1"
-	log=$(make -C "$TOP" --no-print-directory install PG_CONFIG="$PG_CONFIG" \
-		with_llvm=no 2>&1) || die "cannot install into $1:" "$log"
+	log=$(pgxs install 2>&1) || die "cannot install into $1:" "$log"
 }

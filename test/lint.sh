@@ -574,4 +574,8 @@ rule 'control file, META.json, CHANGELOG.md and README.md have one version' \
 rule 'sql/examples.sql is the statements of README.md' examples
 rule 'shell scripts parse and can be run' scripts
 
+# --- The scripts of test/ have tests of their own, a line for each. ---
+
+test/scripts.sh || failed=1
+
 exit $failed

@@ -1,12 +1,16 @@
 #!/bin/bash
 # test/setup.sh: installs what building and testing need, on Debian and kin.
 #
+#	test/setup.sh [PACKAGE]...
+#
 # Says in one line what it is going to install, and nothing when nothing is
 # missing.  Takes the distribution's own PostgreSQL, or with PG_CONFIG set to
-# /usr/lib/postgresql/NN/bin/pg_config that major.  Upgrades nothing.
+# /usr/lib/postgresql/NN/bin/pg_config that major.  PACKAGEs are wanted too; a
+# program of the same name will do.  Upgrades nothing.
 
 . "$(dirname "$0")/lib.sh"
 
+need_space 10
 log=$(mktemp) || exit 1
 conf_dir=/etc/postgresql-common/createcluster.d
 conf=
@@ -23,14 +27,20 @@ cleanup()
 trap cleanup EXIT
 trap 'exit 1' HUP INT TERM
 
+# apt ARGUMENT...: apt-get, which adds to the log.
 apt()
 {
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq \
-		-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >"$log" 2>&1 ||
-	{
-		tail -n 20 "$log" >&2
-		die "apt-get $1 failed"
-	}
+		-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >>"$log" 2>&1
+}
+
+# update: read the lists, once.  When one of the sources is out of order the
+# others may do, so it is installing that must succeed.
+update()
+{
+	[ -z "$updated" ] || return
+	updated=1
+	apt update
 }
 
 have_package()
@@ -74,18 +84,22 @@ if ! command -v make >/dev/null || ! command -v cc >/dev/null ||
 then
 	missing+=(build-essential)
 fi
+for package
+do
+	command -v "$package" >/dev/null || have_package "$package" ||
+		missing+=("$package")
+done
 
-if pg_choose >/dev/null
-then
-	[ ${#missing[@]} -gt 0 ] || exit 0
-	need_server=
-else
-	need_server=1
-fi
+need_server=
+pg_choose >/dev/null || need_server=1
+[ -n "$need_server" ] || [ ${#missing[@]} -gt 0 ] || exit 0
 
 command -v apt-get >/dev/null ||
 	die "no apt-get here; install PostgreSQL 15 or later with its server" \
-		"headers, a C compiler, make and Perl's IPC::Run by hand"
+		"headers, a C compiler, make and Perl's IPC::Run by hand" \
+		"${*:+and $*}"
+
+need_root "installing packages"
 
 updated=
 if [ -n "$need_server" ]
@@ -93,8 +107,7 @@ then
 	major=$(wanted_major)
 	if [ -z "$major" ] && [ -z "${PG_CONFIG:-}" ]
 	then
-		apt update
-		updated=1
+		update
 		major=$(wanted_major)
 	fi
 	[ -n "$major" ] || die "cannot use PG_CONFIG=\"${PG_CONFIG:-}\", and no" \
@@ -110,8 +123,12 @@ fi
 	"cannot be used; is PG_CONFIG right?"
 
 say "setup: installing ${missing[*]}"
-[ -n "$updated" ] || apt update
+update
 [ -z "$need_server" ] || no_main_cluster "$major"
-apt install --yes --no-install-recommends --no-upgrade "${missing[@]}"
+apt install --yes --no-install-recommends --no-upgrade "${missing[@]}" || {
+	# What apt-get says of a source it says again when it installs.
+	awk '!seen[$0]++' "$log" | tail -n 20 >&2
+	die "cannot install ${missing[*]}"
+}
 pg_choose >/dev/null || die "installed ${missing[*]}, but PostgreSQL" \
 	"cannot be used"

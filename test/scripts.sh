@@ -1,0 +1,160 @@
+#!/bin/bash
+# test/scripts.sh: tests of the scripts themselves.
+#
+# Each is a line "ok - ..." or "not ok - ..." with what was seen below it.
+# Programs that do harm or take long, such as apt-get, are played by others.
+
+. "$(dirname "$0")/lib.sh"
+
+work=$(mktemp -d) || die "cannot make a folder in ${TMPDIR:-/tmp}"
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+failed=0
+
+# test_that TITLE FUNCTION: it holds when FUNCTION succeeds; what it prints is
+# shown when it does not.  It runs in a folder of its own.
+test_that()
+{
+	local output
+
+	mkdir "$work/test" "$work/test/bin"
+	if output=$(cd "$work/test" && "$2" 2>&1)
+	then
+		echo "ok - $1"
+	else
+		echo "not ok - $1"
+		printf '%s\n' "$output" | head -n 40 | sed 's/^/    /'
+		failed=1
+	fi
+	rm -rf "$work/test"
+}
+
+# program NAME TEXT: play a program, by a shell script of that text.
+program()
+{
+	printf '#!/bin/sh\n%s\n' "$2" >"bin/$1"
+	chmod +x "bin/$1"
+}
+
+# run COMMAND...: with the played programs first; sets output and status.
+run()
+{
+	output=$(PATH=$PWD/bin:$PATH "$@" 2>&1)
+	status=$?
+	echo "\$ $*"
+	printf '%s\n' "$output" "exit code $status"
+}
+
+# says TEXT [N]: the output has N lines (1) with TEXT in them.
+says()
+{
+	[ "$(grep -cF -- "$1" <<<"$output")" -eq "${2:-1}" ]
+}
+
+# --- setup.sh ---
+
+# The major that nobody has is always missing.
+setup()
+{
+	run env PG_CONFIG=/usr/lib/postgresql/99/bin/pg_config "$TOP/test/setup.sh"
+}
+
+# Root's sudo is found by its path, so all of PATH is played.
+setup_without_sudo()
+{
+	local dir name
+
+	for name in bash cat dirname df awk env grep id mktemp perl rm sed sort \
+		tail make cc head dpkg-query apt-cache
+	do
+		ln -s "$(command -v "$name" || command -v true)" "bin/$name"
+	done
+	rm bin/id
+	program id 'echo 1000'
+	program apt-get 'echo "apt-get ran"'
+	PATH=$PWD/bin setup
+	[ $status -eq 1 ] && says 'there is no sudo' && says 'apt-get ran' 0
+}
+
+setup_refused()
+{
+	program id 'echo 1000'
+	program apt-get :
+	program sudo 'echo "sudo: not in the sudoers file" >&2; exit 1'
+	setup
+	[ $status -eq 1 ] && says 'sudo: not in the sudoers file'
+}
+
+setup_apt_reason()
+{
+	program id 'echo 0'
+	program apt-get 'echo "E: The server is gone" >&2; exit 100'
+	setup
+	[ $status -eq 1 ] && says 'E: The server is gone' &&
+		says 'cannot install'
+}
+
+# One that installs nothing is found out afterwards.
+setup_broken_source()
+{
+	program id 'echo 0'
+	program apt-get 'echo "$@" >>log
+		case $* in
+			*update*) echo "E: The third party is gone" >&2; exit 100 ;;
+		esac'
+	setup
+	grep -q ' install .*postgresql-99' log && says 'third party' 0 &&
+		says 'but PostgreSQL cannot be used'
+}
+
+setup_full_tmp()
+{
+	program df 'echo head; echo "tmpfs 100 100 0 100% /tmp"'
+	setup
+	[ $status -eq 1 ] && says '/tmp has 0 MB free'
+}
+
+test_that 'setup: without sudo it says so' setup_without_sudo
+test_that 'setup: the reason of sudo is shown' setup_refused
+test_that 'setup: the reason of apt-get is shown, once' setup_apt_reason
+test_that 'setup: a broken package source does not matter' setup_broken_source
+test_that 'setup: a full /tmp is told' setup_full_tmp
+
+# --- Building ---
+
+# Make and what it starts are interrupted as by Ctrl-C: in a process group of
+# their own, and without the disregard for it that jobs inherit.
+interrupted()
+{
+	local pid
+
+	mkdir tmp
+	program make 'touch started; exec sleep 60'
+	cat >script <<-SCRIPT
+		. '$TOP/test/lib.sh'
+		trap 'exit 1' INT
+		PG_CONFIG=pg_config build
+	SCRIPT
+	TMPDIR=$PWD/tmp PATH=$PWD/bin:$PATH \
+		env --default-signal=INT setsid bash script &
+	pid=$!
+	while [ ! -e started ]
+	do
+		kill -0 $pid || return 1
+	done
+	kill -INT -- -$pid
+	wait $pid
+	ls -A tmp
+	[ -z "$(ls -A tmp)" ]
+}
+
+make_without_server()
+{
+	run make -C "$TOP" -n all PG_CONFIG="$PWD/bin/pg_config"
+	[ $status -ne 0 ] && says 'PG_CONFIG=' && says 'No rule' 0
+}
+
+test_that 'build: an interrupt leaves no files' interrupted
+test_that 'make: without pg_config it says what to do' make_without_server
+
+exit $failed
