@@ -204,6 +204,7 @@ help:
 	@echo 'all, install, installcheck, clean: as with any PGXS extension'
 	@echo 'setup   install what building and testing need (Debian)'
 	@echo 'test    everything on a private server; TESTS="regress isolation tap lint"'
+	@echo '        or by name: ONLY="kv kv_nx_race 004_standby"'
 	@echo 'test-merge  merges of random documents; PAIRS=100000 SEED=0.5'
 	@echo 'soak    sixteen writers and many crashes; EVENTS=1000000 SEED=1'
 	@echo 'fuzz    the pure modules under sanitizers; SECONDS=60 for each'

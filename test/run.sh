@@ -1,15 +1,16 @@
 #!/bin/bash
 # test/run.sh: sets up, builds and runs all tests ("make test").
 #
-# TESTS selects parts of "regress isolation tap lint", and NVS_TAP one of the
-# TAP tests.  Each runs on a server of its own that is removed afterwards;
-# outputs stay in tmp_check/.  The last line is "N passed, N failed", counting
+# TESTS selects parts of "regress isolation tap lint", and ONLY names tests of
+# any of these: ONLY="kv kv_nx_race 004_standby".  Each part runs on a server of
+# its own that is removed afterwards; outputs stay in tmp_check/.  The last line is "N passed, N failed", counting
 # regression tests, isolation specs, TAP tests and lint rules; a runner that
 # dies counts as one that failed.
 
 . "$(dirname "$0")/lib.sh"
 
 parts=${TESTS:-regress isolation tap lint}
+only=${ONLY:-}
 out=$TOP/tmp_check
 passed=0
 failed=0
@@ -43,35 +44,64 @@ count()
 	failed=$((failed + bad))
 }
 
-# listed VARIABLE: how many words the Makefile puts into it.
-listed()
+# tests PART: the names of its tests, in the order in which they run; with ONLY
+# those of them that it names.
+tests()
 {
-	make -s -C "$TOP" "print-$1" | wc -w
+	local name
+
+	case $1 in
+		regress | isolation) make -s -C "$TOP" "print-${1^^}" ;;
+		tap)
+			for name in "$TOP"/test/t/*.pl
+			do
+				basename "$name" .pl
+			done ;;
+	esac | tr -s '[:blank:]' '\n' | while read -r name
+	do
+		[[ -n $only && " $only " != *" $name "* ]] || echo "$name"
+	done
 }
 
-# run_pg_regress VARIABLE: run the tests that REGRESS or ISOLATION lists, the
-# way "make installcheck" does.  PostgreSQL 16 changed the form of the output.
+# choose_parts: those that have tests which ONLY names; each name has a test.
+choose_parts()
+{
+	local part name found=
+
+	parts=
+	for part in regress isolation tap
+	do
+		name=$(tests "$part" | tr '\n' ' ')
+		[ -z "$name" ] || parts+=" $part"
+		found+=" $name"
+	done
+	for name in $only
+	do
+		[[ $found == *" $name "* ]] || die "there is no test \"$name\""
+	done
+}
+
+# run_pg_regress PART: run "make installcheck", but in a folder for outputs that
+# is named from the checkout, whose path may have blanks in it.  PostgreSQL 16
+# changed the form of the output.
 run_pg_regress()
 {
-	local other=ISOLATION dir=$out/${1,,} status ok bad
+	local dir=$out/$1 other=ISOLATION list status ok bad
 
-	[ "$1" = REGRESS ] || other=REGRESS
-	if [ "$(listed "$1")" -eq 0 ]
-	then
-		echo "none"
-		return
-	fi
+	[ "$1" = regress ] || other=REGRESS
+	list=$(tests "$1" | tr '\n' ' ')
 	mkdir -p "$dir"
 	"$TOP/test/cluster.sh" fsync=off max_prepared_transactions=10 -- \
 		make -C "$TOP" --no-print-directory -s installcheck \
-		PG_CONFIG="$PG_CONFIG" with_llvm=no $other= TAP_TESTS= \
-		EXTRA_REGRESS_OPTS="--outputdir=$dir" 2>&1 | tee "$dir/log"
+		PG_CONFIG="$PG_CONFIG" with_llvm=no "${1^^}=$list" $other= \
+		TAP_TESTS= EXTRA_REGRESS_OPTS="--outputdir=tmp_check/$1" 2>&1 |
+		tee "$dir/log"
 	status=${PIPESTATUS[0]}
 	ok=$(grep -cE '^ok [0-9]|\.\.\. ok ' "$dir/log")
 	bad=$(grep -cE '^not ok [0-9]|\.\.\. FAILED' "$dir/log")
 	[ ! -s "$dir/regression.diffs" ] || [ "$bad" -eq 0 ] ||
 		head -n 1000 "$dir/regression.diffs"
-	count "$ok" "$bad" "$(listed "$1")" "$status"
+	count "$ok" "$bad" "$(wc -w <<<"$list")" "$status"
 }
 
 # run_tap: run test/t as a user that may start servers.  A root-only checkout
@@ -81,17 +111,12 @@ run_tap()
 	local dir=$out/tap owner='' bindir pgxs base log status ok bad
 	local PG_CONFIG=$PG_CONFIG
 
-	if ! compgen -G "$TOP/test/t/*.pl" >/dev/null
-	then
-		echo "none"
-		return
-	fi
 	rm -rf "$dir"
 	mkdir -p "$dir"
 	work=$(mktemp -d /tmp/nvs-tap-XXXXXX) || return
 	tar -C "$TOP" --exclude=./.git --exclude=./tmp_check -cf - . |
 		tar -C "$work" -xf - --no-same-owner
-	mkdir "$work/logs"
+	mkdir "$work/logs" "$work/tmp"
 	if [ "$(id -u)" -eq 0 ]
 	then
 		owner=nobody
@@ -106,14 +131,10 @@ run_tap()
 	# Each file gets a prove, and a folder for its servers, of its own.
 	(
 		cd "$work" || exit 1
-		for base in test/t/${NVS_TAP:-*}.pl
-		do
-			base=${base##*/}
-			echo "${base%.pl}"
-		done |
-		xargs -P "$(nproc)" -I '{}' \
+		tests tap | xargs -P "$(nproc)" -I '{}' \
 			${owner:+runuser -u $owner --} env -u PGHOST -u PGPORT \
-			-u PGUSER -u PGDATABASE HOME="$work" PATH="$bindir:$PATH" \
+			-u PGUSER -u PGDATABASE HOME="$work" TMPDIR="$work/tmp" \
+			PATH="$bindir:$PATH" \
 			PG_CONFIG="$PG_CONFIG" \
 			PG_REGRESS="$pgxs/src/test/regress/pg_regress" \
 			TESTDIR="$work/run-{}" TESTDATADIR="$work/run-{}/tmp_check" \
@@ -125,9 +146,8 @@ run_tap()
 				echo $status >"logs/$1.status"
 				[ $status -ne 0 ] || rm -rf "$TESTDIR"' tap '{}' "$pgxs"
 	)
-	for base in "$TOP"/test/t/${NVS_TAP:-*}.pl
+	for base in $(tests tap)
 	do
-		base=$(basename "$base" .pl)
 		log=$dir/$base.log
 		cp "$work/logs/$base" "$log" 2>/dev/null || touch "$log"
 		ok=$(grep -cE '^ok ' "$log")
@@ -170,6 +190,8 @@ done
 
 cd "$TOP" || exit 1
 mkdir -p "$out" || exit 1
+need_space 500
+[ -z "$only" ] || choose_parts
 if ! "$TOP/test/setup.sh" || ! PG_CONFIG=$(pg_choose)
 then
 	count 0 1
@@ -187,8 +209,7 @@ for part in $parts
 do
 	echo "== $part"
 	case $part in
-		regress) run_pg_regress REGRESS ;;
-		isolation) run_pg_regress ISOLATION ;;
+		regress | isolation) run_pg_regress "$part" ;;
 		tap) run_tap ;;
 		lint) run_lint ;;
 	esac

@@ -157,4 +157,54 @@ make_without_server()
 test_that 'build: an interrupt leaves no files' interrupted
 test_that 'make: without pg_config it says what to do' make_without_server
 
+# --- run.sh ---
+
+# A checkout with a blank in its path, with played builds and servers: cluster.sh
+# runs nothing, and tells of two tests what pg_regress would.
+played_checkout()
+{
+	mkdir -p 'a b/test/t'
+	cp "$TOP"/test/run.sh "$TOP"/test/lib.sh 'a b/test'
+	touch 'a b/test/t/007_tap.pl'
+	program make 'case $* in
+		*print-REGRESS*) echo one two ;;
+		*print-ISOLATION*) echo spec ;;
+	esac'
+	program setup.sh ''
+	program cluster.sh 'printf "%s\n" "$@"
+		echo "ok 1 - one"; echo "$SECOND"'
+	mv bin/setup.sh bin/cluster.sh 'a b/test'
+}
+
+run_with_blank()
+{
+	played_checkout
+	run env TESTS=regress SECOND='test two ... ok 5 ms' 'a b/test/run.sh'
+	says --outputdir=tmp_check/regress && says '2 passed, 0 failed'
+}
+
+run_counts()
+{
+	played_checkout
+	run env TESTS=regress SECOND='not ok 2 - two' 'a b/test/run.sh'
+	[ $status -eq 1 ] && says '1 passed, 1 failed' || return
+	run env TESTS=regress SECOND= 'a b/test/run.sh'
+	[ $status -eq 1 ] && says '1 of 2 tests have no result' &&
+		says '1 passed, 1 failed'
+}
+
+run_only()
+{
+	played_checkout
+	run env ONLY=one 'a b/test/run.sh'
+	says 'REGRESS=one ' && says '== isolation' 0 && says '== lint' 0 &&
+		says '1 passed, 0 failed' || return
+	run env ONLY='one three' 'a b/test/run.sh'
+	[ $status -eq 1 ] && says 'there is no test "three"'
+}
+
+test_that 'run: the path of the checkout may have a blank' run_with_blank
+test_that 'run: a test without a result has failed' run_counts
+test_that 'run: ONLY chooses tests and parts, and must exist' run_only
+
 exit $failed
