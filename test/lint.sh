@@ -2,8 +2,10 @@
 # test/lint.sh: the rules of the house that a script can check.
 #
 # Each rule is one line "ok - ..." or "not ok - ..." with the offending lines
-# below it.  A check that cannot run is an offence too.  src/README and the
-# rules themselves say why; this file only says what.
+# below it.  A check that cannot run is an offence too, unless it needs what
+# not everybody has: then it is a line "skipped - ...".  A line "warning - ..."
+# is to be thought about.  src/README and the rules themselves say why; this
+# file only says what.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -36,6 +38,27 @@ rule()
 		printf '%s\n' "$output" | head -n 40 | sed 's/^/    /'
 		failed=1
 	fi
+}
+
+# warn TITLE COMMAND...: a line "warning - ..." with what COMMAND prints below
+# it, which fails nothing; no line when it prints nothing.
+warn()
+{
+	local title=$1 output
+
+	shift
+	output=$("$@" 2>&1)
+	[ -z "$output" ] || {
+		echo "warning - $title"
+		printf '%s\n' "$output" | sed 's/^/    /'
+	}
+}
+
+# skip TITLE REASON: a rule that cannot be checked here is neither kept nor
+# broken.
+skip()
+{
+	echo "skipped - $1 ($2)"
 }
 
 # makevar NAME: the words of a Makefile variable, one a line, sorted.
@@ -240,8 +263,15 @@ rule 'no blanks at the end of a line' blanks
 rule 'files end with a newline' no_final_newline
 rule 'C: files open with their name and purpose' file_heads
 rule 'C: headers have a guard' guards
-rule 'C: files of at most 700 lines' \
-	awk 'FNR == 701 { print FILENAME }' "${sources[@]}"
+# longer_than LINES: the files with more, and how many they have.
+longer_than()
+{
+	wc -l -- "${sources[@]}" |
+		awk -v most="$1" '$1 > most && $2 != "total" { print $2 ": " $1 }'
+}
+
+rule 'C: files of at most 1,000 lines' longer_than 1000
+warn 'C: files of more than 700 lines' longer_than 700
 rule 'C: functions of at most 120 lines' \
 	awk '$4 > 120 { print $1 ":" $2 ": " $3 " has " $4 }' "$work/functions"
 rule 'C: every function has a comment' \

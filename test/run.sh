@@ -169,7 +169,8 @@ run_tap()
 	rm -rf "$work"
 }
 
-# run_lint: each rule is a line "ok - ..." or "not ok - ...".
+# run_lint: each rule is a line "ok - ..." or "not ok - ..."; warnings, and
+# rules that were skipped, count as neither.
 run_lint()
 {
 	local status
