@@ -161,11 +161,11 @@ TAP_TESTS     := $(shell perl -MIPC::Run -e 'print 1' 2>/dev/null)
 endif
 
 EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check \
-	.pg_version
+	.built_for
 
 # These set the machine up first, so they must work before PGXS is there.
 SCRIPTS_ONLY = help setup test test-merge soak fuzz lint demo bench \
-	indent indent-check typedefs print-%
+	test-assert test-asan test-clang indent indent-check typedefs print-%
 
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
 
@@ -187,24 +187,29 @@ $(DATA_built): $(SQL_PARTS:%=$(srcdir)/src/sql/%.sql) \
 	cat $(filter %.sql,$^) > $@
 
 # The objects do not list the headers they read; rebuild them all on a change,
-# and when the server's version or this file is another one than last time.
-$(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h $(HERE)src/*/*.h) .pg_version $(HERE)Makefile
+# and when the server, the compiler or this file is another one than last time.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h $(HERE)src/*/*.h) \
+		.built_for $(HERE)Makefile
 
-.pg_version: FORCE
-	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+.built_for: FORCE
+	@{ $(PG_CONFIG) --version --configure; echo '$(CC)'; } | cmp -s - $@ || \
+		{ $(PG_CONFIG) --version --configure; echo '$(CC)'; } > $@
 
 .PHONY: FORCE
 
 endif
 
 .PHONY: help setup test test-merge soak fuzz lint demo bench
-.PHONY: indent indent-check typedefs
+.PHONY: test-assert test-asan test-clang indent indent-check typedefs
 
 help:
 	@echo 'all, install, installcheck, clean: as with any PGXS extension'
 	@echo 'setup   install what building and testing need (Debian)'
 	@echo 'test    everything on a private server; TESTS="regress isolation tap lint"'
 	@echo '        or by name: ONLY="kv kv_nx_race 004_standby"'
+	@echo 'test-assert  the same with a PostgreSQL that has assertions, built once'
+	@echo 'test-asan    regress with address and undefined behaviour sanitizers'
+	@echo 'test-clang   regress, built by clang; all its warnings are errors'
 	@echo 'test-merge  merges of random documents; PAIRS=100000 SEED=0.5'
 	@echo 'soak    sixteen writers and many crashes; EVENTS=1000000 SEED=1'
 	@echo 'fuzz    the pure modules under sanitizers; SECONDS=60 for each'
@@ -219,6 +224,15 @@ setup:
 
 test:
 	@$(HERE)test/run.sh
+
+test-assert:
+	@$(HERE)test/variant.sh assert
+
+test-asan:
+	@$(HERE)test/variant.sh asan
+
+test-clang:
+	@$(HERE)test/variant.sh clang
 
 test-merge:
 	@PAIRS=$(PAIRS) SEED=$(SEED) $(HERE)test/merge/run.sh

@@ -120,9 +120,11 @@ export PG_CONFIG NVS_CLUSTER="$dir" PATH="$bindir:$PATH"
 export PGHOST="$dir" PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
 "$@"
 status=$?
+# The reports of assertions and sanitizers come before the end of a process.
 if [ $status -ne 0 ] && grep -q 'PANIC:\|terminated by signal' "$dir/log"
 then
-	say "The server crashed; the end of its log:"
-	grep -A 10 'PANIC:\|terminated by signal' "$dir/log" | tail -n 40 >&2
+	say "The server crashed; from its log:"
+	grep -A 20 'PANIC:\|TRAP:\|Sanitizer:\|runtime error:\|by signal' \
+		"$dir/log" | head -n 60 >&2
 fi
 exit $status

@@ -154,7 +154,27 @@ make_without_server()
 	[ $status -ne 0 ] && says 'PG_CONFIG=' && says 'No rule' 0
 }
 
+# Built in a folder of its own: all goes there, and nothing beside the sources.
+# Not optimized, which is faster.
+vpath()
+{
+	mkdir checkout build root
+	(cd "$TOP" && find src Makefile *.control \( -name '*.[ch]' -o \
+		-name '*.sql' -o -name '*.control' -o -name Makefile \) \
+		-print0 | tar --null -cf - -T -) | tar -C checkout -xf -
+	(cd checkout && find . | sort) >before
+	PG_CONFIG=$(pg_choose) || return
+	run make -s -C build -f ../checkout/Makefile -j "$(nproc)" install \
+		PG_CONFIG="$PG_CONFIG" with_llvm=no DESTDIR="$PWD/root" \
+		COPT='-O0 -g0 -U_FORTIFY_SOURCE'
+	[ $status -eq 0 ] && (cd checkout && find . | sort) | diff before - &&
+		[ "$(find root -type f | sed 's,.*/,,; s,--.*\.,.,' | sort |
+			tr '\n' ' ')" = \
+			'nvent_store.control nvent_store.so nvent_store.sql ' ]
+}
+
 test_that 'build: an interrupt leaves no files' interrupted
+test_that 'make: in a folder of its own (VPATH)' vpath
 test_that 'make: without pg_config it says what to do' make_without_server
 
 # --- run.sh ---
