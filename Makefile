@@ -121,35 +121,35 @@ REGRESS = \
 	store \
 	store_adopt \
 	route \
-	stream \
 	route_fields \
+	stream_append \
+	stream_append_conflict \
+	stream_append_many \
+	stream_read \
 	stream_poll \
+	stream_poll_cursor \
+	stream_poll_filters \
+	stream_poll_category \
+	stream_wait \
+	stream_lifecycle \
+	stream_protect \
+	snapshot \
 	entry \
 	entry_read \
 	entry_tables \
 	kv \
 	kv_redis \
 	lock \
-	worker_maintain \
-	stream_lifecycle \
 	consumer \
 	consumer_claim \
 	consumer_fetch \
 	checkpoint \
+	worker_maintain \
 	errors \
-	contract_a \
-	contract_b \
-	contract_c \
-	contract_e \
-	contract_f \
-	contract_g \
-	contract_j \
 	security \
 	catalog \
 	adapter \
-	examples \
-	contract_d \
-	stream_wait
+	examples
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
 	$(wildcard $(HERE)test/specs/*.spec))
