@@ -27,10 +27,10 @@ flags=(-g -O2 -Wall -Wno-ignored-attributes -Wno-unused-function
 
 # Only the sources steer the search, not the harness.
 objects=()
-for stem in jsonb_build jsonb_merge jsonb_tree
+for stem in build merge tree
 do
 	"$clang" "${flags[@]}" -fsanitize=fuzzer-no-link \
-		-c "$TOP/src/$stem.c" -o "$work/$stem.o" || exit 1
+		-c "$TOP/src/json/$stem.c" -o "$work/$stem.o" || exit 1
 	objects+=("$work/$stem.o")
 done
 "$clang" "${flags[@]}" -fsanitize=fuzzer -o "$work/fuzz" \
