@@ -599,6 +599,56 @@ examples()
 		sed 's/^/run: test\/readme.sh examples > sql\/examples.sql    /'
 }
 
+# named: targets of make, files and tests that documents for contributors name
+# in code, and that are not there.
+named()
+{
+	perl - README.md CONTRIBUTING.md SECURITY.md src/README <<'PERL'
+	use strict;
+	use warnings;
+	open my $make, '<', 'Makefile' or die "Makefile: $!\n";
+	my %target = map { $_ => 1 } qw(all install installcheck check clean),
+		map { /^([a-z][\w-]*):/ } <$make>;
+	foreach my $file (@ARGV)
+	{
+		open my $fh, '<', $file or die "$file: $!\n";
+		my $code = '';
+		while (<$fh>)
+		{
+			$code = !$code if /^```/;
+			foreach my $words ($code ? $_ : /`([^`]+)`/g)
+			{
+				foreach ($words =~ /\bmake\s+(?:-\S+\s+)*([a-z][\w-]*)(?![\w-]*=)/g)
+				{
+					print "$file:$.: no target $_\n" if !$target{$_};
+				}
+				next if $file !~ /^[A-Z]+\.md$/ || $file eq 'README.md';
+				foreach ($words =~ m{(?<![\w./])((?:src|test|sql|expected|\.ci)/[\w./-]+)}g)
+				{
+					print "$file:$.: no file $_\n" if !/[A-Z]{3}/ && !-e $_;
+				}
+				next if $words !~ /\bONLY="([^"]*)"/;
+				foreach (split ' ', $1)
+				{
+					print "$file:$.: no test $_\n" if $_ ne 'NAME'
+						&& !-e "sql/$_.sql" && !-e "test/specs/$_.spec"
+						&& !-e "test/t/$_.pl";
+				}
+			}
+		}
+	}
+PERL
+}
+
+# wide: lines of documents that a screen does not hold.
+wide()
+{
+	awk 'length($0) > 120 { print FILENAME ":" FNR ": " length($0) " columns" }' \
+		CONTRIBUTING.md SECURITY.md
+}
+
+rule 'documents name targets, files and tests that are there' named
+rule 'CONTRIBUTING.md, SECURITY.md: lines of at most 120 columns' wide
 rule 'control file, META.json, CHANGELOG.md and README.md have one version' \
 	versions
 rule 'sql/examples.sql is the statements of README.md' examples
