@@ -24,7 +24,8 @@ case $kind in
 	*) die "which server, assert or asan?" ;;
 esac
 
-"$TOP/test/setup.sh" bison flex bzip2 pkg-config libicu-dev || exit 1
+"$TOP/test/setup.sh" bison flex bzip2 pkg-config libicu-dev libxml2-dev ||
+	exit 1
 PG_CONFIG=$(pg_choose) || die "no usable PostgreSQL; run test/setup.sh"
 major=$(pg_major "$PG_CONFIG")
 source=$("$TOP/test/source.sh" "$major") || exit 1
@@ -35,7 +36,8 @@ prefix=$cache/$version-$kind
 
 # What our tests do not use is left out, to need few packages.
 options=(--prefix="$prefix" --enable-cassert --enable-debug
-	--enable-tap-tests --with-icu --without-readline --without-zlib)
+	--enable-tap-tests --with-icu --with-libxml --without-readline
+	--without-zlib)
 
 # build_server: below the cache, as /tmp may be small.
 build_server()
@@ -47,7 +49,8 @@ build_server()
 		make -s -C src/test/isolation install
 }
 
-if [ ! -x "$prefix/bin/pg_config" ]
+# What it was built with is noted when all is there.
+if [ "$(cat "$prefix/options" 2>/dev/null)" != "$flags ${options[*]}" ]
 then
 	say "server: building PostgreSQL $version ($kind) into $prefix"
 	work=$(mktemp -d "$cache/build-XXXXXX") || exit 1
@@ -60,5 +63,6 @@ then
 		die "cannot build PostgreSQL $version"
 	}
 	rm -f "$work.log"
+	echo "$flags ${options[*]}" >"$prefix/options"
 fi
 printf '%s\n' "$prefix/bin/pg_config"
