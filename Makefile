@@ -206,7 +206,7 @@ help:
 	@echo 'all, install, installcheck, clean: as with any PGXS extension'
 	@echo 'setup   install what building and testing need (Debian)'
 	@echo 'test    everything on a private server; TESTS="regress isolation tap lint"'
-	@echo '        or by name: ONLY="kv kv_nx_race 004_standby"'
+	@echo '        or by name: ONLY="kv kv_nx_race 003_standby"'
 	@echo 'test-assert  the same with a PostgreSQL that has assertions, built once'
 	@echo 'test-asan    regress with address and undefined behaviour sanitizers'
 	@echo 'test-clang   regress, built by clang; all its warnings are errors'
