@@ -25,7 +25,7 @@ die()
 need_root()
 {
 	[ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
-		die "$1 needs root, and there is no sudo here"
+		die "$1 needs root or sudo"
 	as_root true || die "$1 needs root"
 }
 

@@ -73,7 +73,7 @@ setup_without_sudo()
 	program id 'echo 1000'
 	program apt-get 'echo "apt-get ran"'
 	PATH=$PWD/bin setup
-	[ $status -eq 1 ] && says 'there is no sudo' && says 'apt-get ran' 0
+	[ $status -eq 1 ] && says 'needs root or sudo' && says 'apt-get ran' 0
 }
 
 setup_refused()

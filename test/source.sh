@@ -55,6 +55,7 @@ configure_apt()
 		APT::Sandbox::User "root";
 		Acquire::http::Timeout "20";
 		Acquire::https::Timeout "20";
+		Acquire::Retries "0";
 		Acquire::Languages "none";
 	CONF
 	apt-get indextargets 'Created-By: Packages' \
