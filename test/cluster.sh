@@ -54,6 +54,7 @@ cleanup()
 {
 	local become=
 
+	[ -n "$dir" ] || return
 	[ -z "$owner" ] || become="runuser -u $owner -- "
 	if [ -n "${KEEP:-}" ] && [ -f "$dir/data/postmaster.pid" ]
 	then
@@ -74,6 +75,8 @@ cleanup()
 need_space 200
 # A socket's path is limited to 107 bytes, and the owner must reach it.
 dir=
+trap cleanup EXIT
+trap 'exit 1' HUP INT TERM
 for base in "${TMPDIR:-/tmp}" /tmp
 do
 	[ ${#base} -le 60 ] || continue
@@ -84,8 +87,6 @@ do
 	dir=
 done
 [ -n "$dir" ] || die "cannot make a folder for the server in /tmp"
-trap cleanup EXIT
-trap 'exit 1' HUP INT TERM
 
 # Nothing of the caller's own server may leak in.
 for name in $(compgen -e | grep '^PG')

@@ -15,7 +15,27 @@ out=$TOP/tmp_check
 passed=0
 failed=0
 work=
-trap '[ -z "$work" ] || rm -rf "$work"' EXIT
+
+# An interrupt leaves the servers of TAP tests running.
+cleanup()
+{
+	local file pid
+
+	[ -n "$work" ] || return
+	for file in "$work"/run-*/tmp_check/*/pgdata/postmaster.pid
+	do
+		read -r pid 2>/dev/null <"$file" || continue
+		kill -QUIT "$pid" 2>/dev/null
+		# It ends its processes within seconds, one way or the other.
+		for _ in $(seq 100)
+		do
+			kill -0 "$pid" 2>/dev/null || break
+			sleep 0.1
+		done
+	done
+	rm -rf "$work"
+}
+trap cleanup EXIT
 trap 'exit 1' HUP INT TERM
 
 finish()
