@@ -1,5 +1,5 @@
--- Positions, the safe position, open appenders and the tick row.  What other
--- sessions do to them is in the specs horizon_*.
+-- Positions, the safe position, open appenders and the published position.  What other
+-- sessions do to them is in the specs position_*.
 DROP EXTENSION nvent_store;
 CREATE EXTENSION nvent_store;
 CREATE TABLE log_a (id bigint DEFAULT nvent.next_position() PRIMARY KEY, n int);
@@ -28,7 +28,7 @@ SELECT nvent.safe_position();
 INSERT INTO log_a (n) VALUES (6);
 INSERT INTO log_b (n) VALUES (7);
 SELECT nvent.safe_position();
-SELECT pid = pg_backend_pid() AS me, prepared, since >= now() AS from_here_on, floor, tables
+SELECT pid = pg_backend_pid() AS me, prepared, since >= now() AS from_here_on, low_water_mark, tables
 FROM nvent.appenders;
 COMMIT;
 SELECT nvent.safe_position();
@@ -40,7 +40,7 @@ INSERT INTO log_a (n) VALUES (8);
 ROLLBACK;
 SELECT nvent.safe_position();
 
--- A rollback to a savepoint does not take the floor back: positions were
+-- A rollback to a savepoint does not take the low-water mark back: positions were
 -- drawn before it, and will be drawn after it.
 BEGIN;
 INSERT INTO log_a (n) VALUES (9);
@@ -48,16 +48,16 @@ SAVEPOINT s;
 INSERT INTO log_a (n) VALUES (10);
 ROLLBACK TO s;
 SELECT nvent.safe_position();
-SELECT floor FROM nvent.appenders;
+SELECT low_water_mark FROM nvent.appenders;
 COMMIT;
 BEGIN;
 SAVEPOINT s;
 INSERT INTO log_a (n) VALUES (11);
 ROLLBACK TO s;
 SELECT nvent.safe_position();
-SELECT floor FROM nvent.appenders;
+SELECT low_water_mark FROM nvent.appenders;
 INSERT INTO log_a (n) VALUES (12);
-SELECT floor FROM nvent.appenders;
+SELECT low_water_mark FROM nvent.appenders;
 COMMIT;
 SELECT nvent.safe_position();
 SELECT id, n FROM log_a WHERE id > 7 ORDER BY id;
@@ -99,19 +99,19 @@ SELECT nvent.next_position();
 ROLLBACK;
 SELECT count(*) FROM nvent.appenders;
 
--- The tick row: what a snapshot that cannot be renewed may go by.
+-- The published position: what a snapshot that cannot be renewed may go by.
 SELECT * FROM nvent.published_position;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT nvent.safe_position();
 ROLLBACK;
 SELECT nvent.position_publish() = nvent.safe_position() AS written;
-SELECT position = nvent.safe_position() AS is_safe, written_at <= clock_timestamp() AS dated
+SELECT position = nvent.safe_position() AS is_safe, published_at <= clock_timestamp() AS dated
 FROM nvent.published_position;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
-SELECT nvent.safe_position() = position AS ticked FROM nvent.published_position;
+SELECT nvent.safe_position() = position AS published FROM nvent.published_position;
 ROLLBACK;
 BEGIN ISOLATION LEVEL SERIALIZABLE;
-SELECT nvent.safe_position() = position AS ticked FROM nvent.published_position;
+SELECT nvent.safe_position() = position AS published FROM nvent.published_position;
 ROLLBACK;
 
 -- It is written only when the position has advanced.
@@ -126,27 +126,27 @@ SELECT nvent.position_publish() < :held AS below;
 COMMIT;
 SELECT nvent.position_publish() >= :held AS reached;
 
--- Everybody may see who holds them back, and nobody may write the tick.
-CREATE ROLE horizon_reader;
-GRANT USAGE ON SCHEMA nvent TO horizon_reader;
-SET ROLE horizon_reader;
+-- Everybody may see who holds them back, and nobody may write the published position.
+CREATE ROLE position_reader;
+GRANT USAGE ON SCHEMA nvent TO position_reader;
+SET ROLE position_reader;
 SELECT count(*) FROM nvent.appenders;
 SELECT nvent.safe_position() >= :held AS reached;
 SELECT position >= :held AS reached FROM nvent.published_position;
 UPDATE nvent.published_position SET position = 0;
 SELECT nvent.position_publish() >= :held AS reached;
 RESET ROLE;
-REVOKE USAGE ON SCHEMA nvent FROM horizon_reader;
-DROP ROLE horizon_reader;
+REVOKE USAGE ON SCHEMA nvent FROM position_reader;
+DROP ROLE position_reader;
 
--- Somebody moves the sequence back: the floor follows it.
+-- Somebody moves the sequence back: the low-water mark follows it.
 SELECT setval('nvent.position_seq', 1000);
 INSERT INTO log_b (n) VALUES (16);
 SELECT setval('nvent.position_seq', 500);
 BEGIN;
 INSERT INTO log_b (n) VALUES (17);
 INSERT INTO log_b (n) VALUES (18);
-SELECT floor FROM nvent.appenders;
+SELECT low_water_mark FROM nvent.appenders;
 SELECT nvent.safe_position();
 COMMIT;
 SELECT nvent.safe_position();
@@ -160,7 +160,7 @@ SELECT nvent.safe_position();
 CREATE TABLE log_a (id bigint DEFAULT nvent.next_position() PRIMARY KEY, n int);
 BEGIN;
 INSERT INTO log_a (n) VALUES (1);
-SELECT floor, tables FROM nvent.appenders;
+SELECT low_water_mark, tables FROM nvent.appenders;
 SELECT nvent.safe_position();
 COMMIT;
 SELECT nvent.safe_position();

@@ -12,6 +12,7 @@
 #endif
 
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/relcache.h"
@@ -76,6 +77,18 @@ nvs_my_proc_number(void)
 	return MyProcNumber;
 #else
 	return MyProc->pgprocno;
+#endif
+}
+
+/* The virtual transaction that holds a lock, as pg_locks shows it; palloc'd. */
+static inline char *
+nvs_lock_holder(const LockInstanceData *lock)
+{
+#if PG_VERSION_NUM >= 170000
+	return psprintf("%d/%u", lock->vxid.procNumber,
+					lock->vxid.localTransactionId);
+#else
+	return psprintf("%d/%u", lock->backend, lock->lxid);
 #endif
 }
 

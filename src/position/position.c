@@ -37,6 +37,7 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lock.h"
+#include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -82,7 +83,11 @@ static int64 last_position(Oid relid, XLogRecPtr *logged);
 static void raise_drawn(NvsDatabase *db, int64 position);
 static bool read_slot(int i, uint64 *floor);
 static int64 below_slots(int64 safe);
+static bool is_floor(const LOCKTAG *tag);
+static int64 tag_floor(const LOCKTAG *tag);
 static int64 read_tick(void);
+static void put_slots(Tuplestorestate *result, TupleDesc desc);
+static void put_locks(Tuplestorestate *result, TupleDesc desc);
 
 /* Register the callbacks. */
 void
@@ -345,6 +350,23 @@ below_slots(int64 safe)
 	return safe;
 }
 
+/* Is this lock a floor of our database? */
+static bool
+is_floor(const LOCKTAG *tag)
+{
+	return tag->locktag_type == LOCKTAG_ADVISORY &&
+		tag->locktag_field1 == MyDatabaseId &&
+		tag->locktag_field4 == NVS_LOCK_LOW_WATER_MARK;
+}
+
+/* The floor that a lock is. */
+static int64
+tag_floor(const LOCKTAG *tag)
+{
+	return (int64) (((uint64) tag->locktag_field2 << 32) |
+					tag->locktag_field3);
+}
+
 /*
  * The floors of our database that are advisory locks, in no order, and how
  * many they are.  Without any, shared memory is told that none is left.
@@ -362,11 +384,8 @@ nvs_position_locks(NvsDatabase *db, int64 **floors)
 	{
 		const LOCKTAG *tag = &locks->locks[i].locktag;
 
-		if (tag->locktag_type == LOCKTAG_ADVISORY &&
-			tag->locktag_field1 == MyDatabaseId &&
-			tag->locktag_field4 == NVS_LOCK_LOW_WATER_MARK)
-			(*floors)[n++] = (int64) (((uint64) tag->locktag_field2 << 32) |
-									  tag->locktag_field3);
+		if (is_floor(tag))
+			(*floors)[n++] = tag_floor(tag);
 	}
 	pfree(locks->locks);
 	pfree(locks);
@@ -499,7 +518,7 @@ nvs_position_publish_safe(void)
 	if (write_tick_plan == NULL)
 		write_tick_plan = nvs_plan_prepare(
 										   "WITH written AS (UPDATE nvent.published_position SET position = $1, "
-										   "written_at = pg_catalog.clock_timestamp() "
+										   "published_at = pg_catalog.clock_timestamp() "
 										   "WHERE position IS NULL OR position OPERATOR(pg_catalog.<) $1 "
 										   "RETURNING position) "
 										   "SELECT position FROM written UNION ALL "
@@ -533,30 +552,62 @@ nvs_safe_position(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(safe);
 }
 
-/* nvent.appender_low_water_marks(): the floors in shared memory. */
+/* nvent.appender_low_water_marks() */
 Datum
 nvs_appender_low_water_marks(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
-	int			n = nvs_shmem_available() ? nvs_shmem_slots() : 0;
+
+	if (nvs_shmem_available())
+		put_slots(result, desc);
+	put_locks(result, desc);
+	return (Datum) 0;
+}
+
+/* Add the low-water marks in shared memory to a result. */
+static void
+put_slots(Tuplestorestate *result, TupleDesc desc)
+{
+	int			n = nvs_shmem_slots();
 	int			i;
 
 	for (i = 0; i < n; i++)
 	{
 		NvsSlot    *slot = nvs_shmem_slot(i);
 		uint64		floor;
-		Datum		values[3];
-		bool		nulls[3] = {false, false, false};
+		Datum		values[4];
+		bool		nulls[4] = {false, true, false, false};
 
 		if (!read_slot(i, &floor))
 			continue;
 		values[0] = Int32GetDatum(slot->pid);
-		values[1] = TimestampTzGetDatum(slot->since);
-		values[2] = Int64GetDatum((int64) floor);
+		values[2] = TimestampTzGetDatum(slot->since);
+		values[3] = Int64GetDatum((int64) floor);
 		tuplestore_putvalues(result, desc, values, nulls);
 	}
-	return (Datum) 0;
+}
+
+/* Add the low-water marks that are advisory locks to a result. */
+static void
+put_locks(Tuplestorestate *result, TupleDesc desc)
+{
+	LockData   *locks = GetLockStatusData();
+	int			i;
+
+	for (i = 0; i < locks->nelements; i++)
+	{
+		const LockInstanceData *lock = &locks->locks[i];
+		Datum		values[4];
+		bool		nulls[4] = {lock->pid == 0, false, true, false};
+
+		if (!is_floor(&lock->locktag))
+			continue;
+		values[0] = Int32GetDatum(lock->pid);
+		values[1] = CStringGetTextDatum(nvs_lock_holder(lock));
+		values[3] = Int64GetDatum(tag_floor(&lock->locktag));
+		tuplestore_putvalues(result, desc, values, nulls);
+	}
 }
 
 /* nvent.position_publish() */

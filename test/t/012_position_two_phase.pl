@@ -73,7 +73,7 @@ sub across_crashes
 	$floor = prepare('prepared', 'p');
 	append('after');
 	crash();
-	is($node->safe_psql('postgres', "SELECT pid, prepared, floor <= $floor, tables FROM nvent.appenders"),
+	is($node->safe_psql('postgres', "SELECT pid, prepared, low_water_mark <= $floor, tables FROM nvent.appenders"),
 		'|p|t|{nvent_stream_t}', "$how, $end: after a crash its gid is in nvent.appenders");
 	is(next_page(), '', "$how, $end: held after a crash");
 	append('later');

@@ -155,7 +155,7 @@ isnt(worker_pid($node), $pid, 'it is another one');
 $open->query_safe('BEGIN; ' . sprintf($append, 'open'));
 append('kept');
 ok(wait_until(sub { $node->safe_psql('postgres',
-	'SELECT unsent AND ring_bytes = 0 FROM nvent.worker_status()') eq 't' }),
+	'SELECT has_unsent AND ring_bytes = 0 FROM nvent.worker_status()') eq 't' }),
 	'the worker has taken what it cannot tell yet');
 $node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . worker_pid($node) . ')');
 ok(scalar(notified($listener, qr/null/)), 'what a worker had not sent: all read again');
