@@ -32,6 +32,7 @@ OBJS = \
 	src/wakeup/ring.o \
 	src/wakeup/waiter.o \
 	src/position/position.o \
+	src/position/xact.o \
 	src/wakeup/notify.o \
 	src/store/store.o \
 	src/store/admin.o \
@@ -113,6 +114,7 @@ DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 REGRESS = \
 	extension \
+	plan \
 	json_merge \
 	json_merge_diff \
 	subject \

@@ -7,9 +7,9 @@
 #include "fmgr.h"
 
 #include "base/guc.h"
-#include "base/plan.h"
 #include "position/position.h"
 #include "position/shmem.h"
+#include "position/xact.h"
 #include "route/route.h"
 #include "store/store.h"
 #include "wakeup/notify.h"
@@ -25,7 +25,7 @@ _PG_init(void)
 {
 	nvs_shmem_init();
 	nvs_guc_init();
-	nvs_plan_init();
+	nvs_xact_init();
 	nvs_position_init();
 	nvs_notify_init();
 	nvs_store_init();

@@ -41,10 +41,19 @@ typedef struct FirstRow
 } FirstRow;
 
 static DeferredFree *deferred = NULL;
-static int	call_depth = 0;
 
+/*
+ * Our calls that are on the stack, outermost first: for each the nesting level
+ * of the transaction that it began at.  An error that a block catches ends
+ * those that began inside of the block, without nvs_spi_end().
+ */
+static int	first_call_levels[16];
+static int *call_levels = first_call_levels;
+static int	max_calls = lengthof(first_call_levels);
+static int	ncalls = 0;
+
+static void push_call(void);
 static void free_deferred(void);
-static void plan_xact_callback(XactEvent event, void *arg);
 static ParamListInfo make_params(SPIPlanPtr plan, const Datum *values,
 								 const char *nulls);
 static uint64 execute_rows(SPIPlanPtr plan, const Datum *values,
@@ -57,37 +66,33 @@ static void receive_done(DestReceiver *self);
 static void keep_first(TupleTableSlot *slot, void *arg);
 static void params_enlarge(NvsParams *params);
 
-/* Register the callback that resets the call depth. */
-void
-nvs_plan_init(void)
-{
-	RegisterXactCallback(plan_xact_callback, NULL);
-}
-
-/* An error left nvs_spi_begin() without its nvs_spi_end(): start afresh. */
-static void
-plan_xact_callback(XactEvent event, void *arg)
-{
-	switch (event)
-	{
-		case XACT_EVENT_COMMIT:
-		case XACT_EVENT_ABORT:
-		case XACT_EVENT_PREPARE:
-			call_depth = 0;
-			break;
-		default:
-			break;
-	}
-}
-
 /* Connect to SPI and count the call; frees what was deferred before. */
 void
 nvs_spi_begin(void)
 {
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (call_depth++ == 0 && deferred != NULL)
+	push_call();
+	if (ncalls == 1 && deferred != NULL)
 		free_deferred();
+}
+
+/* Count a call that begins now. */
+static void
+push_call(void)
+{
+	if (unlikely(ncalls == max_calls))
+	{
+		int		   *levels = MemoryContextAlloc(TopMemoryContext,
+												sizeof(int) * max_calls * 2);
+
+		memcpy(levels, call_levels, sizeof(int) * max_calls);
+		if (call_levels != first_call_levels)
+			pfree(call_levels);
+		call_levels = levels;
+		max_calls *= 2;
+	}
+	call_levels[ncalls++] = GetCurrentTransactionNestLevel();
 }
 
 /* End what nvs_spi_begin() began. */
@@ -96,8 +101,20 @@ nvs_spi_end(void)
 {
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
-	if (call_depth > 0)
-		call_depth--;
+	if (ncalls > 0)
+		ncalls--;
+}
+
+/*
+ * Count no longer the calls that began at a nesting level of the transaction
+ * or deeper: it ends, and when that is for an error they are gone from the
+ * stack.  Level 0 is all of them.  Does not raise.
+ */
+void
+nvs_spi_unwind(int level)
+{
+	while (ncalls > 0 && call_levels[ncalls - 1] >= level)
+		ncalls--;
 }
 
 /* Free every context and plan whose freeing was deferred. */

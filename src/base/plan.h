@@ -39,10 +39,9 @@ typedef struct NvsParams
 /* What is done with each row of a result; the slot holds it until return. */
 typedef void (*NvsRowFunction) (TupleTableSlot *slot, void *arg);
 
-extern void nvs_plan_init(void);
-
 extern void nvs_spi_begin(void);
 extern void nvs_spi_end(void);
+extern void nvs_spi_unwind(int level);
 
 extern SPIPlanPtr nvs_plan_prepare(const char *sql, int nargs,
 								   const Oid *types, int cursor_options);

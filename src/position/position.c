@@ -73,7 +73,6 @@ static SPIPlanPtr read_tick_plan = NULL;
 static SPIPlanPtr write_tick_plan = NULL;
 
 static void sequence_callback(Datum arg, Oid relid);
-static void position_xact_callback(XactEvent event, void *arg);
 static Oid	get_sequence(void);
 static void publish_floor(void);
 static void lock_floor(int64 floor);
@@ -89,12 +88,11 @@ static int64 read_tick(void);
 static void put_slots(Tuplestorestate *result, TupleDesc desc);
 static void put_locks(Tuplestorestate *result, TupleDesc desc);
 
-/* Register the callbacks. */
+/* Register the callback. */
 void
 nvs_position_init(void)
 {
 	CacheRegisterRelcacheCallback(sequence_callback, (Datum) 0);
-	RegisterXactCallback(position_xact_callback, NULL);
 }
 
 /* The extension may have been dropped and made again. */
@@ -212,33 +210,31 @@ check_age(void)
 			 errhint("Commit in smaller transactions.")));
 }
 
-/* Leave the floor with a transaction that is going to be prepared. */
-static void
-position_xact_callback(XactEvent event, void *arg)
+/*
+ * Leave the floor with a transaction that is going to be prepared; position/
+ * xact.c calls it.  Raises when no lock is to be had.
+ */
+void
+nvs_position_before_prepare(void)
 {
-	NvsDatabase *db;
-
-	if (event != XACT_EVENT_PRE_PREPARE || my_slot == NULL)
+	if (my_slot == NULL)
 		return;
 	/* Counted from the lock on: see nvs_position_may_have_locks(). */
 	lock_floor(my_floor);
-	db = nvs_shmem_database();
-	pg_atomic_fetch_add_u64(&db->locks_made, 1);
+	pg_atomic_fetch_add_u64(&nvs_shmem_database()->locks_made, 1);
 }
 
 /*
- * Take the floor back at the end of the transaction; true if there was one,
- * and then *drawn is how many positions the transaction drew.  To be called
- * when other backends have been sent our invalidations, at the moment that
- * its locks are released: who reads up to our positions then finds also a
- * table that we made.  Must not raise.
+ * Take the floor back at the end of a transaction; true if there was one.
+ * *ndrawn is how many positions the transaction drew.  position/xact.c calls
+ * it when the transaction's locks are released.  Does not raise.
  */
 bool
-nvs_position_release(uint64 *drawn)
+nvs_position_after_locks(uint64 *ndrawn)
 {
 	bool		had_floor = my_floor != 0;
 
-	*drawn = my_draws;
+	*ndrawn = my_draws;
 	if (my_slot != NULL)
 	{
 		pg_memory_barrier();

@@ -15,7 +15,10 @@ extern int64 nvs_position_draw(void);
 extern int64 nvs_position_safe(void);
 extern int64 nvs_position_push_snapshot(void);
 extern int64 nvs_position_publish_safe(void);
-extern bool nvs_position_release(uint64 *drawn);
+
+/* for position/xact.c */
+extern void nvs_position_before_prepare(void);
+extern bool nvs_position_after_locks(uint64 *ndrawn);
 
 /* for the worker */
 extern void nvs_position_seed(NvsDatabase *db);

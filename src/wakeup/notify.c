@@ -31,11 +31,10 @@
 #include "utils/hsearch.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "base/guc.h"
-#include "position/position.h"
 #include "position/shmem.h"
+#include "position/xact.h"
 #include "wakeup/notify.h"
 #include "wakeup/ring.h"
 
@@ -71,30 +70,28 @@ static uint64 told = 0;
 static StringInfo block = NULL;
 static bool too_large = false;
 
-/* The transaction is being prepared. */
-static bool preparing = false;
-
-static void notify_xact_callback(XactEvent event, void *arg);
-static void notify_release_callback(ResourceReleasePhase phase, bool commit,
-									bool top_level, void *arg);
-static void notify_subxact_callback(SubXactEvent event, SubTransactionId mine,
-									SubTransactionId parent, void *arg);
+static void notify_after_locks(const NvsXactEnd *end);
 static uint32 announcement_hash(const void *key, Size keysize);
 static int	announcement_match(const void *a, const void *b, Size keysize);
 static void create_table(void);
 static void announce_all(void);
 static void add_to_block(NvsDatabase *db, const Announcement *entry);
-static void after_commit(NvsDatabase *db, bool had_floor, uint64 drawn);
+static void after_commit(NvsDatabase *db, uint64 ndrawn);
 static void drop_level(int level);
 static void merge_level(int level);
 
-/* Register the transaction callbacks. */
+/* Hand over the handlers of transactions' ends. */
 void
 nvs_notify_init(void)
 {
-	RegisterXactCallback(notify_xact_callback, NULL);
-	RegisterSubXactCallback(notify_subxact_callback, NULL);
-	RegisterResourceReleaseCallback(notify_release_callback, NULL);
+	static const NvsXactHandlers handlers = {
+		.before_commit = announce_all,
+		.after_locks = notify_after_locks,
+		.before_subcommit = merge_level,
+		.after_subabort = drop_level
+	};
+
+	nvs_xact_register(&handlers);
 }
 
 /* The mode that holds; route_mode is that of a route, -1 when it has none. */
@@ -213,72 +210,38 @@ announcement_match(const void *a, const void *b, Size keysize)
 	return strcmp(x->channel, y->channel);
 }
 
-/* Announce before commit; forget when the transaction is over. */
-static void
-notify_xact_callback(XactEvent event, void *arg)
-{
-	switch (event)
-	{
-		case XACT_EVENT_PRE_COMMIT:
-			announce_all();
-			break;
-		case XACT_EVENT_PRE_PREPARE:
-			preparing = true;
-			break;
-		case XACT_EVENT_COMMIT:
-			/* Somebody appended after our turn; we may not allocate now. */
-			if (pending != NULL)
-				too_large = true;
-			pending = NULL;
-			by_subject = NULL;
-			break;
-		case XACT_EVENT_ABORT:
-		case XACT_EVENT_PREPARE:
-			/* The memory goes with TopTransactionContext. */
-			pending = NULL;
-			by_subject = NULL;
-			block = NULL;
-			too_large = false;
-			break;
-		default:
-			break;
-	}
-}
-
 /*
- * The transaction is over, and its end is known to others: let go of the
- * horizon, and tell the worker.  Must not raise.
+ * The transaction is over, and its end is known to others: tell the worker.
+ * The memory of what it announced goes with TopTransactionContext.
  */
 static void
-notify_release_callback(ResourceReleasePhase phase, bool commit,
-						bool top_level, void *arg)
+notify_after_locks(const NvsXactEnd *end)
 {
-	uint64		drawn;
-	bool		had_floor;
-
-	if (phase != RESOURCE_RELEASE_LOCKS || !top_level)
-		return;
-	had_floor = nvs_position_release(&drawn);
-	if (had_floor || block != NULL || too_large)
+	/* Somebody appended after our turn before the commit. */
+	if (pending != NULL && end->outcome == NVS_XACT_COMMITTED)
+		too_large = true;
+	if (end->appended || block != NULL || too_large)
 	{
 		NvsDatabase *db = nvs_shmem_known_database();
 
-		if (db != NULL && preparing)
-			nvs_shmem_wake_worker(db);
-		else if (db != NULL && commit)
-			after_commit(db, had_floor, drawn);
-		else if (db != NULL && pg_atomic_read_u32(&db->attentive) != 0)
+		if (db == NULL)
+			 /* nobody to be told */ ;
+		else if (end->outcome == NVS_XACT_COMMITTED)
+			after_commit(db, end->ndrawn);
+		else if (end->outcome == NVS_XACT_PREPARED ||
+				 pg_atomic_read_u32(&db->attentive) != 0)
 			nvs_shmem_wake_worker(db);
 	}
+	pending = NULL;
+	by_subject = NULL;
 	block = NULL;
 	too_large = false;
-	preparing = false;
 	told = 0;
 }
 
 /* Tell the worker of a commit.  Must not raise. */
 static void
-after_commit(NvsDatabase *db, bool had_floor, uint64 drawn)
+after_commit(NvsDatabase *db, uint64 ndrawn)
 {
 	bool		wake = pg_atomic_read_u32(&db->attentive) != 0;
 
@@ -292,26 +255,13 @@ after_commit(NvsDatabase *db, bool had_floor, uint64 drawn)
 	 * Who waits by now either sees them or is counted here.
 	 */
 	pg_memory_barrier();
-	if (drawn != told && pg_atomic_read_u32(&db->waiters) > 0)
+	if (ndrawn != told && pg_atomic_read_u32(&db->waiters) > 0)
 	{
 		pg_atomic_fetch_add_u64(&db->untold, 1);
 		wake = true;
 	}
 	if (wake || too_large || block != NULL)
 		nvs_shmem_wake_worker(db);
-}
-
-/* Follow savepoints. */
-static void
-notify_subxact_callback(SubXactEvent event, SubTransactionId mine,
-						SubTransactionId parent, void *arg)
-{
-	if (pending == NULL)
-		return;
-	if (event == SUBXACT_EVENT_ABORT_SUB)
-		drop_level(GetCurrentTransactionNestLevel());
-	else if (event == SUBXACT_EVENT_PRE_COMMIT_SUB)
-		merge_level(GetCurrentTransactionNestLevel());
 }
 
 /* Forget what was appended at a level; must not raise. */

@@ -1,0 +1,76 @@
+-- What is compiled for a table and no longer valid is freed by the next call
+-- that is alone on the stack.  Calls that an error ended are not on it, and
+-- those outside of the block that caught the error are.
+SELECT nvent.store_create();
+CREATE TABLE note (key text PRIMARY KEY, value jsonb, expires_at timestamptz);
+SELECT nvent.route_add('kv', 'note:{id}', 'note');
+SELECT nvent.kv_set('note:text', '"x"'), nvent.kv_set('note:number', '1');
+
+CREATE FUNCTION contexts() RETURNS bigint LANGUAGE sql
+RETURN (SELECT count(*) FROM pg_backend_memory_contexts WHERE name LIKE 'nvent\_store%');
+
+CREATE FUNCTION swallow_error() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM nvent.kv_increment('note:text', 1);
+EXCEPTION WHEN SQLSTATE 'NV007' THEN
+    RETURN SQLERRM;
+END $$;
+
+-- Each round drops what was compiled in the one before.
+CREATE FUNCTION grown(rounds integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    before bigint;
+BEGIN
+    PERFORM nvent.kv_get('note:number');
+    before := contexts();
+    FOR i IN 1 .. rounds LOOP
+        EXECUTE format('ALTER TABLE note SET (fillfactor = %s)', 50 + i);
+        PERFORM nvent.kv_get('note:number'), nvent.kv_get('note:number');
+    END LOOP;
+    RETURN contexts() - before;
+END $$;
+
+SELECT grown(20) <= 2 AS freed;
+SELECT swallow_error();
+BEGIN;
+SELECT swallow_error();
+SELECT grown(20) <= 2 AS freed;
+-- Also of what a savepoint ended, and of an error several calls deep.
+SAVEPOINT s;
+SELECT nvent.kv_increment('note:text', 1);
+ROLLBACK TO s;
+SELECT grown(20) <= 2 AS freed;
+COMMIT;
+
+-- A call outside of the block goes on: what it uses is kept until it ends.
+CREATE TABLE seen (grown bigint);
+CREATE FUNCTION drop_routes() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    before bigint;
+BEGIN
+    PERFORM nvent.kv_get('note:number');
+    before := contexts();
+    PERFORM swallow_error();
+    FOR i IN 1 .. 5 LOOP
+        PERFORM nvent.route_add('kv', 'other:{id}', 'note');
+        PERFORM nvent.kv_get('note:number'), nvent.kv_get('note:number');
+        PERFORM nvent.route_drop('kv', 'other:{id}');
+        PERFORM nvent.kv_get('note:number'), nvent.kv_get('note:number');
+    END LOOP;
+    INSERT INTO seen VALUES (contexts() - before);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER drop_routes AFTER UPDATE ON note FOR EACH ROW
+WHEN (NEW.key = 'note:trigger') EXECUTE FUNCTION drop_routes();
+SELECT nvent.kv_set('note:trigger', '1');
+BEGIN;
+SELECT nvent.kv_increment('note:trigger', 1);
+SELECT grown >= 10 AS kept FROM seen;
+SELECT contexts() AS before \gset
+SELECT nvent.kv_get('note:number');
+SELECT :before - contexts() >= 10 AS freed;
+COMMIT;
+
+SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;
+DROP TABLE note, seen;
+DROP FUNCTION contexts(), swallow_error(), grown(integer), drop_routes();

@@ -1,0 +1,173 @@
+/*
+ * position/xact.c
+ *	  What is done when a transaction ends: all callbacks, in one order.
+ *
+ * Nobody else registers transaction, subtransaction or resource release
+ * callbacks.  Modules below us are called by name, those above have handed us
+ * their handlers.  The phases, and in each of them who has his turn:
+ *
+ *	before commit	rows are not visible; may raise, which rolls back
+ *		handlers: announcements become NOTIFY, or a block for the ring
+ *	before prepare	may raise, which rolls back
+ *		low-water mark: becomes a lock, which the prepared transaction keeps
+ *	decided			committed, prepared or aborted
+ *		base/plan: no call of ours is on the stack
+ *	after locks		locks go at this moment
+ *		low-water mark: is taken back
+ *		handlers: the block goes into the ring, and the worker is woken
+ *	before subcommit	may raise, which rolls back
+ *		handlers: announcements become the parent's
+ *	after subabort
+ *		base/plan: calls that began in it are not on the stack
+ *		handlers: its announcements are dropped
+ *
+ * Where it does not say so, nothing may raise or allocate: what has been
+ * decided cannot be undone, and the server would restart.
+ *
+ * "After locks" is a resource release callback since no transaction callback
+ * comes late enough.  By then our rows are visible, and other backends have
+ * been sent what we changed in the catalogs and in our registry: who reads up
+ * to our positions also finds a table that we made.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/resowner.h"
+
+#include "base/plan.h"
+#include "position/position.h"
+#include "position/xact.h"
+
+#define MAX_HANDLERS	4
+
+static const NvsXactHandlers *all_handlers[MAX_HANDLERS];
+static int	nhandlers = 0;
+
+/* Has the transaction that is ending been decided, and how? */
+static bool decided = false;
+static NvsXactOutcome outcome;
+
+static void xact_callback(XactEvent event, void *arg);
+static void xact_release_callback(ResourceReleasePhase phase, bool is_commit,
+								  bool is_top_level, void *arg);
+static void xact_sub_callback(SubXactEvent event, SubTransactionId mine,
+							  SubTransactionId parent, void *arg);
+static void xact_before_commit(void);
+static void xact_decide(NvsXactOutcome how);
+static void xact_after_locks(void);
+
+/* Register the callbacks. */
+void
+nvs_xact_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(xact_sub_callback, NULL);
+	RegisterResourceReleaseCallback(xact_release_callback, NULL);
+}
+
+/* Call a module's handlers too, after those that were registered before. */
+void
+nvs_xact_register(const NvsXactHandlers *handlers)
+{
+	if (nhandlers == MAX_HANDLERS)
+		elog(ERROR, "unexpected number of transaction handlers");
+	all_handlers[nhandlers++] = handlers;
+}
+
+/* XactCallback. */
+static void
+xact_callback(XactEvent event, void *arg pg_attribute_unused())
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			xact_before_commit();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			nvs_position_before_prepare();
+			break;
+		case XACT_EVENT_COMMIT:
+			xact_decide(NVS_XACT_COMMITTED);
+			break;
+		case XACT_EVENT_PREPARE:
+			xact_decide(NVS_XACT_PREPARED);
+			break;
+		case XACT_EVENT_ABORT:
+			xact_decide(NVS_XACT_ABORTED);
+			break;
+		default:
+			/* Parallel workers draw no positions and announce nothing. */
+			break;
+	}
+}
+
+/*
+ * ResourceReleaseCallback.  It also comes for portals and subtransactions, and
+ * for processes without transactions.
+ */
+static void
+xact_release_callback(ResourceReleasePhase phase,
+					  bool is_commit pg_attribute_unused(),
+					  bool is_top_level, void *arg pg_attribute_unused())
+{
+	if (phase == RESOURCE_RELEASE_LOCKS && is_top_level && decided)
+		xact_after_locks();
+}
+
+/* SubXactCallback. */
+static void
+xact_sub_callback(SubXactEvent event,
+				  SubTransactionId mine pg_attribute_unused(),
+				  SubTransactionId parent pg_attribute_unused(),
+				  void *arg pg_attribute_unused())
+{
+	int			level = GetCurrentTransactionNestLevel();
+	int			i;
+
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		nvs_spi_unwind(level);
+		for (i = 0; i < nhandlers; i++)
+			if (all_handlers[i]->after_subabort != NULL)
+				all_handlers[i]->after_subabort(level);
+	}
+	else if (event == SUBXACT_EVENT_PRE_COMMIT_SUB)
+		for (i = 0; i < nhandlers; i++)
+			if (all_handlers[i]->before_subcommit != NULL)
+				all_handlers[i]->before_subcommit(level);
+}
+
+/* The transaction is about to commit; may raise. */
+static void
+xact_before_commit(void)
+{
+	int			i;
+
+	for (i = 0; i < nhandlers; i++)
+		if (all_handlers[i]->before_commit != NULL)
+			all_handlers[i]->before_commit();
+}
+
+/* The transaction has ended, but for the release of what it holds. */
+static void
+xact_decide(NvsXactOutcome how)
+{
+	decided = true;
+	outcome = how;
+	nvs_spi_unwind(0);
+}
+
+/* The transaction's locks go. */
+static void
+xact_after_locks(void)
+{
+	NvsXactEnd	end;
+	int			i;
+
+	decided = false;
+	end.outcome = outcome;
+	end.appended = nvs_position_after_locks(&end.ndrawn);
+	for (i = 0; i < nhandlers; i++)
+		if (all_handlers[i]->after_locks != NULL)
+			all_handlers[i]->after_locks(&end);
+}
