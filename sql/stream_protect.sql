@@ -117,6 +117,7 @@ SELECT nvent.stream_version('cf:account:1');
 SELECT nvent.stream_append('cf:account:1', '{"type": "x"}');
 SELECT nvent.stream_append_many('[{"subject": "cf:account:1", "events": [{"type": "x"}]}]');
 SELECT nvent.stream_delete('cf:account:1');
+SELECT nvent.stream_protect('cf.cf_stream_account');
 RESET ROLE;
 REVOKE UPDATE, DELETE, TRUNCATE ON cf.cf_stream_account FROM regress_nvs_writer;
 SET ROLE regress_nvs_writer;

@@ -23,6 +23,8 @@
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -49,7 +51,8 @@ static bool may_unprotect(void);
 static void refuse_ddl(Relation rel);
 static void check_alter(AlterTableStmt *stmt);
 static void check_drop(DropStmt *stmt);
-static List *guarded_tables(Oid relid);
+static void check_table(Oid relid);
+static List *lock_tables(Oid relid);
 
 /*
  * Execute a plan that changes a stream's relation; function, if not NULL, has
@@ -224,9 +227,12 @@ check_drop(DropStmt *stmt)
 	}
 }
 
-/* A table and all that inherit from it, its partitions above all. */
-static List *
-guarded_tables(Oid relid)
+/*
+ * Raise an error unless a relation is a table, and one on which the caller
+ * may create triggers: nobody else is to lock it.
+ */
+static void
+check_table(Oid relid)
 {
 	char		kind = get_rel_relkind(relid);
 
@@ -238,6 +244,21 @@ guarded_tables(Oid relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a table", get_rel_name(relid))));
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_TRIGGER) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(relid));
+}
+
+/*
+ * The OIDs of a table and of all that inherit from it, its partitions above
+ * all, locked until the end of the transaction as CREATE TRIGGER locks them.
+ */
+static List *
+lock_tables(Oid relid)
+{
+	check_table(relid);
+	LockRelationOid(relid, ShareRowExclusiveLock);
+	/* It may have been dropped while we waited. */
+	check_table(relid);
 	return find_all_inheritors(relid, ShareRowExclusiveLock, NULL);
 }
 
@@ -251,7 +272,7 @@ nvs_stream_protect(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(0, "relation");
 	PreventCommandIfReadOnly("nvent.stream_protect()");
 	nvs_spi_begin();
-	foreach(lc, guarded_tables(PG_GETARG_OID(0)))
+	foreach(lc, lock_tables(PG_GETARG_OID(0)))
 	{
 		Relation	rel = table_open(lfirst_oid(lc), NoLock);
 		bool		guarded = find_guard(rel, NULL) != NULL;
@@ -289,7 +310,7 @@ nvs_stream_unprotect(PG_FUNCTION_ARGS)
 				 errhint("Only superusers and the owner of the extension "
 						 "may.")));
 	nvs_spi_begin();
-	foreach(lc, guarded_tables(PG_GETARG_OID(0)))
+	foreach(lc, lock_tables(PG_GETARG_OID(0)))
 	{
 		Relation	rel = table_open(lfirst_oid(lc), NoLock);
 		const Trigger *guard = find_guard(rel, NULL);
