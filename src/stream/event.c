@@ -58,15 +58,14 @@ nvs_stream_state(NvsTarget *target)
 	return target->state;
 }
 
-/* Take a column from the fields if it is of a kind that serves us. */
+/* The column of this name and kind; NULL if none, or if it is a key. */
 static const NvsField *
-reserve_kind(NvsFieldMap *map, const char *column, NvsFieldKind kind)
+column_of_kind(NvsFieldMap *map, const char *column, NvsFieldKind kind)
 {
 	NvsField   *field = nvs_fields_column(map, column);
 
 	if (field == NULL || field->kind != kind || field->reserved)
 		return NULL;
-	field->reserved = true;
 	return field;
 }
 
@@ -79,8 +78,8 @@ static bool *
 kept_columns(const NvsTarget *target)
 {
 	const NvsFieldMap *map = target->map;
-	bool	   *kept = palloc0(sizeof(bool) * map->nfields);
 	Relation	rel = table_open(target->relid, AccessShareLock);
+	bool	   *kept = palloc0(sizeof(bool) * map->nfields);
 	int			i;
 
 	if (rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rules == NULL &&
@@ -93,21 +92,27 @@ kept_columns(const NvsTarget *target)
 	return kept;
 }
 
-/* Sort the columns of a relation into what they mean for a stream. */
+/*
+ * Sort the columns of a relation into what they mean for a stream.  This may
+ * fail, as by a timeout while it waits for the relation's lock; the columns
+ * are taken from the fields only when nothing can fail any more.
+ */
 static NvsStreamState *
 compile_state(NvsTarget *target)
 {
+	bool	   *kept = kept_columns(target);
 	NvsStreamState *state = palloc0(sizeof(NvsStreamState));
 	NvsFieldMap *map = target->map;
 	NvsField   *created_at;
 	StringInfoData list;
 	int			i;
 
-	state->id = nvs_fields_reserve(map, "id");
-	state->version = reserve_kind(map, "version", NVS_FIELD_INT8);
+	state->kept = kept;
+	state->id = nvs_fields_column(map, "id");
+	state->version = column_of_kind(map, "version", NVS_FIELD_INT8);
 	if (state->version == NULL)
-		state->version = reserve_kind(map, "version", NVS_FIELD_INT4);
-	state->meta = reserve_kind(map, "meta", NVS_FIELD_JSONB);
+		state->version = column_of_kind(map, "version", NVS_FIELD_INT4);
+	state->meta = column_of_kind(map, "meta", NVS_FIELD_JSONB);
 	state->event_id = nvs_fields_column(map, "event_id");
 	if (state->event_id != NULL && state->event_id->type != TEXTOID &&
 		state->event_id->type != UUIDOID)
@@ -118,9 +123,7 @@ compile_state(NvsTarget *target)
 	state->ts = nvs_fields_column(map, "ts");
 	state->type = nvs_fields_column(map, "type");
 	created_at = nvs_fields_column(map, "created_at");
-	if (created_at != NULL && created_at->has_default)
-		created_at->reserved = true;
-	else
+	if (created_at != NULL && !created_at->has_default)
 		created_at = NULL;
 
 	state->read = palloc(sizeof(NvsField *) * (map->nfields + 1));
@@ -143,7 +146,15 @@ compile_state(NvsTarget *target)
 						 in_record ? nvs_field_select(field) : field->quoted);
 	}
 	state->read_list = list.data;
-	state->kept = kept_columns(target);
+
+	/* From here on nothing fails. */
+	(void) nvs_fields_reserve(map, "id");
+	if (state->version != NULL)
+		(void) nvs_fields_reserve(map, "version");
+	if (state->meta != NULL)
+		(void) nvs_fields_reserve(map, "meta");
+	if (created_at != NULL)
+		created_at->reserved = true;
 	return state;
 }
 
