@@ -190,16 +190,16 @@ find_name(const NvsPlanSet *set, const char *name, int len)
 	return NULL;				/* keep the compiler quiet */
 }
 
-/*
- * The plan of a statement that is found by its text, prepared on its first
- * use.  by_value: the plan may depend on the parameters.
- */
+/* The plan of a statement found by its text, prepared on its first use. */
 SPIPlanPtr
 nvs_statement_plan_text(NvsPlanSet *set, const char *sql,
-						const NvsParams *params, bool by_value)
+						const NvsParams *params, NvsPlanMode mode)
 {
-	return nvs_planset_text(set, sql, params,
-							by_value ? 0 : CURSOR_OPT_GENERIC_PLAN);
+	static const int options[] = {
+		CURSOR_OPT_GENERIC_PLAN, 0, CURSOR_OPT_CUSTOM_PLAN
+	};
+
+	return nvs_planset_text(set, sql, params, options[mode]);
 }
 
 /* The place of a fixed statement; NULL there until the caller fills it. */

@@ -33,6 +33,14 @@ typedef struct NvsStatement
 	bool		by_value;		/* the plan may depend on the parameters */
 } NvsStatement;
 
+/* Whether the values of parameters decide about a plan, as plan_cache_mode. */
+typedef enum NvsPlanMode
+{
+	NVS_PLAN_GENERIC = false,	/* never: one plan serves all of them */
+	NVS_PLAN_AUTO = true,		/* where plancache expects it to pay */
+	NVS_PLAN_CUSTOM				/* it is planned for each execution */
+} NvsPlanMode;
+
 extern NvsPlanSet *nvs_planset_create(MemoryContext cxt);
 extern void nvs_planset_define(NvsPlanSet *set, const char *name,
 							   const char *text);
@@ -42,7 +50,7 @@ extern SPIPlanPtr nvs_statement_plan(NvsPlanSet *set,
 									 const void *arg);
 extern SPIPlanPtr nvs_statement_plan_text(NvsPlanSet *set, const char *sql,
 										  const NvsParams *params,
-										  bool by_value);
+										  NvsPlanMode mode);
 extern void nvs_defer_free(MemoryContext cxt, NvsPlanSet *set);
 
 /* Until every caller has statements. */
