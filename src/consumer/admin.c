@@ -90,8 +90,8 @@ static uint64
 run_selected(NvsConsumers *consumers, StringInfo sql, NvsParams *params,
 			 bool read_only)
 {
-	char	   *text = nvs_layout_expand(sql->data, consumers->store->prefix,
-										 consumers->store->schema);
+	char	   *text = nvs_layout_expand(sql->data, consumers->prefix,
+										 consumers->schema);
 
 	return nvs_plan_execute(nvs_planset_text(consumers->plans[0], text,
 											 params, 0),

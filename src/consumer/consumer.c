@@ -42,10 +42,13 @@ static MemoryContext known_cxt = NULL;
 static HTAB *known = NULL;
 static uint64 known_generation = 0;
 
+static NvsConsumers *find_consumers(const char *prefix);
+static NvsConsumers *add_consumers(const NvsStore *store);
+pg_noreturn static void missing_store(const char *prefix);
 static void forget_known(void);
-static NvsConsumers *consumers_of(const NvsStore *store);
 static void check_tables(const NvsStore *store);
-static void add_pattern(NvsArgs *args, const NvsStore *store, text *pattern);
+static void add_pattern(NvsArgs *args, const NvsConsumers *consumers,
+						text *pattern);
 
 /*
  * The consumers of the store that argument arg names, of the default store
@@ -55,21 +58,19 @@ static void add_pattern(NvsArgs *args, const NvsStore *store, text *pattern);
 NvsConsumers *
 nvs_consumers_open(FunctionCallInfo fcinfo, int arg, bool write)
 {
-	const char *prefix = nvs_default_store;
-	const NvsStore *store;
+	bool		by_default = PG_ARGISNULL(arg);
+	char	   *prefix = by_default ? pstrdup(nvs_default_store) :
+		text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	NvsConsumers *consumers = find_consumers(prefix);
 
-	if (!PG_ARGISNULL(arg))
-		prefix = text_to_cstring(PG_GETARG_TEXT_PP(arg));
-	store = nvs_store_find(prefix, strlen(prefix));
-	if (store == NULL && !PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NVS_NO_STORE),
-				 errmsg("store \"%s\" does not exist", prefix),
-				 errhint("Run SELECT nvent.store_create(%s).",
-						 quote_literal_cstr(prefix))));
-	if (store == NULL && write)
-		store = nvs_store_of_write(prefix, strlen(prefix));
-	return store == NULL ? NULL : consumers_of(store);
+	if (consumers == NULL && by_default && write)
+	{
+		(void) nvs_store_of_write(prefix, strlen(prefix));
+		consumers = find_consumers(prefix);
+	}
+	if (consumers == NULL && (write || !by_default))
+		missing_store(prefix);
+	return consumers;
 }
 
 /* The same, where there is nothing to do without a store. */
@@ -79,11 +80,61 @@ nvs_consumers_require(FunctionCallInfo fcinfo, int arg)
 	NvsConsumers *consumers = nvs_consumers_open(fcinfo, arg, false);
 
 	if (consumers == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NVS_NO_STORE),
-				 errmsg("store \"%s\" does not exist", nvs_default_store),
-				 errhint("Run SELECT nvent.store_create(%s).",
-						 quote_literal_cstr(nvs_default_store))));
+		missing_store(nvs_default_store);
+	return consumers;
+}
+
+/* Raise the error for a store that is not in the registry. */
+static void
+missing_store(const char *prefix)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NVS_NO_STORE),
+			 errmsg("store \"%s\" does not exist", prefix),
+			 errhint("Run SELECT nvent.store_create(%s).",
+					 quote_literal_cstr(prefix))));
+}
+
+/*
+ * The consumers of the store of this prefix, NULL when there is no such
+ * store.  The registry is read once: what is kept, and the store that it is
+ * made from, are of the generation that this returns for.  A store is looked
+ * up by its name and kept by no pointer, since another reading frees it.
+ */
+static NvsConsumers *
+find_consumers(const char *prefix)
+{
+	uint64		generation = nvs_store_generation();
+	const NvsStore *store = nvs_store_known(prefix, strlen(prefix));
+	NvsConsumers *consumers;
+
+	if (generation != known_generation)
+	{
+		forget_known();
+		known_generation = generation;
+	}
+	if (store == NULL)
+		return NULL;
+	consumers = hash_search(known, store->prefix, HASH_FIND, NULL);
+	return consumers != NULL ? consumers : add_consumers(store);
+}
+
+/* Enter the consumers of a store; an error leaves nothing behind. */
+static NvsConsumers *
+add_consumers(const NvsStore *store)
+{
+	NvsPlanSet *plans[NVS_CONSUMER_PLAN_SETS];
+	NvsConsumers *consumers;
+	char	   *schema;
+	int			i;
+
+	check_tables(store);
+	schema = MemoryContextStrdup(known_cxt, store->schema);
+	for (i = 0; i < NVS_CONSUMER_PLAN_SETS; i++)
+		plans[i] = nvs_planset_create(known_cxt);
+	consumers = hash_search(known, store->prefix, HASH_ENTER, NULL);
+	consumers->schema = schema;
+	memcpy(consumers->plans, plans, sizeof(plans));
 	return consumers;
 }
 
@@ -115,30 +166,6 @@ forget_known(void)
 	ctl.hcxt = known_cxt;
 	known = hash_create("nvent_store consumers", 8, &ctl,
 						HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-}
-
-/* What is known of a store's consumers. */
-static NvsConsumers *
-consumers_of(const NvsStore *store)
-{
-	uint64		generation = nvs_store_generation();
-	NvsConsumers *consumers;
-	int			i;
-
-	if (generation != known_generation)
-	{
-		forget_known();
-		known_generation = generation;
-	}
-	consumers = hash_search(known, store->prefix, HASH_FIND, NULL);
-	if (consumers != NULL)
-		return consumers;
-	check_tables(store);
-	consumers = hash_search(known, store->prefix, HASH_ENTER, NULL);
-	consumers->store = store;
-	for (i = 0; i < NVS_CONSUMER_PLAN_SETS; i++)
-		consumers->plans[i] = nvs_planset_create(known_cxt);
-	return consumers;
 }
 
 /* Raise an error that says what to do when a store is of an older layout. */
@@ -208,8 +235,7 @@ nvs_consumer_plan(NvsConsumers *consumers, NvsConsumerStatement which,
 							which % NVS_PLAN_SLOTS);
 	if (*plan == NULL)
 		*plan = nvs_plan_prepare(
-			nvs_layout_expand(text, consumers->store->prefix,
-							  consumers->store->schema),
+			nvs_layout_expand(text, consumers->prefix, consumers->schema),
 			args->n, args->types, CURSOR_OPT_GENERIC_PLAN);
 	return *plan;
 }
@@ -319,7 +345,7 @@ nvs_planning_end(const NvsPlanning *saved)
 
 /* Add a pattern and the literal text that it begins with. */
 static void
-add_pattern(NvsArgs *args, const NvsStore *store, text *pattern)
+add_pattern(NvsArgs *args, const NvsConsumers *consumers, text *pattern)
 {
 	const char *s;
 	int			len;
@@ -341,13 +367,13 @@ add_pattern(NvsArgs *args, const NvsStore *store, text *pattern)
 	{
 		const NvsStore *other = nvs_store_of(s, len);
 
-		if (other != NULL && other != store)
+		if (other != NULL && strcmp(other->prefix, consumers->prefix) != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("subjects of pattern \"%.*s\" are in store "
 							"\"%s\"", len, s, other->prefix),
 					 errdetail("The consumer is in store \"%s\".",
-							   store->prefix),
+							   consumers->prefix),
 					 errhint("Pass store => %s.",
 							 quote_literal_cstr(other->prefix))));
 	}
@@ -384,7 +410,7 @@ nvs_consumer_subscribe(PG_FUNCTION_ARGS)
 	nvs_spi_begin();
 	consumers = nvs_consumers_open(fcinfo, 7, true);
 	nvs_args_take(&args, fcinfo, 0, TEXTOID);
-	add_pattern(&args, consumers->store, pattern);
+	add_pattern(&args, consumers, pattern);
 	nvs_args_take(&args, fcinfo, 5, TEXTOID);
 	nvs_args_take(&args, fcinfo, 2, TEXTOID);
 	nvs_args_take(&args, fcinfo, 3, INT4OID);

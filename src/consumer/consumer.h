@@ -70,7 +70,7 @@ typedef enum NvsConsumerStatement
 typedef struct NvsConsumers
 {
 	char		prefix[NAMEDATALEN];	/* hash key */
-	const NvsStore *store;
+	char	   *schema;
 	NvsPlanSet *plans[NVS_CONSUMER_PLAN_SETS];
 } NvsConsumers;
 

@@ -162,7 +162,9 @@ run_scan(NvsMarkScan *scan)
 	List	   *targets;
 
 	/* Only now, so that no table is missing that holds what is settled. */
-	targets = nvs_route_targets(NVS_KIND_STREAM, scan->consumers->store, true);
+	targets = nvs_route_targets(NVS_KIND_STREAM,
+								nvs_store_require(scan->consumers->prefix),
+								true);
 	(void) read_scanned(scan);
 	scan->upto = Max(safe, scan->from);
 	scan->markings = nvs_mark_table("nvent_store scan marks",
