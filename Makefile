@@ -74,6 +74,7 @@ OBJS = \
 	src/stream/restore.o \
 	src/snapshot/snapshot.o \
 	src/consumer/consumer.o \
+	src/consumer/subscribe.o \
 	src/consumer/match.o \
 	src/consumer/mark.o \
 	src/consumer/lease.o \

@@ -4,10 +4,11 @@
  *
  * A consumer is a row of {prefix}_consumers.  Its position is the last event
  * that it has dealt with, its mark the last one known to be for it: it has
- * work while position < mark.  consumer/mark.c raises marks from the events
- * that became settled, or a caller does by itself.  consumer/claim.c leases
- * consumers that have work, consumer/lease.c is for who holds a lease, and
- * consumer/admin.c for operators.
+ * work while position < mark.  consumer/subscribe.c makes consumers.
+ * consumer/mark.c raises marks from the events that became settled, or a
+ * caller does by itself.  consumer/claim.c leases consumers that have work,
+ * consumer/lease.c is for who holds a lease, and consumer/admin.c for
+ * operators.
  *
  * due_at is when a consumer can be leased: NULL is now.  It is what leases
  * and deferrals have in common, and all that the indexes of claims see.
@@ -16,9 +17,7 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "funcapi.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -30,12 +29,6 @@
 #include "errors.h"
 #include "base/guc.h"
 #include "consumer/consumer.h"
-#include "position/position.h"
-#include "subject/subject.h"
-
-PG_FUNCTION_INFO_V1(nvs_consumer_subscribe);
-PG_FUNCTION_INFO_V1(nvs_consumer_unsubscribe);
-PG_FUNCTION_INFO_V1(nvs_consumer_mark);
 
 /* NvsConsumers of every store that was used, for one registry generation. */
 static MemoryContext known_cxt = NULL;
@@ -47,8 +40,6 @@ static NvsConsumers *add_consumers(const NvsStore *store);
 pg_noreturn static void missing_store(const char *prefix);
 static void forget_known(void);
 static void check_tables(const NvsStore *store);
-static void add_pattern(NvsArgs *args, const NvsConsumers *consumers,
-						text *pattern);
 
 /*
  * The consumers of the store that argument arg names, of the default store
@@ -341,164 +332,4 @@ void
 nvs_planning_end(const NvsPlanning *saved)
 {
 	AtEOXact_GUC(false, saved->nestlevel);
-}
-
-/* Add a pattern and the literal text that it begins with. */
-static void
-add_pattern(NvsArgs *args, const NvsConsumers *consumers, text *pattern)
-{
-	const char *s;
-	int			len;
-	int			prefix;
-	bool		is_literal;
-	NvsPattern *compiled;
-
-	if (pattern == NULL)
-	{
-		nvs_args_add(args, TEXTOID, 0, true);
-		nvs_args_add(args, TEXTOID, 0, true);
-		return;
-	}
-	s = VARDATA_ANY(pattern);
-	len = VARSIZE_ANY_EXHDR(pattern);
-	compiled = nvs_pattern_compile(s, len);
-	prefix = nvs_pattern_prefix(compiled, &is_literal);
-	if (compiled->prefix_tokens > 0)
-	{
-		const NvsStore *other = nvs_store_of(s, len);
-
-		if (other != NULL && strcmp(other->prefix, consumers->prefix) != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("subjects of pattern \"%.*s\" are in store "
-							"\"%s\"", len, s, other->prefix),
-					 errdetail("The consumer is in store \"%s\".",
-							   consumers->prefix),
-					 errhint("Pass store => %s.",
-							 quote_literal_cstr(other->prefix))));
-	}
-	nvs_args_add(args, TEXTOID, PointerGetDatum(pattern), false);
-	nvs_args_add(args, TEXTOID,
-				 PointerGetDatum(cstring_to_text_with_len(s, prefix)), false);
-}
-
-/*
- * nvent.consumer_subscribe(name, pattern, lane, priority, after, source,
- * mark, store): true when the consumer was not there.
- *
- * A new pattern has not been looked at by any scan, so the consumer is to be
- * admitted by the next one, which takes it up to what was scanned before.
- */
-Datum
-nvs_consumer_subscribe(PG_FUNCTION_ARGS)
-{
-	NvsConsumers *consumers;
-	NvsArgs		args = {0};
-	text	   *pattern = NULL;
-	bool		isnull;
-	bool		inserted = false;
-
-	NVS_REQUIRE_ARG(0, "name");
-	NVS_REQUIRE_ARG(2, "lane");
-	NVS_REQUIRE_ARG(3, "priority");
-	nvs_consumer_check_name(PG_GETARG_TEXT_PP(0), "consumer");
-	nvs_consumer_check_name(PG_GETARG_TEXT_PP(2), "lane");
-	PreventCommandIfReadOnly("nvent.consumer_subscribe()");
-	if (!PG_ARGISNULL(1))
-		pattern = PG_GETARG_TEXT_PP(1);
-
-	nvs_spi_begin();
-	consumers = nvs_consumers_open(fcinfo, 7, true);
-	nvs_args_take(&args, fcinfo, 0, TEXTOID);
-	add_pattern(&args, consumers, pattern);
-	nvs_args_take(&args, fcinfo, 5, TEXTOID);
-	nvs_args_take(&args, fcinfo, 2, TEXTOID);
-	nvs_args_take(&args, fcinfo, 3, INT4OID);
-	nvs_args_add(&args, INT8OID, PG_ARGISNULL(4) ?
-				 Int64GetDatum(nvs_position_safe()) : PG_GETARG_DATUM(4),
-				 false);
-	nvs_args_take(&args, fcinfo, 6, INT8OID);
-	if (nvs_consumer_run(
-			consumers, NVS_CONSUMER_SUBSCRIBE,
-			"INSERT INTO {consumers} AS c (name, pattern, prefix, source, "
-			"lane, priority, position, mark, admitted) "
-			"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $2 IS NULL) "
-			"ON CONFLICT (name) DO UPDATE SET "
-			"pattern = COALESCE(EXCLUDED.pattern, c.pattern), "
-			"prefix = COALESCE(EXCLUDED.prefix, c.prefix), "
-			"lane = EXCLUDED.lane, "
-			"priority = GREATEST(c.priority, EXCLUDED.priority), "
-			"mark = GREATEST(c.mark, EXCLUDED.mark), "
-			"admitted = c.admitted AND (EXCLUDED.pattern IS NULL OR "
-			"NOT nvent.entry_is_changed(c.pattern, EXCLUDED.pattern)) "
-			"WHERE nvent.entry_is_changed(c.pattern, "
-			"COALESCE(EXCLUDED.pattern, c.pattern)) "
-			"OR nvent.entry_is_changed(c.lane, EXCLUDED.lane) "
-			"OR c.priority OPERATOR(pg_catalog.<) EXCLUDED.priority "
-			"OR nvent.entry_is_changed(c.mark, GREATEST(c.mark, EXCLUDED.mark)) "
-			"RETURNING c.xmax OPERATOR(pg_catalog.=) '0'::pg_catalog.xid",
-			&args) > 0)
-		inserted = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
-											  SPI_tuptable->tupdesc, 1,
-											  &isnull));
-	nvs_spi_end();
-	PG_RETURN_BOOL(inserted);
-}
-
-/* nvent.consumer_unsubscribe(name, store): false when it was not there. */
-Datum
-nvs_consumer_unsubscribe(PG_FUNCTION_ARGS)
-{
-	NvsConsumers *consumers;
-	NvsArgs		args = {0};
-	uint64		deleted;
-
-	NVS_REQUIRE_ARG(0, "name");
-	PreventCommandIfReadOnly("nvent.consumer_unsubscribe()");
-	nvs_spi_begin();
-	consumers = nvs_consumers_require(fcinfo, 1);
-	nvs_args_take(&args, fcinfo, 0, TEXTOID);
-	deleted = nvs_consumer_run(
-		consumers, NVS_CONSUMER_UNSUBSCRIBE,
-		"DELETE FROM {consumers} WHERE name OPERATOR(pg_catalog.=) $1",
-		&args);
-	nvs_spi_end();
-	PG_RETURN_BOOL(deleted > 0);
-}
-
-/* nvent.consumer_mark(names, marks, store): how many were raised. */
-Datum
-nvs_consumer_mark(PG_FUNCTION_ARGS)
-{
-	NvsConsumers *consumers;
-	NvsArgs		args = {0};
-	int			length = -1;
-	uint64		raised;
-
-	NVS_REQUIRE_ARG(0, "names");
-	NVS_REQUIRE_ARG(1, "marks");
-	(void) nvs_array_argument(fcinfo, 0, "names", TEXTOID, &length);
-	(void) nvs_array_argument(fcinfo, 1, "marks", INT8OID, &length);
-	PreventCommandIfReadOnly("nvent.consumer_mark()");
-	nvs_spi_begin();
-	consumers = nvs_consumers_require(fcinfo, 2);
-	nvs_args_take(&args, fcinfo, 0, TEXTARRAYOID);
-	nvs_args_take(&args, fcinfo, 1, INT8ARRAYOID);
-	/* Names may come twice: the highest mark counts. */
-	raised = nvs_consumer_run(
-		consumers, NVS_CONSUMER_MARK,
-		"WITH v AS MATERIALIZED (SELECT u.name, "
-		"pg_catalog.max(u.mark) AS mark FROM ROWS FROM "
-		"(pg_catalog.unnest($1), pg_catalog.unnest($2)) u (name, mark) "
-		"GROUP BY u.name), "
-		"held AS MATERIALIZED (SELECT c.name FROM {consumers} c, v "
-		"WHERE c.name OPERATOR(pg_catalog.=) v.name "
-		"ORDER BY c.name FOR NO KEY UPDATE OF c) "
-		"UPDATE {consumers} c SET mark = v.mark FROM v, held h "
-		"WHERE h.name OPERATOR(pg_catalog.=) v.name "
-		"AND c.name OPERATOR(pg_catalog.=) v.name "
-		"AND (c.mark IS NULL OR c.mark OPERATOR(pg_catalog.<) v.mark)",
-		&args);
-	nvs_spi_end();
-	PG_RETURN_INT64(raised);
 }

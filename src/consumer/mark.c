@@ -38,6 +38,7 @@
 #include "position/position.h"
 #include "route/route.h"
 
+PG_FUNCTION_INFO_V1(nvs_consumer_mark);
 PG_FUNCTION_INFO_V1(nvs_consumer_correlate);
 
 /* Consumers that no scan has seen; one scan admits so many. */
@@ -413,4 +414,41 @@ nvs_consumer_correlate(PG_FUNCTION_ARGS)
 	if (!ours)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(scanned);
+}
+
+/* nvent.consumer_mark(names, marks, store): how many were raised. */
+Datum
+nvs_consumer_mark(PG_FUNCTION_ARGS)
+{
+	NvsConsumers *consumers;
+	NvsArgs		args = {0};
+	int			length = -1;
+	uint64		raised;
+
+	NVS_REQUIRE_ARG(0, "names");
+	NVS_REQUIRE_ARG(1, "marks");
+	(void) nvs_array_argument(fcinfo, 0, "names", TEXTOID, &length);
+	(void) nvs_array_argument(fcinfo, 1, "marks", INT8OID, &length);
+	PreventCommandIfReadOnly("nvent.consumer_mark()");
+	nvs_spi_begin();
+	consumers = nvs_consumers_require(fcinfo, 2);
+	nvs_args_take(&args, fcinfo, 0, TEXTARRAYOID);
+	nvs_args_take(&args, fcinfo, 1, INT8ARRAYOID);
+	/* Names may come twice: the highest mark counts. */
+	raised = nvs_consumer_run(
+		consumers, NVS_CONSUMER_MARK,
+		"WITH v AS MATERIALIZED (SELECT u.name, "
+		"pg_catalog.max(u.mark) AS mark FROM ROWS FROM "
+		"(pg_catalog.unnest($1), pg_catalog.unnest($2)) u (name, mark) "
+		"GROUP BY u.name), "
+		"held AS MATERIALIZED (SELECT c.name FROM {consumers} c, v "
+		"WHERE c.name OPERATOR(pg_catalog.=) v.name "
+		"ORDER BY c.name FOR NO KEY UPDATE OF c) "
+		"UPDATE {consumers} c SET mark = v.mark FROM v, held h "
+		"WHERE h.name OPERATOR(pg_catalog.=) v.name "
+		"AND c.name OPERATOR(pg_catalog.=) v.name "
+		"AND (c.mark IS NULL OR c.mark OPERATOR(pg_catalog.<) v.mark)",
+		&args);
+	nvs_spi_end();
+	PG_RETURN_INT64(raised);
 }
