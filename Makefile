@@ -120,21 +120,24 @@ REGRESS = \
 	json_merge_diff \
 	subject \
 	subject_plan \
+	subject_category \
 	position \
 	store \
 	store_adopt \
+	store_layout \
 	route \
 	route_fields \
 	stream_append \
 	stream_append_conflict \
+	stream_append_retry \
 	stream_append_many \
 	stream_read \
 	stream_poll \
-	stream_poll_cursor \
 	stream_poll_filters \
 	stream_poll_category \
 	stream_wait \
 	stream_lifecycle \
+	stream_stats \
 	stream_protect \
 	snapshot \
 	entry \

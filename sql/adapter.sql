@@ -51,6 +51,7 @@ SELECT nvent.entry_update('nvent:scheduler:trigger:flow1', 'trigger-123', '{"sta
 SELECT nvent.entry_increment('nvent:scheduler:trigger:flow1', 'trigger-123', 'stats.totalFires', 1);
 SELECT e FROM nvent.entry_read('nvent:scheduler:trigger:flow1', row_offset => 0, max_count => 50) e;
 SELECT nvent.entry_delete('nvent:scheduler:trigger:flow1', 'trigger-123');
+SELECT nvent.entry_delete('nvent:scheduler:trigger:flow1', 'trigger-123');
 SELECT nvent.entry_get('nvent:scheduler:trigger:flow1', 'trigger-123') IS NULL;
 
 -- Fields where the document says they are.

@@ -1,26 +1,13 @@
--- Entries of a store's own tables: add, get, update, increment, delete.
+-- Entries of a store's own tables: add, get, update, increment, delete; fields
+-- in columns, in documents and in neither; versions, times, defaults, nulls,
+-- rights and errors.
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 SET timezone = 'UTC';
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\i :helpers
 SELECT nvent.store_create();
-
--- Metadata as it is now, whatever the statement around it has seen.
-CREATE FUNCTION meta(key text, id text) RETURNS jsonb LANGUAGE plpgsql
-AS $$ BEGIN RETURN nvent.entry_get(key, id) -> 'metadata'; END $$;
-
---
--- The examples of the adapter's document, as SQL.
---
-SELECT nvent.entry_add('nvent:scheduler:trigger:flow1', 'trigger-123', 1767225600000,
-    '{"cron": "0 * * * *", "enabled": true, "stats": {"totalFires": 0, "lastFire": null}}');
-SELECT nvent.entry_get('nvent:scheduler:trigger:flow1', 'trigger-123');
-SELECT nvent.entry_update('nvent:scheduler:trigger:flow1', 'trigger-123', '{"enabled": false}');
-SELECT nvent.entry_update('nvent:scheduler:trigger:flow1', 'trigger-123', '{"stats.totalFires": 5}');
-SELECT nvent.entry_increment('nvent:scheduler:trigger:flow1', 'trigger-123', 'stats.totalFires', 1);
-SELECT nvent.entry_read('nvent:scheduler:trigger:flow1', row_offset => 0, max_count => 50);
-SELECT nvent.entry_delete('nvent:scheduler:trigger:flow1', 'trigger-123');
-SELECT nvent.entry_get('nvent:scheduler:trigger:flow1', 'trigger-123');
-SELECT nvent.entry_delete('nvent:scheduler:trigger:flow1', 'trigger-123');
 
 --
 -- One entry of each kind of table, with a field for each column, one that has
@@ -70,12 +57,12 @@ SELECT bool_and(extra IS NULL) AS extra_is_gone FROM nvent_flows;
 
 -- Names of columns are names of their fields, and the other way round.
 SELECT nvent.entry_add('nvent:flows', 'names', 0, '{"display_name": "x", "stats_total": 5, "stats": {"last_success": 1, "cancel": 2}}');
-SELECT meta('nvent:flows', 'names');
+SELECT pg_temp.meta('nvent:flows', 'names');
 -- What is called like a column of the table's own is a field like any other.
 SELECT nvent.entry_add('nvent:flows', 'names', 0, '{"score": 1, "id": 2, "extra": 3, "flowName": 4, "flow_name": 5, "updatedAt": 6, "metadata": 7}');
-SELECT meta('nvent:flows', 'names') - 'stats', version, score FROM nvent_flows WHERE flow_name = 'names';
+SELECT pg_temp.meta('nvent:flows', 'names') - 'stats', version, score FROM nvent_flows WHERE flow_name = 'names';
 SELECT nvent.entry_update('nvent:flows', 'names', '{"score": 8, "extra": {"a": 1}, "updatedAt": null}');
-SELECT meta('nvent:flows', 'names') - 'stats' FROM nvent_flows WHERE flow_name = 'names';
+SELECT pg_temp.meta('nvent:flows', 'names') - 'stats' FROM nvent_flows WHERE flow_name = 'names';
 -- The version is ours to count.
 SELECT nvent.entry_add('nvent:flows', 'names', 0, '{"version": 100}'), nvent.entry_update('nvent:flows', 'names', '{"version": 100}');
 -- Entries of one id under two keys are two; so are those of two stores.
@@ -109,11 +96,11 @@ INSERT INTO documents (doc) VALUES
 -- In a table without columns for fields exactly so; after an add over another
 -- entry as on a new one.
 SELECT n, nvent.entry_add('nvent:docs', 'd' || n, n, doc), nvent.entry_add('nvent:docs', 'd', n, doc) AS over,
-    meta('nvent:docs', 'd' || n) - 'version' = doc AS same
+    pg_temp.meta('nvent:docs', 'd' || n) - 'version' = doc AS same
 FROM documents ORDER BY n;
-SELECT d.n, meta('nvent:docs', 'd' || d.n) - 'version' = d.doc AS same, nvent.entry_get('nvent:docs', 'd' || d.n) ->> 'score' AS score
+SELECT d.n, pg_temp.meta('nvent:docs', 'd' || d.n) - 'version' = d.doc AS same, nvent.entry_get('nvent:docs', 'd' || d.n) ->> 'score' AS score
 FROM documents d ORDER BY d.n;
-SELECT meta('nvent:docs', 'd') - 'version' = doc AS last_is_there FROM documents ORDER BY n DESC LIMIT 1;
+SELECT pg_temp.meta('nvent:docs', 'd') - 'version' = doc AS last_is_there FROM documents ORDER BY n DESC LIMIT 1;
 
 -- Documents from a generator, for columns and for what has none.  The same on
 -- every machine: a hash decides, not a random number.
@@ -184,10 +171,10 @@ CREATE FUNCTION unset(doc jsonb) RETURNS jsonb LANGUAGE sql AS $$
 SELECT count(*) AS documents, count(*) FILTER (WHERE same) AS same,
     sum((SELECT count(*) FROM jsonb_object_keys(doc))) > 1000 AS large_enough
 FROM (SELECT doc, nvent.entry_add('kinds:one', 'e', n, doc) IS NULL,
-             meta('kinds:one', 'e') - 'version' = unset(doc) AS same
+             pg_temp.meta('kinds:one', 'e') - 'version' = unset(doc) AS same
       FROM (SELECT n, gen_document('add' || n, :'kinds', true, false) AS doc FROM generate_series(1, 300) n) g) r;
 -- And what it does not mention is gone: nothing of the 300 before shows.
-SELECT nvent.entry_add('kinds:one', 'e', 0), meta('kinds:one', 'e');
+SELECT nvent.entry_add('kinds:one', 'e', 0), pg_temp.meta('kinds:one', 'e');
 
 --
 -- update merges as RFC 7396 does: the columns and the rest together become
@@ -215,7 +202,7 @@ BEGIN
         IF i % 5 = 1 AND NOT added THEN
             PERFORM nvent.entry_add(key, id, 0, gen_document('add' || i, kinds, true, false));
         END IF;
-        before := meta(key, id);
+        before := pg_temp.meta(key, id);
         old_version := before ->> 'version';
         old_place := place_of(relation, id);
         patch := gen_document('update' || i, kinds, true, true);
@@ -223,7 +210,7 @@ BEGIN
         expected := expected || (SELECT coalesce(jsonb_object_agg(d.key, d.value), '{}') FROM jsonb_each(defaults) d
                                  WHERE NOT expected ? d.key);
         new_version := nvent.entry_update(key, id, patch);
-        after := meta(key, id);
+        after := pg_temp.meta(key, id);
         updates := updates + 1;
         fields := fields + (SELECT count(*) FROM jsonb_object_keys(patch));
         IF without_empty(after - 'version') IS DISTINCT FROM without_empty(expected) THEN
@@ -262,10 +249,10 @@ SELECT * FROM update_errors('nvent:scheduler:jobs', 'nvent_scheduler_jobs', '{"n
 CREATE TABLE late (id text COLLATE "C" PRIMARY KEY, version bigint NOT NULL DEFAULT 0, score double precision NOT NULL, extra jsonb);
 SELECT nvent.route_add('entry', 'late:one', 'late');
 SELECT count(nvent.entry_add('late:one', 'u' || i, 0, gen_document('add' || i, :'kinds', false, false))) FROM generate_series(1, 200) i;
-CREATE TABLE before AS SELECT id, meta('late:one', id) AS was FROM late;
+CREATE TABLE before AS SELECT id, pg_temp.meta('late:one', id) AS was FROM late;
 ALTER TABLE late ADD a_text text, ADD an_int int, ADD a_number numeric, ADD a_float double precision, ADD a_bool bool, ADD seen_at bigint,
     ADD doc jsonb, ADD plain json, ADD words text[], ADD stats_total bigint, ADD stats_ratio double precision, ADD stats_last_at bigint;
-SELECT count(*) FILTER (WHERE without_empty(was) IS DISTINCT FROM without_empty(meta('late:one', id))) AS changed FROM before;
+SELECT count(*) FILTER (WHERE without_empty(was) IS DISTINCT FROM without_empty(pg_temp.meta('late:one', id))) AS changed FROM before;
 SELECT * FROM update_errors('late:one', 'late', :'kinds', 200, added => true);
 SELECT * FROM update_errors('late:one', 'late', :'kinds', 200, added => true);
 -- What an update or an increment names is nowhere but in its column then.
@@ -275,30 +262,30 @@ SELECT count(*) FROM late WHERE extra ?| '{aText,anInt,doc,plain,words}' OR extr
 -- Dotted names are paths, also where nothing is yet.
 SELECT nvent.entry_add('nvent:flow:runs:paths', 'p', 0, '{"emittedEvents": {"s1": {"state": "new"}}}');
 SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{"emittedEvents.s1.state": "done", "emittedEvents.s2.state": "new", "owner.team.lead": "ada", "stats.runs": 1}');
-SELECT meta('nvent:flow:runs:paths', 'p') - 'startedAt';
+SELECT pg_temp.meta('nvent:flow:runs:paths', 'p') - 'startedAt';
 SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{"emittedEvents.s1": null, "owner.team": null, "stats": null, "owner.name": null}');
-SELECT meta('nvent:flow:runs:paths', 'p') - 'startedAt';
+SELECT pg_temp.meta('nvent:flow:runs:paths', 'p') - 'startedAt';
 SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{"emittedEvents": null, "awaitingSteps": ["a"], "owner": "ada"}');
-SELECT meta('nvent:flow:runs:paths', 'p') - 'startedAt';
+SELECT pg_temp.meta('nvent:flow:runs:paths', 'p') - 'startedAt';
 -- A document that is gone is merged into as into an empty one.
 SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{"emittedEvents.s3.at": 1, "awaitingSteps": {"b": {"c": null}}}');
-SELECT meta('nvent:flow:runs:paths', 'p') - 'startedAt';
+SELECT pg_temp.meta('nvent:flow:runs:paths', 'p') - 'startedAt';
 -- A null for all of "stats" takes every field of it.
 SELECT nvent.entry_add('nvent:flows', 'nostats', 0, '{"stats": {"total": 3, "mine": 4}}');
 SELECT nvent.entry_update('nvent:flows', 'nostats', '{"stats": null}'), nvent.entry_update('nvent:flows', 'nostats', '{"stats": null}') AS again;
-SELECT meta('nvent:flows', 'nostats');
+SELECT pg_temp.meta('nvent:flows', 'nostats');
 -- Removing what is not there changes nothing.
 SELECT nvent.entry_update('nvent:flows', 'nostats', '{"nothing": null, "stats.none": null, "a.b": null, "displayName": null}') AS is_a_change;
 SELECT nvent.entry_update('nvent:flows', 'nostats', '{"nothing": null, "stats.none": null, "displayName": null}') AS is_none;
-SELECT meta('nvent:flows', 'nostats');
+SELECT pg_temp.meta('nvent:flows', 'nostats');
 
 -- A field whose column must not be NULL returns to its default by null.
 SELECT nvent.entry_add('nvent:flow:runs:null', 'n', 5, '{"status": "failed"}');
 SELECT nvent.entry_update('nvent:flow:runs:null', 'n', '{"status": null}'), nvent.entry_update('nvent:flow:runs:null', 'n', '{"status": null}') AS again;
-SELECT meta('nvent:flow:runs:null', 'n') ->> 'status' AS status;
+SELECT pg_temp.meta('nvent:flow:runs:null', 'n') ->> 'status' AS status;
 SELECT nvent.entry_update('nvent:flow:runs:null', 'n', '{"startedAt": null}');
 -- A time that must be there is the score's when add has none, or null.
-SELECT nvent.entry_add('nvent:flow:runs:null', 'n', 5000.9, '{"startedAt": null}'), meta('nvent:flow:runs:null', 'n') ->> 'startedAt' AS started;
+SELECT nvent.entry_add('nvent:flow:runs:null', 'n', 5000.9, '{"startedAt": null}'), pg_temp.meta('nvent:flow:runs:null', 'n') ->> 'startedAt' AS started;
 
 --
 -- An update that changes nothing leaves the row alone, in transactions of its
@@ -308,7 +295,7 @@ CREATE TEMP TABLE was AS SELECT ctid AS at, xmin AS by, version, updated_at FROM
 SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{"owner": "ada", "emittedEvents.s3.at": 1, "awaitingSteps": {"b": {}}, "gone": null}') AS version;
 SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{}') AS version;
 SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{"version": 7}') AS version;
-SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', meta('nvent:flow:runs:paths', 'p')) AS version;
+SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', pg_temp.meta('nvent:flow:runs:paths', 'p')) AS version;
 SELECT r.ctid = w.at AND r.xmin = w.by AND r.version = w.version AS untouched FROM nvent_flow_runs r, was w WHERE run_id = 'p';
 SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{"owner": "ada"}', touch => true) AS version;
 SELECT nvent.entry_update('nvent:flow:runs:paths', 'p', '{}', touch => true) AS version;
@@ -321,7 +308,7 @@ SELECT nvent.entry_update('nvent:v', 'x', '{"n": 1}', 1) AS too_high, nvent.entr
 SELECT nvent.entry_update('nvent:v', 'x', '{"n": 3}', expected_version => 0);
 SELECT nvent.entry_update('nvent:v', 'x', '{"n": 4}', 0) AS stale, nvent.entry_update('nvent:v', 'x', '{"n": 4}', 0, true) AS stale_touch;
 SELECT nvent.entry_update('nvent:v', 'x', '{"n": 3}', 1) AS no_change, nvent.entry_update('nvent:v', 'x', '{"n": 3}', 1, true) AS touched;
-SELECT nvent.entry_update('nvent:v', 'x', '{"n": 5}', NULL), meta('nvent:v', 'x');
+SELECT nvent.entry_update('nvent:v', 'x', '{"n": 5}', NULL), pg_temp.meta('nvent:v', 'x');
 SELECT nvent.entry_update('nvent:v', 'none', '{"n": 5}') AS no_entry, nvent.entry_update('nvent:v', 'none', '{}', touch => true) AS touched;
 SELECT nvent.entry_update('nosuchstore:v', 'x', '{"n": 5}') AS no_key;
 
@@ -337,8 +324,8 @@ INSERT INTO times (given) SELECT to_jsonb(v) FROM unnest(ARRAY[
     '9999-12-31T23:59:59.999Z', '2026-07-01T00:00:00', '2024-02-29', '2026-01-31T12:00:00.9999Z']) v;
 INSERT INTO times (given) SELECT v FROM unnest('{0,-1,-3600000,1767225600000,253402300799999,253402300800000,-62135596800000,-62135596800001,9223372036854775807,-9223372036854775808,1e12}'::jsonb[]) v;
 SELECT n, given, nvent.entry_add('nvent:flow:runs:time', 't', 0, jsonb_build_object('startedAt', given)) IS NULL AS failed,
-    meta('nvent:flow:runs:time', 't') -> 'startedAt' AS read,
-    nvent.entry_update('nvent:flow:runs:time', 't', jsonb_build_object('startedAt', meta('nvent:flow:runs:time', 't') -> 'startedAt')) = n - 1 AS round
+    pg_temp.meta('nvent:flow:runs:time', 't') -> 'startedAt' AS read,
+    nvent.entry_update('nvent:flow:runs:time', 't', jsonb_build_object('startedAt', pg_temp.meta('nvent:flow:runs:time', 't') -> 'startedAt')) = n - 1 AS round
 FROM times ORDER BY n;
 -- What is no time is an error, not a NULL.
 \set VERBOSITY terse
@@ -374,14 +361,14 @@ SELECT nvent.entry_increment('nvent:flow:runs:inc', 'i', 'completedSteps') AS fl
     nvent.entry_increment('nvent:flow:runs:inc', 'i', 'stats.deep.hits', 9007199254740993) AS deep,
     nvent.entry_increment('nvent:flow:runs:inc', 'i', 'startedAt', 1000) AS a_time,
     nvent.entry_increment('nvent:flow:runs:inc', 'i', 'hits', 0) AS by_nothing;
-SELECT meta('nvent:flow:runs:inc', 'i');
+SELECT pg_temp.meta('nvent:flow:runs:inc', 'i');
 SELECT nvent.entry_add('nvent:flows', 'inc', 0);
 SELECT nvent.entry_increment('nvent:flows', 'inc', 'stats.total') AS stat, nvent.entry_increment('nvent:flows', 'inc', 'stats_total', 2) AS by_column,
     nvent.entry_increment('nvent:flows', 'inc', 'stats.mine', 2) AS other_stat;
-SELECT meta('nvent:flows', 'inc') - 'registeredAt';
+SELECT pg_temp.meta('nvent:flows', 'inc') - 'registeredAt';
 -- Several at once are one version.
 SELECT nvent.entry_increment_many('nvent:flows', 'inc', '{"stats.total": 1, "stats.running": -1, "stats.mine": 0.5, "stats.other": 1, "flowVersion": 1, "a.b": 1, "a.c": 2, "d": 3}');
-SELECT meta('nvent:flows', 'inc') - 'registeredAt';
+SELECT pg_temp.meta('nvent:flows', 'inc') - 'registeredAt';
 -- What is null counts as zero, in a column or out of it.
 SELECT nvent.entry_update('nvent:flows', 'inc', '{"stats.total": null}'), nvent.entry_increment('nvent:flows', 'inc', 'stats.total', 4);
 SELECT nvent.entry_add('nvent:c', 'null', 0, '{"n": null, "o": {"n": null}}'), nvent.entry_increment_many('nvent:c', 'null', '{"n": 1, "o.n": 2}');
@@ -412,7 +399,7 @@ SELECT nvent.entry_increment_many('nvent:flows', 'inc', '{}');
 SELECT nvent.entry_increment_many('nvent:flows', 'inc', '[1]');
 \set VERBOSITY terse
 -- Nothing of a call with an error is done.
-SELECT meta('nvent:flows', 'inc') - 'registeredAt';
+SELECT pg_temp.meta('nvent:flows', 'inc') - 'registeredAt';
 
 --
 -- Errors.
@@ -505,4 +492,4 @@ SELECT nvent.entry_read('other:flows');
 \set VERBOSITY terse
 SELECT nvent.store_migrate('nvent', 0) > 0 AND nvent.store_migrate('other', 0) > 0 AS dropped;
 DROP TABLE documents, kinds, late, before, times;
-DROP FUNCTION meta, pick, gen_value, gen_kind, gen_document, unset, place_of, without_empty, update_errors;
+DROP FUNCTION pick, gen_value, gen_kind, gen_document, unset, place_of, without_empty, update_errors;

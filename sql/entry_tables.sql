@@ -3,9 +3,10 @@
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 SET timezone = 'UTC';
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\i :helpers
 SELECT nvent.store_create();
-CREATE FUNCTION meta(key text, id text) RETURNS jsonb LANGUAGE plpgsql
-AS $$ BEGIN RETURN nvent.entry_get(key, id) -> 'metadata'; END $$;
 
 -- Every type: written from JSON, read back, updated, compared with.
 CREATE TYPE mood AS ENUM ('sad', 'happy');
@@ -30,11 +31,11 @@ CREATE TABLE kinds (
 SELECT nvent.route_add('entry', 'kinds:>', 'kinds');
 \set all '{"aVarchar": "five5", "aChar": "abc", "anInt2": -32768, "anInt8": 9223372036854775807, "aReal": 0.1, "aFloat": 1e-5, "aNumeric": 12345678901234567890.50, "aMoney": 1.005, "aBool": false, "seenAt": -1, "aUuid": "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "aTime": "2026-01-31 12:00:00+01", "aStamp": "2026-01-31T12:00:00", "aDate": "2026-01-31", "anInterval": "1 day 02:00", "aMood": "happy", "aShort": "short", "aPositive": 7, "aJson": {"a": [1, {"b": null}]}, "aDoc": {"d": 1}, "ints": [1, null, 3], "words": ["a,b", "c\\"d", null, ""], "docs": [1, "one", {"one": [1]}, null], "aPoint": "(1,2)", "bytes": "\\\\x00ff", "camelCase": "C", "camel_case": "c", "other": [1]}'
 SELECT nvent.entry_add('kinds:a', 'all', 1, :'all');
-SELECT key, value FROM jsonb_each(meta('kinds:a', 'all') - 'made') ORDER BY key COLLATE "C";
+SELECT key, value FROM jsonb_each(pg_temp.meta('kinds:a', 'all') - 'made') ORDER BY key COLLATE "C";
 SELECT a_char, a_money, a_uuid, a_mood, a_json, a_doc, ints, words, docs, bytes, doubled, line, extra FROM kinds;
 -- What was read can be added again, without what the database computes.
-SELECT nvent.entry_add('kinds:a', 'again', 1, meta('kinds:a', 'all') - '{doubled,line}'::text[]),
-    meta('kinds:a', 'again') - '{line,version}'::text[] = meta('kinds:a', 'all') - '{line,version}'::text[] AS same;
+SELECT nvent.entry_add('kinds:a', 'again', 1, pg_temp.meta('kinds:a', 'all') - '{doubled,line}'::text[]),
+    pg_temp.meta('kinds:a', 'again') - '{line,version}'::text[] = pg_temp.meta('kinds:a', 'all') - '{line,version}'::text[] AS same;
 -- Each field finds its entry again, alone and in a list; the update to what it
 -- has is none, and a null removes it.  Fields that have no equality are
 -- compared by their bytes, json as jsonb.
@@ -42,14 +43,14 @@ SELECT f.key AS field,
     (SELECT count(*) FROM nvent.entry_read('kinds:a', filter => jsonb_build_object(f.key, CASE jsonb_typeof(f.value) WHEN 'array' THEN jsonb_build_array(f.value) ELSE f.value END))) AS found,
     (SELECT count(*) FROM nvent.entry_read('kinds:a', filter => jsonb_build_object(f.key, jsonb_build_array(f.value, f.value, NULL)))) AS in_list,
     nvent.entry_update('kinds:a', 'all', jsonb_build_object(f.key, f.value)) AS version
-FROM jsonb_each(meta('kinds:a', 'all') - '{version,doubled,line}'::text[]) f ORDER BY f.key COLLATE "C";
+FROM jsonb_each(pg_temp.meta('kinds:a', 'all') - '{version,doubled,line}'::text[]) f ORDER BY f.key COLLATE "C";
 SELECT count(*) AS computed FROM nvent.entry_read('kinds:a', filter => '{"doubled": -65536}');
-SELECT nvent.entry_update('kinds:a', 'again', (SELECT jsonb_object_agg(k, NULL) FROM jsonb_object_keys(:'all') k)), meta('kinds:a', 'again') - '{line,made}'::text[];
+SELECT nvent.entry_update('kinds:a', 'again', (SELECT jsonb_object_agg(k, NULL) FROM jsonb_object_keys(:'all') k)), pg_temp.meta('kinds:a', 'again') - '{line,made}'::text[];
 -- A default that is no constant: null writes it anew.
 SELECT nvent.entry_update('kinds:a', 'again', '{"preset": "other", "made": "2020-01-01"}'), nvent.entry_update('kinds:a', 'again', '{"preset": null, "made": null}');
 SELECT preset, made > '2025-01-01' AS made_anew FROM kinds WHERE id = 'again';
 -- Documents merge in json and domains as in jsonb.
-SELECT nvent.entry_update('kinds:a', 'all', '{"aJson.a": null, "aJson.c.d": 1, "aDoc": {"d": null, "e": {"f": null}}}'), meta('kinds:a', 'all') -> 'aJson' AS json, meta('kinds:a', 'all') -> 'aDoc' AS doc;
+SELECT nvent.entry_update('kinds:a', 'all', '{"aJson.a": null, "aJson.c.d": 1, "aDoc": {"d": null, "e": {"f": null}}}'), pg_temp.meta('kinds:a', 'all') -> 'aJson' AS json, pg_temp.meta('kinds:a', 'all') -> 'aDoc' AS doc;
 SELECT nvent.entry_update('kinds:a', 'all', '{"aJson.c.d": 1, "aDoc.e": {}}') AS no_change, nvent.entry_increment_many('kinds:a', 'all', '{"aJson.c.d": 1, "aDoc.n": 2}');
 SELECT count(*) FROM nvent.entry_read('kinds:a', filter => '{"aJson.c.d": 2, "aDoc.n": [1, 2]}');
 -- Numbers of every type can be added to.
@@ -79,7 +80,7 @@ SELECT nvent.entry_add('kinds:a', 'x', 0, '{"anInt2": 40000}');
 SELECT nvent.entry_add('kinds:a', 'x', 0, '{"aDate": "31 Feb"}');
 -- Numbers that JSON has not come back as strings.
 UPDATE kinds SET a_float = 'NaN', a_real = '-Infinity', a_numeric = 'Infinity' WHERE id = 'all';
-SELECT m -> 'aFloat' AS f, m -> 'aReal' AS r, m -> 'aNumeric' AS n FROM meta('kinds:a', 'all') m;
+SELECT m -> 'aFloat' AS f, m -> 'aReal' AS r, m -> 'aNumeric' AS n FROM pg_temp.meta('kinds:a', 'all') m;
 SELECT nvent.entry_increment('kinds:a', 'all', 'aNumeric'), nvent.entry_increment_many('kinds:a', 'all', '{"aNumeric": 1}');
 
 -- Ids of other types; in SQL they are what they are, in an entry they are text.
@@ -156,7 +157,7 @@ CREATE FUNCTION double_n() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.n :=
 CREATE TABLE guarded (id text PRIMARY KEY, version int NOT NULL DEFAULT 0, score float8 NOT NULL, n int, extra jsonb);
 SELECT nvent.route_add('entry', 'guarded:x', 'guarded');
 CREATE TRIGGER double BEFORE INSERT OR UPDATE ON guarded FOR EACH ROW EXECUTE FUNCTION double_n();
-SELECT nvent.entry_add('guarded:x', 'a', 0, '{"n": 1}'), nvent.entry_increment('guarded:x', 'a', 'n'), meta('guarded:x', 'a');
+SELECT nvent.entry_add('guarded:x', 'a', 0, '{"n": 1}'), nvent.entry_increment('guarded:x', 'a', 'n'), pg_temp.meta('guarded:x', 'a');
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON guarded FOR EACH ROW EXECUTE FUNCTION keep_out();
 SELECT nvent.entry_update('guarded:x', 'a', '{}') AS nothing_to_do;
 \set VERBOSITY default
@@ -177,32 +178,32 @@ FROM unnest('{read,update,nulls,merge,inc,add,sql,delete,many,filter}'::text[]) 
 SELECT nvent.entry_add('growing:x', 'wrong', 2, '{"color": 5, "size": "large", "config": [1], "day": "someday", "stats": {"total": "many"}}');
 ALTER TABLE growing ADD color text, ADD size int NOT NULL DEFAULT 0, ADD config jsonb DEFAULT '{}', ADD day date,
     ADD stats_total bigint DEFAULT 0, ADD seen_at bigint, ADD tags text[];
-SELECT meta('growing:x', 'read'), meta('growing:x', 'wrong');
+SELECT pg_temp.meta('growing:x', 'read'), pg_temp.meta('growing:x', 'wrong');
 -- Writes go to the column and take the old value away.
-SELECT nvent.entry_update('growing:x', 'update', '{"color": "blue", "size": 6, "day": "2026-02-01", "stats.total": 8, "seenAt": 2000, "tags": ["y"]}'), meta('growing:x', 'update');
+SELECT nvent.entry_update('growing:x', 'update', '{"color": "blue", "size": 6, "day": "2026-02-01", "stats.total": 8, "seenAt": 2000, "tags": ["y"]}'), pg_temp.meta('growing:x', 'update');
 SELECT color, size, config, day, stats_total, seen_at, tags, extra FROM growing WHERE id = 'update';
 -- To the same, too: it moves, once.
 SELECT nvent.entry_update('growing:x', 'update', '{"config": {"a": 1}}') AS moves, nvent.entry_update('growing:x', 'update', '{"config": {"a": 1}}') AS done;
 -- A field that is removed stays removed, in any of its ways of being removed.
-SELECT nvent.entry_update('growing:x', 'nulls', '{"color": null, "config": null, "day": null, "stats.total": null, "seen_at": null, "tags": null}'), meta('growing:x', 'nulls');
-SELECT nvent.entry_update('growing:x', 'nulls', '{"size": null, "stats": null}'), meta('growing:x', 'nulls');
+SELECT nvent.entry_update('growing:x', 'nulls', '{"color": null, "config": null, "day": null, "stats.total": null, "seen_at": null, "tags": null}'), pg_temp.meta('growing:x', 'nulls');
+SELECT nvent.entry_update('growing:x', 'nulls', '{"size": null, "stats": null}'), pg_temp.meta('growing:x', 'nulls');
 SELECT color, size, config, day, stats_total, seen_at, tags, extra FROM growing WHERE id = 'nulls';
 -- Merges and increments begin with the old value.
-SELECT nvent.entry_update('growing:x', 'merge', '{"config.b": 2}'), meta('growing:x', 'merge') -> 'config' AS config, nvent.entry_update('growing:x', 'merge', '{"config": {"a": null}}'), meta('growing:x', 'merge') -> 'config' AS then;
+SELECT nvent.entry_update('growing:x', 'merge', '{"config.b": 2}'), pg_temp.meta('growing:x', 'merge') -> 'config' AS config, nvent.entry_update('growing:x', 'merge', '{"config": {"a": null}}'), pg_temp.meta('growing:x', 'merge') -> 'config' AS then;
 SELECT nvent.entry_increment('growing:x', 'inc', 'size'), nvent.entry_increment('growing:x', 'inc', 'stats.total', 3), nvent.entry_increment('growing:x', 'inc', 'config.a', 10), nvent.entry_increment('growing:x', 'inc', 'stats.mine');
 SELECT size, stats_total, config, extra FROM growing WHERE id = 'inc';
-SELECT nvent.entry_increment_many('growing:x', 'many', '{"size": 1, "stats.total": 3, "config.b": 10, "stats.mine": 1, "stats.new": 1}'), meta('growing:x', 'many');
-SELECT nvent.entry_increment_many('growing:x', 'many', '{"size": 1, "stats.total": 3, "config.b": 10, "stats.mine": 1, "stats.new": 1}'), meta('growing:x', 'many');
+SELECT nvent.entry_increment_many('growing:x', 'many', '{"size": 1, "stats.total": 3, "config.b": 10, "stats.mine": 1, "stats.new": 1}'), pg_temp.meta('growing:x', 'many');
+SELECT nvent.entry_increment_many('growing:x', 'many', '{"size": 1, "stats.total": 3, "config.b": 10, "stats.mine": 1, "stats.new": 1}'), pg_temp.meta('growing:x', 'many');
 -- A value that is no number is an error, and stays.
 SELECT nvent.entry_increment('growing:x', 'wrong', 'size');
 SELECT nvent.entry_increment('growing:x', 'wrong', 'stats.total');
-SELECT nvent.entry_update('growing:x', 'wrong', '{"size": 1, "color": "red", "config": {"a": 1}}'), meta('growing:x', 'wrong');
+SELECT nvent.entry_update('growing:x', 'wrong', '{"size": 1, "color": "red", "config": {"a": 1}}'), pg_temp.meta('growing:x', 'wrong');
 -- add replaces all, here too.
-SELECT nvent.entry_add('growing:x', 'add', 1, '{"size": 1}'), meta('growing:x', 'add');
-SELECT nvent.entry_delete('growing:x', 'delete'), nvent.entry_add('growing:x', 'delete', 1), meta('growing:x', 'delete');
+SELECT nvent.entry_add('growing:x', 'add', 1, '{"size": 1}'), pg_temp.meta('growing:x', 'add');
+SELECT nvent.entry_delete('growing:x', 'delete'), nvent.entry_add('growing:x', 'delete', 1), pg_temp.meta('growing:x', 'delete');
 -- What SQL wrote into the column counts.
 UPDATE growing SET color = 'green', size = 1, day = '2026-03-01', config = '{"sql": 1}', stats_total = 1 WHERE id = 'sql';
-SELECT meta('growing:x', 'sql');
+SELECT pg_temp.meta('growing:x', 'sql');
 -- Filters find both.
 SELECT filter, (SELECT array_agg(e ->> 'id' ORDER BY e ->> 'id') FROM nvent.entry_read('growing:x', filter => filter) e)
 FROM unnest('{"{\"color\": \"red\"}","{\"color\": [\"red\", \"green\"]}","{\"color\": null}","{\"color\": [\"blue\", null]}","{\"size\": 5}","{\"size\": 0}","{\"size\": [5, 6]}",
@@ -210,27 +211,27 @@ FROM unnest('{"{\"color\": \"red\"}","{\"color\": [\"red\", \"green\"]}","{\"col
 ORDER BY n;
 -- A column that is dropped takes its field with it; the others stay.
 ALTER TABLE growing DROP color;
-SELECT meta('growing:x', 'update') ->> 'color' AS color, nvent.entry_update('growing:x', 'update', '{"color": "new"}') IS NULL AS failed, meta('growing:x', 'update') ->> 'color' AS again;
+SELECT pg_temp.meta('growing:x', 'update') ->> 'color' AS color, nvent.entry_update('growing:x', 'update', '{"color": "new"}') IS NULL AS failed, pg_temp.meta('growing:x', 'update') ->> 'color' AS again;
 -- A column that is renamed gives its field the new name; one whose type changes is of that type.
 ALTER TABLE growing RENAME size TO width;
 ALTER TABLE growing ALTER width TYPE text;
-SELECT meta('growing:x', 'inc') -> 'width' AS width, nvent.entry_update('growing:x', 'inc', '{"width": "wide"}') IS NULL AS failed, meta('growing:x', 'inc') -> 'width' AS width;
+SELECT pg_temp.meta('growing:x', 'inc') -> 'width' AS width, nvent.entry_update('growing:x', 'inc', '{"width": "wide"}') IS NULL AS failed, pg_temp.meta('growing:x', 'inc') -> 'width' AS width;
 
 -- The same in a store's table, whose own columns are older than extra, and
 -- under names that want quoting.
 SELECT nvent.entry_add('nvent:flow:runs:g', 'r', 1, '{"it''s \"x\"": 1, "priority": 5, "status": "running"}');
 ALTER TABLE nvent_flow_runs ADD "it's ""x""" int, ADD priority int NOT NULL DEFAULT 0;
-SELECT meta('nvent:flow:runs:g', 'r') -> 'priority' AS priority, nvent.entry_increment_many('nvent:flow:runs:g', 'r', '{"it''s \"x\"": 1, "priority": 1}');
+SELECT pg_temp.meta('nvent:flow:runs:g', 'r') -> 'priority' AS priority, nvent.entry_increment_many('nvent:flow:runs:g', 'r', '{"it''s \"x\"": 1, "priority": 1}');
 SELECT "it's ""x""", priority, extra FROM nvent_flow_runs;
 
 -- A table with a column for all of "stats" has no fields of it.
 CREATE TABLE both_stats (id text PRIMARY KEY, version int NOT NULL DEFAULT 0, score float8 NOT NULL, stats jsonb, stats_total int, extra jsonb);
 SELECT nvent.route_add('entry', 'both:stats', 'both_stats');
-SELECT nvent.entry_add('both:stats', 'x', 0, '{"stats": {"total": 1}, "statsTotal": 2}'), nvent.entry_increment('both:stats', 'x', 'stats.total'), nvent.entry_increment('both:stats', 'x', 'stats_total'), meta('both:stats', 'x');
+SELECT nvent.entry_add('both:stats', 'x', 0, '{"stats": {"total": 1}, "statsTotal": 2}'), nvent.entry_increment('both:stats', 'x', 'stats.total'), nvent.entry_increment('both:stats', 'x', 'stats_total'), pg_temp.meta('both:stats', 'x');
 
 SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;
 DROP VIEW a_view;
 DROP TABLE kinds, by_uuid, by_number, by_small, by_mood, by_numeric, plain, parts, no_index, no_version, partly, guarded, growing, both_stats;
 DROP TYPE mood;
 DROP DOMAIN short, positive, doc;
-DROP FUNCTION meta, keep_out, double_n;
+DROP FUNCTION keep_out, double_n;

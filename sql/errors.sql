@@ -1,18 +1,11 @@
 -- What callers of stores, routes and streams can do wrong: one line for each
 -- kind, with the SQLSTATE that a program tells it by.
 SET client_min_messages = warning;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\i :helpers
 SELECT nvent.store_create();
 CREATE TABLE tries (n serial, statement text);
-CREATE FUNCTION outcome(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-    m text; d text; h text;
-BEGIN
-    EXECUTE statement;
-    RETURN 'succeeded';
-EXCEPTION WHEN others THEN
-    GET STACKED DIAGNOSTICS m = MESSAGE_TEXT, d = PG_EXCEPTION_DETAIL, h = PG_EXCEPTION_HINT;
-    RETURN concat_ws(E'\n', sqlstate || ' ' || m, nullif(d, ''), nullif(h, ''));
-END $$;
 
 -- Subjects.
 INSERT INTO tries (statement) VALUES
@@ -33,7 +26,7 @@ INSERT INTO tries (statement) VALUES
     ($$SELECT nvent.stream_read('a:>')$$),
     ($$SELECT nvent.stream_delete('a:>')$$),
     ($$SELECT nvent.stream_delete('')$$);
-SELECT statement, outcome(statement) FROM tries ORDER BY n;
+SELECT statement, pg_temp.outcome(statement) FROM tries ORDER BY n;
 TRUNCATE tries;
 -- The longest and the widest that there are.
 SELECT octet_length(r->>'subject') AS bytes, r->'version' AS version FROM unnest(ARRAY['a:' || repeat('b', 510), repeat('a:', 31) || 'a', 'a:' || repeat('ä', 255)]) s,
@@ -48,6 +41,7 @@ INSERT INTO tries (statement) VALUES
     ($$SELECT nvent.stream_append('a:b', '{}')$$),
     ($$SELECT nvent.stream_append('a:b', '{"type": null}')$$),
     ($$SELECT nvent.stream_append('a:b', '{"type": 5}')$$),
+    ($$SELECT nvent.stream_append('a:b', '{"type": ""}')$$),
     ($$SELECT nvent.stream_append('a:b', '{"type": "t", "attempt": "2"}')$$),
     ($$SELECT nvent.stream_append('a:b', '{"type": "t", "attempt": 2147483648}')$$),
     ($$SELECT nvent.stream_append('a:b', '{"type": "t", "attempt": -2147483649}')$$),
@@ -66,7 +60,7 @@ INSERT INTO tries (statement) VALUES
     ($$SELECT nvent.stream_append_batch('a:b', array_fill('{}'::jsonb, '{65537}'))$$),
     ($$SELECT nvent.stream_read('a:b', max_count => -1)$$),
     ($$SELECT nvent.stream_append('nvent:flow:run:1', jsonb_build_object('type', string_agg(md5(n::text), ''))) FROM generate_series(1, 500) n$$);
-SELECT statement, outcome(statement) FROM tries ORDER BY n;
+SELECT statement, pg_temp.outcome(statement) FROM tries ORDER BY n;
 TRUNCATE tries;
 
 -- Where it should go.
@@ -88,10 +82,10 @@ INSERT INTO tries (statement) VALUES
     ($$SELECT nvent.store_adopt('none')$$),
     ($$SELECT nvent.store_migrate('none')$$),
     ($$SELECT nvent.store_migrate('nvent', 1)$$);
-SELECT statement, outcome(statement) FROM tries ORDER BY n;
+SELECT statement, pg_temp.outcome(statement) FROM tries ORDER BY n;
 TRUNCATE tries;
 SET nvent_store.max_stream_tables = 1;
-SELECT outcome($$SELECT nvent.stream_append('a:new', '{"type": "t"}')$$);
+SELECT pg_temp.outcome($$SELECT nvent.stream_append('a:new', '{"type": "t"}')$$);
 RESET nvent_store.max_stream_tables;
 SET nvent_store.max_stream_tables = -1;
 SET nvent_store.notify = 'loud';
@@ -113,14 +107,14 @@ INSERT INTO tries (statement) VALUES
     ($$SELECT nvent.route_add('stream', 'x:>', 'tries')$$),
     ($$SET nvent_store.max_stream_tables = 1$$);
 SET ROLE regress_nvs_nobody;
-SELECT outcome(statement) FROM tries ORDER BY n LIMIT 1;
+SELECT pg_temp.outcome(statement) FROM tries ORDER BY n LIMIT 1;
 RESET ROLE;
 GRANT USAGE ON SCHEMA nvent TO regress_nvs_nobody;
 SET ROLE regress_nvs_nobody;
-SELECT statement, outcome(statement) FROM tries ORDER BY n;
+SELECT statement, pg_temp.outcome(statement) FROM tries ORDER BY n;
 RESET ROLE;
 BEGIN READ ONLY;
-SELECT statement, outcome(statement) FROM tries WHERE statement !~ 'SET' ORDER BY n;
+SELECT statement, pg_temp.outcome(statement) FROM tries WHERE statement !~ 'SET' ORDER BY n;
 ROLLBACK;
 -- None of this left anything behind.
 SELECT left(type, 10) AS type FROM nvent.stream_tables();
@@ -128,6 +122,5 @@ SELECT count(*) FROM nvent.stream_read('a:b');
 
 SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;
 DROP TABLE tries, no_default;
-DROP FUNCTION outcome;
 REVOKE ALL ON SCHEMA nvent FROM regress_nvs_nobody;
 DROP ROLE regress_nvs_nobody;

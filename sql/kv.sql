@@ -1,20 +1,10 @@
--- Keys and their values.  What Redis has in common with it is in kv_redis.
+-- Keys and their values: stores and users' tables, scans, expiry, what is
+-- updated in place and found by an index, triggers, rights and errors.  What
+-- Redis has in common with it is in kv_redis.
 \pset null NULL
-
--- What an error says: its code, message, detail and hint.
-CREATE FUNCTION pg_temp.error_of(call text)
-RETURNS TABLE (code text, message text, detail text, hint text)
-LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE 'SELECT ' || call;
-    code := 'none';
-    RETURN NEXT;
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE,
-        message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
-        hint = PG_EXCEPTION_HINT;
-    RETURN NEXT;
-END $$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\i :helpers
 
 -- Where there is no store there is no key, and reading or deleting makes none.
 BEGIN READ ONLY;

@@ -1,19 +1,11 @@
--- Named locks with a lease and a fencing token.
+-- Named locks with a lease and a fencing token: who gets one, renews and
+-- releases it, what a token that was taken over is worth, rights and errors.
+-- Two who want one are in test/specs/lock_*.spec, killed holders in
+-- test/t/050_consumer.pl.
 \pset null NULL
-
--- What an error says: its code, message and detail.
-CREATE FUNCTION pg_temp.error_of(call text)
-RETURNS TABLE (code text, message text, detail text)
-LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE 'SELECT ' || call;
-    code := 'none';
-    RETURN NEXT;
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE,
-        message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
-    RETURN NEXT;
-END $$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\i :helpers
 
 -- Tokens are counted below.
 ALTER SEQUENCE nvent.fence_seq RESTART;
@@ -28,14 +20,14 @@ SET client_min_messages = warning;
 SELECT nvent.lock_acquire('job', '1 hour');
 SELECT prefix FROM nvent.store;
 
--- 88: who comes second gets nothing, whoever it is; without an owner's name it is
+-- Who comes second gets nothing, whoever it is; without an owner's name it is
 -- not known to be the holder either.
 SELECT nvent.lock_acquire('job', '1 hour'), nvent.lock_acquire('job', '1 hour', owner => 'b');
 SELECT nvent.lock_get('job') - 'acquiredAt' - 'expiresAt' AS holder,
        nvent.lock_get('job') ->> 'acquiredAt' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$' AS iso,
        (nvent.lock_get('job') ->> 'expiresAt')::timestamptz - (nvent.lock_get('job') ->> 'acquiredAt')::timestamptz AS lease;
 
--- 88: only the token releases it, and only once.
+-- Only the token releases it, and only once.
 SELECT nvent.lock_release('job', 99), nvent.lock_release('job', 1);
 SELECT nvent.lock_release('job', 1), nvent.lock_renew('job', 1, '1 hour'), nvent.lock_get('job');
 
@@ -44,7 +36,7 @@ SELECT nvent.lock_release('job', 1), nvent.lock_renew('job', 1, '1 hour'), nvent
 SELECT nvent.lock_acquire('job', '1 hour', owner => 'b');
 SELECT nvent.lock_acquire('other', '1 hour');
 
--- 88: an owner that holds the lock renews it: same token, one release.
+-- An owner that holds the lock renews it: same token, one release.
 SELECT nvent.lock_acquire('job', '2 hours', owner => 'b'), nvent.lock_acquire('job', '3 hours', owner => 'c');
 SELECT nvent.lock_get('job') -> 'token' AS token, (nvent.lock_get('job') ->> 'expiresAt')::timestamptz > now() + '119 minutes' AS renewed;
 SELECT nvent.lock_release('job', 2);

@@ -1,9 +1,9 @@
 -- Columns of a relation are the fields of what is stored in it, by name and
 -- without any configuration.  Seen here through streams over users' tables.
 \set VERBOSITY terse
--- Records without what changes from run to run.
-CREATE FUNCTION rec(r jsonb) RETURNS jsonb LANGUAGE sql
-AS $$ SELECT r - 'id' - 'ts' - 'subject' $$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\i :helpers
 SELECT nvent.store_create();
 
 -- Every kind of column: written from JSON, read back as JSON.
@@ -49,7 +49,7 @@ CREATE TABLE kinds (
 SELECT nvent.route_add('stream', 'kinds:>', 'kinds');
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
-SELECT key, value FROM jsonb_each(rec(nvent.stream_append('kinds:all', '{
+SELECT key, value FROM jsonb_each(pg_temp.rec(nvent.stream_append('kinds:all', '{
     "type": "t", "aText": "text", "aVarchar": "five5", "anInt2": -32768,
     "anInt4": 1073741823, "anInt8": 9223372036854775807,
     "aFloat": 0.1, "aReal": 0.1, "aNumeric": 12345678901234567890.123456789,
@@ -66,11 +66,11 @@ ORDER BY key COLLATE "C";
 -- A record that was read can be appended again, but for composite types, which
 -- are written as text: what it says is kept, and what the table says of itself
 -- (line, doubled) goes to meta.
-SELECT rec(nvent.stream_append('kinds:again',
-    (SELECT rec(e) - 'aPair' FROM nvent.stream_read('kinds:all') e))) IS NULL AS failed;
+SELECT pg_temp.rec(nvent.stream_append('kinds:again',
+    (SELECT pg_temp.rec(e) - 'aPair' FROM nvent.stream_read('kinds:all') e))) IS NULL AS failed;
 SELECT coalesce(a.key, b.key) AS key, a.value AS first, b.value AS again
-FROM (SELECT p.* FROM nvent.stream_read('kinds:all') e, jsonb_each(rec(e)) p) a
-FULL JOIN (SELECT p.* FROM nvent.stream_read('kinds:again') e, jsonb_each(rec(e)) p) b USING (key)
+FROM (SELECT p.* FROM nvent.stream_read('kinds:all') e, jsonb_each(pg_temp.rec(e)) p) a
+FULL JOIN (SELECT p.* FROM nvent.stream_read('kinds:again') e, jsonb_each(pg_temp.rec(e)) p) b USING (key)
 WHERE a.value IS DISTINCT FROM b.value ORDER BY 1;
 
 -- SQL agrees with what the record says.
@@ -108,7 +108,7 @@ SELECT nvent.stream_append('kinds:x', '{"type": "t", "ts": "2026-02-30"}');
 
 -- JSON null is a value where a column takes JSON, and no value elsewhere;
 -- a missing field takes the column's default, a null does not.
-SELECT rec(nvent.stream_append('kinds:null', '{"type": "t", "aText": null,
+SELECT pg_temp.rec(nvent.stream_append('kinds:null', '{"type": "t", "aText": null,
     "aJsonb": null, "aJson": null, "aDoc": null, "ints": null, "preset": null}'))
     - 'line' - 'number';
 SELECT a_text IS NULL AS a_text, a_jsonb, a_json, a_doc, ints IS NULL AS ints,
@@ -124,7 +124,7 @@ SELECT nvent.stream_append('kinds:json', '{"type": "t", "aJson": "5", "aDoc": "[
     - 'id' - 'ts' - 'line' - 'number';
 
 -- A batch into a table with columns that no array can carry.
-SELECT rec(e) - 'line' - 'number'
+SELECT pg_temp.rec(e) - 'line' - 'number'
 FROM nvent.stream_append_batch('kinds:batch', ARRAY[
     '{"type": "1", "ints": [1], "aPair": "(1,a)"}', '{"type": "2", "ints": [2, 3]}',
     '{"type": "3", "docs": [[1]]}']::jsonb[]) e;
@@ -159,10 +159,10 @@ SELECT nvent.stream_append('kinds:x', '{"type": "t", "ts": true}');
 SELECT nvent.stream_append('kinds:x', '{"type": "t", "seenAt": []}');
 
 -- A field may be given under the column's own name too, but not twice.
-SELECT rec(nvent.stream_append('kinds:name', '{"type": "t", "a_text": "x"}'))->'aText';
+SELECT pg_temp.rec(nvent.stream_append('kinds:name', '{"type": "t", "a_text": "x"}'))->'aText';
 SELECT nvent.stream_append('kinds:name', '{"type": "t", "a_text": "x", "aText": "y"}');
 -- What the database computes is not the caller's to set: it is kept in meta.
-SELECT rec(nvent.stream_append('kinds:name', '{"type": "t", "anInt4": 2, "doubled": 5, "line": 99}'))->'meta';
+SELECT pg_temp.rec(nvent.stream_append('kinds:name', '{"type": "t", "anInt4": 2, "doubled": 5, "line": 99}'))->'meta';
 
 -- Two columns never answer to one name: the exact name wins, the other keeps
 -- its column's.
@@ -173,7 +173,7 @@ CREATE TABLE names (
     "ümläut_x" text, trail_ text, two__scores text, x_1 text
 );
 SELECT nvent.route_add('stream', 'names:>', 'names');
-SELECT rec(nvent.stream_append('names:1', '{"type": "t", "started_at": "1",
+SELECT pg_temp.rec(nvent.stream_append('names:1', '{"type": "t", "started_at": "1",
     "startedAt": "2", "aBC": "3", "aB_c": "4", "statsTotal": 5, "total": 6,
     "Upper Case": "7", "_lead": "8", "ümläutX": "9", "trail_": "10",
     "two_Scores": "11", "x_1": "12"}'));
@@ -185,14 +185,14 @@ SELECT nvent.stream_append('names:1', '{"type": "t", "meta": {"other": 1}}');
 -- A column is a field from the moment it is there, and no longer when it is
 -- gone; its type is what it is now.
 ALTER TABLE names ADD COLUMN other integer;
-SELECT rec(nvent.stream_append('names:2', '{"type": "t", "other": 1}'));
+SELECT pg_temp.rec(nvent.stream_append('names:2', '{"type": "t", "other": 1}'));
 ALTER TABLE names ALTER COLUMN other TYPE text;
-SELECT rec(nvent.stream_append('names:2', '{"type": "t", "other": "one"}'));
+SELECT pg_temp.rec(nvent.stream_append('names:2', '{"type": "t", "other": "one"}'));
 ALTER TABLE names RENAME COLUMN other TO another;
 SELECT nvent.stream_append('names:2', '{"type": "t", "other": "one"}');
-SELECT rec(e) FROM nvent.stream_read('names:2') e;
+SELECT pg_temp.rec(e) FROM nvent.stream_read('names:2') e;
 ALTER TABLE names DROP COLUMN another, ADD COLUMN meta jsonb;
-SELECT rec(nvent.stream_append('names:2', '{"type": "t", "another": 1}'));
+SELECT pg_temp.rec(nvent.stream_append('names:2', '{"type": "t", "another": 1}'));
 
 -- Columns of these names mean something to streams only when they can: here
 -- all of them are fields like others.
@@ -201,9 +201,9 @@ CREATE TABLE plain (
     subject text, version text, meta text, created_at bigint NOT NULL
 );
 SELECT nvent.route_add('stream', 'plain:>', 'plain');
-SELECT rec(nvent.stream_append('plain:1', '{"type": "t", "version": "1.2", "meta": "m", "createdAt": 5}'));
+SELECT pg_temp.rec(nvent.stream_append('plain:1', '{"type": "t", "version": "1.2", "meta": "m", "createdAt": 5}'));
 SELECT nvent.stream_append('plain:1', '{"type": "t", "createdAt": 5}', 0);
-SELECT rec(e) FROM nvent.stream_append_batch('plain:1', ARRAY[
+SELECT pg_temp.rec(e) FROM nvent.stream_append_batch('plain:1', ARRAY[
     '{"type": "a", "version": "1", "createdAt": 0}',
     '{"type": "b", "createdAt": -1}']::jsonb[]) e;
 
@@ -241,5 +241,4 @@ SELECT nvent.route_add('stream', 'aliased:x:{customer}', 'aliased', '{"a": 5}');
 DROP TABLE kinds, names, plain, computed, aliased;
 DROP TYPE mood, pair;
 DROP DOMAIN short, doc;
-DROP FUNCTION rec;
 SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;

@@ -1,5 +1,10 @@
--- Following a pattern over all tables of a store.  What open transactions of
--- others do to it is in the specs poll_*.
+-- Following a pattern over all tables of a store: the order of pages, cursors,
+-- patterns, types, users' tables, equal positions, old snapshots, rights, and
+-- the same as a plain query finds.  What open transactions of others do to it
+-- is in test/specs/stream_poll_*.spec.
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\i :helpers
 CREATE SCHEMA poll;
 SELECT nvent.store_create('poll', 'poll');
 
@@ -129,13 +134,13 @@ SELECT * FROM poll.page('poll:>', 17);
 COMMIT;
 SELECT * FROM poll.page('poll:>', 17);
 
--- A snapshot that cannot be renewed: up to the tick it shows.
-SELECT nvent.position_publish() - current_setting('poll.base')::bigint AS tick;
+-- A snapshot that cannot be renewed: up to the published position that it shows.
+SELECT nvent.position_publish() - current_setting('poll.base')::bigint AS published;
 SELECT nvent.stream_append('poll:audit:late', '{"type": "noted"}') ->> 'subject' AS subject;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT * FROM poll.page('poll:audit:>', 17);
 COMMIT;
-SELECT nvent.position_publish() - current_setting('poll.base')::bigint AS tick;
+SELECT nvent.position_publish() - current_setting('poll.base')::bigint AS published;
 BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY;
 SELECT * FROM poll.page('poll:audit:>', 17);
 COMMIT;
@@ -207,18 +212,11 @@ WHERE max_count > 3 OR pattern <> 'poll:order:yy:7'
 ORDER BY pattern COLLATE "C", types, max_count;
 
 -- It reads a small part of the table, as it goes by the index on (subject, id).
-CREATE FUNCTION poll.buffers(query text) RETURNS int LANGUAGE plpgsql AS $$
-DECLARE
-    plan json;
-BEGIN
-    EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT json) ' || query INTO plan;
-    RETURN (plan->0->'Plan'->>'Shared Hit Blocks')::int + (plan->0->'Plan'->>'Shared Read Blocks')::int;
-END $$;
-SELECT pattern, types, poll.buffers(format('SELECT nvent.stream_poll(%L, 0, 1000, %L)', pattern, types)) <
+SELECT pattern, types, pg_temp.buffers(format('SELECT nvent.stream_poll(%L, 0, 1000, %L)', pattern, types)) <
     pg_relation_size('poll.poll_stream_order') / current_setting('block_size')::int / 2 AS few
 FROM (VALUES ('poll:order:zz:>', NULL), ('poll:order:zz:>', '{rare}'::text[]), ('poll:order:zz:4321', NULL), ('poll:order:zz:4321', '{rare}')) v (pattern, types);
 -- At the end of the log a page is cheap whatever the pattern.
-SELECT poll.buffers('SELECT nvent.stream_poll(''poll:>'', (SELECT max(id) - 10 FROM poll.poll_stream_order))') < 100 AS few;
+SELECT pg_temp.buffers('SELECT nvent.stream_poll(''poll:>'', (SELECT max(id) - 10 FROM poll.poll_stream_order))') < 100 AS few;
 
 -- Rights are the caller's, table by table.
 CREATE ROLE poll_reader;

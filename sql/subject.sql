@@ -1,21 +1,11 @@
--- Subjects, their patterns, and key globs.  Texts with é and 漢 want UTF-8.
+-- Subjects, their patterns, and key globs: what is valid and why not, limits,
+-- what matches, against regular expressions that say the same.  Texts with é
+-- and 漢 want UTF-8.
 \pset null NULL
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\i :helpers
 SET search_path = nvent, public;
-
--- What an error says: its code, message, detail and hint.
-CREATE FUNCTION pg_temp.error_of(call text)
-RETURNS TABLE (code text, message text, detail text, hint text)
-LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE 'SELECT ' || call;
-    code := 'none';
-    RETURN NEXT;
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE,
-        message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
-        hint = PG_EXCEPTION_HINT;
-    RETURN NEXT;
-END $$;
 
 -- Subjects.  Blanks, quotes, accents and braces inside a token are ordinary.
 SELECT s AS subject, subject_is_valid(s)

@@ -1,0 +1,43 @@
+-- Statistics over a log: which streams there are, in the order of their bytes,
+-- with numbers of events by type; pages, types left out, a bound, a choice;
+-- where the head and the tail of each are read.
+\set VERBOSITY terse
+SET client_min_messages = warning;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\i :helpers
+SELECT nvent.store_create('test', 'test');
+
+SELECT count(*) FROM nvent.stream_append_many('[
+    {"subject": "test:b:1", "events": [{"type": "a"}, {"type": "b", "pii": 7}, {"type": "a"}]},
+    {"subject": "test:B:1", "events": [{"type": "__tombstone__"}]},
+    {"subject": "test:a:1", "events": [{"type": "__snapshot__"}, {"type": "b"}]},
+    {"subject": "test:b", "events": [{"type": "b"}]},
+    {"subject": "test:flow:run:7", "events": [{"type": "b"}]}]');
+SELECT subject, events, types FROM nvent.stream_stats('test:>');
+SELECT subject, events, types FROM nvent.stream_stats(store => 'test', max_count => 2);
+SELECT subject, events, types FROM nvent.stream_stats(store => 'test', max_count => 2, after => 'test:a:1');
+SELECT subject, events, types FROM nvent.stream_stats('test:>', exclude => '{b,__snapshot__,__tombstone__}');
+SELECT subject, events, types FROM nvent.stream_stats('test:*:1', '{test:b:1,test:b,test:none:1,NULL}');
+SELECT count(*) FROM nvent.stream_stats('test:>', '{}');
+SELECT count(*) FROM nvent.stream_stats('test:>', max_count => 0);
+SELECT s.subject, s.events FROM nvent.stream_read('test:b:1', after_version => 1, max_count => 1) e, nvent.stream_stats('test:>', before => (e->>'id')::bigint) s ORDER BY 1;
+-- The head and the tail are read where they are.
+SELECT s.subject, pg_temp.show(t) AS tail, pg_temp.show(h) AS head FROM nvent.stream_stats('test:>', exclude => '{__snapshot__}') s,
+    nvent.stream_read(s.subject, after => s.first_id - 1, max_count => 1) t, nvent.stream_read(s.subject, after => s.last_id - 1, max_count => 1) h;
+-- Where subjects are spread over columns, one of which has no value.
+CREATE TABLE test.visits (id bigint DEFAULT nvent.next_position() PRIMARY KEY, site text, page text, ts bigint NOT NULL, type text);
+SELECT nvent.route_add('stream', 'test:visit:{site}:{page}', 'test.visits');
+INSERT INTO test.visits (site, page, ts, type) VALUES ('x', '1', 0, 'a'), ('x', NULL, 0, 'a'), ('x', '1', 0, NULL);
+SELECT subject, events, types FROM nvent.stream_stats('test:visit:>');
+SELECT nvent.route_drop('stream', 'test:visit:{site}:{page}');
+DROP TABLE test.visits;
+-- What cannot be asked.
+SELECT nvent.stream_stats(NULL);
+SELECT nvent.stream_stats('test:>:a');
+SELECT nvent.stream_stats('test:>', '{elsewhere:account:1}');
+SELECT nvent.stream_stats('test:>', max_count => -1);
+SELECT nvent.stream_stats(store => 'nowhere');
+
+SELECT nvent.store_migrate('test', 0) > 0 AS dropped;
+DROP SCHEMA test;
