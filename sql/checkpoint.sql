@@ -1,7 +1,9 @@
--- Checkpoints: sections H and I of the contract that one session can show.
+-- Checkpoints: load, save and delete; no step back and no stale token unless
+-- forced; undone with the effect that they are of.  Two sessions that save are
+-- in test/specs/checkpoint_race.spec, killed ones in test/t/050_consumer.pl.
 SET client_min_messages = warning;
 
--- 85: an unknown name has none; saving makes the default store.
+-- An unknown name has none; saving makes the default store.
 SELECT * FROM nvent.checkpoint_load('a');
 SELECT nvent.checkpoint_save('a', 5);
 SELECT "position", token, data FROM nvent.checkpoint_load('a');
@@ -13,12 +15,12 @@ SELECT nvent.checkpoint_save('a', 6, data => '{"sum": 1}');
 SELECT nvent.checkpoint_save('a', 7);
 SELECT "position", data FROM nvent.checkpoint_load('a');
 
--- 86: a lower position is refused unless forced, and nothing is changed.
+-- A lower position is refused unless forced, and nothing is changed.
 SELECT nvent.checkpoint_save('a', 6, data => '{"sum": 2}');
 SELECT "position", data FROM nvent.checkpoint_load('a');
 SELECT nvent.checkpoint_save('a', 2, force => true);
 SELECT "position", data FROM nvent.checkpoint_load('a');
--- 86: the token of a lease that was taken over is refused, forced or not; so
+-- The token of a lease that was taken over is refused, forced or not; so
 -- is none at all, once there was one.  Without any, nothing is asked.
 SELECT nvent.checkpoint_save('b', 1, 7), nvent.checkpoint_save('b', 2, 7), nvent.checkpoint_save('b', 2, 9);
 SELECT nvent.checkpoint_save('b', 3, 8);
@@ -32,7 +34,7 @@ SELECT nvent.checkpoint_save('b', 3, 8);
 SELECT nvent.checkpoint_save('b', 0, 9);
 \set VERBOSITY default
 
--- 87: effect and checkpoint are undone together, also by a savepoint.
+-- Effect and checkpoint are undone together, also by a savepoint.
 CREATE TABLE effect (id integer);
 BEGIN;
 INSERT INTO effect VALUES (1);
@@ -57,7 +59,7 @@ ROLLBACK;
 SELECT count(*), (SELECT "position" FROM nvent.consumer_list()) FROM effect;
 SELECT nvent.consumer_ack('c', :token, 10);
 
--- Forgetting one, and what the scan keeps is nobody's.
+-- Deleting one, and what the scan keeps is nobody's.
 SELECT nvent.checkpoint_delete('a'), nvent.checkpoint_delete('a');
 SELECT count(*) FROM nvent.checkpoint_load('a');
 SELECT nvent.stream_append('nvent:x:1', '{"type": "t"}') IS NOT NULL, nvent.consumer_correlate() > 0;

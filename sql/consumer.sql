@@ -1,5 +1,6 @@
--- Consumers: subscribing, marking, operators' verbs, listing.  Positions
--- differ from run to run, so events have names here.
+-- Consumers: subscribing, marking what has work, the verbs of operators,
+-- filters and lists.  Positions differ from run to run, so events have names
+-- here.
 SET client_min_messages = warning;
 CREATE TABLE event (name text PRIMARY KEY, id bigint);
 
@@ -57,7 +58,7 @@ SELECT nvent.consumer_subscribe(name) FROM unnest(ARRAY['a b', 'A b', ' a b', re
 SELECT left(name, 3) FROM nvent.consumer_list() WHERE name <> 'all';
 SELECT count(*) FROM nvent.consumer_list() AS l, nvent.consumer_unsubscribe(l.name) AS u WHERE name <> 'all' AND u;
 
--- act 5.1, register: the source stays, the lane is that of the last call, the
+-- Register: the source stays, the lane is that of the last call, the
 -- priority the highest, over all numbers.
 SELECT nvent.consumer_subscribe('a', source => 's1', lane => 'slow', priority => -5);
 SELECT name, source, lane, priority FROM nvent.consumer_list(ARRAY['a']);
@@ -77,7 +78,7 @@ SELECT xmin AS before FROM nvent_consumers WHERE name = 'a' \gset
 SELECT nvent.consumer_subscribe('a', mark => 1);
 SELECT xmin = :'before'::xid AS same FROM nvent_consumers WHERE name = 'a';
 
--- act 5.1, marks that a caller finds: the highest of a name that comes twice.
+-- Marks that a caller finds: the highest of a name that comes twice.
 SELECT nvent.consumer_mark(ARRAY['a', 'a', 'nobody'], ARRAY[7, 5, 9]);
 SELECT mark FROM nvent.consumer_list(ARRAY['a']);
 SELECT nvent.consumer_mark(ARRAY['a'], ARRAY[7]);
@@ -140,7 +141,7 @@ SELECT nvent.consumer_correlate(-1);
 SELECT nvent.consumer_claim(max_scan => 0);
 SELECT at(nvent.consumer_correlate(NULL));
 
--- act 9, verbs of operators.  Start with three consumers of one mark.
+-- Verbs of operators.  Start with three consumers of one mark.
 DELETE FROM nvent_consumers;
 SELECT nvent.consumer_subscribe(n, source => 'src-' || n, lane => 'l' || n, mark => 1000000) FROM unnest(ARRAY['a', 'b', 'c']) AS n;
 SELECT name, token = max(token) OVER () AS same_token FROM nvent.consumer_claim() ORDER BY name;
@@ -172,7 +173,7 @@ SELECT nvent.consumer_prioritize(NULL, -5);
 SELECT nvent.consumer_prioritize(ARRAY['a'], NULL);
 SELECT nvent.consumer_subscribe('a', lane => 'la');
 SELECT name, priority FROM list;
--- act 4, filters: expressions are case-sensitive and not anchored, the rest
+-- Filters: expressions are case-sensitive and not anchored, the rest
 -- is equality; all together.
 SELECT nvent.consumer_prioritize(NULL, 1, name_regex => 'A');
 SELECT nvent.consumer_prioritize(NULL, 2, name_regex => '^[ab]$');
@@ -184,7 +185,7 @@ SELECT nvent.consumer_prioritize(NULL, 7, blocked => true);
 SELECT nvent.consumer_prioritize(NULL, 8, name_regex => '(');
 SELECT name, priority FROM list;
 
--- act 10: a page of the list, in byte order.
+-- A page of the list, in byte order.
 SELECT nvent.consumer_subscribe('B');
 SELECT name FROM nvent.consumer_list(max_count => 2);
 SELECT name FROM nvent.consumer_list(after => 'a', max_count => 2);

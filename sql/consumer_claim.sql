@@ -1,5 +1,7 @@
--- Claims and leases.  Positions and marks are set by hand here, so that they
--- are numbers of the test's own.
+-- Claims and leases: who is claimed, in which order, for how long;
+-- acknowledging, renewing and blocking by token or owner, one and many.
+-- Positions and marks are set by hand, so that they are numbers of the test's
+-- own.
 SET client_min_messages = warning;
 
 SELECT nvent.store_create();
@@ -11,7 +13,7 @@ CREATE FUNCTION fill(n integer) RETURNS void LANGUAGE sql BEGIN ATOMIC
 END;
 SELECT fill(12);
 
--- act 6, the lagging frontier: by position where priorities are equal.
+-- The lagging frontier: by position where priorities are equal.
 SELECT name, position, lagging FROM nvent.consumer_claim(3);
 -- Of two places or more a quarter, one at least, does not look at priorities:
 -- no priority starves anybody.
@@ -46,7 +48,7 @@ SELECT nvent.consumer_claim(1, max_leading => -1);
 SELECT nvent.consumer_claim(1000000, max_leading => 1);
 SELECT nvent.consumer_claim(1, lease => NULL);
 
--- act 6, who can be leased: position < mark; not blocked; no running lease;
+-- Who can be leased: position < mark; not blocked; no running lease;
 -- no running deferral.  A consumer without a mark has no work.
 SELECT fill(6);
 SELECT nvent.consumer_subscribe('unmarked');
@@ -66,7 +68,7 @@ SELECT token = :first + 1 AS next, owner, attempt, position, mark, source, lease
 FROM nvent.consumer_claim(owner => 'w2');
 -- The same holder cannot lease what it holds.
 SELECT count(*) FROM nvent.consumer_claim(owner => 'w2');
--- act 6, attempts: each lease since the last acknowledgement, whoever had it;
+-- Attempts: each lease since the last acknowledgement, whoever had it;
 -- a lease of no length, or less, has ended at once, and nobody waits.
 SELECT nvent.consumer_reset(NULL);
 SELECT attempt FROM nvent.consumer_claim(lease => '0', owner => 'w1');
@@ -88,12 +90,12 @@ SELECT fill(99);
 SELECT count(*) FROM nvent.consumer_claim(99, lease => '0');
 SELECT count(*) FROM generate_series(1, 40) AS i, nvent.consumer_claim(3 + i - i);
 
--- act 7, acknowledgement: the position moves, the lease and the attempts end.
+-- Acknowledgement: the position moves, the lease and the attempts end.
 SELECT fill(2);
 SELECT token FROM nvent.consumer_claim(1) \gset
 SELECT nvent.consumer_ack('c01', :token, 500);
 SELECT name, position, attempt, owner, token, leased_until FROM nvent.consumer_list(ARRAY['c01']);
--- The consumer that is up to its mark retires until there is a higher one.
+-- The consumer that is up to its mark has no work until there is a higher one.
 SELECT token FROM nvent.consumer_claim(1) \gset
 SELECT nvent.consumer_reset(ARRAY['c01']);
 SELECT name, token FROM nvent.consumer_claim(1) \gset
@@ -102,7 +104,7 @@ SELECT name FROM nvent.consumer_claim(1, lane => 'odd');
 SELECT nvent.consumer_mark(ARRAY['c01'], ARRAY[1001]);
 SELECT name, token FROM nvent.consumer_claim(1, lane => 'odd') \gset
 SELECT :'name';
--- 86: a position does not go back, unless forced.
+-- A position does not go back, unless forced.
 SELECT nvent.consumer_ack('c01', :token, 999);
 \set VERBOSITY sqlstate
 SELECT nvent.consumer_ack('c01', :token, 999);
@@ -159,7 +161,7 @@ SELECT :attempt;
 SELECT nvent.consumer_ack('c01', :token, 6);
 SELECT deferred_until, attempt FROM nvent.consumer_list();
 
--- act 7, many at once: those that are not held are left out.
+-- Many at once: those that are not held are left out.
 SELECT fill(5);
 SELECT DISTINCT token FROM nvent.consumer_claim(4) \gset
 SELECT name, position, attempt, lane, source, deferred_until > now() AS deferred
@@ -182,7 +184,7 @@ SELECT nvent.consumer_ack_many(NULL, NULL, ARRAY[20], owner => 'x');
 SELECT count(*) FROM nvent.consumer_claim(owner => 'me');
 SELECT name FROM nvent.consumer_ack_many(ARRAY['c02', 'c03'], NULL, ARRAY[20, 30], owner => 'me') ORDER BY name;
 
--- act 8: block keeps lease and position, so what was handled is acknowledged
+-- Block keeps lease and position, so what was handled is acknowledged
 -- after it; block and error stay.
 SELECT fill(2);
 SELECT token FROM nvent.consumer_claim(1, lease => '1 h') \gset
@@ -215,8 +217,8 @@ SELECT nvent.consumer_block_many(ARRAY['c01'], NULL, NULL);
 SELECT nvent.consumer_block_many(ARRAY['c01'], ARRAY[1], '{}');
 SELECT nvent.consumer_block_many(NULL, NULL, NULL, owner => 'me');
 
--- act's property of watermarks and claims: what is claimed and acknowledged
--- over any number of rounds is each consumer once, and nothing stays behind.
+-- What is claimed and acknowledged over any number of rounds is each consumer
+-- once, and nothing stays behind.
 SELECT fill(60);
 CREATE TABLE seen (round integer, name text, token bigint);
 DO $$

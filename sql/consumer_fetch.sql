@@ -1,4 +1,5 @@
--- Claiming and reading in one call.
+-- Claiming and reading in one call: events of each leased consumer in pages,
+-- what to acknowledge, and who is moved on without being given anything.
 SET client_min_messages = warning;
 CREATE FUNCTION put(subject text, n integer) RETURNS void LANGUAGE sql
 AS $$ SELECT nvent.stream_append(subject, jsonb_build_object('type', 't', 'data', n)) $$;
@@ -43,7 +44,7 @@ SELECT name, position >= mark AS done, attempt, token FROM nvent.consumer_list(A
 -- One without a pattern reads for itself.
 SELECT nvent.consumer_subscribe('hand', mark => 7);
 SELECT name, position, upto, events FROM nvent.consumer_fetch();
--- What is not settled yet is not in it: see consumer_open.spec.
+-- What is not safe yet is not in it: see test/specs/consumer_open.spec.
 -- Errors.
 SELECT nvent.consumer_fetch(max_events => 0);
 SELECT nvent.consumer_fetch(max_events => 65537);

@@ -1,4 +1,5 @@
--- Reading entries: order, pages, ranges of scores, filters, indexes.
+-- Reading entries: order, pages by cursor and by offset, ranges of scores,
+-- filters on every kind of field, and which indexes find them.
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 SET timezone = 'UTC';

@@ -1,4 +1,5 @@
--- The extension installs its own schema, which goes with it.
+-- The extension installs its own schema, which goes with it: the first thing
+-- that must work.
 SELECT n.nspname, e.extname
 FROM pg_namespace n
 JOIN pg_depend d ON d.classid = 'pg_namespace'::regclass AND d.objid = n.oid AND d.deptype = 'e'

@@ -1,5 +1,5 @@
 -- The merge functions against SQL that says the same, on random documents:
--- a small part, always the same one, of what test/merge/run does.
+-- a small part, always the same one, of what test/merge/run.sh does.
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set reference :abs_srcdir '/test/merge/reference.sql'
 \set ECHO none

@@ -1,5 +1,7 @@
--- Positions, the safe position, open appenders and the published position.  What other
--- sessions do to them is in the specs position_*.
+-- Positions, the safe position, open appenders with their low-water marks, and
+-- the published position.  What other sessions do to them is in
+-- test/specs/position_*.spec, crashes and prepared transactions in
+-- test/t/01*.pl.
 DROP EXTENSION nvent_store;
 CREATE EXTENSION nvent_store;
 CREATE TABLE log_a (id bigint DEFAULT nvent.next_position() PRIMARY KEY, n int);
@@ -34,14 +36,14 @@ COMMIT;
 SELECT nvent.safe_position();
 SELECT count(*) FROM nvent.appenders;
 
--- A rollback settles its positions: they are gone.
+-- After a rollback its positions hold nobody back: they are gone.
 BEGIN;
 INSERT INTO log_a (n) VALUES (8);
 ROLLBACK;
 SELECT nvent.safe_position();
 
--- A rollback to a savepoint does not take the low-water mark back: positions were
--- drawn before it, and will be drawn after it.
+-- A rollback to a savepoint does not take the low-water mark back: positions
+-- were drawn before it, and will be drawn after it.
 BEGIN;
 INSERT INTO log_a (n) VALUES (9);
 SAVEPOINT s;
@@ -84,7 +86,7 @@ $$;
 CALL append_five();
 SELECT n FROM log_b WHERE n > 100 ORDER BY id;
 
--- Who appends for too long is told to stop.
+-- Who appends for too long gets an error.
 SET nvent_store.max_append_age = '1ms';
 BEGIN;
 INSERT INTO log_a (n) VALUES (13);
@@ -126,18 +128,19 @@ SELECT nvent.position_publish() < :held AS below;
 COMMIT;
 SELECT nvent.position_publish() >= :held AS reached;
 
--- Everybody may see who holds them back, and nobody may write the published position.
-CREATE ROLE position_reader;
-GRANT USAGE ON SCHEMA nvent TO position_reader;
-SET ROLE position_reader;
+-- Everybody may see who holds them back, and nobody may write what is
+-- published.
+CREATE ROLE regress_position_reader;
+GRANT USAGE ON SCHEMA nvent TO regress_position_reader;
+SET ROLE regress_position_reader;
 SELECT count(*) FROM nvent.appenders;
 SELECT nvent.safe_position() >= :held AS reached;
 SELECT position >= :held AS reached FROM nvent.published_position;
 UPDATE nvent.published_position SET position = 0;
 SELECT nvent.position_publish() >= :held AS reached;
 RESET ROLE;
-REVOKE USAGE ON SCHEMA nvent FROM position_reader;
-DROP ROLE position_reader;
+REVOKE USAGE ON SCHEMA nvent FROM regress_position_reader;
+DROP ROLE regress_position_reader;
 
 -- Somebody moves the sequence back: the low-water mark follows it.
 SELECT setval('nvent.position_seq', 1000);

@@ -1,4 +1,6 @@
--- From a subject or key to the relation that holds it.
+-- From a subject or key to the relation that holds it: which pattern wins, what
+-- captures fill, what a table must have, and changes that hold from the next
+-- statement on, in triggers and functions too.
 \set VERBOSITY terse
 SET client_min_messages = warning;
 SELECT nvent.store_create();

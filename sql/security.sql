@@ -44,7 +44,7 @@ BEGIN
     FOR r IN SELECT unnest('{text,jsonb,json,int8,int4,timestamptz,regclass,numeric,name,oid}'::text[]) AS t LOOP
         EXECUTE format('CREATE DOMAIN trap.%I AS pg_catalog.%I CHECK (trap.sprung(%L))', r.t, r.t, 'type ' || r.t);
     END LOOP;
-    FOR r IN SELECT unnest('{store,route,stream_table,tick,position_seq,default_route,appenders,pg_class,pg_attribute,pg_attrdef,pg_namespace,pg_index,pg_depend,pg_locks,pg_proc}'::text[]) AS t LOOP
+    FOR r IN SELECT unnest('{store,route,stream_table,published_position,position_seq,default_route,appenders,pg_class,pg_attribute,pg_attrdef,pg_namespace,pg_index,pg_depend,pg_locks,pg_proc}'::text[]) AS t LOOP
         EXECUTE format('CREATE VIEW trap.%I AS SELECT trap.sprung(%L) AS trap', r.t, 'relation ' || r.t);
         EXECUTE format('CREATE TEMP VIEW %I AS SELECT trap.sprung(%L) AS trap', r.t, 'relation pg_temp.' || r.t);
     END LOOP;
@@ -75,7 +75,7 @@ SELECT trap FROM store;
 SET search_path = pg_temp, trap, pg_catalog;
 SELECT trap FROM pg_class;
 
--- 77: each function of ours that reads or writes, as a superuser, with the traps
+-- Each function of ours that reads or writes, as a superuser, with the traps
 -- first; the unprivileged role's turn comes below.
 CREATE PROCEDURE public.call_all(p pg_catalog.text) LANGUAGE plpgsql AS $$
 DECLARE

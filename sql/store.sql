@@ -1,4 +1,6 @@
--- Stores: named sets of tables, found by the first token of a subject.
+-- Stores, named sets of tables that the first token of a subject finds: made by
+-- the first write or by name, their tables, layouts, names, owners and rights,
+-- and how they go.
 \set VERBOSITY terse
 SET client_min_messages = warning;
 

@@ -1,4 +1,5 @@
--- Taking over the tables of an adapter-store-postgres deployment, in place.
+-- Taking over the tables of an adapter-store-postgres deployment, in place: no
+-- row is lost or changed, and the tables are like those of a new store.
 \set VERBOSITY terse
 SET client_min_messages = warning;
 

@@ -1,5 +1,7 @@
--- Waiting for events, as far as one session can tell.  Being woken is in the
--- specs wait_* and in test/t/009_wait.pl.
+-- Waiting for events, as far as one session can tell: what is there already,
+-- how long at most, in functions and procedures, interrupted.  Being woken is
+-- in test/specs/stream_wait_wake.spec, what it holds in
+-- test/t/060_wakeup_wait.pl.
 SELECT nvent.store_create('wait');
 SELECT nvent.stream_append('wait:flow:run:a', '{"type": "made"}') ->> 'subject' AS subject;
 
@@ -8,13 +10,13 @@ SELECT nvent.stream_wait('wait:flow:run:a', 0);
 SELECT nvent.stream_wait('wait:>', NULL, NULL);
 SELECT nvent.stream_wait('>', 0, '10 s', store => 'wait');
 
--- Nor is longer waited than told.
+-- Nor is longer waited than asked for.
 SELECT nvent.stream_wait('wait:>', nvent.safe_position(), '10 ms');
 SELECT nvent.stream_wait('wait:flow:run:b', 0, '10 ms');
 SELECT nvent.stream_wait('wait:none:>', 0, '0');
 SELECT nvent.stream_wait('wait:>', nvent.safe_position(), '-1 s');
 
--- A function waits no longer than the setting allows, whatever it is told.
+-- A function waits no longer than the setting allows, whatever it is asked for.
 SET nvent_store.max_wait = '10ms';
 SELECT nvent.stream_wait('wait:>', nvent.safe_position(), '1 day');
 SELECT nvent.stream_wait('wait:>', nvent.safe_position(), NULL);

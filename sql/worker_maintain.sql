@@ -1,4 +1,5 @@
--- One bounded pass: what has expired is removed, and nothing else.
+-- One bounded pass: what has expired is removed, and nothing else; in all
+-- stores or one, found by an index, as the owner of each table.
 \pset null NULL
 
 -- Without a store there is nothing to do.
