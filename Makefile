@@ -101,13 +101,12 @@ SQL_PARTS = \
 	store \
 	route \
 	stream \
-	stream_poll \
-	lifecycle \
+	snapshot \
 	entry \
 	kv \
 	lock \
 	consumer \
-	maintain \
+	checkpoint \
 	worker
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))

@@ -1,20 +1,50 @@
 
--- Positions.  See src/position/position.c.
+-- Positions of events.  See src/position/position.c.
 
 -- CACHE 1: a cached range would be drawn before its low-water mark is published.
 CREATE SEQUENCE nvent.position_seq AS bigint CACHE 1;
-COMMENT ON SEQUENCE nvent.position_seq IS 'positions of events, one sequence for the database; draw from it only through nvent.next_position()';
+COMMENT ON SEQUENCE nvent.position_seq IS
+'positions of events, one sequence for the database; '
+'draw from it only through nvent.next_position()';
 SELECT pg_catalog.pg_extension_config_dump('nvent.position_seq', '');
 
 CREATE FUNCTION nvent.next_position() RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_next_position'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.next_position() IS 'draws a position for a row that this transaction inserts; the default of column id of every event table, so that INSERT and COPY by hand keep the order that readers rely on; raises 25000 in a transaction that appended first longer ago than nvent_store.max_append_age';
+
+COMMENT ON FUNCTION nvent.next_position() IS
+'Draws a position for a row that this transaction inserts.
+
+It is the default of column id of every event table, so that INSERT and COPY by hand keep the
+order that readers rely on.
+
+Returns:
+  the position, higher than all that were drawn before
+Raises:
+  25000: this transaction appended first longer ago than nvent_store.max_append_age
+Locks:
+  publishes the low-water mark of the transaction: readers get no event at or above it until the
+    transaction ends, see nvent.appenders
+Example:
+  SELECT nvent.next_position();';
 
 CREATE FUNCTION nvent.safe_position() RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_safe_position'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.safe_position() IS 'the position at or below which every event is committed or gone: call it in one statement, then read events up to it in the next, which must have a snapshot of its own; nvent.stream_poll does both; in REPEATABLE READ and SERIALIZABLE and on a standby it is the position in nvent.published_position as the snapshot shows it, or error 55000 when that was never written';
+
+COMMENT ON FUNCTION nvent.safe_position() IS
+'Returns the position at or below which every event is committed or gone.
+
+Call it in one statement, then read events up to it in the next, which must have a snapshot of its
+own; nvent.stream_poll does both. In REPEATABLE READ and SERIALIZABLE and on a standby it is the
+position in nvent.published_position as the snapshot shows it.
+
+Returns:
+  the safe position
+Raises:
+  55000: the snapshot goes by nvent.published_position, and that was never written
+Example:
+  SELECT nvent.safe_position();';
 
 -- The row is not dumped, as CREATE EXTENSION makes it.
 CREATE TABLE nvent.published_position (
@@ -22,9 +52,13 @@ CREATE TABLE nvent.published_position (
     position bigint,
     published_at timestamptz
 );
-COMMENT ON TABLE nvent.published_position IS 'one row: a position at or below which every event is committed or gone, and seen by whoever sees the row; what readers in REPEATABLE READ, on standbys and on logical subscribers go by; written by the worker and by nvent.position_publish()';
+COMMENT ON TABLE nvent.published_position IS
+'one row: a position at or below which every event is committed or gone, and seen by whoever sees '
+'the row; what readers in REPEATABLE READ, on standbys and on logical subscribers go by; '
+'written by the worker and by nvent.position_publish()';
 COMMENT ON COLUMN nvent.published_position.only_row IS 'true: there is one row';
-COMMENT ON COLUMN nvent.published_position.position IS 'the position; NULL until it is first published';
+COMMENT ON COLUMN nvent.published_position.position IS
+'the position; NULL until it is first published';
 COMMENT ON COLUMN nvent.published_position.published_at IS 'when it was written';
 INSERT INTO nvent.published_position DEFAULT VALUES;
 GRANT SELECT ON nvent.published_position TO PUBLIC;
@@ -33,12 +67,32 @@ SELECT pg_catalog.pg_extension_config_dump('nvent.published_position', 'WHERE fa
 CREATE FUNCTION nvent.position_publish() RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_position_publish'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.position_publish() IS 'writes the safe position into nvent.published_position, if it has advanced, and returns what is there; the worker does so by itself, so this is for servers without; holds the row until commit, so call it in a transaction of its own';
 
-CREATE FUNCTION nvent.appender_low_water_marks(OUT pid integer, OUT virtualtransaction text, OUT since timestamptz, OUT low_water_mark bigint) RETURNS SETOF record
+COMMENT ON FUNCTION nvent.position_publish() IS
+'Writes the safe position into nvent.published_position, if it has advanced.
+
+The worker does so by itself, so this is for servers without one.
+
+Returns:
+  the position that is there now
+Locks:
+  the row until commit, so call it in a transaction of its own
+Example:
+  SELECT nvent.position_publish();';
+
+CREATE FUNCTION nvent.appender_low_water_marks(
+    OUT pid integer,
+    OUT virtualtransaction text,
+    OUT since timestamptz,
+    OUT low_water_mark bigint
+) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'nvs_appender_low_water_marks'
 LANGUAGE C VOLATILE ROWS 10 PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.appender_low_water_marks() IS 'low-water marks of the open appenders of this database: those in shared memory with their process and since when, those that are locks with the virtual transaction that pg_locks shows, and no process when it is prepared; nvent.appenders says more about each';
+
+COMMENT ON FUNCTION nvent.appender_low_water_marks() IS
+'Low-water marks of the open appenders of this database: those in shared memory with their process '
+'and since when, those that are locks with the virtual transaction that pg_locks shows, and no '
+'process when it is prepared; nvent.appenders says more about each.';
 
 CREATE VIEW nvent.appenders AS
 SELECT a.pid, p.gid AS prepared,
@@ -48,7 +102,8 @@ SELECT a.pid, p.gid AS prepared,
         SELECT DISTINCT ad.adrelid::pg_catalog.regclass
         FROM pg_catalog.pg_locks l
         JOIN pg_catalog.pg_attrdef ad ON ad.adrelid OPERATOR(pg_catalog.=) l.relation
-        JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+        JOIN pg_catalog.pg_depend d
+            ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass
             AND d.objid OPERATOR(pg_catalog.=) ad.oid
         WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
         AND d.refobjid OPERATOR(pg_catalog.=) 'nvent.next_position()'::pg_catalog.regprocedure
@@ -64,11 +119,19 @@ LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid OPERATOR(pg_catalog.=) a.pid
 LEFT JOIN pg_catalog.pg_locks x ON a.pid IS NULL AND x.pid IS NULL
     AND x.locktype OPERATOR(pg_catalog.=) 'transactionid'
     AND x.virtualtransaction OPERATOR(pg_catalog.=) a.virtualtransaction
-LEFT JOIN pg_catalog.pg_prepared_xacts p ON p.transaction OPERATOR(pg_catalog.=) x.transactionid;
-COMMENT ON VIEW nvent.appenders IS 'open transactions of this database that have appended: readers get no event at or above the lowest low-water mark until they end; example: SELECT * FROM nvent.appenders ORDER BY low_water_mark LIMIT 1';
+LEFT JOIN pg_catalog.pg_prepared_xacts p
+    ON p.transaction OPERATOR(pg_catalog.=) x.transactionid;
+COMMENT ON VIEW nvent.appenders IS
+'open transactions of this database that have appended: readers get no event at or above the '
+'lowest low-water mark until they end; '
+'example: SELECT * FROM nvent.appenders ORDER BY low_water_mark LIMIT 1';
 COMMENT ON COLUMN nvent.appenders.pid IS 'process; NULL for a prepared transaction';
-COMMENT ON COLUMN nvent.appenders.prepared IS 'name of a prepared transaction, for COMMIT PREPARED or ROLLBACK PREPARED';
-COMMENT ON COLUMN nvent.appenders.since IS 'when it appended first; of a prepared one when it was prepared; without shared memory when it began';
-COMMENT ON COLUMN nvent.appenders.low_water_mark IS 'positions below it do not wait for this transaction';
+COMMENT ON COLUMN nvent.appenders.prepared IS
+'name of a prepared transaction, for COMMIT PREPARED or ROLLBACK PREPARED';
+COMMENT ON COLUMN nvent.appenders.since IS
+'when it appended first; of a prepared one when it was prepared; '
+'without shared memory when it began';
+COMMENT ON COLUMN nvent.appenders.low_water_mark IS
+'positions below it do not wait for this transaction';
 COMMENT ON COLUMN nvent.appenders.tables IS 'event tables that it writes to';
 GRANT SELECT ON nvent.appenders TO PUBLIC;

@@ -6,8 +6,11 @@ CREATE TABLE nvent.store (
     schema_name text COLLATE "C" NOT NULL,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
-COMMENT ON TABLE nvent.store IS 'stores: named sets of tables of the users; written by nvent.store_create, store_adopt and store_migrate only';
-COMMENT ON COLUMN nvent.store.prefix IS 'first token of the store''s subjects and beginning of its tables'' names';
+COMMENT ON TABLE nvent.store IS
+'stores: named sets of tables of the users; '
+'written by nvent.store_create, store_adopt and store_migrate only';
+COMMENT ON COLUMN nvent.store.prefix IS
+'first token of the store''s subjects and beginning of its tables'' names';
 COMMENT ON COLUMN nvent.store.schema_name IS 'schema of its tables';
 COMMENT ON COLUMN nvent.store.created_at IS 'when it was made or adopted';
 
@@ -23,15 +26,21 @@ CREATE TABLE nvent.route (
     notify text COLLATE "C",
     PRIMARY KEY (store, kind, shape)
 );
-COMMENT ON TABLE nvent.route IS 'which relation holds the subjects or keys that match a pattern; written by nvent.route_add and route_drop only';
+COMMENT ON TABLE nvent.route IS
+'which relation holds the subjects or keys that match a pattern; '
+'written by nvent.route_add and route_drop only';
 COMMENT ON COLUMN nvent.route.store IS 'prefix of the store that the route belongs to';
 COMMENT ON COLUMN nvent.route.kind IS 'stream, entry or kv';
-COMMENT ON COLUMN nvent.route.pattern IS 'subject pattern; its captures name columns of the relation';
-COMMENT ON COLUMN nvent.route.shape IS 'the pattern without the names of its captures: equal shapes match the same subjects with the same precedence';
+COMMENT ON COLUMN nvent.route.pattern IS
+'subject pattern; its captures name columns of the relation';
+COMMENT ON COLUMN nvent.route.shape IS
+'the pattern without the names of its captures: '
+'equal shapes match the same subjects with the same precedence';
 COMMENT ON COLUMN nvent.route.schema_name IS 'schema of the relation';
 COMMENT ON COLUMN nvent.route.table_name IS 'name of the relation';
 COMMENT ON COLUMN nvent.route.aliases IS 'other names of fields: {"field": "column"}';
-COMMENT ON COLUMN nvent.route.notify IS 'worker, inline or off; NULL follows nvent_store.notify';
+COMMENT ON COLUMN nvent.route.notify IS
+'worker, inline or off; NULL follows nvent_store.notify';
 
 CREATE TABLE nvent.stream_table (
     store text COLLATE "C" NOT NULL,
@@ -40,11 +49,15 @@ CREATE TABLE nvent.stream_table (
     table_name text COLLATE "C" NOT NULL,
     PRIMARY KEY (store, type)
 );
-COMMENT ON TABLE nvent.stream_table IS 'generic stream tables, one for each second token of the subjects that no route takes; see nvent.stream_tables';
+COMMENT ON TABLE nvent.stream_table IS
+'generic stream tables, one for each type of the subjects that no route takes; '
+'see nvent.stream_tables';
 COMMENT ON COLUMN nvent.stream_table.store IS 'prefix of the store';
-COMMENT ON COLUMN nvent.stream_table.type IS 'second token of the subjects that it holds, the only one of those with one token';
+COMMENT ON COLUMN nvent.stream_table.type IS
+'type of its subjects: their first token, or the one after the store''s prefix';
 COMMENT ON COLUMN nvent.stream_table.schema_name IS 'schema of the table';
-COMMENT ON COLUMN nvent.stream_table.table_name IS 'name of the table, hashed where prefix and type are too long';
+COMMENT ON COLUMN nvent.stream_table.table_name IS
+'name of the table, hashed where prefix and type are too long';
 
 SELECT pg_catalog.pg_extension_config_dump('nvent.store', '');
 SELECT pg_catalog.pg_extension_config_dump('nvent.route', '');
@@ -56,7 +69,9 @@ GRANT SELECT ON nvent.store, nvent.route, nvent.stream_table TO PUBLIC;
 CREATE FUNCTION nvent.registry_changed() RETURNS trigger
 AS 'MODULE_PATHNAME', 'nvs_registry_changed'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.registry_changed() IS 'trigger of the registry tables: has every session read them again after commit';
+
+COMMENT ON FUNCTION nvent.registry_changed() IS
+'trigger of the registry tables: has every session read them again after commit';
 
 CREATE TRIGGER registry_changed
     AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON nvent.store
@@ -82,29 +97,115 @@ FROM (VALUES
     ('entry', 'triggers', 'triggers', 'triggers', '{"type": "trigger_type"}'),
     ('entry', 'scheduler:jobs', 'scheduler:jobs', 'scheduler_jobs', '{}')
 ) d (kind, pattern, shape, table_name, aliases);
-COMMENT ON VIEW nvent.default_route IS 'the routes that nvent.store_create gives a store, to tables prefix_table_name';
+COMMENT ON VIEW nvent.default_route IS
+'the routes that nvent.store_create gives a store, to tables prefix_table_name';
 COMMENT ON COLUMN nvent.default_route.kind IS 'as in nvent.route';
 COMMENT ON COLUMN nvent.default_route.pattern IS 'what follows "prefix:" in the pattern';
 COMMENT ON COLUMN nvent.default_route.shape IS 'what follows "prefix:" in the shape';
 COMMENT ON COLUMN nvent.default_route.table_name IS 'what follows "prefix_" in the table''s name';
 COMMENT ON COLUMN nvent.default_route.aliases IS 'as in nvent.route';
 
-CREATE FUNCTION nvent.store_create(prefix text DEFAULT 'nvent', schema text DEFAULT 'public') RETURNS boolean
+CREATE FUNCTION nvent.store_create(
+    prefix text DEFAULT 'nvent',
+    schema text DEFAULT 'public'
+) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_store_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.store_create(text, text) IS 'makes a store: tables prefix_... in schema, which is made too when it is missing, owned by the caller; true when made, false when the store was there in that schema; many sessions may do it at once; raises 42710 when the prefix is taken in another schema, 42P07 when unregistered tables are there (see store_adopt); example: SELECT nvent.store_create(''shop'', ''app'')';
 
-CREATE FUNCTION nvent.store_version(prefix text DEFAULT 'nvent') RETURNS integer
+COMMENT ON FUNCTION nvent.store_create(text, text) IS
+'Makes a store: tables prefix_... in a schema, owned by the caller.
+
+Many sessions may do it at once.
+
+Arguments:
+  prefix: name of the store, one token of 1 to 40 bytes without "*", ">", "{", "}" and control
+    characters
+  schema: where its tables go; it is made too when it is missing
+Returns:
+  true when the store was made now, false when it was there in that schema
+Raises:
+  42710: the prefix is taken in another schema, or is too close to one of another store there
+  42P07: unregistered tables of that prefix are there, see nvent.store_adopt
+  42P01: the store is registered but its tables are gone
+  42622: the name of the schema is too long
+  22023: the prefix is not valid
+Locks:
+  the names of the store and of the schema until the transaction ends, against other calls like it
+Example:
+  SELECT nvent.store_create(''shop'', ''app'');';
+
+CREATE FUNCTION nvent.store_version(
+    prefix text DEFAULT 'nvent'
+) RETURNS integer
 AS 'MODULE_PATHNAME', 'nvs_store_version'
 LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.store_version(text) IS 'layout of a store''s tables, as prefix_schema_version has it; NULL when there is no such store';
 
-CREATE FUNCTION nvent.store_migrate(prefix text DEFAULT 'nvent', target integer DEFAULT NULL) RETURNS integer
+COMMENT ON FUNCTION nvent.store_version(text) IS
+'Returns the layout of a store''s tables.
+
+Arguments:
+  prefix: name of the store
+Returns:
+  the layout as prefix_schema_version has it; NULL when there is no such store, and for NULL
+Example:
+  SELECT nvent.store_version(''nvent'');';
+
+CREATE FUNCTION nvent.store_migrate(
+    prefix text DEFAULT 'nvent',
+    target integer DEFAULT NULL
+) RETURNS integer
 AS 'MODULE_PATHNAME', 'nvs_store_migrate'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.store_migrate(text, integer) IS 'moves a store to a layout, up or down, and returns the layout it had; target NULL is the latest, 0 drops every table of the store with its rows; only the store''s owner may; raises 22023 for a layout that does not exist, NV009 for a store that does not exist; example: SELECT nvent.store_migrate(''nvent'', 0)';
 
-CREATE FUNCTION nvent.store_adopt(prefix text, schema text DEFAULT 'public', OUT relation text, OUT change text) RETURNS SETOF record
+COMMENT ON FUNCTION nvent.store_migrate(text, integer) IS
+'Moves a store to a layout, up or down.
+
+Only the store''s owner may.
+
+Arguments:
+  prefix: name of the store
+  target: the layout; NULL is the latest, 0 drops every table of the store with its rows
+Returns:
+  the layout that the store had
+Raises:
+  22023: there is no such layout
+  NV009: there is no such store
+  42501: the caller is not the store''s owner
+  0A000: the store has a later layout than this version of nvent_store knows
+Locks:
+  the store until the transaction ends, and the tables that it changes
+Example:
+  SELECT nvent.store_migrate(''nvent'', 0);';
+
+CREATE FUNCTION nvent.store_adopt(
+    prefix text,
+    schema text DEFAULT 'public',
+    OUT relation text,
+    OUT change text
+) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'nvs_store_adopt'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.store_adopt(text, text) IS 'takes over, in place and with every row, the tables of a deployment of adapter-store-postgres (layout 1 or 2) or of a store that the registry does not know; one row for each change; the caller must own the tables, which are locked until commit; raises 42P01 when there are none; example: SELECT * FROM nvent.store_adopt(''nvent'')';
+
+COMMENT ON FUNCTION nvent.store_adopt(text, text) IS
+'Takes over tables that are there already, in place and with every row.
+
+They are those of a deployment of adapter-store-postgres (layout 1 or 2), or of a store that the
+registry does not know. The caller must own the tables.
+
+Arguments:
+  prefix: beginning of the tables'' names
+  schema: where they are
+Returns:
+  a row for each change
+Columns:
+  relation: the table
+  change: what was done to it, in words
+Raises:
+  42P01: there are no such tables
+  42710: the store exists
+  42501: the caller does not own the tables
+  0A000: the tables have a later layout than this version of nvent_store knows
+Locks:
+  the tables until commit, against everybody
+Example:
+  SELECT * FROM nvent.store_adopt(''nvent'');';

@@ -1,7 +1,56 @@
 
--- The worker that notifies.  See src/worker/worker.c.
+-- What is to be done from time to time, and who does it.  See src/worker/worker.c and
+-- src/worker/maintain.c.
 
-CREATE FUNCTION nvent.worker_status(OUT pid integer, OUT has_unsent boolean, OUT ring_bytes bigint, OUT resyncs bigint, OUT waiters integer) RETURNS record
+CREATE FUNCTION nvent.maintain(
+    budget integer DEFAULT 1000,
+    store text DEFAULT NULL
+) RETURNS bigint
+AS 'MODULE_PATHNAME', 'nvs_maintain'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.maintain(integer, text) IS
+'Removes rows of expired keys and locks, in one bounded pass.
+
+Call it from time to time, in any number of sessions; nothing else depends on it. It passes over
+tables on which the caller lacks SELECT, UPDATE or DELETE, and over rows that others have locked. On
+the other tables it works as their owners, so that their triggers get no rights of the caller''s. A
+key that expired in this hour may be left to a later pass.
+
+Arguments:
+  budget: how many rows at most
+  store: one store; NULL for all
+Returns:
+  how many rows were removed
+Raises:
+  NV009: there is no such store
+  22023: budget is negative
+Locks:
+  the rows that it removes, until the transaction ends
+Example:
+  SELECT nvent.maintain();';
+
+CREATE FUNCTION nvent.worker_status(
+    OUT pid integer,
+    OUT has_unsent boolean,
+    OUT ring_bytes bigint,
+    OUT resyncs bigint,
+    OUT waiters integer
+) RETURNS record
 AS 'MODULE_PATHNAME', 'nvs_worker_status'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION nvent.worker_status() IS 'how this database''s worker does: its process, NULL when none is running; whether it has announcements that it cannot send yet, as an appender is open; bytes that wait for it in the ring; how often something did not fit into the ring since the server start, so that listeners had to read everything; sessions in nvent.stream_wait; all NULL without shared memory; example: SELECT * FROM nvent.worker_status()';
+
+COMMENT ON FUNCTION nvent.worker_status() IS
+'Shows how this database''s worker does.
+
+Returns:
+  one row; all of it is NULL without shared memory
+Columns:
+  pid: its process; NULL when none is running
+  has_unsent: whether it has announcements that it cannot send yet, as an appender is open
+  ring_bytes: bytes that wait for it in the ring
+  resyncs: how often something did not fit into the ring since the server start, so that listeners
+    had to read everything
+  waiters: sessions in nvent.stream_wait
+Example:
+  SELECT * FROM nvent.worker_status();';
