@@ -21,43 +21,51 @@ examples() {
 }
 
 reference() {
-	psql -XAtq <<-'SQL'
-	SELECT CASE WHEN lag(f.title) OVER w IS DISTINCT FROM f.title
-	            THEN E'\n### ' || f.title || E'\n\n' ELSE '' END
-	    || '- `' || f.call || '`'
-	    || CASE WHEN f.result = 'void' THEN '' ELSE ' returns `' || f.result || '`' END
-	    || ': ' || f.comment
-	FROM (
-	    SELECT p.proname,
-	        split_part(p.proname, '_', 1) AS family,
-	        t.title, t.rank,
-	        p.proname || '('
-	            || regexp_replace(pg_get_function_arguments(p.oid), '::[a-z ]+(\[\])?', '', 'g')
-	            || ')' AS call,
-	        coalesce(pg_get_function_result(p.oid), 'void') AS result,
-	        translate(obj_description(p.oid, 'pg_proc'), E'\n', ' ') AS comment
-	    FROM pg_proc p
-	    JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-	    JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'nvent_store'
-	    JOIN (VALUES ('store', 'Stores', 1), ('route', 'Routes', 2),
-	        ('subject', 'Subjects', 3), ('stream', 'Streams', 4), ('next', 'Positions', 5),
-	        ('safe', 'Positions', 5), ('position', 'Positions', 5), ('appender', 'Positions', 5), ('entry', 'Entries', 6), ('kv', 'Keys', 7),
-	        ('lock', 'Locks', 8), ('jsonb', 'JSON', 9), ('maintain', 'Housekeeping', 10),
-	        ('consumer', 'Consumers', 11), ('checkpoint', 'Consumers', 11),
-	        ('snapshot', 'Snapshots', 12), ('worker', 'Housekeeping', 10)
-	    ) t (family, title, rank) ON t.family = split_part(p.proname, '_', 1)
-	    WHERE p.prorettype NOT IN ('internal'::regtype, 'trigger'::regtype)
-	        AND NOT 'internal'::regtype = ANY (p.proargtypes)
-	) f
-	WINDOW w AS (ORDER BY f.rank, f.proname, f.call)
-	ORDER BY f.rank, f.proname, f.call;
+	psql -XAtq <<-'SQL' | awk -f "$here/reference.awk"
+	SELECT concat_ws(E'\t', 'F', t.title, p.proname,
+	        CASE WHEN p.prokind = 'p' THEN ''
+	             ELSE replace(pg_get_function_result(p.oid), 'timestamp with time zone', 'timestamptz') END)
+	    || coalesce((
+	        SELECT string_agg(concat_ws(E'\t',
+	                CASE WHEN a.mode = 'o' THEN E'\nO' ELSE E'\nA' END, a.name,
+	                CASE WHEN a.mode = 'v' THEN 'VARIADIC ' ELSE '' END
+	                    || replace(format_type(a.type, NULL), 'timestamp with time zone', 'timestamptz'),
+	                regexp_replace(pg_get_function_arg_default(p.oid, a.n::int), '::[a-z ]+(\[\])?', '', 'g')),
+	            '' ORDER BY a.n)
+	        FROM unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargnames, p.proargmodes)
+	            WITH ORDINALITY a (type, name, mode, n)), '')
+	    || E'\nC\t' || replace(obj_description(p.oid, 'pg_proc'), E'\n', E'\nC\t')
+	FROM pg_proc p
+	JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'nvent_store'
+	JOIN (VALUES
+	    ('stream', 'Streams', 1),
+	    ('position', 'Positions', 2), ('next', 'Positions', 2), ('safe', 'Positions', 2),
+	    ('snapshot', 'Snapshots', 3),
+	    ('consumer', 'Consumers', 4),
+	    ('checkpoint', 'Checkpoints', 5),
+	    ('entry', 'Entries', 6),
+	    ('kv', 'Keys', 7),
+	    ('lock', 'Locks', 8),
+	    ('subject', 'Subjects and patterns', 9),
+	    ('route', 'Routes', 10),
+	    ('store', 'Stores', 11),
+	    ('jsonb', 'JSON documents', 12),
+	    ('worker', 'Worker and maintenance', 13), ('maintain', 'Worker and maintenance', 13)
+	) t (family, title, rank) ON t.family = split_part(p.proname, '_', 1)
+	-- Not what only the server, our triggers, views and statements call.
+	WHERE p.prorettype NOT IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype)
+	    AND NOT 'internal'::regtype = ANY (p.proargtypes)
+	    AND p.proname NOT IN ('entry_is_changed', 'appender_low_water_marks')
+	ORDER BY t.rank, p.proname = 'kv_glob_matches', p.oid;
 	SQL
 }
 
 # README.md with its reference made anew, on standard output.
 readme() {
+	made=$(reference)
 	awk '/^<!-- reference/ { print; exit } { print }' "$here/../README.md"
-	reference
+	printf '%s\n' "$made"
 	awk '/^<!-- end of reference/ { on = 1; print "" } on' "$here/../README.md"
 }
 

@@ -242,13 +242,13 @@ Arguments:
 Returns:
   a row for each lease that has events
 Columns:
-  name: and all others up to lagging as in nvent.consumer_claim
+  name: this and all others up to lagging as in nvent.consumer_claim
   upto: the position to acknowledge once all of the events are handled
   events: records above the position, in the order of positions; NULL for a consumer without a
     pattern, which reads by itself up to upto, its mark
 Raises:
   22023: max_events is out of range
-  NV009: and all others as nvent.consumer_claim
+  NV009: this and all others as nvent.consumer_claim
 Locks:
   as nvent.consumer_claim
 Example:

@@ -143,7 +143,7 @@ Returns:
   the new version, or the present one when nothing changes; NULL when there is no such entry or it
     is not at expected_version
 Raises:
-  NV004: and all others as nvent.entry_add
+  NV004: this and all others as nvent.entry_add
   40001: in REPEATABLE READ or SERIALIZABLE, when the entry was changed since the snapshot
   09000: a trigger, rule or policy keeps the entry from being changed
 Locks:
@@ -202,7 +202,7 @@ Arguments:
 Returns:
   the new values, {"field": value}
 Raises:
-  NV008: and all others as nvent.entry_increment
+  NV008: this and all others as nvent.entry_increment
 Locks:
   the row of the entry until the transaction ends
 Example:

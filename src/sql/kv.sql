@@ -284,7 +284,7 @@ Arguments:
 Returns:
   the value before; NULL when the key was absent
 Raises:
-  22004: and all others as nvent.kv_set
+  22004: this and all others as nvent.kv_set
 Locks:
   the row of the key until the transaction ends
 Example:
@@ -312,7 +312,7 @@ Arguments:
 Returns:
   true when it was set, false when the value is another one
 Raises:
-  22004: and all others as nvent.kv_set
+  22004: this and all others as nvent.kv_set
 Locks:
   the row of the key until the transaction ends
 Example:

@@ -16,15 +16,13 @@ COMMENT ON FUNCTION nvent.next_position() IS
 'Draws a position for a row that this transaction inserts.
 
 It is the default of column id of every event table, so that INSERT and COPY by hand keep the
-order that readers rely on.
+order that readers rely on. With its first position the transaction publishes its low-water mark:
+readers get no event at or above it until the transaction ends, see nvent.appenders.
 
 Returns:
   the position, higher than all that were drawn before
 Raises:
   25000: this transaction appended first longer ago than nvent_store.max_append_age
-Locks:
-  publishes the low-water mark of the transaction: readers get no event at or above it until the
-    transaction ends, see nvent.appenders
 Example:
   SELECT nvent.next_position();';
 

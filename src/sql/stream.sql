@@ -61,7 +61,7 @@ Arguments:
 Returns:
   the records in the order of the events
 Raises:
-  NV001: and all others as nvent.stream_append
+  NV001: this and all others as nvent.stream_append
   22004: an event is NULL
   54000: there are too many events
 Locks:
@@ -92,7 +92,7 @@ Returns:
 Raises:
   NV001: as nvent.stream_append; DETAIL names the first stale subject in the order of bytes, and
     has all of them in "conflicts" when there are more
-  NV010: and all others as nvent.stream_append
+  NV010: this and all others as nvent.stream_append
   22023: the array or an element of it is malformed, or a subject comes with two expectations
   54000: there are too many events or subjects
 Locks:
@@ -433,7 +433,7 @@ Arguments:
   timeout: how long; NULL is for good
   store: the store; NULL is the one of the pattern''s first token
 Raises:
-  NV005: and all others as nvent.stream_wait
+  NV005: this and all others as nvent.stream_wait
 Example:
   CALL nvent.stream_await(''nvent:flow:run:abc'', 4711, ''10 min'');';
 
@@ -555,7 +555,7 @@ Returns:
   the record of the event
 Raises:
   NV010: the stream is closed already
-  NV001: and all others as nvent.stream_append
+  NV001: this and all others as nvent.stream_append
 Locks:
   as nvent.stream_append
 Example:
