@@ -168,7 +168,7 @@ latency()
 without_preload()
 {
 	prepare_notify
-	compare 'INSERT, floors as locks or nextval' '' "$rounds" \
+	compare 'INSERT, marks as locks or nextval' '' "$rounds" \
 		"$bench/stream_append.plain.sql" flush "$work/bare.sql" flush
 	compare 'stream_append, inline or off' '' "$rounds" \
 		"$bench/stream_append.sql" inline "$bench/stream_append.sql" flush
@@ -180,7 +180,7 @@ notify()
 	local many=$((rounds * 2 + 1))
 
 	prepare_notify
-	compare 'INSERT, horizon or nextval' 0.95 $many \
+	compare 'INSERT, position or nextval' 0.95 $many \
 		"$bench/stream_append.plain.sql" flush "$work/bare.sql" flush
 	compare 'stream_append, worker or off' 0.9 $many \
 		"$bench/stream_append.sql" worker "$bench/stream_append.sql" flush

@@ -6,6 +6,7 @@
 #	ONLY=name   one operation of the table below, or one of flat, kv_clear,
 #	            merge, subject, eventstore, claim, notify
 #	ROWS=2000000  what "flat" fills the tables up to
+#	PLOT=1      draws the table to speed.svg here, by gnuplot
 #
 # OPERATION.sql is our call and OPERATION.plain.sql what a careful user would
 # write instead, or what the published adapter does; see README.md here.
@@ -362,6 +363,8 @@ then
 	exit "${PIPESTATUS[0]}"
 fi
 
+[ -z "${PLOT:-}" ] || command -v gnuplot >/dev/null ||
+	die "PLOT needs gnuplot; run apt-get install gnuplot-nox"
 "$TOP/test/setup.sh" || exit 1
 PG_CONFIG=$(pg_choose) || exit 1
 export PG_CONFIG
@@ -369,7 +372,7 @@ build || exit 1
 table=$(mktemp) || exit 1
 trap 'rm -f "$table"' EXIT
 echo "$("$PG_CONFIG" --version), $(nproc) processors," \
-	"${duration} s x $rounds rounds a side"
+	"${duration} s x $rounds rounds a side" | tee "$table"
 printf '%-36s %7s %11s %11s %6s %8s\n' operation clients 'ours tps' \
 	'plain tps' ratio required
 
@@ -392,4 +395,5 @@ then
 	server notify shared_preload_libraries=nvent_store \
 		track_commit_timestamp=on max_connections=1100
 fi
+[ -z "${PLOT:-}" ] || "$bench/plot.sh" "$table" "$bench/speed.svg" || exit 1
 ! grep -q MISSED "$table"
