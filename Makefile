@@ -31,7 +31,11 @@ OBJS = \
 	src/position/shmem.o \
 	src/wakeup/ring.o \
 	src/wakeup/waiter.o \
+	src/position/sequence.o \
+	src/position/low_water_mark.o \
+	src/position/published_position.o \
 	src/position/position.o \
+	src/position/watch.o \
 	src/position/xact.o \
 	src/wakeup/notify.o \
 	src/store/store.o \

@@ -1,15 +1,15 @@
 /*
  * position/shmem.c
- *	  Shared memory: a slot per backend, an entry per database.
+ *	  Shared memory: a slot and a waiter per process, an entry per database.
  *
- * It is there when the library was preloaded; on PostgreSQL 17 and later also
- * without, made by the first backend that asks.  Whatever uses it must do
- * without it too.  After a crash of any backend all of it begins anew.
+ * The segment is there when the library was preloaded; on PostgreSQL 17 and
+ * later also without, made by the first backend that asks.  Whatever uses it
+ * must do without it too.  After a crash of any backend it begins anew.
  *
  * A database's entry is made by the first backend that asks for it and stays
  * until the database is dropped.  When all entries are taken, further
- * databases do without shared memory, and since they may come by an entry
- * later, what they leave in the lock table is looked for ever after.
+ * databases do without shared memory.  Since they may come by an entry later,
+ * low-water marks that are locks are looked for in all databases from then on.
  *
  * The header's lock guards which database has which entry, nothing else.
  */
@@ -36,7 +36,7 @@ typedef union PaddedSlot
  * The beginning of the segment, which may lie at another address in each
  * process: parts are found by offsets.
  */
-typedef struct Header
+typedef struct ShmemHeader
 {
 	LWLock		lock;
 	int			nslots;			/* and waiters */
@@ -47,29 +47,29 @@ typedef struct Header
 	Size		slots_offset;
 	Size		waiters_offset;
 	Size		databases_offset;
-} Header;
+} ShmemHeader;
 
 #define WAITER_SIZE		CACHELINEALIGN(sizeof(NvsWaiter))
 #define DATABASE_SIZE	CACHELINEALIGN(sizeof(NvsDatabase))
 
-static Header *header = NULL;
+static ShmemHeader *header = NULL;
 
 /* Our database's entry, once it was found. */
 static NvsDatabase *my_database = NULL;
 
-static Size segment_size(void);
-static void init_segment(void *pointer);
-static bool attach(void);
-static void init_database(NvsDatabase *db);
-static NvsDatabase *find_database(Oid oid, bool make);
-static void set_latch(uint32 number);
+static Size shmem_segment_size(void);
+static void shmem_init_segment(void *pointer);
+static bool shmem_attach(void);
+static void shmem_init_database(NvsDatabase *db);
+static NvsDatabase *shmem_find_database(Oid oid, bool make);
+static void shmem_set_latch(uint32 number);
 
 #ifndef NVS_NAMED_SEGMENTS
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
-static void request_segment(void);
-static void startup_segment(void);
+static void shmem_request_segment(void);
+static void shmem_startup_segment(void);
 #endif
 
 /* Ask for the segment where it takes the postmaster to do so. */
@@ -81,17 +81,17 @@ nvs_shmem_init(void)
 	nvs_worker_possible = true;
 #ifndef NVS_NAMED_SEGMENTS
 	prev_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_segment;
+	shmem_request_hook = shmem_request_segment;
 	prev_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_segment;
+	shmem_startup_hook = shmem_startup_segment;
 #endif
 }
 
 /* Bytes of the segment. */
 static Size
-segment_size(void)
+shmem_segment_size(void)
 {
-	Size		size = CACHELINEALIGN(sizeof(Header));
+	Size		size = CACHELINEALIGN(sizeof(ShmemHeader));
 
 	size = add_size(size, mul_size(sizeof(PaddedSlot), MaxBackends));
 	size = add_size(size, mul_size(WAITER_SIZE, MaxBackends));
@@ -103,21 +103,21 @@ segment_size(void)
 
 /* Set up a fresh segment. */
 static void
-init_segment(void *pointer)
+shmem_init_segment(void *pointer)
 {
-	Header	   *h = pointer;
+	ShmemHeader *h = pointer;
 	int			tranche = LWLockNewTrancheId();
 	Size		rings_offset;
 	int			i;
 
-	memset(h, 0, segment_size());
+	memset(h, 0, shmem_segment_size());
 	LWLockInitialize(&h->lock, tranche);
 	h->nslots = MaxBackends;
 	h->ndatabases = nvs_max_databases;
 	h->ring_size = (Size) nvs_ring_size * 1024;
 	pg_atomic_init_u32(&h->overflowed, 0);
 	pg_atomic_init_u32(&h->launcher, 0);
-	h->slots_offset = CACHELINEALIGN(sizeof(Header));
+	h->slots_offset = CACHELINEALIGN(sizeof(ShmemHeader));
 	h->waiters_offset = h->slots_offset + sizeof(PaddedSlot) * h->nslots;
 	h->databases_offset = h->waiters_offset + WAITER_SIZE * h->nslots;
 	rings_offset = h->databases_offset + DATABASE_SIZE * h->ndatabases;
@@ -126,7 +126,7 @@ init_segment(void *pointer)
 	header = h;
 	for (i = 0; i < h->nslots; i++)
 	{
-		pg_atomic_init_u64(&nvs_shmem_slot(i)->floor, 0);
+		pg_atomic_init_u64(&nvs_shmem_slot(i)->low_water_mark, 0);
 		pg_atomic_init_u32(&nvs_shmem_slot(i)->database, InvalidOid);
 		pg_atomic_init_u64(&nvs_shmem_waiter(i)->generation, 0);
 		pg_atomic_init_u64(&nvs_shmem_waiter(i)->wake_at, 0);
@@ -138,28 +138,28 @@ init_segment(void *pointer)
 		SpinLockInit(&db->mutex);
 		LWLockInitialize(&db->ring_lock, tranche);
 		db->ring_offset = rings_offset + h->ring_size * i;
-		init_database(db);
+		shmem_init_database(db);
 	}
 }
 
-/* Make an entry as good as new, but for its locks. */
+/* Set up a database's entry, new or freed, but for its locks and its ring. */
 static void
-init_database(NvsDatabase *db)
+shmem_init_database(NvsDatabase *db)
 {
 	db->oid = InvalidOid;
 	db->sequence = InvalidOid;
 	pg_atomic_init_u64(&db->drawn, 0);
-	/* Prepared transactions may have left locks: one is unaccounted for. */
-	pg_atomic_init_u64(&db->locks_made, 1);
-	pg_atomic_init_u64(&db->locks_gone, 0);
+	/* Prepared transactions may have left locks: have them looked for. */
+	pg_atomic_init_u64(&db->lock_marks_made, 1);
+	pg_atomic_init_u64(&db->lock_marks_gone, 0);
 	pg_atomic_init_u32(&db->worker, 0);
-	pg_atomic_init_u32(&db->wanted, 0);
-	pg_atomic_init_u32(&db->attentive, 1);
-	pg_atomic_init_u32(&db->unsent, 0);
+	pg_atomic_init_u32(&db->worker_requested, 0);
+	pg_atomic_init_u32(&db->wake_on_xact_end, 1);
+	pg_atomic_init_u32(&db->has_unsent, 0);
 	pg_atomic_init_u64(&db->hold_until, 0);
-	pg_atomic_init_u64(&db->visit_at, 0);
+	pg_atomic_init_u64(&db->next_visit, 0);
 	pg_atomic_init_u32(&db->waiters, 0);
-	pg_atomic_init_u64(&db->untold, 0);
+	pg_atomic_init_u64(&db->unannounced, 0);
 	pg_atomic_init_u64(&db->waiter_changes, 0);
 	pg_atomic_init_u64(&db->resyncs, 0);
 	db->ring_head = 0;
@@ -168,16 +168,16 @@ init_database(NvsDatabase *db)
 
 #ifdef NVS_NAMED_SEGMENTS
 
-/* Map the segment, made on first use; allocates, so not in callbacks. */
+/* Map the segment, made on first use; false in binary upgrades.  Allocates. */
 static bool
-attach(void)
+shmem_attach(void)
 {
 	bool		found;
 
 	if (header == NULL && !IsBinaryUpgrade)
 	{
-		header = nvs_named_segment("nvent_store", segment_size(),
-								   init_segment, &found);
+		header = nvs_named_segment("nvent_store", shmem_segment_size(),
+								   shmem_init_segment, &found);
 		LWLockRegisterTranche(header->lock.tranche, "nvent_store");
 	}
 	return header != NULL;
@@ -187,32 +187,32 @@ attach(void)
 
 /* Reserve the segment's bytes. */
 static void
-request_segment(void)
+shmem_request_segment(void)
 {
 	if (prev_shmem_request_hook != NULL)
 		prev_shmem_request_hook();
-	RequestAddinShmemSpace(segment_size());
+	RequestAddinShmemSpace(shmem_segment_size());
 }
 
 /* Make or map the segment; runs again after a crash of some backend. */
 static void
-startup_segment(void)
+shmem_startup_segment(void)
 {
 	bool		found;
 
 	if (prev_shmem_startup_hook != NULL)
 		prev_shmem_startup_hook();
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	header = ShmemInitStruct("nvent_store", segment_size(), &found);
+	header = ShmemInitStruct("nvent_store", shmem_segment_size(), &found);
 	if (!found)
-		init_segment(header);
+		shmem_init_segment(header);
 	LWLockRelease(AddinShmemInitLock);
 	LWLockRegisterTranche(header->lock.tranche, "nvent_store");
 }
 
 /* Is the segment there? */
 static bool
-attach(void)
+shmem_attach(void)
 {
 	return header != NULL;
 }
@@ -223,7 +223,7 @@ attach(void)
 bool
 nvs_shmem_available(void)
 {
-	return attach();
+	return shmem_attach();
 }
 
 /* Has any database ever had to do without an entry? */
@@ -297,21 +297,27 @@ nvs_shmem_ring(NvsDatabase *db, Size *size)
 NvsDatabase *
 nvs_shmem_database(void)
 {
-	if (my_database == NULL && attach() && nvs_shmem_my_slot() != NULL)
-		my_database = find_database(MyDatabaseId, true);
+	if (my_database == NULL && shmem_attach() && nvs_shmem_my_slot() != NULL)
+		my_database = shmem_find_database(MyDatabaseId, true);
 	return my_database;
 }
 
-/* The same, but only if it was asked for before; allowed in callbacks. */
+/*
+ * The entry of our database if nvs_shmem_database() has found it before, else
+ * NULL.  Neither raises nor allocates.
+ */
 NvsDatabase *
 nvs_shmem_known_database(void)
 {
 	return my_database;
 }
 
-/* The entry of a database, NULL when it has none. */
+/*
+ * The entry of a database, NULL when it has none; with make one is made, unless
+ * all are taken.
+ */
 static NvsDatabase *
-find_database(Oid oid, bool make)
+shmem_find_database(Oid oid, bool make)
 {
 	NvsDatabase *found = NULL;
 	NvsDatabase *spare = NULL;
@@ -342,12 +348,12 @@ find_database(Oid oid, bool make)
 NvsDatabase *
 nvs_shmem_find_database(Oid oid)
 {
-	return attach() ? find_database(oid, false) : NULL;
+	return shmem_attach() ? shmem_find_database(oid, false) : NULL;
 }
 
 /* Free the entry of a database that was dropped; nobody is connected to it. */
 void
-nvs_shmem_forget_database(Oid oid)
+nvs_shmem_free_database(Oid oid)
 {
 	NvsDatabase *db = nvs_shmem_find_database(oid);
 
@@ -355,13 +361,13 @@ nvs_shmem_forget_database(Oid oid)
 		return;
 	LWLockAcquire(&header->lock, LW_EXCLUSIVE);
 	if (db->oid == oid)
-		init_database(db);
+		shmem_init_database(db);
 	LWLockRelease(&header->lock);
 }
 
 /* Set the latch of a process given as number + 1; does nothing for 0. */
 static void
-set_latch(uint32 number)
+shmem_set_latch(uint32 number)
 {
 	if (number > 0)
 		SetLatch(&GetPGProcByNumber(number - 1)->procLatch);
@@ -378,19 +384,19 @@ nvs_shmem_set_launcher(int number)
 void
 nvs_shmem_wake_process(int number)
 {
-	set_latch(number + 1);
+	shmem_set_latch(number + 1);
 }
 
-/* Have the launcher look around; allowed in callbacks. */
+/* Have the launcher look around.  Neither raises nor allocates. */
 void
 nvs_shmem_wake_launcher(void)
 {
-	set_latch(pg_atomic_read_u32(&header->launcher));
+	shmem_set_latch(pg_atomic_read_u32(&header->launcher));
 }
 
 /*
- * Have a database's worker look around, or one started; allowed in callbacks.
- * What it is to find must have been written before.
+ * Have a database's worker look around, or one started.  What it is to find
+ * must have been written before.  Neither raises nor allocates.
  */
 void
 nvs_shmem_wake_worker(NvsDatabase *db)
@@ -400,7 +406,7 @@ nvs_shmem_wake_worker(NvsDatabase *db)
 	pg_memory_barrier();
 	worker = pg_atomic_read_u32(&db->worker);
 	if (worker > 0)
-		set_latch(worker);
-	else if (pg_atomic_exchange_u32(&db->wanted, 1) == 0)
+		shmem_set_latch(worker);
+	else if (pg_atomic_exchange_u32(&db->worker_requested, 1) == 0)
 		nvs_shmem_wake_launcher();
 }

@@ -1,6 +1,6 @@
 /*
  * position/shmem.h
- *	  Shared memory: a slot per backend, an entry per database.
+ *	  Shared memory: a slot and a waiter per process, an entry per database.
  */
 #ifndef NVS_POSITION_SHMEM_H
 #define NVS_POSITION_SHMEM_H
@@ -15,15 +15,15 @@
 #include "subject/subject.h"
 
 /*
- * What an appender lets others know; only its owner writes it.  In a cache
- * line of its own.
+ * A process's low-water mark; only it writes here.  In a cache line of its
+ * own.
  */
 typedef struct NvsSlot
 {
-	pg_atomic_uint64 floor;		/* its positions are not below; 0: none */
-	pg_atomic_uint32 database;	/* of floor; written before it */
+	pg_atomic_uint64 low_water_mark;	/* 0: none */
+	pg_atomic_uint32 database;	/* of the mark; written before it */
 	int			pid;
-	TimestampTz since;			/* when the floor was published */
+	TimestampTz since;			/* when the mark was published */
 } NvsSlot;
 
 /*
@@ -44,37 +44,38 @@ typedef struct NvsDatabase
 {
 	Oid			oid;			/* InvalidOid: free; under the header's lock */
 
-	/* Highest position that is known to have been drawn from sequence. */
+	/* The highest position that is known to be drawn from sequence. */
 	slock_t		mutex;			/* of sequence */
 	Oid			sequence;
 	pg_atomic_uint64 drawn;
 
 	/*
-	 * Floors that are advisory locks: how many were ever made, counted after
-	 * the lock was taken, and that count as of a scan that found none left.
+	 * Low-water marks that are advisory locks: how many were ever made,
+	 * counted after the lock was taken, and that count as of a look that
+	 * found none left.
 	 */
-	pg_atomic_uint64 locks_made;
-	pg_atomic_uint64 locks_gone;
+	pg_atomic_uint64 lock_marks_made;
+	pg_atomic_uint64 lock_marks_gone;
 
 	/* Its worker; see worker/worker.c. */
 	pg_atomic_uint32 worker;	/* process number + 1; 0: none is running */
-	pg_atomic_uint32 wanted;	/* there is work for one */
-	pg_atomic_uint32 attentive; /* every appender's end is of interest to it */
-	pg_atomic_uint32 unsent;	/* it may have work that it keeps to itself */
+	pg_atomic_uint32 worker_requested;	/* there is work for one */
+	pg_atomic_uint32 wake_on_xact_end;	/* whatever an appender's end is */
+	pg_atomic_uint32 has_unsent;	/* it may have taken what it has not sent */
 	pg_atomic_uint64 hold_until;	/* TimestampTz: keep out of the database */
-	pg_atomic_uint64 visit_at;	/* TimestampTz: when to come again; 0: never */
+	pg_atomic_uint64 next_visit;	/* TimestampTz; 0: none */
 
-	/* Sessions in stream_wait(), and appends whose subject nobody told. */
+	/* Sessions in stream_wait(); see wakeup/waiter.c. */
 	pg_atomic_uint32 waiters;
-	pg_atomic_uint64 untold;
-	pg_atomic_uint64 waiter_changes;	/* of the entries of such sessions */
+	pg_atomic_uint64 waiter_changes;	/* to the NvsWaiters of such sessions */
 
-	/* The ring of announcements; see wakeup/ring.c. */
+	/* Announcements; see wakeup/ring.c. */
 	LWLock		ring_lock;
 	Size		ring_offset;
 	uint64		ring_head;		/* bytes that were ever written */
 	uint64		ring_tail;		/* bytes that were ever read */
-	pg_atomic_uint64 resyncs;	/* how often something did not fit */
+	pg_atomic_uint64 resyncs;	/* commits that did not fit into the ring */
+	pg_atomic_uint64 unannounced;	/* commits with events not in the ring */
 } NvsDatabase;
 
 extern void nvs_shmem_init(void);
@@ -90,7 +91,7 @@ extern NvsDatabase *nvs_shmem_known_database(void);
 extern NvsDatabase *nvs_shmem_find_database(Oid oid);
 extern NvsDatabase *nvs_shmem_database_entry(int i);
 extern int	nvs_shmem_databases(void);
-extern void nvs_shmem_forget_database(Oid oid);
+extern void nvs_shmem_free_database(Oid oid);
 extern char *nvs_shmem_ring(NvsDatabase *db, Size *size);
 extern void nvs_shmem_set_launcher(int number);
 extern void nvs_shmem_wake_process(int number);

@@ -35,7 +35,7 @@
 #include "utils/resowner.h"
 
 #include "base/plan.h"
-#include "position/position.h"
+#include "position/internal.h"
 #include "position/xact.h"
 
 #define MAX_HANDLERS	4
@@ -84,7 +84,7 @@ xact_callback(XactEvent event, void *arg pg_attribute_unused())
 			xact_before_commit();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
-			nvs_position_before_prepare();
+			nvs_low_water_mark_before_prepare();
 			break;
 		case XACT_EVENT_COMMIT:
 			xact_decide(NVS_XACT_COMMITTED);
@@ -166,7 +166,7 @@ xact_after_locks(void)
 
 	decided = false;
 	end.outcome = outcome;
-	end.appended = nvs_position_after_locks(&end.ndrawn);
+	nvs_position_after_locks(&end);
 	for (i = 0; i < nhandlers; i++)
 		if (all_handlers[i]->after_locks != NULL)
 			all_handlers[i]->after_locks(&end);

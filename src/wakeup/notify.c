@@ -229,7 +229,7 @@ notify_after_locks(const NvsXactEnd *end)
 		else if (end->outcome == NVS_XACT_COMMITTED)
 			after_commit(db, end->ndrawn);
 		else if (end->outcome == NVS_XACT_PREPARED ||
-				 pg_atomic_read_u32(&db->attentive) != 0)
+				 pg_atomic_read_u32(&db->wake_on_xact_end) != 0)
 			nvs_shmem_wake_worker(db);
 	}
 	pending = NULL;
@@ -243,7 +243,7 @@ notify_after_locks(const NvsXactEnd *end)
 static void
 after_commit(NvsDatabase *db, uint64 ndrawn)
 {
-	bool		wake = pg_atomic_read_u32(&db->attentive) != 0;
+	bool		wake = pg_atomic_read_u32(&db->wake_on_xact_end) != 0;
 
 	if (too_large)
 		pg_atomic_fetch_add_u64(&db->resyncs, 1);
@@ -257,7 +257,7 @@ after_commit(NvsDatabase *db, uint64 ndrawn)
 	pg_memory_barrier();
 	if (ndrawn != told && pg_atomic_read_u32(&db->waiters) > 0)
 	{
-		pg_atomic_fetch_add_u64(&db->untold, 1);
+		pg_atomic_fetch_add_u64(&db->unannounced, 1);
 		wake = true;
 	}
 	if (wake || too_large || block != NULL)

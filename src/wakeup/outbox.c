@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "position/position.h"
 #include "store/store.h"
 #include "wakeup/notify.h"
 #include "wakeup/outbox.h"
@@ -62,9 +63,9 @@ nvs_outbox_init(NvsDatabase *db)
 	pending = MemoryContextAlloc(TopMemoryContext,
 								 sizeof(Pending) * MAX_PENDING);
 	resyncs_seen = pg_atomic_read_u64(&db->resyncs);
-	untold_seen = pg_atomic_read_u64(&db->untold);
+	untold_seen = pg_atomic_read_u64(&db->unannounced);
 	nvs_waiters_refresh(db);
-	if (pg_atomic_read_u32(&db->unsent) != 0 || resyncs_seen > 0)
+	if (pg_atomic_read_u32(&db->has_unsent) != 0 || resyncs_seen > 0)
 		nvs_outbox_want_resync(db);
 }
 
@@ -72,9 +73,9 @@ nvs_outbox_init(NvsDatabase *db)
 void
 nvs_outbox_want_resync(NvsDatabase *db)
 {
-	pg_atomic_write_u32(&db->unsent, 1);
+	pg_atomic_write_u32(&db->has_unsent, 1);
 	resync_now = true;
-	resync_at = (int64) pg_atomic_read_u64(&db->drawn);
+	resync_at = nvs_position_drawn(db);
 	nvs_waiters_arm_all(1);
 }
 
@@ -83,14 +84,14 @@ bool
 nvs_outbox_collect(NvsDatabase *db)
 {
 	uint64		resyncs = pg_atomic_read_u64(&db->resyncs);
-	uint64		untold = pg_atomic_read_u64(&db->untold);
+	uint64		untold = pg_atomic_read_u64(&db->unannounced);
 	bool		anything = resyncs != resyncs_seen || untold != untold_seen;
 	Size		len;
 	Size		at;
 
 	/* Set before anything leaves the ring, cleared when it was sent. */
 	if (nvs_ring_used(db) > 0)
-		pg_atomic_write_u32(&db->unsent, 1);
+		pg_atomic_write_u32(&db->has_unsent, 1);
 	len = nvs_ring_take(db, buffer);
 	/* Who began to wait before these were committed is known from here on. */
 	nvs_waiters_refresh(db);
@@ -233,7 +234,7 @@ nvs_outbox_sent(NvsDatabase *db, int64 safe)
 	drop_first(ndue);
 	ndue = 0;
 	if (!nvs_outbox_has_pending())
-		pg_atomic_write_u32(&db->unsent, 0);
+		pg_atomic_write_u32(&db->has_unsent, 0);
 }
 
 /* Is there anything that waits for appenders to end? */

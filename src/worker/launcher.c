@@ -202,10 +202,10 @@ note_wanted(TimestampTz now)
 	for (i = 0; i < n; i++)
 	{
 		NvsDatabase *db = nvs_shmem_database_entry(i);
-		TimestampTz visit_at = pg_atomic_read_u64(&db->visit_at);
+		TimestampTz visit_at = pg_atomic_read_u64(&db->next_visit);
 
 		if (OidIsValid(db->oid) && pg_atomic_read_u32(&db->worker) == 0 &&
-			(pg_atomic_read_u32(&db->wanted) != 0 ||
+			(pg_atomic_read_u32(&db->worker_requested) != 0 ||
 			 (visit_at != 0 && now >= visit_at)))
 			note_job(db->oid, false);
 	}
@@ -245,11 +245,11 @@ advance_job(Job *job, TimestampTz now)
 		return true;
 	pfree(job->handle);
 	job->handle = NULL;
-	if (db == NULL || pg_atomic_read_u32(&db->wanted) == 0)
+	if (db == NULL || pg_atomic_read_u32(&db->worker_requested) == 0)
 		return false;
 	if (database_is_gone(job->database))
 	{
-		nvs_shmem_forget_database(job->database);
+		nvs_shmem_free_database(job->database);
 		return false;
 	}
 
@@ -299,7 +299,7 @@ start_job(Job *job, TimestampTz now)
 	worker.bgw_main_arg = ObjectIdGetDatum(job->database);
 	worker.bgw_notify_pid = MyProcPid;
 	if (db != NULL)
-		pg_atomic_write_u64(&db->visit_at, 0);
+		pg_atomic_write_u64(&db->next_visit, 0);
 	job->started_at = now;
 	if (RegisterDynamicBackgroundWorker(&worker, &job->handle))
 		return;
@@ -335,7 +335,7 @@ next_nap(TimestampTz now)
 	for (i = 0; i < n; i++)
 	{
 		NvsDatabase *db = nvs_shmem_database_entry(i);
-		TimestampTz visit_at = pg_atomic_read_u64(&db->visit_at);
+		TimestampTz visit_at = pg_atomic_read_u64(&db->next_visit);
 
 		if (OidIsValid(db->oid) && visit_at != 0 &&
 			pg_atomic_read_u32(&db->worker) == 0)
@@ -370,7 +370,7 @@ utility(PlannedStmt *pstmt, const char *query, bool read_only,
 	}
 	PG_END_TRY();
 	if (IsA(pstmt->utilityStmt, DropdbStmt))
-		nvs_shmem_forget_database(oid);
+		nvs_shmem_free_database(oid);
 }
 
 /* Go on with the statement. */

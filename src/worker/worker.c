@@ -44,9 +44,6 @@
 #include "wakeup/waiter.h"
 #include "worker/worker.h"
 
-/* How often to look for the end of prepared transactions, in ms. */
-#define LOCK_INTERVAL	200
-
 /* How often to look for appenders that are too old, in ms. */
 #define AGE_INTERVAL	1000
 
@@ -70,17 +67,12 @@ static Oid	tick_relid = InvalidOid;
 /* What there was last time, and when. */
 static int64 last_tick = -1;
 static TimestampTz last_tick_at = 0;
-static TimestampTz last_lock_at = 0;
 static TimestampTz last_age_at = 0;
 static TimestampTz last_maintenance_at = 0;
 static TimestampTz last_activity = 0;
-static int64 last_safe = 0;
-static int64 last_quick = 0;	/* the same without look_for_locks() */
 
-/* Floors of prepared transactions as of the last look. */
-static int64 *lock_floors = NULL;
-static int	nlock_floors = 0;
-static uint64 locks_made = 0;
+/* The safe position. */
+static NvsPositionWatch watch;
 
 /* How many times rarer ticks are than they should be. */
 static int	tick_slowness = 1;
@@ -92,12 +84,9 @@ static bool claim_database(void);
 static void worker_exit(int code, Datum arg);
 static void leave(void);
 static void pass(TimestampTz now);
-static int64 safe_position(TimestampTz now);
-static void look_for_locks(TimestampTz now);
 static void run_transaction(bool send, bool tick, int64 safe);
 static void tick(int64 safe);
 static bool tick_is_due(TimestampTz now, int64 safe);
-static void warn_of_age(TimestampTz now);
 static long nap_time(TimestampTz now, int64 safe);
 static bool is_idle(TimestampTz now, int64 safe);
 static bool is_over(TimestampTz since, TimestampTz now, long ms);
@@ -128,10 +117,10 @@ nvs_worker_main(Datum arg)
 		if (pg_atomic_read_u64(&db->hold_until) > (uint64) now)
 			leave();
 		pass(now);
-		if (is_idle(now, last_safe))
+		if (is_idle(now, watch.safe))
 			leave();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT |
-						 WL_EXIT_ON_PM_DEATH, nap_time(now, last_safe),
+						 WL_EXIT_ON_PM_DEATH, nap_time(now, watch.safe),
 						 PG_WAIT_EXTENSION);
 		rest(now);
 	}
@@ -168,10 +157,9 @@ start(Oid oid)
 		proc_exit(0);
 	if (!claim_database())
 		proc_exit(0);
-	nvs_position_seed(db);
+	nvs_position_watch_begin(&watch, db);
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);
-	locks_made = pg_atomic_read_u64(&db->locks_made);
 	nvs_outbox_init(db);
 }
 
@@ -206,7 +194,7 @@ claim_database(void)
 										nvs_my_proc_number() + 1))
 		return false;
 	/* Until we leave in good order, we are missed when we are gone. */
-	asked = pg_atomic_exchange_u32(&db->wanted, 1) != 0;
+	asked = pg_atomic_exchange_u32(&db->worker_requested, 1) != 0;
 	/* Unless asked for, we came for maintenance, and leave after that. */
 	last_activity = asked ? GetCurrentTimestamp() : 0;
 	before_shmem_exit(worker_exit, (Datum) 0);
@@ -218,13 +206,13 @@ static void
 worker_exit(int code, Datum arg)
 {
 	if (!left)
-		pg_atomic_write_u32(&db->wanted, 1);
-	pg_atomic_write_u32(&db->attentive, 1);
+		pg_atomic_write_u32(&db->worker_requested, 1);
+	pg_atomic_write_u32(&db->wake_on_xact_end, 1);
 	pg_atomic_write_u32(&db->worker, 0);
 	pg_memory_barrier();
 	/* Who came too late to tell us is not told of by anybody else. */
 	if (nvs_ring_used(db) > 0 || pg_atomic_read_u32(&db->waiters) > 0)
-		pg_atomic_write_u32(&db->wanted, 1);
+		pg_atomic_write_u32(&db->worker_requested, 1);
 	nvs_shmem_wake_launcher();
 }
 
@@ -237,8 +225,8 @@ leave(void)
 	if (nvs_worker_naptime > 0)
 		visit_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 											   nvs_worker_naptime);
-	pg_atomic_write_u64(&db->visit_at, visit_at);
-	pg_atomic_write_u32(&db->wanted, 0);
+	pg_atomic_write_u64(&db->next_visit, visit_at);
+	pg_atomic_write_u32(&db->worker_requested, 0);
 	left = true;
 	proc_exit(0);
 }
@@ -250,14 +238,17 @@ pass(TimestampTz now)
 	bool		send;
 	bool		ticks;
 	int64		safe;
+	int64		was_safe;
 
 	if (nvs_outbox_collect(db))
 		last_activity = now;
-	look_for_locks(now);
-	safe = safe_position(now);
-	if (safe != last_safe && last_safe != 0)
+	was_safe = watch.safe;
+	/* Nobody announces a prepared transaction's events. */
+	if (nvs_position_watch(&watch, now))
+		nvs_outbox_want_resync(db);
+	safe = watch.safe;
+	if (safe != was_safe && was_safe != 0)
 		last_activity = now;
-	last_safe = safe;
 	nvs_waiters_wake(safe);
 	send = nvs_outbox_is_due(db, safe);
 	ticks = tick_is_due(now, safe);
@@ -275,49 +266,8 @@ pass(TimestampTz now)
 	if (nvs_max_append_age > 0 && is_over(last_age_at, now, AGE_INTERVAL))
 	{
 		last_age_at = now;
-		warn_of_age(now);
+		nvs_position_watch_warn(&watch, now);
 	}
-}
-
-/* The safe position; floors of prepared transactions as of the last look. */
-static int64
-safe_position(TimestampTz now)
-{
-	last_quick = nvs_position_quick(db);
-
-	/* A floor may have just moved from its slot to a lock. */
-	if (pg_atomic_read_u64(&db->locks_made) != locks_made)
-	{
-		last_lock_at = 0;
-		look_for_locks(now);
-	}
-	return nvs_position_below(last_quick, lock_floors, nlock_floors);
-}
-
-/*
- * Look for prepared transactions that appended.  Nobody tells of their end,
- * so when fewer are left than there were, everybody is to read again.
- */
-static void
-look_for_locks(TimestampTz now)
-{
-	uint64		made = pg_atomic_read_u64(&db->locks_made);
-	uint64		expected = nlock_floors + (made - locks_made);
-	MemoryContext old;
-
-	if (nlock_floors == 0 && !nvs_position_may_have_locks(db))
-		return;
-	if (made == locks_made && !is_over(last_lock_at, now, LOCK_INTERVAL))
-		return;
-	if (lock_floors != NULL)
-		pfree(lock_floors);
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	nlock_floors = nvs_position_locks(db, &lock_floors);
-	MemoryContextSwitchTo(old);
-	locks_made = made;
-	last_lock_at = now;
-	if (nlock_floors < expected)
-		nvs_outbox_want_resync(db);
 }
 
 /* One short transaction for what is to be sent and written. */
@@ -351,15 +301,9 @@ run_transaction(bool send, bool ticks, int64 safe)
 static void
 tick(int64 safe)
 {
-	Relation	rel;
-
-	nvs_spi_begin();
 	(void) nvs_position_publish_safe();
-	nvs_spi_end();
 	last_tick = safe;
-	rel = relation_open(tick_relid, AccessShareLock);
-	tick_slowness = 1 + RelationGetNumberOfBlocks(rel) / TICK_BLOCKS;
-	relation_close(rel, AccessShareLock);
+	tick_slowness = 1 + nvs_published_position_blocks() / TICK_BLOCKS;
 }
 
 /* Has the position advanced, and is it time to write that down? */
@@ -368,36 +312,6 @@ tick_is_due(TimestampTz now, int64 safe)
 {
 	return nvs_publish_interval > 0 && safe != last_tick &&
 		is_over(last_tick_at, now, (long) nvs_publish_interval * tick_slowness);
-}
-
-/* Name in the log who has held readers back for too long, each once. */
-static void
-warn_of_age(TimestampTz now)
-{
-	static int64 warned_of = 0;
-	int			n = nvs_shmem_slots();
-	int64		highest = warned_of;
-	int			i;
-
-	for (i = 0; i < n; i++)
-	{
-		NvsSlot    *slot = nvs_shmem_slot(i);
-		int64		floor = (int64) pg_atomic_read_u64(&slot->floor);
-		TimestampTz since = slot->since;
-
-		if (floor == 0 || floor <= warned_of ||
-			pg_atomic_read_u32(&slot->database) != MyDatabaseId ||
-			!is_over(since, now, nvs_max_append_age))
-			continue;
-		highest = Max(highest, floor);
-		ereport(WARNING,
-				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-				 errmsg("process %d holds back readers of events", slot->pid),
-				 errdetail("Its transaction appended first more than %d ms "
-						   "ago (nvent_store.max_append_age).",
-						   nvs_max_append_age)));
-	}
-	warned_of = highest;
 }
 
 /*
@@ -412,15 +326,13 @@ nap_time(TimestampTz now, int64 safe)
 	bool		attentive = !ticking || nvs_outbox_has_pending() ||
 		pg_atomic_read_u32(&db->waiters) > 0;
 	bool		was_attentive;
-	long		nap = 60000;
+	long		nap = Min(60000, nvs_position_watch_nap(&watch));
 
-	was_attentive = pg_atomic_exchange_u32(&db->attentive, attentive) != 0;
-	if (attentive && !was_attentive && nvs_position_quick(db) != last_quick)
+	was_attentive = pg_atomic_exchange_u32(&db->wake_on_xact_end, attentive) != 0;
+	if (attentive && !was_attentive && nvs_position_watch_moved(&watch))
 		return 0;
 	if (ticking)
 		nap = Min(nap, (long) nvs_publish_interval * tick_slowness);
-	if (nlock_floors > 0)
-		nap = Min(nap, LOCK_INTERVAL);
 	if (nvs_max_append_age > 0)
 		nap = Min(nap, AGE_INTERVAL);
 	if (nvs_maintenance_interval > 0)
@@ -437,9 +349,8 @@ is_idle(TimestampTz now, int64 safe)
 	return nvs_worker_idle_timeout > 0 &&
 		is_over(last_activity, now, nvs_worker_idle_timeout) &&
 		(safe == last_tick || nvs_publish_interval == 0) &&
-		!nvs_outbox_has_pending() && nlock_floors == 0 &&
+		!nvs_outbox_has_pending() && nvs_position_watch_settled(&watch) &&
 		pg_atomic_read_u32(&db->waiters) == 0 &&
-		safe >= (int64) pg_atomic_read_u64(&db->drawn) &&
 		nvs_ring_used(db) == 0;
 }
 
@@ -469,7 +380,7 @@ nvs_worker_status(PG_FUNCTION_ARGS)
 		nulls[0] = worker == 0;
 		if (worker > 0)
 			values[0] = Int32GetDatum(GetPGProcByNumber(worker - 1)->pid);
-		values[1] = BoolGetDatum(pg_atomic_read_u32(&mine->unsent) != 0);
+		values[1] = BoolGetDatum(pg_atomic_read_u32(&mine->has_unsent) != 0);
 		values[2] = Int64GetDatum((int64) nvs_ring_used(mine));
 		values[3] = Int64GetDatum((int64) pg_atomic_read_u64(&mine->resyncs));
 		values[4] = Int32GetDatum(pg_atomic_read_u32(&mine->waiters));

@@ -252,7 +252,7 @@ ok(wait_until(sub { $node->log_contains("process $old holds back readers") }),
 $open->query_safe('ROLLBACK');
 ($ret, $out, $err) = $node->psql('postgres', join ';', 'BEGIN',
 	sprintf($append, 'old'), 'SELECT pg_sleep(0.4)', sprintf($append, 'older'));
-like($err, qr/may append no more/, 'who appends for too long is stopped');
+like($err, qr{exceeded nvent_store.max_append_age}, 'who appends for too long is stopped');
 $node->safe_psql('postgres', <<'EOT');
 ALTER SYSTEM RESET nvent_store.max_append_age;
 SELECT pg_reload_conf();
