@@ -10,7 +10,7 @@
 
 #include "base/advisory.h"
 
-/* Fill a lock tag of this database. */
+/* Fill the tag of one of our locks in this database. */
 void
 nvs_set_lock_tag(LOCKTAG *tag, NvsLockClass class, uint64 key)
 {
@@ -28,7 +28,10 @@ nvs_lock(NvsLockClass class, uint64 key, LOCKMODE mode)
 	(void) LockAcquire(&tag, mode, false, false);
 }
 
-/* The same without waiting; false when it is taken. */
+/*
+ * Take one of our advisory locks until the end of the transaction if that
+ * needs no waiting; false when somebody else holds it.
+ */
 bool
 nvs_lock_if_free(NvsLockClass class, uint64 key, LOCKMODE mode)
 {

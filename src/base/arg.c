@@ -22,7 +22,7 @@ nvs_null_argument(const char *name)
 			 errmsg("argument \"%s\" must not be null", name)));
 }
 
-/* An integer argument that counts rows: -1 for NULL, no limit. */
+/* Argument n, a number of rows; -1 for NULL, which is no limit. */
 int64
 nvs_count_argument(FunctionCallInfo fcinfo, int n, const char *name)
 {
@@ -40,7 +40,10 @@ nvs_count_argument(FunctionCallInfo fcinfo, int n, const char *name)
 	return count;
 }
 
-/* An interval that something is to live for, from now; NULL for none. */
+/*
+ * Argument n, an interval that something is to live for from now on; NULL when
+ * it is NULL.  Raises 22023 unless it is positive.
+ */
 Interval *
 nvs_ttl_argument(FunctionCallInfo fcinfo, int n, const char *name)
 {
@@ -62,8 +65,9 @@ nvs_ttl_argument(FunctionCallInfo fcinfo, int n, const char *name)
 }
 
 /*
- * Make the tuplestore that a set-returning function fills.  *desc is the row
- * type, also of a function that returns a set of a scalar.
+ * The tuplestore that a set-returning function fills, in the memory of the
+ * calling query.  *desc is the row type, with one column for a function that
+ * returns a set of a scalar.
  */
 Tuplestorestate *
 nvs_result_set(FunctionCallInfo fcinfo, TupleDesc *desc)

@@ -33,13 +33,14 @@ static const struct config_enum_entry notify_options[] = {
 	{NULL, 0, false}
 };
 
-static bool check_notify(int *newval, void **extra, GucSource source);
-static void define_shared(void);
-static void define_worker(void);
+static bool guc_check_notify(int *newval, void **extra, GucSource source);
+static void guc_define_shared(void);
+static void guc_define_worker(void);
 
-/* Without a launcher nobody would take what the worker is to send. */
+/* check_hook: without a launcher nobody would send what is for the worker. */
 static bool
-check_notify(int *newval, void **extra, GucSource source)
+guc_check_notify(int *newval, void **extra pg_attribute_unused(),
+				 GucSource source pg_attribute_unused())
 {
 	if (*newval != NVS_NOTIFY_WORKER || nvs_worker_possible)
 		return true;
@@ -48,12 +49,12 @@ check_notify(int *newval, void **extra, GucSource source)
 	return false;
 }
 
-/* What shapes shared memory, which is fixed before there are backends. */
+/* Define the settings that shape shared memory, fixed at server start. */
 static void
-define_shared(void)
+guc_define_shared(void)
 {
 	DefineCustomIntVariable("nvent_store.max_databases",
-							"Databases that have a place in shared memory.",
+							"Sets the maximum number of databases that have a place in shared memory.",
 							"In further ones positions are guarded by "
 							"advisory locks, and there is no worker.",
 							&nvs_max_databases,
@@ -62,7 +63,7 @@ define_shared(void)
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("nvent_store.ring_size",
-							"Memory for announcements that the worker has yet to take, per database.",
+							"Sets the memory for announcements that the worker has yet to take, per database.",
 							"When it is full, listeners are told to read "
 							"everything again.",
 							&nvs_ring_size,
@@ -71,39 +72,39 @@ define_shared(void)
 							NULL, NULL, NULL);
 }
 
-/* What tells the worker what to do. */
+/* Define the settings of the worker. */
 static void
-define_worker(void)
+guc_define_worker(void)
 {
 	DefineCustomIntVariable("nvent_store.maintenance_interval",
-							"How often the worker runs nvent.maintain().",
-							"0 is never.",
+							"Sets the time between the worker's runs of nvent.maintain().",
+							"0 disables them.",
 							&nvs_maintenance_interval,
 							10000, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("nvent_store.publish_interval",
-							"How often the worker writes nvent.published_position while positions advance.",
+							"Sets the time between the worker's updates of nvent.published_position while positions advance.",
 							"Readers in REPEATABLE READ and on standbys are "
-							"behind by as much. 0 is never.",
+							"behind by as much. 0 disables them.",
 							&nvs_publish_interval,
 							100, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("nvent_store.worker_idle_timeout",
-							"How long the worker stays in a database where nothing happens.",
-							"0 is for good.",
+							"Sets the time after which the worker leaves a database where nothing happens.",
+							"0 means that it stays.",
 							&nvs_worker_idle_timeout,
 							60000, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("nvent_store.worker_naptime",
-							"How long until the worker comes again to a database where nothing happens.",
-							"It comes for nvent.maintain() then. 0 is never; "
-							"it always comes when it is needed.",
+							"Sets the time after which the worker returns to a database where nothing happens.",
+							"It returns for nvent.maintain(). 0 means never; "
+							"when it is needed it always returns.",
 							&nvs_worker_naptime,
 							60000, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS,
@@ -119,19 +120,19 @@ nvs_guc_init(void)
 		NVS_NOTIFY_WORKER : NVS_NOTIFY_INLINE;
 
 	if (process_shared_preload_libraries_in_progress)
-		define_shared();
-	define_worker();
+		guc_define_shared();
+	guc_define_worker();
 
 	DefineCustomBoolVariable("nvent_store.auto_create",
-							 "Create the default store on the first write to it.",
-							 "Off: such a write is an error that names store_create.",
+							 "Creates the default store on the first write to it.",
+							 "When off, such a write is an error that names store_create.",
 							 &nvs_auto_create,
 							 true,
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 
 	DefineCustomStringVariable("nvent_store.default_store",
-							   "Store of subjects whose first token names no store.",
+							   "Sets the store of subjects whose first token names no store.",
 							   NULL,
 							   &nvs_default_store,
 							   "nvent",
@@ -139,27 +140,28 @@ nvs_guc_init(void)
 							   NULL, NULL, NULL);
 
 	DefineCustomIntVariable("nvent_store.max_append_age",
-							"How long a transaction that appended may go on appending.",
+							"Sets the maximum time for which a transaction may go on appending.",
 							"An open appender holds back readers of what others "
 							"append; beyond this age its next append is an error, "
-							"and the worker names it in the log. 0 is no limit.",
+							"and the worker names it in the log. 0 means no limit.",
 							&nvs_max_append_age,
 							0, 0, INT_MAX,
 							PGC_SUSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("nvent_store.max_stream_tables",
-							"Generic stream tables that one store may have.",
+							"Sets the maximum number of generic stream tables of one store.",
 							"Guards against subjects that would make a table each; "
-							"0 allows none to be made.",
+							"0 means that none is made.",
 							&nvs_max_stream_tables,
 							256, 0, INT_MAX,
 							PGC_SUSET, 0,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("nvent_store.max_wait",
-							"How long nvent.stream_wait() waits at most where it holds a snapshot.",
-							"VACUUM cannot remove what became dead since. "
+							"Sets the maximum time for which nvent.stream_wait() waits.",
+							"It holds a snapshot, so VACUUM cannot remove what "
+							"became dead since. "
 							"CALL nvent.stream_await() outside a transaction "
 							"block holds none and waits as long as it is told.",
 							&nvs_max_wait,
@@ -168,14 +170,14 @@ nvs_guc_init(void)
 							NULL, NULL, NULL);
 
 	DefineCustomEnumVariable("nvent_store.notify",
-							 "How an append tells listeners.",
+							 "Sets how listeners are notified of appends.",
 							 "worker: after commit, so that commits do not wait "
 							 "for one another. inline: NOTIFY in the appending "
-							 "transaction. off: not at all.",
+							 "transaction. off: not.",
 							 &nvs_notify,
 							 notify, notify_options,
 							 PGC_USERSET, 0,
-							 check_notify, NULL, NULL);
+							 guc_check_notify, NULL, NULL);
 
 	MarkGUCPrefixReserved("nvent_store");
 }

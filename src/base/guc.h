@@ -5,13 +5,13 @@
 #ifndef NVS_BASE_GUC_H
 #define NVS_BASE_GUC_H
 
-/* When and by whom listeners are told of an append. */
+/* How listeners are notified of appends. */
 typedef enum NvsNotifyMode
 {
 	NVS_NOTIFY_WORKER,			/* by the worker, after commit */
 	NVS_NOTIFY_INLINE,			/* native NOTIFY in the appending transaction */
-	NVS_NOTIFY_OFF				/* not at all */
-}			NvsNotifyMode;
+	NVS_NOTIFY_OFF				/* not notified */
+} NvsNotifyMode;
 
 extern bool nvs_auto_create;
 extern char *nvs_default_store;

@@ -6,6 +6,7 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -14,16 +15,33 @@
 #include "errors.h"
 #include "base/identity.h"
 
-static Oid	relation_owner(Oid relid);
+static Oid	identity_owner_of(Oid relid);
 
-/* OID of schema nvent. */
+/*
+ * Is the extension in our database?  Needs a transaction, and mostly looks
+ * only into a cache: one of its tables is still there.
+ */
+bool
+nvs_is_installed(void)
+{
+	static Oid	table = InvalidOid;
+
+	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(table)))
+		return true;
+	if (!OidIsValid(get_extension_oid("nvent_store", true)))
+		return false;
+	table = nvs_registry_table("store");
+	return true;
+}
+
+/* OID of schema nvent; raises 3F000 when there is none. */
 Oid
 nvs_namespace(void)
 {
 	return get_namespace_oid("nvent", false);
 }
 
-/* OID of a table or sequence of schema nvent. */
+/* OID of a table or sequence of schema nvent; raises 42P01 for none. */
 Oid
 nvs_registry_table(const char *name)
 {
@@ -44,7 +62,7 @@ nvs_registry_table(const char *name)
 void
 nvs_become_owner(NvsIdentity *saved)
 {
-	Oid			owner = relation_owner(nvs_registry_table("store"));
+	Oid			owner = identity_owner_of(nvs_registry_table("store"));
 
 	nvs_pin_search_path(saved);
 	SetUserIdAndSecContext(owner,
@@ -52,23 +70,32 @@ nvs_become_owner(NvsIdentity *saved)
 }
 
 /*
- * Act as the owner of a user's table, restricted as in VACUUM: for work that
+ * Act as a role, restricted as in VACUUM, until nvs_become_caller(): what runs
+ * has the role's rights and can neither leave it nor change settings of the
+ * session.
+ */
+void
+nvs_become_role(Oid role, NvsIdentity *saved)
+{
+	nvs_pin_search_path(saved);
+	SetUserIdAndSecContext(role,
+						   saved->context | SECURITY_RESTRICTED_OPERATION);
+}
+
+/*
+ * Act as the owner of a user's table, as by nvs_become_role(): for work that
  * the caller did not ask for on just this table, so that its triggers and
  * functions, which may be anybody's, do not run with the caller's rights.
  */
 void
 nvs_become_table_owner(Oid relid, NvsIdentity *saved)
 {
-	Oid			owner = relation_owner(relid);
-
-	nvs_pin_search_path(saved);
-	SetUserIdAndSecContext(owner,
-						   saved->context | SECURITY_RESTRICTED_OPERATION);
+	nvs_become_role(identity_owner_of(relid), saved);
 }
 
 /* Owner of a relation. */
 static Oid
-relation_owner(Oid relid)
+identity_owner_of(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid			owner;
@@ -80,7 +107,10 @@ relation_owner(Oid relid)
 	return owner;
 }
 
-/* Stay who we are, but find nothing of a user's by an unqualified name. */
+/*
+ * Stay who we are, but find nothing of a user's by an unqualified name until
+ * nvs_become_caller().
+ */
 void
 nvs_pin_search_path(NvsIdentity *saved)
 {
@@ -91,7 +121,10 @@ nvs_pin_search_path(NvsIdentity *saved)
 							 true, 0, false);
 }
 
-/* Undo any of those above; an error undoes it by itself. */
+/*
+ * Be who we were again, and have the search path that we had.  An error does
+ * that by itself.
+ */
 void
 nvs_become_caller(const NvsIdentity *saved)
 {

@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-/* What nvs_become_owner() changed. */
+/* Who we were before one of the functions below that take it. */
 typedef struct NvsIdentity
 {
 	Oid			user;
@@ -15,9 +15,11 @@ typedef struct NvsIdentity
 	int			nestlevel;
 } NvsIdentity;
 
+extern bool nvs_is_installed(void);
 extern Oid	nvs_namespace(void);
 extern Oid	nvs_registry_table(const char *name);
 extern void nvs_become_owner(NvsIdentity *saved);
+extern void nvs_become_role(Oid role, NvsIdentity *saved);
 extern void nvs_become_table_owner(Oid relid, NvsIdentity *saved);
 extern void nvs_pin_search_path(NvsIdentity *saved);
 extern void nvs_become_caller(const NvsIdentity *saved);

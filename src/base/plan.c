@@ -52,19 +52,19 @@ static int *call_levels = first_call_levels;
 static int	max_calls = lengthof(first_call_levels);
 static int	ncalls = 0;
 
-static void push_call(void);
-static void free_deferred(void);
-static ParamListInfo make_params(SPIPlanPtr plan, const Datum *values,
+static void plan_push_call(void);
+static void plan_free_deferred(void);
+static ParamListInfo plan_make_params(SPIPlanPtr plan, const Datum *values,
 								 const char *nulls);
-static uint64 execute_rows(SPIPlanPtr plan, const Datum *values,
+static uint64 plan_execute_rows(SPIPlanPtr plan, const Datum *values,
 						   const char *nulls, bool read_only, uint64 count,
 						   NvsRowFunction function, void *arg);
-static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
-static void receive_startup(DestReceiver *self, int operation,
+static bool plan_receive_row(TupleTableSlot *slot, DestReceiver *self);
+static void plan_receive_startup(DestReceiver *self, int operation,
 							TupleDesc typeinfo);
-static void receive_done(DestReceiver *self);
-static void keep_first(TupleTableSlot *slot, void *arg);
-static void params_enlarge(NvsParams *params);
+static void plan_receive_done(DestReceiver *self);
+static void plan_keep_first(TupleTableSlot *slot, void *arg);
+static void plan_params_enlarge(NvsParams *params);
 
 /* Connect to SPI and count the call; frees what was deferred before. */
 void
@@ -72,14 +72,14 @@ nvs_spi_begin(void)
 {
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	push_call();
+	plan_push_call();
 	if (ncalls == 1 && deferred != NULL)
-		free_deferred();
+		plan_free_deferred();
 }
 
 /* Count a call that begins now. */
 static void
-push_call(void)
+plan_push_call(void)
 {
 	if (unlikely(ncalls == max_calls))
 	{
@@ -119,7 +119,7 @@ nvs_spi_unwind(int level)
 
 /* Free every context and plan whose freeing was deferred. */
 static void
-free_deferred(void)
+plan_free_deferred(void)
 {
 	while (deferred != NULL)
 	{
@@ -194,8 +194,8 @@ nvs_plan_row(SPIPlanPtr plan, Datum *values, const char *nulls,
 	FirstRow	first = {cxt, false, ncolumns, row, isnull};
 
 	/* A statement that writes is to run to its end. */
-	execute_rows(plan, values, nulls, read_only, read_only ? 1 : 0,
-				 keep_first, &first);
+	plan_execute_rows(plan, values, nulls, read_only, read_only ? 1 : 0,
+				 plan_keep_first, &first);
 	return first.found;
 }
 
@@ -204,7 +204,7 @@ uint64
 nvs_plan_each(SPIPlanPtr plan, Datum *values, const char *nulls,
 			  bool read_only, NvsRowFunction function, void *arg)
 {
-	return execute_rows(plan, values, nulls, read_only, 0, function, arg);
+	return plan_execute_rows(plan, values, nulls, read_only, 0, function, arg);
 }
 
 /* Run a plan; at most count rows, 0 for all.  Returns rows processed. */
@@ -242,9 +242,9 @@ nvs_execute_row(SPIPlanPtr plan, const NvsParams *params, bool read_only,
 	FirstRow	first = {cxt, false, ncolumns, row, isnull};
 
 	/* A statement that writes is to run to its end. */
-	execute_rows(plan, params == NULL ? NULL : params->values,
+	plan_execute_rows(plan, params == NULL ? NULL : params->values,
 				 params == NULL ? NULL : params->nulls, read_only,
-				 read_only ? 1 : 0, keep_first, &first);
+				 read_only ? 1 : 0, plan_keep_first, &first);
 	return first.found;
 }
 
@@ -253,7 +253,7 @@ uint64
 nvs_execute_each(SPIPlanPtr plan, const NvsParams *params, bool read_only,
 				 NvsRowFunction function, void *arg)
 {
-	return execute_rows(plan, params == NULL ? NULL : params->values,
+	return plan_execute_rows(plan, params == NULL ? NULL : params->values,
 						params == NULL ? NULL : params->nulls, read_only, 0,
 						function, arg);
 }
@@ -263,7 +263,7 @@ nvs_execute_each(SPIPlanPtr plan, const NvsParams *params, bool read_only,
  * tuple table would copy each of them twice.
  */
 static uint64
-execute_rows(SPIPlanPtr plan, const Datum *values, const char *nulls,
+plan_execute_rows(SPIPlanPtr plan, const Datum *values, const char *nulls,
 			 bool read_only, uint64 count, NvsRowFunction function, void *arg)
 {
 	SPIExecuteOptions options;
@@ -271,16 +271,16 @@ execute_rows(SPIPlanPtr plan, const Datum *values, const char *nulls,
 	int			rc;
 
 	memset(&receiver, 0, sizeof(receiver));
-	receiver.pub.receiveSlot = receive_row;
-	receiver.pub.rStartup = receive_startup;
-	receiver.pub.rShutdown = receive_done;
-	receiver.pub.rDestroy = receive_done;
+	receiver.pub.receiveSlot = plan_receive_row;
+	receiver.pub.rStartup = plan_receive_startup;
+	receiver.pub.rShutdown = plan_receive_done;
+	receiver.pub.rDestroy = plan_receive_done;
 	receiver.pub.mydest = DestNone;
 	receiver.function = function;
 	receiver.arg = arg;
 
 	memset(&options, 0, sizeof(options));
-	options.params = make_params(plan, values, nulls);
+	options.params = plan_make_params(plan, values, nulls);
 	options.read_only = read_only;
 	options.dest = &receiver.pub;
 	options.tcount = count;
@@ -293,7 +293,7 @@ execute_rows(SPIPlanPtr plan, const Datum *values, const char *nulls,
 
 /* Parameters of a plan in the form that the executor wants. */
 static ParamListInfo
-make_params(SPIPlanPtr plan, const Datum *values, const char *nulls)
+plan_make_params(SPIPlanPtr plan, const Datum *values, const char *nulls)
 {
 	int			n = SPI_getargcount(plan);
 	ParamListInfo params = makeParamList(n);
@@ -313,7 +313,7 @@ make_params(SPIPlanPtr plan, const Datum *values, const char *nulls)
 
 /* Take a row from the executor. */
 static bool
-receive_row(TupleTableSlot *slot, DestReceiver *self)
+plan_receive_row(TupleTableSlot *slot, DestReceiver *self)
 {
 	RowReceiver *receiver = (RowReceiver *) self;
 
@@ -323,19 +323,21 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 
 /* DestReceiver's startup: nothing to do before the first row. */
 static void
-receive_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
+plan_receive_startup(DestReceiver *self pg_attribute_unused(),
+					 int operation pg_attribute_unused(),
+					 TupleDesc typeinfo pg_attribute_unused())
 {
 }
 
 /* DestReceiver's shutdown and destroy: nothing to do after the last row. */
 static void
-receive_done(DestReceiver *self)
+plan_receive_done(DestReceiver *self pg_attribute_unused())
 {
 }
 
 /* Keep the columns of the first row; arg is a FirstRow. */
 static void
-keep_first(TupleTableSlot *slot, void *arg)
+plan_keep_first(TupleTableSlot *slot, void *arg)
 {
 	FirstRow   *first = arg;
 	MemoryContext old;
@@ -408,7 +410,7 @@ int
 nvs_params_add(NvsParams *params, Oid type, Datum value, bool isnull)
 {
 	if (params->n == params->size)
-		params_enlarge(params);
+		plan_params_enlarge(params);
 	params->types[params->n] = type;
 	params->values[params->n] = value;
 	params->nulls[params->n] = isnull ? 'n' : ' ';
@@ -427,7 +429,7 @@ nvs_params_add_arg(NvsParams *params, FunctionCallInfo fcinfo, int n, Oid type)
 
 /* Double the room, in the current memory context. */
 static void
-params_enlarge(NvsParams *params)
+plan_params_enlarge(NvsParams *params)
 {
 	int			size = params->size * 2;
 	Oid		   *types;

@@ -12,14 +12,14 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "base/statement.h"
 
+/* Statements found by their text that a set may hold. */
 #define MAX_TEXTS	256
 
-/* Names that a set defines for the texts of its statements. */
+/* Names that a set may define for its fixed statements. */
 #define MAX_NAMES	8
 
 /* The plan of a fixed statement. */
@@ -41,18 +41,35 @@ typedef struct FixedPlan
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-/* A statement found by its text. */
+/* The plan of a statement that is found by its text. */
 typedef struct TextPlan
 {
-	const char *sql;			/* hash key; in the set's context */
+	const char *sql;			/* hash key; in the set's texts_cxt */
 	SPIPlanPtr	plan;
+	uint32		hash;
+	char		status;			/* of simplehash */
 } TextPlan;
 
-typedef struct TextName
+#define SH_PREFIX		text
+#define SH_ELEMENT_TYPE	TextPlan
+#define SH_KEY_TYPE		const char *
+#define SH_KEY			sql
+#define SH_HASH_KEY(tb, key) \
+	hash_bytes((const unsigned char *) (key), (int) strlen(key))
+#define SH_EQUAL(tb, a, b)		(strcmp(a, b) == 0)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a)		((a)->hash)
+#define SH_SCOPE		static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/* What {name} stands for in the fixed statements of a set. */
+typedef struct SetName
 {
 	const char *name;
 	const char *text;
-} TextName;
+} SetName;
 
 struct NvsPlanSet
 {
@@ -60,25 +77,24 @@ struct NvsPlanSet
 	fixed_hash *fixed;			/* FixedPlan, NULL until one is needed */
 	SPIPlanPtr	slots[NVS_PLAN_SLOTS];
 	MemoryContext texts_cxt;	/* of texts and the strings in it */
-	HTAB	   *texts;			/* TextPlan, NULL until one is needed */
+	text_hash  *texts;			/* TextPlan, NULL until one is needed */
 	int			nnames;
-	TextName	names[MAX_NAMES];
+	SetName		names[MAX_NAMES];
 };
 
 /* The plans of statements on nothing but the registry. */
 static NvsPlanSet *own_set = NULL;
 
-static void expand_names(const NvsPlanSet *set, const char *text,
-						 StringInfo sql);
-static const char *find_name(const NvsPlanSet *set, const char *name,
-							 int len);
-static SPIPlanPtr prepare_fixed(NvsPlanSet *set, const NvsStatement *statement,
-								const NvsParams *params, const void *arg);
-static uint32 text_hash(const void *key, Size keysize);
-static int	text_match(const void *a, const void *b, Size keysize);
-static void *text_copy(void *dest, const void *src, Size keysize);
-static void create_texts(NvsPlanSet *set);
-static void drop_texts(NvsPlanSet *set);
+static SPIPlanPtr statement_prepare(NvsPlanSet *set,
+									const NvsStatement *statement,
+									const NvsParams *params, const void *arg);
+static void statement_expand(const NvsPlanSet *set, const char *text,
+							 StringInfo sql);
+static const char *planset_find_name(const NvsPlanSet *set, const char *name,
+									 int len);
+static void planset_create_texts(NvsPlanSet *set);
+static void planset_drop_texts(NvsPlanSet *set);
+static int	planset_collect(const NvsPlanSet *set, SPIPlanPtr *plans);
 
 /* Make an empty plan set in cxt. */
 NvsPlanSet *
@@ -126,13 +142,13 @@ nvs_statement_plan(NvsPlanSet *set, const NvsStatement *statement,
 		if (likely(fixed != NULL))
 			return fixed->plan;
 	}
-	return prepare_fixed(set, statement, params, arg);
+	return statement_prepare(set, statement, params, arg);
 }
 
 /* Prepare a fixed statement and enter its plan. */
 static SPIPlanPtr
-prepare_fixed(NvsPlanSet *set, const NvsStatement *statement,
-			  const NvsParams *params, const void *arg)
+statement_prepare(NvsPlanSet *set, const NvsStatement *statement,
+				  const NvsParams *params, const void *arg)
 {
 	StringInfoData sql;
 	SPIPlanPtr	plan;
@@ -140,7 +156,7 @@ prepare_fixed(NvsPlanSet *set, const NvsStatement *statement,
 
 	initStringInfo(&sql);
 	if (statement->text != NULL)
-		expand_names(set, statement->text, &sql);
+		statement_expand(set, statement->text, &sql);
 	else
 		statement->build(&sql, arg);
 	plan = nvs_plan_prepare(sql.data, params == NULL ? 0 : params->n,
@@ -157,7 +173,7 @@ prepare_fixed(NvsPlanSet *set, const NvsStatement *statement,
 
 /* Copy text to sql with each {name} replaced by what the set defines. */
 static void
-expand_names(const NvsPlanSet *set, const char *text, StringInfo sql)
+statement_expand(const NvsPlanSet *set, const char *text, StringInfo sql)
 {
 	const char *p = text;
 
@@ -168,7 +184,7 @@ expand_names(const NvsPlanSet *set, const char *text, StringInfo sql)
 
 		if (len > 0 && p[len + 1] == '}')
 		{
-			appendStringInfoString(sql, find_name(set, p + 1, len));
+			appendStringInfoString(sql, planset_find_name(set, p + 1, len));
 			p += len + 2;
 		}
 		else
@@ -178,7 +194,7 @@ expand_names(const NvsPlanSet *set, const char *text, StringInfo sql)
 
 /* What a set defines by this name. */
 static const char *
-find_name(const NvsPlanSet *set, const char *name, int len)
+planset_find_name(const NvsPlanSet *set, const char *name, int len)
 {
 	int			i;
 
@@ -217,69 +233,34 @@ nvs_planset_text(NvsPlanSet *set, const char *sql, const NvsParams *params,
 {
 	TextPlan   *entry;
 	SPIPlanPtr	plan;
+	bool		found;
 
 	if (set->texts == NULL)
-		create_texts(set);
-	entry = hash_search(set->texts, &sql, HASH_FIND, NULL);
+		planset_create_texts(set);
+	entry = text_lookup(set->texts, sql);
 	if (entry != NULL)
 		return entry->plan;
 
-	if (hash_get_num_entries(set->texts) >= MAX_TEXTS)
-		drop_texts(set);
+	if (set->texts->members >= MAX_TEXTS)
+		planset_drop_texts(set);
 	plan = nvs_plan_prepare(sql, params->n, params->types, cursor_options);
 	sql = MemoryContextStrdup(set->texts_cxt, sql);
-	entry = hash_search(set->texts, &sql, HASH_ENTER, NULL);
-	entry->plan = plan;
+	text_insert(set->texts, sql, &found)->plan = plan;
 	return plan;
 }
 
-/* Make the hash table of TextPlan, keyed by the string sql points to. */
+/* Make the hash table of statements that are found by their text. */
 static void
-create_texts(NvsPlanSet *set)
+planset_create_texts(NvsPlanSet *set)
 {
-	HASHCTL		ctl;
-
 	set->texts_cxt = AllocSetContextCreate(set->cxt, "nvent_store statements",
 										   ALLOCSET_SMALL_SIZES);
-	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = sizeof(char *);
-	ctl.entrysize = sizeof(TextPlan);
-	ctl.hash = text_hash;
-	ctl.match = text_match;
-	ctl.keycopy = text_copy;
-	ctl.hcxt = set->texts_cxt;
-	set->texts = hash_create("nvent_store statements", 16, &ctl,
-							 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE |
-							 HASH_KEYCOPY | HASH_CONTEXT);
-}
-
-/* Hash of the string that a key points to. */
-static uint32
-text_hash(const void *key, Size keysize)
-{
-	const char *sql = *(const char *const *) key;
-
-	return hash_bytes((const unsigned char *) sql, (int) strlen(sql));
-}
-
-/* 0 when two keys point to equal strings. */
-static int
-text_match(const void *a, const void *b, Size keysize)
-{
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
-/* A key is the pointer, not the string. */
-static void *
-text_copy(void *dest, const void *src, Size keysize)
-{
-	*(const char **) dest = *(const char *const *) src;
-	return dest;
+	set->texts = text_create(set->texts_cxt, 16, NULL);
 }
 
 /* Drop the statements found by text, keep the fixed ones. */
 static void
-drop_texts(NvsPlanSet *set)
+planset_drop_texts(NvsPlanSet *set)
 {
 	NvsPlanSet	texts_only;
 
@@ -287,7 +268,7 @@ drop_texts(NvsPlanSet *set)
 	texts_only.texts = set->texts;
 	MemoryContextSetParent(set->texts_cxt, TopMemoryContext);
 	nvs_defer_free(set->texts_cxt, &texts_only);
-	create_texts(set);
+	planset_create_texts(set);
 }
 
 /*
@@ -299,7 +280,6 @@ nvs_defer_free(MemoryContext cxt, NvsPlanSet *set)
 {
 	SPIPlanPtr *plans;
 	int			n = NVS_PLAN_SLOTS;
-	int			i;
 
 	if (set == NULL)
 	{
@@ -307,31 +287,37 @@ nvs_defer_free(MemoryContext cxt, NvsPlanSet *set)
 		return;
 	}
 	n += set->fixed == NULL ? 0 : set->fixed->members;
-	n += set->texts == NULL ? 0 : hash_get_num_entries(set->texts);
+	n += set->texts == NULL ? 0 : set->texts->members;
 	plans = palloc(sizeof(SPIPlanPtr) * n);
-	n = 0;
+	nvs_defer_free_plans(cxt, plans, planset_collect(set, plans));
+	pfree(plans);
+}
+
+/* Copy a set's plans to plans, which has room for all; returns their number. */
+static int
+planset_collect(const NvsPlanSet *set, SPIPlanPtr *plans)
+{
+	fixed_iterator fixed_scan;
+	text_iterator text_scan;
+	FixedPlan  *fixed;
+	TextPlan   *text;
+	int			n = 0;
+	int			i;
 
 	for (i = 0; i < NVS_PLAN_SLOTS; i++)
 		if (set->slots[i] != NULL)
 			plans[n++] = set->slots[i];
 	if (set->fixed != NULL)
 	{
-		fixed_iterator scan;
-		FixedPlan  *fixed;
-
-		fixed_start_iterate(set->fixed, &scan);
-		while ((fixed = fixed_iterate(set->fixed, &scan)) != NULL)
+		fixed_start_iterate(set->fixed, &fixed_scan);
+		while ((fixed = fixed_iterate(set->fixed, &fixed_scan)) != NULL)
 			plans[n++] = fixed->plan;
 	}
 	if (set->texts != NULL)
 	{
-		HASH_SEQ_STATUS scan;
-		TextPlan   *text;
-
-		hash_seq_init(&scan, set->texts);
-		while ((text = hash_seq_search(&scan)) != NULL)
+		text_start_iterate(set->texts, &text_scan);
+		while ((text = text_iterate(set->texts, &text_scan)) != NULL)
 			plans[n++] = text->plan;
 	}
-	nvs_defer_free_plans(cxt, plans, n);
-	pfree(plans);
+	return n;
 }

@@ -9,14 +9,14 @@
 
 #include "base/text.h"
 
-/* "schema"."name", quoted where it must be. */
+/* schema.name, each quoted where that is needed; palloc'd. */
 char *
 nvs_qualified(const char *schema, const char *name)
 {
 	return quote_qualified_identifier(schema, name);
 }
 
-/* Append strings, the last of which is NULL; see nvs_sql(). */
+/* Append strings up to a NULL, which nvs_sql() puts behind its own. */
 void
 nvs_sql_list(StringInfo buf,...)
 {
@@ -29,7 +29,7 @@ nvs_sql_list(StringInfo buf,...)
 	va_end(args);
 }
 
-/* Append a string and the parameter $n. */
+/* Append a string and the name of parameter n, $n. */
 void
 nvs_sql_param(StringInfo buf, const char *before, int n)
 {

@@ -1,6 +1,6 @@
 /*
  * base/time.c
- *	  Points in time: arithmetic, and the units of JSON and of indexes.
+ *	  Points in time: arithmetic, and the units that we store them in.
  */
 #include "postgres.h"
 
@@ -10,7 +10,7 @@
 
 #include "base/time.h"
 
-/* The time that is span after t; raises an error when there is none. */
+/* The time that is span after t; raises 22008 when it is out of range. */
 TimestampTz
 nvs_after(TimestampTz t, const Interval *span)
 {
@@ -37,7 +37,7 @@ nvs_timestamptz_to_ms(TimestampTz t)
 	return us % 1000 < 0 ? ms - 1 : ms;
 }
 
-/* Hours since 1970, rounded down; the last one for all that follow it. */
+/* Hours since 1970, rounded down; those that int32 cannot hold are the last. */
 int32
 nvs_timestamptz_to_hours(TimestampTz t)
 {

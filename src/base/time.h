@@ -1,6 +1,6 @@
 /*
  * base/time.h
- *	  Points in time: arithmetic, and the units of JSON and of indexes.
+ *	  Points in time: arithmetic, and the units that we store them in.
  */
 #ifndef NVS_BASE_TIME_H
 #define NVS_BASE_TIME_H
