@@ -15,6 +15,7 @@
 #include "utils/snapmgr.h"
 
 #include "errors.h"
+#include "base/text.h"
 #include "consumer/consumer.h"
 #include "position/position.h"
 
@@ -30,15 +31,15 @@ PG_FUNCTION_INFO_V1(nvs_consumer_stats);
 typedef struct Condition
 {
 	Oid			type;
-	const char *text;			/* with %d for the parameter */
+	const char *text;			/* up to the parameter */
 } Condition;
 
 static const Condition conditions[] = {
-	{TEXTOID, "name OPERATOR(pg_catalog.~) $%d"},
-	{TEXTOID, "source OPERATOR(pg_catalog.~) $%d"},
-	{TEXTOID, "source OPERATOR(pg_catalog.=) $%d"},
-	{TEXTOID, "lane OPERATOR(pg_catalog.=) $%d"},
-	{BOOLOID, "blocked OPERATOR(pg_catalog.=) $%d"}
+	{TEXTOID, " AND name OPERATOR(pg_catalog.~) "},
+	{TEXTOID, " AND source OPERATOR(pg_catalog.~) "},
+	{TEXTOID, " AND source OPERATOR(pg_catalog.=) "},
+	{TEXTOID, " AND lane OPERATOR(pg_catalog.=) "},
+	{BOOLOID, " AND blocked OPERATOR(pg_catalog.=) "}
 };
 
 static void add_names(FunctionCallInfo fcinfo, int arg, StringInfo sql,
@@ -50,8 +51,8 @@ static uint64 run_selected(NvsConsumers *consumers, StringInfo sql,
 static Datum change_selected(FunctionCallInfo fcinfo, const char *set,
 							 const char *where, Oid type, int value,
 							 int first, int n);
-static Datum report(FunctionCallInfo fcinfo, NvsConsumerStatement which,
-					const char *text, int store, int64 safe);
+static Datum report(FunctionCallInfo fcinfo, const NvsStatement *statement,
+					const NvsParams *params);
 
 /* Add the condition on the names that an argument has; NULL is all. */
 static void
@@ -60,9 +61,9 @@ add_names(FunctionCallInfo fcinfo, int arg, StringInfo sql,
 {
 	if (PG_ARGISNULL(arg))
 		return;
-	appendStringInfo(sql, " AND name OPERATOR(pg_catalog.=) ANY ($%d)",
-					 nvs_params_add(params, TEXTARRAYOID,
-									PG_GETARG_DATUM(arg), false));
+	nvs_sql_param(sql, " AND name OPERATOR(pg_catalog.=) ANY (",
+				  nvs_params_add_arg(params, fcinfo, arg, TEXTARRAYOID));
+	nvs_sql(sql, ")");
 }
 
 /* Add the first n conditions, whose arguments begin at first. */
@@ -78,10 +79,8 @@ add_conditions(FunctionCallInfo fcinfo, int first, int n, StringInfo sql,
 
 		if (PG_ARGISNULL(first + i))
 			continue;
-		p = nvs_params_add(params, conditions[i].type,
-						   PG_GETARG_DATUM(first + i), false);
-		appendStringInfoString(sql, " AND ");
-		appendStringInfo(sql, conditions[i].text, p);
+		p = nvs_params_add_arg(params, fcinfo, first + i, conditions[i].type);
+		nvs_sql_param(sql, conditions[i].text, p);
 	}
 }
 
@@ -90,12 +89,9 @@ static uint64
 run_selected(NvsConsumers *consumers, StringInfo sql, NvsParams *params,
 			 bool read_only)
 {
-	char	   *text = nvs_layout_expand(sql->data, consumers->prefix,
-										 consumers->schema);
-
-	return nvs_plan_execute(nvs_planset_text(consumers->plans[0], text,
-											 params, 0),
-							params->values, params->nulls, read_only, 0);
+	return nvs_execute(nvs_statement_plan_text(consumers->plans, sql->data,
+											   params, true),
+					   params, read_only, 0);
 }
 
 /*
@@ -116,16 +112,15 @@ change_selected(FunctionCallInfo fcinfo, const char *set, const char *where,
 	consumers = nvs_consumers_require(fcinfo, first + n);
 	nvs_params_init(&params);
 	if (OidIsValid(type))
-		nvs_params_add(&params, type, PG_ARGISNULL(value) ? 0 :
-					   PG_GETARG_DATUM(value), PG_ARGISNULL(value));
+		nvs_params_add_arg(&params, fcinfo, value, type);
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "WITH held AS MATERIALIZED "
-					 "(SELECT name FROM {consumers} WHERE %s", where);
+	nvs_sql(&sql, "WITH held AS MATERIALIZED (SELECT name FROM ",
+			consumers->table, " WHERE ", where);
 	add_names(fcinfo, 0, &sql, &params);
 	add_conditions(fcinfo, first, n, &sql, &params);
-	appendStringInfo(&sql, " ORDER BY name FOR NO KEY UPDATE) "
-					 "UPDATE {consumers} c SET %s FROM held h "
-					 "WHERE c.name OPERATOR(pg_catalog.=) h.name", set);
+	nvs_sql(&sql, " ORDER BY name FOR NO KEY UPDATE) UPDATE ",
+			consumers->table, " c SET ", set,
+			" FROM held h WHERE c.name OPERATOR(pg_catalog.=) h.name");
 	changed = run_selected(consumers, &sql, &params, false);
 	nvs_spi_end();
 	PG_RETURN_INT64(changed);
@@ -209,43 +204,44 @@ nvs_consumer_list(PG_FUNCTION_ARGS)
 	}
 	nvs_params_init(&params);
 	initStringInfo(&sql);
-	appendStringInfoString(&sql,
-						   "SELECT name, pattern, source, lane, priority, "
-						   "position, mark, attempt, blocked, error, owner, "
-						   "token, leased_until, deferred_until, created_at "
-						   "FROM {consumers} WHERE true");
+	nvs_sql(&sql,
+			"SELECT name, pattern, source, lane, priority, position, mark, "
+			"attempt, blocked, error, owner, token, leased_until, "
+			"deferred_until, created_at FROM ", consumers->table,
+			" WHERE true");
 	add_names(fcinfo, 0, &sql, &params);
 	add_conditions(fcinfo, 1, 5, &sql, &params);
 	if (!PG_ARGISNULL(6))
-		appendStringInfo(&sql, " AND name OPERATOR(pg_catalog.>) $%d",
-						 nvs_params_add(&params, TEXTOID, PG_GETARG_DATUM(6),
-										false));
-	appendStringInfoString(&sql, " ORDER BY name");
+		nvs_sql_param(&sql, " AND name OPERATOR(pg_catalog.>) ",
+					  nvs_params_add_arg(&params, fcinfo, 6, TEXTOID));
+	nvs_sql(&sql, " ORDER BY name");
 	if (count >= 0)
-		appendStringInfo(&sql, " LIMIT $%d",
-						 nvs_params_add(&params, INT8OID,
-										Int64GetDatum(count), false));
+		nvs_sql_param(&sql, " LIMIT ",
+					  nvs_params_add(&params, INT8OID, Int64GetDatum(count),
+									 false));
 	(void) run_selected(consumers, &sql, &params, true);
 	nvs_consumer_emit(result, desc);
 	nvs_spi_end();
 	return (Datum) 0;
 }
 
-/* Answer with the rows of a query whose $1 is the safe position. */
+/* Answer with the rows of a query, none where there is no store. */
 static Datum
-report(FunctionCallInfo fcinfo, NvsConsumerStatement which, const char *text,
-	   int store, int64 safe)
+report(FunctionCallInfo fcinfo, const NvsStatement *statement,
+	   const NvsParams *params)
 {
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
-	NvsConsumers *consumers = nvs_consumers_open(fcinfo, store, false);
-	NvsArgs		args = {0};
+	NvsConsumers *consumers;
 
-	if (consumers == NULL)
-		return (Datum) 0;
-	nvs_args_add(&args, INT8OID, Int64GetDatum(safe), false);
-	(void) nvs_consumer_query(consumers, which, text, &args);
-	nvs_consumer_emit(result, desc);
+	nvs_spi_begin();
+	consumers = nvs_consumers_open(fcinfo, 0, false);
+	if (consumers != NULL)
+	{
+		(void) nvs_consumer_query(consumers, statement, params);
+		nvs_consumer_emit(result, desc);
+	}
+	nvs_spi_end();
 	return (Datum) 0;
 }
 
@@ -261,32 +257,31 @@ report(FunctionCallInfo fcinfo, NvsConsumerStatement which, const char *text,
 	"pg_catalog.min(position) FILTER (WHERE " HAS_WORK "), " \
 	"pg_catalog.max(position)"
 
+static const NvsStatement lanes = {
+	"SELECT lane, " COUNTS " FROM {consumers} GROUP BY lane ORDER BY lane"
+};
+
+static const NvsStatement stats = {
+	"SELECT " COUNTS ", (SELECT s.position FROM {checkpoints} s "
+	"WHERE s.name OPERATOR(pg_catalog.=) " NVS_SCAN_NAME "), $1 "
+	"FROM {consumers}"
+};
+
 /* nvent.consumer_lanes(store): a row for each lane that has consumers. */
 Datum
 nvs_consumer_lanes(PG_FUNCTION_ARGS)
 {
-	Datum		result;
-
-	nvs_spi_begin();
-	result = report(fcinfo, NVS_CONSUMER_LANES,
-					"SELECT lane, " COUNTS " FROM {consumers} "
-					"WHERE $1 IS NOT NULL GROUP BY lane ORDER BY lane", 0, 0);
-	nvs_spi_end();
-	return result;
+	return report(fcinfo, &lanes, NULL);
 }
 
 /* nvent.consumer_stats(store): one row. */
 Datum
 nvs_consumer_stats(PG_FUNCTION_ARGS)
 {
-	Datum		result;
+	NvsParams	params;
 
-	nvs_spi_begin();
-	result = report(fcinfo, NVS_CONSUMER_STATS,
-					"SELECT " COUNTS ", (SELECT s.position "
-					"FROM {checkpoints} s WHERE s.name "
-					"OPERATOR(pg_catalog.=) " NVS_SCAN_NAME "), $1 "
-					"FROM {consumers}", 0, nvs_position_safe());
-	nvs_spi_end();
-	return result;
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(nvs_position_safe()),
+				   false);
+	return report(fcinfo, &stats, &params);
 }

@@ -36,31 +36,28 @@ PG_FUNCTION_INFO_V1(nvs_consumer_claim);
 
 /* Names of free consumers in some order, locked. */
 #define PICK(lane, order) \
-	"SELECT name FROM {consumers} WHERE " IS_READY lane \
-	" ORDER BY " order " LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED"
+	{"SELECT name FROM {consumers} WHERE " IS_READY lane \
+	" ORDER BY " order " LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED"}
 #define IN_LANE		" AND lane OPERATOR(pg_catalog.=) $2"
 
 /* In which order a frontier takes consumers. */
 typedef struct Order
 {
-	NvsConsumerStatement any_lane;
-	NvsConsumerStatement one_lane;
-	const char *any_text;
-	const char *one_text;
+	NvsStatement any_lane;
+	NvsStatement one_lane;
 } Order;
 
 static const Order by_priority = {
-	NVS_CONSUMER_PICK_PRIORITY, NVS_CONSUMER_PICK_PRIORITY_LANE,
 	PICK("", "priority DESC, position"),
 	PICK(IN_LANE, "priority DESC, position")
 };
 static const Order oldest_first = {
-	NVS_CONSUMER_PICK_OLDEST, NVS_CONSUMER_PICK_OLDEST_LANE,
-	PICK("", "position"), PICK(IN_LANE, "position")
+	PICK("", "position"),
+	PICK(IN_LANE, "position")
 };
 static const Order newest_first = {
-	NVS_CONSUMER_PICK_NEWEST, NVS_CONSUMER_PICK_NEWEST_LANE,
-	PICK("", "position DESC"), PICK(IN_LANE, "position DESC")
+	PICK("", "position DESC"),
+	PICK(IN_LANE, "position DESC")
 };
 
 static void release_due(NvsClaim *claim);
@@ -125,66 +122,78 @@ nvs_claim_run(NvsClaim *claim)
 	nvs_planning_end(&planning);
 }
 
+static const NvsStatement claim_due = {
+	"WITH due AS MATERIALIZED (SELECT name FROM {consumers} "
+	"WHERE " HAS_WORK " AND due_at IS NOT NULL "
+	"AND due_at OPERATOR(pg_catalog.<=) $1 "
+	"ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED) "
+	"UPDATE {consumers} c SET due_at = NULL FROM due d "
+	"WHERE c.name OPERATOR(pg_catalog.=) d.name"
+};
+
 /* Make consumers free whose lease or deferral has run out by now. */
 static void
 release_due(NvsClaim *claim)
 {
-	NvsArgs		args = {0};
+	NvsParams	params;
 	int64		count = 2 * (claim->lagging + claim->leading) + SPARE_DUE;
 
-	nvs_args_add(&args, TIMESTAMPTZOID,
-				 TimestampTzGetDatum(GetCurrentTimestamp()), false);
-	nvs_args_add(&args, INT8OID, Int64GetDatum(count), false);
-	(void) nvs_consumer_run(
-		claim->consumers, NVS_CONSUMER_DUE,
-		"WITH due AS MATERIALIZED (SELECT name FROM {consumers} "
-		"WHERE " HAS_WORK " AND due_at IS NOT NULL "
-		"AND due_at OPERATOR(pg_catalog.<=) $1 "
-		"ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED) "
-		"UPDATE {consumers} c SET due_at = NULL FROM due d "
-		"WHERE c.name OPERATOR(pg_catalog.=) d.name", &args);
+	nvs_params_init(&params);
+	nvs_params_add(&params, TIMESTAMPTZOID,
+				   TimestampTzGetDatum(GetCurrentTimestamp()), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(count), false);
+	(void) nvs_consumer_run(claim->consumers, &claim_due, &params);
 }
 
 /* Lease up to count free consumers in an order. */
 static void
 lease_some(NvsClaim *claim, const Order *order, int64 count, bool lagging)
 {
-	NvsArgs		args = {0};
+	NvsParams	params;
 
 	if (count == 0)
 		return;
-	nvs_args_add(&args, INT8OID, Int64GetDatum(count), false);
-	if (claim->lane == NULL)
-		(void) nvs_consumer_run(claim->consumers, order->any_lane,
-								order->any_text, &args);
-	else
-	{
-		nvs_args_add(&args, TEXTOID, PointerGetDatum(claim->lane), false);
-		(void) nvs_consumer_run(claim->consumers, order->one_lane,
-								order->one_text, &args);
-	}
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(count), false);
+	if (claim->lane != NULL)
+		nvs_params_add(&params, TEXTOID, PointerGetDatum(claim->lane), false);
+	(void) nvs_consumer_run(claim->consumers, claim->lane == NULL ?
+							&order->any_lane : &order->one_lane, &params);
 	if (SPI_processed > 0)
 		take_leases(claim, lagging);
 }
+
+static const NvsStatement claim_token = {
+	"SELECT pg_catalog.nextval('nvent.fence_seq')"
+};
 
 /* The fencing token of a claim; one that leases nothing draws none. */
 static int64
 draw_token(NvsClaim *claim)
 {
-	NvsArgs		args = {0};
 	bool		isnull;
 
 	if (claim->token == 0)
 	{
-		nvs_consumer_run(claim->consumers, NVS_CONSUMER_TOKEN,
-						 "SELECT pg_catalog.nextval('nvent.fence_seq')",
-						 &args);
+		nvs_consumer_run(claim->consumers, &claim_token, NULL);
 		claim->token = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
 												   SPI_tuptable->tupdesc, 1,
 												   &isnull));
 	}
 	return claim->token;
 }
+
+static const NvsStatement claim_lease = {
+	"UPDATE {consumers} c SET token = $2, owner = $3, "
+	"leased_until = v.until, due_at = v.until, "
+	"attempt = LEAST(c.attempt, 2147483646) OPERATOR(pg_catalog.+) 1 "
+	"FROM (SELECT u.name, pg_catalog.clock_timestamp() "
+	"OPERATOR(pg_catalog.+) $4 AS until "
+	"FROM pg_catalog.unnest($1) u (name)) v "
+	"WHERE c.name OPERATOR(pg_catalog.=) v.name "
+	"RETURNING c.name, c.token, c.position, c.mark, c.attempt, c.lane, "
+	"c.priority, c.pattern, c.source, c.owner, c.leased_until, $5"
+};
 
 /*
  * Lease the consumers that the last statement locked.  The token is drawn
@@ -193,7 +202,7 @@ draw_token(NvsClaim *claim)
 static void
 take_leases(NvsClaim *claim, bool lagging)
 {
-	NvsArgs		args = {0};
+	NvsParams	params;
 	int			n = SPI_processed;
 	Datum	   *names = palloc(sizeof(Datum) * n);
 	MemoryContext old;
@@ -203,27 +212,18 @@ take_leases(NvsClaim *claim, bool lagging)
 	for (i = 0; i < n; i++)
 		names[i] = SPI_getbinval(SPI_tuptable->vals[i],
 								 SPI_tuptable->tupdesc, 1, &isnull);
-	nvs_args_add(&args, TEXTARRAYOID,
-				 PointerGetDatum(construct_array(names, n, TEXTOID, -1, false,
-												 TYPALIGN_INT)), false);
-	nvs_args_add(&args, INT8OID, Int64GetDatum(draw_token(claim)), false);
-	nvs_args_add(&args, TEXTOID, PointerGetDatum(claim->owner),
-				 claim->owner == NULL);
-	nvs_args_add(&args, INTERVALOID, IntervalPGetDatum(claim->lease), false);
-	nvs_args_add(&args, BOOLOID, BoolGetDatum(lagging), false);
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTARRAYOID,
+				   PointerGetDatum(construct_array(names, n, TEXTOID, -1, false,
+												   TYPALIGN_INT)), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(draw_token(claim)), false);
+	nvs_params_add(&params, TEXTOID, PointerGetDatum(claim->owner),
+				   claim->owner == NULL);
+	nvs_params_add(&params, INTERVALOID, IntervalPGetDatum(claim->lease),
+				   false);
+	nvs_params_add(&params, BOOLOID, BoolGetDatum(lagging), false);
 	/* The names are those of rows that we hold, in their order. */
-	n = nvs_consumer_run(
-		claim->consumers, NVS_CONSUMER_LEASE,
-		"UPDATE {consumers} c SET token = $2, owner = $3, "
-		"leased_until = v.until, due_at = v.until, "
-		"attempt = LEAST(c.attempt, 2147483646) OPERATOR(pg_catalog.+) 1 "
-		"FROM (SELECT u.name, pg_catalog.clock_timestamp() "
-		"OPERATOR(pg_catalog.+) $4 AS until "
-		"FROM pg_catalog.unnest($1) u (name)) v "
-		"WHERE c.name OPERATOR(pg_catalog.=) v.name "
-		"RETURNING c.name, c.token, c.position, c.mark, c.attempt, c.lane, "
-		"c.priority, c.pattern, c.source, c.owner, c.leased_until, $5",
-		&args);
+	n = nvs_consumer_run(claim->consumers, &claim_lease, &params);
 	old = MemoryContextSwitchTo(claim->cxt);
 	if (claim->desc == NULL)
 		claim->desc = CreateTupleDescCopy(SPI_tuptable->tupdesc);

@@ -28,6 +28,7 @@
 
 #include "errors.h"
 #include "base/guc.h"
+#include "base/text.h"
 #include "consumer/consumer.h"
 
 /* NvsConsumers of every store that was used, for one registry generation. */
@@ -38,6 +39,7 @@ static uint64 known_generation = 0;
 static NvsConsumers *find_consumers(const char *prefix);
 static NvsConsumers *add_consumers(const NvsStore *store);
 pg_noreturn static void missing_store(const char *prefix);
+static char *own_table(const NvsStore *store, const char *name);
 static void forget_known(void);
 static void check_tables(const NvsStore *store);
 
@@ -114,19 +116,27 @@ find_consumers(const char *prefix)
 static NvsConsumers *
 add_consumers(const NvsStore *store)
 {
-	NvsPlanSet *plans[NVS_CONSUMER_PLAN_SETS];
 	NvsConsumers *consumers;
-	char	   *schema;
-	int			i;
+	NvsPlanSet *plans = nvs_planset_create(known_cxt);
+	char	   *table = own_table(store, "consumers");
 
 	check_tables(store);
-	schema = MemoryContextStrdup(known_cxt, store->schema);
-	for (i = 0; i < NVS_CONSUMER_PLAN_SETS; i++)
-		plans[i] = nvs_planset_create(known_cxt);
+	nvs_planset_define(plans, "consumers", table);
+	nvs_planset_define(plans, "checkpoints", own_table(store, "checkpoints"));
 	consumers = hash_search(known, store->prefix, HASH_ENTER, NULL);
-	consumers->schema = schema;
-	memcpy(consumers->plans, plans, sizeof(plans));
+	consumers->table = table;
+	consumers->plans = plans;
 	return consumers;
+}
+
+/* A table of a store, qualified and quoted, to be kept. */
+static char *
+own_table(const NvsStore *store, const char *name)
+{
+	return MemoryContextStrdup(known_cxt,
+							   nvs_qualified(store->schema,
+											 psprintf("%s_%s", store->prefix,
+													  name)));
 }
 
 /* Drop what is known of stores that may be others now. */
@@ -139,12 +149,10 @@ forget_known(void)
 	{
 		HASH_SEQ_STATUS scan;
 		NvsConsumers *consumers;
-		int			i;
 
 		hash_seq_init(&scan, known);
 		while ((consumers = hash_seq_search(&scan)) != NULL)
-			for (i = 0; i < NVS_CONSUMER_PLAN_SETS; i++)
-				nvs_defer_free(NULL, consumers->plans[i]);
+			nvs_defer_free(NULL, consumers->plans);
 		nvs_defer_free(known_cxt, NULL);
 		known = NULL;
 	}
@@ -192,61 +200,24 @@ nvs_consumer_check_name(const text *name, const char *what)
 						   NVS_NAME_MAX_BYTES, len)));
 }
 
-/* Add a parameter of a statement. */
-void
-nvs_args_add(NvsArgs *args, Oid type, Datum value, bool isnull)
-{
-	if (args->n == NVS_CONSUMER_MAX_ARGS)
-		elog(ERROR, "unexpected number of parameters");
-	args->types[args->n] = type;
-	args->values[args->n] = value;
-	args->nulls[args->n] = isnull ? 'n' : ' ';
-	args->n++;
-}
-
-/* Add an argument of the function as a parameter. */
-void
-nvs_args_take(NvsArgs *args, FunctionCallInfo fcinfo, int n, Oid type)
-{
-	nvs_args_add(args, type, PG_ARGISNULL(n) ? 0 : PG_GETARG_DATUM(n),
-				 PG_ARGISNULL(n));
-}
-
-/* A statement, whose text has the store's tables as {consumers}. */
-SPIPlanPtr
-nvs_consumer_plan(NvsConsumers *consumers, NvsConsumerStatement which,
-				  const char *text, const NvsArgs *args)
-{
-	SPIPlanPtr *plan;
-
-	StaticAssertStmt(NVS_CONSUMER_STATEMENTS <=
-					 NVS_CONSUMER_PLAN_SETS * NVS_PLAN_SLOTS,
-					 "too many statements for the plan sets");
-	plan = nvs_planset_slot(consumers->plans[which / NVS_PLAN_SLOTS],
-							which % NVS_PLAN_SLOTS);
-	if (*plan == NULL)
-		*plan = nvs_plan_prepare(
-			nvs_layout_expand(text, consumers->prefix, consumers->schema),
-			args->n, args->types, CURSOR_OPT_GENERIC_PLAN);
-	return *plan;
-}
-
 /* Run a statement that writes or locks; returns its rows. */
 uint64
-nvs_consumer_run(NvsConsumers *consumers, NvsConsumerStatement which,
-				 const char *text, NvsArgs *args)
+nvs_consumer_run(const NvsConsumers *consumers, const NvsStatement *statement,
+				 const NvsParams *params)
 {
-	return nvs_plan_execute(nvs_consumer_plan(consumers, which, text, args),
-							args->values, args->nulls, false, 0);
+	return nvs_execute(nvs_statement_plan(consumers->plans, statement, params,
+										  NULL),
+					   params, false, 0);
 }
 
 /* Run a query under the active snapshot; returns its rows. */
 uint64
-nvs_consumer_query(NvsConsumers *consumers, NvsConsumerStatement which,
-				   const char *text, NvsArgs *args)
+nvs_consumer_query(const NvsConsumers *consumers,
+				   const NvsStatement *statement, const NvsParams *params)
 {
-	return nvs_plan_execute(nvs_consumer_plan(consumers, which, text, args),
-							args->values, args->nulls, true, 0);
+	return nvs_execute(nvs_statement_plan(consumers->plans, statement, params,
+										  NULL),
+					   params, true, 0);
 }
 
 /* Put the rows of the last statement into the function's result. */

@@ -26,64 +26,13 @@
 /* The checkpoint that says up to where events have been marked. */
 #define NVS_SCAN_NAME			"''"
 
-#define NVS_CONSUMER_PLAN_SETS	3
-
-/* The statements of a store's consumers; their texts are where they run. */
-typedef enum NvsConsumerStatement
-{
-	NVS_CONSUMER_SUBSCRIBE,
-	NVS_CONSUMER_UNSUBSCRIBE,
-	NVS_CONSUMER_MARK,
-	NVS_CONSUMER_SCANNED,
-	NVS_CONSUMER_NEW,
-	NVS_CONSUMER_STRAGGLERS,
-	NVS_CONSUMER_CANDIDATES,
-	NVS_CONSUMER_APPLY,
-	NVS_CONSUMER_MISSED,
-	NVS_CONSUMER_SAVE_SCAN,
-	NVS_CONSUMER_DUE,
-	NVS_CONSUMER_PICK_PRIORITY,
-	NVS_CONSUMER_PICK_PRIORITY_LANE,
-	NVS_CONSUMER_PICK_OLDEST,
-	NVS_CONSUMER_PICK_OLDEST_LANE,
-	NVS_CONSUMER_PICK_NEWEST,
-	NVS_CONSUMER_PICK_NEWEST_LANE,
-	NVS_CONSUMER_TOKEN,
-	NVS_CONSUMER_LEASE,
-	NVS_CONSUMER_PASS,
-	NVS_CONSUMER_ACK,
-	NVS_CONSUMER_ACK_MANY,
-	NVS_CONSUMER_RENEW,
-	NVS_CONSUMER_BLOCK,
-	NVS_CONSUMER_BLOCK_MANY,
-	NVS_CONSUMER_LOOK,
-	NVS_CONSUMER_LANES,
-	NVS_CONSUMER_STATS,
-	NVS_CONSUMER_SAVE,
-	NVS_CONSUMER_LOOK_SAVED,
-	NVS_CONSUMER_LOAD,
-	NVS_CONSUMER_FORGET,
-	NVS_CONSUMER_STATEMENTS		/* how many there are */
-} NvsConsumerStatement;
-
 /* The consumers of a store, as this backend knows them. */
 typedef struct NvsConsumers
 {
 	char		prefix[NAMEDATALEN];	/* hash key */
-	char	   *schema;
-	NvsPlanSet *plans[NVS_CONSUMER_PLAN_SETS];
+	const char *table;			/* qualified and quoted */
+	NvsPlanSet *plans;			/* defines {consumers} and {checkpoints} */
 } NvsConsumers;
-
-/* A statement's parameters: fixed arrays, since their number is known. */
-#define NVS_CONSUMER_MAX_ARGS	10
-
-typedef struct NvsArgs
-{
-	int			n;
-	Oid			types[NVS_CONSUMER_MAX_ARGS];
-	Datum		values[NVS_CONSUMER_MAX_ARGS];
-	char		nulls[NVS_CONSUMER_MAX_ARGS];
-} NvsArgs;
 
 /* Settings in which statements are planned by their indexes. */
 typedef struct NvsPlanning
@@ -106,7 +55,7 @@ typedef enum NvsLeaseColumn
 	NVS_LEASE_OWNER,
 	NVS_LEASE_UNTIL,
 	NVS_LEASE_LAGGING
-}			NvsLeaseColumn;
+} NvsLeaseColumn;
 
 /* A claim: what was asked for, and what was leased. */
 typedef struct NvsClaim
@@ -128,18 +77,12 @@ extern NvsConsumers *nvs_consumers_open(FunctionCallInfo fcinfo, int arg,
 										bool write);
 extern NvsConsumers *nvs_consumers_require(FunctionCallInfo fcinfo, int arg);
 extern void nvs_consumer_check_name(const text *name, const char *what);
-extern void nvs_args_add(NvsArgs *args, Oid type, Datum value, bool isnull);
-extern void nvs_args_take(NvsArgs *args, FunctionCallInfo fcinfo, int n,
-						  Oid type);
-extern SPIPlanPtr nvs_consumer_plan(NvsConsumers *consumers,
-									NvsConsumerStatement which,
-									const char *text, const NvsArgs *args);
-extern uint64 nvs_consumer_run(NvsConsumers *consumers,
-							   NvsConsumerStatement which, const char *text,
-							   NvsArgs *args);
-extern uint64 nvs_consumer_query(NvsConsumers *consumers,
-								 NvsConsumerStatement which, const char *text,
-								 NvsArgs *args);
+extern uint64 nvs_consumer_run(const NvsConsumers *consumers,
+							   const NvsStatement *statement,
+							   const NvsParams *params);
+extern uint64 nvs_consumer_query(const NvsConsumers *consumers,
+								 const NvsStatement *statement,
+								 const NvsParams *params);
 extern void nvs_consumer_emit(Tuplestorestate *result, TupleDesc desc);
 extern ArrayType *nvs_array_argument(FunctionCallInfo fcinfo, int n,
 									 const char *name, Oid type, int *length);

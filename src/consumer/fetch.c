@@ -149,11 +149,19 @@ read_events(NvsClaim *claim, Datum *values, bool *nulls, int64 safe,
 	return scan.nfound > 0;
 }
 
+static const NvsStatement fetch_pass = {
+	"UPDATE {consumers} c SET position = v.upto, attempt = 0, "
+	"owner = NULL, token = NULL, leased_until = NULL, "
+	"deferred_until = NULL, due_at = NULL FROM ROWS FROM "
+	"(pg_catalog.unnest($1), pg_catalog.unnest($2)) v (name, upto) "
+	"WHERE c.name OPERATOR(pg_catalog.=) v.name"
+};
+
 /* Move consumers past what held nothing for them, and end their leases. */
 static void
 pass_idle(NvsClaim *claim, List *idle)
 {
-	NvsArgs		args = {0};
+	NvsParams	params;
 	Datum	   *names = palloc(sizeof(Datum) * Max(list_length(idle), 1));
 	Datum	   *uptos = palloc(sizeof(Datum) * Max(list_length(idle), 1));
 	ListCell   *lc;
@@ -168,17 +176,12 @@ pass_idle(NvsClaim *claim, List *idle)
 		names[n] = entry->name;
 		uptos[n++] = Int64GetDatum(entry->upto);
 	}
-	nvs_args_add(&args, TEXTARRAYOID,
-				 PointerGetDatum(nvs_text_array(names, NULL, n)), false);
-	nvs_args_add(&args, INT8ARRAYOID,
-				 PointerGetDatum(construct_array(uptos, n, INT8OID, 8,
-												 FLOAT8PASSBYVAL,
-												 TYPALIGN_DOUBLE)), false);
-	(void) nvs_consumer_run(
-		claim->consumers, NVS_CONSUMER_PASS,
-		"UPDATE {consumers} c SET position = v.upto, attempt = 0, "
-		"owner = NULL, token = NULL, leased_until = NULL, "
-		"deferred_until = NULL, due_at = NULL FROM ROWS FROM "
-		"(pg_catalog.unnest($1), pg_catalog.unnest($2)) v (name, upto) "
-		"WHERE c.name OPERATOR(pg_catalog.=) v.name", &args);
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTARRAYOID,
+				   PointerGetDatum(nvs_text_array(names, NULL, n)), false);
+	nvs_params_add(&params, INT8ARRAYOID,
+				   PointerGetDatum(construct_array(uptos, n, INT8OID, 8,
+												   FLOAT8PASSBYVAL,
+												   TYPALIGN_DOUBLE)), false);
+	(void) nvs_consumer_run(claim->consumers, &fetch_pass, &params);
 }

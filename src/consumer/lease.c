@@ -65,6 +65,11 @@ require_holder(FunctionCallInfo fcinfo, int token, int owner)
 				 errhint("Pass the token that the claim returned.")));
 }
 
+static const NvsStatement lease_look = {
+	"SELECT position, token FROM {consumers} "
+	"WHERE name OPERATOR(pg_catalog.=) $1"
+};
+
 /*
  * Say why the consumer named by the first argument refused: the lease is not
  * held, or the position would go back.
@@ -74,7 +79,7 @@ refuse(NvsConsumers *consumers, FunctionCallInfo fcinfo, int64 upto,
 	   bool acks)
 {
 	text	   *name = PG_GETARG_TEXT_PP(0);
-	NvsArgs		args = {0};
+	NvsParams	params;
 	StringInfoData detail;
 	int64		position = 0;
 	bool		free = true;
@@ -82,12 +87,10 @@ refuse(NvsConsumers *consumers, FunctionCallInfo fcinfo, int64 upto,
 	uint64		found;
 	int64		token = 0;
 
-	nvs_args_take(&args, fcinfo, 0, TEXTOID);
+	nvs_params_init(&params);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
 	PushActiveSnapshot(GetLatestSnapshot());
-	found = nvs_consumer_query(
-		consumers, NVS_CONSUMER_LOOK,
-		"SELECT position, token FROM {consumers} "
-		"WHERE name OPERATOR(pg_catalog.=) $1", &args);
+	found = nvs_consumer_query(consumers, &lease_look, &params);
 	PopActiveSnapshot();
 	if (found > 0)
 	{
@@ -132,6 +135,15 @@ refuse(NvsConsumers *consumers, FunctionCallInfo fcinfo, int64 upto,
 					 "lease.")));
 }
 
+static const NvsStatement lease_ack = {
+	"UPDATE {consumers} c SET " ACK_SET("$4", "$5", "$6")
+	" WHERE c.name OPERATOR(pg_catalog.=) $1 "
+	"AND " HELD_BY("$2", "$3")
+	" AND ($7 OR c.position OPERATOR(pg_catalog.<=) $4) "
+	"RETURNING COALESCE(c.position OPERATOR(pg_catalog.<) c.mark, "
+	"false) AND NOT c.blocked"
+};
+
 /*
  * nvent.consumer_ack(name, token, upto, defer_until, attempt, force, owner,
  * store): whether more work is known.
@@ -140,7 +152,7 @@ Datum
 nvs_consumer_ack(PG_FUNCTION_ARGS)
 {
 	NvsConsumers *consumers;
-	NvsArgs		args = {0};
+	NvsParams	params;
 	bool		isnull;
 	bool		more;
 
@@ -151,27 +163,42 @@ nvs_consumer_ack(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.consumer_ack()");
 	nvs_spi_begin();
 	consumers = nvs_consumers_require(fcinfo, 7);
-	nvs_args_take(&args, fcinfo, 0, TEXTOID);
-	nvs_args_take(&args, fcinfo, 1, INT8OID);
-	nvs_args_take(&args, fcinfo, 6, TEXTOID);
-	nvs_args_take(&args, fcinfo, 2, INT8OID);
-	nvs_args_take(&args, fcinfo, 3, TIMESTAMPTZOID);
-	nvs_args_take(&args, fcinfo, 4, INT4OID);
-	nvs_args_take(&args, fcinfo, 5, BOOLOID);
-	if (nvs_consumer_run(
-			consumers, NVS_CONSUMER_ACK,
-			"UPDATE {consumers} c SET " ACK_SET("$4", "$5", "$6")
-			" WHERE c.name OPERATOR(pg_catalog.=) $1 "
-			"AND " HELD_BY("$2", "$3")
-			" AND ($7 OR c.position OPERATOR(pg_catalog.<=) $4) "
-			"RETURNING COALESCE(c.position OPERATOR(pg_catalog.<) c.mark, "
-			"false) AND NOT c.blocked", &args) == 0)
+	nvs_params_init(&params);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
+	nvs_params_add_arg(&params, fcinfo, 1, INT8OID);
+	nvs_params_add_arg(&params, fcinfo, 6, TEXTOID);
+	nvs_params_add_arg(&params, fcinfo, 2, INT8OID);
+	nvs_params_add_arg(&params, fcinfo, 3, TIMESTAMPTZOID);
+	nvs_params_add_arg(&params, fcinfo, 4, INT4OID);
+	nvs_params_add_arg(&params, fcinfo, 5, BOOLOID);
+	if (nvs_consumer_run(consumers, &lease_ack, &params) == 0)
 		refuse(consumers, fcinfo, PG_GETARG_INT64(2), true);
 	more = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
 									  SPI_tuptable->tupdesc, 1, &isnull));
 	nvs_spi_end();
 	PG_RETURN_BOOL(more);
 }
+
+static const NvsStatement lease_ack_many = {
+	"WITH v AS MATERIALIZED (SELECT * FROM ROWS FROM "
+	"(pg_catalog.unnest($1), pg_catalog.unnest($2), "
+	"pg_catalog.unnest($3), pg_catalog.unnest($4), "
+	"pg_catalog.unnest($5)) u (name, token, upto, due, attempt)), "
+	"held AS MATERIALIZED (SELECT c.name FROM {consumers} c, v "
+	"WHERE c.name OPERATOR(pg_catalog.=) v.name "
+	"ORDER BY c.name FOR NO KEY UPDATE OF c) "
+	"UPDATE {consumers} c SET "
+	ACK_SET("v.upto", "v.due", "v.attempt")
+	" FROM v, (SELECT DISTINCT name FROM held) h "
+	"WHERE h.name OPERATOR(pg_catalog.=) v.name "
+	"AND c.name OPERATOR(pg_catalog.=) v.name "
+	"AND v.upto IS NOT NULL "
+	"AND (v.token IS NOT NULL OR $6 IS NOT NULL) "
+	"AND " HELD_BY("v.token", "$6")
+	" AND ($7 OR c.position OPERATOR(pg_catalog.<=) v.upto) "
+	"RETURNING c.name, c.position, c.attempt, c.lane, c.source, "
+	"c.deferred_until"
+};
 
 /*
  * nvent.consumer_ack_many(names, tokens, uptos, defer_until, attempts, force,
@@ -184,7 +211,7 @@ nvs_consumer_ack_many(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	NvsConsumers *consumers;
-	NvsArgs		args = {0};
+	NvsParams	params;
 	int			length = -1;
 
 	NVS_REQUIRE_ARG(0, "names");
@@ -200,44 +227,34 @@ nvs_consumer_ack_many(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.consumer_ack_many()");
 	nvs_spi_begin();
 	consumers = nvs_consumers_require(fcinfo, 7);
-	nvs_args_take(&args, fcinfo, 0, TEXTARRAYOID);
-	nvs_args_take(&args, fcinfo, 1, INT8ARRAYOID);
-	nvs_args_take(&args, fcinfo, 2, INT8ARRAYOID);
-	nvs_args_take(&args, fcinfo, 3, TIMESTAMPTZARRAYOID);
-	nvs_args_take(&args, fcinfo, 4, INT4ARRAYOID);
-	nvs_args_take(&args, fcinfo, 6, TEXTOID);
-	nvs_args_take(&args, fcinfo, 5, BOOLOID);
-	(void) nvs_consumer_run(
-		consumers, NVS_CONSUMER_ACK_MANY,
-		"WITH v AS MATERIALIZED (SELECT * FROM ROWS FROM "
-		"(pg_catalog.unnest($1), pg_catalog.unnest($2), "
-		"pg_catalog.unnest($3), pg_catalog.unnest($4), "
-		"pg_catalog.unnest($5)) u (name, token, upto, due, attempt)), "
-		"held AS MATERIALIZED (SELECT c.name FROM {consumers} c, v "
-		"WHERE c.name OPERATOR(pg_catalog.=) v.name "
-		"ORDER BY c.name FOR NO KEY UPDATE OF c) "
-		"UPDATE {consumers} c SET "
-		ACK_SET("v.upto", "v.due", "v.attempt")
-		" FROM v, (SELECT DISTINCT name FROM held) h "
-		"WHERE h.name OPERATOR(pg_catalog.=) v.name "
-		"AND c.name OPERATOR(pg_catalog.=) v.name "
-		"AND v.upto IS NOT NULL "
-		"AND (v.token IS NOT NULL OR $6 IS NOT NULL) "
-		"AND " HELD_BY("v.token", "$6")
-		" AND ($7 OR c.position OPERATOR(pg_catalog.<=) v.upto) "
-		"RETURNING c.name, c.position, c.attempt, c.lane, c.source, "
-		"c.deferred_until", &args);
+	nvs_params_init(&params);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTARRAYOID);
+	nvs_params_add_arg(&params, fcinfo, 1, INT8ARRAYOID);
+	nvs_params_add_arg(&params, fcinfo, 2, INT8ARRAYOID);
+	nvs_params_add_arg(&params, fcinfo, 3, TIMESTAMPTZARRAYOID);
+	nvs_params_add_arg(&params, fcinfo, 4, INT4ARRAYOID);
+	nvs_params_add_arg(&params, fcinfo, 6, TEXTOID);
+	nvs_params_add_arg(&params, fcinfo, 5, BOOLOID);
+	(void) nvs_consumer_run(consumers, &lease_ack_many, &params);
 	nvs_consumer_emit(result, desc);
 	nvs_spi_end();
 	return (Datum) 0;
 }
+
+static const NvsStatement lease_renew = {
+	"UPDATE {consumers} c SET leased_until = "
+	"pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) $4, "
+	"due_at = pg_catalog.clock_timestamp() "
+	"OPERATOR(pg_catalog.+) $4 WHERE c.name OPERATOR(pg_catalog.=) $1 AND "
+	HELD_BY("$2", "$3") " RETURNING c.leased_until"
+};
 
 /* nvent.consumer_renew(name, token, lease, owner, store): its new end. */
 Datum
 nvs_consumer_renew(PG_FUNCTION_ARGS)
 {
 	NvsConsumers *consumers;
-	NvsArgs		args = {0};
+	NvsParams	params;
 	bool		isnull;
 	Datum		until;
 
@@ -247,17 +264,12 @@ nvs_consumer_renew(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.consumer_renew()");
 	nvs_spi_begin();
 	consumers = nvs_consumers_require(fcinfo, 4);
-	nvs_args_take(&args, fcinfo, 0, TEXTOID);
-	nvs_args_take(&args, fcinfo, 1, INT8OID);
-	nvs_args_take(&args, fcinfo, 3, TEXTOID);
-	nvs_args_take(&args, fcinfo, 2, INTERVALOID);
-	if (nvs_consumer_run(
-			consumers, NVS_CONSUMER_RENEW,
-			"UPDATE {consumers} c SET leased_until = "
-			"pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) $4, "
-			"due_at = pg_catalog.clock_timestamp() "
-			"OPERATOR(pg_catalog.+) $4 WHERE c.name OPERATOR(pg_catalog.=) $1 AND "
-			HELD_BY("$2", "$3") " RETURNING c.leased_until", &args) == 0)
+	nvs_params_init(&params);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
+	nvs_params_add_arg(&params, fcinfo, 1, INT8OID);
+	nvs_params_add_arg(&params, fcinfo, 3, TEXTOID);
+	nvs_params_add_arg(&params, fcinfo, 2, INTERVALOID);
+	if (nvs_consumer_run(consumers, &lease_renew, &params) == 0)
 		refuse(consumers, fcinfo, 0, false);
 	until = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
 						  &isnull);
@@ -265,12 +277,22 @@ nvs_consumer_renew(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(until);
 }
 
+static const NvsStatement lease_block = {
+	"WITH was AS MATERIALIZED (SELECT c.name, c.blocked "
+	"FROM {consumers} c WHERE c.name OPERATOR(pg_catalog.=) $1 AND "
+	HELD_BY("$2", "$3") " FOR NO KEY UPDATE), "
+	"now AS (UPDATE {consumers} c SET " BLOCK_SET("$4")
+	" FROM was w WHERE c.name OPERATOR(pg_catalog.=) w.name "
+	"AND NOT w.blocked) "
+	"SELECT NOT w.blocked FROM was w"
+};
+
 /* nvent.consumer_block(name, token, error, owner, store): false if it was. */
 Datum
 nvs_consumer_block(PG_FUNCTION_ARGS)
 {
 	NvsConsumers *consumers;
-	NvsArgs		args = {0};
+	NvsParams	params;
 	bool		isnull;
 	bool		blocked;
 
@@ -279,25 +301,34 @@ nvs_consumer_block(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.consumer_block()");
 	nvs_spi_begin();
 	consumers = nvs_consumers_require(fcinfo, 4);
-	nvs_args_take(&args, fcinfo, 0, TEXTOID);
-	nvs_args_take(&args, fcinfo, 1, INT8OID);
-	nvs_args_take(&args, fcinfo, 3, TEXTOID);
-	nvs_args_take(&args, fcinfo, 2, TEXTOID);
-	if (nvs_consumer_run(
-			consumers, NVS_CONSUMER_BLOCK,
-			"WITH was AS MATERIALIZED (SELECT c.name, c.blocked "
-			"FROM {consumers} c WHERE c.name OPERATOR(pg_catalog.=) $1 AND "
-			HELD_BY("$2", "$3") " FOR NO KEY UPDATE), "
-			"now AS (UPDATE {consumers} c SET " BLOCK_SET("$4")
-			" FROM was w WHERE c.name OPERATOR(pg_catalog.=) w.name "
-			"AND NOT w.blocked) "
-			"SELECT NOT w.blocked FROM was w", &args) == 0)
+	nvs_params_init(&params);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
+	nvs_params_add_arg(&params, fcinfo, 1, INT8OID);
+	nvs_params_add_arg(&params, fcinfo, 3, TEXTOID);
+	nvs_params_add_arg(&params, fcinfo, 2, TEXTOID);
+	if (nvs_consumer_run(consumers, &lease_block, &params) == 0)
 		refuse(consumers, fcinfo, 0, false);
 	blocked = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
 										 SPI_tuptable->tupdesc, 1, &isnull));
 	nvs_spi_end();
 	PG_RETURN_BOOL(blocked);
 }
+
+static const NvsStatement lease_block_many = {
+	"WITH v AS MATERIALIZED (SELECT * FROM ROWS FROM "
+	"(pg_catalog.unnest($1), pg_catalog.unnest($2), "
+	"pg_catalog.unnest($3)) u (name, token, error)), "
+	"held AS MATERIALIZED (SELECT c.name FROM {consumers} c, v "
+	"WHERE c.name OPERATOR(pg_catalog.=) v.name "
+	"ORDER BY c.name FOR NO KEY UPDATE OF c) "
+	"UPDATE {consumers} c SET " BLOCK_SET("v.error")
+	" FROM v, (SELECT DISTINCT name FROM held) h "
+	"WHERE h.name OPERATOR(pg_catalog.=) v.name "
+	"AND c.name OPERATOR(pg_catalog.=) v.name AND NOT c.blocked "
+	"AND (v.token IS NOT NULL OR $4 IS NOT NULL) "
+	"AND " HELD_BY("v.token", "$4")
+	" RETURNING c.name, c.position, c.attempt, c.lane, c.source"
+};
 
 /*
  * nvent.consumer_block_many(names, tokens, errors, owner, store): those that
@@ -309,7 +340,7 @@ nvs_consumer_block_many(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	NvsConsumers *consumers;
-	NvsArgs		args = {0};
+	NvsParams	params;
 	int			length = -1;
 
 	NVS_REQUIRE_ARG(0, "names");
@@ -320,25 +351,12 @@ nvs_consumer_block_many(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.consumer_block_many()");
 	nvs_spi_begin();
 	consumers = nvs_consumers_require(fcinfo, 4);
-	nvs_args_take(&args, fcinfo, 0, TEXTARRAYOID);
-	nvs_args_take(&args, fcinfo, 1, INT8ARRAYOID);
-	nvs_args_take(&args, fcinfo, 2, TEXTARRAYOID);
-	nvs_args_take(&args, fcinfo, 3, TEXTOID);
-	(void) nvs_consumer_run(
-		consumers, NVS_CONSUMER_BLOCK_MANY,
-		"WITH v AS MATERIALIZED (SELECT * FROM ROWS FROM "
-		"(pg_catalog.unnest($1), pg_catalog.unnest($2), "
-		"pg_catalog.unnest($3)) u (name, token, error)), "
-		"held AS MATERIALIZED (SELECT c.name FROM {consumers} c, v "
-		"WHERE c.name OPERATOR(pg_catalog.=) v.name "
-		"ORDER BY c.name FOR NO KEY UPDATE OF c) "
-		"UPDATE {consumers} c SET " BLOCK_SET("v.error")
-		" FROM v, (SELECT DISTINCT name FROM held) h "
-		"WHERE h.name OPERATOR(pg_catalog.=) v.name "
-		"AND c.name OPERATOR(pg_catalog.=) v.name AND NOT c.blocked "
-		"AND (v.token IS NOT NULL OR $4 IS NOT NULL) "
-		"AND " HELD_BY("v.token", "$4")
-		" RETURNING c.name, c.position, c.attempt, c.lane, c.source", &args);
+	nvs_params_init(&params);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTARRAYOID);
+	nvs_params_add_arg(&params, fcinfo, 1, INT8ARRAYOID);
+	nvs_params_add_arg(&params, fcinfo, 2, TEXTARRAYOID);
+	nvs_params_add_arg(&params, fcinfo, 3, TEXTOID);
+	(void) nvs_consumer_run(consumers, &lease_block_many, &params);
 	nvs_consumer_emit(result, desc);
 	nvs_spi_end();
 	return (Datum) 0;

@@ -42,9 +42,10 @@ PG_FUNCTION_INFO_V1(nvs_consumer_mark);
 PG_FUNCTION_INFO_V1(nvs_consumer_correlate);
 
 /* Consumers that no scan has seen; one scan admits so many. */
-#define NEW_CONSUMERS \
-	"SELECT name, pattern, position FROM {consumers} " \
+static const NvsStatement mark_new = {
+	"SELECT name, pattern, position FROM {consumers} "
 	"WHERE NOT admitted ORDER BY name LIMIT 1000"
+};
 
 static bool has_reason(NvsMarkScan *scan);
 static bool read_scanned(NvsMarkScan *scan);
@@ -72,7 +73,7 @@ nvs_consumer_scan(NvsConsumers *consumers, int max_events, int64 *scanned)
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	NvsPlanning planning;
-	NvsMarkScan	scan;
+	NvsMarkScan scan;
 	bool		ours = true;
 
 	memset(&scan, 0, sizeof(scan));
@@ -114,18 +115,21 @@ nvs_scan_argument(FunctionCallInfo fcinfo, int n, const char *name)
 static bool
 has_reason(NvsMarkScan *scan)
 {
-	NvsArgs		args = {0};
 	int64		safe = nvs_position_push_snapshot();
 	bool		reason;
 
 	reason = read_scanned(scan) || safe > scan->from;
 	scan->upto = scan->from;
 	if (!reason)
-		reason = nvs_consumer_query(scan->consumers, NVS_CONSUMER_NEW,
-									NEW_CONSUMERS, &args) > 0;
+		reason = nvs_consumer_query(scan->consumers, &mark_new, NULL) > 0;
 	PopActiveSnapshot();
 	return reason;
 }
+
+static const NvsStatement mark_scanned = {
+	"SELECT position, data IS NOT NULL FROM {checkpoints} "
+	"WHERE name OPERATOR(pg_catalog.=) " NVS_SCAN_NAME
+};
 
 /*
  * Read how far the last scan came, 0 before the first.  Returns whether it
@@ -134,15 +138,11 @@ has_reason(NvsMarkScan *scan)
 static bool
 read_scanned(NvsMarkScan *scan)
 {
-	NvsArgs		args = {0};
 	bool		isnull;
 
 	scan->had_stragglers = false;
 	scan->from = 0;
-	scan->exists = nvs_consumer_query(
-		scan->consumers, NVS_CONSUMER_SCANNED,
-		"SELECT position, data IS NOT NULL FROM {checkpoints} "
-		"WHERE name OPERATOR(pg_catalog.=) " NVS_SCAN_NAME, &args) > 0;
+	scan->exists = nvs_consumer_query(scan->consumers, &mark_scanned, NULL) > 0;
 	if (scan->exists)
 	{
 		HeapTuple	row = SPI_tuptable->vals[0];
@@ -205,9 +205,7 @@ nvs_mark_get(NvsMarkScan *scan, const char *name)
 static void
 add_new(NvsMarkScan *scan)
 {
-	NvsArgs		args = {0};
-	uint64		n = nvs_consumer_query(scan->consumers, NVS_CONSUMER_NEW,
-									   NEW_CONSUMERS, &args);
+	uint64		n = nvs_consumer_query(scan->consumers, &mark_new, NULL);
 	uint64		i;
 
 	for (i = 0; i < n; i++)
@@ -226,21 +224,22 @@ add_new(NvsMarkScan *scan)
 	SPI_freetuptable(SPI_tuptable);
 }
 
+static const NvsStatement mark_stragglers = {
+	"SELECT d.key, d.value::pg_catalog.int8 FROM {checkpoints} s, "
+	"pg_catalog.jsonb_each_text(s.data) d "
+	"WHERE s.name OPERATOR(pg_catalog.=) " NVS_SCAN_NAME
+};
+
 /* Take up the marks that the scan before could not set. */
 static void
 add_stragglers(NvsMarkScan *scan)
 {
-	NvsArgs		args = {0};
 	uint64		n;
 	uint64		i;
 
 	if (!scan->had_stragglers)
 		return;
-	n = nvs_consumer_query(
-		scan->consumers, NVS_CONSUMER_STRAGGLERS,
-		"SELECT d.key, d.value::pg_catalog.int8 FROM {checkpoints} s, "
-		"pg_catalog.jsonb_each_text(s.data) d "
-		"WHERE s.name OPERATOR(pg_catalog.=) " NVS_SCAN_NAME, &args);
+	n = nvs_consumer_query(scan->consumers, &mark_stragglers, NULL);
 	for (i = 0; i < n; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
@@ -256,6 +255,20 @@ add_stragglers(NvsMarkScan *scan)
 	SPI_freetuptable(SPI_tuptable);
 }
 
+static const NvsStatement mark_apply = {
+	"WITH v AS MATERIALIZED (SELECT * FROM ROWS FROM "
+	"(pg_catalog.unnest($1), pg_catalog.unnest($2), "
+	"pg_catalog.unnest($3)) u (name, mark, admit)), "
+	"free AS MATERIALIZED (SELECT c.name FROM v, {consumers} c "
+	"WHERE c.name OPERATOR(pg_catalog.=) v.name "
+	"FOR NO KEY UPDATE OF c SKIP LOCKED) "
+	"UPDATE {consumers} c SET mark = GREATEST(c.mark, v.mark), "
+	"admitted = c.admitted OR (v.admit IS NOT NULL AND "
+	"c.pattern OPERATOR(pg_catalog.=) v.admit) "
+	"FROM v, free f WHERE f.name OPERATOR(pg_catalog.=) v.name "
+	"AND c.name OPERATOR(pg_catalog.=) f.name"
+};
+
 /*
  * Write the marks to the rows that nobody holds.  A consumer is admitted with
  * the pattern that was matched; it may have got another one since.
@@ -265,7 +278,7 @@ apply_marks(NvsMarkScan *scan)
 {
 	HASH_SEQ_STATUS seq;
 	NvsMarking *marking;
-	NvsArgs		args = {0};
+	NvsParams	params;
 	int			n = hash_get_num_entries(scan->markings);
 	Datum	   *names = palloc(sizeof(Datum) * n);
 	Datum	   *marks = palloc(sizeof(Datum) * n);
@@ -280,8 +293,7 @@ apply_marks(NvsMarkScan *scan)
 	hash_seq_init(&seq, scan->markings);
 	while ((marking = hash_seq_search(&seq)) != NULL)
 	{
-		names[i] = PointerGetDatum(
-			cstring_to_text_with_len(marking->name.data, marking->name.len));
+		names[i] = nvs_mark_text_datum(&marking->name);
 		marks[i] = Int64GetDatum(marking->mark);
 		markless[i] = !marking->marks;
 		known[i] = marking->admit == NULL;
@@ -289,31 +301,27 @@ apply_marks(NvsMarkScan *scan)
 			admits[i] = CStringGetTextDatum(marking->admit);
 		i++;
 	}
-	nvs_args_add(&args, TEXTARRAYOID,
-				 PointerGetDatum(nvs_text_array(names, NULL, n)), false);
-	nvs_args_add(&args, INT8ARRAYOID,
-				 PointerGetDatum(construct_md_array(marks, markless, 1, &n,
-													&lower, INT8OID, 8,
-													FLOAT8PASSBYVAL,
-													TYPALIGN_DOUBLE)),
-				 false);
-	nvs_args_add(&args, TEXTARRAYOID,
-				 PointerGetDatum(nvs_text_array(admits, known, n)), false);
-	if (nvs_consumer_run(
-			scan->consumers, NVS_CONSUMER_APPLY,
-			"WITH v AS MATERIALIZED (SELECT * FROM ROWS FROM "
-			"(pg_catalog.unnest($1), pg_catalog.unnest($2), "
-			"pg_catalog.unnest($3)) u (name, mark, admit)), "
-			"free AS MATERIALIZED (SELECT c.name FROM v, {consumers} c "
-			"WHERE c.name OPERATOR(pg_catalog.=) v.name "
-			"FOR NO KEY UPDATE OF c SKIP LOCKED) "
-			"UPDATE {consumers} c SET mark = GREATEST(c.mark, v.mark), "
-			"admitted = c.admitted OR (v.admit IS NOT NULL AND "
-			"c.pattern OPERATOR(pg_catalog.=) v.admit) "
-			"FROM v, free f WHERE f.name OPERATOR(pg_catalog.=) v.name "
-			"AND c.name OPERATOR(pg_catalog.=) f.name", &args) < n)
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTARRAYOID,
+				   PointerGetDatum(nvs_text_array(names, NULL, n)), false);
+	nvs_params_add(&params, INT8ARRAYOID,
+				   PointerGetDatum(construct_md_array(marks, markless, 1, &n,
+													  &lower, INT8OID, 8,
+													  FLOAT8PASSBYVAL,
+													  TYPALIGN_DOUBLE)),
+				   false);
+	nvs_params_add(&params, TEXTARRAYOID,
+				   PointerGetDatum(nvs_text_array(admits, known, n)), false);
+	if (nvs_consumer_run(scan->consumers, &mark_apply, &params) < n)
 		note_stragglers(scan);
 }
+
+static const NvsStatement mark_missed = {
+	"SELECT c.name FROM ROWS FROM (pg_catalog.unnest($1), "
+	"pg_catalog.unnest($2)) v (name, mark), {consumers} c "
+	"WHERE c.name OPERATOR(pg_catalog.=) v.name AND (c.mark IS NULL "
+	"OR c.mark OPERATOR(pg_catalog.<) v.mark)"
+};
 
 /* Find the marks that could not be set, as their rows were held. */
 static void
@@ -321,7 +329,7 @@ note_stragglers(NvsMarkScan *scan)
 {
 	HASH_SEQ_STATUS seq;
 	NvsMarking *marking;
-	NvsArgs		args = {0};
+	NvsParams	params;
 	Datum	   *names;
 	Datum	   *marks;
 	uint64		i;
@@ -334,31 +342,33 @@ note_stragglers(NvsMarkScan *scan)
 	{
 		if (!marking->marks)
 			continue;
-		names[n] = PointerGetDatum(
-			cstring_to_text_with_len(marking->name.data, marking->name.len));
+		names[n] = nvs_mark_text_datum(&marking->name);
 		marks[n++] = Int64GetDatum(marking->mark);
 	}
-	nvs_args_add(&args, TEXTARRAYOID,
-				 PointerGetDatum(nvs_text_array(names, NULL, n)), false);
-	nvs_args_add(&args, INT8ARRAYOID,
-				 PointerGetDatum(construct_array(marks, n, INT8OID, 8,
-												 FLOAT8PASSBYVAL,
-												 TYPALIGN_DOUBLE)), false);
-	n = nvs_consumer_run(
-		scan->consumers, NVS_CONSUMER_MISSED,
-		"SELECT c.name FROM ROWS FROM (pg_catalog.unnest($1), "
-		"pg_catalog.unnest($2)) v (name, mark), {consumers} c "
-		"WHERE c.name OPERATOR(pg_catalog.=) v.name AND (c.mark IS NULL "
-		"OR c.mark OPERATOR(pg_catalog.<) v.mark)", &args);
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTARRAYOID,
+				   PointerGetDatum(nvs_text_array(names, NULL, n)), false);
+	nvs_params_add(&params, INT8ARRAYOID,
+				   PointerGetDatum(construct_array(marks, n, INT8OID, 8,
+												   FLOAT8PASSBYVAL,
+												   TYPALIGN_DOUBLE)), false);
+	n = nvs_consumer_run(scan->consumers, &mark_missed, &params);
 	for (i = 0; i < n; i++)
 	{
 		marking = nvs_mark_get(scan, SPI_getvalue(SPI_tuptable->vals[i],
-												 SPI_tuptable->tupdesc, 1));
+												  SPI_tuptable->tupdesc, 1));
 		marking->straggles = true;
 		scan->nstragglers++;
 	}
 	SPI_freetuptable(SPI_tuptable);
 }
+
+static const NvsStatement mark_save_scan = {
+	"INSERT INTO {checkpoints} (name, position, data, updated_at) "
+	"VALUES (" NVS_SCAN_NAME ", $1, $2, pg_catalog.clock_timestamp()) "
+	"ON CONFLICT (name) DO UPDATE SET position = EXCLUDED.position, "
+	"data = EXCLUDED.data, updated_at = EXCLUDED.updated_at"
+};
 
 /* Enter how far this scan came, and the marks that it could not set. */
 static void
@@ -366,15 +376,16 @@ save_scan(NvsMarkScan *scan)
 {
 	HASH_SEQ_STATUS seq;
 	NvsMarking *marking;
-	NvsArgs		args = {0};
+	NvsParams	params;
 	NvsJsonb	stragglers;
 
 	if (scan->upto == scan->from && scan->exists &&
 		!scan->had_stragglers && scan->nstragglers == 0)
 		return;
-	nvs_args_add(&args, INT8OID, Int64GetDatum(scan->upto), false);
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(scan->upto), false);
 	if (scan->nstragglers == 0)
-		nvs_args_add(&args, JSONBOID, 0, true);
+		nvs_params_add(&params, JSONBOID, 0, true);
 	else
 	{
 		nvs_jsonb_init(&stragglers);
@@ -383,15 +394,10 @@ save_scan(NvsMarkScan *scan)
 			if (marking->straggles)
 				nvs_jsonb_add_int64(&stragglers, marking->name.data,
 									marking->name.len, marking->mark);
-		nvs_args_add(&args, JSONBOID,
-					 JsonbPGetDatum(nvs_jsonb_finish(&stragglers)), false);
+		nvs_params_add(&params, JSONBOID,
+					   JsonbPGetDatum(nvs_jsonb_finish(&stragglers)), false);
 	}
-	(void) nvs_consumer_run(
-		scan->consumers, NVS_CONSUMER_SAVE_SCAN,
-		"INSERT INTO {checkpoints} (name, position, data, updated_at) "
-		"VALUES (" NVS_SCAN_NAME ", $1, $2, pg_catalog.clock_timestamp()) "
-		"ON CONFLICT (name) DO UPDATE SET position = EXCLUDED.position, "
-		"data = EXCLUDED.data, updated_at = EXCLUDED.updated_at", &args);
+	(void) nvs_consumer_run(scan->consumers, &mark_save_scan, &params);
 }
 
 /*
@@ -416,12 +422,26 @@ nvs_consumer_correlate(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(scanned);
 }
 
+static const NvsStatement mark_mark = {
+	"WITH v AS MATERIALIZED (SELECT u.name, "
+	"pg_catalog.max(u.mark) AS mark FROM ROWS FROM "
+	"(pg_catalog.unnest($1), pg_catalog.unnest($2)) u (name, mark) "
+	"GROUP BY u.name), "
+	"held AS MATERIALIZED (SELECT c.name FROM {consumers} c, v "
+	"WHERE c.name OPERATOR(pg_catalog.=) v.name "
+	"ORDER BY c.name FOR NO KEY UPDATE OF c) "
+	"UPDATE {consumers} c SET mark = v.mark FROM v, held h "
+	"WHERE h.name OPERATOR(pg_catalog.=) v.name "
+	"AND c.name OPERATOR(pg_catalog.=) v.name "
+	"AND (c.mark IS NULL OR c.mark OPERATOR(pg_catalog.<) v.mark)"
+};
+
 /* nvent.consumer_mark(names, marks, store): how many were raised. */
 Datum
 nvs_consumer_mark(PG_FUNCTION_ARGS)
 {
 	NvsConsumers *consumers;
-	NvsArgs		args = {0};
+	NvsParams	params;
 	int			length = -1;
 	uint64		raised;
 
@@ -432,23 +452,11 @@ nvs_consumer_mark(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.consumer_mark()");
 	nvs_spi_begin();
 	consumers = nvs_consumers_require(fcinfo, 2);
-	nvs_args_take(&args, fcinfo, 0, TEXTARRAYOID);
-	nvs_args_take(&args, fcinfo, 1, INT8ARRAYOID);
+	nvs_params_init(&params);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTARRAYOID);
+	nvs_params_add_arg(&params, fcinfo, 1, INT8ARRAYOID);
 	/* Names may come twice: the highest mark counts. */
-	raised = nvs_consumer_run(
-		consumers, NVS_CONSUMER_MARK,
-		"WITH v AS MATERIALIZED (SELECT u.name, "
-		"pg_catalog.max(u.mark) AS mark FROM ROWS FROM "
-		"(pg_catalog.unnest($1), pg_catalog.unnest($2)) u (name, mark) "
-		"GROUP BY u.name), "
-		"held AS MATERIALIZED (SELECT c.name FROM {consumers} c, v "
-		"WHERE c.name OPERATOR(pg_catalog.=) v.name "
-		"ORDER BY c.name FOR NO KEY UPDATE OF c) "
-		"UPDATE {consumers} c SET mark = v.mark FROM v, held h "
-		"WHERE h.name OPERATOR(pg_catalog.=) v.name "
-		"AND c.name OPERATOR(pg_catalog.=) v.name "
-		"AND (c.mark IS NULL OR c.mark OPERATOR(pg_catalog.<) v.mark)",
-		&args);
+	raised = nvs_consumer_run(consumers, &mark_mark, &params);
 	nvs_spi_end();
 	PG_RETURN_INT64(raised);
 }

@@ -58,6 +58,7 @@ typedef struct NvsMarkScan
 extern NvsMarking *nvs_mark_get(NvsMarkScan *scan, const char *name);
 
 /* consumer/match.c */
+extern Datum nvs_mark_text_datum(const NvsText *text);
 extern HTAB *nvs_mark_table(const char *name, Size entrysize);
 extern void nvs_mark_match(NvsMarkScan *scan, List *targets);
 

@@ -72,6 +72,13 @@ text_match(const void *a, const void *b, Size keysize)
 	return x->len == y->len ? memcmp(x->data, y->data, x->len) : 1;
 }
 
+/* A SQL text of the same bytes. */
+Datum
+nvs_mark_text_datum(const NvsText *text)
+{
+	return PointerGetDatum(cstring_to_text_with_len(text->data, text->len));
+}
+
 /* Make a hash table of entries that begin with a NvsText. */
 HTAB *
 nvs_mark_table(const char *name, Size entrysize)
@@ -143,14 +150,13 @@ read_relation(NvsMarkScan *scan, NvsTarget *target)
 	appendStringInfo(&sql, " ORDER BY id FETCH FIRST $%d ROWS WITH TIES",
 					 nvs_params_add(&params, INT8OID,
 									Int64GetDatum(scan->limit), false));
-	plan = nvs_planset_text(target->plans, sql.data, &params,
-							CURSOR_OPT_GENERIC_PLAN);
-	n = nvs_plan_execute(plan, params.values, params.nulls, true, 0);
+	plan = nvs_statement_plan_text(target->plans, sql.data, &params, false);
+	n = nvs_execute(plan, &params, true, 0);
 	for (i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		add_sighting(scan, target, SPI_tuptable->vals[i],
-				  SPI_tuptable->tupdesc);
+					 SPI_tuptable->tupdesc);
 	}
 	if (n > 0 && n >= scan->limit)
 	{
@@ -196,7 +202,7 @@ add_sighting(NvsMarkScan *scan, NvsTarget *target, HeapTuple row,
 			if (token->kind == NVS_TOKEN_LITERAL)
 			{
 				appendBinaryStringInfo(&subject,
-									   pattern->text + token->offset,
+									   pattern->text +token->offset,
 									   token->len);
 				continue;
 			}
@@ -229,7 +235,7 @@ group_subjects(NvsMarkScan *scan)
 
 	for (i = 0; i < scan->nsightings; i++)
 	{
-		NvsSighting	   *found = &scan->sightings[i];
+		NvsSighting *found = &scan->sightings[i];
 		SubjectEntry *entry;
 		NvsText		key;
 		bool		exists;
@@ -271,13 +277,18 @@ add_prefixes(NvsMarkScan *scan, const SubjectEntry *entry)
 	}
 }
 
+static const NvsStatement match_candidates = {
+	"SELECT name, pattern, prefix, mark FROM {consumers} "
+	"WHERE prefix OPERATOR(pg_catalog.=) ANY ($1)"
+};
+
 /* Read the consumers whose patterns begin with one of those texts. */
 static void
 find_candidates(NvsMarkScan *scan)
 {
 	HASH_SEQ_STATUS seq;
 	PrefixEntry *entry;
-	NvsArgs		args = {0};
+	NvsParams	params;
 	Datum	   *prefixes;
 	uint64		n = 0;
 	uint64		i;
@@ -285,14 +296,11 @@ find_candidates(NvsMarkScan *scan)
 	prefixes = palloc(sizeof(Datum) * hash_get_num_entries(scan->prefixes));
 	hash_seq_init(&seq, scan->prefixes);
 	while ((entry = hash_seq_search(&seq)) != NULL)
-		prefixes[n++] = PointerGetDatum(
-			cstring_to_text_with_len(entry->prefix.data, entry->prefix.len));
-	nvs_args_add(&args, TEXTARRAYOID,
-				 PointerGetDatum(nvs_text_array(prefixes, NULL, n)), false);
-	n = nvs_consumer_query(
-		scan->consumers, NVS_CONSUMER_CANDIDATES,
-		"SELECT name, pattern, prefix, mark FROM {consumers} "
-		"WHERE prefix OPERATOR(pg_catalog.=) ANY ($1)", &args);
+		prefixes[n++] = nvs_mark_text_datum(&entry->prefix);
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTARRAYOID,
+				   PointerGetDatum(nvs_text_array(prefixes, NULL, n)), false);
+	n = nvs_consumer_query(scan->consumers, &match_candidates, &params);
 	for (i = 0; i < n; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];

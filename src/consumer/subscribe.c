@@ -17,12 +17,12 @@
 PG_FUNCTION_INFO_V1(nvs_consumer_subscribe);
 PG_FUNCTION_INFO_V1(nvs_consumer_unsubscribe);
 
-static void add_pattern(NvsArgs *args, const NvsConsumers *consumers,
+static void add_pattern(NvsParams *params, const NvsConsumers *consumers,
 						text *pattern);
 
 /* Add a pattern and the literal text that it begins with. */
 static void
-add_pattern(NvsArgs *args, const NvsConsumers *consumers, text *pattern)
+add_pattern(NvsParams *params, const NvsConsumers *consumers, text *pattern)
 {
 	const char *s;
 	int			len;
@@ -32,8 +32,8 @@ add_pattern(NvsArgs *args, const NvsConsumers *consumers, text *pattern)
 
 	if (pattern == NULL)
 	{
-		nvs_args_add(args, TEXTOID, 0, true);
-		nvs_args_add(args, TEXTOID, 0, true);
+		nvs_params_add(params, TEXTOID, 0, true);
+		nvs_params_add(params, TEXTOID, 0, true);
 		return;
 	}
 	s = VARDATA_ANY(pattern);
@@ -54,10 +54,30 @@ add_pattern(NvsArgs *args, const NvsConsumers *consumers, text *pattern)
 					 errhint("Pass store => %s.",
 							 quote_literal_cstr(other->prefix))));
 	}
-	nvs_args_add(args, TEXTOID, PointerGetDatum(pattern), false);
-	nvs_args_add(args, TEXTOID,
-				 PointerGetDatum(cstring_to_text_with_len(s, prefix)), false);
+	nvs_params_add(params, TEXTOID, PointerGetDatum(pattern), false);
+	nvs_params_add(params, TEXTOID,
+				   PointerGetDatum(cstring_to_text_with_len(s, prefix)), false);
 }
+
+static const NvsStatement subscribe_subscribe = {
+	"INSERT INTO {consumers} AS c (name, pattern, prefix, source, "
+	"lane, priority, position, mark, admitted) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $2 IS NULL) "
+	"ON CONFLICT (name) DO UPDATE SET "
+	"pattern = COALESCE(EXCLUDED.pattern, c.pattern), "
+	"prefix = COALESCE(EXCLUDED.prefix, c.prefix), "
+	"lane = EXCLUDED.lane, "
+	"priority = GREATEST(c.priority, EXCLUDED.priority), "
+	"mark = GREATEST(c.mark, EXCLUDED.mark), "
+	"admitted = c.admitted AND (EXCLUDED.pattern IS NULL OR "
+	"NOT nvent.entry_is_changed(c.pattern, EXCLUDED.pattern)) "
+	"WHERE nvent.entry_is_changed(c.pattern, "
+	"COALESCE(EXCLUDED.pattern, c.pattern)) "
+	"OR nvent.entry_is_changed(c.lane, EXCLUDED.lane) "
+	"OR c.priority OPERATOR(pg_catalog.<) EXCLUDED.priority "
+	"OR nvent.entry_is_changed(c.mark, GREATEST(c.mark, EXCLUDED.mark)) "
+	"RETURNING c.xmax OPERATOR(pg_catalog.=) '0'::pg_catalog.xid"
+};
 
 /*
  * nvent.consumer_subscribe(name, pattern, lane, priority, after, source,
@@ -70,7 +90,7 @@ Datum
 nvs_consumer_subscribe(PG_FUNCTION_ARGS)
 {
 	NvsConsumers *consumers;
-	NvsArgs		args = {0};
+	NvsParams	params;
 	text	   *pattern = NULL;
 	bool		isnull;
 	bool		inserted = false;
@@ -86,35 +106,17 @@ nvs_consumer_subscribe(PG_FUNCTION_ARGS)
 
 	nvs_spi_begin();
 	consumers = nvs_consumers_open(fcinfo, 7, true);
-	nvs_args_take(&args, fcinfo, 0, TEXTOID);
-	add_pattern(&args, consumers, pattern);
-	nvs_args_take(&args, fcinfo, 5, TEXTOID);
-	nvs_args_take(&args, fcinfo, 2, TEXTOID);
-	nvs_args_take(&args, fcinfo, 3, INT4OID);
-	nvs_args_add(&args, INT8OID, PG_ARGISNULL(4) ?
-				 Int64GetDatum(nvs_position_safe()) : PG_GETARG_DATUM(4),
-				 false);
-	nvs_args_take(&args, fcinfo, 6, INT8OID);
-	if (nvs_consumer_run(
-			consumers, NVS_CONSUMER_SUBSCRIBE,
-			"INSERT INTO {consumers} AS c (name, pattern, prefix, source, "
-			"lane, priority, position, mark, admitted) "
-			"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $2 IS NULL) "
-			"ON CONFLICT (name) DO UPDATE SET "
-			"pattern = COALESCE(EXCLUDED.pattern, c.pattern), "
-			"prefix = COALESCE(EXCLUDED.prefix, c.prefix), "
-			"lane = EXCLUDED.lane, "
-			"priority = GREATEST(c.priority, EXCLUDED.priority), "
-			"mark = GREATEST(c.mark, EXCLUDED.mark), "
-			"admitted = c.admitted AND (EXCLUDED.pattern IS NULL OR "
-			"NOT nvent.entry_is_changed(c.pattern, EXCLUDED.pattern)) "
-			"WHERE nvent.entry_is_changed(c.pattern, "
-			"COALESCE(EXCLUDED.pattern, c.pattern)) "
-			"OR nvent.entry_is_changed(c.lane, EXCLUDED.lane) "
-			"OR c.priority OPERATOR(pg_catalog.<) EXCLUDED.priority "
-			"OR nvent.entry_is_changed(c.mark, GREATEST(c.mark, EXCLUDED.mark)) "
-			"RETURNING c.xmax OPERATOR(pg_catalog.=) '0'::pg_catalog.xid",
-			&args) > 0)
+	nvs_params_init(&params);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
+	add_pattern(&params, consumers, pattern);
+	nvs_params_add_arg(&params, fcinfo, 5, TEXTOID);
+	nvs_params_add_arg(&params, fcinfo, 2, TEXTOID);
+	nvs_params_add_arg(&params, fcinfo, 3, INT4OID);
+	nvs_params_add(&params, INT8OID, PG_ARGISNULL(4) ?
+				   Int64GetDatum(nvs_position_safe()) : PG_GETARG_DATUM(4),
+				   false);
+	nvs_params_add_arg(&params, fcinfo, 6, INT8OID);
+	if (nvs_consumer_run(consumers, &subscribe_subscribe, &params) > 0)
 		inserted = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
 											  SPI_tuptable->tupdesc, 1,
 											  &isnull));
@@ -122,23 +124,25 @@ nvs_consumer_subscribe(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(inserted);
 }
 
+static const NvsStatement subscribe_unsubscribe = {
+	"DELETE FROM {consumers} WHERE name OPERATOR(pg_catalog.=) $1"
+};
+
 /* nvent.consumer_unsubscribe(name, store): false when it was not there. */
 Datum
 nvs_consumer_unsubscribe(PG_FUNCTION_ARGS)
 {
 	NvsConsumers *consumers;
-	NvsArgs		args = {0};
+	NvsParams	params;
 	uint64		deleted;
 
 	NVS_REQUIRE_ARG(0, "name");
 	PreventCommandIfReadOnly("nvent.consumer_unsubscribe()");
 	nvs_spi_begin();
 	consumers = nvs_consumers_require(fcinfo, 1);
-	nvs_args_take(&args, fcinfo, 0, TEXTOID);
-	deleted = nvs_consumer_run(
-		consumers, NVS_CONSUMER_UNSUBSCRIBE,
-		"DELETE FROM {consumers} WHERE name OPERATOR(pg_catalog.=) $1",
-		&args);
+	nvs_params_init(&params);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
+	deleted = nvs_consumer_run(consumers, &subscribe_unsubscribe, &params);
 	nvs_spi_end();
 	PG_RETURN_BOOL(deleted > 0);
 }
