@@ -41,6 +41,13 @@ SELECT nvent.consumer_subscribe('late', 'nvent:nothing:>');
 SELECT nvent.consumer_reset(ARRAY['one'], position - 1) FROM nvent.consumer_list(ARRAY['everything']);
 SELECT name, events FROM got();
 SELECT name, position >= mark AS done, attempt, token FROM nvent.consumer_list(ARRAY['late', 'one']);
+-- A key that PostgreSQL compresses, as it may in a wide row, is no other key.
+CREATE TABLE wide_events (id bigint DEFAULT nvent.next_position() PRIMARY KEY, ts bigint, type text, data jsonb, key text, a text, b text, c text, d text);
+SELECT nvent.route_add('stream', 'nvent:wide:{key}', 'wide_events');
+SELECT nvent.consumer_subscribe('wide', 'nvent:wide:' || repeat('k', 490));
+SELECT nvent.stream_append('nvent:wide:' || repeat('k', 490), jsonb_object(ARRAY['type', 'a', 'b', 'c', 'd'], ARRAY['t'] || array_fill(repeat('x', 450), '{4}')) || '{"data": 7}') -> 'data' AS data;
+SELECT pg_column_size(key) < length(key) AS compressed FROM wide_events;
+SELECT events FROM got() WHERE name = 'wide';
 -- One without a pattern reads for itself.
 SELECT nvent.consumer_subscribe('hand', mark => 7);
 SELECT name, position, upto, events FROM nvent.consumer_fetch();
@@ -53,3 +60,4 @@ SELECT nvent.consumer_fetch(-1);
 
 DROP FUNCTION put, got;
 SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;
+DROP TABLE wide_events;

@@ -184,18 +184,21 @@ add_sighting(NvsMarkScan *scan, NvsTarget *target, HeapTuple row,
 	initStringInfo(&subject);
 	if (target->nkeys > 0 && target->keys[0].capture < 0)
 	{
-		Datum		whole = SPI_getbinval(row, desc, column, &isnull);
+		Datum		value = SPI_getbinval(row, desc, column, &isnull);
+		text	   *whole;
 
 		if (isnull)
 			return;
-		appendBinaryStringInfo(&subject, VARDATA_ANY(DatumGetPointer(whole)),
-							   VARSIZE_ANY_EXHDR(DatumGetPointer(whole)));
+		whole = DatumGetTextPP(value);
+		appendBinaryStringInfo(&subject, VARDATA_ANY(whole),
+							   VARSIZE_ANY_EXHDR(whole));
 	}
 	else
 		for (i = 0; pattern != NULL && i < pattern->ntokens; i++)
 		{
 			const NvsPatternToken *token = &pattern->tokens[i];
-			Datum		part;
+			Datum		value;
+			text	   *part;
 
 			if (i > 0)
 				appendStringInfoChar(&subject, ':');
@@ -206,12 +209,12 @@ add_sighting(NvsMarkScan *scan, NvsTarget *target, HeapTuple row,
 									   token->len);
 				continue;
 			}
-			part = SPI_getbinval(row, desc, column++, &isnull);
+			value = SPI_getbinval(row, desc, column++, &isnull);
 			if (isnull)
 				return;
-			appendBinaryStringInfo(&subject,
-								   VARDATA_ANY(DatumGetPointer(part)),
-								   VARSIZE_ANY_EXHDR(DatumGetPointer(part)));
+			part = DatumGetTextPP(value);
+			appendBinaryStringInfo(&subject, VARDATA_ANY(part),
+								   VARSIZE_ANY_EXHDR(part));
 		}
 
 	if (scan->nsightings == scan->size)
