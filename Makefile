@@ -70,7 +70,7 @@ OBJS = \
 	src/entry/filter.o \
 	src/entry/increment.o \
 	src/kv/kv.o \
-	src/kv/statement.o \
+	src/kv/key.o \
 	src/kv/many.o \
 	src/kv/scan.o \
 	src/lock/lock.o \

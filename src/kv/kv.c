@@ -4,27 +4,86 @@
  *
  * A row whose expires_at has passed is absent, whether it was swept or not.
  * Reads judge that by statement_timestamp(); writes judge it by the clock
- * once they hold the row.  A statement of its own suffices where the judgement
- * is made behind the row lock, which is so in ON CONFLICT DO UPDATE and in
- * RETURNING.  The qualification of an UPDATE is tested before it waits and not
- * always again, so what depends on the present value holds the row first,
- * decides here, and then writes (hold_row, write_row).
+ * once they hold the row.  One statement suffices where the judgement is made
+ * behind the row lock, as in ON CONFLICT DO UPDATE and in RETURNING.  The
+ * qualification of an UPDATE is tested before it waits and not always again,
+ * so what depends on the present value holds the row first, decides here, and
+ * then writes (kv_hold_row, kv_write_row).
  */
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-#include "errors.h"
 #include "base/arg.h"
 #include "base/time.h"
 #include "kv/kv.h"
 
-/* Times that a key may be made by others between our look and our write. */
+/* Retries after losing a race with a concurrent insert of the key. */
 #define MAX_ATTEMPTS	100
+
+/* Statements; $1 is the key. */
+static const NvsStatement kv_select = {
+	"SELECT t.expires_at, t.value FROM {table} AS t "
+	"WHERE " NVS_KV_THIS_KEY
+};
+static const NvsStatement kv_select_for_update = {
+	"SELECT t.expires_at, t.value FROM {table} AS t "
+	"WHERE " NVS_KV_THIS_KEY " FOR NO KEY UPDATE"
+};
+
+/* $2 value, $3 expires_at or $4 time to live or neither. */
+#define EXPIRY	"COALESCE($3, " NVS_KV_AFTER("$4") ")"
+#define UPSERT \
+	NVS_KV_INSERT "VALUES ($1, $2, " EXPIRY "{touch_value}) " \
+	"ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value{touch_set}, " \
+	"expires_at = "
+static const NvsStatement kv_upsert = {UPSERT EXPIRY};
+static const NvsStatement kv_upsert_absent = {
+	UPSERT EXPIRY " WHERE NOT " NVS_KV_LIVE_NOW
+};
+static const NvsStatement kv_upsert_keep_ttl = {
+	UPSERT "CASE WHEN " NVS_KV_LIVE_NOW " THEN t.expires_at END"
+};
+
+/* $2 value, $3 expires_at. */
+static const NvsStatement kv_insert = {
+	NVS_KV_INSERT "VALUES ($1, $2, $3{touch_value}) "
+	"ON CONFLICT (key) DO NOTHING"
+};
+static const NvsStatement kv_update = {
+	"UPDATE {table} AS t SET value = $2, expires_at = $3{touch_set} "
+	"WHERE " NVS_KV_THIS_KEY
+};
+
+/* $2 expires_at. */
+static const NvsStatement kv_update_expiry = {
+	"UPDATE {table} AS t SET expires_at = $2{touch_set} "
+	"WHERE " NVS_KV_THIS_KEY
+};
+
+/* $2 number: add it to a live one, or begin anew with it. */
+static const NvsStatement kv_add_number = {
+	NVS_KV_INSERT "VALUES ($1, pg_catalog.to_jsonb($2), NULL{touch_value}) "
+	"ON CONFLICT (key) DO UPDATE SET value = pg_catalog.to_jsonb("
+	"t.value::pg_catalog.numeric OPERATOR(pg_catalog.+) $2){touch_set} "
+	"WHERE " NVS_KV_LIVE_NOW " AND pg_catalog.jsonb_typeof(t.value) "
+	"OPERATOR(pg_catalog.=) 'number' "
+	"RETURNING t.value::pg_catalog.numeric"
+};
+static const NvsStatement kv_restart_number = {
+	"UPDATE {table} AS t SET value = pg_catalog.to_jsonb($2){touch_set}, "
+	"expires_at = NULL WHERE " NVS_KV_THIS_KEY " AND NOT " NVS_KV_LIVE_NOW
+};
+
+static const NvsStatement kv_delete_value = {
+	"DELETE FROM {table} AS t WHERE " NVS_KV_THIS_KEY
+	" RETURNING CASE WHEN " NVS_KV_LIVE_NOW " THEN t.value END"
+};
 
 /* A key's row while this transaction holds it. */
 typedef struct KvRow
@@ -58,40 +117,67 @@ PG_FUNCTION_INFO_V1(nvs_kv_expire);
 PG_FUNCTION_INFO_V1(nvs_kv_persist);
 PG_FUNCTION_INFO_V1(nvs_kv_getdel);
 
-static bool read_live(FunctionCallInfo fcinfo, Datum row[2], bool isnull[2]);
-static void exclusive(bool a, const char *a_name, bool b, const char *b_name);
-static void read_value(FunctionCallInfo fcinfo, int value, int ttl, int keep,
-					   int expires_at, KvValue *kv);
-static bool upsert(text *key, NvsKvStatement which, const KvValue *kv);
-static void hold_row(NvsTarget *target, Datum key, KvRow *row);
-static bool write_row(NvsTarget *target, Datum key, const KvRow *row,
-					  const KvValue *kv, int attempt);
-static void touch_row(NvsTarget *target, Datum key, bool expires,
-					  TimestampTz expires_at);
-static bool replace_live(text *key, const KvValue *kv);
-static bool same_value(const KvRow *row, bool absent, Datum expected);
-static void refuse_number(NvsTarget *target, text *key, int attempt);
-static bool mode_allows(const char *mode, const KvRow *row,
-						TimestampTz expires_at);
+static void kv_params(NvsParams *params, Datum key);
+static void kv_add_expiry(NvsParams *params, bool expires,
+						  TimestampTz expires_at);
+static bool kv_read_live(FunctionCallInfo fcinfo, Datum row[2],
+						 bool isnull[2]);
+static void kv_check_exclusive(bool a, const char *a_name, bool b,
+							   const char *b_name);
+static void kv_value_arguments(FunctionCallInfo fcinfo, int value, int ttl,
+							   int keep_ttl, int expires_at, KvValue *kv);
+static bool kv_run_upsert(text *key, const NvsStatement *statement,
+						  const KvValue *kv);
+static void kv_hold_row(NvsTarget *target, Datum key, KvRow *row);
+static bool kv_write_row(NvsTarget *target, Datum key, const KvRow *row,
+						 const KvValue *kv, int attempt);
+static void kv_move_expiry(NvsTarget *target, Datum key, bool expires,
+						   TimestampTz expires_at);
+static bool kv_replace_live(text *key, const KvValue *kv);
+static bool kv_is_expected(const KvRow *row, bool absent, Datum expected);
+static void kv_check_addable(NvsTarget *target, Datum key, int attempt);
+static void kv_check_mode(const char *mode);
+static bool kv_mode_allows(const char *mode, const KvRow *row,
+						   TimestampTz expires_at);
+
+/* Begin the parameters of a statement with the key. */
+static void
+kv_params(NvsParams *params, Datum key)
+{
+	nvs_params_init(params);
+	nvs_params_add(params, TEXTOID, key, false);
+}
+
+/* Add the time at which a key expires, NULL for never. */
+static void
+kv_add_expiry(NvsParams *params, bool expires, TimestampTz expires_at)
+{
+	nvs_params_add(params, TIMESTAMPTZOID, TimestampTzGetDatum(expires_at),
+				   !expires);
+}
 
 /*
- * Read expires_at and value of the key in argument 0.  Returns false when it
- * is absent.  That is decided here, for in the statement it would cost the
- * executor a tenth of its time.
+ * Read expires_at and value of the key in argument 0, in the caller's memory
+ * context.  Returns false when the key is absent.  That is decided here: in
+ * the statement it would cost the executor a tenth of its time.
  */
 static bool
-read_live(FunctionCallInfo fcinfo, Datum row[2], bool isnull[2])
+kv_read_live(FunctionCallInfo fcinfo, Datum row[2], bool isnull[2])
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	text	   *key = PG_GETARG_TEXT_PP(0);
-	Datum		param = PointerGetDatum(key);
 	NvsResolved resolved;
+	NvsParams	params;
 	bool		found = false;
 
 	nvs_spi_begin();
-	if (nvs_kv_find(key, false, &resolved))
-		found = nvs_plan_row(nvs_kv_plan(resolved.target, NVS_KV_GET), &param,
-							 NULL, true, cxt, 2, row, isnull);
+	if (nvs_kv_resolve(key, false, &resolved))
+	{
+		kv_params(&params, PointerGetDatum(key));
+		found = nvs_execute_row(nvs_statement_plan(resolved.target->plans,
+												   &kv_select, &params, NULL),
+								&params, true, cxt, 2, row, isnull);
+	}
 	nvs_spi_end();
 	return found && !isnull[1] &&
 		(isnull[0] ||
@@ -105,19 +191,19 @@ nvs_kv_get(PG_FUNCTION_ARGS)
 	Datum		row[2];
 	bool		isnull[2];
 
-	if (!read_live(fcinfo, row, isnull))
+	if (!kv_read_live(fcinfo, row, isnull))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(row[1]);
 }
 
-/* nvent.kv_exists(key) */
+/* nvent.kv_exists(key): is there a value, be it JSON's null? */
 Datum
 nvs_kv_exists(PG_FUNCTION_ARGS)
 {
 	Datum		row[2];
 	bool		isnull[2];
 
-	PG_RETURN_BOOL(read_live(fcinfo, row, isnull));
+	PG_RETURN_BOOL(kv_read_live(fcinfo, row, isnull));
 }
 
 /* nvent.kv_ttl(key): NULL when the key is absent or does not expire. */
@@ -128,7 +214,7 @@ nvs_kv_ttl(PG_FUNCTION_ARGS)
 	Datum		row[2];
 	bool		isnull[2];
 
-	if (!read_live(fcinfo, row, isnull) || isnull[0] ||
+	if (!kv_read_live(fcinfo, row, isnull) || isnull[0] ||
 		TIMESTAMP_IS_NOEND(DatumGetTimestampTz(row[0])))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(DirectFunctionCall2(timestamp_mi, row[0],
@@ -137,7 +223,7 @@ nvs_kv_ttl(PG_FUNCTION_ARGS)
 
 /* Raise an error when two options are given that contradict each other. */
 static void
-exclusive(bool a, const char *a_name, bool b, const char *b_name)
+kv_check_exclusive(bool a, const char *a_name, bool b, const char *b_name)
 {
 	if (a && b)
 		ereport(ERROR,
@@ -147,12 +233,12 @@ exclusive(bool a, const char *a_name, bool b, const char *b_name)
 }
 
 /*
- * Read the arguments of these numbers, -1 for one that the function does not
- * have, into what is to be written.
+ * Read what is to be written from the arguments of these numbers; -1 for
+ * expires_at in a function that does not have it.
  */
 static void
-read_value(FunctionCallInfo fcinfo, int value, int ttl, int keep,
-		   int expires_at, KvValue *kv)
+kv_value_arguments(FunctionCallInfo fcinfo, int value, int ttl, int keep_ttl,
+				   int expires_at, KvValue *kv)
 {
 	if (PG_ARGISNULL(value))
 		ereport(ERROR,
@@ -162,14 +248,14 @@ read_value(FunctionCallInfo fcinfo, int value, int ttl, int keep,
 						 "nvent.kv_delete().")));
 	kv->value = PG_GETARG_DATUM(value);
 	kv->ttl = nvs_ttl_argument(fcinfo, ttl, "ttl");
-	kv->keep_ttl = NVS_ARG_OR(keep, PG_GETARG_BOOL, false);
+	kv->keep_ttl = NVS_ARG_OR(keep_ttl, PG_GETARG_BOOL, false);
 	kv->expires = expires_at >= 0 && !PG_ARGISNULL(expires_at);
 	kv->expires_at = kv->expires ? PG_GETARG_TIMESTAMPTZ(expires_at) : 0;
-	exclusive(kv->ttl != NULL, "ttl", kv->keep_ttl, "keep_ttl");
-	exclusive(kv->ttl != NULL, "ttl", kv->expires, "expires_at");
-	exclusive(kv->keep_ttl, "keep_ttl", kv->expires, "expires_at");
+	kv_check_exclusive(kv->ttl != NULL, "ttl", kv->keep_ttl, "keep_ttl");
+	kv_check_exclusive(kv->ttl != NULL, "ttl", kv->expires, "expires_at");
+	kv_check_exclusive(kv->keep_ttl, "keep_ttl", kv->expires, "expires_at");
 
-	/* What is swept is found by whole hours, which need a finite time. */
+	/* Expired rows are found by whole hours, which need a finite time. */
 	if (kv->expires && TIMESTAMP_IS_NOEND(kv->expires_at))
 		kv->expires = false;
 	else if (kv->expires && TIMESTAMP_IS_NOBEGIN(kv->expires_at))
@@ -191,74 +277,80 @@ nvs_kv_set(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(0, "key");
 	key = PG_GETARG_TEXT_PP(0);
-	read_value(fcinfo, 1, 2, 5, 6, &kv);
-	exclusive(nx, "nx", xx, "xx");
+	kv_value_arguments(fcinfo, 1, 2, 5, 6, &kv);
+	kv_check_exclusive(nx, "nx", xx, "xx");
 	PreventCommandIfReadOnly("nvent.kv_set()");
 
 	nvs_spi_begin();
 	if (xx)
-		done = replace_live(key, &kv);
+		done = kv_replace_live(key, &kv);
 	else if (nx)
-		done = upsert(key, NVS_KV_SET_NX, &kv);
+		done = kv_run_upsert(key, &kv_upsert_absent, &kv);
 	else
-		done = upsert(key, kv.keep_ttl ? NVS_KV_SET_KEEP : NVS_KV_SET, &kv);
+		done = kv_run_upsert(key, kv.keep_ttl ? &kv_upsert_keep_ttl :
+							 &kv_upsert, &kv);
 	nvs_spi_end();
 	PG_RETURN_BOOL(done);
 }
 
-/* Set a key by one of the INSERT statements; false when its WHERE says no. */
+/*
+ * Set a key by one of the INSERT statements.  Returns false when the key is
+ * there and the statement is for an absent one.
+ */
 static bool
-upsert(text *key, NvsKvStatement which, const KvValue *kv)
+kv_run_upsert(text *key, const NvsStatement *statement, const KvValue *kv)
 {
-	Datum		values[4];
-	char		nulls[4] = {' ', ' ', ' ', ' '};
 	NvsResolved resolved;
+	NvsParams	params;
+	SPIPlanPtr	plan;
 
-	(void) nvs_kv_find(key, true, &resolved);
-	values[0] = PointerGetDatum(key);
-	values[1] = kv->value;
-	values[2] = TimestampTzGetDatum(kv->expires_at);
-	values[3] = PointerGetDatum(kv->ttl);
-	if (!kv->expires)
-		nulls[2] = 'n';
-	if (kv->ttl == NULL)
-		nulls[3] = 'n';
-	if (nvs_plan_execute(nvs_kv_plan(resolved.target, which), values, nulls,
-						 false, 0) > 0)
+	(void) nvs_kv_resolve(key, true, &resolved);
+	kv_params(&params, PointerGetDatum(key));
+	nvs_params_add(&params, JSONBOID, kv->value, false);
+	kv_add_expiry(&params, kv->expires, kv->expires_at);
+	nvs_params_add(&params, INTERVALOID, PointerGetDatum(kv->ttl),
+				   kv->ttl == NULL);
+	plan = nvs_statement_plan(resolved.target->plans, statement, &params,
+							  NULL);
+	if (nvs_execute(plan, &params, false, 0) > 0)
 		return true;
-	if (which != NVS_KV_SET_NX)
+	if (statement != &kv_upsert_absent)
 		nvs_kv_refused(resolved.target);
 	return false;
 }
 
 /* Set a key that is there; false when it is not. */
 static bool
-replace_live(text *key, const KvValue *kv)
+kv_replace_live(text *key, const KvValue *kv)
 {
 	Datum		param = PointerGetDatum(key);
 	NvsResolved resolved;
 	KvRow		row;
 
-	if (!nvs_kv_find(key, false, &resolved))
+	if (!nvs_kv_resolve(key, false, &resolved))
 		return false;
-	hold_row(resolved.target, param, &row);
-	return row.live && write_row(resolved.target, param, &row, kv, 0);
+	kv_hold_row(resolved.target, param, &row);
+	return row.live && kv_write_row(resolved.target, param, &row, kv, 0);
 }
 
 /*
- * Lock a key's row until the end of the transaction and judge it as it is
- * then.
+ * Lock a key's row until the end of the transaction, if there is one, and
+ * judge it as it is then.
  */
 static void
-hold_row(NvsTarget *target, Datum key, KvRow *row)
+kv_hold_row(NvsTarget *target, Datum key, KvRow *row)
 {
+	NvsParams	params;
 	Datum		columns[2];
 	bool		isnull[2];
 
 	memset(row, 0, sizeof(KvRow));
-	row->exists = nvs_plan_row(nvs_kv_plan(target, NVS_KV_HOLD), &key, NULL,
-							   false, CurrentMemoryContext, 2, columns,
-							   isnull);
+	kv_params(&params, key);
+	row->exists = nvs_execute_row(nvs_statement_plan(target->plans,
+													 &kv_select_for_update,
+													 &params, NULL),
+								  &params, false, CurrentMemoryContext, 2,
+								  columns, isnull);
 	row->now = GetCurrentTimestamp();
 	if (!row->exists)
 		return;
@@ -270,33 +362,30 @@ hold_row(NvsTarget *target, Datum key, KvRow *row)
 }
 
 /*
- * Write a key after hold_row().  Returns false when there was no row and
- * another session made one meanwhile: hold that and decide anew.
+ * Write a key after kv_hold_row().  Returns false when there was no row and
+ * another session made one meanwhile: hold that and decide anew.  After
+ * MAX_ATTEMPTS of those it is a trigger, rule or policy that refuses the row.
  */
 static bool
-write_row(NvsTarget *target, Datum key, const KvRow *row, const KvValue *kv,
-		  int attempt)
+kv_write_row(NvsTarget *target, Datum key, const KvRow *row,
+			 const KvValue *kv, int attempt)
 {
-	Datum		values[3];
-	char		nulls[3] = {' ', ' ', 'n'};
+	NvsParams	params;
 	SPIPlanPtr	plan;
 
-	values[0] = key;
-	values[1] = kv->value;
-	values[2] = 0;
-	if (kv->expires || kv->ttl != NULL)
-	{
-		nulls[2] = ' ';
-		values[2] = TimestampTzGetDatum(kv->ttl == NULL ? kv->expires_at :
-										nvs_after(row->now, kv->ttl));
-	}
-	else if (kv->keep_ttl && row->live && row->expires)
-	{
-		nulls[2] = ' ';
-		values[2] = TimestampTzGetDatum(row->expires_at);
-	}
-	plan = nvs_kv_plan(target, row->exists ? NVS_KV_UPDATE : NVS_KV_INSERT);
-	if (nvs_plan_execute(plan, values, nulls, false, 0) > 0)
+	kv_params(&params, key);
+	nvs_params_add(&params, JSONBOID, kv->value, false);
+	if (kv->ttl != NULL)
+		kv_add_expiry(&params, true, nvs_after(row->now, kv->ttl));
+	else if (kv->expires)
+		kv_add_expiry(&params, true, kv->expires_at);
+	else
+		kv_add_expiry(&params, kv->keep_ttl && row->live && row->expires,
+					  row->expires_at);
+	plan = nvs_statement_plan(target->plans,
+							  row->exists ? &kv_update : &kv_insert, &params,
+							  NULL);
+	if (nvs_execute(plan, &params, false, 0) > 0)
 		return true;
 	if (row->exists || attempt >= MAX_ATTEMPTS)
 		nvs_kv_refused(target);
@@ -307,7 +396,7 @@ write_row(NvsTarget *target, Datum key, const KvRow *row, const KvValue *kv,
 Datum
 nvs_kv_getset(PG_FUNCTION_ARGS)
 {
-	Datum		param;
+	Datum		key;
 	Datum		old = 0;
 	NvsResolved resolved;
 	KvValue		kv;
@@ -315,15 +404,15 @@ nvs_kv_getset(PG_FUNCTION_ARGS)
 	int			attempt = 0;
 
 	NVS_REQUIRE_ARG(0, "key");
-	param = PointerGetDatum(PG_GETARG_TEXT_PP(0));
-	read_value(fcinfo, 1, 2, 3, -1, &kv);
+	key = PointerGetDatum(PG_GETARG_TEXT_PP(0));
+	kv_value_arguments(fcinfo, 1, 2, 3, -1, &kv);
 	PreventCommandIfReadOnly("nvent.kv_getset()");
 
 	nvs_spi_begin();
-	(void) nvs_kv_find(DatumGetTextPP(param), true, &resolved);
+	(void) nvs_kv_resolve(DatumGetTextPP(key), true, &resolved);
 	do
-		hold_row(resolved.target, param, &row);
-	while (!write_row(resolved.target, param, &row, &kv, attempt++));
+		kv_hold_row(resolved.target, key, &row);
+	while (!kv_write_row(resolved.target, key, &row, &kv, attempt++));
 	if (row.live)
 		old = SPI_datumTransfer(row.value, false, -1);
 	nvs_spi_end();
@@ -341,7 +430,7 @@ nvs_kv_cas(PG_FUNCTION_ARGS)
 {
 	bool		absent = PG_ARGISNULL(1);
 	Datum		expected = absent ? 0 : PG_GETARG_DATUM(1);
-	Datum		param;
+	Datum		key;
 	NvsResolved resolved;
 	KvValue		kv;
 	KvRow		row;
@@ -349,28 +438,28 @@ nvs_kv_cas(PG_FUNCTION_ARGS)
 	int			attempt = 0;
 
 	NVS_REQUIRE_ARG(0, "key");
-	param = PointerGetDatum(PG_GETARG_TEXT_PP(0));
-	read_value(fcinfo, 2, 3, 4, -1, &kv);
+	key = PointerGetDatum(PG_GETARG_TEXT_PP(0));
+	kv_value_arguments(fcinfo, 2, 3, 4, -1, &kv);
 	PreventCommandIfReadOnly("nvent.kv_cas()");
 
 	nvs_spi_begin();
-	if (nvs_kv_find(DatumGetTextPP(param), absent, &resolved))
+	if (nvs_kv_resolve(DatumGetTextPP(key), absent, &resolved))
 	{
 		do
 		{
-			hold_row(resolved.target, param, &row);
-			same = same_value(&row, absent, expected);
+			kv_hold_row(resolved.target, key, &row);
+			same = kv_is_expected(&row, absent, expected);
 		}
 		while (same &&
-			   !write_row(resolved.target, param, &row, &kv, attempt++));
+			   !kv_write_row(resolved.target, key, &row, &kv, attempt++));
 	}
 	nvs_spi_end();
 	PG_RETURN_BOOL(same);
 }
 
-/* Is a key's value the expected one? */
+/* Is a key's value the expected one, or absent as it is expected to be? */
 static bool
-same_value(const KvRow *row, bool absent, Datum expected)
+kv_is_expected(const KvRow *row, bool absent, Datum expected)
 {
 	if (absent || !row->live)
 		return absent && !row->live;
@@ -379,21 +468,25 @@ same_value(const KvRow *row, bool absent, Datum expected)
 }
 
 /*
- * nvent.kv_increment(key, by): the sum.  The row is left alone by the one
- * statement when it is expired, and then begins anew, or is no number.
+ * nvent.kv_increment(key, by): the sum.  One statement adds to a live number
+ * and inserts an absent one; a row that it leaves alone is expired, and begins
+ * anew, or holds no number.
  */
 Datum
 nvs_kv_increment(PG_FUNCTION_ARGS)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	Numeric		by;
-	Datum		values[2];
+	Datum		key;
 	Datum		sum;
 	NvsResolved resolved;
+	NvsParams	params;
+	NvsPlanSet *plans;
 	int			attempt = 0;
 
 	NVS_REQUIRE_ARG(0, "key");
 	NVS_REQUIRE_ARG(1, "by");
+	key = PointerGetDatum(PG_GETARG_TEXT_PP(0));
 	by = PG_GETARG_NUMERIC(1);
 	if (numeric_is_nan(by) || numeric_is_inf(by))
 		ereport(ERROR,
@@ -401,34 +494,40 @@ nvs_kv_increment(PG_FUNCTION_ARGS)
 				 errmsg("argument \"by\" must be a finite number")));
 	PreventCommandIfReadOnly("nvent.kv_increment()");
 
-	values[0] = PointerGetDatum(PG_GETARG_TEXT_PP(0));
-	values[1] = NumericGetDatum(by);
 	nvs_spi_begin();
-	(void) nvs_kv_find(DatumGetTextPP(values[0]), true, &resolved);
-	while (!nvs_plan_first(nvs_kv_plan(resolved.target, NVS_KV_INCREMENT),
-						   values, NULL, false, cxt, &sum))
+	(void) nvs_kv_resolve(DatumGetTextPP(key), true, &resolved);
+	plans = resolved.target->plans;
+	kv_params(&params, key);
+	nvs_params_add(&params, NUMERICOID, NumericGetDatum(by), false);
+	while (!nvs_execute_first(nvs_statement_plan(plans, &kv_add_number,
+												 &params, NULL),
+							  &params, false, cxt, &sum))
 	{
-		if (nvs_plan_execute(nvs_kv_plan(resolved.target, NVS_KV_RESTART),
-							 values, NULL, false, 0) > 0)
+		if (nvs_execute(nvs_statement_plan(plans, &kv_restart_number,
+										   &params, NULL),
+						&params, false, 0) > 0)
 		{
 			sum = NumericGetDatum(by);
 			break;
 		}
-		refuse_number(resolved.target, DatumGetTextPP(values[0]), attempt++);
+		kv_check_addable(resolved.target, key, attempt++);
 	}
 	nvs_spi_end();
 	PG_RETURN_DATUM(sum);
 }
 
-/* Say why a key was not incremented; returns if it can be tried again. */
+/*
+ * Raise the error that kept a key from being incremented; returns when it has
+ * become one that can be, and MAX_ATTEMPTS are not used up.
+ */
 static void
-refuse_number(NvsTarget *target, text *key, int attempt)
+kv_check_addable(NvsTarget *target, Datum key, int attempt)
 {
 	KvRow		row;
 
-	hold_row(target, PointerGetDatum(key), &row);
+	kv_hold_row(target, key, &row);
 	if (row.live)
-		nvs_check_number(text_to_cstring(key),
+		nvs_check_number(text_to_cstring(DatumGetTextPP(key)),
 						 nvs_jsonb_root(DatumGetJsonbP(row.value)));
 	if (attempt >= MAX_ATTEMPTS)
 		nvs_kv_refused(target);
@@ -443,7 +542,7 @@ nvs_kv_expire(PG_FUNCTION_ARGS)
 {
 	char	   *mode = PG_ARGISNULL(2) ? NULL :
 		text_to_cstring(PG_GETARG_TEXT_PP(2));
-	Datum		param;
+	Datum		key;
 	Interval   *ttl;
 	NvsResolved resolved;
 	KvRow		row;
@@ -451,37 +550,47 @@ nvs_kv_expire(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(0, "key");
 	NVS_REQUIRE_ARG(1, "ttl");
-	param = PointerGetDatum(PG_GETARG_TEXT_PP(0));
+	key = PointerGetDatum(PG_GETARG_TEXT_PP(0));
 	ttl = PG_GETARG_INTERVAL_P(1);
-	if (mode != NULL && strcmp(mode, "nx") != 0 && strcmp(mode, "xx") != 0 &&
-		strcmp(mode, "gt") != 0 && strcmp(mode, "lt") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("there is no expiry mode \"%s\"", mode),
-				 errhint("Modes are \"nx\", \"xx\", \"gt\" and \"lt\".")));
+	kv_check_mode(mode);
 	PreventCommandIfReadOnly("nvent.kv_expire()");
 
 	nvs_spi_begin();
-	if (nvs_kv_find(DatumGetTextPP(param), false, &resolved))
+	if (nvs_kv_resolve(DatumGetTextPP(key), false, &resolved))
 	{
 		TimestampTz at;
 
-		hold_row(resolved.target, param, &row);
+		kv_hold_row(resolved.target, key, &row);
 		at = nvs_after(row.now, ttl);
-		done = row.live && mode_allows(mode, &row, at);
+		done = row.live && kv_mode_allows(mode, &row, at);
 		if (done && at > row.now)
-			touch_row(resolved.target, param, true, at);
+			kv_move_expiry(resolved.target, key, true, at);
 		else if (done)
-			nvs_plan_execute(nvs_kv_plan(resolved.target, NVS_KV_DELETE),
-							 &param, NULL, false, 0);
+			(void) nvs_kv_delete_sorted(resolved.target, &key, 1);
 	}
 	nvs_spi_end();
 	PG_RETURN_BOOL(done);
 }
 
-/* May the expiry of a live row be moved?  Without one it is infinite. */
+/* Raise an error unless this is a mode of kv_expire(), or none. */
+static void
+kv_check_mode(const char *mode)
+{
+	if (mode != NULL && strcmp(mode, "nx") != 0 && strcmp(mode, "xx") != 0 &&
+		strcmp(mode, "gt") != 0 && strcmp(mode, "lt") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there is no expiry mode \"%s\"", mode),
+				 errhint("Modes are \"nx\", \"xx\", \"gt\" and "
+						 "\"lt\".")));
+}
+
+/*
+ * May the expiry of a live row be moved there?  A row that does not expire
+ * counts as one that expires at infinity.
+ */
 static bool
-mode_allows(const char *mode, const KvRow *row, TimestampTz expires_at)
+kv_mode_allows(const char *mode, const KvRow *row, TimestampTz expires_at)
 {
 	if (mode == NULL)
 		return true;
@@ -498,19 +607,18 @@ mode_allows(const char *mode, const KvRow *row, TimestampTz expires_at)
 	}
 }
 
-/* Change when a row that is held expires. */
+/* Change when a row that is held expires, or have it never expire. */
 static void
-touch_row(NvsTarget *target, Datum key, bool expires, TimestampTz expires_at)
+kv_move_expiry(NvsTarget *target, Datum key, bool expires,
+			   TimestampTz expires_at)
 {
-	Datum		values[2];
-	char		nulls[2] = {' ', ' '};
+	NvsParams	params;
 
-	values[0] = key;
-	values[1] = TimestampTzGetDatum(expires_at);
-	if (!expires)
-		nulls[1] = 'n';
-	if (nvs_plan_execute(nvs_kv_plan(target, NVS_KV_TOUCH), values, nulls,
-						 false, 0) == 0)
+	kv_params(&params, key);
+	kv_add_expiry(&params, expires, expires_at);
+	if (nvs_execute(nvs_statement_plan(target->plans, &kv_update_expiry,
+									   &params, NULL),
+					&params, false, 0) == 0)
 		nvs_kv_refused(target);
 }
 
@@ -518,22 +626,22 @@ touch_row(NvsTarget *target, Datum key, bool expires, TimestampTz expires_at)
 Datum
 nvs_kv_persist(PG_FUNCTION_ARGS)
 {
-	Datum		param;
+	Datum		key;
 	NvsResolved resolved;
 	KvRow		row;
 	bool		done = false;
 
 	NVS_REQUIRE_ARG(0, "key");
-	param = PointerGetDatum(PG_GETARG_TEXT_PP(0));
+	key = PointerGetDatum(PG_GETARG_TEXT_PP(0));
 	PreventCommandIfReadOnly("nvent.kv_persist()");
 
 	nvs_spi_begin();
-	if (nvs_kv_find(DatumGetTextPP(param), false, &resolved))
+	if (nvs_kv_resolve(DatumGetTextPP(key), false, &resolved))
 	{
-		hold_row(resolved.target, param, &row);
+		kv_hold_row(resolved.target, key, &row);
 		done = row.live && row.expires;
 		if (done)
-			touch_row(resolved.target, param, false, 0);
+			kv_move_expiry(resolved.target, key, false, 0);
 	}
 	nvs_spi_end();
 	PG_RETURN_BOOL(done);
@@ -544,19 +652,25 @@ Datum
 nvs_kv_getdel(PG_FUNCTION_ARGS)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	Datum		param;
+	Datum		key;
 	Datum		value;
 	NvsResolved resolved;
+	NvsParams	params;
 	bool		found = false;
 
 	NVS_REQUIRE_ARG(0, "key");
-	param = PointerGetDatum(PG_GETARG_TEXT_PP(0));
+	key = PointerGetDatum(PG_GETARG_TEXT_PP(0));
 	PreventCommandIfReadOnly("nvent.kv_getdel()");
 
 	nvs_spi_begin();
-	if (nvs_kv_find(DatumGetTextPP(param), false, &resolved))
-		found = nvs_plan_first(nvs_kv_plan(resolved.target, NVS_KV_GETDEL),
-							   &param, NULL, false, cxt, &value);
+	if (nvs_kv_resolve(DatumGetTextPP(key), false, &resolved))
+	{
+		kv_params(&params, key);
+		found = nvs_execute_first(nvs_statement_plan(resolved.target->plans,
+													 &kv_delete_value,
+													 &params, NULL),
+								  &params, false, cxt, &value);
+	}
 	nvs_spi_end();
 	if (!found)
 		PG_RETURN_NULL();

@@ -1,22 +1,26 @@
 /*
  * kv/kv.h
  *	  What the files of the key/value kind share.
+ *
+ * The statements of a relation are constants beside the functions that run
+ * them.  In their texts {table} is the relation, called t, and three names
+ * keep its column updated_at, which a user's table need not have:
+ * {touch_column} and {touch_value} in an INSERT, {touch_set} in an UPDATE.
  */
 #ifndef NVS_KV_KV_H
 #define NVS_KV_KV_H
 
 #include "postgres.h"
 
+#include "base/statement.h"
 #include "route/route.h"
 
-#define NVS_KEY_MAX_BYTES	1024
-
-/* Keys that one call may name. */
-#define NVS_MAX_KEYS	65536
+#define NVS_KV_KEY_MAX_BYTES	1024
 
 /*
- * Is row t there?  Reads judge it by the time of their statement.  A table of
- * a user's may have a value that is SQL's NULL: that is as good as no row.
+ * Is row t live?  A read judges by the time of its statement, a write by the
+ * clock.  A user's table may hold a value that is SQL's NULL: that is as good
+ * as no row.
  */
 #define NVS_KV_LIVE_AT(clock) \
 	"(t.value IS NOT NULL AND (t.expires_at IS NULL OR " \
@@ -24,33 +28,18 @@
 #define NVS_KV_LIVE		NVS_KV_LIVE_AT("statement_timestamp")
 #define NVS_KV_LIVE_NOW	NVS_KV_LIVE_AT("clock_timestamp")
 
-/* Statements of a relation that holds keys; for texts see kv/statement.c. */
-typedef enum NvsKvStatement
-{
-	NVS_KV_GET,
-	NVS_KV_SET,
-	NVS_KV_SET_NX,
-	NVS_KV_SET_KEEP,
-	NVS_KV_INCREMENT,
-	NVS_KV_RESTART,
-	NVS_KV_HOLD,
-	NVS_KV_UPDATE,
-	NVS_KV_INSERT,
-	NVS_KV_TOUCH,
-	NVS_KV_DELETE,
-	NVS_KV_GETDEL,
-	NVS_KV_MGET,
-	NVS_KV_MSET,
-	NVS_KV_DELETE_MANY
-} NvsKvStatement;
+/* Pieces of statements: the row of key $1, and the time an interval on. */
+#define NVS_KV_THIS_KEY	"t.key OPERATOR(pg_catalog.=) $1"
+#define NVS_KV_AFTER(ttl) \
+	"pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) " ttl
+#define NVS_KV_INSERT \
+	"INSERT INTO {table} AS t (key, value, expires_at{touch_column}) "
 
-/* kv/statement.c */
-extern void nvs_kv_check_key(const char *key, int len);
-extern bool nvs_kv_find(text *key, bool write, NvsResolved *resolved);
-extern SPIPlanPtr nvs_kv_plan(NvsTarget *target, NvsKvStatement which);
+/* kv/key.c */
+extern bool nvs_kv_resolve(text *key, bool write, NvsResolved *resolved);
 pg_noreturn extern void nvs_kv_refused(const NvsTarget *target);
 
 /* kv/many.c */
-extern int64 nvs_kv_delete_many(NvsTarget *target, Datum *keys, int n);
+extern int64 nvs_kv_delete_sorted(NvsTarget *target, Datum *keys, int n);
 
 #endif							/* NVS_KV_KV_H */

@@ -13,10 +13,45 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 
-#include "errors.h"
 #include "base/arg.h"
 #include "kv/kv.h"
+
+/* Keys that one call may name. */
+#define MANY_MAX_KEYS	65536
+
+/* $1 keys; a row for each that is live, with its place among them. */
+static const NvsStatement many_select = {
+	"SELECT u.n, t.value FROM ROWS FROM (pg_catalog.unnest($1)) "
+	"WITH ORDINALITY u (key, n) JOIN {table} AS t "
+	"ON t.key OPERATOR(pg_catalog.=) u.key WHERE " NVS_KV_LIVE
+};
+
+/* $1 keys, $2 their values, $3 time to live or none. */
+static const NvsStatement many_upsert = {
+	NVS_KV_INSERT "SELECT u.key, u.value, " NVS_KV_AFTER("$3")
+	"{touch_value} "
+	"FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) "
+	"u (key, value) "
+	"ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value{touch_set}, "
+	"expires_at = " NVS_KV_AFTER("$3")
+};
+
+/* $1 keys.  Rows are locked in their order: two calls cannot deadlock. */
+static const NvsStatement many_delete = {
+	"WITH held AS MATERIALIZED (SELECT t.key FROM {table} AS t "
+	"WHERE t.key OPERATOR(pg_catalog.=) ANY ($1) "
+	"ORDER BY t.key COLLATE pg_catalog.\"C\" FOR UPDATE), "
+	"gone AS (DELETE FROM {table} AS t USING held "
+	"WHERE t.key OPERATOR(pg_catalog.=) held.key "
+	"RETURNING " NVS_KV_LIVE_NOW " AS live) "
+	"SELECT pg_catalog.count(*) FROM gone WHERE gone.live"
+};
+static const NvsStatement many_delete_one = {
+	"DELETE FROM {table} AS t WHERE " NVS_KV_THIS_KEY
+	" RETURNING " NVS_KV_LIVE_NOW
+};
 
 /* One of the keys that a call names. */
 typedef struct ManyKey
@@ -27,37 +62,47 @@ typedef struct ManyKey
 	int			index;			/* where the caller has it */
 } ManyKey;
 
+/* Where the values of kv_mget() go; in the order of the caller's keys. */
+typedef struct ManyValues
+{
+	const ManyKey *keys;		/* of the present group */
+	Datum	   *values;			/* in cxt */
+	bool	   *found;
+	MemoryContext cxt;
+} ManyValues;
+
 PG_FUNCTION_INFO_V1(nvs_kv_mget);
 PG_FUNCTION_INFO_V1(nvs_kv_mset);
 PG_FUNCTION_INFO_V1(nvs_kv_delete);
 
-static void check_count(int n);
-static ManyKey *read_keys(ArrayType *array, int *n);
-static ManyKey *read_entries(Jsonb *entries, int *n);
-static void sort_keys(ManyKey *keys, int n, bool write);
-static int	compare_keys(const void *a, const void *b);
-static int	group_end(const ManyKey *keys, int n, int begin);
-static Datum *key_datums(const ManyKey *keys, int n);
-static Datum text_array(Datum *elements, int n);
-static void fetch_group(const ManyKey *keys, int n, Datum *values,
-						bool *found);
-static void set_group(const ManyKey *keys, int n, Interval *ttl);
-static int	drop_repeated(ManyKey *keys, int n);
+static void many_check_count(int n);
+static ManyKey *many_read_keys(ArrayType *array, int *n);
+static ManyKey *many_read_entries(Jsonb *entries, int *n);
+static void many_sort(ManyKey *keys, int n, bool write);
+static Oid	many_relation(const ManyKey *key);
+static int	many_compare(const void *a, const void *b);
+static int	many_group_end(const ManyKey *keys, int n, int begin);
+static Datum *many_key_datums(const ManyKey *keys, int n);
+static Datum many_text_array(Datum *elements, int n);
+static void many_fetch_group(ManyValues *values, int n);
+static void many_keep_value(TupleTableSlot *slot, void *arg);
+static void many_set_group(const ManyKey *keys, int n, Interval *ttl);
+static int	many_drop_repeated(ManyKey *keys, int n);
 
 /* Raise an error when a call names too many keys. */
 static void
-check_count(int n)
+many_check_count(int n)
 {
-	if (n > NVS_MAX_KEYS)
+	if (n > MANY_MAX_KEYS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("too many keys in one call: %d", n),
-				 errdetail("One call names at most %d.", NVS_MAX_KEYS)));
+				 errdetail("One call names at most %d.", MANY_MAX_KEYS)));
 }
 
 /* The keys of an array argument, in its order. */
 static ManyKey *
-read_keys(ArrayType *array, int *n)
+many_read_keys(ArrayType *array, int *n)
 {
 	ManyKey    *keys;
 	Datum	   *elements;
@@ -66,7 +111,7 @@ read_keys(ArrayType *array, int *n)
 
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements,
 					  &nulls, n);
-	check_count(*n);
+	many_check_count(*n);
 	keys = palloc0(sizeof(ManyKey) * Max(*n, 1));
 	for (i = 0; i < *n; i++)
 	{
@@ -82,7 +127,7 @@ read_keys(ArrayType *array, int *n)
 
 /* The keys and values of an object. */
 static ManyKey *
-read_entries(Jsonb *entries, int *n)
+many_read_entries(Jsonb *entries, int *n)
 {
 	const JsonbContainer *jc = &entries->root;
 	ManyKey    *keys;
@@ -94,7 +139,7 @@ read_entries(Jsonb *entries, int *n)
 				 errmsg("argument \"entries\" must be a JSON object"),
 				 errhint("Write {\"key\": value}.")));
 	*n = JsonContainerSize(jc);
-	check_count(*n);
+	many_check_count(*n);
 	keys = palloc0(sizeof(ManyKey) * Max(*n, 1));
 	for (i = 0; i < *n; i++)
 	{
@@ -110,7 +155,7 @@ read_entries(Jsonb *entries, int *n)
 
 /* Find the relation of each key and sort by relation and key. */
 static void
-sort_keys(ManyKey *keys, int n, bool write)
+many_sort(ManyKey *keys, int n, bool write)
 {
 	NvsResolved resolved;
 	int			i;
@@ -118,20 +163,27 @@ sort_keys(ManyKey *keys, int n, bool write)
 	for (i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (nvs_kv_find(keys[i].key, write, &resolved))
+		if (nvs_kv_resolve(keys[i].key, write, &resolved))
 			keys[i].target = resolved.target;
 	}
-	qsort(keys, n, sizeof(ManyKey), compare_keys);
+	qsort(keys, n, sizeof(ManyKey), many_compare);
+}
+
+/* The relation that holds a key; InvalidOid for none. */
+static Oid
+many_relation(const ManyKey *key)
+{
+	return key->target == NULL ? InvalidOid : key->target->relid;
 }
 
 /* qsort comparator: by relation, those without one first, then by bytes. */
 static int
-compare_keys(const void *a, const void *b)
+many_compare(const void *a, const void *b)
 {
 	const ManyKey *x = a;
 	const ManyKey *y = b;
-	Oid			xrel = x->target == NULL ? InvalidOid : x->target->relid;
-	Oid			yrel = y->target == NULL ? InvalidOid : y->target->relid;
+	Oid			xrel = many_relation(x);
+	Oid			yrel = many_relation(y);
 	int			xlen = VARSIZE_ANY_EXHDR(x->key);
 	int			ylen = VARSIZE_ANY_EXHDR(y->key);
 	int			cmp;
@@ -142,21 +194,24 @@ compare_keys(const void *a, const void *b)
 	return cmp != 0 ? cmp : xlen - ylen;
 }
 
-/* Where the keys of the relation of keys[begin] end. */
+/*
+ * Where the group of sorted keys that are in one relation, or in none, ends
+ * that begins there.
+ */
 static int
-group_end(const ManyKey *keys, int n, int begin)
+many_group_end(const ManyKey *keys, int n, int begin)
 {
+	Oid			relation = many_relation(&keys[begin]);
 	int			i = begin + 1;
 
-	while (i < n && keys[i].target != NULL &&
-		   keys[i].target->relid == keys[begin].target->relid)
+	while (i < n && many_relation(&keys[i]) == relation)
 		i++;
 	return i;
 }
 
 /* The keys as an array in C. */
 static Datum *
-key_datums(const ManyKey *keys, int n)
+many_key_datums(const ManyKey *keys, int n)
 {
 	Datum	   *result = palloc(sizeof(Datum) * n);
 	int			i;
@@ -168,7 +223,7 @@ key_datums(const ManyKey *keys, int n)
 
 /* Texts as an array of SQL's. */
 static Datum
-text_array(Datum *elements, int n)
+many_text_array(Datum *elements, int n)
 {
 	return PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false,
 										   TYPALIGN_INT));
@@ -180,68 +235,77 @@ nvs_kv_mget(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
-	ArrayType  *array;
 	ManyKey    *keys;
-	Datum	   *values;
-	bool	   *found;
+	ManyValues	values;
 	Datum	   *names;
 	int			n;
+	int			end;
 	int			i;
 
 	NVS_REQUIRE_ARG(0, "keys");
-	array = PG_GETARG_ARRAYTYPE_P(0);
-	keys = read_keys(array, &n);
-	names = key_datums(keys, n);
-	values = palloc0(sizeof(Datum) * Max(n, 1));
-	found = palloc0(sizeof(bool) * Max(n, 1));
+	keys = many_read_keys(PG_GETARG_ARRAYTYPE_P(0), &n);
+	names = many_key_datums(keys, n);
+	values.values = palloc0(sizeof(Datum) * Max(n, 1));
+	values.found = palloc0(sizeof(bool) * Max(n, 1));
+	values.cxt = CurrentMemoryContext;
 
+	/* Fetch by relation. */
 	nvs_spi_begin();
-	sort_keys(keys, n, false);
-	for (i = 0; i < n;)
+	many_sort(keys, n, false);
+	for (i = 0; i < n; i = end)
 	{
-		int			end = i + 1;
-
+		end = many_group_end(keys, n, i);
+		values.keys = &keys[i];
 		if (keys[i].target != NULL)
-		{
-			end = group_end(keys, n, i);
-			fetch_group(&keys[i], end - i, values, found);
-		}
-		i = end;
+			many_fetch_group(&values, end - i);
 	}
+	nvs_spi_end();
+
+	/* Answer in the caller's order. */
 	for (i = 0; i < n; i++)
 	{
 		Datum		row[2];
 		bool		nulls[2] = {false, false};
 
 		row[0] = names[i];
-		row[1] = values[i];
-		nulls[1] = !found[i];
+		row[1] = values.values[i];
+		nulls[1] = !values.found[i];
 		tuplestore_putvalues(result, desc, row, nulls);
 	}
-	nvs_spi_end();
 	return (Datum) 0;
 }
 
-/* Fetch the values of keys of one relation; they are in SPI's memory. */
+/* Fetch the values of the n keys of a group, which are of one relation. */
 static void
-fetch_group(const ManyKey *keys, int n, Datum *values, bool *found)
+many_fetch_group(ManyValues *values, int n)
 {
-	Datum		param = text_array(key_datums(keys, n), n);
-	uint64		i;
+	NvsParams	params;
+	SPIPlanPtr	plan;
 
-	nvs_plan_execute(nvs_kv_plan(keys[0].target, NVS_KV_MGET), &param, NULL,
-					 true, 0);
-	for (i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-		int64		which = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
-		int			index = keys[which - 1].index;
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTARRAYOID,
+				   many_text_array(many_key_datums(values->keys, n), n),
+				   false);
+	plan = nvs_statement_plan(values->keys[0].target->plans, &many_select,
+							  &params, NULL);
+	nvs_execute_each(plan, &params, true, many_keep_value, values);
+}
 
-		values[index] = SPI_getbinval(row, desc, 2, &isnull);
-		found[index] = !isnull;
-	}
+/* Keep a value that was fetched; arg is a ManyValues. */
+static void
+many_keep_value(TupleTableSlot *slot, void *arg)
+{
+	ManyValues *values = arg;
+	MemoryContext old = MemoryContextSwitchTo(values->cxt);
+	int64		n;
+	int			index;
+
+	slot_getallattrs(slot);
+	n = DatumGetInt64(slot->tts_values[0]);
+	index = values->keys[n - 1].index;
+	values->values[index] = datumCopy(slot->tts_values[1], false, -1);
+	values->found[index] = true;
+	MemoryContextSwitchTo(old);
 }
 
 /* nvent.kv_mset(entries, ttl): how many keys were set, which is all. */
@@ -251,45 +315,45 @@ nvs_kv_mset(PG_FUNCTION_ARGS)
 	Interval   *ttl = nvs_ttl_argument(fcinfo, 1, "ttl");
 	ManyKey    *keys;
 	int			n;
+	int			end;
 	int			i;
 
 	NVS_REQUIRE_ARG(0, "entries");
-	keys = read_entries(PG_GETARG_JSONB_P(0), &n);
+	keys = many_read_entries(PG_GETARG_JSONB_P(0), &n);
 	PreventCommandIfReadOnly("nvent.kv_mset()");
 
 	nvs_spi_begin();
-	sort_keys(keys, n, true);
-	for (i = 0; i < n;)
+	many_sort(keys, n, true);
+	for (i = 0; i < n; i = end)
 	{
-		int			end = group_end(keys, n, i);
-
-		set_group(&keys[i], end - i, ttl);
-		i = end;
+		end = many_group_end(keys, n, i);
+		many_set_group(&keys[i], end - i, ttl);
 	}
 	nvs_spi_end();
 	PG_RETURN_INT64(n);
 }
 
-/* Set keys of one relation. */
+/* Set n keys of one relation, or raise an error. */
 static void
-set_group(const ManyKey *keys, int n, Interval *ttl)
+many_set_group(const ManyKey *keys, int n, Interval *ttl)
 {
 	NvsTarget  *target = keys[0].target;
 	Datum	   *elements = palloc(sizeof(Datum) * n);
-	Datum		params[3];
-	char		nulls[3] = {' ', ' ', ' '};
+	ArrayType  *array;
+	NvsParams	params;
+	SPIPlanPtr	plan;
 	int			i;
 
 	for (i = 0; i < n; i++)
 		elements[i] = keys[i].value;
-	params[0] = text_array(key_datums(keys, n), n);
-	params[1] = PointerGetDatum(construct_array(elements, n, JSONBOID, -1,
-												false, TYPALIGN_INT));
-	params[2] = PointerGetDatum(ttl);
-	if (ttl == NULL)
-		nulls[2] = 'n';
-	if (nvs_plan_execute(nvs_kv_plan(target, NVS_KV_MSET), params, nulls,
-						 false, 0) != n)
+	array = construct_array(elements, n, JSONBOID, -1, false, TYPALIGN_INT);
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTARRAYOID,
+				   many_text_array(many_key_datums(keys, n), n), false);
+	nvs_params_add(&params, JSONBARRAYOID, PointerGetDatum(array), false);
+	nvs_params_add(&params, INTERVALOID, PointerGetDatum(ttl), ttl == NULL);
+	plan = nvs_statement_plan(target->plans, &many_upsert, &params, NULL);
+	if (nvs_execute(plan, &params, false, 0) != n)
 		nvs_kv_refused(target);
 }
 
@@ -300,27 +364,23 @@ nvs_kv_delete(PG_FUNCTION_ARGS)
 	ManyKey    *keys;
 	int64		deleted = 0;
 	int			n;
+	int			end;
 	int			i;
 
 	NVS_REQUIRE_ARG(0, "keys");
-	keys = read_keys(PG_GETARG_ARRAYTYPE_P(0), &n);
+	keys = many_read_keys(PG_GETARG_ARRAYTYPE_P(0), &n);
 	PreventCommandIfReadOnly("nvent.kv_delete()");
 
 	nvs_spi_begin();
-	sort_keys(keys, n, false);
-	n = drop_repeated(keys, n);
-	for (i = 0; i < n;)
+	many_sort(keys, n, false);
+	n = many_drop_repeated(keys, n);
+	for (i = 0; i < n; i = end)
 	{
-		int			end = i + 1;
-
+		end = many_group_end(keys, n, i);
 		if (keys[i].target != NULL)
-		{
-			end = group_end(keys, n, i);
-			deleted += nvs_kv_delete_many(keys[i].target,
-										  key_datums(&keys[i], end - i),
-										  end - i);
-		}
-		i = end;
+			deleted += nvs_kv_delete_sorted(keys[i].target,
+											many_key_datums(&keys[i], end - i),
+											end - i);
 	}
 	nvs_spi_end();
 	PG_RETURN_INT64(deleted);
@@ -328,37 +388,41 @@ nvs_kv_delete(PG_FUNCTION_ARGS)
 
 /* Keep one of each key among sorted ones; returns how many there are. */
 static int
-drop_repeated(ManyKey *keys, int n)
+many_drop_repeated(ManyKey *keys, int n)
 {
 	int			kept = 0;
 	int			i;
 
 	for (i = 0; i < n; i++)
-		if (i == 0 || compare_keys(&keys[kept - 1], &keys[i]) != 0)
+		if (i == 0 || many_compare(&keys[kept - 1], &keys[i]) != 0)
 			keys[kept++] = keys[i];
 	return kept;
 }
 
 /*
- * Delete the rows of sorted, distinct keys, expired ones too.  Returns how
- * many were live.
+ * Delete the rows of sorted, distinct keys of one relation, expired ones too.
+ * Returns how many were live.
  */
 int64
-nvs_kv_delete_many(NvsTarget *target, Datum *keys, int n)
+nvs_kv_delete_sorted(NvsTarget *target, Datum *keys, int n)
 {
-	Datum		param;
+	NvsParams	params;
+	SPIPlanPtr	plan;
 	Datum		answer;
 
+	nvs_params_init(&params);
 	if (n == 1)
 	{
-		if (!nvs_plan_first(nvs_kv_plan(target, NVS_KV_DELETE), keys, NULL,
-							false, CurrentMemoryContext, &answer))
-			return 0;
-		return DatumGetBool(answer) ? 1 : 0;
+		nvs_params_add(&params, TEXTOID, keys[0], false);
+		plan = nvs_statement_plan(target->plans, &many_delete_one, &params,
+								  NULL);
+		return nvs_execute_first(plan, &params, false, CurrentMemoryContext,
+								 &answer) && DatumGetBool(answer) ? 1 : 0;
 	}
-	param = text_array(keys, n);
-	if (!nvs_plan_first(nvs_kv_plan(target, NVS_KV_DELETE_MANY), &param, NULL,
-						false, CurrentMemoryContext, &answer))
+	nvs_params_add(&params, TEXTARRAYOID, many_text_array(keys, n), false);
+	plan = nvs_statement_plan(target->plans, &many_delete, &params, NULL);
+	if (!nvs_execute_first(plan, &params, false, CurrentMemoryContext,
+						   &answer))
 		elog(ERROR, "unexpected: count(*) gave no row");
 	return DatumGetInt64(answer);
 }

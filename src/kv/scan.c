@@ -16,7 +16,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "errors.h"
 #include "base/arg.h"
 #include "base/guc.h"
 #include "kv/kv.h"
@@ -24,8 +23,8 @@
 /* Rows that are fetched, and deleted, at a time. */
 #define BATCH_ROWS	1000
 
-/* What a walk over keys is about. */
-typedef struct Walk
+/* What keys are looked for, and where. */
+typedef struct KvScan
 {
 	text	   *pattern;
 	char	   *prefix;			/* what every match begins with */
@@ -35,42 +34,47 @@ typedef struct Walk
 	bool		reads;			/* live rows and their values, not just keys */
 	char	   *store;			/* NULL when there is none to look in */
 	int			nsources;
-	struct Source *sources;
-} Walk;
+	struct KvScanSource *sources;
+} KvScan;
 
-/* One relation of a walk. */
-typedef struct Source
+/* One relation of a scan, and the batch of its rows that is at hand. */
+typedef struct KvScanSource
 {
-	const Walk *walk;
+	const KvScan *scan;
 	NvsTarget  *target;
 	text	   *after;			/* keys up to this one are done; or NULL */
-	SPITupleTable *rows;		/* the present batch */
+	SPITupleTable *rows;		/* the batch, in SPI's memory */
 	uint64		nrows;
-	uint64		next;
+	uint64		next;			/* the present row */
 	bool		last;			/* no batch follows */
-} Source;
+} KvScanSource;
 
 PG_FUNCTION_INFO_V1(nvs_kv_scan);
 PG_FUNCTION_INFO_V1(nvs_kv_clear);
 
-static void walk_begin(Walk *walk, text *pattern, text *after, bool reads);
-static int	compare_targets(const ListCell *a, const ListCell *b);
-static bool source_advance(Source *source, int64 wanted);
-static void source_fetch(Source *source, int64 wanted);
-static void fetch_text(const Source *source, int64 limit, NvsParams *params,
-					   StringInfo sql);
-static void add_bound(StringInfo sql, NvsParams *params, const char *operator,
-					  const char *key, int len);
-static text *source_key(const Source *source);
-static bool source_owns(const Source *source, const text *key);
-static int	compare_texts(const text *a, const text *b);
-static Source *first_source(Walk *walk, int64 wanted);
-static void emit_row(Source *source, Tuplestorestate *result, TupleDesc desc);
-static int64 clear_source(Source *source);
+static void kv_scan_begin(KvScan *scan, text *pattern, text *after,
+						  bool reads);
+static int	kv_scan_compare_targets(const ListCell *a, const ListCell *b);
+static bool kv_scan_advance(KvScanSource *source, int64 wanted);
+static void kv_scan_fetch(KvScanSource *source, int64 wanted);
+static void kv_scan_text(const KvScanSource *source, int64 limit,
+						 NvsParams *params, StringInfo sql);
+static void kv_scan_add_bound(StringInfo sql, NvsParams *params,
+							  const char *operator, const char *key, int len);
+static text *kv_scan_key(const KvScanSource *source);
+static bool kv_scan_owns(const KvScanSource *source, const text *key);
+static int	kv_scan_compare_keys(const text *a, const text *b);
+static KvScanSource *kv_scan_first(KvScan *scan, int64 wanted);
+static void kv_scan_emit(KvScanSource *source, Tuplestorestate *result,
+						 TupleDesc desc);
+static int64 kv_scan_clear(KvScanSource *source);
 
-/* Find the store and the relations that a glob is looked for in. */
+/*
+ * Begin a scan: find the store and the relations that a glob is looked for in.
+ * Raises an error for text that is no glob.
+ */
 static void
-walk_begin(Walk *walk, text *pattern, text *after, bool reads)
+kv_scan_begin(KvScan *scan, text *pattern, text *after, bool reads)
 {
 	const char *pat = VARDATA_ANY(pattern);
 	int			len = VARSIZE_ANY_EXHDR(pattern);
@@ -80,33 +84,33 @@ walk_begin(Walk *walk, text *pattern, text *after, bool reads)
 	bool		is_literal;
 
 	nvs_glob_validate(pat, len);
-	memset(walk, 0, sizeof(Walk));
-	walk->pattern = pattern;
-	walk->reads = reads;
-	walk->prefix = palloc(len + 1);
-	walk->prefix_len = nvs_glob_prefix(pat, len, walk->prefix, &is_literal);
-	walk->upper = palloc(len + 1);
-	walk->upper_len = nvs_prefix_upper(walk->prefix, walk->prefix_len,
-									   walk->upper);
+	memset(scan, 0, sizeof(KvScan));
+	scan->pattern = pattern;
+	scan->reads = reads;
+	scan->prefix = palloc(len + 1);
+	scan->prefix_len = nvs_glob_prefix(pat, len, scan->prefix, &is_literal);
+	scan->upper = palloc(len + 1);
+	scan->upper_len = nvs_prefix_upper(scan->prefix, scan->prefix_len,
+									   scan->upper);
 
-	if (is_literal || memchr(walk->prefix, ':', walk->prefix_len) != NULL)
-		store = nvs_store_of(walk->prefix, walk->prefix_len);
+	if (is_literal || memchr(scan->prefix, ':', scan->prefix_len) != NULL)
+		store = nvs_store_of(scan->prefix, scan->prefix_len);
 	else
 		store = nvs_store_find(nvs_default_store,
 							   strlen(nvs_default_store));
 	if (store == NULL)
 		return;
-	walk->store = pstrdup(store->prefix);
+	scan->store = pstrdup(store->prefix);
 
 	/* In the order in which many keys are locked, too. */
 	targets = nvs_route_targets(NVS_KIND_KV, store, false);
-	list_sort(targets, compare_targets);
-	walk->sources = palloc0(sizeof(Source) * list_length(targets));
+	list_sort(targets, kv_scan_compare_targets);
+	scan->sources = palloc0(sizeof(KvScanSource) * list_length(targets));
 	foreach(lc, targets)
 	{
-		Source	   *source = &walk->sources[walk->nsources++];
+		KvScanSource *source = &scan->sources[scan->nsources++];
 
-		source->walk = walk;
+		source->scan = scan;
 		source->target = lfirst(lc);
 		source->after = after;
 	}
@@ -114,7 +118,7 @@ walk_begin(Walk *walk, text *pattern, text *after, bool reads)
 
 /* list_sort comparator: by relation. */
 static int
-compare_targets(const ListCell *a, const ListCell *b)
+kv_scan_compare_targets(const ListCell *a, const ListCell *b)
 {
 	Oid			x = ((NvsTarget *) lfirst(a))->relid;
 	Oid			y = ((NvsTarget *) lfirst(b))->relid;
@@ -123,11 +127,11 @@ compare_targets(const ListCell *a, const ListCell *b)
 }
 
 /*
- * Make rows[next] the next row that belongs to the walk, fetching a batch of
+ * Make rows[next] the next row that belongs to the scan, fetching a batch of
  * at most wanted rows when that is needed.  Returns false at the end.
  */
 static bool
-source_advance(Source *source, int64 wanted)
+kv_scan_advance(KvScanSource *source, int64 wanted)
 {
 	for (;;)
 	{
@@ -136,39 +140,40 @@ source_advance(Source *source, int64 wanted)
 		{
 			if (source->last)
 				return false;
-			source_fetch(source, wanted);
+			kv_scan_fetch(source, wanted);
 		}
-		else if (source_owns(source, source_key(source)))
+		else if (kv_scan_owns(source, kv_scan_key(source)))
 			return true;
 		else
 			source->next++;
 	}
 }
 
-/* Fetch the next batch. */
+/* Fetch the next batch of at most wanted rows. */
 static void
-source_fetch(Source *source, int64 wanted)
+kv_scan_fetch(KvScanSource *source, int64 wanted)
 {
 	int64		limit = Min(wanted, BATCH_ROWS);
 	NvsParams	params;
 	StringInfoData sql;
 	SPIPlanPtr	plan;
+	Datum		key;
 
 	if (source->rows != NULL)
 	{
 		source->next = source->nrows - 1;
-		source->after = DatumGetTextPCopy(PointerGetDatum(source_key(source)));
+		key = PointerGetDatum(kv_scan_key(source));
+		source->after = DatumGetTextPCopy(key);
 		SPI_freetuptable(source->rows);
 	}
 	nvs_params_init(&params);
 	initStringInfo(&sql);
-	fetch_text(source, limit, &params, &sql);
+	kv_scan_text(source, limit, &params, &sql);
 
 	/* Where a range lies and how long it is decides about the index. */
-	plan = nvs_planset_text(source->target->plans, sql.data, &params,
-							CURSOR_OPT_CUSTOM_PLAN);
-	nvs_plan_execute(plan, params.values, params.nulls, source->walk->reads,
-					 0);
+	plan = nvs_statement_plan_text(source->target->plans, sql.data, &params,
+								   NVS_PLAN_CUSTOM);
+	nvs_execute(plan, &params, source->scan->reads, 0);
 	source->rows = SPI_tuptable;
 	source->nrows = SPI_processed;
 	source->next = 0;
@@ -177,26 +182,26 @@ source_fetch(Source *source, int64 wanted)
 
 /* The statement that fetches a batch. */
 static void
-fetch_text(const Source *source, int64 limit, NvsParams *params,
-		   StringInfo sql)
+kv_scan_text(const KvScanSource *source, int64 limit, NvsParams *params,
+			 StringInfo sql)
 {
-	const Walk *walk = source->walk;
+	const KvScan *scan = source->scan;
 	text	   *after = source->after;
 
 	appendStringInfo(sql, "SELECT t.key%s FROM %s AS t "
 					 "WHERE nvent.kv_glob_matches(t.key, $%d)",
-					 walk->reads ? ", t.value, t.expires_at" : "",
+					 scan->reads ? ", t.value, t.expires_at" : "",
 					 source->target->name,
 					 nvs_params_add(params, TEXTOID,
-									PointerGetDatum(walk->pattern), false));
+									PointerGetDatum(scan->pattern), false));
 	if (after != NULL)
-		add_bound(sql, params, ">", VARDATA_ANY(after),
-				  VARSIZE_ANY_EXHDR(after));
-	if (walk->prefix_len > 0)
-		add_bound(sql, params, ">=", walk->prefix, walk->prefix_len);
-	if (walk->upper_len > 0)
-		add_bound(sql, params, "<", walk->upper, walk->upper_len);
-	if (walk->reads)
+		kv_scan_add_bound(sql, params, ">", VARDATA_ANY(after),
+						  VARSIZE_ANY_EXHDR(after));
+	if (scan->prefix_len > 0)
+		kv_scan_add_bound(sql, params, ">=", scan->prefix, scan->prefix_len);
+	if (scan->upper_len > 0)
+		kv_scan_add_bound(sql, params, "<", scan->upper, scan->upper_len);
+	if (scan->reads)
 		appendStringInfoString(sql, " AND " NVS_KV_LIVE);
 	appendStringInfo(sql, " ORDER BY t.key COLLATE pg_catalog.\"C\" LIMIT $%d",
 					 nvs_params_add(params, INT8OID, Int64GetDatum(limit),
@@ -205,8 +210,8 @@ fetch_text(const Source *source, int64 limit, NvsParams *params,
 
 /* Add a bound of the keys, by bytes. */
 static void
-add_bound(StringInfo sql, NvsParams *params, const char *operator,
-		  const char *key, int len)
+kv_scan_add_bound(StringInfo sql, NvsParams *params, const char *operator,
+				  const char *key, int len)
 {
 	text	   *bound = cstring_to_text_with_len(key, len);
 
@@ -216,9 +221,9 @@ add_bound(StringInfo sql, NvsParams *params, const char *operator,
 									false));
 }
 
-/* The key of the present row. */
+/* The key of a source's present row. */
 static text *
-source_key(const Source *source)
+kv_scan_key(const KvScanSource *source)
 {
 	bool		isnull;
 
@@ -228,21 +233,21 @@ source_key(const Source *source)
 
 /* Would nvent.kv_get() look for this key here? */
 static bool
-source_owns(const Source *source, const text *key)
+kv_scan_owns(const KvScanSource *source, const text *key)
 {
 	const char *data = VARDATA_ANY(key);
 	int			len = VARSIZE_ANY_EXHDR(key);
 	NvsResolved resolved;
 
-	return len > 0 && len <= NVS_KEY_MAX_BYTES &&
+	return len > 0 && len <= NVS_KV_KEY_MAX_BYTES &&
 		nvs_route_find(NVS_KIND_KV, data, len, false, &resolved) &&
 		resolved.target->relid == source->target->relid &&
-		strcmp(resolved.target->store->prefix, source->walk->store) == 0;
+		strcmp(resolved.target->store->prefix, source->scan->store) == 0;
 }
 
 /* Order keys by their bytes. */
 static int
-compare_texts(const text *a, const text *b)
+kv_scan_compare_keys(const text *a, const text *b)
 {
 	int			alen = VARSIZE_ANY_EXHDR(a);
 	int			blen = VARSIZE_ANY_EXHDR(b);
@@ -252,19 +257,20 @@ compare_texts(const text *a, const text *b)
 }
 
 /* The source whose present row comes first; NULL when all are at the end. */
-static Source *
-first_source(Walk *walk, int64 wanted)
+static KvScanSource *
+kv_scan_first(KvScan *scan, int64 wanted)
 {
-	Source	   *first = NULL;
+	KvScanSource *first = NULL;
 	int			i;
 
-	for (i = 0; i < walk->nsources; i++)
+	for (i = 0; i < scan->nsources; i++)
 	{
-		Source	   *source = &walk->sources[i];
+		KvScanSource *source = &scan->sources[i];
 
-		if (source_advance(source, wanted) &&
+		if (kv_scan_advance(source, wanted) &&
 			(first == NULL ||
-			 compare_texts(source_key(source), source_key(first)) < 0))
+			 kv_scan_compare_keys(kv_scan_key(source),
+								  kv_scan_key(first)) < 0))
 			first = source;
 	}
 	return first;
@@ -281,28 +287,28 @@ nvs_kv_scan(PG_FUNCTION_ARGS)
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	text	   *after = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
 	int64		wanted = nvs_count_argument(fcinfo, 2, "max_count");
-	Walk		walk;
-	Source	   *source;
+	KvScan		scan;
+	KvScanSource *source;
 
 	NVS_REQUIRE_ARG(0, "pattern");
 	if (wanted < 0)
 		wanted = PG_INT64_MAX;
 	nvs_spi_begin();
-	walk_begin(&walk, PG_GETARG_TEXT_PP(0), after, true);
+	kv_scan_begin(&scan, PG_GETARG_TEXT_PP(0), after, true);
 	for (; wanted > 0; wanted--)
 	{
-		source = first_source(&walk, wanted);
+		source = kv_scan_first(&scan, wanted);
 		if (source == NULL)
 			break;
-		emit_row(source, result, desc);
+		kv_scan_emit(source, result, desc);
 	}
 	nvs_spi_end();
 	return (Datum) 0;
 }
 
-/* Answer the present row of a source, and move on. */
+/* Add the present row of a source to the result, and move on. */
 static void
-emit_row(Source *source, Tuplestorestate *result, TupleDesc desc)
+kv_scan_emit(KvScanSource *source, Tuplestorestate *result, TupleDesc desc)
 {
 	Datum		values[3];
 	bool		nulls[3];
@@ -319,23 +325,26 @@ emit_row(Source *source, Tuplestorestate *result, TupleDesc desc)
 Datum
 nvs_kv_clear(PG_FUNCTION_ARGS)
 {
-	Walk		walk;
+	KvScan		scan;
 	int64		cleared = 0;
 	int			i;
 
 	NVS_REQUIRE_ARG(0, "pattern");
 	PreventCommandIfReadOnly("nvent.kv_clear()");
 	nvs_spi_begin();
-	walk_begin(&walk, PG_GETARG_TEXT_PP(0), NULL, false);
-	for (i = 0; i < walk.nsources; i++)
-		cleared += clear_source(&walk.sources[i]);
+	kv_scan_begin(&scan, PG_GETARG_TEXT_PP(0), NULL, false);
+	for (i = 0; i < scan.nsources; i++)
+		cleared += kv_scan_clear(&scan.sources[i]);
 	nvs_spi_end();
 	PG_RETURN_INT64(cleared);
 }
 
-/* Delete what a source holds, in batches; returns how many were live. */
+/*
+ * Delete the rows of a source that the scan finds, in batches.  Returns how
+ * many were live.
+ */
 static int64
-clear_source(Source *source)
+kv_scan_clear(KvScanSource *source)
 {
 	Datum	   *keys = palloc(sizeof(Datum) * BATCH_ROWS);
 	int64		cleared = 0;
@@ -345,12 +354,12 @@ clear_source(Source *source)
 		int			n = 0;
 
 		CHECK_FOR_INTERRUPTS();
-		source_fetch(source, BATCH_ROWS);
+		kv_scan_fetch(source, BATCH_ROWS);
 		for (; source->next < source->nrows; source->next++)
-			if (source_owns(source, source_key(source)))
-				keys[n++] = PointerGetDatum(source_key(source));
+			if (kv_scan_owns(source, kv_scan_key(source)))
+				keys[n++] = PointerGetDatum(kv_scan_key(source));
 		if (n > 0)
-			cleared += nvs_kv_delete_many(source->target, keys, n);
+			cleared += nvs_kv_delete_sorted(source->target, keys, n);
 	}
 	while (!source->last);
 	return cleared;

@@ -1,0 +1,113 @@
+/*
+ * kv/key.c
+ *	  Keys: what can be one, and which relation holds it.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "utils/timestamp.h"
+
+#include "base/time.h"
+#include "kv/kv.h"
+
+/* What the statements of a relation say about its column updated_at. */
+typedef struct KeyTouch
+{
+	const char *column;
+	const char *value;
+	const char *set;
+} KeyTouch;
+
+static const KeyTouch key_touch = {
+	", updated_at",
+	", pg_catalog.statement_timestamp()",
+	", updated_at = pg_catalog.statement_timestamp()"
+};
+static const KeyTouch key_no_touch = {"", "", ""};
+
+PG_FUNCTION_INFO_V1(nvs_kv_expire_bucket);
+
+static void key_check(const char *key, int len);
+static void key_define_names(NvsTarget *target);
+
+/*
+ * Find the relation of a key.  Returns false when nothing holds it and nothing
+ * is to be written; raises 22023 for text that cannot be a key.  See
+ * nvs_route_find() for locks and for how long the result is valid.
+ */
+bool
+nvs_kv_resolve(text *key, bool write, NvsResolved *resolved)
+{
+	const char *data = VARDATA_ANY(key);
+	int			len = VARSIZE_ANY_EXHDR(key);
+
+	key_check(data, len);
+	if (!nvs_route_find(NVS_KIND_KV, data, len, write, resolved))
+		return false;
+	if (unlikely(resolved->target->state == NULL))
+		key_define_names(resolved->target);
+	return true;
+}
+
+/* Raise an error unless this can be a key. */
+static void
+key_check(const char *key, int len)
+{
+	if (likely(len > 0 && len <= NVS_KV_KEY_MAX_BYTES))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 len == 0 ? errmsg("key must not be empty") :
+			 errmsg("key \"%.*s...\" is too long",
+					pg_mbcliplen(key, len, 64), key),
+			 errdetail("A key has 1 to %d bytes; this one has %d.",
+					   NVS_KV_KEY_MAX_BYTES, len)));
+}
+
+/*
+ * Define the names about updated_at for the statements of a relation, once:
+ * target->state says that it is done.
+ */
+static void
+key_define_names(NvsTarget *target)
+{
+	const NvsField *field = nvs_fields_column(target->map, "updated_at");
+	const KeyTouch *touch = &key_no_touch;
+
+	if (field != NULL && field->type == TIMESTAMPTZOID)
+		touch = &key_touch;
+	nvs_planset_define(target->plans, "touch_column", touch->column);
+	nvs_planset_define(target->plans, "touch_value", touch->value);
+	nvs_planset_define(target->plans, "touch_set", touch->set);
+	target->state = unconstify(KeyTouch *, touch);
+}
+
+/*
+ * Report that a relation took fewer rows than it was given: nothing but a
+ * trigger, rule or policy of its owner's does that.
+ */
+void
+nvs_kv_refused(const NvsTarget *target)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+			 errmsg("table %s did not take every key", target->name),
+			 errdetail("A trigger, rule or policy kept rows out.")));
+}
+
+/*
+ * nvent.kv_expire_bucket(expires_at): the hour of an expiry, NULL for one that
+ * never comes.  A generated column holds it, and maintenance finds expired
+ * rows by that: an index on expires_at itself would have every refresh of a
+ * time to live write to all indexes.
+ */
+Datum
+nvs_kv_expire_bucket(PG_FUNCTION_ARGS)
+{
+	TimestampTz expires_at = PG_GETARG_TIMESTAMPTZ(0);
+
+	if (TIMESTAMP_NOT_FINITE(expires_at))
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(nvs_timestamptz_to_hours(expires_at));
+}
