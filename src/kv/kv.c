@@ -228,7 +228,7 @@ kv_check_exclusive(bool a, const char *a_name, bool b, const char *b_name)
 	if (a && b)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("arguments \"%s\" and \"%s\" exclude each other",
+				 errmsg("arguments \"%s\" and \"%s\" are mutually exclusive",
 						a_name, b_name)));
 }
 
@@ -580,8 +580,8 @@ kv_check_mode(const char *mode)
 		strcmp(mode, "gt") != 0 && strcmp(mode, "lt") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("there is no expiry mode \"%s\"", mode),
-				 errhint("Modes are \"nx\", \"xx\", \"gt\" and "
+				 errmsg("unrecognized expiry mode \"%s\"", mode),
+				 errhint("Valid modes are \"nx\", \"xx\", \"gt\" and "
 						 "\"lt\".")));
 }
 
