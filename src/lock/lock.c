@@ -19,29 +19,58 @@
 
 #include "errors.h"
 #include "base/arg.h"
+#include "base/statement.h"
 #include "base/time.h"
 #include "route/route.h"
 
 #define LOCK_NAME_MAX_BYTES	1024
 
-/* Fixed statements of a lock table's plan set. */
-enum
-{
-	PLAN_ACQUIRE,
-	PLAN_DRAW,
-	PLAN_HOLD,
-	PLAN_SHARE,
-	PLAN_EXPIRE,
-	PLAN_GET
-};
-
+/* Statements; $1 is the name of the lock. */
+#define THIS_LOCK	"t.name OPERATOR(pg_catalog.=) $1"
 #define NEXT_TOKEN	"pg_catalog.nextval('nvent.fence_seq')"
 #define SAME_OWNER	"t.owner OPERATOR(pg_catalog.=) EXCLUDED.owner"
-#define IS_HELD		"t.expires_at OPERATOR(pg_catalog.>) " \
-	"pg_catalog.clock_timestamp()"
 #define NOW			"pg_catalog.clock_timestamp()"
+#define IS_HELD		"t.expires_at OPERATOR(pg_catalog.>) " NOW
 #define ISO(column)	"pg_catalog.to_char(t." column " AT TIME ZONE 'UTC', " \
 	"'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+#define SELECT_LEASE \
+	"SELECT t.token, t.expires_at FROM {table} AS t WHERE " THIS_LOCK
+
+/* $2 owner, $3 lease.  A new lock has the token 0 until it draws one. */
+static const NvsStatement lock_upsert = {
+	"INSERT INTO {table} AS t (name, owner, token, acquired_at, expires_at) "
+	"VALUES ($1, $2, 0, " NOW ", " NOW " OPERATOR(pg_catalog.+) $3) "
+	"ON CONFLICT (name) DO UPDATE SET owner = EXCLUDED.owner, "
+	"token = CASE WHEN " IS_HELD " AND " SAME_OWNER
+	" THEN t.token ELSE " NEXT_TOKEN " END, "
+	"acquired_at = CASE WHEN " IS_HELD " AND " SAME_OWNER
+	" THEN t.acquired_at ELSE " NOW " END, "
+	"expires_at = " NOW " OPERATOR(pg_catalog.+) $3 "
+	"WHERE NOT " IS_HELD " OR " SAME_OWNER " RETURNING t.token"
+};
+static const NvsStatement lock_draw_token = {
+	"UPDATE {table} AS t SET token = " NEXT_TOKEN " WHERE " THIS_LOCK
+	" RETURNING t.token"
+};
+
+/* Lock the row against changes only, or against all others' locks too. */
+static const NvsStatement lock_select_for_share = {SELECT_LEASE " FOR SHARE"};
+static const NvsStatement lock_select_for_update = {
+	SELECT_LEASE " FOR NO KEY UPDATE"
+};
+
+/* $2 expires_at. */
+static const NvsStatement lock_update_expiry = {
+	"UPDATE {table} AS t SET expires_at = $2 WHERE " THIS_LOCK
+};
+static const NvsStatement lock_select_holder = {
+	"SELECT pg_catalog.jsonb_build_object("
+	"'owner', t.owner, 'token', t.token, "
+	"'acquiredAt', " ISO("acquired_at") ", "
+	"'expiresAt', " ISO("expires_at") ") FROM {table} AS t "
+	"WHERE " THIS_LOCK " AND t.expires_at OPERATOR(pg_catalog.>) "
+	"pg_catalog.statement_timestamp()"
+};
 
 /* A lock's row while this transaction holds it. */
 typedef struct LockRow
@@ -57,18 +86,21 @@ PG_FUNCTION_INFO_V1(nvs_lock_release);
 PG_FUNCTION_INFO_V1(nvs_lock_assert);
 PG_FUNCTION_INFO_V1(nvs_lock_get);
 
-static bool find_lock(text *name, bool write, NvsResolved *resolved);
-static SPIPlanPtr lock_plan(NvsTarget *target, int slot, const char *text,
-							int nargs, const Oid *types);
-static Interval *lease_argument(FunctionCallInfo fcinfo, int n);
-static void hold_lock(NvsTarget *target, Datum name, int64 token, bool share,
+static bool lock_resolve(text *name, bool write, NvsResolved *resolved);
+static void lock_params(NvsParams *params, text *name);
+static Interval *lock_lease_argument(FunctionCallInfo fcinfo, int n);
+static void lock_hold(NvsTarget *target, text *name, int64 token, bool share,
 					  LockRow *row);
-static bool move_expiry(FunctionCallInfo fcinfo, const Interval *lease);
-static void lease_lost(const text *name, int64 token, int64 holder);
+static bool lock_move_expiry(FunctionCallInfo fcinfo, const Interval *lease);
+pg_noreturn static void lock_lost(const text *name, int64 token,
+								  int64 holder);
 
-/* Find the table of a lock; false when there is no store for it. */
+/*
+ * Find the table of a lock.  Returns false when no store has one for it and
+ * nothing is to be written; raises 22023 for text that cannot be a name.
+ */
 static bool
-find_lock(text *name, bool write, NvsResolved *resolved)
+lock_resolve(text *name, bool write, NvsResolved *resolved)
 {
 	const char *data = VARDATA_ANY(name);
 	int			len = VARSIZE_ANY_EXHDR(name);
@@ -84,27 +116,17 @@ find_lock(text *name, bool write, NvsResolved *resolved)
 	return nvs_route_find(NVS_KIND_LOCK, data, len, write, resolved);
 }
 
-/* A statement on a lock table; text has a %s for its name. */
-static SPIPlanPtr
-lock_plan(NvsTarget *target, int slot, const char *text, int nargs,
-		  const Oid *types)
+/* Begin the parameters of a statement with the name. */
+static void
+lock_params(NvsParams *params, text *name)
 {
-	SPIPlanPtr *plan = nvs_planset_slot(target->plans, slot);
-	StringInfoData sql;
-
-	if (*plan == NULL)
-	{
-		initStringInfo(&sql);
-		appendStringInfo(&sql, text, target->name);
-		*plan = nvs_plan_prepare(sql.data, nargs, types,
-								 CURSOR_OPT_GENERIC_PLAN);
-	}
-	return *plan;
+	nvs_params_init(params);
+	nvs_params_add(params, TEXTOID, PointerGetDatum(name), false);
 }
 
-/* How long a lease is to last, an argument that is needed. */
+/* Argument n, how long a lease is to last; raises an error for NULL. */
 static Interval *
-lease_argument(FunctionCallInfo fcinfo, int n)
+lock_lease_argument(FunctionCallInfo fcinfo, int n)
 {
 	NVS_REQUIRE_ARG(n, "ttl");
 	return nvs_ttl_argument(fcinfo, n, "ttl");
@@ -117,48 +139,41 @@ lease_argument(FunctionCallInfo fcinfo, int n)
 Datum
 nvs_lock_acquire(PG_FUNCTION_ARGS)
 {
-	static const Oid types[3] = {TEXTOID, TEXTOID, INTERVALOID};
-	Interval   *lease = lease_argument(fcinfo, 1);
-	Datum		values[3];
-	char		nulls[3] = {' ', ' ', ' '};
+	Interval   *lease = lock_lease_argument(fcinfo, 1);
+	MemoryContext cxt = CurrentMemoryContext;
+	text	   *name;
 	Datum		token;
-	NvsResolved	resolved;
+	NvsResolved resolved;
+	NvsParams	params;
+	NvsPlanSet *plans;
 	bool		acquired;
 
 	NVS_REQUIRE_ARG(0, "name");
 	PreventCommandIfReadOnly("nvent.lock_acquire()");
-	values[0] = PointerGetDatum(PG_GETARG_TEXT_PP(0));
-	values[1] = NVS_ARG_OR(2, PG_GETARG_DATUM, 0);
-	values[2] = IntervalPGetDatum(lease);
-	if (PG_ARGISNULL(2))
-		nulls[1] = 'n';
+	name = PG_GETARG_TEXT_PP(0);
 
 	nvs_spi_begin();
-	(void) find_lock(DatumGetTextPP(values[0]), true, &resolved);
-	acquired = nvs_plan_first(
-		lock_plan(resolved.target, PLAN_ACQUIRE,
-				  "INSERT INTO %s AS t "
-				  "(name, owner, token, acquired_at, expires_at) "
-				  "VALUES ($1, $2, 0, " NOW ", " NOW
-				  " OPERATOR(pg_catalog.+) $3) "
-				  "ON CONFLICT (name) DO UPDATE SET owner = EXCLUDED.owner, "
-				  "token = CASE WHEN " IS_HELD " AND " SAME_OWNER
-				  " THEN t.token ELSE " NEXT_TOKEN " END, "
-				  "acquired_at = CASE WHEN " IS_HELD " AND " SAME_OWNER
-				  " THEN t.acquired_at ELSE " NOW " END, "
-				  "expires_at = " NOW " OPERATOR(pg_catalog.+) $3 "
-				  "WHERE NOT " IS_HELD " OR " SAME_OWNER
-				  " RETURNING t.token", 3, types),
-		values, nulls, false, CurrentMemoryContext, &token);
+	(void) lock_resolve(name, true, &resolved);
+	plans = resolved.target->plans;
+	lock_params(&params, name);
+	nvs_params_add_arg(&params, fcinfo, 2, TEXTOID);
+	nvs_params_add(&params, INTERVALOID, IntervalPGetDatum(lease), false);
+	acquired = nvs_execute_first(nvs_statement_plan(plans, &lock_upsert,
+													&params, NULL),
+								 &params, false, cxt, &token);
 
-	/* A row that is new has waited for nobody only now that it is there. */
+	/*
+	 * Draw the token of a new row once we hold it.  The INSERT may have waited
+	 * for other sessions, and a token drawn before could be less than theirs.
+	 */
 	if (acquired && DatumGetInt64(token) == 0)
-		acquired = nvs_plan_first(
-			lock_plan(resolved.target, PLAN_DRAW,
-					  "UPDATE %s AS t SET token = " NEXT_TOKEN
-					  " WHERE t.name OPERATOR(pg_catalog.=) $1 "
-					  "RETURNING t.token", 1, types),
-			values, NULL, false, CurrentMemoryContext, &token);
+	{
+		lock_params(&params, name);
+		acquired = nvs_execute_first(nvs_statement_plan(plans,
+														&lock_draw_token,
+														&params, NULL),
+									 &params, false, cxt, &token);
+	}
 	nvs_spi_end();
 	if (!acquired)
 		PG_RETURN_NULL();
@@ -166,29 +181,25 @@ nvs_lock_acquire(PG_FUNCTION_ARGS)
 }
 
 /*
- * Lock a lock's row until the end of the transaction, against others' changes
- * or also against those who hold it as we do, and judge the token's lease.
+ * Lock a lock's row until the end of the transaction, if there is one, and
+ * judge the token's lease as it is then.  With share others may do the same,
+ * but nobody may change the row.
  */
 static void
-hold_lock(NvsTarget *target, Datum name, int64 token, bool share,
+lock_hold(NvsTarget *target, text *name, int64 token, bool share,
 		  LockRow *row)
 {
-	static const Oid types[1] = {TEXTOID};
+	NvsParams	params;
 	SPIPlanPtr	plan;
 	Datum		columns[2];
 	bool		isnull[2];
 
-#define HOLD	"SELECT t.token, t.expires_at FROM %s AS t " \
-	"WHERE t.name OPERATOR(pg_catalog.=) $1 "
-	if (share)
-		plan = lock_plan(target, PLAN_SHARE, HOLD "FOR SHARE", 1, types);
-	else
-		plan = lock_plan(target, PLAN_HOLD, HOLD "FOR NO KEY UPDATE", 1,
-						 types);
-#undef HOLD
 	memset(row, 0, sizeof(LockRow));
-	if (!nvs_plan_row(plan, &name, NULL, false, CurrentMemoryContext, 2,
-					  columns, isnull))
+	lock_params(&params, name);
+	plan = nvs_statement_plan(target->plans, share ? &lock_select_for_share :
+							  &lock_select_for_update, &params, NULL);
+	if (!nvs_execute_row(plan, &params, false, CurrentMemoryContext, 2,
+						 columns, isnull))
 		return;
 	row->now = GetCurrentTimestamp();
 	if (DatumGetTimestampTz(columns[1]) > row->now)
@@ -196,28 +207,32 @@ hold_lock(NvsTarget *target, Datum name, int64 token, bool share,
 	row->current = row->holder == token;
 }
 
-/* Let the lease of argument 1, a token, end later, or now for a NULL lease. */
+/*
+ * Have the lease of the lock in argument 0 and the token in argument 1 last
+ * for that long from now, or end now for NULL.  Returns false when it is lost.
+ */
 static bool
-move_expiry(FunctionCallInfo fcinfo, const Interval *lease)
+lock_move_expiry(FunctionCallInfo fcinfo, const Interval *lease)
 {
-	static const Oid types[2] = {TEXTOID, TIMESTAMPTZOID};
-	Datum		values[2];
-	NvsResolved	resolved;
+	text	   *name = PG_GETARG_TEXT_PP(0);
+	NvsResolved resolved;
+	NvsParams	params;
 	LockRow		row = {false};
 
-	values[0] = PointerGetDatum(PG_GETARG_TEXT_PP(0));
 	nvs_spi_begin();
-	if (find_lock(DatumGetTextPP(values[0]), false, &resolved))
-		hold_lock(resolved.target, values[0], PG_GETARG_INT64(1), false, &row);
+	if (lock_resolve(name, false, &resolved))
+		lock_hold(resolved.target, name, PG_GETARG_INT64(1), false, &row);
 	if (row.current)
 	{
-		values[1] = TimestampTzGetDatum(lease == NULL ? DT_NOBEGIN :
-										nvs_after(row.now, lease));
-		nvs_plan_execute(lock_plan(resolved.target, PLAN_EXPIRE,
-								   "UPDATE %s AS t SET expires_at = $2 "
-								   "WHERE t.name OPERATOR(pg_catalog.=) $1",
-								   2, types),
-						 values, NULL, false, 0);
+		TimestampTz at = lease == NULL ? DT_NOBEGIN :
+			nvs_after(row.now, lease);
+
+		lock_params(&params, name);
+		nvs_params_add(&params, TIMESTAMPTZOID, TimestampTzGetDatum(at),
+					   false);
+		nvs_execute(nvs_statement_plan(resolved.target->plans,
+									   &lock_update_expiry, &params, NULL),
+					&params, false, 0);
 	}
 	nvs_spi_end();
 	return row.current;
@@ -227,12 +242,12 @@ move_expiry(FunctionCallInfo fcinfo, const Interval *lease)
 Datum
 nvs_lock_renew(PG_FUNCTION_ARGS)
 {
-	Interval   *lease = lease_argument(fcinfo, 2);
+	Interval   *lease = lock_lease_argument(fcinfo, 2);
 
 	NVS_REQUIRE_ARG(0, "name");
 	NVS_REQUIRE_ARG(1, "token");
 	PreventCommandIfReadOnly("nvent.lock_renew()");
-	PG_RETURN_BOOL(move_expiry(fcinfo, lease));
+	PG_RETURN_BOOL(lock_move_expiry(fcinfo, lease));
 }
 
 /* nvent.lock_release(name, token): false when the lease was lost before. */
@@ -242,7 +257,7 @@ nvs_lock_release(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(0, "name");
 	NVS_REQUIRE_ARG(1, "token");
 	PreventCommandIfReadOnly("nvent.lock_release()");
-	PG_RETURN_BOOL(move_expiry(fcinfo, NULL));
+	PG_RETURN_BOOL(lock_move_expiry(fcinfo, NULL));
 }
 
 /*
@@ -254,7 +269,7 @@ nvs_lock_assert(PG_FUNCTION_ARGS)
 {
 	text	   *name;
 	int64		token;
-	NvsResolved	resolved;
+	NvsResolved resolved;
 	LockRow		row = {false};
 
 	NVS_REQUIRE_ARG(0, "name");
@@ -264,17 +279,20 @@ nvs_lock_assert(PG_FUNCTION_ARGS)
 	token = PG_GETARG_INT64(1);
 
 	nvs_spi_begin();
-	if (find_lock(name, false, &resolved))
-		hold_lock(resolved.target, PointerGetDatum(name), token, true, &row);
+	if (lock_resolve(name, false, &resolved))
+		lock_hold(resolved.target, name, token, true, &row);
 	if (!row.current)
-		lease_lost(name, token, row.holder);
+		lock_lost(name, token, row.holder);
 	nvs_spi_end();
 	PG_RETURN_VOID();
 }
 
-/* Report that a token's lease has run out or was released or taken over. */
+/*
+ * Report that a token's lease has run out or was released or taken over;
+ * holder is the token of the lease that has not, 0 for none.
+ */
 static void
-lease_lost(const text *name, int64 token, int64 holder)
+lock_lost(const text *name, int64 token, int64 holder)
 {
 	char	   *shown = text_to_cstring(name);
 	StringInfoData detail;
@@ -299,25 +317,22 @@ lease_lost(const text *name, int64 token, int64 holder)
 Datum
 nvs_lock_get(PG_FUNCTION_ARGS)
 {
-	static const Oid types[1] = {TEXTOID};
 	MemoryContext cxt = CurrentMemoryContext;
-	Datum		name = PointerGetDatum(PG_GETARG_TEXT_PP(0));
+	text	   *name = PG_GETARG_TEXT_PP(0);
 	Datum		holder;
-	NvsResolved	resolved;
+	NvsResolved resolved;
+	NvsParams	params;
 	bool		held = false;
 
 	nvs_spi_begin();
-	if (find_lock(DatumGetTextPP(name), false, &resolved))
-		held = nvs_plan_first(
-			lock_plan(resolved.target, PLAN_GET,
-					  "SELECT pg_catalog.jsonb_build_object("
-					  "'owner', t.owner, 'token', t.token, "
-					  "'acquiredAt', " ISO("acquired_at") ", "
-					  "'expiresAt', " ISO("expires_at") ") FROM %s AS t "
-					  "WHERE t.name OPERATOR(pg_catalog.=) $1 "
-					  "AND t.expires_at OPERATOR(pg_catalog.>) "
-					  "pg_catalog.statement_timestamp()", 1, types),
-			&name, NULL, true, cxt, &holder);
+	if (lock_resolve(name, false, &resolved))
+	{
+		lock_params(&params, name);
+		held = nvs_execute_first(nvs_statement_plan(resolved.target->plans,
+													&lock_select_holder,
+													&params, NULL),
+								 &params, true, cxt, &holder);
+	}
 	nvs_spi_end();
 	if (!held)
 		PG_RETURN_NULL();

@@ -14,16 +14,29 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
-#include "errors.h"
 #include "base/arg.h"
+#include "base/statement.h"
 #include "route/route.h"
 
-/* Fixed statements of the table's plan set. */
-enum
-{
-	PLAN_SAVE,
-	PLAN_LOAD,
-	PLAN_DELETE
+/* $1 id, $2 state, $3 versions, $4 extra; no row for one that is not newer. */
+static const NvsStatement snapshot_upsert = {
+	"INSERT INTO {table} AS s (id, state, versions, extra) "
+	"VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE "
+	"SET state = EXCLUDED.state, versions = EXCLUDED.versions, "
+	"extra = EXCLUDED.extra, updated_at = pg_catalog.now() "
+	"WHERE NOT EXISTS (SELECT "
+	"FROM pg_catalog.jsonb_each(s.versions) o "
+	"WHERE (EXCLUDED.versions OPERATOR(pg_catalog.->) o.key "
+	"OPERATOR(pg_catalog.>=) o.value) IS NOT TRUE)"
+};
+
+/* $1 id. */
+static const NvsStatement snapshot_select = {
+	"SELECT state, versions, extra, updated_at FROM {table} "
+	"WHERE id OPERATOR(pg_catalog.=) $1"
+};
+static const NvsStatement snapshot_remove = {
+	"DELETE FROM {table} WHERE id OPERATOR(pg_catalog.=) $1"
 };
 
 PG_FUNCTION_INFO_V1(nvs_snapshot_save);
@@ -31,11 +44,13 @@ PG_FUNCTION_INFO_V1(nvs_snapshot_load);
 PG_FUNCTION_INFO_V1(nvs_snapshot_delete);
 
 static bool snapshot_resolve(text *id, bool write, NvsResolved *resolved);
-static void check_versions(const Jsonb *versions);
-static SPIPlanPtr get_plan(NvsTarget *target, int slot, const char *sql,
-						   int n);
+static void snapshot_check_versions(const Jsonb *versions);
 
-/* Find the table of a snapshot: that of the store of its first token. */
+/*
+ * Find the table of a snapshot: that of the store of its first token.  Returns
+ * false when there is no such store and nothing is to be written; raises 22023
+ * for text that cannot be an id.
+ */
 static bool
 snapshot_resolve(text *id, bool write, NvsResolved *resolved)
 {
@@ -51,22 +66,9 @@ snapshot_resolve(text *id, bool write, NvsResolved *resolved)
 						  resolved);
 }
 
-/* A statement of a table, with its name for %s. */
-static SPIPlanPtr
-get_plan(NvsTarget *target, int slot, const char *sql, int n)
-{
-	static const Oid types[4] = {TEXTOID, JSONBOID, JSONBOID, JSONBOID};
-	SPIPlanPtr *plan = nvs_planset_slot(target->plans, slot);
-
-	if (*plan == NULL)
-		*plan = nvs_plan_prepare(psprintf(sql, target->name), n, types,
-								 CURSOR_OPT_GENERIC_PLAN);
-	return *plan;
-}
-
-/* Raise an error unless all values are versions. */
+/* Raise an error unless this is an object whose values are all versions. */
 static void
-check_versions(const Jsonb *versions)
+snapshot_check_versions(const Jsonb *versions)
 {
 	const JsonbContainer *jc = &versions->root;
 	uint32		n = JsonContainerSize(jc);
@@ -105,35 +107,24 @@ check_versions(const Jsonb *versions)
 Datum
 nvs_snapshot_save(PG_FUNCTION_ARGS)
 {
-	NvsResolved	resolved;
-	Datum		values[4];
-	char		nulls[4] = {' ', ' ', ' ', ' '};
+	NvsResolved resolved;
+	NvsParams	params;
 	uint64		saved;
-	int			i;
 
 	NVS_REQUIRE_ARG(0, "id");
 	NVS_REQUIRE_ARG(2, "versions");
 	PreventCommandIfReadOnly("nvent.snapshot_save()");
-	check_versions(PG_GETARG_JSONB_P(2));
-	for (i = 0; i < 4; i++)
-	{
-		values[i] = PG_GETARG_DATUM(i);
-		if (PG_ARGISNULL(i))
-			nulls[i] = 'n';
-	}
+	snapshot_check_versions(PG_GETARG_JSONB_P(2));
+	nvs_params_init(&params);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
+	nvs_params_add_arg(&params, fcinfo, 1, JSONBOID);
+	nvs_params_add_arg(&params, fcinfo, 2, JSONBOID);
+	nvs_params_add_arg(&params, fcinfo, 3, JSONBOID);
 	nvs_spi_begin();
 	(void) snapshot_resolve(PG_GETARG_TEXT_PP(0), true, &resolved);
-	saved = nvs_plan_execute(
-		get_plan(resolved.target, PLAN_SAVE,
-				 "INSERT INTO %s AS s (id, state, versions, extra) "
-				 "VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE "
-				 "SET state = EXCLUDED.state, versions = EXCLUDED.versions, "
-				 "extra = EXCLUDED.extra, updated_at = pg_catalog.now() "
-				 "WHERE NOT EXISTS (SELECT "
-				 "FROM pg_catalog.jsonb_each(s.versions) o "
-				 "WHERE (EXCLUDED.versions OPERATOR(pg_catalog.->) o.key "
-				 "OPERATOR(pg_catalog.>=) o.value) IS NOT TRUE)", 4),
-		values, nulls, false, 0);
+	saved = nvs_execute(nvs_statement_plan(resolved.target->plans,
+										   &snapshot_upsert, &params, NULL),
+						&params, false, 0);
 	nvs_spi_end();
 	PG_RETURN_BOOL(saved > 0);
 }
@@ -142,32 +133,23 @@ nvs_snapshot_save(PG_FUNCTION_ARGS)
 Datum
 nvs_snapshot_load(PG_FUNCTION_ARGS)
 {
+	MemoryContext cxt = CurrentMemoryContext;
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
-	NvsResolved	resolved;
-	Datum		values[4];
+	NvsResolved resolved;
+	NvsParams	params;
+	Datum		row[4];
+	bool		nulls[4];
 
 	NVS_REQUIRE_ARG(0, "id");
+	nvs_params_init(&params);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
 	nvs_spi_begin();
-	if (snapshot_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
-	{
-		values[0] = PG_GETARG_DATUM(0);
-		if (nvs_plan_execute(
-			get_plan(resolved.target, PLAN_LOAD,
-					 "SELECT state, versions, extra, updated_at FROM %s "
-					 "WHERE id OPERATOR(pg_catalog.=) $1", 1),
-			values, NULL, true, 1) > 0)
-		{
-			bool		nulls[4];
-			int			i;
-
-			for (i = 0; i < 4; i++)
-				values[i] = SPI_getbinval(SPI_tuptable->vals[0],
-										  SPI_tuptable->tupdesc, i + 1,
-										  &nulls[i]);
-			tuplestore_putvalues(result, desc, values, nulls);
-		}
-	}
+	if (snapshot_resolve(PG_GETARG_TEXT_PP(0), false, &resolved) &&
+		nvs_execute_row(nvs_statement_plan(resolved.target->plans,
+										   &snapshot_select, &params, NULL),
+						&params, true, cxt, 4, row, nulls))
+		tuplestore_putvalues(result, desc, row, nulls);
 	nvs_spi_end();
 	return (Datum) 0;
 }
@@ -176,19 +158,20 @@ nvs_snapshot_load(PG_FUNCTION_ARGS)
 Datum
 nvs_snapshot_delete(PG_FUNCTION_ARGS)
 {
-	NvsResolved	resolved;
-	Datum		id;
+	NvsResolved resolved;
+	NvsParams	params;
 	uint64		deleted = 0;
 
 	NVS_REQUIRE_ARG(0, "id");
 	PreventCommandIfReadOnly("nvent.snapshot_delete()");
-	id = PG_GETARG_DATUM(0);
+	nvs_params_init(&params);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
 	nvs_spi_begin();
 	if (snapshot_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
-		deleted = nvs_plan_execute(
-			get_plan(resolved.target, PLAN_DELETE,
-					 "DELETE FROM %s WHERE id OPERATOR(pg_catalog.=) $1", 1),
-			&id, NULL, false, 0);
+		deleted = nvs_execute(nvs_statement_plan(resolved.target->plans,
+												 &snapshot_remove, &params,
+												 NULL),
+							  &params, false, 0);
 	nvs_spi_end();
 	PG_RETURN_BOOL(deleted > 0);
 }
