@@ -1,6 +1,6 @@
 /*
  * entry/add.c
- *	  Indexed entries: add one, or replace all of it.
+ *	  Entries: add one, or replace all of it.
  *
  * What the metadata does not mention gets the column's default, on an entry
  * that is there as on a new one; its version goes on.
@@ -12,22 +12,21 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-#include "errors.h"
 #include "base/arg.h"
 #include "base/text.h"
 #include "entry/entry.h"
 
 PG_FUNCTION_INFO_V1(nvs_entry_add);
 
-static void add_text(const NvsResolved *resolved, NvsEntryFields *fields,
-					 double score, NvsParams *params, StringInfo sql);
-static void add_column(StringInfo columns, StringInfo values,
-					   const NvsField *field, int param);
-static int	column_param(const NvsTarget *target, const NvsField *field,
-						 const NvsEntryFields *fields, double score,
-						 NvsParams *params);
-static int64 time_of_score(const NvsField *field, double score);
-static void append_replace(const NvsTarget *target, StringInfo sql);
+static void add_build(const NvsResolved *resolved, NvsEntryFields *fields,
+					  double score, NvsParams *params, StringInfo sql);
+static void add_build_column(StringInfo columns, StringInfo values,
+							 const NvsField *field, int param);
+static int	add_column_param(const NvsTarget *target, const NvsField *field,
+							 const NvsEntryFields *fields, double score,
+							 NvsParams *params);
+static int64 add_time_of_score(const NvsField *field, double score);
+static void add_build_replace(const NvsTarget *target, StringInfo sql);
 
 /* nvent.entry_add(key, id, score, metadata): the entry's version. */
 Datum
@@ -38,6 +37,7 @@ nvs_entry_add(PG_FUNCTION_ARGS)
 	NvsEntryFields fields;
 	StringInfoData sql;
 	SPIPlanPtr	plan;
+	MemoryContext cxt = CurrentMemoryContext;
 	Jsonb	   *metadata;
 	double		score;
 	Datum		version;
@@ -58,11 +58,10 @@ nvs_entry_add(PG_FUNCTION_ARGS)
 	nvs_entry_parse(resolved.target, metadata, &fields);
 	nvs_entry_params(&resolved, PG_GETARG_TEXT_PP(1), &params);
 	initStringInfo(&sql);
-	add_text(&resolved, &fields, score, &params, &sql);
-	plan = nvs_planset_text(resolved.target->plans, sql.data, &params,
-							CURSOR_OPT_GENERIC_PLAN);
-	if (!nvs_plan_first(plan, params.values, params.nulls, false,
-						CurrentMemoryContext, &version))
+	add_build(&resolved, &fields, score, &params, &sql);
+	plan = nvs_statement_plan_text(resolved.target->plans, sql.data, &params,
+								   NVS_PLAN_GENERIC);
+	if (!nvs_execute_first(plan, &params, false, cxt, &version))
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("table %s did not take the entry",
@@ -72,10 +71,13 @@ nvs_entry_add(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(version);
 }
 
-/* INSERT ... ON CONFLICT of one entry. */
+/*
+ * Build INSERT ... ON CONFLICT of one entry, which depends on the fields that
+ * are given; adds its parameters to those of the key and the id.
+ */
 static void
-add_text(const NvsResolved *resolved, NvsEntryFields *fields, double score,
-		 NvsParams *params, StringInfo sql)
+add_build(const NvsResolved *resolved, NvsEntryFields *fields, double score,
+		  NvsParams *params, StringInfo sql)
 {
 	const NvsTarget *target = resolved->target;
 	const NvsEntryState *state = target->state;
@@ -85,39 +87,43 @@ add_text(const NvsResolved *resolved, NvsEntryFields *fields, double score,
 	Jsonb	   *rest;
 	int			i;
 
+	/* The columns that each entry has. */
 	initStringInfo(&columns);
 	initStringInfo(&values);
 	for (i = 0; i < target->nkeys; i++)
-		add_column(&columns, &values, target->keys[i].field, i + 1);
-	add_column(&columns, &values, state->id, target->nkeys + 1);
-	add_column(&columns, &values, state->score,
-			   nvs_params_add(params, FLOAT8OID, Float8GetDatum(score),
-							  false));
+		add_build_column(&columns, &values, target->keys[i].field, i + 1);
+	add_build_column(&columns, &values, state->id, target->nkeys + 1);
+	add_build_column(&columns, &values, state->score,
+					 nvs_params_add(params, FLOAT8OID, Float8GetDatum(score),
+									false));
 	if (!state->version->has_default)
-		add_column(&columns, &values, state->version,
-				   nvs_params_add(params, INT8OID, Int64GetDatum(0), false));
+		add_build_column(&columns, &values, state->version,
+						 nvs_params_add(params, INT8OID, Int64GetDatum(0),
+										false));
+
+	/* Those of the metadata, and what has no column. */
 	for (i = 0; i < map->nfields; i++)
 	{
-		int			param = column_param(target, &map->fields[i], fields,
-										 score, params);
+		int			param = add_column_param(target, &map->fields[i], fields,
+											 score, params);
 
 		if (param > 0)
-			add_column(&columns, &values, &map->fields[i], param);
+			add_build_column(&columns, &values, &map->fields[i], param);
 	}
 	rest = nvs_entry_rest(target, fields);
 	if (rest != NULL)
-		add_column(&columns, &values, state->extra,
-				   nvs_params_add(params, JSONBOID, JsonbPGetDatum(rest),
-								  false));
+		add_build_column(&columns, &values, state->extra,
+						 nvs_params_add(params, JSONBOID, JsonbPGetDatum(rest),
+										false));
 	nvs_sql(sql, "INSERT INTO ", target->name, " AS t (", columns.data,
 			") VALUES (", values.data, ")");
-	append_replace(target, sql);
+	add_build_replace(target, sql);
 }
 
-/* Name a column and its parameter. */
+/* Add a column and its parameter to the two lists. */
 static void
-add_column(StringInfo columns, StringInfo values, const NvsField *field,
-		   int param)
+add_build_column(StringInfo columns, StringInfo values, const NvsField *field,
+				 int param)
 {
 	const char *comma = columns->len > 0 ? ", " : "";
 
@@ -126,12 +132,12 @@ add_column(StringInfo columns, StringInfo values, const NvsField *field,
 }
 
 /*
- * The parameter of a column; 0 for one that the INSERT does not name, as it
- * gets its default.
+ * Add the parameter of a metadata column; returns its number, 0 for a column
+ * that the INSERT is not to name, so that it gets its default.
  */
 static int
-column_param(const NvsTarget *target, const NvsField *field,
-			 const NvsEntryFields *fields, double score, NvsParams *params)
+add_column_param(const NvsTarget *target, const NvsField *field,
+				 const NvsEntryFields *fields, double score, NvsParams *params)
 {
 	int			i = field - target->map->fields;
 	bool		isnull;
@@ -146,7 +152,7 @@ column_param(const NvsTarget *target, const NvsField *field,
 	}
 	if (field->kind == NVS_FIELD_MS && field->not_null && !field->has_default)
 		return nvs_params_add(params, INT8OID,
-							  Int64GetDatum(time_of_score(field, score)),
+							  Int64GetDatum(add_time_of_score(field, score)),
 							  false);
 	if (fields->given[i] && !(field->not_null && field->has_default))
 		return nvs_params_add(params, field->type, (Datum) 0, true);
@@ -154,11 +160,11 @@ column_param(const NvsTarget *target, const NvsField *field,
 }
 
 /*
- * A time that must be there and that the metadata does not have is the score,
- * as it is with the adapter.
+ * The score as a time in milliseconds, for a time that must be there and that
+ * the metadata does not have; raises an error when it is none.
  */
 static int64
-time_of_score(const NvsField *field, double score)
+add_time_of_score(const NvsField *field, double score)
 {
 	score = floor(score);
 	if (!FLOAT8_FITS_IN_INT64(score))
@@ -170,9 +176,9 @@ time_of_score(const NvsField *field, double score)
 	return (int64) score;
 }
 
-/* What becomes of an entry that is there: all of it is replaced. */
+/* Build what becomes of an entry that is there: all of it is replaced. */
 static void
-append_replace(const NvsTarget *target, StringInfo sql)
+add_build_replace(const NvsTarget *target, StringInfo sql)
 {
 	const NvsEntryState *state = target->state;
 	int			i;

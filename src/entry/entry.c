@@ -1,6 +1,6 @@
 /*
  * entry/entry.c
- *	  Indexed entries: what is known of their tables; delete.
+ *	  Entries: what is known of their tables; delete.
  *
  * An entry is an id, a score and metadata, a JSON object.  Metadata fields
  * that the table has columns for live there; the others in its column extra.
@@ -16,7 +16,6 @@
 #include "access/table.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
@@ -29,69 +28,104 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
-#include "errors.h"
 #include "base/text.h"
 #include "entry/entry.h"
 
+static const NvsStatement entry_delete = {
+	"DELETE FROM {table} AS t WHERE {this_entry}"
+};
+
 PG_FUNCTION_INFO_V1(nvs_entry_delete);
 
-static void compile_state(NvsTarget *target);
-pg_noreturn static void cannot_hold(const NvsTarget *target,
-									const char *detail);
-static void check_version(const NvsTarget *target, NvsEntryState *state);
-static void compile_fields(NvsTarget *target, NvsEntryState *state);
-static int	compare_keys(const void *a, const void *b);
-static void compile_to_json(Oid type, FmgrInfo *function);
-static void compile_defaults(NvsTarget *target, NvsEntryState *state,
-							 Relation rel);
-static const NvsField *find_id(NvsTarget *target, Relation rel,
-							   char **conflict);
-static const NvsField *id_of_index(NvsTarget *target, Oid indexid,
-								   char **conflict);
+static void entry_compile(NvsTarget *target);
+pg_noreturn static void entry_cannot_hold(const NvsTarget *target,
+										  const char *detail);
+static void entry_compile_roles(NvsTarget *target, NvsEntryState *state);
+static void entry_compile_version(const NvsTarget *target,
+								  NvsEntryState *state);
+static void entry_compile_columns(NvsTarget *target, NvsEntryState *state);
+static int	entry_compare_names(const void *a, const void *b);
+static void entry_compile_to_json(Oid type, FmgrInfo *function);
+static void entry_compile_defaults(NvsTarget *target, NvsEntryState *state,
+								   Relation rel);
+static bool entry_any_leftovers(const NvsFieldMap *map,
+								const NvsEntryState *state);
+static void entry_define_names(NvsTarget *target, NvsEntryState *state);
+static const NvsField *entry_find_id(NvsTarget *target, Relation rel,
+									 const char **conflict);
+static bool entry_is_filter(const NvsTarget *target, const NvsField *field);
+static const NvsField *entry_id_of_index(NvsTarget *target, Oid indexid,
+										 const char **conflict);
 
 /*
  * Find the relation of a key and make sure its state is there.  Returns
- * false when nothing holds the key.
+ * false when nothing holds the key and nothing is to be written; raises NV004
+ * for text that is no subject.  See nvs_route_find() for locks and for how
+ * long the result is valid.
  */
 bool
 nvs_entry_resolve(text *key, bool write, NvsResolved *resolved)
 {
-	NvsTarget  *target;
-
 	if (!nvs_route_find(NVS_KIND_ENTRY, VARDATA_ANY(key),
 						VARSIZE_ANY_EXHDR(key), write, resolved))
 		return false;
-	target = resolved->target;
-	if (target->state == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(target->cxt);
-
-		compile_state(target);
-		MemoryContextSwitchTo(old);
-	}
+	if (resolved->target->state == NULL)
+		entry_compile(resolved->target);
 	return true;
 }
 
-/* Sort the columns of a relation into what they mean for entries. */
+/*
+ * Make the state of a relation.  Raises 42P16 when the relation cannot hold
+ * entries; then the next call tries anew.
+ */
 static void
-compile_state(NvsTarget *target)
+entry_compile(NvsTarget *target)
 {
+	MemoryContext old = MemoryContextSwitchTo(target->cxt);
 	NvsEntryState *state = palloc0(sizeof(NvsEntryState));
-	NvsFieldMap *map = target->map;
 	Relation	rel = table_open(target->relid, AccessShareLock);
-	int			slot = NVS_ENTRY_COUNTER;
-	int			i;
 
 	if (rel->rd_rel->relkind == RELKIND_VIEW ||
 		rel->rd_rel->relkind == RELKIND_MATVIEW)
-		cannot_hold(target, "It is a view.");
-	state->id = find_id(target, rel, &state->conflict);
+		entry_cannot_hold(target, "It is a view.");
+	state->id = entry_find_id(target, rel, &state->conflict);
+	entry_compile_roles(target, state);
+	entry_compile_version(target, state);
+	entry_compile_columns(target, state);
+	entry_compile_defaults(target, state, rel);
+	state->leftovers = entry_any_leftovers(target->map, state);
+	table_close(rel, AccessShareLock);
+	entry_define_names(target, state);
+	target->state = state;
+	MemoryContextSwitchTo(old);
+}
+
+/* Report a relation that is no table of entries. */
+static void
+entry_cannot_hold(const NvsTarget *target, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("relation %s cannot hold entries", target->name),
+			 errdetail_internal("%s", detail)));
+}
+
+/*
+ * Tell the columns that entries have by themselves from those of metadata,
+ * which are the ones that are not reserved.
+ */
+static void
+entry_compile_roles(NvsTarget *target, NvsEntryState *state)
+{
+	NvsFieldMap *map = target->map;
+	int			i;
 
 	/* What the database computes can be read, though not written. */
 	for (i = 0; i < map->nfields; i++)
 		if (map->fields[i].computed &&
 			!nvs_route_is_key(target, &map->fields[i]))
 			map->fields[i].reserved = false;
+
 	(void) nvs_fields_reserve(map, state->id->column);
 	state->version = nvs_fields_reserve(map, "version");
 	state->score = nvs_fields_reserve(map, "score");
@@ -107,36 +141,14 @@ compile_state(NvsTarget *target)
 		(void) nvs_fields_reserve(map, "updated_at");
 	else
 		state->updated_at = NULL;
-	check_version(target, state);
-	compile_fields(target, state);
-	qsort(state->read, state->nread, sizeof(NvsField *), compare_keys);
-	compile_defaults(target, state, rel);
-	/* From here on the state may be asked. */
-	target->state = state;
-	state->counters = palloc0(sizeof(int) * map->nfields);
-	for (i = 0; i < map->nfields; i++)
-	{
-		if (nvs_leftover_possible(target, &map->fields[i]))
-			state->leftovers = true;
-		else if (!map->fields[i].reserved && slot < NVS_PLAN_SLOTS)
-			state->counters[i] = slot++;
-	}
-	table_close(rel, AccessShareLock);
 }
 
-/* Report a relation that is no table of entries. */
+/*
+ * How the version is read and counted up, and with it what else each update
+ * sets.  Raises an error when it is no whole number.
+ */
 static void
-cannot_hold(const NvsTarget *target, const char *detail)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-			 errmsg("relation %s cannot hold entries", target->name),
-			 errdetail_internal("%s", detail)));
-}
-
-/* How the version is read, counted up, and with it what else is always set. */
-static void
-check_version(const NvsTarget *target, NvsEntryState *state)
+entry_compile_version(const NvsTarget *target, NvsEntryState *state)
 {
 	switch (state->version->type)
 	{
@@ -145,7 +157,8 @@ check_version(const NvsTarget *target, NvsEntryState *state)
 		case INT8OID:
 			break;
 		default:
-			cannot_hold(target, "Its column \"version\" is no whole number.");
+			entry_cannot_hold(target,
+							  "Its column \"version\" is no whole number.");
 	}
 	state->current_version = state->version->not_null ? "t.version" :
 		"COALESCE(t.version, 0)";
@@ -155,9 +168,9 @@ check_version(const NvsTarget *target, NvsEntryState *state)
 								 ", updated_at = pg_catalog.now()");
 }
 
-/* Which columns are metadata, and how all of them are read. */
+/* Which columns are metadata, in what order, and how all of them are read. */
 static void
-compile_fields(NvsTarget *target, NvsEntryState *state)
+entry_compile_columns(NvsTarget *target, NvsEntryState *state)
 {
 	NvsFieldMap *map = target->map;
 	StringInfoData list;
@@ -173,23 +186,24 @@ compile_fields(NvsTarget *target, NvsEntryState *state)
 		if (!field->reserved || field == state->version)
 			state->read[state->nread++] = field;
 		if (field->kind == NVS_FIELD_OTHER)
-			compile_to_json(field->type, &state->to_json[i]);
+			entry_compile_to_json(field->type, &state->to_json[i]);
 
 		/*
-		 * All columns, in their order, even those that nobody wants: such
-		 * rows the executor hands out as they are stored.
+		 * All columns, in their order, even those that nobody wants: the
+		 * executor then hands rows out as they are stored.
 		 */
 		nvs_sql(&list, i > 0 ? ", " : "", field->quoted);
 	}
-	state->read_list = list.data;
+	state->columns = list.data;
+	qsort(state->read, state->nread, sizeof(NvsField *), entry_compare_names);
 }
 
 /*
- * Order fields as jsonb orders the keys of an object, so that what is made of
- * a row need not be sorted.
+ * qsort comparator: order fields as jsonb orders the keys of an object, so
+ * that what is made of a row need not be sorted.
  */
 static int
-compare_keys(const void *a, const void *b)
+entry_compare_names(const void *a, const void *b)
 {
 	const NvsField *x = *(const NvsField *const *) a;
 	const NvsField *y = *(const NvsField *const *) b;
@@ -199,7 +213,7 @@ compare_keys(const void *a, const void *b)
 
 /* Prepare the call of to_jsonb() on values of a type. */
 static void
-compile_to_json(Oid type, FmgrInfo *function)
+entry_compile_to_json(Oid type, FmgrInfo *function)
 {
 	Param	   *argument = makeNode(Param);
 
@@ -217,7 +231,7 @@ compile_to_json(Oid type, FmgrInfo *function)
 
 /* Work out the columns' defaults, as far as they are constants. */
 static void
-compile_defaults(NvsTarget *target, NvsEntryState *state, Relation rel)
+entry_compile_defaults(NvsTarget *target, NvsEntryState *state, Relation rel)
 {
 	NvsFieldMap *map = target->map;
 	int			i;
@@ -244,12 +258,43 @@ compile_defaults(NvsTarget *target, NvsEntryState *state, Relation rel)
 	}
 }
 
+/* May some column have leftovers? */
+static bool
+entry_any_leftovers(const NvsFieldMap *map, const NvsEntryState *state)
+{
+	int			i;
+
+	for (i = 0; i < map->nfields; i++)
+		if (nvs_entry_leftover_possible(state, &map->fields[i]))
+			return true;
+	return false;
+}
+
+/*
+ * Define the names that statements on the relation use.  Nothing may fail
+ * behind it: a name is defined once.
+ */
+static void
+entry_define_names(NvsTarget *target, NvsEntryState *state)
+{
+	StringInfoData where;
+
+	initStringInfo(&where);
+	nvs_route_where(target, &where);
+	nvs_sql(&where, " AND ", state->id->quoted);
+	nvs_sql_param(&where, " OPERATOR(pg_catalog.=) ", target->nkeys + 1);
+	state->this_entry = where.data;
+	nvs_planset_define(target->plans, "columns", state->columns);
+	nvs_planset_define(target->plans, "this_entry", state->this_entry);
+}
+
 /*
  * The column that, with those of the key, makes an entry unique: what a
- * unique index has besides them.
+ * unique index has besides them, the primary key before others.  *conflict
+ * are the columns of the index.  Raises an error when there is none.
  */
 static const NvsField *
-find_id(NvsTarget *target, Relation rel, char **conflict)
+entry_find_id(NvsTarget *target, Relation rel, const char **conflict)
 {
 	List	   *indexes = RelationGetIndexList(rel);
 	Oid			pkey = nvs_primary_key_index(rel);
@@ -257,22 +302,22 @@ find_id(NvsTarget *target, Relation rel, char **conflict)
 	ListCell   *lc;
 
 	if (OidIsValid(pkey))
-		id = id_of_index(target, pkey, conflict);
+		id = entry_id_of_index(target, pkey, conflict);
 	foreach(lc, indexes)
 	{
 		if (id != NULL)
 			break;
-		id = id_of_index(target, lfirst_oid(lc), conflict);
+		id = entry_id_of_index(target, lfirst_oid(lc), conflict);
 	}
 	if (id == NULL)
-		cannot_hold(target, "It has no unique index on the columns of its "
-					"key and one column more, the id.");
+		entry_cannot_hold(target, "It has no unique index on the columns of "
+						  "its key and one column more, the id.");
 	return id;
 }
 
 /* Does a column tell the entries of one key from those of others? */
 static bool
-is_filter(const NvsTarget *target, const NvsField *field)
+entry_is_filter(const NvsTarget *target, const NvsField *field)
 {
 	int			i;
 
@@ -282,9 +327,12 @@ is_filter(const NvsTarget *target, const NvsField *field)
 	return false;
 }
 
-/* The id column if this index makes entries unique, else NULL. */
+/*
+ * The id column if this index makes entries unique, else NULL.  *conflict are
+ * the columns of the index.
+ */
 static const NvsField *
-id_of_index(NvsTarget *target, Oid indexid, char **conflict)
+entry_id_of_index(NvsTarget *target, Oid indexid, const char **conflict)
 {
 	HeapTuple	tuple = SearchSysCache1(INDEXRELID,
 										ObjectIdGetDatum(indexid));
@@ -312,7 +360,7 @@ id_of_index(NvsTarget *target, Oid indexid, char **conflict)
 											 form->indkey.values[i], false);
 			const NvsField *field = nvs_fields_column(target->map, column);
 
-			if (is_filter(target, field))
+			if (entry_is_filter(target, field))
 				found++;
 			else if (!nvs_route_is_key(target, field))
 				id = field;
@@ -323,7 +371,7 @@ id_of_index(NvsTarget *target, Oid indexid, char **conflict)
 	return found == nkeys ? id : NULL;
 }
 
-/* The parameters of a key and an id, in the order that the WHERE has them. */
+/* Begin the parameters of a statement with those of {this_entry}. */
 void
 nvs_entry_params(const NvsResolved *resolved, text *id, NvsParams *params)
 {
@@ -336,21 +384,9 @@ nvs_entry_params(const NvsResolved *resolved, text *id, NvsParams *params)
 										VARSIZE_ANY_EXHDR(id)), false);
 }
 
-/* The condition on key and id, whose values are the first parameters. */
-void
-nvs_entry_where(const NvsResolved *resolved, StringInfo sql)
-{
-	const NvsTarget *target = resolved->target;
-	const NvsEntryState *state = target->state;
-
-	nvs_route_where(target, sql);
-	nvs_sql(sql, " AND ", state->id->quoted);
-	nvs_sql_param(sql, " OPERATOR(pg_catalog.=) ", target->nkeys + 1);
-}
-
 /* Report an entry that can be seen but that no update reaches. */
 void
-nvs_entry_not_taken(const NvsTarget *target)
+nvs_entry_refused(const NvsTarget *target)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
@@ -365,28 +401,17 @@ nvs_entry_delete(PG_FUNCTION_ARGS)
 {
 	NvsResolved resolved;
 	NvsParams	params;
-	SPIPlanPtr *plan;
-	uint64		deleted;
+	uint64		deleted = 0;
 
 	nvs_spi_begin();
-	if (!nvs_entry_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
+	if (nvs_entry_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
 	{
-		nvs_spi_end();
-		PG_RETURN_BOOL(false);
+		nvs_entry_params(&resolved, PG_GETARG_TEXT_PP(1), &params);
+		deleted = nvs_execute(nvs_statement_plan(resolved.target->plans,
+												 &entry_delete, &params,
+												 NULL),
+							  &params, false, 0);
 	}
-	nvs_entry_params(&resolved, PG_GETARG_TEXT_PP(1), &params);
-	plan = nvs_planset_slot(resolved.target->plans, NVS_ENTRY_DELETE);
-	if (*plan == NULL)
-	{
-		StringInfoData sql;
-
-		initStringInfo(&sql);
-		nvs_sql(&sql, "DELETE FROM ", resolved.target->name, " AS t WHERE ");
-		nvs_entry_where(&resolved, &sql);
-		*plan = nvs_plan_prepare(sql.data, params.n, params.types,
-								 CURSOR_OPT_GENERIC_PLAN);
-	}
-	deleted = nvs_plan_execute(*plan, params.values, params.nulls, false, 0);
 	nvs_spi_end();
 	PG_RETURN_BOOL(deleted > 0);
 }

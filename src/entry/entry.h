@@ -2,31 +2,24 @@
  * entry/entry.h
  *	  What the files of the entry kind share.
  *
- * In every statement the entry's table is called t.
+ * In every statement the relation is called t, and its first parameters are
+ * the columns of the key and the id (nvs_entry_params).  The names that
+ * statements may use besides {table} are {columns}, all of them as a SELECT
+ * list, and {this_entry}, the condition on key and id.
  */
 #ifndef NVS_ENTRY_ENTRY_H
 #define NVS_ENTRY_ENTRY_H
 
 #include "postgres.h"
 
+#include "base/statement.h"
 #include "route/fields.h"
 #include "route/route.h"
 
-/* Elements that a dotted name may have. */
-#define NVS_MAX_PATH	1000
+/* Retries before we report that a trigger, rule or policy blocks the update. */
+#define NVS_ENTRY_MAX_RETRIES	10
 
-/* Looks at an entry that no update reached before somebody must be at fault. */
-#define NVS_MAX_TRIES	10
-
-/* Fixed statements of an entry table's plan set. */
-enum
-{
-	NVS_ENTRY_GET,
-	NVS_ENTRY_DELETE,
-	NVS_ENTRY_COUNTER			/* first of the increments of one column */
-};
-
-/* What a column holds when nobody says. */
+/* The default of a column. */
 typedef struct NvsEntryDefault
 {
 	bool		known;			/* a constant, or NULL */
@@ -34,7 +27,7 @@ typedef struct NvsEntryDefault
 	Datum		value;
 } NvsEntryDefault;
 
-/* What entry functions know of a relation. */
+/* What entry functions know of a relation; it lives as long as its target. */
 typedef struct NvsEntryState
 {
 	const NvsField *id;			/* tells the entries of one key apart */
@@ -45,13 +38,14 @@ typedef struct NvsEntryState
 	const NvsField **read;		/* columns of the metadata, and version */
 	int			nread;
 	NvsEntryDefault *defaults;	/* for each column of the map */
-	int		   *counters;		/* the same: slot of its increments, or 0 */
 	FmgrInfo   *to_json;		/* the same, of NVS_FIELD_OTHER */
 	bool		leftovers;		/* some column may have any */
-	char	   *read_list;		/* all columns, as a SELECT list */
-	char	   *conflict;		/* columns of the unique index */
+	const char *columns;		/* {columns} */
+	const char *this_entry;		/* {this_entry} */
+	const char *conflict;		/* columns of the unique index */
 	const char *current_version;	/* as an expression */
-	char	   *set_always;		/* what each update sets */
+	const char *set_always;		/* what each update sets */
+	NvsStatement *increments;	/* for each column; see entry/increment.c */
 } NvsEntryState;
 
 /* Metadata, taken apart. */
@@ -64,19 +58,18 @@ typedef struct NvsEntryFields
 	bool		clear_stats;	/* "stats" is null */
 } NvsEntryFields;
 
-/* Where in extra a leftover may be: a member, or one of the object "stats". */
-typedef struct NvsLeftoverPlace
+/* Where in extra a field may be: a member, or one of the object "stats". */
+typedef struct NvsEntryExtraPath
 {
 	const char *name;
 	bool		in_stats;
-} NvsLeftoverPlace;
+} NvsEntryExtraPath;
 
 /* entry/entry.c */
 extern bool nvs_entry_resolve(text *key, bool write, NvsResolved *resolved);
 extern void nvs_entry_params(const NvsResolved *resolved, text *id,
 							 NvsParams *params);
-extern void nvs_entry_where(const NvsResolved *resolved, StringInfo sql);
-pg_noreturn extern void nvs_entry_not_taken(const NvsTarget *target);
+pg_noreturn extern void nvs_entry_refused(const NvsTarget *target);
 
 /* entry/fields.c */
 extern void nvs_entry_check_metadata(const Jsonb *doc);
@@ -85,30 +78,34 @@ extern void nvs_entry_parse(const NvsTarget *target, const Jsonb *doc,
 extern Jsonb *nvs_entry_rest(const NvsTarget *target, NvsEntryFields *fields);
 pg_noreturn extern void nvs_entry_no_column(const NvsTarget *target,
 											const char *name, int len);
-extern void nvs_entry_check_written(const NvsTarget *target,
-									const NvsField *field);
+extern void nvs_entry_check_writable(const NvsTarget *target,
+									 const NvsField *field);
+extern bool nvs_entry_is_stats(const NvsTarget *target, const char *name,
+							   int len);
 extern const NvsField *nvs_entry_find(const NvsTarget *target,
 									  const char *name, int len,
 									  int *consumed);
-extern void nvs_entry_check_path(const char *name, int len);
-extern Datum nvs_entry_path(const char *name, int len);
+extern void nvs_entry_check_path(const char *path, int len);
+extern Datum nvs_entry_path(const char *path, int len);
 
 /* entry/leftover.c */
-extern bool nvs_leftover_possible(const NvsTarget *target,
-								  const NvsField *field);
-extern char *nvs_leftover_value(const NvsTarget *target,
-								const NvsField *field);
-extern char *nvs_leftover_counts(const NvsTarget *target,
-								 const NvsField *field, NvsParams *params);
-extern char *nvs_leftover_strip(const NvsTarget *target, const bool *columns);
-extern int	nvs_leftover_places(const NvsTarget *target,
-								const NvsField *field,
-								const NvsLeftoverPlace **result);
-extern Jsonb *nvs_leftover_nest(const NvsLeftoverPlace *resolved,
-								NvsJsonbChild value);
-extern bool nvs_leftover_is_default(const NvsTarget *target,
-									const NvsField *field, Datum value,
-									bool isnull);
+extern bool nvs_entry_leftover_possible(const NvsEntryState *state,
+										const NvsField *field);
+extern int	nvs_entry_leftover_paths(const NvsTarget *target,
+									 const NvsField *field,
+									 const NvsEntryExtraPath **result);
+extern Jsonb *nvs_entry_leftover_nest(const NvsEntryExtraPath *path,
+									  NvsJsonbChild value);
+extern char *nvs_entry_leftover_value(const NvsTarget *target,
+									  const NvsField *field);
+extern char *nvs_entry_leftover_counts(const NvsTarget *target,
+									   const NvsField *field,
+									   NvsParams *params);
+extern char *nvs_entry_leftover_strip(const NvsTarget *target,
+									  const bool *columns);
+extern bool nvs_entry_leftover_is_default(const NvsTarget *target,
+										  const NvsField *field, Datum value,
+										  bool isnull);
 
 /* entry/filter.c */
 extern void nvs_entry_filter(const NvsTarget *target, const Jsonb *filter,

@@ -13,13 +13,16 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "errors.h"
 #include "entry/entry.h"
 
-static void parse_stats(const NvsTarget *target, NvsJsonbChild stats,
-						NvsEntryFields *fields);
-static void give(const NvsTarget *target, const NvsField *field,
-				 NvsJsonbChild value, NvsEntryFields *fields);
+/* Elements that a dotted path may have. */
+#define FIELDS_MAX_PATH	1000
+
+static void fields_parse_stats(const NvsTarget *target, NvsJsonbChild stats,
+							   NvsEntryFields *fields);
+static void fields_give(const NvsTarget *target, const NvsField *field,
+						NvsJsonbChild value, NvsEntryFields *fields);
+static bool fields_is_version(const char *name, int len);
 
 /* Raise an error unless metadata is an object. */
 void
@@ -31,7 +34,10 @@ nvs_entry_check_metadata(const Jsonb *doc)
 				 errmsg("metadata must be a JSON object")));
 }
 
-/* Sort the fields of metadata, an object, into columns and the rest. */
+/*
+ * Sort the fields of metadata, an object, into columns and the rest.  What
+ * fields points to is in the current memory context or in the document.
+ */
 void
 nvs_entry_parse(const NvsTarget *target, const Jsonb *doc,
 				NvsEntryFields *fields)
@@ -54,21 +60,23 @@ nvs_entry_parse(const NvsTarget *target, const Jsonb *doc,
 
 		CHECK_FOR_INTERRUPTS();
 		if (field != NULL)
-			give(target, field, value, fields);
-		else if (name.len == 7 && memcmp(name.data, "version", 7) == 0)
+			fields_give(target, field, value, fields);
+		else if (fields_is_version(name.data, name.len))
 			continue;			/* ours to count */
-		else if (map->has_stats && name.len == 5 &&
-				 memcmp(name.data, "stats", 5) == 0)
-			parse_stats(target, value, fields);
+		else if (nvs_entry_is_stats(target, name.data, name.len))
+			fields_parse_stats(target, value, fields);
 		else
 			nvs_jsonb_add_child(&fields->rest, name.data, name.len, value);
 	}
 }
 
-/* The same for the object "stats", each of whose fields may be a column. */
+/*
+ * Sort the fields of the object "stats", of a table that has columns for some
+ * of them.
+ */
 static void
-parse_stats(const NvsTarget *target, NvsJsonbChild stats,
-			NvsEntryFields *fields)
+fields_parse_stats(const NvsTarget *target, NvsJsonbChild stats,
+				   NvsEntryFields *fields)
 {
 	const JsonbContainer *jc = (const JsonbContainer *) stats.data;
 	uint32		n;
@@ -95,21 +103,24 @@ parse_stats(const NvsTarget *target, NvsJsonbChild stats,
 
 		CHECK_FOR_INTERRUPTS();
 		if (field != NULL)
-			give(target, field, value, fields);
+			fields_give(target, field, value, fields);
 		else
 			nvs_jsonb_add_child(&fields->rest_stats, name.data, name.len,
 								value);
 	}
 }
 
-/* Note a value for a column. */
+/*
+ * Note the value of a column.  Raises an error when the database computes the
+ * column or the metadata has it by another name too.
+ */
 static void
-give(const NvsTarget *target, const NvsField *field, NvsJsonbChild value,
-	 NvsEntryFields *fields)
+fields_give(const NvsTarget *target, const NvsField *field, NvsJsonbChild value,
+			NvsEntryFields *fields)
 {
 	int			i = field - target->map->fields;
 
-	nvs_entry_check_written(target, field);
+	nvs_entry_check_writable(target, field);
 	if (fields->given[i])
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -120,9 +131,24 @@ give(const NvsTarget *target, const NvsField *field, NvsJsonbChild value,
 	fields->values[i] = value;
 }
 
-/* Raise an error for a column that nobody may write. */
+/* Is that the name of the field that counts an entry's changes? */
+static bool
+fields_is_version(const char *name, int len)
+{
+	return len == 7 && memcmp(name, "version", 7) == 0;
+}
+
+/* Is that the object "stats", and has the table columns for its fields? */
+bool
+nvs_entry_is_stats(const NvsTarget *target, const char *name, int len)
+{
+	return target->map->has_stats && len == 5 &&
+		memcmp(name, "stats", 5) == 0;
+}
+
+/* Raise an error for a column that the database computes. */
 void
-nvs_entry_check_written(const NvsTarget *target, const NvsField *field)
+nvs_entry_check_writable(const NvsTarget *target, const NvsField *field)
 {
 	if (field->computed)
 		ereport(ERROR,
@@ -133,7 +159,10 @@ nvs_entry_check_written(const NvsTarget *target, const NvsField *field)
 				 errhint("Leave the field out.")));
 }
 
-/* What goes to column extra; NULL when there is nothing. */
+/*
+ * What goes to column extra; NULL when there is nothing.  Raises an error when
+ * there is something and the table has no such column.
+ */
 Jsonb *
 nvs_entry_rest(const NvsTarget *target, NvsEntryFields *fields)
 {
@@ -163,46 +192,50 @@ nvs_entry_no_column(const NvsTarget *target, const char *name, int len)
 }
 
 /*
- * The column of a field that may be dotted; NULL if it has none.  *consumed is
- * how much of the name says the column; what follows a dot there is a path in
- * it.
+ * The column of a field whose name may be dotted; NULL if it has none.
+ * *consumed is how much of the name says the column; what follows a dot there
+ * is a path in it.
  */
 const NvsField *
 nvs_entry_find(const NvsTarget *target, const char *name, int len,
 			   int *consumed)
 {
-	const NvsFieldMap *map = target->map;
 	const NvsEntryState *state = target->state;
 	const char *end = name + len;
 	const char *dot = memchr(name, '.', len);
 
 	*consumed = dot == NULL ? len : dot - name;
-	if (*consumed == 7 && memcmp(name, "version", 7) == 0)
+	if (fields_is_version(name, *consumed))
 		return state->version;
-	if (dot == NULL || !map->has_stats || *consumed != 5 ||
-		memcmp(name, "stats", 5) != 0)
-		return nvs_field_find(map, name, *consumed);
+	if (dot == NULL || !nvs_entry_is_stats(target, name, *consumed))
+		return nvs_field_find(target->map, name, *consumed);
+
+	/* The column of stats.x is said by two elements. */
 	name = dot + 1;
 	dot = memchr(name, '.', end - name);
 	*consumed = len - (dot == NULL ? 0 : end - dot);
-	return nvs_field_find_stat(map, name, (dot == NULL ? end : dot) - name);
+	return nvs_field_find_stat(target->map, name,
+							   (dot == NULL ? end : dot) - name);
 }
 
-/* Raise an error for a dotted name such as a..b, which nothing has. */
+/* Raise an error for a dotted path such as a..b, which nothing has. */
 void
-nvs_entry_check_path(const char *name, int len)
+nvs_entry_check_path(const char *path, int len)
 {
 	int			i;
 
 	for (i = 0; i <= len; i++)
-		if ((i == len || name[i] == '.') && (i == 0 || name[i - 1] == '.'))
+		if ((i == len || path[i] == '.') && (i == 0 || path[i - 1] == '.'))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("path \"%.*s\" has an empty element",
-							pg_mbcliplen(name, len, 100), name)));
+							pg_mbcliplen(path, len, 100), path)));
 }
 
-/* The dotted path a.b as the array {a,b}. */
+/*
+ * The dotted path a.b as the array {a,b}.  Raises 54000 for one that has too
+ * many elements.
+ */
 Datum
 nvs_entry_path(const char *path, int len)
 {
@@ -215,12 +248,12 @@ nvs_entry_path(const char *path, int len)
 	for (p = path; p < end; p++)
 		if (*p == '.')
 			n++;
-	if (n > NVS_MAX_PATH)
+	if (n > FIELDS_MAX_PATH)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("path \"%.*s...\" has too many elements",
 						pg_mbcliplen(path, len, 40), path),
-				 errdetail("A path has at most %d.", NVS_MAX_PATH)));
+				 errdetail("A path has at most %d.", FIELDS_MAX_PATH)));
 	elements = palloc(sizeof(Datum) * n);
 	for (i = 0; i < n; i++)
 	{

@@ -17,54 +17,58 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
-#include "errors.h"
 #include "base/text.h"
 #include "entry/entry.h"
 
-/* The conditions of a filter in the making. */
-typedef struct Filter
+/* The conditions of a filter, in the making. */
+typedef struct EntryFilter
 {
 	const NvsTarget *target;
 	NvsParams  *params;
 	StringInfo	sql;
-} Filter;
+} EntryFilter;
 
-/* The values that a field may have. */
-typedef struct Values
+/* The values that a condition allows. */
+typedef struct FilterValues
 {
 	NvsJsonbChild *items;		/* none of them null */
 	uint32		n;
-	bool		null;			/* it may be unset, too */
-} Values;
+	bool		null;			/* the field may be unset, too */
+} FilterValues;
 
-static void filter_field(Filter *filter, NvsJsonbChild name,
+static void filter_field(EntryFilter *filter, NvsJsonbChild name,
 						 NvsJsonbChild value);
-static void list_values(NvsJsonbChild value, Values *values);
-static void filter_column(Filter *filter, const NvsField *field,
-						  const Values *values);
-static void compare_column(Filter *filter, const NvsField *field,
-						   const Values *values);
-static char *equality(Oid type);
-static void any_of(Filter *filter, Oid type, Datum *list, int n);
-static void json_values(Filter *filter, const Values *values,
-						const char *path, int len);
-static void filter_leftover(Filter *filter, const NvsField *field,
-							const Values *values);
-static void leftover_contains(Filter *filter, const NvsField *field,
-							  const Values *values, const char *path,
-							  int len);
-static void filter_document(Filter *filter, const NvsField *field,
-							const char *path, int len, const Values *values);
-static void path_is(Filter *filter, const char *document, int p,
-					const Values *values);
-static Jsonb *nest(const char *path, int len, NvsJsonbChild value);
+static void filter_list_values(NvsJsonbChild value, FilterValues *values);
+static void filter_column(EntryFilter *filter, const NvsField *field,
+						  const FilterValues *values);
+static void filter_compare_column(EntryFilter *filter, const NvsField *field,
+								  const FilterValues *values);
+static char *filter_equality(Oid type);
+static void filter_any_of(EntryFilter *filter, Oid type, Datum *list, int n);
+static void filter_json_values(EntryFilter *filter, const FilterValues *values,
+							   const char *path, int len);
+static void filter_leftover(EntryFilter *filter, const NvsField *field,
+							const FilterValues *values);
+static void filter_leftover_contains(EntryFilter *filter,
+									 const NvsField *field,
+									 const FilterValues *values,
+									 const char *path, int len);
+static void filter_document(EntryFilter *filter, const NvsField *field,
+							const char *path, int len,
+							const FilterValues *values);
+static void filter_path_is(EntryFilter *filter, const char *document, int p,
+						   const FilterValues *values);
+static Jsonb *filter_nest(const char *path, int len, NvsJsonbChild value);
 
-/* Add the conditions of a filter to a WHERE clause. */
+/*
+ * Add the conditions of a filter to a WHERE clause that has one already, and
+ * their parameters.  Raises an error for a value that a field cannot have.
+ */
 void
 nvs_entry_filter(const NvsTarget *target, const Jsonb *doc,
 				 NvsParams *params, StringInfo sql)
 {
-	Filter		filter = {target, params, sql};
+	EntryFilter filter = {target, params, sql};
 	const JsonbContainer *jc = &doc->root;
 	uint32		n = JsonContainerSize(jc);
 	uint32		i;
@@ -80,26 +84,25 @@ nvs_entry_filter(const NvsTarget *target, const Jsonb *doc,
 					 nvs_jsonb_child(jc, n + i));
 }
 
-/* One condition; an array is any of its elements. */
+/* Add the condition on one field; an array is any of its elements. */
 static void
-filter_field(Filter *filter, NvsJsonbChild name, NvsJsonbChild value)
+filter_field(EntryFilter *filter, NvsJsonbChild name, NvsJsonbChild value)
 {
 	const NvsTarget *target = filter->target;
 	const NvsEntryState *state = target->state;
 	int			consumed;
 	const NvsField *field = nvs_entry_find(target, name.data, name.len,
 										   &consumed);
-	Values		values;
+	FilterValues values;
 
-	list_values(value, &values);
+	filter_list_values(value, &values);
 	nvs_sql(filter->sql, " AND (");
 	if (field != NULL && consumed == name.len)
 		filter_column(filter, field, &values);
 	else if (field != NULL && field->takes_json)
 		filter_document(filter, field, name.data + consumed + 1,
 						name.len - consumed - 1, &values);
-	else if (target->map->has_stats && name.len == 5 &&
-			 memcmp(name.data, "stats", 5) == 0)
+	else if (nvs_entry_is_stats(target, name.data, name.len))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("cannot filter by all of \"stats\""),
@@ -113,9 +116,9 @@ filter_field(Filter *filter, NvsJsonbChild name, NvsJsonbChild value)
 	nvs_sql(filter->sql, ")");
 }
 
-/* Take the values of a condition apart. */
+/* Take the values of a condition apart, null from the others. */
 static void
-list_values(NvsJsonbChild value, Values *values)
+filter_list_values(NvsJsonbChild value, FilterValues *values)
 {
 	const JsonbContainer *list = (const JsonbContainer *) value.data;
 	bool		is_list = value.type == JENTRY_ISCONTAINER &&
@@ -137,15 +140,17 @@ list_values(NvsJsonbChild value, Values *values)
 	}
 }
 
-/* A column is one of some values, or what is left of it in extra is. */
+/* Add: a column has one of some values, or its leftover in extra has. */
 static void
-filter_column(Filter *filter, const NvsField *field, const Values *values)
+filter_column(EntryFilter *filter, const NvsField *field,
+			  const FilterValues *values)
 {
-	bool		leftover = nvs_leftover_possible(filter->target, field);
+	const NvsEntryState *state = filter->target->state;
+	bool		leftover = nvs_entry_leftover_possible(state, field);
 
 	if (leftover && values->n > 0)
 		nvs_sql(filter->sql, "(");
-	compare_column(filter, field, values);
+	filter_compare_column(filter, field, values);
 	if (leftover && values->n > 0)
 		filter_leftover(filter, field, values);
 	if (!values->null)
@@ -153,55 +158,64 @@ filter_column(Filter *filter, const NvsField *field, const Values *values)
 	nvs_sql(filter->sql, " OR t.", field->quoted, " IS NULL");
 	if (leftover)
 		nvs_sql(filter->sql, " AND COALESCE(",
-				nvs_leftover_value(filter->target, field),
+				nvs_entry_leftover_value(filter->target, field),
 				", 'null') OPERATOR(pg_catalog.=) 'null'");
 }
 
-/* A column is one of some values; false when there are none. */
+/* Add: a column has one of some values; false when there are none. */
 static void
-compare_column(Filter *filter, const NvsField *field, const Values *values)
+filter_compare_column(EntryFilter *filter, const NvsField *field,
+					  const FilterValues *values)
 {
 	StringInfo	sql = filter->sql;
-	char	   *equal = field->takes_json ? NULL : equality(field->type);
-	Oid			array = get_array_type(field->type);
+	char	   *equal;
 	Datum	   *list;
 	bool		isnull;
 	uint32		i;
 
 	if (values->n == 0)
+	{
 		nvs_sql(sql, "false");
-	else if (field->takes_json)
+		return;
+	}
+	if (field->takes_json)
 	{
 		nvs_sql(sql, "t.", field->quoted, "::pg_catalog.jsonb "
 				"OPERATOR(pg_catalog.=) ");
-		json_values(filter, values, NULL, 0);
-	}
-	if (values->n == 0 || field->takes_json)
+		filter_json_values(filter, values, NULL, 0);
 		return;
+	}
 
+	/* One comparison with all values, where the type allows it. */
 	list = palloc(sizeof(Datum) * values->n);
 	for (i = 0; i < values->n; i++)
 		list[i] = nvs_field_datum(field, values->items[i], &isnull);
-	if (equal != NULL && (values->n == 1 || OidIsValid(array)))
+	equal = filter_equality(field->type);
+	if (equal != NULL &&
+		(values->n == 1 || OidIsValid(get_array_type(field->type))))
 	{
 		nvs_sql(sql, "t.", field->quoted, equal);
-		any_of(filter, field->type, list, values->n);
+		filter_any_of(filter, field->type, list, values->n);
 		return;
 	}
+
 	/* Types without equality, and those of which there are no arrays. */
 	for (i = 0; i < values->n; i++)
 	{
 		nvs_sql(sql, i > 0 ? " OR " : "", equal != NULL ? "t." :
 				"NOT nvent.entry_is_changed(t.", field->quoted,
 				equal != NULL ? equal : ", ");
-		any_of(filter, field->type, &list[i], 1);
+		filter_any_of(filter, field->type, &list[i], 1);
 		nvs_sql(sql, equal != NULL ? "" : ")");
 	}
 }
 
-/* A type's own equality operator; NULL for a type that has none. */
+/*
+ * A type's own equality operator, qualified, with blanks around it; NULL for a
+ * type that has none.
+ */
 static char *
-equality(Oid type)
+filter_equality(Oid type)
 {
 	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR);
 	HeapTuple	tuple;
@@ -222,11 +236,11 @@ equality(Oid type)
 }
 
 /*
- * Write one value as $n and several as ANY ($n), so that one statement serves
- * lists of any length.
+ * Add one value as $n, several as ANY ($n), so that one statement serves lists
+ * of any length.
  */
 static void
-any_of(Filter *filter, Oid type, Datum *list, int n)
+filter_any_of(EntryFilter *filter, Oid type, Datum *list, int n)
 {
 	int16		typlen;
 	bool		typbyval;
@@ -247,9 +261,13 @@ any_of(Filter *filter, Oid type, Datum *list, int n)
 	nvs_sql(filter->sql, ")");
 }
 
-/* The same for documents; with a path, for those that have it lead there. */
+/*
+ * Add documents as filter_any_of() does: the values, or with a path objects in
+ * which it leads to them.
+ */
 static void
-json_values(Filter *filter, const Values *values, const char *path, int len)
+filter_json_values(EntryFilter *filter, const FilterValues *values,
+				   const char *path, int len)
 {
 	Datum	   *list = palloc(sizeof(Datum) * values->n);
 	uint32		i;
@@ -258,43 +276,45 @@ json_values(Filter *filter, const Values *values, const char *path, int len)
 	{
 		CHECK_FOR_INTERRUPTS();
 		list[i] = JsonbPGetDatum(path == NULL ?
-								 nvs_child_document(values->items[i]) :
-								 nest(path, len, values->items[i]));
+								 nvs_jsonb_from_child(values->items[i]) :
+								 filter_nest(path, len, values->items[i]));
 	}
-	any_of(filter, JSONBOID, list, values->n);
+	filter_any_of(filter, JSONBOID, list, values->n);
 }
 
 /*
- * Unless extra still has the value, from before the column was there: then
- * that must be one of those.
+ * Behind the comparison of a column add: unless extra has the field's value,
+ * from before the column was there; then that has one of the values.
  */
 static void
-filter_leftover(Filter *filter, const NvsField *field, const Values *values)
+filter_leftover(EntryFilter *filter, const NvsField *field,
+				const FilterValues *values)
 {
-	char	   *counts = nvs_leftover_counts(filter->target, field,
-											 filter->params);
+	char	   *counts = nvs_entry_leftover_counts(filter->target, field,
+												   filter->params);
 
 	nvs_sql(filter->sql, ") AND NOT ", counts, " OR ", counts, " AND ");
-	leftover_contains(filter, field, values, NULL, 0);
+	filter_leftover_contains(filter, field, values, NULL, 0);
 	nvs_sql(filter->sql, " AND ",
-			nvs_leftover_value(filter->target, field),
+			nvs_entry_leftover_value(filter->target, field),
 			" OPERATOR(pg_catalog.=) ");
-	json_values(filter, values, NULL, 0);
+	filter_json_values(filter, values, NULL, 0);
 }
 
 /*
- * A field's leftover contains one of some values: what a GIN index on extra
- * answers.  It holds for more than equal documents.
+ * Add: a field's leftover contains one of some values, or with a path has it
+ * lead to one.  A GIN index on extra answers that; it holds for more than
+ * equal documents.
  */
 static void
-leftover_contains(Filter *filter, const NvsField *field,
-				  const Values *values, const char *path, int len)
+filter_leftover_contains(EntryFilter *filter, const NvsField *field,
+						 const FilterValues *values, const char *path, int len)
 {
 	const NvsEntryState *state = filter->target->state;
-	Values		nested = *values;
+	FilterValues nested = *values;
 	const char *before = "(t.";
-	const NvsLeftoverPlace *places;
-	int			n = nvs_leftover_places(filter->target, field, &places);
+	const NvsEntryExtraPath *paths;
+	int			n = nvs_entry_leftover_paths(filter->target, field, &paths);
 	int			i;
 	uint32		j;
 
@@ -307,26 +327,26 @@ leftover_contains(Filter *filter, const NvsField *field,
 
 			CHECK_FOR_INTERRUPTS();
 			if (path != NULL)
-				value = nvs_jsonb_root(nest(path, len, value));
-			nested.items[j] = nvs_jsonb_root(nvs_leftover_nest(&places[i],
-															   value));
+				value = nvs_jsonb_root(filter_nest(path, len, value));
+			nested.items[j] = nvs_jsonb_root(nvs_entry_leftover_nest(&paths[i],
+																	 value));
 		}
 		nvs_sql(filter->sql, before, state->extra->quoted,
 				" OPERATOR(pg_catalog.@>) ");
-		json_values(filter, &nested, NULL, 0);
+		filter_json_values(filter, &nested, NULL, 0);
 		before = " OR t.";
 	}
 	nvs_sql(filter->sql, ")");
 }
 
 /*
- * What a dotted path leads to in a column of documents is one of some values.
- * Containment comes first, since a GIN index answers it; it holds for more
- * than equal documents.
+ * Add: what a dotted path leads to in a column of documents, or in its
+ * leftover, is one of some values.  Containment comes first, since a GIN index
+ * answers it; it holds for more than equal documents.
  */
 static void
-filter_document(Filter *filter, const NvsField *field, const char *path,
-				int len, const Values *values)
+filter_document(EntryFilter *filter, const NvsField *field, const char *path,
+				int len, const FilterValues *values)
 {
 	StringInfo	sql = filter->sql;
 	char	   *document = psprintf("t.%s%s", field->quoted,
@@ -336,28 +356,34 @@ filter_document(Filter *filter, const NvsField *field, const char *path,
 	int			p = nvs_params_add(filter->params, TEXTARRAYOID,
 								   nvs_entry_path(path, len), false);
 
-	if (nvs_leftover_possible(filter->target, field))
-		counts = nvs_leftover_counts(filter->target, field, filter->params);
+	if (nvs_entry_leftover_possible(filter->target->state, field))
+		counts = nvs_entry_leftover_counts(filter->target, field,
+										   filter->params);
+
+	/* A value: in the column, or in the leftover if that counts. */
 	if (values->n > 0)
 	{
 		nvs_sql(sql, document, " OPERATOR(pg_catalog.@>) ");
-		json_values(filter, values, path, len);
+		filter_json_values(filter, values, path, len);
 		nvs_sql(sql, " AND ");
-		path_is(filter, document, p, values);
+		filter_path_is(filter, document, p, values);
 	}
 	if (values->n > 0 && counts != NULL)
 	{
 		nvs_sql(sql, " AND NOT ", counts, " OR ", counts, " AND ");
-		leftover_contains(filter, field, values, path, len);
+		filter_leftover_contains(filter, field, values, path, len);
 		nvs_sql(sql, " AND ");
-		path_is(filter, nvs_leftover_value(filter->target, field), p, values);
+		filter_path_is(filter, nvs_entry_leftover_value(filter->target,
+														field), p, values);
 	}
+
+	/* No value, or null. */
 	if (values->null)
 	{
 		nvs_sql(sql, values->n > 0 ? " OR " : "", "COALESCE(");
 		if (counts != NULL)
 			nvs_sql(sql, "CASE WHEN ", counts, " THEN ",
-					nvs_leftover_value(filter->target, field), " ELSE ",
+					nvs_entry_leftover_value(filter->target, field), " ELSE ",
 					document, " END");
 		else
 			nvs_sql(sql, document);
@@ -368,19 +394,20 @@ filter_document(Filter *filter, const NvsField *field, const char *path,
 		nvs_sql(sql, "false");
 }
 
-/* What the path, parameter p, leads to in a document is one of some values. */
+/* Add: what path $p leads to in a document is one of some values. */
 static void
-path_is(Filter *filter, const char *document, int p, const Values *values)
+filter_path_is(EntryFilter *filter, const char *document, int p,
+			   const FilterValues *values)
 {
 	nvs_sql(filter->sql, document);
 	nvs_sql_param(filter->sql, " OPERATOR(pg_catalog.#>) ", p);
 	nvs_sql(filter->sql, " OPERATOR(pg_catalog.=) ");
-	json_values(filter, values, NULL, 0);
+	filter_json_values(filter, values, NULL, 0);
 }
 
-/* {"a": {"b": value}} for the path a.b. */
+/* The document in which a dotted path leads to a value, and nothing else. */
 static Jsonb *
-nest(const char *path, int len, NvsJsonbChild value)
+filter_nest(const char *path, int len, NvsJsonbChild value)
 {
 	const char *end = path + len;
 

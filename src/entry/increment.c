@@ -1,10 +1,13 @@
 /*
  * entry/increment.c
- *	  Indexed entries: atomic counters.
+ *	  Entries: atomic counters.
  *
  * An increment adds to a column or to a number inside a column of documents,
  * in one statement on the row as it is when the row's lock is had; several of
  * them in one call make one row version.
+ *
+ * The increment of one column alone is what must be fast: it has a fixed
+ * statement for each column.  All others are put together on each call.
  */
 #include "postgres.h"
 
@@ -19,60 +22,70 @@
 #include "base/text.h"
 #include "entry/entry.h"
 
+static const NvsStatement increment_look = {
+	"SELECT FROM {table} AS t WHERE {this_entry}"
+};
+
 PG_FUNCTION_INFO_V1(nvs_entry_increment);
 PG_FUNCTION_INFO_V1(nvs_entry_increment_many);
 
-/* The increments of one column. */
-typedef struct ColumnSet
+/* The increments of one column, as SQL. */
+typedef struct IncrementColumn
 {
 	const NvsField *field;
 	char	   *number;			/* its new value, if it is a number itself */
 	int			depth;			/* else the increments inside it, */
 	StringInfoData calls;		/* and the ends of their calls */
-} ColumnSet;
+} IncrementColumn;
 
-/* An UPDATE in the making, and what came of it. */
-typedef struct Increments
+/* An UPDATE, in the making, and what came of it. */
+typedef struct EntryIncrements
 {
-	const NvsTarget *target;
 	NvsResolved resolved;
+	const NvsTarget *target;
 	NvsParams	params;
-	SPIPlanPtr *slot;			/* of the plan, NULL if it is found by text */
-	bool	   *touched;		/* columns, for each of the map */
-	ColumnSet  *columns;
+	const NvsField *alone;		/* the one column that changes; or NULL, and */
+	bool	   *touched;		/* ... columns, for each of the map, */
+	IncrementColumn *columns;	/* ... what they become, */
 	int			ncolumns;
-	StringInfoData returning;
+	StringInfoData returning;	/* ... and the numbers in them */
 	int			n;
-	Datum	   *values;			/* the numbers, in cxt */
+	Datum	   *values;			/* the new numbers, in cxt */
 	bool	   *nulls;
 	MemoryContext cxt;
-} Increments;
+} EntryIncrements;
 
-static void begin(Increments *inc, text *key, text *id, int n);
-static void add_increment(Increments *inc, const char *name, int len,
+static void increment_begin(EntryIncrements *inc, text *key, text *id, int n);
+static void increment_add(EntryIncrements *inc, const char *name, int len,
 						  NvsJsonbChild by);
-static ColumnSet *column_set(Increments *inc, const NvsField *field);
-static void add_to_column(Increments *inc, const NvsField *field,
-						  const char *name, int len, NvsJsonbChild by);
-static int	number_param(Increments *inc, const NvsField *field,
-						 const char *name, int len, NvsJsonbChild by);
-static char *old_number(Increments *inc, const NvsField *field);
-static void add_to_document(Increments *inc, const NvsField *field,
-							const char *path, int len, NvsJsonbChild by);
-static void run(Increments *inc, text *key, text *id);
-static SPIPlanPtr make_plan(Increments *inc);
-static bool is_there(Increments *inc);
-static void set_document(Increments *inc, const ColumnSet *column,
-						 const char *stripped, StringInfo sql);
-pg_noreturn static void not_a_number(const char *name, int len,
-									 const char *detail);
-pg_noreturn static void no_entry(text *key, text *id);
+static IncrementColumn *increment_column(EntryIncrements *inc,
+										 const NvsField *field);
+static void increment_add_number(EntryIncrements *inc, const NvsField *field,
+								 const char *name, int len, NvsJsonbChild by);
+static int	increment_param(EntryIncrements *inc, const NvsField *field,
+							const char *name, int len, NvsJsonbChild by);
+static char *increment_old_number(EntryIncrements *inc,
+								  const NvsField *field);
+static void increment_add_nested(EntryIncrements *inc, const NvsField *field,
+								 const char *path, int len, NvsJsonbChild by);
+static void increment_run(EntryIncrements *inc, text *key, text *id);
+static const NvsStatement *increment_statement(const NvsTarget *target,
+											   const NvsField *field);
+static void increment_build_alone(StringInfo sql, const void *arg);
+static SPIPlanPtr increment_plan(EntryIncrements *inc);
+static bool increment_is_there(EntryIncrements *inc, text *id);
+static void increment_build_document(EntryIncrements *inc,
+									 const IncrementColumn *column,
+									 const char *stripped, StringInfo sql);
+pg_noreturn static void increment_not_a_number(const char *name, int len,
+											   const char *detail);
+pg_noreturn static void increment_no_entry(text *key, text *id);
 
 /* nvent.entry_increment(key, id, field, by): the new value. */
 Datum
 nvs_entry_increment(PG_FUNCTION_ARGS)
 {
-	Increments	inc;
+	EntryIncrements inc;
 	NvsJsonbChild by;
 	Numeric		number;
 	text	   *key;
@@ -96,9 +109,9 @@ nvs_entry_increment(PG_FUNCTION_ARGS)
 	by.len = VARSIZE_ANY(number);
 	inc.cxt = CurrentMemoryContext;
 	nvs_spi_begin();
-	begin(&inc, key, id, 1);
-	add_increment(&inc, VARDATA_ANY(field), VARSIZE_ANY_EXHDR(field), by);
-	run(&inc, key, id);
+	increment_begin(&inc, key, id, 1);
+	increment_add(&inc, VARDATA_ANY(field), VARSIZE_ANY_EXHDR(field), by);
+	increment_run(&inc, key, id);
 	nvs_spi_end();
 	if (inc.nulls[0])
 		PG_RETURN_NULL();
@@ -112,7 +125,7 @@ nvs_entry_increment(PG_FUNCTION_ARGS)
 Datum
 nvs_entry_increment_many(PG_FUNCTION_ARGS)
 {
-	Increments	inc;
+	EntryIncrements inc;
 	NvsJsonb	result;
 	Jsonb	   *increments;
 	const JsonbContainer *jc;
@@ -137,7 +150,7 @@ nvs_entry_increment_many(PG_FUNCTION_ARGS)
 						 "-1}.")));
 	inc.cxt = CurrentMemoryContext;
 	nvs_spi_begin();
-	begin(&inc, key, id, n);
+	increment_begin(&inc, key, id, n);
 	for (i = 0; i < n; i++)
 	{
 		NvsJsonbChild name = nvs_jsonb_child(jc, i);
@@ -145,9 +158,9 @@ nvs_entry_increment_many(PG_FUNCTION_ARGS)
 
 		CHECK_FOR_INTERRUPTS();
 		nvs_check_number(pnstrdup(name.data, name.len), by);
-		add_increment(&inc, name.data, name.len, by);
+		increment_add(&inc, name.data, name.len, by);
 	}
-	run(&inc, key, id);
+	increment_run(&inc, key, id);
 	nvs_spi_end();
 
 	nvs_jsonb_init(&result);
@@ -164,18 +177,21 @@ nvs_entry_increment_many(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(nvs_jsonb_finish(&result));
 }
 
-/* Begin an UPDATE of n numbers. */
+/*
+ * Begin an UPDATE of n numbers.  Raises NV008 when nothing holds the key;
+ * results will be in the memory context that is inc->cxt.
+ */
 static void
-begin(Increments *inc, text *key, text *id, int n)
+increment_begin(EntryIncrements *inc, text *key, text *id, int n)
 {
 	if (!nvs_entry_resolve(key, false, &inc->resolved))
-		no_entry(key, id);
+		increment_no_entry(key, id);
 	inc->target = inc->resolved.target;
 	nvs_entry_params(&inc->resolved, id, &inc->params);
-	inc->slot = NULL;
+	inc->alone = NULL;
 	inc->touched = palloc0(sizeof(bool) * inc->target->map->nfields);
 	/* One more for extra, which may lose something. */
-	inc->columns = palloc(sizeof(ColumnSet) * (n + 1));
+	inc->columns = palloc(sizeof(IncrementColumn) * (n + 1));
 	inc->ncolumns = 0;
 	initStringInfo(&inc->returning);
 	inc->n = n;
@@ -183,9 +199,13 @@ begin(Increments *inc, text *key, text *id, int n)
 	inc->nulls = MemoryContextAlloc(inc->cxt, sizeof(bool) * n);
 }
 
-/* Add one increment. */
+/*
+ * Add one increment.  Raises an error for a field that is not there, cannot be
+ * written or is no number by its type.
+ */
 static void
-add_increment(Increments *inc, const char *name, int len, NvsJsonbChild by)
+increment_add(EntryIncrements *inc, const char *name, int len,
+			  NvsJsonbChild by)
 {
 	const NvsTarget *target = inc->target;
 	const NvsEntryState *state = target->state;
@@ -201,79 +221,81 @@ add_increment(Increments *inc, const char *name, int len, NvsJsonbChild by)
 				 errdetail("It counts the changes of the entry.")));
 	if (field != NULL)
 	{
-		nvs_entry_check_written(target, field);
+		nvs_entry_check_writable(target, field);
 		inc->touched[field - target->map->fields] = true;
 		if (consumed == len)
-			add_to_column(inc, field, name, len, by);
+			increment_add_number(inc, field, name, len, by);
 		else if (field->takes_json)
-			add_to_document(inc, field, name + consumed + 1,
-							len - consumed - 1, by);
+			increment_add_nested(inc, field, name + consumed + 1,
+								 len - consumed - 1, by);
 		else
-			not_a_number(name, len, psprintf("Field \"%s\" has no fields of "
-											 "its own.", field->label));
+			increment_not_a_number(name, len,
+								   psprintf("Field \"%s\" has no fields of "
+											"its own.", field->label));
 	}
-	else if (target->map->has_stats && len == 5 &&
-			 memcmp(name, "stats", 5) == 0)
-		not_a_number(name, len, "It is an object.");
+	else if (nvs_entry_is_stats(target, name, len))
+		increment_not_a_number(name, len, "It is an object.");
 	else if (state->extra != NULL)
-		add_to_document(inc, state->extra, name, len, by);
+		increment_add_nested(inc, state->extra, name, len, by);
 	else
 		nvs_entry_no_column(target, name, len);
 }
 
 /* The increments of a column so far. */
-static ColumnSet *
-column_set(Increments *inc, const NvsField *field)
+static IncrementColumn *
+increment_column(EntryIncrements *inc, const NvsField *field)
 {
-	ColumnSet  *set;
+	IncrementColumn *column;
 	int			i;
 
 	for (i = 0; i < inc->ncolumns; i++)
 		if (inc->columns[i].field == field)
 			return &inc->columns[i];
-	set = &inc->columns[inc->ncolumns++];
-	set->field = field;
-	set->number = NULL;
-	set->depth = 0;
-	initStringInfo(&set->calls);
-	return set;
+	column = &inc->columns[inc->ncolumns++];
+	column->field = field;
+	column->number = NULL;
+	column->depth = 0;
+	initStringInfo(&column->calls);
+	return column;
 }
 
 /* Add to a number that has its own column. */
 static void
-add_to_column(Increments *inc, const NvsField *field, const char *name,
-			  int len, NvsJsonbChild by)
+increment_add_number(EntryIncrements *inc, const NvsField *field,
+					 const char *name, int len, NvsJsonbChild by)
 {
-	const NvsEntryState *state = inc->target->state;
-	int			counter = state->counters[field - inc->target->map->fields];
-	int			param = number_param(inc, field, name, len, by);
-	ColumnSet  *set;
+	int			param = increment_param(inc, field, name, len, by);
+	IncrementColumn *column;
 	StringInfoData sql;
 
-	/* The increment of one column is what must be fast. */
-	if (inc->n == 1 && counter > 0)
-		inc->slot = nvs_planset_slot(inc->target->plans, counter);
-	if (inc->slot != NULL && *inc->slot != NULL)
+	if (inc->n == 1 &&
+		!nvs_entry_leftover_possible(inc->target->state, field))
+	{
+		inc->alone = field;
 		return;
-	set = column_set(inc, field);
-	if (set->number != NULL)
+	}
+	column = increment_column(inc, field);
+	if (column->number != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("field \"%s\" is given twice", field->label),
 				 errdetail("Column \"%s\" has more than one name.",
 						   field->column)));
 	initStringInfo(&sql);
-	nvs_sql(&sql, "COALESCE(", old_number(inc, field), ", 0)");
+	nvs_sql(&sql, "COALESCE(", increment_old_number(inc, field), ", 0)");
 	nvs_sql_param(&sql, " OPERATOR(pg_catalog.+) ", param);
-	set->number = sql.data;
+	column->number = sql.data;
 	nvs_sql(&inc->returning, inc->returning.len > 0 ? ", t." : "t.",
 			field->quoted, "::pg_catalog.numeric");
 }
 
-/* The parameter that is added to a column, of which type it may be. */
+/*
+ * Add the number for a column as a parameter, of the type that its type is
+ * added to with; returns its number.  Raises NV007 for a column of other types.
+ */
 static int
-number_param(Increments *inc, const NvsField *field, const char *name,
-			 int len, NvsJsonbChild by)
+increment_param(EntryIncrements *inc, const NvsField *field, const char *name,
+				int len, NvsJsonbChild by)
 {
 	NvsField	whole = *field;
 	Datum		value = PointerGetDatum(by.data);
@@ -297,32 +319,34 @@ number_param(Increments *inc, const NvsField *field, const char *name,
 		case NUMERICOID:
 			return nvs_params_add(&inc->params, NUMERICOID, value, false);
 		default:
-			not_a_number(name, len,
-						 psprintf("Column \"%s\" of table %s is of type %s.",
-								  field->column, inc->target->name,
-								  format_type_be(field->type)));
+			increment_not_a_number(name, len,
+								   psprintf("Column \"%s\" of table %s is "
+											"of type %s.", field->column,
+											inc->target->name,
+											format_type_be(field->type)));
 	}
 }
 
-/* The number that a column has, or that extra still has of it. */
+/* The SQL expression of the number in a column, or in its leftover. */
 static char *
-old_number(Increments *inc, const NvsField *field)
+increment_old_number(EntryIncrements *inc, const NvsField *field)
 {
 	char	   *name;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	if (!nvs_leftover_possible(inc->target, field))
+	if (!nvs_entry_leftover_possible(inc->target->state, field))
 	{
 		nvs_sql(&sql, "t.", field->quoted);
 		return sql.data;
 	}
-	/* An increment by nothing says what is wrong with what is no number. */
+
+	/* jsonb_increment() by 0 raises the error for what is no number. */
 	name = quote_literal_cstr(field->name);
 	nvs_sql(&sql, "CASE WHEN ",
-			nvs_leftover_counts(inc->target, field, &inc->params),
+			nvs_entry_leftover_counts(inc->target, field, &inc->params),
 			" THEN (nvent.jsonb_increment(pg_catalog.jsonb_build_object(",
-			name, ", ", nvs_leftover_value(inc->target, field),
+			name, ", ", nvs_entry_leftover_value(inc->target, field),
 			"), ARRAY[", name, "], 0) OPERATOR(pg_catalog.->>) ", name,
 			")::pg_catalog.numeric ELSE t.", field->quoted, " END");
 	return sql.data;
@@ -330,49 +354,96 @@ old_number(Increments *inc, const NvsField *field)
 
 /* Add to a number at a dotted path in a column of documents. */
 static void
-add_to_document(Increments *inc, const NvsField *field, const char *path,
-				int len, NvsJsonbChild by)
+increment_add_nested(EntryIncrements *inc, const NvsField *field,
+					 const char *path, int len, NvsJsonbChild by)
 {
-	ColumnSet  *set = column_set(inc, field);
+	IncrementColumn *column = increment_column(inc, field);
 	int			p = nvs_params_add(&inc->params, TEXTARRAYOID,
 								   nvs_entry_path(path, len), false);
 
-	nvs_sql_param(&set->calls, ", ", p);
-	nvs_sql_param(&set->calls, ", ",
+	nvs_sql_param(&column->calls, ", ", p);
+	nvs_sql_param(&column->calls, ", ",
 				  nvs_params_add(&inc->params, NUMERICOID,
 								 PointerGetDatum(by.data), false));
-	nvs_sql(&set->calls, ")");
-	set->depth++;
+	nvs_sql(&column->calls, ")");
+	column->depth++;
 	nvs_sql(&inc->returning, inc->returning.len > 0 ? ", (t." : "(t.",
 			field->quoted, "::pg_catalog.jsonb");
 	nvs_sql_param(&inc->returning, " OPERATOR(pg_catalog.#>>) ", p);
 	nvs_sql(&inc->returning, ")::pg_catalog.numeric");
 }
 
-/* Run the UPDATE and keep the numbers that it returns. */
+/*
+ * Run the UPDATE and keep the numbers that it returns.  Raises an error when
+ * there is no such entry, or when it is there and cannot be updated.
+ */
 static void
-run(Increments *inc, text *key, text *id)
+increment_run(EntryIncrements *inc, text *key, text *id)
 {
-	SPIPlanPtr	plan = inc->slot != NULL ? *inc->slot : NULL;
-	int			tries;
+	SPIPlanPtr	plan;
+	int			retries;
 
-	if (plan == NULL)
-		plan = make_plan(inc);
-	for (tries = 0; tries < NVS_MAX_TRIES; tries++)
+	if (inc->alone != NULL)
+		plan = nvs_statement_plan(inc->target->plans,
+								  increment_statement(inc->target,
+													  inc->alone),
+								  &inc->params, inc);
+	else
+		plan = increment_plan(inc);
+	for (retries = 0; retries < NVS_ENTRY_MAX_RETRIES; retries++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (nvs_plan_row(plan, inc->params.values, inc->params.nulls, false,
-						 inc->cxt, inc->n, inc->values, inc->nulls))
+		if (nvs_execute_row(plan, &inc->params, false, inc->cxt, inc->n,
+							inc->values, inc->nulls))
 			return;
-		if (!is_there(inc))
-			no_entry(key, id);
+		if (!increment_is_there(inc, id))
+			increment_no_entry(key, id);
 	}
-	nvs_entry_not_taken(inc->target);
+	nvs_entry_refused(inc->target);
 }
 
-/* Put the UPDATE together. */
+/* The statement of one column alone.  They live as long as their target. */
+static const NvsStatement *
+increment_statement(const NvsTarget *target, const NvsField *field)
+{
+	NvsEntryState *state = target->state;
+	int			i;
+
+	if (state->increments == NULL)
+	{
+		NvsStatement *statements =
+			MemoryContextAllocZero(target->cxt, sizeof(NvsStatement) *
+								   target->map->nfields);
+
+		for (i = 0; i < target->map->nfields; i++)
+			statements[i].build = increment_build_alone;
+		state->increments = statements;
+	}
+	return &state->increments[field - target->map->fields];
+}
+
+/*
+ * Build the UPDATE of one column alone; arg is an EntryIncrements, whose last
+ * parameter is what is added.
+ */
+static void
+increment_build_alone(StringInfo sql, const void *arg)
+{
+	const EntryIncrements *inc = arg;
+	const NvsEntryState *state = inc->target->state;
+	const char *column = inc->alone->quoted;
+
+	nvs_sql(sql, "UPDATE ", inc->target->name, " AS t SET ",
+			state->set_always, ", ", column, " = COALESCE(t.", column,
+			", 0)");
+	nvs_sql_param(sql, " OPERATOR(pg_catalog.+) ", inc->params.n);
+	nvs_sql(sql, " WHERE ", state->this_entry, " RETURNING t.", column,
+			"::pg_catalog.numeric");
+}
+
+/* The plan of the UPDATE of several numbers. */
 static SPIPlanPtr
-make_plan(Increments *inc)
+increment_plan(EntryIncrements *inc)
 {
 	const NvsTarget *target = inc->target;
 	const NvsEntryState *state = target->state;
@@ -381,52 +452,46 @@ make_plan(Increments *inc)
 	int			i;
 
 	if (state->leftovers)
-		stripped = nvs_leftover_strip(target, inc->touched);
+		stripped = nvs_entry_leftover_strip(target, inc->touched);
 	if (stripped != NULL)
-		(void) column_set(inc, state->extra);
+		(void) increment_column(inc, state->extra);
 	initStringInfo(&sql);
 	nvs_sql(&sql, "UPDATE ", target->name, " AS t SET ", state->set_always);
 	for (i = 0; i < inc->ncolumns; i++)
 	{
-		const ColumnSet *column = &inc->columns[i];
+		const IncrementColumn *column = &inc->columns[i];
 
 		nvs_sql(&sql, ", ", column->field->quoted, " = ");
 		if (column->number != NULL)
 			nvs_sql(&sql, column->number);
 		else
-			set_document(inc, column, stripped, &sql);
+			increment_build_document(inc, column, stripped, &sql);
 	}
-	nvs_sql(&sql, " WHERE ");
-	nvs_entry_where(&inc->resolved, &sql);
-	nvs_sql(&sql, " RETURNING ", inc->returning.data);
-	if (inc->slot == NULL)
-		return nvs_planset_text(target->plans, sql.data, &inc->params,
-								CURSOR_OPT_GENERIC_PLAN);
-	*inc->slot = nvs_plan_prepare(sql.data, inc->params.n, inc->params.types,
-								  CURSOR_OPT_GENERIC_PLAN);
-	return *inc->slot;
+	nvs_sql(&sql, " WHERE ", state->this_entry, " RETURNING ",
+			inc->returning.data);
+	return nvs_statement_plan_text(target->plans, sql.data, &inc->params,
+								   NVS_PLAN_GENERIC);
 }
 
 /* Can the entry be seen, now that no update has reached it? */
 static bool
-is_there(Increments *inc)
+increment_is_there(EntryIncrements *inc, text *id)
 {
-	StringInfoData sql;
-	SPIPlanPtr	plan;
+	NvsParams	params;
 
-	initStringInfo(&sql);
-	nvs_sql(&sql, "SELECT FROM ", inc->target->name, " AS t WHERE ");
-	nvs_entry_where(&inc->resolved, &sql);
-	plan = nvs_planset_text(inc->target->plans, sql.data, &inc->params,
-							CURSOR_OPT_GENERIC_PLAN);
-	return nvs_plan_execute(plan, inc->params.values, inc->params.nulls,
-							false, 1) > 0;
+	nvs_entry_params(&inc->resolved, id, &params);
+	return nvs_execute(nvs_statement_plan(inc->target->plans,
+										  &increment_look, &params, NULL),
+					   &params, false, 1) > 0;
 }
 
-/* The new value of a column of documents. */
+/*
+ * Add the new value of a column of documents: nested calls, one for each
+ * increment.  stripped is extra without leftovers, NULL if there are none.
+ */
 static void
-set_document(Increments *inc, const ColumnSet *column, const char *stripped,
-			 StringInfo sql)
+increment_build_document(EntryIncrements *inc, const IncrementColumn *column,
+						 const char *stripped, StringInfo sql)
 {
 	const NvsEntryState *state = inc->target->state;
 	const NvsField *field = column->field;
@@ -436,10 +501,10 @@ set_document(Increments *inc, const ColumnSet *column, const char *stripped,
 		nvs_sql(sql, "nvent.jsonb_increment(");
 	if (field == state->extra && stripped != NULL)
 		nvs_sql(sql, stripped);
-	else if (nvs_leftover_possible(inc->target, field))
+	else if (nvs_entry_leftover_possible(state, field))
 		nvs_sql(sql, "CASE WHEN ",
-				nvs_leftover_counts(inc->target, field, &inc->params),
-				" THEN ", nvs_leftover_value(inc->target, field),
+				nvs_entry_leftover_counts(inc->target, field, &inc->params),
+				" THEN ", nvs_entry_leftover_value(inc->target, field),
 				" ELSE t.", field->quoted, "::pg_catalog.jsonb END");
 	else
 		nvs_sql(sql, "t.", field->quoted,
@@ -450,7 +515,7 @@ set_document(Increments *inc, const ColumnSet *column, const char *stripped,
 
 /* Report a field that cannot be added to. */
 static void
-not_a_number(const char *name, int len, const char *detail)
+increment_not_a_number(const char *name, int len, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NVS_NOT_A_NUMBER),
@@ -460,7 +525,7 @@ not_a_number(const char *name, int len, const char *detail)
 
 /* Report that there is nothing to increment. */
 static void
-no_entry(text *key, text *id)
+increment_no_entry(text *key, text *id)
 {
 	StringInfoData detail;
 

@@ -1,6 +1,6 @@
 /*
  * entry/leftover.c
- *	  Fields in column extra that have got a column of their own since.
+ *	  Fields of extra that have got a column of their own since.
  *
  * A field without a column is kept in extra.  When its column is added to the
  * table, entries keep what they had: the value in extra, a leftover, is the
@@ -20,88 +20,89 @@
 #include "base/text.h"
 #include "entry/entry.h"
 
-static void add_place(NvsLeftoverPlace *places, int *n, const char *name,
-					  bool in_stats);
-static char *path_of(const NvsLeftoverPlace *place);
+static void leftover_add_path(NvsEntryExtraPath *paths, int *n,
+							  const char *name, bool in_stats);
+static char *leftover_path_text(const NvsEntryExtraPath *path);
 
 /* Can there be leftovers of a column? */
 bool
-nvs_leftover_possible(const NvsTarget *target, const NvsField *field)
+nvs_entry_leftover_possible(const NvsEntryState *state, const NvsField *field)
 {
-	const NvsEntryState *state = target->state;
-
 	return state->extra != NULL && !field->reserved && !field->computed &&
 		field->attnum > state->extra->attnum;
 }
 
-/* Where in extra a field may be, by all its names.  Returns their number. */
+/*
+ * Where in extra a field may be, by all its names.  Returns how many paths
+ * there are; they are in the current memory context.
+ */
 int
-nvs_leftover_places(const NvsTarget *target, const NvsField *field,
-					const NvsLeftoverPlace **result)
+nvs_entry_leftover_paths(const NvsTarget *target, const NvsField *field,
+						 const NvsEntryExtraPath **result)
 {
 	const NvsFieldMap *map = target->map;
-	NvsLeftoverPlace *places = palloc(sizeof(NvsLeftoverPlace) *
+	NvsEntryExtraPath *paths = palloc(sizeof(NvsEntryExtraPath) *
 									  (map->naliases + 3));
 	int			n = 0;
 	int			i;
 
-	add_place(places, &n, field->name, field->in_stats);
+	leftover_add_path(paths, &n, field->name, field->in_stats);
 	if (field->in_stats)
-		add_place(places, &n, strchr(field->column, '_') + 1, true);
-	add_place(places, &n, field->column, false);
+		leftover_add_path(paths, &n, strchr(field->column, '_') + 1, true);
+	leftover_add_path(paths, &n, field->column, false);
 	for (i = 0; i < map->naliases; i++)
 		if (map->aliases[i].field == field)
-			add_place(places, &n, map->aliases[i].name, false);
-	*result = places;
+			leftover_add_path(paths, &n, map->aliases[i].name, false);
+	*result = paths;
 	return n;
 }
 
-/* Add a place that is not there yet. */
+/* Add a path that is not among the paths yet. */
 static void
-add_place(NvsLeftoverPlace *places, int *n, const char *name, bool in_stats)
+leftover_add_path(NvsEntryExtraPath *paths, int *n, const char *name,
+				  bool in_stats)
 {
 	int			i;
 
 	for (i = 0; i < *n; i++)
-		if (places[i].in_stats == in_stats &&
-			strcmp(places[i].name, name) == 0)
+		if (paths[i].in_stats == in_stats && strcmp(paths[i].name, name) == 0)
 			return;
-	places[*n].name = name;
-	places[*n].in_stats = in_stats;
+	paths[*n].name = name;
+	paths[*n].in_stats = in_stats;
 	(*n)++;
 }
 
-/* A document of extra's form that has a value at a place, and nothing else. */
+/* A document of extra's form that has a value at a path, and nothing else. */
 Jsonb *
-nvs_leftover_nest(const NvsLeftoverPlace *place, NvsJsonbChild value)
+nvs_entry_leftover_nest(const NvsEntryExtraPath *path, NvsJsonbChild value)
 {
 	NvsJsonb	member;
 	NvsJsonb	stats;
 
 	nvs_jsonb_init(&member);
-	nvs_jsonb_add_child(&member, place->name, strlen(place->name), value);
-	if (!place->in_stats)
+	nvs_jsonb_add_child(&member, path->name, strlen(path->name), value);
+	if (!path->in_stats)
 		return nvs_jsonb_finish(&member);
 	nvs_jsonb_init(&stats);
 	nvs_jsonb_add_object(&stats, NVS_KEY("stats"), &member);
 	return nvs_jsonb_finish(&stats);
 }
 
-/* The path of a place, as an SQL expression. */
+/* A path as an SQL expression. */
 static char *
-path_of(const NvsLeftoverPlace *place)
+leftover_path_text(const NvsEntryExtraPath *path)
 {
-	return psprintf("ARRAY[%s%s]", place->in_stats ? "'stats', " : "",
-					quote_literal_cstr(place->name));
+	return psprintf("ARRAY[%s%s]", path->in_stats ? "'stats', " : "",
+					quote_literal_cstr(path->name));
 }
 
-/* The expression of a field's leftover, NULL when there is none. */
+/* The SQL expression of a field's leftover, NULL when there is none. */
 char *
-nvs_leftover_value(const NvsTarget *target, const NvsField *field)
+nvs_entry_leftover_value(const NvsTarget *target, const NvsField *field)
 {
 	const NvsEntryState *state = target->state;
-	const NvsLeftoverPlace *places;
-	int			n = nvs_leftover_places(target, field, &places);
+	const NvsEntryExtraPath *paths;
+	int			n = nvs_entry_leftover_paths(target, field, &paths);
 	StringInfoData sql;
 	int			i;
 
@@ -109,15 +110,18 @@ nvs_leftover_value(const NvsTarget *target, const NvsField *field)
 	for (i = 0; i < n; i++)
 		nvs_sql(&sql, i > 0 ? ", t." : "COALESCE(t.",
 				state->extra->quoted, " OPERATOR(pg_catalog.#>) ",
-				path_of(&places[i]));
+				leftover_path_text(&paths[i]));
 	appendStringInfoChar(&sql, ')');
 	return sql.data;
 }
 
-/* The condition that a leftover is there and is the field's value. */
+/*
+ * The SQL condition that there is a leftover and that it is the field's value.
+ * Its parameters are added.
+ */
 char *
-nvs_leftover_counts(const NvsTarget *target, const NvsField *field,
-					NvsParams *params)
+nvs_entry_leftover_counts(const NvsTarget *target, const NvsField *field,
+						  NvsParams *params)
 {
 	const NvsEntryState *state = target->state;
 	const NvsEntryDefault *def =
@@ -125,7 +129,7 @@ nvs_leftover_counts(const NvsTarget *target, const NvsField *field,
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	nvs_sql(&sql, "(", nvs_leftover_value(target, field),
+	nvs_sql(&sql, "(", nvs_entry_leftover_value(target, field),
 			" IS NOT NULL AND (t.", field->quoted, " IS NULL");
 	if (def->known && !def->isnull)
 	{
@@ -139,12 +143,12 @@ nvs_leftover_counts(const NvsTarget *target, const NvsField *field,
 }
 
 /*
- * The expression of extra without the leftovers of some columns, one bool for
- * each of the map; NULL when none of them can have any.  Where there are none
- * it is the very value that is there.
+ * The SQL expression of extra without the leftovers of some columns, one bool
+ * for each of the map; NULL when none of them can have any.  In a row that has
+ * none the expression is the very value of extra, which costs no copy.
  */
 char *
-nvs_leftover_strip(const NvsTarget *target, const bool *columns)
+nvs_entry_leftover_strip(const NvsTarget *target, const bool *columns)
 {
 	const NvsEntryState *state = target->state;
 	const char *extra = state->extra == NULL ? "" : state->extra->quoted;
@@ -154,26 +158,29 @@ nvs_leftover_strip(const NvsTarget *target, const bool *columns)
 	int			depth = 0;
 	int			i;
 
+	/* All leftovers, and the removal of each at each of its paths. */
 	initStringInfo(&values);
 	initStringInfo(&stripped);
 	for (i = 0; i < target->map->nfields; i++)
 	{
 		const NvsField *field = &target->map->fields[i];
-		const NvsLeftoverPlace *places;
+		const NvsEntryExtraPath *paths;
 		int			n;
 
-		if (!columns[i] || !nvs_leftover_possible(target, field))
+		if (!columns[i] || !nvs_entry_leftover_possible(state, field))
 			continue;
 		nvs_sql(&values, values.len > 0 ? ", " : "",
-				nvs_leftover_value(target, field));
-		n = nvs_leftover_places(target, field, &places);
+				nvs_entry_leftover_value(target, field));
+		n = nvs_entry_leftover_paths(target, field, &paths);
 		depth += n;
 		while (n-- > 0)
 			nvs_sql(&stripped, " OPERATOR(pg_catalog.#-) ",
-					path_of(&places[n]), ")");
+					leftover_path_text(&paths[n]), ")");
 	}
 	if (depth == 0)
 		return NULL;
+
+	/* A parenthesis for each removal. */
 	open = palloc(depth + 1);
 	memset(open, '(', depth);
 	open[depth] = '\0';
@@ -182,10 +189,13 @@ nvs_leftover_strip(const NvsTarget *target, const bool *columns)
 					stripped.data);
 }
 
-/* Does a column hold what it was added with, or nothing? */
+/*
+ * Does a column hold what it was added with, or nothing, so that a leftover is
+ * the field's value?
+ */
 bool
-nvs_leftover_is_default(const NvsTarget *target, const NvsField *field,
-						Datum value, bool isnull)
+nvs_entry_leftover_is_default(const NvsTarget *target, const NvsField *field,
+							  Datum value, bool isnull)
 {
 	const NvsEntryState *state = target->state;
 	const NvsEntryDefault *def =

@@ -1,6 +1,6 @@
 /*
  * entry/read.c
- *	  Indexed entries: get one, read many by score and filter.
+ *	  Entries: get one, read many by score and filter.
  *
  * An entry comes back as {"id", "score", "metadata"}; metadata is the table's
  * columns and what is in extra, with "version".  Times in columns come back
@@ -18,16 +18,33 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#include "errors.h"
 #include "base/arg.h"
 #include "base/text.h"
 #include "entry/entry.h"
 
+static const NvsStatement read_one = {
+	"SELECT {columns} FROM {table} AS t WHERE {this_entry}"
+};
+
 PG_FUNCTION_INFO_V1(nvs_entry_get);
 PG_FUNCTION_INFO_V1(nvs_entry_read);
 
+/* Arguments of nvent.entry_read(). */
+enum
+{
+	ARG_KEY,
+	ARG_MAX_COUNT,
+	ARG_ROW_OFFSET,
+	ARG_FILTER,
+	ARG_AFTER_SCORE,
+	ARG_AFTER_ID,
+	ARG_MIN_SCORE,
+	ARG_MAX_SCORE,
+	ARG_ASCENDING
+};
+
 /* What makes entries of rows. */
-typedef struct Reader
+typedef struct EntryReader
 {
 	NvsTarget  *target;
 	NvsJsonbChild *leftovers;	/* for each column, NULL if there are none */
@@ -39,27 +56,29 @@ typedef struct Reader
 	Tuplestorestate *result;	/* or where entries go */
 	TupleDesc	desc;
 	Datum		value;
-} Reader;
+} EntryReader;
 
-static void reader_init(Reader *reader, NvsTarget *target);
-static void get_row(TupleTableSlot *slot, void *arg);
+static void read_init(EntryReader *reader, NvsTarget *target);
+static void read_get_row(TupleTableSlot *slot, void *arg);
 static void read_row(TupleTableSlot *slot, void *arg);
-static Datum make_entry(Reader *reader, TupleTableSlot *slot,
-						MemoryContext cxt);
-static void add_extra(Reader *reader, const Jsonb *extra);
-static void add_stats(Reader *reader, NvsJsonbChild stats);
-static bool note_leftover(Reader *reader, const NvsField *field,
-						  NvsJsonbChild value);
-static void add_column(Reader *reader, const NvsField *field, Datum value,
-					   bool isnull);
-static void emit(const NvsTarget *target, const char *name, int len,
-				 const NvsField *field, Datum value, bool iso,
-				 NvsJsonb *record);
-static void emit_id(const NvsTarget *target, Datum value, NvsJsonb *entry);
-static void read_text(FunctionCallInfo fcinfo, const NvsResolved *resolved,
-					  int64 count, NvsParams *params, StringInfo sql);
-static void add_cursor(FunctionCallInfo fcinfo, const NvsEntryState *state,
-					   bool ascending, NvsParams *params, StringInfo sql);
+static Datum read_make_entry(EntryReader *reader, TupleTableSlot *slot,
+							 MemoryContext cxt);
+static void read_add_extra(EntryReader *reader, const Jsonb *extra);
+static void read_add_stats(EntryReader *reader, NvsJsonbChild stats);
+static bool read_note_leftover(EntryReader *reader, const NvsField *field,
+							   NvsJsonbChild value);
+static void read_add_column(EntryReader *reader, const NvsField *field,
+							Datum value, bool isnull);
+static void read_emit(const NvsTarget *target, const char *name, int len,
+					  const NvsField *field, Datum value, bool iso,
+					  NvsJsonb *record);
+static void read_emit_id(const NvsTarget *target, Datum value,
+						 NvsJsonb *entry);
+static void read_build(FunctionCallInfo fcinfo, const NvsResolved *resolved,
+					   int64 count, NvsParams *params, StringInfo sql);
+static void read_build_cursor(FunctionCallInfo fcinfo,
+							  const NvsEntryState *state, bool ascending,
+							  NvsParams *params, StringInfo sql);
 
 /* nvent.entry_get(key, id): the entry, NULL when there is none. */
 Datum
@@ -67,34 +86,20 @@ nvs_entry_get(PG_FUNCTION_ARGS)
 {
 	NvsResolved resolved;
 	NvsParams	params;
-	Reader		reader;
-	SPIPlanPtr *plan;
-	uint64		found;
+	EntryReader reader;
+	SPIPlanPtr	plan;
+	uint64		found = 0;
 
 	reader.cxt = CurrentMemoryContext;
 	nvs_spi_begin();
-	if (!nvs_entry_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
+	if (nvs_entry_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
 	{
-		nvs_spi_end();
-		PG_RETURN_NULL();
+		nvs_entry_params(&resolved, PG_GETARG_TEXT_PP(1), &params);
+		plan = nvs_statement_plan(resolved.target->plans, &read_one, &params,
+								  NULL);
+		read_init(&reader, resolved.target);
+		found = nvs_execute_each(plan, &params, true, read_get_row, &reader);
 	}
-	nvs_entry_params(&resolved, PG_GETARG_TEXT_PP(1), &params);
-	plan = nvs_planset_slot(resolved.target->plans, NVS_ENTRY_GET);
-	if (*plan == NULL)
-	{
-		const NvsEntryState *state = resolved.target->state;
-		StringInfoData sql;
-
-		initStringInfo(&sql);
-		nvs_sql(&sql, "SELECT ", state->read_list, " FROM ",
-				resolved.target->name, " AS t WHERE ");
-		nvs_entry_where(&resolved, &sql);
-		*plan = nvs_plan_prepare(sql.data, params.n, params.types,
-								 CURSOR_OPT_GENERIC_PLAN);
-	}
-	reader_init(&reader, resolved.target);
-	found = nvs_plan_each(*plan, params.values, params.nulls, true, get_row,
-						  &reader);
 	nvs_spi_end();
 	if (found == 0)
 		PG_RETURN_NULL();
@@ -103,7 +108,7 @@ nvs_entry_get(PG_FUNCTION_ARGS)
 
 /* Prepare to make entries of a target's rows. */
 static void
-reader_init(Reader *reader, NvsTarget *target)
+read_init(EntryReader *reader, NvsTarget *target)
 {
 	const NvsEntryState *state = target->state;
 
@@ -117,34 +122,34 @@ reader_init(Reader *reader, NvsTarget *target)
 	nvs_jsonb_init(&reader->stats);
 }
 
-/* Make the entry that is got; arg is a Reader. */
+/* Make the one entry of nvent.entry_get(); arg is an EntryReader. */
 static void
-get_row(TupleTableSlot *slot, void *arg)
+read_get_row(TupleTableSlot *slot, void *arg)
 {
-	Reader	   *reader = arg;
+	EntryReader *reader = arg;
 
-	reader->value = make_entry(reader, slot, reader->cxt);
+	reader->value = read_make_entry(reader, slot, reader->cxt);
 }
 
-/* Make one of the entries that are read; arg is a Reader. */
+/* Make one of the entries of nvent.entry_read(); arg is an EntryReader. */
 static void
 read_row(TupleTableSlot *slot, void *arg)
 {
-	Reader	   *reader = arg;
+	EntryReader *reader = arg;
 	MemoryContext old = MemoryContextSwitchTo(reader->row_cxt);
 	Datum		entry;
 	bool		isnull = false;
 
 	CHECK_FOR_INTERRUPTS();
-	entry = make_entry(reader, slot, reader->row_cxt);
+	entry = read_make_entry(reader, slot, reader->row_cxt);
 	tuplestore_putvalues(reader->result, reader->desc, &entry, &isnull);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(reader->row_cxt);
 }
 
-/* The entry of a row whose columns are those of the read list. */
+/* The entry of a row whose columns are all of the relation; it is in cxt. */
 static Datum
-make_entry(Reader *reader, TupleTableSlot *slot, MemoryContext cxt)
+read_make_entry(EntryReader *reader, TupleTableSlot *slot, MemoryContext cxt)
 {
 	const NvsTarget *target = reader->target;
 	const NvsEntryState *state = target->state;
@@ -155,6 +160,7 @@ make_entry(Reader *reader, TupleTableSlot *slot, MemoryContext cxt)
 	Datum		result;
 	int			i;
 
+	/* The metadata: what is in extra, then the columns. */
 	slot_getallattrs(slot);
 	values = slot->tts_values;
 	nulls = slot->tts_isnull;
@@ -165,14 +171,14 @@ make_entry(Reader *reader, TupleTableSlot *slot, MemoryContext cxt)
 		memset(reader->leftovers, 0,
 			   sizeof(NvsJsonbChild) * target->map->nfields);
 	if (state->extra != NULL && !nulls[state->extra - fields])
-		add_extra(reader, DatumGetJsonbP(values[state->extra - fields]));
+		read_add_extra(reader, DatumGetJsonbP(values[state->extra - fields]));
 	for (i = 0; i < state->nread; i++)
 	{
 		const NvsField *field = state->read[i];
 		int			k = field - fields;
 
 		if (field != state->version)
-			add_column(reader, field, values[k], nulls[k]);
+			read_add_column(reader, field, values[k], nulls[k]);
 		else
 			nvs_field_emit(field, nulls[k] ? (Datum) 0 : values[k], false,
 						   &reader->metadata);
@@ -180,11 +186,13 @@ make_entry(Reader *reader, TupleTableSlot *slot, MemoryContext cxt)
 	if (reader->stats.npairs > 0)
 		nvs_jsonb_add_object(&reader->metadata, NVS_KEY("stats"),
 							 &reader->stats);
-	emit_id(target, values[state->id - fields], &reader->entry);
+
+	/* Around it id and score. */
+	read_emit_id(target, values[state->id - fields], &reader->entry);
 	i = state->score - fields;
 	if (!nulls[i])
-		emit(target, NVS_KEY("score"), state->score, values[i], false,
-			 &reader->entry);
+		read_emit(target, NVS_KEY("score"), state->score, values[i], false,
+				  &reader->entry);
 	nvs_jsonb_add_object(&reader->entry, NVS_KEY("metadata"),
 						 &reader->metadata);
 	old = MemoryContextSwitchTo(cxt);
@@ -193,9 +201,12 @@ make_entry(Reader *reader, TupleTableSlot *slot, MemoryContext cxt)
 	return result;
 }
 
-/* The fields that have no column; "stats" joins that of the columns. */
+/*
+ * Add the fields that have no column.  Those in "stats" join the ones that have
+ * a column; leftovers wait until their column has been seen.
+ */
 static void
-add_extra(Reader *reader, const Jsonb *extra)
+read_add_extra(EntryReader *reader, const Jsonb *extra)
 {
 	const NvsFieldMap *map = reader->target->map;
 	const JsonbContainer *jc = &extra->root;
@@ -209,20 +220,20 @@ add_extra(Reader *reader, const Jsonb *extra)
 		NvsJsonbChild name = nvs_jsonb_child(jc, i);
 		NvsJsonbChild value = nvs_jsonb_child(jc, n + i);
 
-		if (map->has_stats && name.len == 5 &&
-			memcmp(name.data, "stats", 5) == 0 && nvs_jsonb_is_object(value))
-			add_stats(reader, value);
+		if (nvs_entry_is_stats(reader->target, name.data, name.len) &&
+			nvs_jsonb_is_object(value))
+			read_add_stats(reader, value);
 		else if (reader->leftovers == NULL ||
-				 !note_leftover(reader, nvs_field_find(map, name.data,
-													   name.len), value))
+				 !read_note_leftover(reader, nvs_field_find(map, name.data,
+															name.len), value))
 			nvs_jsonb_add_child(&reader->metadata, name.data, name.len,
 								value);
 	}
 }
 
-/* The fields of "stats" that have no column. */
+/* Add the fields of the object "stats" that have no column. */
 static void
-add_stats(Reader *reader, NvsJsonbChild stats)
+read_add_stats(EntryReader *reader, NvsJsonbChild stats)
 {
 	const NvsFieldMap *map = reader->target->map;
 	const JsonbContainer *jc = (const JsonbContainer *) stats.data;
@@ -235,25 +246,31 @@ add_stats(Reader *reader, NvsJsonbChild stats)
 		NvsJsonbChild value = nvs_jsonb_child(jc, n + i);
 
 		if (reader->leftovers == NULL ||
-			!note_leftover(reader, nvs_field_find_stat(map, name.data,
-													   name.len), value))
+			!read_note_leftover(reader, nvs_field_find_stat(map, name.data,
+															name.len), value))
 			nvs_jsonb_add_child(&reader->stats, name.data, name.len, value);
 	}
 }
 
-/* Keep what a field had before it had a column until that has been seen. */
+/*
+ * Keep what a field had before it had a column until that has been seen.
+ * Returns false for a field that cannot have leftovers, or NULL.
+ */
 static bool
-note_leftover(Reader *reader, const NvsField *field, NvsJsonbChild value)
+read_note_leftover(EntryReader *reader, const NvsField *field,
+				   NvsJsonbChild value)
 {
-	if (field == NULL || !nvs_leftover_possible(reader->target, field))
+	if (field == NULL ||
+		!nvs_entry_leftover_possible(reader->target->state, field))
 		return false;
 	reader->leftovers[field - reader->target->map->fields] = value;
 	return true;
 }
 
-/* A field from its column, or from what extra still has of it. */
+/* Add a field from its column, or from its leftover if that counts. */
 static void
-add_column(Reader *reader, const NvsField *field, Datum value, bool isnull)
+read_add_column(EntryReader *reader, const NvsField *field, Datum value,
+				bool isnull)
 {
 	NvsJsonb   *record = field->in_stats ? &reader->stats : &reader->metadata;
 
@@ -263,7 +280,7 @@ add_column(Reader *reader, const NvsField *field, Datum value, bool isnull)
 			&reader->leftovers[field - reader->target->map->fields];
 
 		if (leftover->data != NULL &&
-			nvs_leftover_is_default(reader->target, field, value, isnull))
+			nvs_entry_leftover_is_default(reader->target, field, value, isnull))
 		{
 			nvs_jsonb_add_child(record, field->name, field->namelen,
 								*leftover);
@@ -271,14 +288,14 @@ add_column(Reader *reader, const NvsField *field, Datum value, bool isnull)
 		}
 	}
 	if (!isnull)
-		emit(reader->target, field->name, field->namelen, field, value, true,
-			 record);
+		read_emit(reader->target, field->name, field->namelen, field, value,
+				  true, record);
 }
 
-/* Add the value of a column as it is stored. */
+/* Add the value of a column under a name. */
 static void
-emit(const NvsTarget *target, const char *name, int len,
-	 const NvsField *field, Datum value, bool iso, NvsJsonb *record)
+read_emit(const NvsTarget *target, const char *name, int len,
+		  const NvsField *field, Datum value, bool iso, NvsJsonb *record)
 {
 	const NvsEntryState *state = target->state;
 
@@ -288,9 +305,9 @@ emit(const NvsTarget *target, const char *name, int len,
 	nvs_field_emit_as(name, len, field, value, iso, record);
 }
 
-/* The id is a string, as it was given. */
+/* Add the id: a string, whatever the type of its column. */
 static void
-emit_id(const NvsTarget *target, Datum value, NvsJsonb *entry)
+read_emit_id(const NvsTarget *target, Datum value, NvsJsonb *entry)
 {
 	const NvsEntryState *state = target->state;
 	char	   *text;
@@ -311,7 +328,7 @@ emit_id(const NvsTarget *target, Datum value, NvsJsonb *entry)
 			number = DatumGetInt64(value);
 			break;
 		case NVS_FIELD_TEXT:
-			emit(target, NVS_KEY("id"), state->id, value, false, entry);
+			read_emit(target, NVS_KEY("id"), state->id, value, false, entry);
 			return;
 		default:
 			getTypeOutputInfo(state->id->type, &output, &varlena);
@@ -332,15 +349,15 @@ emit_id(const NvsTarget *target, Datum value, NvsJsonb *entry)
 Datum
 nvs_entry_read(PG_FUNCTION_ARGS)
 {
-	int64		count = nvs_count_argument(fcinfo, 1, "max_count");
+	int64		count = nvs_count_argument(fcinfo, ARG_MAX_COUNT, "max_count");
 	NvsResolved resolved;
 	NvsParams	params;
-	Reader		reader;
+	EntryReader reader;
 	StringInfoData sql;
 	SPIPlanPtr	plan;
 
-	NVS_REQUIRE_ARG(0, "key");
-	if (PG_ARGISNULL(4) != PG_ARGISNULL(5))
+	NVS_REQUIRE_ARG(ARG_KEY, "key");
+	if (PG_ARGISNULL(ARG_AFTER_SCORE) != PG_ARGISNULL(ARG_AFTER_ID))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("arguments \"after_score\" and \"after_id\" go "
@@ -349,7 +366,7 @@ nvs_entry_read(PG_FUNCTION_ARGS)
 						 "have.")));
 	reader.result = nvs_result_set(fcinfo, &reader.desc);
 	nvs_spi_begin();
-	if (!nvs_entry_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
+	if (!nvs_entry_resolve(PG_GETARG_TEXT_PP(ARG_KEY), false, &resolved))
 	{
 		nvs_spi_end();
 		return (Datum) 0;
@@ -357,29 +374,34 @@ nvs_entry_read(PG_FUNCTION_ARGS)
 	nvs_params_init(&params);
 	nvs_route_params(&resolved, &params);
 	initStringInfo(&sql);
-	read_text(fcinfo, &resolved, count, &params, &sql);
+	read_build(fcinfo, &resolved, count, &params, &sql);
+
 	/* With a filter the values decide which index is worth it. */
-	plan = nvs_planset_text(resolved.target->plans, sql.data, &params,
-							PG_ARGISNULL(3) ? CURSOR_OPT_GENERIC_PLAN : 0);
-	reader_init(&reader, resolved.target);
+	plan = nvs_statement_plan_text(resolved.target->plans, sql.data, &params,
+								   PG_ARGISNULL(ARG_FILTER) ?
+								   NVS_PLAN_GENERIC : NVS_PLAN_AUTO);
+	read_init(&reader, resolved.target);
 	reader.row_cxt = AllocSetContextCreate(CurrentMemoryContext,
 										   "nvent_store entry",
 										   ALLOCSET_DEFAULT_SIZES);
-	nvs_plan_each(plan, params.values, params.nulls, true, read_row, &reader);
+	nvs_execute_each(plan, &params, true, read_row, &reader);
 	nvs_spi_end();
 	return (Datum) 0;
 }
 
-/* SELECT of a page of entries. */
+/*
+ * Build the SELECT of a page of entries, and add its parameters to those of
+ * the key.
+ */
 static void
-read_text(FunctionCallInfo fcinfo, const NvsResolved *resolved, int64 count,
-		  NvsParams *params, StringInfo sql)
+read_build(FunctionCallInfo fcinfo, const NvsResolved *resolved, int64 count,
+		   NvsParams *params, StringInfo sql)
 {
 	const NvsTarget *target = resolved->target;
 	const NvsEntryState *state = target->state;
 	const char *direction = " DESC";
-	bool		ascending = NVS_ARG_OR(8, PG_GETARG_BOOL, false);
-	int32		offset = NVS_ARG_OR(2, PG_GETARG_INT32, 0);
+	bool		ascending = NVS_ARG_OR(ARG_ASCENDING, PG_GETARG_BOOL, false);
+	int32		offset = NVS_ARG_OR(ARG_ROW_OFFSET, PG_GETARG_INT32, 0);
 
 	if (offset < 0)
 		ereport(ERROR,
@@ -388,21 +410,21 @@ read_text(FunctionCallInfo fcinfo, const NvsResolved *resolved, int64 count,
 				 errdetail("It is %d.", offset)));
 	if (ascending)
 		direction = "";
-	nvs_sql(sql, "SELECT ", state->read_list, " FROM ", target->name,
+	nvs_sql(sql, "SELECT ", state->columns, " FROM ", target->name,
 			" AS t WHERE ");
 	nvs_route_where(target, sql);
-	if (!PG_ARGISNULL(3))
-		nvs_entry_filter(target, PG_GETARG_JSONB_P(3), params, sql);
-	if (!PG_ARGISNULL(4))
-		add_cursor(fcinfo, state, ascending, params, sql);
-	if (!PG_ARGISNULL(6))
+	if (!PG_ARGISNULL(ARG_FILTER))
+		nvs_entry_filter(target, PG_GETARG_JSONB_P(ARG_FILTER), params, sql);
+	if (!PG_ARGISNULL(ARG_AFTER_SCORE))
+		read_build_cursor(fcinfo, state, ascending, params, sql);
+	if (!PG_ARGISNULL(ARG_MIN_SCORE))
 		nvs_sql_param(sql, " AND score OPERATOR(pg_catalog.>=) ",
 					  nvs_params_add(params, FLOAT8OID,
-									 PG_GETARG_DATUM(6), false));
-	if (!PG_ARGISNULL(7))
+									 PG_GETARG_DATUM(ARG_MIN_SCORE), false));
+	if (!PG_ARGISNULL(ARG_MAX_SCORE))
 		nvs_sql_param(sql, " AND score OPERATOR(pg_catalog.<=) ",
 					  nvs_params_add(params, FLOAT8OID,
-									 PG_GETARG_DATUM(7), false));
+									 PG_GETARG_DATUM(ARG_MAX_SCORE), false));
 	nvs_sql(sql, " ORDER BY score", direction, ", ", state->id->quoted,
 			direction);
 	if (count >= 0)
@@ -415,20 +437,21 @@ read_text(FunctionCallInfo fcinfo, const NvsResolved *resolved, int64 count,
 									 Int64GetDatum(offset), false));
 }
 
-/* The condition that an entry comes after the cursor. */
+/* Add the condition that an entry comes after the cursor. */
 static void
-add_cursor(FunctionCallInfo fcinfo, const NvsEntryState *state,
-		   bool ascending, NvsParams *params, StringInfo sql)
+read_build_cursor(FunctionCallInfo fcinfo, const NvsEntryState *state,
+				  bool ascending, NvsParams *params, StringInfo sql)
 {
-	text	   *id = PG_GETARG_TEXT_PP(5);
+	text	   *id = PG_GETARG_TEXT_PP(ARG_AFTER_ID);
 	Datum		after = nvs_field_text_datum(state->id, VARDATA_ANY(id),
 											 VARSIZE_ANY_EXHDR(id));
 
 	nvs_sql(sql, " AND (score, ", state->id->quoted,
 			ascending ? ") OPERATOR(pg_catalog.>) (" :
 			") OPERATOR(pg_catalog.<) (");
-	nvs_sql_param(sql, "", nvs_params_add(params, FLOAT8OID,
-										  PG_GETARG_DATUM(4), false));
+	nvs_sql_param(sql, "",
+				  nvs_params_add(params, FLOAT8OID,
+								 PG_GETARG_DATUM(ARG_AFTER_SCORE), false));
 	nvs_sql_param(sql, ", ", nvs_params_add(params, state->id->type, after,
 											false));
 	nvs_sql(sql, ")");

@@ -1,6 +1,6 @@
 /*
  * entry/update.c
- *	  Indexed entries: merge into one, as RFC 7396 says.
+ *	  Entries: merge into one, as RFC 7396 says.
  *
  * The merge is done by the statement itself, on the row as it is when the
  * row's lock is had, so two updates of different fields both survive, in
@@ -15,46 +15,50 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 
-#include "errors.h"
 #include "base/arg.h"
 #include "base/text.h"
 #include "entry/entry.h"
 #include "json/paths.h"
 
-/* An UPDATE in the making. */
-typedef struct Update
+/* An UPDATE, in the making. */
+typedef struct EntryUpdate
 {
 	const NvsTarget *target;
 	NvsParams	params;
-	StringInfoData where;
+	StringInfoData where;		/* which entry, and of which version */
 	StringInfoData set;			/* columns besides those always set */
 	StringInfoData differs;		/* whether that is a change */
-} Update;
+} EntryUpdate;
 
 /* The entry as it is. */
-typedef struct Look
+typedef struct EntryLook
 {
 	int64		version;
 	bool		differs;		/* the update would change it */
-} Look;
+} EntryLook;
 
 PG_FUNCTION_INFO_V1(nvs_entry_is_changed);
 PG_FUNCTION_INFO_V1(nvs_entry_update);
 
-static void set_fields(Update *update, NvsEntryFields *fields);
-static void clear_stats(const NvsTarget *target, NvsEntryFields *fields);
-static void set_field(Update *update, const NvsField *field,
-					  NvsJsonbChild value);
-static void set_null(Update *update, const NvsField *field);
-static void set_document(Update *update, const NvsField *field,
+static void update_init(EntryUpdate *update, const NvsResolved *resolved,
+						text *id);
+static void update_expect_version(EntryUpdate *update, int64 version);
+static void update_fields(EntryUpdate *update, NvsEntryFields *fields);
+static void update_clear_stats(const NvsTarget *target,
+							   NvsEntryFields *fields);
+static void update_field(EntryUpdate *update, const NvsField *field,
 						 NvsJsonbChild value);
-static void set_extra(Update *update, NvsEntryFields *fields);
-static bool all_null(const NvsJsonb *object);
-static void remove_stats(Update *update, NvsJsonb *object, StringInfo sql);
-static void set_expression(Update *update, const char *column,
-						   const char *before, const char *after);
-static bool run_update(Update *update, bool touch, int64 *version);
-static bool look(Update *update, Look *found);
+static void update_null(EntryUpdate *update, const NvsField *field);
+static void update_document(EntryUpdate *update, const NvsField *field,
+							NvsJsonbChild value);
+static void update_extra(EntryUpdate *update, NvsEntryFields *fields);
+static bool update_all_null(const NvsJsonb *object);
+static void update_remove_stats(EntryUpdate *update, NvsJsonb *object,
+								StringInfo sql);
+static void update_expression(EntryUpdate *update, const char *column,
+							  const char *before, const char *after);
+static bool update_run(EntryUpdate *update, bool touch, int64 *version);
+static bool update_look(EntryUpdate *update, EntryLook *found);
 
 /*
  * nvent.entry_update(key, id, metadata, expected_version, touch): the
@@ -64,9 +68,9 @@ static bool look(Update *update, Look *found);
 Datum
 nvs_entry_update(PG_FUNCTION_ARGS)
 {
-	NvsResolved	resolved;
+	NvsResolved resolved;
 	NvsEntryFields fields;
-	Update		update;
+	EntryUpdate update;
 	Jsonb	   *metadata;
 	bool		touch = NVS_ARG_OR(4, PG_GETARG_BOOL, false);
 	bool		found;
@@ -77,54 +81,68 @@ nvs_entry_update(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(2, "metadata");
 	metadata = PG_GETARG_JSONB_P(2);
 	nvs_entry_check_metadata(metadata);
-	nvs_spi_begin();
-	if (!nvs_entry_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
-	{
-		nvs_spi_end();
-		PG_RETURN_NULL();
-	}
-	update.target = resolved.target;
-	initStringInfo(&update.where);
-	initStringInfo(&update.set);
-	initStringInfo(&update.differs);
-	nvs_entry_parse(resolved.target, nvs_expand_paths(metadata), &fields);
-	nvs_entry_params(&resolved, PG_GETARG_TEXT_PP(1), &update.params);
-	nvs_entry_where(&resolved, &update.where);
-	if (!PG_ARGISNULL(3))
-	{
-		const NvsEntryState *state = resolved.target->state;
 
-		nvs_sql(&update.where, " AND ", state->current_version);
-		nvs_sql_param(&update.where, " OPERATOR(pg_catalog.=) ",
-					  nvs_params_add(&update.params, INT8OID,
-									 PG_GETARG_DATUM(3), false));
+	nvs_spi_begin();
+	found = nvs_entry_resolve(PG_GETARG_TEXT_PP(0), false, &resolved);
+	if (found)
+	{
+		update_init(&update, &resolved, PG_GETARG_TEXT_PP(1));
+		if (!PG_ARGISNULL(3))
+			update_expect_version(&update, PG_GETARG_INT64(3));
+		nvs_entry_parse(resolved.target, nvs_expand_paths(metadata), &fields);
+		update_fields(&update, &fields);
+		found = update_run(&update, touch, &version);
 	}
-	set_fields(&update, &fields);
-	found = run_update(&update, touch, &version);
 	nvs_spi_end();
 	if (!found)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(version);
 }
 
-/* The SET list of an update, and the condition that it changes something. */
+/* Begin an update of an entry. */
 static void
-set_fields(Update *update, NvsEntryFields *fields)
+update_init(EntryUpdate *update, const NvsResolved *resolved, text *id)
+{
+	const NvsEntryState *state = resolved->target->state;
+
+	update->target = resolved->target;
+	nvs_entry_params(resolved, id, &update->params);
+	initStringInfo(&update->where);
+	initStringInfo(&update->set);
+	initStringInfo(&update->differs);
+	nvs_sql(&update->where, state->this_entry);
+}
+
+/* Have it find the entry at this version only. */
+static void
+update_expect_version(EntryUpdate *update, int64 version)
+{
+	const NvsEntryState *state = update->target->state;
+
+	nvs_sql(&update->where, " AND ", state->current_version);
+	nvs_sql_param(&update->where, " OPERATOR(pg_catalog.=) ",
+				  nvs_params_add(&update->params, INT8OID,
+								 Int64GetDatum(version), false));
+}
+
+/* Build the SET list, and the condition that it changes something. */
+static void
+update_fields(EntryUpdate *update, NvsEntryFields *fields)
 {
 	const NvsFieldMap *map = update->target->map;
 	int			i;
 
 	if (fields->clear_stats)
-		clear_stats(update->target, fields);
+		update_clear_stats(update->target, fields);
 	for (i = 0; i < map->nfields; i++)
 		if (fields->given[i])
-			set_field(update, &map->fields[i], fields->values[i]);
-	set_extra(update, fields);
+			update_field(update, &map->fields[i], fields->values[i]);
+	update_extra(update, fields);
 }
 
-/* "stats": null removes every field of it. */
+/* Have each field of "stats" be null, unless it is given: "stats" is null. */
 static void
-clear_stats(const NvsTarget *target, NvsEntryFields *fields)
+update_clear_stats(const NvsTarget *target, NvsEntryFields *fields)
 {
 	NvsJsonbChild null = {"", 0, JENTRY_ISNULL};
 	int			i;
@@ -142,9 +160,9 @@ clear_stats(const NvsTarget *target, NvsEntryFields *fields)
 	nvs_jsonb_add_null(&fields->rest, NVS_KEY("stats"));
 }
 
-/* Set one column: objects merge, null removes, all else replaces. */
+/* Have one column be set: objects merge, null removes, all else replaces. */
 static void
-set_field(Update *update, const NvsField *field, NvsJsonbChild value)
+update_field(EntryUpdate *update, const NvsField *field, NvsJsonbChild value)
 {
 	StringInfoData param;
 	Datum		datum;
@@ -152,31 +170,34 @@ set_field(Update *update, const NvsField *field, NvsJsonbChild value)
 
 	if (value.type == JENTRY_ISNULL)
 	{
-		set_null(update, field);
+		update_null(update, field);
 		return;
 	}
 	if (nvs_jsonb_is_object(value) && field->takes_json)
 	{
-		set_document(update, field, value);
+		update_document(update, field, value);
 		return;
 	}
 	datum = nvs_field_datum(field, value, &isnull);
 	initStringInfo(&param);
 	nvs_sql_param(&param, "", nvs_params_add(&update->params, field->type,
 											 datum, isnull));
-	set_expression(update, field->quoted, NULL, param.data);
+	update_expression(update, field->quoted, NULL, param.data);
 }
 
-/* Remove a field: its column is NULL, or its default where it must not be. */
+/*
+ * Have a field be removed: its column becomes NULL, or its default where it
+ * must not be NULL.
+ */
 static void
-set_null(Update *update, const NvsField *field)
+update_null(EntryUpdate *update, const NvsField *field)
 {
 	const NvsEntryState *state = update->target->state;
 	const NvsEntryDefault *def =
 		&state->defaults[field - update->target->map->fields];
 
 	if (!field->not_null || (def->known && def->isnull))
-		set_expression(update, field->quoted, NULL, "NULL");
+		update_expression(update, field->quoted, NULL, "NULL");
 	else if (def->known)
 	{
 		StringInfoData param;
@@ -185,7 +206,7 @@ set_null(Update *update, const NvsField *field)
 		nvs_sql_param(&param, "", nvs_params_add(&update->params,
 												 field->type, def->value,
 												 false));
-		set_expression(update, field->quoted, NULL, param.data);
+		update_expression(update, field->quoted, NULL, param.data);
 	}
 	else
 	{
@@ -196,13 +217,13 @@ set_null(Update *update, const NvsField *field)
 	}
 }
 
-/* Merge an object into a column of documents. */
+/* Have an object be merged into a column of documents, or its leftover. */
 static void
-set_document(Update *update, const NvsField *field, NvsJsonbChild value)
+update_document(EntryUpdate *update, const NvsField *field, NvsJsonbChild value)
 {
 	StringInfoData before;
 	StringInfoData after;
-	Datum		patch = JsonbPGetDatum(nvs_child_document(value));
+	Datum		patch = JsonbPGetDatum(nvs_jsonb_from_child(value));
 	int			param = nvs_params_add(&update->params, JSONBOID, patch,
 									   false);
 
@@ -211,50 +232,50 @@ set_document(Update *update, const NvsField *field, NvsJsonbChild value)
 	nvs_sql(&before, "t.", field->quoted,
 			field->kind == NVS_FIELD_JSONB ? "" : "::pg_catalog.jsonb");
 	nvs_sql(&after, "nvent.jsonb_merge_patch(");
-	if (nvs_leftover_possible(update->target, field))
+	if (nvs_entry_leftover_possible(update->target->state, field))
 		nvs_sql(&after, "CASE WHEN ",
-				nvs_leftover_counts(update->target, field,
-									&update->params),
-				" THEN ", nvs_leftover_value(update->target, field),
+				nvs_entry_leftover_counts(update->target, field,
+										  &update->params),
+				" THEN ", nvs_entry_leftover_value(update->target, field),
 				" ELSE ", before.data, " END");
 	else
 		nvs_sql(&after, before.data);
 	nvs_sql_param(&after, ", ", param);
 	nvs_sql(&after, ")");
-	set_expression(update, field->quoted, before.data, after.data);
+	update_expression(update, field->quoted, before.data, after.data);
 }
 
 /*
- * Merge what has no column into extra.  Removals from "stats" are not merged,
- * as that would make the object where it is not.
+ * Have what has no column be merged into extra, and leftovers of the columns
+ * that are set be taken out.  Removals from "stats" are not merged, as that
+ * would make the object where it is not.
  */
 static void
-set_extra(Update *update, NvsEntryFields *fields)
+update_extra(EntryUpdate *update, NvsEntryFields *fields)
 {
 	const NvsTarget *target = update->target;
 	const NvsEntryState *state = target->state;
-	char	   *stripped = nvs_leftover_strip(target, fields->given);
+	char	   *stripped = nvs_entry_leftover_strip(target, fields->given);
 	StringInfoData before;
 	StringInfoData after;
 	StringInfoData removed;
 	Jsonb	   *rest;
 
+	/* What is to be done. */
 	initStringInfo(&removed);
-	if (state->extra != NULL && all_null(&fields->rest_stats))
-		remove_stats(update, &fields->rest_stats, &removed);
+	if (state->extra != NULL && update_all_null(&fields->rest_stats))
+		update_remove_stats(update, &fields->rest_stats, &removed);
 	rest = nvs_entry_rest(target, fields);
 	if (rest == NULL && stripped == NULL && removed.len == 0)
 		return;
 
+	/* Its expression: take leftovers out, merge, remove. */
 	initStringInfo(&before);
 	initStringInfo(&after);
 	nvs_sql(&before, "COALESCE(t.", state->extra->quoted, ", '{}')");
 	nvs_sql(&after, rest != NULL ? "COALESCE(nvent.jsonb_merge_patch(" :
-			"COALESCE(");
-	if (stripped != NULL)
-		nvs_sql(&after, stripped);
-	else
-		nvs_sql(&after, "t.", state->extra->quoted);
+			"COALESCE(", stripped != NULL ? stripped : "t.",
+			stripped != NULL ? "" : state->extra->quoted);
 	if (rest != NULL)
 	{
 		nvs_sql_param(&after, ", ", nvs_params_add(&update->params,
@@ -264,12 +285,12 @@ set_extra(Update *update, NvsEntryFields *fields)
 		nvs_sql(&after, ")");
 	}
 	nvs_sql(&after, removed.data, ", '{}')");
-	set_expression(update, state->extra->quoted, before.data, after.data);
+	update_expression(update, state->extra->quoted, before.data, after.data);
 }
 
 /* Is every member of an object null? */
 static bool
-all_null(const NvsJsonb *object)
+update_all_null(const NvsJsonb *object)
 {
 	uint32		i;
 
@@ -279,20 +300,23 @@ all_null(const NvsJsonb *object)
 	return true;
 }
 
-/* Have the members of an object be removed from "stats" in extra. */
+/*
+ * Build the removal of the members of an object from "stats" in extra, and
+ * empty the object.
+ */
 static void
-remove_stats(Update *update, NvsJsonb *object, StringInfo sql)
+update_remove_stats(EntryUpdate *update, NvsJsonb *object, StringInfo sql)
 {
 	uint32		i;
 
 	for (i = 0; i < object->npairs; i++)
 	{
-		Datum		name = PointerGetDatum(cstring_to_text_with_len(
-			object->pairs[i].key, object->pairs[i].keylen));
+		const NvsJsonbPair *pair = &object->pairs[i];
+		text	   *name = cstring_to_text_with_len(pair->key, pair->keylen);
 
 		nvs_sql_param(sql, " OPERATOR(pg_catalog.#-) ARRAY['stats', ",
-					  nvs_params_add(&update->params, TEXTOID, name,
-									 false));
+					  nvs_params_add(&update->params, TEXTOID,
+									 PointerGetDatum(name), false));
 		nvs_sql(sql, "]");
 	}
 	nvs_jsonb_reset(object);
@@ -303,8 +327,8 @@ remove_stats(Update *update, NvsJsonb *object, StringInfo sql)
  * to compare with; NULL for the column as it is.
  */
 static void
-set_expression(Update *update, const char *column, const char *before,
-			   const char *after)
+update_expression(EntryUpdate *update, const char *column, const char *before,
+				  const char *after)
 {
 	nvs_sql(&update->set, ", ", column, " = ", after);
 	nvs_sql(&update->differs, update->differs.len > 0 ? " OR " : "",
@@ -313,19 +337,21 @@ set_expression(Update *update, const char *column, const char *before,
 }
 
 /*
- * Update the entry unless nothing differs.  Whether a row that was not
- * updated is missing or merely the same takes a look at it; if that look
- * finds a difference, the row came or changed meanwhile: once more.
+ * Update the entry unless nothing differs; *version is its version then.
+ * Returns false when it is not there.  Whether a row that was not updated is
+ * missing or merely the same takes a look at it; if that look finds a
+ * difference, the row came or changed meanwhile: once more.
  */
 static bool
-run_update(Update *update, bool touch, int64 *version)
+update_run(EntryUpdate *update, bool touch, int64 *version)
 {
 	const NvsTarget *target = update->target;
 	const NvsEntryState *state = target->state;
 	StringInfoData sql;
 	SPIPlanPtr	plan;
-	int			tries;
+	int			retries;
 
+	/* Build the statement. */
 	if (update->differs.len == 0)
 		nvs_sql(&update->differs, "false");
 	initStringInfo(&sql);
@@ -335,32 +361,34 @@ run_update(Update *update, bool touch, int64 *version)
 	if (!touch)
 		nvs_sql(&sql, " AND (", update->differs.data, ")");
 	nvs_sql(&sql, " RETURNING t.version::pg_catalog.int8");
-	plan = nvs_planset_text(target->plans, sql.data, &update->params,
-							CURSOR_OPT_GENERIC_PLAN);
-	for (tries = 0; tries < NVS_MAX_TRIES; tries++)
+	plan = nvs_statement_plan_text(target->plans, sql.data, &update->params,
+								   NVS_PLAN_GENERIC);
+
+	/* Run it, and look where nothing was updated. */
+	for (retries = 0; retries < NVS_ENTRY_MAX_RETRIES; retries++)
 	{
 		Datum		value;
-		Look		found;
+		EntryLook	found;
 
 		CHECK_FOR_INTERRUPTS();
-		if (nvs_plan_first(plan, update->params.values, update->params.nulls,
-						   false, CurrentMemoryContext, &value))
+		if (nvs_execute_first(plan, &update->params, false,
+							  CurrentMemoryContext, &value))
 		{
 			*version = DatumGetInt64(value);
 			return true;
 		}
-		if (!look(update, &found))
+		if (!update_look(update, &found))
 			return false;
 		*version = found.version;
 		if (!found.differs && !touch)
 			return true;
 	}
-	nvs_entry_not_taken(target);
+	nvs_entry_refused(target);
 }
 
 /* Look at the entry; returns false when it is not there. */
 static bool
-look(Update *update, Look *found)
+update_look(EntryUpdate *update, EntryLook *found)
 {
 	const NvsTarget *target = update->target;
 	const NvsEntryState *state = target->state;
@@ -373,10 +401,10 @@ look(Update *update, Look *found)
 	nvs_sql(&sql, "SELECT ", state->current_version,
 			"::pg_catalog.int8, ", update->differs.data, " FROM ",
 			target->name, " AS t WHERE ", update->where.data);
-	plan = nvs_planset_text(target->plans, sql.data, &update->params,
-							CURSOR_OPT_GENERIC_PLAN);
-	if (!nvs_plan_row(plan, update->params.values, update->params.nulls,
-					  false, CurrentMemoryContext, 2, row, nulls))
+	plan = nvs_statement_plan_text(target->plans, sql.data, &update->params,
+								   NVS_PLAN_GENERIC);
+	if (!nvs_execute_row(plan, &update->params, false, CurrentMemoryContext,
+						 2, row, nulls))
 		return false;
 	found->version = DatumGetInt64(row[0]);
 	found->differs = DatumGetBool(row[1]);
@@ -384,8 +412,8 @@ look(Update *update, Look *found)
 }
 
 /*
- * nvent.entry_is_changed(before, after): are two values other bytes?  Unlike IS
- * DISTINCT FROM it needs no operator, which the caller's search_path names.
+ * nvent.entry_is_changed(before, after): do two values differ in any byte?
+ * Unlike IS DISTINCT FROM it needs no operator, which search_path would choose.
  */
 Datum
 nvs_entry_is_changed(PG_FUNCTION_ARGS)
