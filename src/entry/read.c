@@ -360,8 +360,8 @@ nvs_entry_read(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(ARG_AFTER_SCORE) != PG_ARGISNULL(ARG_AFTER_ID))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("arguments \"after_score\" and \"after_id\" go "
-						"together"),
+				 errmsg("arguments \"after_score\" and \"after_id\" must be "
+						"given together"),
 				 errhint("Pass score and id of the last entry that you "
 						 "have.")));
 	reader.result = nvs_result_set(fcinfo, &reader.desc);
