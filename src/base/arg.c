@@ -7,7 +7,9 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "base/arg.h"
@@ -62,6 +64,62 @@ nvs_ttl_argument(FunctionCallInfo fcinfo, int n, const char *name)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("argument \"%s\" must be greater than zero", name),
 			 errdetail("It is %s.", DatumGetCString(shown))));
+}
+
+/*
+ * Take an array argument apart.  Returns false, and sets nothing, when it is
+ * NULL.  Raises an error when it is longer than arrays->max, or has another
+ * length than the arrays before it, which arrays remembers.
+ */
+bool
+nvs_array_argument(NvsArrayArgs *arrays, FunctionCallInfo fcinfo, int n,
+				   const char *name, Datum **values, bool **nulls)
+{
+	ArrayType  *array;
+	int			length;
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+
+	if (PG_ARGISNULL(n))
+		return false;
+	array = PG_GETARG_ARRAYTYPE_P(n);
+	length = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	if (arrays->first != NULL && length != arrays->length)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("argument \"%s\" must have as many elements as "
+						"argument \"%s\"", name, arrays->first),
+				 errdetail("It has %d, \"%s\" has %d.", length,
+						   arrays->first, arrays->length)));
+	if (length > arrays->max)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many %s in one call: %d", arrays->what, length),
+				 errdetail("One call names at most %d.", arrays->max)));
+	if (arrays->first == NULL)
+		arrays->first = name;
+	arrays->length = length;
+	get_typlenbyvalalign(ARR_ELEMTYPE(array), &typlen, &typbyval, &typalign);
+	deconstruct_array(array, ARR_ELEMTYPE(array), typlen, typbyval, typalign,
+					  values, nulls, &length);
+	return true;
+}
+
+/* An array of values of a type; nulls may be NULL for none. */
+Datum
+nvs_array_of(Oid type, const Datum *values, const bool *nulls, int n)
+{
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+	int			lower = 1;
+
+	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+	return PointerGetDatum(construct_md_array((Datum *) values,
+											  (bool *) nulls, 1, &n, &lower,
+											  type, typlen, typbyval,
+											  typalign));
 }
 
 /*

@@ -24,11 +24,25 @@
 #define NVS_ARG_OR(n, get, otherwise) \
 	(PG_ARGISNULL(n) ? (otherwise) : get(n))
 
+/* Arrays of one call whose elements belong together: all have one length. */
+typedef struct NvsArrayArgs
+{
+	const char *what;			/* what the elements stand for, in the plural */
+	int			max;			/* elements that an array may have */
+	const char *first;			/* name of the first array; NULL before it */
+	int			length;
+} NvsArrayArgs;
+
 pg_noreturn extern void nvs_null_argument(const char *name);
 extern int64 nvs_count_argument(FunctionCallInfo fcinfo, int n,
 								const char *name);
 extern Interval *nvs_ttl_argument(FunctionCallInfo fcinfo, int n,
 								  const char *name);
+extern bool nvs_array_argument(NvsArrayArgs *arrays, FunctionCallInfo fcinfo,
+							   int n, const char *name, Datum **values,
+							   bool **nulls);
+extern Datum nvs_array_of(Oid type, const Datum *values, const bool *nulls,
+						  int n);
 extern Tuplestorestate *nvs_result_set(FunctionCallInfo fcinfo,
 									   TupleDesc *desc);
 

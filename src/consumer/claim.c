@@ -214,8 +214,7 @@ take_leases(NvsClaim *claim, bool lagging)
 								 SPI_tuptable->tupdesc, 1, &isnull);
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTARRAYOID,
-				   PointerGetDatum(construct_array(names, n, TEXTOID, -1, false,
-												   TYPALIGN_INT)), false);
+				   nvs_array_of(TEXTOID, names, NULL, n), false);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(draw_token(claim)), false);
 	nvs_params_add(&params, TEXTOID, PointerGetDatum(claim->owner),
 				   claim->owner == NULL);

@@ -238,48 +238,6 @@ nvs_consumer_emit(Tuplestorestate *result, TupleDesc desc)
 }
 
 /*
- * An array argument, NULL for NULL.  All arrays of a call have one length:
- * *length is that, or -1 while no array was seen.
- */
-ArrayType *
-nvs_array_argument(FunctionCallInfo fcinfo, int n, const char *name, Oid type,
-				   int *length)
-{
-	ArrayType  *array;
-	int			items;
-
-	if (PG_ARGISNULL(n))
-		return NULL;
-	array = PG_GETARG_ARRAYTYPE_P(n);
-	Assert(ARR_ELEMTYPE(array) == type);
-	items = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	if (*length >= 0 && items != *length)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("argument \"%s\" must have as many elements as the "
-						"names", name),
-				 errdetail("It has %d, there are %d names.", items,
-						   *length)));
-	if (items > NVS_MAX_CONSUMERS)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("too many consumers in one call: %d", items),
-				 errdetail("One call names at most %d.", NVS_MAX_CONSUMERS)));
-	*length = items;
-	return array;
-}
-
-/* An array of texts, some of which may be NULL. */
-ArrayType *
-nvs_text_array(Datum *values, bool *nulls, int n)
-{
-	int			lower = 1;
-
-	return construct_md_array(values, nulls, 1, &n, &lower, TEXTOID, -1,
-							  false, TYPALIGN_INT);
-}
-
-/*
  * Plan what follows by its indexes: a plan that is kept must not be one that
  * suited a table while it was empty.
  */

@@ -84,9 +84,6 @@ extern uint64 nvs_consumer_query(const NvsConsumers *consumers,
 								 const NvsStatement *statement,
 								 const NvsParams *params);
 extern void nvs_consumer_emit(Tuplestorestate *result, TupleDesc desc);
-extern ArrayType *nvs_array_argument(FunctionCallInfo fcinfo, int n,
-									 const char *name, Oid type, int *length);
-extern ArrayType *nvs_text_array(Datum *values, bool *nulls, int n);
 extern void nvs_planning_by_index(NvsPlanning *saved);
 extern void nvs_planning_end(const NvsPlanning *saved);
 

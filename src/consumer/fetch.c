@@ -178,10 +178,8 @@ pass_idle(NvsClaim *claim, List *idle)
 	}
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTARRAYOID,
-				   PointerGetDatum(nvs_text_array(names, NULL, n)), false);
+				   nvs_array_of(TEXTOID, names, NULL, n), false);
 	nvs_params_add(&params, INT8ARRAYOID,
-				   PointerGetDatum(construct_array(uptos, n, INT8OID, 8,
-												   FLOAT8PASSBYVAL,
-												   TYPALIGN_DOUBLE)), false);
+				   nvs_array_of(INT8OID, uptos, NULL, n), false);
 	(void) nvs_consumer_run(claim->consumers, &fetch_pass, &params);
 }

@@ -212,18 +212,20 @@ nvs_consumer_ack_many(PG_FUNCTION_ARGS)
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	NvsConsumers *consumers;
 	NvsParams	params;
-	int			length = -1;
+	NvsArrayArgs arrays = {"consumers", NVS_MAX_CONSUMERS};
+	Datum	   *values;
+	bool	   *nulls;
 
 	NVS_REQUIRE_ARG(0, "names");
 	NVS_REQUIRE_ARG(2, "uptos");
 	NVS_REQUIRE_ARG(5, "force");
 	require_holder(fcinfo, 1, 6);
-	(void) nvs_array_argument(fcinfo, 0, "names", TEXTOID, &length);
-	(void) nvs_array_argument(fcinfo, 1, "tokens", INT8OID, &length);
-	(void) nvs_array_argument(fcinfo, 2, "uptos", INT8OID, &length);
-	(void) nvs_array_argument(fcinfo, 3, "defer_until", TIMESTAMPTZOID,
-							  &length);
-	(void) nvs_array_argument(fcinfo, 4, "attempts", INT4OID, &length);
+	(void) nvs_array_argument(&arrays, fcinfo, 0, "names", &values, &nulls);
+	(void) nvs_array_argument(&arrays, fcinfo, 1, "tokens", &values, &nulls);
+	(void) nvs_array_argument(&arrays, fcinfo, 2, "uptos", &values, &nulls);
+	(void) nvs_array_argument(&arrays, fcinfo, 3, "defer_until", &values,
+							  &nulls);
+	(void) nvs_array_argument(&arrays, fcinfo, 4, "attempts", &values, &nulls);
 	PreventCommandIfReadOnly("nvent.consumer_ack_many()");
 	nvs_spi_begin();
 	consumers = nvs_consumers_require(fcinfo, 7);
@@ -341,13 +343,15 @@ nvs_consumer_block_many(PG_FUNCTION_ARGS)
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	NvsConsumers *consumers;
 	NvsParams	params;
-	int			length = -1;
+	NvsArrayArgs arrays = {"consumers", NVS_MAX_CONSUMERS};
+	Datum	   *values;
+	bool	   *nulls;
 
 	NVS_REQUIRE_ARG(0, "names");
 	require_holder(fcinfo, 1, 3);
-	(void) nvs_array_argument(fcinfo, 0, "names", TEXTOID, &length);
-	(void) nvs_array_argument(fcinfo, 1, "tokens", INT8OID, &length);
-	(void) nvs_array_argument(fcinfo, 2, "errors", TEXTOID, &length);
+	(void) nvs_array_argument(&arrays, fcinfo, 0, "names", &values, &nulls);
+	(void) nvs_array_argument(&arrays, fcinfo, 1, "tokens", &values, &nulls);
+	(void) nvs_array_argument(&arrays, fcinfo, 2, "errors", &values, &nulls);
 	PreventCommandIfReadOnly("nvent.consumer_block_many()");
 	nvs_spi_begin();
 	consumers = nvs_consumers_require(fcinfo, 4);

@@ -285,7 +285,6 @@ apply_marks(NvsMarkScan *scan)
 	bool	   *markless = palloc(sizeof(bool) * n);
 	Datum	   *admits = palloc0(sizeof(Datum) * n);
 	bool	   *known = palloc(sizeof(bool) * n);
-	int			lower = 1;
 	int			i = 0;
 
 	if (n == 0)
@@ -303,15 +302,12 @@ apply_marks(NvsMarkScan *scan)
 	}
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTARRAYOID,
-				   PointerGetDatum(nvs_text_array(names, NULL, n)), false);
+				   nvs_array_of(TEXTOID, names, NULL, n), false);
 	nvs_params_add(&params, INT8ARRAYOID,
-				   PointerGetDatum(construct_md_array(marks, markless, 1, &n,
-													  &lower, INT8OID, 8,
-													  FLOAT8PASSBYVAL,
-													  TYPALIGN_DOUBLE)),
+				   nvs_array_of(INT8OID, marks, markless, n),
 				   false);
 	nvs_params_add(&params, TEXTARRAYOID,
-				   PointerGetDatum(nvs_text_array(admits, known, n)), false);
+				   nvs_array_of(TEXTOID, admits, known, n), false);
 	if (nvs_consumer_run(scan->consumers, &mark_apply, &params) < n)
 		note_stragglers(scan);
 }
@@ -347,11 +343,9 @@ note_stragglers(NvsMarkScan *scan)
 	}
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTARRAYOID,
-				   PointerGetDatum(nvs_text_array(names, NULL, n)), false);
+				   nvs_array_of(TEXTOID, names, NULL, n), false);
 	nvs_params_add(&params, INT8ARRAYOID,
-				   PointerGetDatum(construct_array(marks, n, INT8OID, 8,
-												   FLOAT8PASSBYVAL,
-												   TYPALIGN_DOUBLE)), false);
+				   nvs_array_of(INT8OID, marks, NULL, n), false);
 	n = nvs_consumer_run(scan->consumers, &mark_missed, &params);
 	for (i = 0; i < n; i++)
 	{
@@ -442,13 +436,15 @@ nvs_consumer_mark(PG_FUNCTION_ARGS)
 {
 	NvsConsumers *consumers;
 	NvsParams	params;
-	int			length = -1;
+	NvsArrayArgs arrays = {"consumers", NVS_MAX_CONSUMERS};
+	Datum	   *values;
+	bool	   *nulls;
 	uint64		raised;
 
 	NVS_REQUIRE_ARG(0, "names");
 	NVS_REQUIRE_ARG(1, "marks");
-	(void) nvs_array_argument(fcinfo, 0, "names", TEXTOID, &length);
-	(void) nvs_array_argument(fcinfo, 1, "marks", INT8OID, &length);
+	(void) nvs_array_argument(&arrays, fcinfo, 0, "names", &values, &nulls);
+	(void) nvs_array_argument(&arrays, fcinfo, 1, "marks", &values, &nulls);
 	PreventCommandIfReadOnly("nvent.consumer_mark()");
 	nvs_spi_begin();
 	consumers = nvs_consumers_require(fcinfo, 2);

@@ -302,7 +302,7 @@ find_candidates(NvsMarkScan *scan)
 		prefixes[n++] = nvs_mark_text_datum(&entry->prefix);
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTARRAYOID,
-				   PointerGetDatum(nvs_text_array(prefixes, NULL, n)), false);
+				   nvs_array_of(TEXTOID, prefixes, NULL, n), false);
 	n = nvs_consumer_query(scan->consumers, &match_candidates, &params);
 	for (i = 0; i < n; i++)
 	{
