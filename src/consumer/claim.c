@@ -98,9 +98,9 @@ nvs_claim_begin(NvsClaim *claim, FunctionCallInfo fcinfo,
 		claim->owner = PG_GETARG_TEXT_PP(3);
 	claim->cxt = CurrentMemoryContext;
 	if (!PG_ARGISNULL(5))
-		(void) nvs_consumer_scan(consumers,
-								 nvs_scan_argument(fcinfo, 5, "max_scan"),
-								 &scanned);
+		(void) nvs_mark_scan(consumers,
+							 nvs_mark_count_argument(fcinfo, 5, "max_scan"),
+							 &scanned);
 }
 
 /* Lease consumers: claim->leases gets what was leased. */

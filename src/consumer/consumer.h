@@ -88,10 +88,10 @@ extern void nvs_planning_by_index(NvsPlanning *saved);
 extern void nvs_planning_end(const NvsPlanning *saved);
 
 /* consumer/mark.c */
-extern bool nvs_consumer_scan(NvsConsumers *consumers, int max_events,
-							  int64 *scanned);
-extern int	nvs_scan_argument(FunctionCallInfo fcinfo, int n,
-							  const char *name);
+extern bool nvs_mark_scan(NvsConsumers *consumers, int max_events,
+						  int64 *scanned);
+extern int	nvs_mark_count_argument(FunctionCallInfo fcinfo, int n,
+									const char *name);
 
 /* consumer/claim.c */
 extern void nvs_claim_begin(NvsClaim *claim, FunctionCallInfo fcinfo,

@@ -1,6 +1,6 @@
 /*
  * consumer/mark.c
- *	  Finds which consumers the events that became settled are for.
+ *	  Marks consumers: says up to which position each has work.
  *
  * A scan reads the events above the position that the scan before it came to
  * (the checkpoint without a name) and not above the safe position, matches
@@ -13,12 +13,14 @@
  * events and their consumers cost, however many consumers there are; nothing
  * is cached, and a consumer counts from the moment its transaction commits.
  *
- * A scan sees a consumer or it does not; what it does not see is not
- * "admitted".  The first scan that does admits it, by a mark at the position
- * before its own events: that is worth one look at what is older.
+ * A scan sees a consumer or it does not; one that no scan has seen is not
+ * initialized (column "admitted").  The first scan that sees it initializes
+ * it, by a mark at the position before its own events: that is worth one look
+ * at what is older.
  *
  * A scan never waits for the row of a consumer.  Marks of rows that others
- * hold are kept in the checkpoint's data and tried again by the next scan.
+ * have locked are kept in the checkpoint's data, and the next scan tries to
+ * set them again.
  */
 #include "postgres.h"
 
@@ -26,7 +28,6 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -34,27 +35,35 @@
 
 #include "errors.h"
 #include "base/advisory.h"
-#include "consumer/mark.h"
+#include "consumer/match.h"
+#include "json/build.h"
 #include "position/position.h"
 #include "route/route.h"
 
 PG_FUNCTION_INFO_V1(nvs_consumer_mark);
 PG_FUNCTION_INFO_V1(nvs_consumer_correlate);
 
-/* Consumers that no scan has seen; one scan admits so many. */
-static const NvsStatement mark_new = {
-	"SELECT name, pattern, position FROM {consumers} "
-	"WHERE NOT admitted ORDER BY name LIMIT 1000"
-};
+/* A scan: where it begins and ends, and what it is to do. */
+typedef struct MarkScan
+{
+	NvsConsumers *consumers;
+	int64		from;			/* exclusive */
+	int64		upto;			/* inclusive */
+	int			limit;			/* events of one relation */
+	bool		exists;			/* the checkpoint is there ... */
+	bool		has_kept;		/* ... and keeps marks of locked rows */
+	HTAB	   *markings;		/* NvsMarking */
+	int			nlocked;		/* how many of them have a locked row */
+} MarkScan;
 
-static bool has_reason(NvsMarkScan *scan);
-static bool read_scanned(NvsMarkScan *scan);
-static void run_scan(NvsMarkScan *scan);
-static void add_new(NvsMarkScan *scan);
-static void add_stragglers(NvsMarkScan *scan);
-static void apply_marks(NvsMarkScan *scan);
-static void note_stragglers(NvsMarkScan *scan);
-static void save_scan(NvsMarkScan *scan);
+static bool mark_has_reason(MarkScan *scan);
+static void mark_read_checkpoint(MarkScan *scan);
+static void mark_scan(MarkScan *scan);
+static void mark_add_kept(MarkScan *scan);
+static void mark_add_uninitialized(MarkScan *scan);
+static void mark_apply(MarkScan *scan);
+static void mark_find_locked(MarkScan *scan);
+static void mark_save_checkpoint(MarkScan *scan);
 
 /*
  * Mark consumers from at most max_events events of each relation.  Returns
@@ -66,14 +75,14 @@ static void save_scan(NvsMarkScan *scan);
  * error here.
  */
 bool
-nvs_consumer_scan(NvsConsumers *consumers, int max_events, int64 *scanned)
+nvs_mark_scan(NvsConsumers *consumers, int max_events, int64 *scanned)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
 											  "nvent_store scan",
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	NvsPlanning planning;
-	NvsMarkScan scan;
+	MarkScan	scan;
 	bool		ours = true;
 
 	memset(&scan, 0, sizeof(scan));
@@ -82,14 +91,14 @@ nvs_consumer_scan(NvsConsumers *consumers, int max_events, int64 *scanned)
 	nvs_planning_by_index(&planning);
 	(void) set_config_option("row_security", "off", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	if (has_reason(&scan))
+	if (mark_has_reason(&scan))
 	{
 		ours = nvs_lock_if_free(NVS_LOCK_SCAN,
 								nvs_hash(consumers->prefix,
 										 strlen(consumers->prefix), 0),
 								ExclusiveLock);
 		if (ours)
-			run_scan(&scan);
+			mark_scan(&scan);
 	}
 	*scanned = scan.upto;
 	nvs_planning_end(&planning);
@@ -98,9 +107,9 @@ nvs_consumer_scan(NvsConsumers *consumers, int max_events, int64 *scanned)
 	return ours;
 }
 
-/* How many events of a relation a scan may read: at least one. */
+/* Argument n: how many events of a relation a scan may read, one at least. */
 int
-nvs_scan_argument(FunctionCallInfo fcinfo, int n, const char *name)
+nvs_mark_count_argument(FunctionCallInfo fcinfo, int n, const char *name)
 {
 	int64		count = nvs_count_argument(fcinfo, n, name);
 
@@ -111,170 +120,153 @@ nvs_scan_argument(FunctionCallInfo fcinfo, int n, const char *name)
 	return count < 0 ? INT_MAX : (int) count;
 }
 
-/* Is there anything that no scan has looked at?  Leaves upto at the last. */
+/* Consumers that no scan has seen; one scan initializes so many. */
+static const NvsStatement mark_uninitialized = {
+	"SELECT name, pattern, position FROM {consumers} "
+	"WHERE NOT admitted ORDER BY name LIMIT 1000"
+};
+
+/*
+ * Is there anything that no scan has looked at?  Reads the checkpoint, and
+ * leaves upto where it is.
+ */
 static bool
-has_reason(NvsMarkScan *scan)
+mark_has_reason(MarkScan *scan)
 {
 	int64		safe = nvs_position_push_snapshot();
 	bool		reason;
 
-	reason = read_scanned(scan) || safe > scan->from;
+	mark_read_checkpoint(scan);
 	scan->upto = scan->from;
-	if (!reason)
-		reason = nvs_consumer_query(scan->consumers, &mark_new, NULL) > 0;
+	reason = scan->has_kept || safe > scan->from ||
+		nvs_consumer_query(scan->consumers, &mark_uninitialized, NULL) > 0;
 	PopActiveSnapshot();
 	return reason;
 }
 
-static const NvsStatement mark_scanned = {
+static const NvsStatement mark_checkpoint = {
 	"SELECT position, data IS NOT NULL FROM {checkpoints} "
 	"WHERE name OPERATOR(pg_catalog.=) " NVS_SCAN_NAME
 };
 
-/*
- * Read how far the last scan came, 0 before the first.  Returns whether it
- * left stragglers.
- */
-static bool
-read_scanned(NvsMarkScan *scan)
+/* Read how far the last scan came, 0 before the first, and what it left. */
+static void
+mark_read_checkpoint(MarkScan *scan)
 {
-	bool		isnull;
+	Datum		row[2] = {0};
+	bool		nulls[2];
 
-	scan->had_stragglers = false;
-	scan->from = 0;
-	scan->exists = nvs_consumer_query(scan->consumers, &mark_scanned, NULL) > 0;
-	if (scan->exists)
-	{
-		HeapTuple	row = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-
-		scan->from = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
-		scan->had_stragglers = DatumGetBool(SPI_getbinval(row, desc, 2,
-														  &isnull));
-	}
-	return scan->had_stragglers;
+	scan->exists =
+		nvs_execute_row(nvs_statement_plan(scan->consumers->plans,
+										   &mark_checkpoint, NULL, NULL),
+						NULL, true, CurrentMemoryContext, 2, row, nulls);
+	scan->from = scan->exists ? DatumGetInt64(row[0]) : 0;
+	scan->has_kept = scan->exists && DatumGetBool(row[1]);
 }
 
-/* Scan, once we are the only one. */
+/* Scan, with the lock that makes us the only one. */
 static void
-run_scan(NvsMarkScan *scan)
+mark_scan(MarkScan *scan)
 {
 	int64		safe = nvs_position_push_snapshot();
 	List	   *targets;
 
-	/* Only now, so that no table is missing that holds what is settled. */
+	/* Only now, so that no table is missing that holds safe events. */
 	targets = nvs_route_targets(NVS_KIND_STREAM,
 								nvs_store_require(scan->consumers->prefix),
 								true);
-	(void) read_scanned(scan);
+	mark_read_checkpoint(scan);
 	scan->upto = Max(safe, scan->from);
-	scan->markings = nvs_mark_table("nvent_store scan marks",
-									sizeof(NvsMarking));
+
+	/* Find what is to be done, under the snapshot of the safe position. */
+	scan->markings = nvs_markings_create();
 	if (scan->upto > scan->from)
-		nvs_mark_match(scan, targets);
-	add_stragglers(scan);
-	add_new(scan);
+		scan->upto = nvs_match_events(scan->consumers, targets, scan->from,
+									  scan->upto, scan->limit,
+									  scan->markings);
+	mark_add_kept(scan);
+	mark_add_uninitialized(scan);
 	PopActiveSnapshot();
 
-	apply_marks(scan);
-	save_scan(scan);
+	/* Do it, to the rows as they are now. */
+	mark_apply(scan);
+	mark_save_checkpoint(scan);
 }
 
-/* The entry of a consumer that is to be marked. */
-NvsMarking *
-nvs_mark_get(NvsMarkScan *scan, const char *name)
-{
-	NvsMarking *marking;
-	NvsText		key;
-	bool		exists;
-
-	key.data = name;
-	key.len = strlen(name);
-	marking = hash_search(scan->markings, &key, HASH_ENTER, &exists);
-	if (!exists)
-	{
-		marking->mark = PG_INT64_MIN;
-		marking->marks = false;
-		marking->straggles = false;
-		marking->admit = NULL;
-	}
-	return marking;
-}
-
-/* Take up consumers that no scan has seen. */
+/* Add the consumers that no scan has seen. */
 static void
-add_new(NvsMarkScan *scan)
+mark_add_uninitialized(MarkScan *scan)
 {
-	uint64		n = nvs_consumer_query(scan->consumers, &mark_new, NULL);
+	uint64		n = nvs_consumer_query(scan->consumers, &mark_uninitialized,
+									   NULL);
 	uint64		i;
 
 	for (i = 0; i < n; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
-		NvsMarking *marking = nvs_mark_get(scan, SPI_getvalue(row, desc, 1));
+		NvsMarking *marking = nvs_markings_get(scan->markings,
+											   SPI_getvalue(row, desc, 1));
 		bool		isnull;
 
-		marking->admit = SPI_getvalue(row, desc, 2);
-		if (DatumGetInt64(SPI_getbinval(row, desc, 3, &isnull)) >= scan->from)
-			continue;
-		marking->mark = Max(marking->mark, scan->from);
-		marking->marks = true;
+		marking->initialize = SPI_getvalue(row, desc, 2);
+		if (DatumGetInt64(SPI_getbinval(row, desc, 3, &isnull)) < scan->from)
+			nvs_marking_raise(marking, scan->from);
 	}
 	SPI_freetuptable(SPI_tuptable);
 }
 
-static const NvsStatement mark_stragglers = {
+static const NvsStatement mark_kept = {
 	"SELECT d.key, d.value::pg_catalog.int8 FROM {checkpoints} s, "
 	"pg_catalog.jsonb_each_text(s.data) d "
 	"WHERE s.name OPERATOR(pg_catalog.=) " NVS_SCAN_NAME
 };
 
-/* Take up the marks that the scan before could not set. */
+/* Add the marks that the scan before could not set. */
 static void
-add_stragglers(NvsMarkScan *scan)
+mark_add_kept(MarkScan *scan)
 {
 	uint64		n;
 	uint64		i;
 
-	if (!scan->had_stragglers)
+	if (!scan->has_kept)
 		return;
-	n = nvs_consumer_query(scan->consumers, &mark_stragglers, NULL);
+	n = nvs_consumer_query(scan->consumers, &mark_kept, NULL);
 	for (i = 0; i < n; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
-		NvsMarking *marking = nvs_mark_get(scan, SPI_getvalue(row, desc, 1));
 		bool		isnull;
+		int64		mark = DatumGetInt64(SPI_getbinval(row, desc, 2,
+													   &isnull));
 
-		marking->mark = Max(marking->mark,
-							DatumGetInt64(SPI_getbinval(row, desc, 2,
-														&isnull)));
-		marking->marks = true;
+		nvs_marking_raise(nvs_markings_get(scan->markings,
+										   SPI_getvalue(row, desc, 1)), mark);
 	}
 	SPI_freetuptable(SPI_tuptable);
 }
 
-static const NvsStatement mark_apply = {
+static const NvsStatement mark_set = {
 	"WITH v AS MATERIALIZED (SELECT * FROM ROWS FROM "
 	"(pg_catalog.unnest($1), pg_catalog.unnest($2), "
-	"pg_catalog.unnest($3)) u (name, mark, admit)), "
+	"pg_catalog.unnest($3)) u (name, mark, pattern)), "
 	"free AS MATERIALIZED (SELECT c.name FROM v, {consumers} c "
 	"WHERE c.name OPERATOR(pg_catalog.=) v.name "
 	"FOR NO KEY UPDATE OF c SKIP LOCKED) "
 	"UPDATE {consumers} c SET mark = GREATEST(c.mark, v.mark), "
-	"admitted = c.admitted OR (v.admit IS NOT NULL AND "
-	"c.pattern OPERATOR(pg_catalog.=) v.admit) "
+	"admitted = c.admitted OR (v.pattern IS NOT NULL AND "
+	"c.pattern OPERATOR(pg_catalog.=) v.pattern) "
 	"FROM v, free f WHERE f.name OPERATOR(pg_catalog.=) v.name "
 	"AND c.name OPERATOR(pg_catalog.=) f.name"
 };
 
 /*
- * Write the marks to the rows that nobody holds.  A consumer is admitted with
- * the pattern that was matched; it may have got another one since.
+ * Write the markings to the rows that nobody has locked.  A consumer is
+ * initialized only while it has the pattern that was matched; it may have got
+ * another one since.
  */
 static void
-apply_marks(NvsMarkScan *scan)
+mark_apply(MarkScan *scan)
 {
 	HASH_SEQ_STATUS seq;
 	NvsMarking *marking;
@@ -282,9 +274,9 @@ apply_marks(NvsMarkScan *scan)
 	int			n = hash_get_num_entries(scan->markings);
 	Datum	   *names = palloc(sizeof(Datum) * n);
 	Datum	   *marks = palloc(sizeof(Datum) * n);
-	bool	   *markless = palloc(sizeof(bool) * n);
-	Datum	   *admits = palloc0(sizeof(Datum) * n);
-	bool	   *known = palloc(sizeof(bool) * n);
+	bool	   *no_mark = palloc(sizeof(bool) * n);
+	Datum	   *patterns = palloc0(sizeof(Datum) * n);
+	bool	   *no_pattern = palloc(sizeof(bool) * n);
 	int			i = 0;
 
 	if (n == 0)
@@ -292,53 +284,55 @@ apply_marks(NvsMarkScan *scan)
 	hash_seq_init(&seq, scan->markings);
 	while ((marking = hash_seq_search(&seq)) != NULL)
 	{
-		names[i] = nvs_mark_text_datum(&marking->name);
+		names[i] = nvs_match_text_datum(&marking->name);
 		marks[i] = Int64GetDatum(marking->mark);
-		markless[i] = !marking->marks;
-		known[i] = marking->admit == NULL;
-		if (marking->admit != NULL)
-			admits[i] = CStringGetTextDatum(marking->admit);
+		no_mark[i] = !marking->has_mark;
+		no_pattern[i] = marking->initialize == NULL;
+		if (!no_pattern[i])
+			patterns[i] = CStringGetTextDatum(marking->initialize);
 		i++;
 	}
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTARRAYOID,
 				   nvs_array_of(TEXTOID, names, NULL, n), false);
 	nvs_params_add(&params, INT8ARRAYOID,
-				   nvs_array_of(INT8OID, marks, markless, n),
-				   false);
+				   nvs_array_of(INT8OID, marks, no_mark, n), false);
 	nvs_params_add(&params, TEXTARRAYOID,
-				   nvs_array_of(TEXTOID, admits, known, n), false);
-	if (nvs_consumer_run(scan->consumers, &mark_apply, &params) < n)
-		note_stragglers(scan);
+				   nvs_array_of(TEXTOID, patterns, no_pattern, n), false);
+	if (nvs_consumer_run(scan->consumers, &mark_set, &params) < n)
+		mark_find_locked(scan);
 }
 
-static const NvsStatement mark_missed = {
+static const NvsStatement mark_not_set = {
 	"SELECT c.name FROM ROWS FROM (pg_catalog.unnest($1), "
 	"pg_catalog.unnest($2)) v (name, mark), {consumers} c "
 	"WHERE c.name OPERATOR(pg_catalog.=) v.name AND (c.mark IS NULL "
 	"OR c.mark OPERATOR(pg_catalog.<) v.mark)"
 };
 
-/* Find the marks that could not be set, as their rows were held. */
+/*
+ * Find the marks that could not be set, since their rows were locked.  Those
+ * whose consumer is gone are nobody's.
+ */
 static void
-note_stragglers(NvsMarkScan *scan)
+mark_find_locked(MarkScan *scan)
 {
 	HASH_SEQ_STATUS seq;
 	NvsMarking *marking;
 	NvsParams	params;
-	Datum	   *names;
-	Datum	   *marks;
+	int			size = hash_get_num_entries(scan->markings);
+	Datum	   *names = palloc(sizeof(Datum) * size);
+	Datum	   *marks = palloc(sizeof(Datum) * size);
+	uint64		nlocked;
 	uint64		i;
 	int			n = 0;
 
-	names = palloc(sizeof(Datum) * hash_get_num_entries(scan->markings));
-	marks = palloc(sizeof(Datum) * hash_get_num_entries(scan->markings));
 	hash_seq_init(&seq, scan->markings);
 	while ((marking = hash_seq_search(&seq)) != NULL)
 	{
-		if (!marking->marks)
+		if (!marking->has_mark)
 			continue;
-		names[n] = nvs_mark_text_datum(&marking->name);
+		names[n] = nvs_match_text_datum(&marking->name);
 		marks[n++] = Int64GetDatum(marking->mark);
 	}
 	nvs_params_init(&params);
@@ -346,52 +340,55 @@ note_stragglers(NvsMarkScan *scan)
 				   nvs_array_of(TEXTOID, names, NULL, n), false);
 	nvs_params_add(&params, INT8ARRAYOID,
 				   nvs_array_of(INT8OID, marks, NULL, n), false);
-	n = nvs_consumer_run(scan->consumers, &mark_missed, &params);
-	for (i = 0; i < n; i++)
+	nlocked = nvs_consumer_run(scan->consumers, &mark_not_set, &params);
+	for (i = 0; i < nlocked; i++)
 	{
-		marking = nvs_mark_get(scan, SPI_getvalue(SPI_tuptable->vals[i],
-												  SPI_tuptable->tupdesc, 1));
-		marking->straggles = true;
-		scan->nstragglers++;
+		marking = nvs_markings_get(scan->markings,
+								   SPI_getvalue(SPI_tuptable->vals[i],
+												SPI_tuptable->tupdesc, 1));
+		marking->row_locked = true;
+		scan->nlocked++;
 	}
 	SPI_freetuptable(SPI_tuptable);
 }
 
-static const NvsStatement mark_save_scan = {
+static const NvsStatement mark_save = {
 	"INSERT INTO {checkpoints} (name, position, data, updated_at) "
 	"VALUES (" NVS_SCAN_NAME ", $1, $2, pg_catalog.clock_timestamp()) "
 	"ON CONFLICT (name) DO UPDATE SET position = EXCLUDED.position, "
 	"data = EXCLUDED.data, updated_at = EXCLUDED.updated_at"
 };
 
-/* Enter how far this scan came, and the marks that it could not set. */
+/* Save how far this scan came, and the marks that it could not set. */
 static void
-save_scan(NvsMarkScan *scan)
+mark_save_checkpoint(MarkScan *scan)
 {
 	HASH_SEQ_STATUS seq;
 	NvsMarking *marking;
 	NvsParams	params;
-	NvsJsonb	stragglers;
+	NvsJsonb	kept;
 
-	if (scan->upto == scan->from && scan->exists &&
-		!scan->had_stragglers && scan->nstragglers == 0)
+	if (scan->upto == scan->from && scan->exists && !scan->has_kept &&
+		scan->nlocked == 0)
 		return;
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(scan->upto), false);
-	if (scan->nstragglers == 0)
-		nvs_params_add(&params, JSONBOID, 0, true);
+	if (scan->nlocked == 0)
+		nvs_params_add(&params, JSONBOID, (Datum) 0, true);
 	else
 	{
-		nvs_jsonb_init(&stragglers);
+		nvs_jsonb_init(&kept);
 		hash_seq_init(&seq, scan->markings);
 		while ((marking = hash_seq_search(&seq)) != NULL)
-			if (marking->straggles)
-				nvs_jsonb_add_int64(&stragglers, marking->name.data,
+		{
+			if (marking->row_locked)
+				nvs_jsonb_add_int64(&kept, marking->name.data,
 									marking->name.len, marking->mark);
+		}
 		nvs_params_add(&params, JSONBOID,
-					   JsonbPGetDatum(nvs_jsonb_finish(&stragglers)), false);
+					   JsonbPGetDatum(nvs_jsonb_finish(&kept)), false);
 	}
-	(void) nvs_consumer_run(scan->consumers, &mark_save_scan, &params);
+	(void) nvs_consumer_run(scan->consumers, &mark_save, &params);
 }
 
 /*
@@ -402,21 +399,21 @@ Datum
 nvs_consumer_correlate(PG_FUNCTION_ARGS)
 {
 	NvsConsumers *consumers;
-	int			max_events = nvs_scan_argument(fcinfo, 0, "max_events");
+	int			max_events = nvs_mark_count_argument(fcinfo, 0, "max_events");
 	int64		scanned;
 	bool		ours;
 
 	PreventCommandIfReadOnly("nvent.consumer_correlate()");
 	nvs_spi_begin();
 	consumers = nvs_consumers_require(fcinfo, 1);
-	ours = nvs_consumer_scan(consumers, max_events, &scanned);
+	ours = nvs_mark_scan(consumers, max_events, &scanned);
 	nvs_spi_end();
 	if (!ours)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(scanned);
 }
 
-static const NvsStatement mark_mark = {
+static const NvsStatement mark_raise = {
 	"WITH v AS MATERIALIZED (SELECT u.name, "
 	"pg_catalog.max(u.mark) AS mark FROM ROWS FROM "
 	"(pg_catalog.unnest($1), pg_catalog.unnest($2)) u (name, mark) "
@@ -452,7 +449,7 @@ nvs_consumer_mark(PG_FUNCTION_ARGS)
 	nvs_params_add_arg(&params, fcinfo, 0, TEXTARRAYOID);
 	nvs_params_add_arg(&params, fcinfo, 1, INT8ARRAYOID);
 	/* Names may come twice: the highest mark counts. */
-	raised = nvs_consumer_run(consumers, &mark_mark, &params);
+	raised = nvs_consumer_run(consumers, &mark_raise, &params);
 	nvs_spi_end();
 	PG_RETURN_INT64(raised);
 }

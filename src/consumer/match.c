@@ -7,64 +7,100 @@
  * patterns that can match it are found by the literal text that they begin
  * with, and then compared as a whole.
  *
- * Everything here runs under the active snapshot.
+ * Everything here runs under the active snapshot, and what it makes is in the
+ * memory context of the caller.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "consumer/mark.h"
+#include "base/arg.h"
+#include "base/text.h"
+#include "consumer/match.h"
 #include "route/route.h"
 
+/* An event that was read: its position and its subject. */
+typedef struct MatchEventRef
+{
+	int64		position;
+	NvsText		subject;
+} MatchEventRef;
+
 /* A subject and the last of the events that it has in this scan. */
-typedef struct SubjectEntry
+typedef struct MatchSubject
 {
 	NvsText		subject;		/* hash key */
 	int64		last;
-} SubjectEntry;
+} MatchSubject;
 
-/* Consumers whose patterns begin with the same text. */
-typedef struct PrefixEntry
+/* Consumers whose patterns begin with the same literal text. */
+typedef struct MatchPrefix
 {
 	NvsText		prefix;			/* hash key */
-	List	   *consumers;		/* Candidate */
-} PrefixEntry;
+	List	   *candidates;		/* MatchCandidate */
+} MatchPrefix;
 
 /* A consumer whose pattern may match a subject of this scan. */
-typedef struct Candidate
+typedef struct MatchCandidate
 {
 	char	   *name;
 	const NvsPattern *pattern;
 	int64		mark;			/* what it is at, or will be */
-} Candidate;
+} MatchCandidate;
 
-static void read_relation(NvsMarkScan *scan, NvsTarget *target);
-static void add_sighting(NvsMarkScan *scan, NvsTarget *target, HeapTuple row,
-						 TupleDesc desc);
-static void group_subjects(NvsMarkScan *scan);
-static void add_prefixes(NvsMarkScan *scan, const SubjectEntry *entry);
-static void find_candidates(NvsMarkScan *scan);
-static void match_subject(NvsMarkScan *scan, const SubjectEntry *entry);
-static void match_prefix(NvsMarkScan *scan, const SubjectEntry *entry,
+/* A scan of events, and what is known of them. */
+typedef struct MatchScan
+{
+	MemoryContext cxt;
+	int64		from;			/* exclusive */
+	int64		upto;			/* inclusive */
+	int			limit;			/* events of one relation */
+	const NvsTarget *target;	/* the relation that is being read ... */
+	int64		position;		/* ... and its last position that was */
+	StringInfoData buf;			/* of the subject of an event */
+	MatchEventRef *events;
+	int			nevents;
+	int			size;
+	HTAB	   *subjects;		/* MatchSubject */
+	HTAB	   *prefixes;		/* MatchPrefix */
+	HTAB	   *markings;		/* NvsMarking */
+} MatchScan;
+
+static HTAB *match_hash_create(const char *name, Size entrysize);
+static void match_read_relation(MatchScan *scan, NvsTarget *target);
+static void match_build_read(StringInfo sql, const void *arg);
+static void match_add_event(TupleTableSlot *slot, void *arg);
+static bool match_whole_subject(const NvsTarget *target);
+static bool match_make_subject(const NvsTarget *target, const Datum *values,
+							   const bool *nulls, StringInfo subject);
+static void match_append_datum(StringInfo buf, Datum value);
+static void match_group_subjects(MatchScan *scan);
+static void match_add_prefixes(MatchScan *scan, const NvsText *subject);
+static void match_find_candidates(MatchScan *scan, NvsConsumers *consumers);
+static void match_add_candidate(MatchScan *scan, HeapTuple row,
+								TupleDesc desc);
+static void match_subject(MatchScan *scan, const MatchSubject *subject);
+static void match_prefix(MatchScan *scan, const MatchSubject *subject,
 						 int len);
 
-/* Hash the text that a key points to. */
+/* Hash of the text that a key points to. */
 static uint32
-text_hash(const void *key, Size keysize)
+match_text_hash(const void *key, Size keysize pg_attribute_unused())
 {
-	const NvsText *text = key;
+	const NvsText *key_text = key;
 
-	return hash_bytes((const unsigned char *) text->data, text->len);
+	return hash_bytes((const unsigned char *) key_text->data, key_text->len);
 }
 
-/* Compare the texts that two keys point to. */
+/* 0 when two keys point to equal texts. */
 static int
-text_match(const void *a, const void *b, Size keysize)
+match_text_compare(const void *a, const void *b,
+				   Size keysize pg_attribute_unused())
 {
 	const NvsText *x = a;
 	const NvsText *y = b;
@@ -72,211 +108,292 @@ text_match(const void *a, const void *b, Size keysize)
 	return x->len == y->len ? memcmp(x->data, y->data, x->len) : 1;
 }
 
-/* A SQL text of the same bytes. */
-Datum
-nvs_mark_text_datum(const NvsText *text)
-{
-	return PointerGetDatum(cstring_to_text_with_len(text->data, text->len));
-}
-
 /* Make a hash table of entries that begin with a NvsText. */
-HTAB *
-nvs_mark_table(const char *name, Size entrysize)
+static HTAB *
+match_hash_create(const char *name, Size entrysize)
 {
 	HASHCTL		ctl;
 
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.keysize = sizeof(NvsText);
 	ctl.entrysize = entrysize;
-	ctl.hash = text_hash;
-	ctl.match = text_match;
+	ctl.hash = match_text_hash;
+	ctl.match = match_text_compare;
 	ctl.hcxt = CurrentMemoryContext;
 	return hash_create(name, 64, &ctl,
 					   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE |
 					   HASH_CONTEXT);
 }
 
-/* Note the marks of consumers that the events of a scan are for. */
-void
-nvs_mark_match(NvsMarkScan *scan, List *targets)
+/* Make an empty hash table of NvsMarking, in the current memory context. */
+HTAB *
+nvs_markings_create(void)
 {
-	HASH_SEQ_STATUS seq;
-	SubjectEntry *entry;
-	ListCell   *lc;
-
-	scan->subjects = nvs_mark_table("nvent_store scan subjects",
-									sizeof(SubjectEntry));
-	scan->prefixes = nvs_mark_table("nvent_store scan prefixes",
-									sizeof(PrefixEntry));
-	foreach(lc, targets)
-		read_relation(scan, lfirst(lc));
-	group_subjects(scan);
-	if (hash_get_num_entries(scan->subjects) == 0)
-		return;
-	find_candidates(scan);
-	hash_seq_init(&seq, scan->subjects);
-	while ((entry = hash_seq_search(&seq)) != NULL)
-		match_subject(scan, entry);
+	return match_hash_create("nvent_store markings", sizeof(NvsMarking));
 }
 
 /*
- * Read the positions and subjects of a relation's events.  When it has more
- * than a scan takes, this scan ends where they end.
+ * The marking of a consumer, made when it is not there.  The name must live
+ * as long as the table.
  */
-static void
-read_relation(NvsMarkScan *scan, NvsTarget *target)
+NvsMarking *
+nvs_markings_get(HTAB *markings, const char *name)
 {
-	NvsParams	params;
-	StringInfoData sql;
-	SPIPlanPtr	plan;
-	uint64		n;
-	uint64		i;
-	int			k;
+	NvsMarking *marking;
+	NvsText		key = {name, strlen(name)};
+	bool		found;
 
-	initStringInfo(&sql);
-	nvs_params_init(&params);
-	appendStringInfoString(&sql, "SELECT id");
-	for (k = 0; k < target->nkeys; k++)
-		if (target->keys[k].filters)
-			appendStringInfo(&sql, ", %s::pg_catalog.text",
-							 target->keys[k].field->quoted);
-	appendStringInfo(&sql, " FROM %s WHERE id OPERATOR(pg_catalog.>) $%d",
-					 target->name,
-					 nvs_params_add(&params, INT8OID,
-									Int64GetDatum(scan->from), false));
-	appendStringInfo(&sql, " AND id OPERATOR(pg_catalog.<=) $%d",
-					 nvs_params_add(&params, INT8OID,
-									Int64GetDatum(scan->upto), false));
-	appendStringInfo(&sql, " ORDER BY id FETCH FIRST $%d ROWS WITH TIES",
-					 nvs_params_add(&params, INT8OID,
-									Int64GetDatum(scan->limit), false));
-	plan = nvs_statement_plan_text(target->plans, sql.data, &params, false);
-	n = nvs_execute(plan, &params, true, 0);
-	for (i = 0; i < n; i++)
+	marking = hash_search(markings, &key, HASH_ENTER, &found);
+	if (!found)
 	{
-		CHECK_FOR_INTERRUPTS();
-		add_sighting(scan, target, SPI_tuptable->vals[i],
-					 SPI_tuptable->tupdesc);
+		marking->has_mark = false;
+		marking->mark = PG_INT64_MIN;
+		marking->initialize = NULL;
+		marking->row_locked = false;
 	}
-	if (n > 0 && n >= scan->limit)
-	{
-		bool		isnull;
-
-		scan->upto = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[n - 1],
-												 SPI_tuptable->tupdesc, 1,
-												 &isnull));
-	}
-	SPI_freetuptable(SPI_tuptable);
+	return marking;
 }
 
-/* Note an event; a row whose keys make no subject is of no consumer. */
-static void
-add_sighting(NvsMarkScan *scan, NvsTarget *target, HeapTuple row,
-			 TupleDesc desc)
+/* Have a consumer be marked with this position, or with a higher one. */
+void
+nvs_marking_raise(NvsMarking *marking, int64 mark)
 {
-	const NvsPattern *pattern = target->route->pattern;
-	StringInfoData subject;
-	NvsSighting *found;
-	bool		isnull;
-	int			column = 2;
+	marking->has_mark = true;
+	marking->mark = Max(marking->mark, mark);
+}
+
+/* A SQL text of the same bytes, in the current memory context. */
+Datum
+nvs_match_text_datum(const NvsText *key)
+{
+	return PointerGetDatum(cstring_to_text_with_len(key->data, key->len));
+}
+
+/*
+ * Raise, in markings, the marks of the consumers that events of the targets
+ * are for, above the position from and not above upto.  Of each target at most
+ * limit events are read, and those of the same position as the last of them.
+ * Returns the position up to which all targets have been read.
+ */
+int64
+nvs_match_events(NvsConsumers *consumers, List *targets, int64 from,
+				 int64 upto, int limit, HTAB *markings)
+{
+	MatchScan	scan;
+	HASH_SEQ_STATUS seq;
+	MatchSubject *subject;
+	ListCell   *lc;
+
+	memset(&scan, 0, sizeof(scan));
+	scan.cxt = CurrentMemoryContext;
+	scan.from = from;
+	scan.upto = upto;
+	scan.limit = limit;
+	scan.markings = markings;
+	scan.subjects = match_hash_create("nvent_store scan subjects",
+									  sizeof(MatchSubject));
+	scan.prefixes = match_hash_create("nvent_store scan prefixes",
+									  sizeof(MatchPrefix));
+	initStringInfo(&scan.buf);
+
+	/* Which subjects have events; upto may fall with every relation. */
+	foreach(lc, targets)
+		match_read_relation(&scan, lfirst(lc));
+	match_group_subjects(&scan);
+	if (hash_get_num_entries(scan.subjects) == 0)
+		return scan.upto;
+
+	/* Which consumers they are for. */
+	match_find_candidates(&scan, consumers);
+	hash_seq_init(&seq, scan.subjects);
+	while ((subject = hash_seq_search(&seq)) != NULL)
+		match_subject(&scan, subject);
+	return scan.upto;
+}
+
+static const NvsStatement match_read = {.build = match_build_read};
+
+/*
+ * Read the positions and subjects of a relation's events.  When it has more
+ * than a scan takes, the scan ends where they end.
+ */
+static void
+match_read_relation(MatchScan *scan, NvsTarget *target)
+{
+	NvsParams	params;
+	SPIPlanPtr	plan;
+	uint64		n;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(scan->from), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(scan->upto), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(scan->limit), false);
+	scan->target = target;
+	plan = nvs_statement_plan(target->plans, &match_read, &params, target);
+	n = nvs_execute_each(plan, &params, true, match_add_event, scan);
+	if (n > 0 && n >= scan->limit)
+		scan->upto = scan->position;
+}
+
+/* Write the query for the events of a relation; arg is its NvsTarget. */
+static void
+match_build_read(StringInfo sql, const void *arg)
+{
+	const NvsTarget *target = arg;
 	int			i;
 
-	initStringInfo(&subject);
-	if (target->nkeys > 0 && target->keys[0].capture < 0)
-	{
-		Datum		value = SPI_getbinval(row, desc, column, &isnull);
-		text	   *whole;
+	nvs_sql(sql, "SELECT id");
+	for (i = 0; i < target->nkeys; i++)
+		if (target->keys[i].filters)
+			nvs_sql(sql, ", ", target->keys[i].field->quoted,
+					"::pg_catalog.text");
+	nvs_sql(sql, " FROM ", target->name,
+			" WHERE id OPERATOR(pg_catalog.>) $1"
+			" AND id OPERATOR(pg_catalog.<=) $2"
+			" ORDER BY id FETCH FIRST $3 ROWS WITH TIES");
+}
 
-		if (isnull)
-			return;
-		whole = DatumGetTextPP(value);
-		appendBinaryStringInfo(&subject, VARDATA_ANY(whole),
-							   VARSIZE_ANY_EXHDR(whole));
-	}
-	else
-		for (i = 0; pattern != NULL && i < pattern->ntokens; i++)
+/*
+ * Note an event; the row is its position and the columns that make its
+ * subject, arg is the MatchScan.  A row that has no subject is no consumer's.
+ */
+static void
+match_add_event(TupleTableSlot *slot, void *arg)
+{
+	MatchScan  *scan = arg;
+	MemoryContext old = MemoryContextSwitchTo(scan->cxt);
+	MatchEventRef *event;
+
+	slot_getallattrs(slot);
+	scan->position = DatumGetInt64(slot->tts_values[0]);
+	resetStringInfo(&scan->buf);
+	if (match_make_subject(scan->target, slot->tts_values + 1,
+						   slot->tts_isnull + 1, &scan->buf))
+	{
+		if (scan->nevents == scan->size)
 		{
-			const NvsPatternToken *token = &pattern->tokens[i];
-			Datum		value;
-			text	   *part;
-
-			if (i > 0)
-				appendStringInfoChar(&subject, ':');
-			if (token->kind == NVS_TOKEN_LITERAL)
-			{
-				appendBinaryStringInfo(&subject,
-									   pattern->text +token->offset,
-									   token->len);
-				continue;
-			}
-			value = SPI_getbinval(row, desc, column++, &isnull);
-			if (isnull)
-				return;
-			part = DatumGetTextPP(value);
-			appendBinaryStringInfo(&subject, VARDATA_ANY(part),
-								   VARSIZE_ANY_EXHDR(part));
+			scan->size = Max(256, scan->size * 2);
+			scan->events = scan->events == NULL ?
+				palloc(sizeof(MatchEventRef) * scan->size) :
+				repalloc_huge(scan->events,
+							  sizeof(MatchEventRef) * scan->size);
 		}
-
-	if (scan->nsightings == scan->size)
-	{
-		scan->size = Max(256, scan->size * 2);
-		scan->sightings = scan->sightings == NULL ?
-			palloc(sizeof(NvsSighting) * scan->size) :
-			repalloc_huge(scan->sightings, sizeof(NvsSighting) * scan->size);
+		event = &scan->events[scan->nevents++];
+		event->position = scan->position;
+		event->subject.data = pnstrdup(scan->buf.data, scan->buf.len);
+		event->subject.len = scan->buf.len;
 	}
-	found = &scan->sightings[scan->nsightings++];
-	found->position = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
-	found->subject = subject.data;
-	found->len = subject.len;
+	MemoryContextSwitchTo(old);
+}
+
+/* Does the first key of a relation hold whole subjects? */
+static bool
+match_whole_subject(const NvsTarget *target)
+{
+	return target->nkeys > 0 && target->keys[0].capture < 0;
+}
+
+/*
+ * Put a subject together from the columns that match_build_read() asks for,
+ * in their order.  Returns false when one of them is NULL.
+ */
+static bool
+match_make_subject(const NvsTarget *target, const Datum *values,
+				   const bool *nulls, StringInfo subject)
+{
+	const NvsPattern *pattern = target->route->pattern;
+	int			ntokens = pattern == NULL ? 0 : pattern->ntokens;
+	int			column = 0;
+	int			i;
+
+	if (match_whole_subject(target))
+	{
+		if (!nulls[0])
+			match_append_datum(subject, values[0]);
+		return !nulls[0];
+	}
+	for (i = 0; i < ntokens; i++)
+	{
+		const NvsPatternToken *token = &pattern->tokens[i];
+
+		if (i > 0)
+			appendStringInfoChar(subject, ':');
+		if (token->kind == NVS_TOKEN_LITERAL)
+			appendBinaryStringInfo(subject, pattern->text +token->offset,
+								   token->len);
+		else if (nulls[column])
+			return false;
+		else
+			match_append_datum(subject, values[column++]);
+	}
+	return true;
+}
+
+/* Append a SQL text, which may be compressed or stored out of line. */
+static void
+match_append_datum(StringInfo buf, Datum value)
+{
+	text	   *plain = DatumGetTextPP(value);
+
+	appendBinaryStringInfo(buf, VARDATA_ANY(plain), VARSIZE_ANY_EXHDR(plain));
+	if ((Pointer) plain != DatumGetPointer(value))
+		pfree(plain);
 }
 
 /* Find the distinct subjects and the texts that their patterns begin with. */
 static void
-group_subjects(NvsMarkScan *scan)
+match_group_subjects(MatchScan *scan)
 {
 	int			i;
 
-	for (i = 0; i < scan->nsightings; i++)
+	for (i = 0; i < scan->nevents; i++)
 	{
-		NvsSighting *found = &scan->sightings[i];
-		SubjectEntry *entry;
-		NvsText		key;
-		bool		exists;
+		MatchEventRef *event = &scan->events[i];
+		MatchSubject *subject;
+		bool		found;
 
-		if (found->position > scan->upto)
+		if (event->position > scan->upto)
 			continue;
-		key.data = found->subject;
-		key.len = found->len;
-		entry = hash_search(scan->subjects, &key, HASH_ENTER, &exists);
-		if (!exists)
+		subject = hash_search(scan->subjects, &event->subject, HASH_ENTER,
+							  &found);
+		if (!found)
 		{
-			entry->last = found->position;
-			add_prefixes(scan, entry);
+			subject->last = event->position;
+			match_add_prefixes(scan, &subject->subject);
 		}
 		else
-			entry->last = Max(entry->last, found->position);
+			subject->last = Max(subject->last, event->position);
 	}
 }
 
-/* Enter what patterns of a subject can begin with. */
-static void
-add_prefixes(NvsMarkScan *scan, const SubjectEntry *entry)
+/*
+ * May the literal text that a pattern of this subject begins with have len
+ * bytes?  It ends before the subject, behind a ":", or where the subject does.
+ */
+static bool
+match_is_prefix(const NvsText *subject, int len)
 {
-	NvsText		prefix = entry->subject;
+	return len == 0 || len == subject->len || subject->data[len - 1] == ':';
+}
+
+/* Enter the texts that patterns of a subject may begin with. */
+static void
+match_add_prefixes(MatchScan *scan, const NvsText *subject)
+{
+	NvsText		key = *subject;
 	int			i;
 
-	for (i = 0; i <= entry->subject.len; i++)
+	for (i = 0; i <= subject->len; i++)
 	{
-		PrefixEntry *found;
-		bool		exists;
+		MatchPrefix *prefix;
+		bool		found;
 
-		if (i > 0 && i < entry->subject.len &&
-			entry->subject.data[i - 1] != ':')
+		if (!match_is_prefix(subject, i))
 			continue;
-		prefix.len = i;
-		found = hash_search(scan->prefixes, &prefix, HASH_ENTER, &exists);
-		if (!exists)
-			found->consumers = NIL;
+		key.len = i;
+		prefix = hash_search(scan->prefixes, &key, HASH_ENTER, &found);
+		if (!found)
+			prefix->candidates = NIL;
 	}
 }
 
@@ -287,10 +404,10 @@ static const NvsStatement match_candidates = {
 
 /* Read the consumers whose patterns begin with one of those texts. */
 static void
-find_candidates(NvsMarkScan *scan)
+match_find_candidates(MatchScan *scan, NvsConsumers *consumers)
 {
 	HASH_SEQ_STATUS seq;
-	PrefixEntry *entry;
+	MatchPrefix *prefix;
 	NvsParams	params;
 	Datum	   *prefixes;
 	uint64		n = 0;
@@ -298,73 +415,76 @@ find_candidates(NvsMarkScan *scan)
 
 	prefixes = palloc(sizeof(Datum) * hash_get_num_entries(scan->prefixes));
 	hash_seq_init(&seq, scan->prefixes);
-	while ((entry = hash_seq_search(&seq)) != NULL)
-		prefixes[n++] = nvs_mark_text_datum(&entry->prefix);
+	while ((prefix = hash_seq_search(&seq)) != NULL)
+		prefixes[n++] = nvs_match_text_datum(&prefix->prefix);
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTARRAYOID,
 				   nvs_array_of(TEXTOID, prefixes, NULL, n), false);
-	n = nvs_consumer_query(scan->consumers, &match_candidates, &params);
+	n = nvs_consumer_query(consumers, &match_candidates, &params);
 	for (i = 0; i < n; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		Candidate  *candidate = palloc(sizeof(Candidate));
-		char	   *pattern = SPI_getvalue(row, desc, 2);
-		NvsText		key;
-		Datum		mark;
-		bool		isnull;
-
-		CHECK_FOR_INTERRUPTS();
-		key.data = SPI_getvalue(row, desc, 3);
-		key.len = strlen(key.data);
-		mark = SPI_getbinval(row, desc, 4, &isnull);
-		candidate->name = SPI_getvalue(row, desc, 1);
-		candidate->pattern = nvs_pattern_compile(pattern, strlen(pattern));
-		candidate->mark = isnull ? PG_INT64_MIN : DatumGetInt64(mark);
-		entry = hash_search(scan->prefixes, &key, HASH_FIND, NULL);
-		if (entry != NULL)
-			entry->consumers = lappend(entry->consumers, candidate);
-	}
+		match_add_candidate(scan, SPI_tuptable->vals[i],
+							SPI_tuptable->tupdesc);
 	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Enter a consumer at the text that its pattern begins with. */
+static void
+match_add_candidate(MatchScan *scan, HeapTuple row, TupleDesc desc)
+{
+	MatchCandidate *candidate = palloc(sizeof(MatchCandidate));
+	char	   *pattern = SPI_getvalue(row, desc, 2);
+	char	   *literal = SPI_getvalue(row, desc, 3);
+	NvsText		key = {literal, strlen(literal)};
+	MatchPrefix *prefix;
+	Datum		mark;
+	bool		isnull;
+
+	CHECK_FOR_INTERRUPTS();
+	candidate->name = SPI_getvalue(row, desc, 1);
+	candidate->pattern = nvs_pattern_compile(pattern, strlen(pattern));
+	mark = SPI_getbinval(row, desc, 4, &isnull);
+	candidate->mark = isnull ? PG_INT64_MIN : DatumGetInt64(mark);
+	prefix = hash_search(scan->prefixes, &key, HASH_FIND, NULL);
+	if (prefix != NULL)
+		prefix->candidates = lappend(prefix->candidates, candidate);
 }
 
 /* Raise the marks of the consumers that a subject is for. */
 static void
-match_subject(NvsMarkScan *scan, const SubjectEntry *entry)
+match_subject(MatchScan *scan, const MatchSubject *subject)
 {
 	int			i;
 
-	for (i = 0; i <= entry->subject.len; i++)
-		if (i == 0 || i == entry->subject.len ||
-			entry->subject.data[i - 1] == ':')
-			match_prefix(scan, entry, i);
+	for (i = 0; i <= subject->subject.len; i++)
+		if (match_is_prefix(&subject->subject, i))
+			match_prefix(scan, subject, i);
 }
 
-/* The same for those whose patterns begin with its first len bytes. */
+/*
+ * Raise the marks of the consumers that a subject is for, as far as their
+ * patterns begin with the first len bytes of it and no more.
+ */
 static void
-match_prefix(NvsMarkScan *scan, const SubjectEntry *entry, int len)
+match_prefix(MatchScan *scan, const MatchSubject *subject, int len)
 {
-	NvsText		key = entry->subject;
-	PrefixEntry *prefix;
+	NvsText		key = {subject->subject.data, len};
+	MatchPrefix *prefix;
 	ListCell   *lc;
 
-	key.len = len;
 	prefix = hash_search(scan->prefixes, &key, HASH_FIND, NULL);
 	if (prefix == NULL)
 		return;
-	foreach(lc, prefix->consumers)
+	foreach(lc, prefix->candidates)
 	{
-		Candidate  *candidate = lfirst(lc);
-		NvsMarking *marking;
+		MatchCandidate *candidate = lfirst(lc);
 
-		if (candidate->mark >= entry->last ||
-			!nvs_pattern_match(candidate->pattern, entry->subject.data,
-							   entry->subject.len, NULL))
+		if (candidate->mark >= subject->last ||
+			!nvs_pattern_match(candidate->pattern, subject->subject.data,
+							   subject->subject.len, NULL))
 			continue;
 		CHECK_FOR_INTERRUPTS();
-		candidate->mark = entry->last;
-		marking = nvs_mark_get(scan, candidate->name);
-		marking->mark = Max(marking->mark, entry->last);
-		marking->marks = true;
+		candidate->mark = subject->last;
+		nvs_marking_raise(nvs_markings_get(scan->markings, candidate->name),
+						  subject->last);
 	}
 }
