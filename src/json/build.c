@@ -21,7 +21,8 @@ nvs_jsonb_too_large(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("total size of jsonb object elements exceeds the maximum of %u bytes",
+			 errmsg("total size of jsonb object elements exceeds the maximum "
+					"of %u bytes",
 					(unsigned) NVS_JSONB_MAX_SIZE)));
 }
 
@@ -31,7 +32,8 @@ nvs_jsonb_too_many_pairs(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("number of jsonb object pairs exceeds the maximum allowed (%zu)",
+			 errmsg("number of jsonb object pairs exceeds the maximum allowed "
+					"(%zu)",
 					(Size) NVS_JSONB_MAX_PAIRS)));
 }
 
@@ -44,7 +46,7 @@ nvs_jsonb_init(NvsJsonb *b)
 	nvs_jsonb_reset(b);
 }
 
-/* Forget the pairs but keep the memory, for the next row. */
+/* Remove the pairs but keep the memory, for the next row. */
 void
 nvs_jsonb_reset(NvsJsonb *b)
 {
@@ -57,7 +59,7 @@ nvs_jsonb_reset(NvsJsonb *b)
  * serves most records without an allocation.
  */
 static void
-grow(NvsJsonb *b)
+build_grow(NvsJsonb *b)
 {
 	uint32		cap = b->cap * 2;
 
@@ -74,18 +76,18 @@ grow(NvsJsonb *b)
 }
 
 /*
- * Append a pair of that key, whose value the caller sets, and note whether the
- * keys are still in order: callers that add them so pay for no sorting.
+ * Append a pair of that key, whose value the caller sets.  It notes whether
+ * the keys are still in order: callers that add them so pay for no sorting.
  */
 static NvsJsonbPair *
-add_pair(NvsJsonb *b, const char *key, Size keylen)
+build_add_pair(NvsJsonb *b, const char *key, Size keylen)
 {
 	NvsJsonbPair *pair;
 
 	if (keylen > NVS_JSONB_MAX_SIZE)
 		nvs_jsonb_too_large();
 	if (b->npairs == b->cap)
-		grow(b);
+		build_grow(b);
 	pair = &b->pairs[b->npairs];
 	pair->key = key;
 	pair->keylen = (uint32) keylen;
@@ -103,7 +105,7 @@ void
 nvs_jsonb_add_child(NvsJsonb *b, const char *key, Size keylen,
 					NvsJsonbChild value)
 {
-	add_pair(b, key, keylen)->value = value;
+	build_add_pair(b, key, keylen)->value = value;
 }
 
 /* Add a string; value is len bytes of text in the database encoding. */
@@ -175,12 +177,12 @@ nvs_jsonb_add_jsonb(NvsJsonb *b, const char *key, Size keylen,
 	nvs_jsonb_add_child(b, key, keylen, nvs_jsonb_root(value));
 }
 
-/* Add what another builder holds when this one is finished. */
+/* Add an object: what another builder holds when this one is finished. */
 void
 nvs_jsonb_add_object(NvsJsonb *b, const char *key, Size keylen,
 					 NvsJsonb *value)
 {
-	NvsJsonbPair *pair = add_pair(b, key, keylen);
+	NvsJsonbPair *pair = build_add_pair(b, key, keylen);
 
 	pair->nested = value;
 	pair->value.type = JENTRY_ISCONTAINER;
@@ -188,9 +190,9 @@ nvs_jsonb_add_object(NvsJsonb *b, const char *key, Size keylen,
 	pair->value.len = 0;
 }
 
-/* qsort comparator: key order, and of equal keys the last one first. */
+/* qsort comparator: key order, and of equal keys the one added last first. */
 static int
-pair_cmp(const void *a, const void *b)
+build_compare(const void *a, const void *b)
 {
 	const NvsJsonbPair *pa = a;
 	const NvsJsonbPair *pb = b;
@@ -203,11 +205,11 @@ pair_cmp(const void *a, const void *b)
 }
 
 /*
- * Sort few pairs, which are often nearly in order.  It keeps equal keys in the
- * order of pair_cmp, so both ways of sorting give the same.
+ * Sort few pairs, which are often nearly in order.  The order is that of
+ * build_compare(), so both ways of sorting give the same.
  */
 static void
-insertion_sort(NvsJsonbPair *pairs, uint32 n)
+build_insertion_sort(NvsJsonbPair *pairs, uint32 n)
 {
 	uint32		i;
 
@@ -216,7 +218,7 @@ insertion_sort(NvsJsonbPair *pairs, uint32 n)
 		NvsJsonbPair pair = pairs[i];
 		uint32		j = i;
 
-		while (j > 0 && pair_cmp(&pairs[j - 1], &pair) > 0)
+		while (j > 0 && build_compare(&pairs[j - 1], &pair) > 0)
 		{
 			pairs[j] = pairs[j - 1];
 			j--;
@@ -227,7 +229,7 @@ insertion_sort(NvsJsonbPair *pairs, uint32 n)
 
 /* Put the pairs in order and keep only the last added of equal keys. */
 static void
-sort_pairs(NvsJsonb *b)
+build_sort(NvsJsonb *b)
 {
 	NvsJsonbPair *last = b->pairs;
 	NvsJsonbPair *pair;
@@ -235,9 +237,9 @@ sort_pairs(NvsJsonb *b)
 	if (b->sorted)
 		return;
 	if (b->npairs <= INSERTION_SORT_MAX)
-		insertion_sort(b->pairs, b->npairs);
+		build_insertion_sort(b->pairs, b->npairs);
 	else
-		qsort(b->pairs, b->npairs, sizeof(NvsJsonbPair), pair_cmp);
+		qsort(b->pairs, b->npairs, sizeof(NvsJsonbPair), build_compare);
 
 	/* Of equal keys the one to keep comes first; skip the others. */
 	for (pair = last + 1; pair < b->pairs + b->npairs; pair++)
@@ -251,28 +253,29 @@ sort_pairs(NvsJsonb *b)
 }
 
 /*
- * Sort the object and all below it; the most bytes that it can take.  A bound
- * will do, since what is allotted too much is a few bytes of padding.
+ * Sort the object and all below it.  Returns the most bytes that it can take:
+ * a few bytes of padding more than it will, at most.
  */
 static Size
-prepare(NvsJsonb *b)
+build_prepare(NvsJsonb *b)
 {
 	Size		size = 2 * sizeof(uint32);
 	uint32		i;
 
 	check_stack_depth();
 	CHECK_FOR_INTERRUPTS();
-	sort_pairs(b);
+	build_sort(b);
 	for (i = 0; i < b->npairs; i++)
 	{
 		NvsJsonbPair *pair = &b->pairs[i];
 
 		size += 2 * sizeof(JEntry) + pair->keylen + sizeof(uint32);
 		if (pair->nested)
-			size += prepare(pair->nested);
+			size += build_prepare(pair->nested);
 		else
 			size += pair->value.len;
-		/* No sum of such sizes wraps; exact limits are kept in writing. */
+
+		/* No sum of such sizes wraps; the exact limits are met in writing. */
 		if (size > MaxAllocSize)
 			nvs_jsonb_too_large();
 	}
@@ -281,10 +284,10 @@ prepare(NvsJsonb *b)
 
 /*
  * Write the prepared object: all keys, then all values, as jsonb has them.
- * Its size as a child, padding included.
+ * Returns its size as a child, padding included.
  */
 static Size
-write_object(NvsJsonbOut *out, NvsJsonb *b)
+build_write(NvsJsonbOut *out, NvsJsonb *b)
 {
 	NvsJsonbWriter w;
 	uint32		i;
@@ -306,7 +309,7 @@ write_object(NvsJsonbOut *out, NvsJsonb *b)
 
 		if (pair->nested)
 		{
-			Size		len = write_object(out, pair->nested);
+			Size		len = build_write(out, pair->nested);
 
 			nvs_jsonb_put_entry(&w, JENTRY_ISCONTAINER, len);
 		}
@@ -317,20 +320,20 @@ write_object(NvsJsonbOut *out, NvsJsonb *b)
 }
 
 /*
- * Assemble the document in the current memory context.  The builder keeps its
- * pairs, sorted, until reset; nested builders keep theirs.
+ * The document that the builder holds, in the current memory context.  The
+ * builder keeps its pairs, sorted, until reset; nested builders keep theirs.
  */
 Jsonb *
 nvs_jsonb_finish(NvsJsonb *b)
 {
 	NvsJsonbOut out;
 
-	nvs_jsonb_out_init(&out, VARHDRSZ + prepare(b));
-	write_object(&out, b);
+	nvs_jsonb_out_init(&out, VARHDRSZ + build_prepare(b));
+	build_write(&out, b);
 	return nvs_jsonb_out_finish(&out);
 }
 
-/* A document of its own that is a copy of a child. */
+/* A document of its own that is a copy of a child, of whatever type. */
 Jsonb *
 nvs_jsonb_from_child(NvsJsonbChild child)
 {

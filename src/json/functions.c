@@ -2,9 +2,9 @@
  * json/functions.c
  *	  The jsonb functions of SQL: arguments in, one call, result out.
  *
- * What they answer is said in src/sql/json_merge.sql.  Results may be one of
- * the arguments, so no detoasted argument is freed here; the executor resets
- * the context of a row.
+ * What they answer is said in src/sql/json.sql.  Results may be one of the
+ * arguments, so no detoasted argument is freed here; the executor resets the
+ * context of a row.
  */
 #include "postgres.h"
 
@@ -29,9 +29,9 @@ PG_FUNCTION_INFO_V1(nvs_jsonb_increment);
 typedef Jsonb *(*MergeFunction) (const Jsonb *target, const Jsonb *source,
 								 bool *changed);
 
-/* A merge of arguments 0 and 1, of which either may be NULL. */
+/* The merge of arguments 0 and 1, of which either may be NULL. */
 static Datum
-merge_arguments(FunctionCallInfo fcinfo, MergeFunction merge)
+functions_merge(FunctionCallInfo fcinfo, MergeFunction merge)
 {
 	const Jsonb *target = NULL;
 
@@ -46,24 +46,24 @@ merge_arguments(FunctionCallInfo fcinfo, MergeFunction merge)
 	PG_RETURN_JSONB_P(merge(target, PG_GETARG_JSONB_P(1), NULL));
 }
 
-/* jsonb_deep_merge(target jsonb, source jsonb) */
+/* nvent.jsonb_deep_merge(target, source) */
 Datum
 nvs_jsonb_deep_merge(PG_FUNCTION_ARGS)
 {
-	return merge_arguments(fcinfo, nvs_deep_merge);
+	return functions_merge(fcinfo, nvs_merge_deep);
 }
 
-/* jsonb_merge_patch(target jsonb, patch jsonb) */
+/* nvent.jsonb_merge_patch(target, patch) */
 Datum
 nvs_jsonb_merge_patch(PG_FUNCTION_ARGS)
 {
-	return merge_arguments(fcinfo, nvs_merge_patch);
+	return functions_merge(fcinfo, nvs_merge_patch);
 }
 
 /*
- * One row of jsonb_deep_merge_agg.  There is no state before the first row that
- * is not NULL, and so no result without one.  The tree copies what it keeps,
- * for the row is gone after the call.
+ * Transition function of jsonb_deep_merge_agg.  There is no state before the
+ * first row that is not NULL, and so no result without one.  The tree copies
+ * what it keeps, since the row is gone after the call.
  */
 Datum
 nvs_jsonb_deep_merge_transfn(PG_FUNCTION_ARGS)
@@ -87,8 +87,8 @@ nvs_jsonb_deep_merge_transfn(PG_FUNCTION_ARGS)
 }
 
 /*
- * The result of jsonb_deep_merge_agg; leaves the state as it is, since a window
- * goes on with it.
+ * Final function of jsonb_deep_merge_agg.  It leaves the state as it is, since
+ * a window goes on with it.
  */
 Datum
 nvs_jsonb_deep_merge_finalfn(PG_FUNCTION_ARGS)
@@ -99,11 +99,11 @@ nvs_jsonb_deep_merge_finalfn(PG_FUNCTION_ARGS)
 											PG_GETARG_POINTER(0)));
 }
 
-/* jsonb_expand_paths(doc jsonb) */
+/* nvent.jsonb_expand_paths(doc) */
 Datum
 nvs_jsonb_expand_paths(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_JSONB_P(nvs_expand_paths(PG_GETARG_JSONB_P(0)));
+	PG_RETURN_JSONB_P(nvs_paths_expand(PG_GETARG_JSONB_P(0)));
 }
 
 /*
@@ -111,7 +111,7 @@ nvs_jsonb_expand_paths(PG_FUNCTION_ARGS)
  * array, which must stay.
  */
 static NvsJsonbKey *
-path_argument(ArrayType *array, int *npath)
+functions_path_argument(ArrayType *array, int *npath)
 {
 	NvsJsonbKey *path;
 	Datum	   *elems;
@@ -137,7 +137,7 @@ path_argument(ArrayType *array, int *npath)
 	return path;
 }
 
-/* jsonb_set_path(doc jsonb, path text[], value jsonb) */
+/* nvent.jsonb_set_path(doc, path, value) */
 Datum
 nvs_jsonb_set_path(PG_FUNCTION_ARGS)
 {
@@ -147,11 +147,11 @@ nvs_jsonb_set_path(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(1, "path");
 	NVS_REQUIRE_ARG(2, "value");
-	path = path_argument(PG_GETARG_ARRAYTYPE_P(1), &npath);
-	PG_RETURN_JSONB_P(nvs_set_path(doc, path, npath, PG_GETARG_JSONB_P(2)));
+	path = functions_path_argument(PG_GETARG_ARRAYTYPE_P(1), &npath);
+	PG_RETURN_JSONB_P(nvs_paths_set(doc, path, npath, PG_GETARG_JSONB_P(2)));
 }
 
-/* jsonb_increment(doc jsonb, path text[], by numeric) */
+/* nvent.jsonb_increment(doc, path, by) */
 Datum
 nvs_jsonb_increment(PG_FUNCTION_ARGS)
 {
@@ -161,7 +161,7 @@ nvs_jsonb_increment(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(1, "path");
 	NVS_REQUIRE_ARG(2, "by");
-	path = path_argument(PG_GETARG_ARRAYTYPE_P(1), &npath);
-	PG_RETURN_JSONB_P(nvs_increment(doc, path, npath, PG_GETARG_NUMERIC(2),
-									NULL));
+	path = functions_path_argument(PG_GETARG_ARRAYTYPE_P(1), &npath);
+	PG_RETURN_JSONB_P(nvs_paths_increment(doc, path, npath,
+										  PG_GETARG_NUMERIC(2), NULL));
 }

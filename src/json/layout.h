@@ -154,7 +154,10 @@ nvs_jsonb_cmp_key(const JsonbContainer *jc, uint32 i, NvsJsonbChild key)
 							 key.data, key.len);
 }
 
-/* Search keys lo to hi - 1 of an object for *pos, where the key belongs. */
+/*
+ * Search keys lo to hi - 1 of an object.  Returns whether the key is there;
+ * *pos is where it is, or where it belongs.
+ */
 static inline bool
 nvs_jsonb_search(const JsonbContainer *jc, uint32 lo, uint32 hi,
 				 NvsJsonbChild key, uint32 *pos)
@@ -175,7 +178,7 @@ nvs_jsonb_search(const JsonbContainer *jc, uint32 lo, uint32 hi,
 	return cmp == 0;
 }
 
-/* The value of a key of an object; false if there is no such key. */
+/* Find the value of a key of an object; false if there is no such key. */
 static inline bool
 nvs_jsonb_get(const JsonbContainer *jc, const char *key, uint32 keylen,
 			  NvsJsonbChild *value)
@@ -220,19 +223,22 @@ nvs_jsonb_same(NvsJsonbChild a, NvsJsonbChild b)
 		memcmp(a.data, b.data, a.len) == 0;
 }
 
-/* Claim size bytes of the buffer, which the caller has allotted. */
+/*
+ * Claim the next size bytes of the buffer, which the caller has allotted;
+ * returns where they are.
+ */
 static inline char *
 nvs_jsonb_reserve(NvsJsonbOut *out, Size size)
 {
-	char	   *resolved = out->base + out->len;
+	char	   *room = out->base + out->len;
 
 	if (unlikely(size > out->cap - out->len))
 		elog(ERROR, "unexpected size of a jsonb document");
 	out->len += size;
-	return resolved;
+	return room;
 }
 
-/* Zero bytes up to the next 4-byte boundary. */
+/* Write zero bytes up to the next 4-byte boundary. */
 static inline void
 nvs_jsonb_pad(NvsJsonbOut *out)
 {
@@ -288,7 +294,7 @@ nvs_jsonb_begin(NvsJsonbWriter *w, NvsJsonbOut *out, Size npairs)
 	w->data = out->len;
 }
 
-/* End the object; its size as a child, padding included. */
+/* End the object; returns its size as a child, padding included. */
 static inline Size
 nvs_jsonb_end(NvsJsonbWriter *w)
 {
@@ -299,7 +305,7 @@ nvs_jsonb_end(NvsJsonbWriter *w)
 	return size;
 }
 
-/* Allocate a buffer of at most cap bytes and skip the varlena header. */
+/* Allocate a buffer for at most cap bytes and skip the varlena header. */
 static inline void
 nvs_jsonb_out_init(NvsJsonbOut *out, Size cap)
 {

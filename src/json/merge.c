@@ -36,53 +36,54 @@ typedef enum MergeMode
 	MERGE_DEPTH					/* below so many levels all is replaced */
 } MergeMode;
 
-typedef enum StepKind
+typedef enum MergeStepKind
 {
 	STEP_KEEP,					/* n pairs of the target from t on */
 	STEP_TAKE,					/* key t of the target, value s of the source */
 	STEP_MERGE,					/* key t, an object made by the next n steps */
 	STEP_ADD,					/* n pairs of the source from s on */
 	STEP_ADD_MERGED				/* key s, an object made by the next n steps */
-} StepKind;
+} MergeStepKind;
 
-typedef struct Step
+typedef struct MergeStep
 {
-	StepKind	kind;
+	MergeStepKind kind;
 	uint32		t;
 	uint32		s;
 	uint32		n;
-} Step;
+} MergeStep;
 
 /* A place in a container that moves forward mostly: where a child starts. */
-typedef struct Cursor
+typedef struct MergeCursor
 {
 	const JsonbContainer *jc;
 	uint32		index;
 	uint32		offset;
-} Cursor;
+} MergeCursor;
 
 typedef struct Merge
 {
 	MergeMode	mode;
 	int			depth;			/* levels yet to merge, of MERGE_DEPTH */
-	Step	   *steps;
+	MergeStep  *steps;
 	uint32		nsteps;
 	uint32		cap;
-	Step		fixed[FIXED_STEPS];
+	MergeStep	fixed[FIXED_STEPS];
 } Merge;
 
-static bool plan_nested(Merge *m, StepKind kind, const JsonbContainer *target,
-						const JsonbContainer *source, uint32 t, uint32 s);
+static bool merge_plan_nested(Merge *m, MergeStepKind kind,
+							  const JsonbContainer *target,
+							  const JsonbContainer *source, uint32 t, uint32 s);
 
-/* Append a step; its index. */
+/* Append a step; returns its index. */
 static uint32
-add_step(Merge *m, StepKind kind, uint32 t, uint32 s, uint32 n)
+merge_add_step(Merge *m, MergeStepKind kind, uint32 t, uint32 s, uint32 n)
 {
-	Step	   *step;
+	MergeStep  *step;
 
 	if (m->nsteps == m->cap)
 	{
-		Size		size = (Size) m->cap * 2 * sizeof(Step);
+		Size		size = (Size) m->cap * 2 * sizeof(MergeStep);
 
 		if (m->steps == m->fixed)
 			m->steps = memcpy(palloc(size), m->fixed, sizeof(m->fixed));
@@ -98,9 +99,9 @@ add_step(Merge *m, StepKind kind, uint32 t, uint32 s, uint32 n)
 	return m->nsteps++;
 }
 
-/* Move the cursor to child index; where that starts. */
+/* Move the cursor to child index; returns where that starts. */
 static inline uint32
-seek(Cursor *c, uint32 index)
+merge_seek(MergeCursor *c, uint32 index)
 {
 	/* Far away or back it is quicker to ask for the nearest offset. */
 	if (index < c->index || index - c->index > JB_OFFSET_STRIDE / 2)
@@ -116,28 +117,29 @@ seek(Cursor *c, uint32 index)
 	return c->offset;
 }
 
-/* The child at index. */
+/* Move the cursor to child index; returns that child. */
 static inline NvsJsonbChild
-seek_child(Cursor *c, uint32 index)
+merge_seek_child(MergeCursor *c, uint32 index)
 {
-	return nvs_jsonb_child_at(c->jc, index, seek(c, index));
+	return nvs_jsonb_child_at(c->jc, index, merge_seek(c, index));
 }
 
 /* Pairs of an object; an absent one has none. */
 static inline uint32
-pairs_of(const JsonbContainer *jc)
+merge_pairs(const JsonbContainer *jc)
 {
 	return jc ? JsonContainerSize(jc) : 0;
 }
 
 /*
- * Move *pos forward to where the key is or belongs among n keys; is it there?
- * Strides grow from gap, so near keys are found in few steps and far ones in
- * logarithmically many.
+ * Move *pos forward to where the key is or belongs among n keys; returns
+ * whether it is there.  Strides grow from gap, so near keys are found in few
+ * steps and far ones in logarithmically many.
  */
 static bool
-find_key(const JsonbContainer *jc, uint32 n, NvsJsonbChild key, uint32 gap,
-		 uint32 *pos)
+merge_find_key(const JsonbContainer *jc, uint32 n, NvsJsonbChild key,
+			   uint32 gap,
+			   uint32 *pos)
 {
 	uint32		lo = *pos;
 	uint32		hi = lo;
@@ -163,7 +165,7 @@ find_key(const JsonbContainer *jc, uint32 n, NvsJsonbChild key, uint32 gap,
 
 /* The object that a child is, or NULL. */
 static inline const JsonbContainer *
-as_object(NvsJsonbChild child)
+merge_as_object(NvsJsonbChild child)
 {
 	return nvs_jsonb_is_object(child) ? (const JsonbContainer *) child.data
 		: NULL;
@@ -171,71 +173,71 @@ as_object(NvsJsonbChild child)
 
 /*
  * Plan the value of a key that the target has as pair t and the source as
- * pair s.  False, and no step, if it stays as it is.
+ * pair s.  Returns false, and leaves no step, if the value stays as it is.
  */
 static bool
-plan_common(Merge *m, NvsJsonbChild old, NvsJsonbChild new,
-			uint32 t, uint32 s)
+merge_plan_common(Merge *m, NvsJsonbChild old, NvsJsonbChild new,
+				  uint32 t, uint32 s)
 {
-	const JsonbContainer *target = as_object(old);
-	const JsonbContainer *source = as_object(new);
+	const JsonbContainer *target = merge_as_object(old);
+	const JsonbContainer *source = merge_as_object(new);
 
 	if (source && (target || m->mode == MERGE_PATCH) && m->depth > 1)
 	{
-		if (plan_nested(m, STEP_MERGE, target, source, t, s))
+		if (merge_plan_nested(m, STEP_MERGE, target, source, t, s))
 			return true;
 		if (target)
 			return false;
 	}
 	if (nvs_jsonb_same(old, new))
 		return false;
-	add_step(m, STEP_TAKE, t, s, 1);
+	merge_add_step(m, STEP_TAKE, t, s, 1);
 	return true;
 }
 
 /*
- * Plan pair s, whose key only the source has.  False if the pair goes in as
- * it is: one more pair for the run of added pairs that step *run is, if that
- * is the last step.
+ * Plan pair s, whose key only the source has.  Returns false if the pair goes
+ * in as it is: one more pair for the run of added pairs that step *run is, if
+ * that is the last step.
  */
 static bool
-plan_new(Merge *m, NvsJsonbChild value, uint32 s, uint32 *run)
+merge_plan_new(Merge *m, NvsJsonbChild value, uint32 s, uint32 *run)
 {
-	const JsonbContainer *source = as_object(value);
+	const JsonbContainer *source = merge_as_object(value);
 
 	if (source && m->mode == MERGE_PATCH &&
-		plan_nested(m, STEP_ADD_MERGED, NULL, source, 0, s))
+		merge_plan_nested(m, STEP_ADD_MERGED, NULL, source, 0, s))
 		return true;
 	if (*run + 1 == m->nsteps && m->steps[*run].s + m->steps[*run].n == s)
 		m->steps[*run].n++;
 	else
-		*run = add_step(m, STEP_ADD, 0, s, 1);
+		*run = merge_add_step(m, STEP_ADD, 0, s, 1);
 	return false;
 }
 
 /* Note that the target's pairs from *kept up to t stay. */
 static inline void
-flush_kept(Merge *m, uint32 *kept, uint32 t)
+merge_flush_kept(Merge *m, uint32 *kept, uint32 t)
 {
 	if (t > *kept)
-		add_step(m, STEP_KEEP, *kept, 0, t - *kept);
+		merge_add_step(m, STEP_KEEP, *kept, 0, t - *kept);
 	*kept = t;
 }
 
 /*
  * Plan the merge of source into target, or what becomes of source when there
- * is no target.  False, with steps to be thrown away, if the result is the
- * target, or the source when there is no target.
+ * is no target.  Returns false, with steps that the caller throws away, if the
+ * result is the target, or the source when there is no target.
  */
 static bool
-plan_object(Merge *m, const JsonbContainer *target,
-			const JsonbContainer *source)
+merge_plan_object(Merge *m, const JsonbContainer *target,
+				  const JsonbContainer *source)
 {
-	uint32		nt = pairs_of(target);
-	uint32		ns = pairs_of(source);
+	uint32		nt = merge_pairs(target);
+	uint32		ns = merge_pairs(source);
 	uint32		keyoff = 0;
 	uint32		valoff = nvs_jsonb_offset(source, ns);
-	Cursor		old = {target, 0, 0};
+	MergeCursor old = {target, 0, 0};
 	uint32		run = NO_STEP;
 	uint32		kept = 0;		/* the first target pair without a step */
 	uint32		t = 0;
@@ -247,7 +249,8 @@ plan_object(Merge *m, const JsonbContainer *target,
 	{
 		NvsJsonbChild key = nvs_jsonb_child_at(source, s, keyoff);
 		NvsJsonbChild value = nvs_jsonb_child_at(source, ns + s, valoff);
-		bool		found = find_key(target, nt, key, (nt - t) / (ns - s), &t);
+		uint32		gap = (nt - t) / (ns - s);
+		bool		found = merge_find_key(target, nt, key, gap, &t);
 		uint32		mark = m->nsteps;
 		uint32		kept_before = kept;
 		bool		deletes = value.type == JENTRY_ISNULL &&
@@ -257,21 +260,24 @@ plan_object(Merge *m, const JsonbContainer *target,
 		keyoff = nvs_jsonb_child_end(source, s, keyoff);
 		valoff = nvs_jsonb_child_end(source, ns + s, valoff);
 
+		/* A key that only the source has. */
 		if (!found && deletes)
 		{
-			/* No key to delete; yet a stripped source is another one. */
+			/* None to delete; yet a source without it is another one. */
 			changed |= (target == NULL);
 			continue;
 		}
-		flush_kept(m, &kept, t);
+		merge_flush_kept(m, &kept, t);
 		if (!found)
 		{
-			if (plan_new(m, value, s, &run) || target)
+			if (merge_plan_new(m, value, s, &run) || target)
 				changed = true;
 			continue;
 		}
+
+		/* A key of both; the pair joins those that stay if it stays too. */
 		if (deletes ||
-			plan_common(m, seek_child(&old, nt + t), value, t, s))
+			merge_plan_common(m, merge_seek_child(&old, nt + t), value, t, s))
 		{
 			changed = true;
 			kept = t + 1;
@@ -283,20 +289,23 @@ plan_object(Merge *m, const JsonbContainer *target,
 		}
 		t++;
 	}
-	flush_kept(m, &kept, nt);
+	merge_flush_kept(m, &kept, nt);
 	return changed;
 }
 
-/* Plan an object below a step of that kind; false, and no step, if it stays. */
+/*
+ * Plan an object below a step of that kind.  Returns false, and leaves no
+ * step, if the object stays as it is.
+ */
 static bool
-plan_nested(Merge *m, StepKind kind, const JsonbContainer *target,
-			const JsonbContainer *source, uint32 t, uint32 s)
+merge_plan_nested(Merge *m, MergeStepKind kind, const JsonbContainer *target,
+				  const JsonbContainer *source, uint32 t, uint32 s)
 {
-	uint32		step = add_step(m, kind, t, s, 0);
+	uint32		step = merge_add_step(m, kind, t, s, 0);
 	bool		changed;
 
 	m->depth--;
-	changed = plan_object(m, target, source);
+	changed = merge_plan_object(m, target, source);
 	m->depth++;
 	if (changed)
 		m->steps[step].n = m->nsteps - step - 1;
@@ -306,8 +315,8 @@ plan_nested(Merge *m, StepKind kind, const JsonbContainer *target,
 }
 
 /* The step after this one in the same object. */
-static inline const Step *
-next_step(const Step *step)
+static inline const MergeStep *
+merge_next_step(const MergeStep *step)
 {
 	if (step->kind == STEP_MERGE || step->kind == STEP_ADD_MERGED)
 		return step + step->n + 1;
@@ -316,25 +325,25 @@ next_step(const Step *step)
 
 /* Pairs that a step makes. */
 static inline uint32
-step_pairs(const Step *step)
+merge_step_pairs(const MergeStep *step)
 {
 	return step->kind == STEP_KEEP || step->kind == STEP_ADD ? step->n : 1;
 }
 
 /* Does the key come from the target? */
 static inline bool
-key_from_target(const Step *step)
+merge_key_from_target(const MergeStep *step)
 {
 	return step->kind != STEP_ADD && step->kind != STEP_ADD_MERGED;
 }
 
 /*
  * Copy whole strides of JEntrys, up to nstrides of them: lengths stay and the
- * offset that each starts with moves by shift.  Stops at one that has its
- * offset elsewhere; the number of JEntrys copied.
+ * offset that each starts with moves by shift.  Stops at a stride that has its
+ * offset elsewhere; returns the number of JEntrys copied.
  */
 static uint32
-copy_strides(JEntry *out, const JEntry *in, uint32 nstrides, uint32 shift)
+merge_copy_strides(JEntry *out, const JEntry *in, uint32 nstrides, uint32 shift)
 {
 	uint32		i;
 
@@ -357,11 +366,12 @@ copy_strides(JEntry *out, const JEntry *in, uint32 nstrides, uint32 shift)
 
 /*
  * Write the JEntrys of count children from index first on, of which the first
- * starts at offset there and shift bytes further here.  Where the last ends.
+ * starts at offset there and shift bytes further here.  Returns where the last
+ * one ends there.
  */
 static uint32
-copy_entries(NvsJsonbWriter *w, const JsonbContainer *jc, uint32 first,
-			 uint32 count, uint32 offset, uint32 shift)
+merge_copy_entries(NvsJsonbWriter *w, const JsonbContainer *jc, uint32 first,
+				   uint32 count, uint32 offset, uint32 shift)
 {
 	const JEntry *in = &jc->children[first];
 	JEntry	   *out = (JEntry *) (w->out->base + w->entries) + w->index;
@@ -382,8 +392,8 @@ copy_entries(NvsJsonbWriter *w, const JsonbContainer *jc, uint32 first,
 
 			/* Unless keys came or went before, offsets stand as they must. */
 			if ((first + i) % JB_OFFSET_STRIDE == 0)
-				n = copy_strides(out + i, in + i,
-								 (count - i) / JB_OFFSET_STRIDE, shift);
+				n = merge_copy_strides(out + i, in + i,
+									   (count - i) / JB_OFFSET_STRIDE, shift);
 			if (n > 0)
 			{
 				i += n - 1;
@@ -401,16 +411,16 @@ copy_entries(NvsJsonbWriter *w, const JsonbContainer *jc, uint32 first,
 
 /*
  * Copy count children from index first on, which start at offset and end at
- * the offset that is returned.  The caller sees to it that the first one that
- * needs alignment gets the padding that it has.
+ * the offset that is returned.  The first one that needs alignment must be on
+ * a place where it gets the padding that it has.
  */
 static uint32
-copy_children(NvsJsonbWriter *w, const JsonbContainer *jc, uint32 first,
-			  uint32 count, uint32 offset)
+merge_copy_children(NvsJsonbWriter *w, const JsonbContainer *jc, uint32 first,
+					uint32 count, uint32 offset)
 {
 	Size		start = w->out->len - w->data;
-	uint32		end = copy_entries(w, jc, first, count, offset,
-								   (uint32) start - offset);
+	uint32		end = merge_copy_entries(w, jc, first, count, offset,
+										 (uint32) start - offset);
 	Size		size = end - offset;
 
 	if (start + size > NVS_JSONB_MAX_SIZE)
@@ -424,10 +434,10 @@ copy_children(NvsJsonbWriter *w, const JsonbContainer *jc, uint32 first,
  * the first that needs it gets other padding; from there on they agree again.
  */
 static void
-copy_run(NvsJsonbWriter *w, Cursor *from, uint32 first, uint32 count)
+merge_copy_run(NvsJsonbWriter *w, MergeCursor *from, uint32 first, uint32 count)
 {
 	const JsonbContainer *jc = from->jc;
-	uint32		offset = seek(from, first);
+	uint32		offset = merge_seek(from, first);
 	uint32		stop = first + count;
 	uint32		i = stop;
 
@@ -439,13 +449,13 @@ copy_run(NvsJsonbWriter *w, Cursor *from, uint32 first, uint32 count)
 				break;
 		}
 	}
-	offset = copy_children(w, jc, first, i - first, offset);
+	offset = merge_copy_children(w, jc, first, i - first, offset);
 	if (i < stop)
 	{
 		nvs_jsonb_put(w, nvs_jsonb_child_at(jc, i, offset));
 		offset = nvs_jsonb_child_end(jc, i, offset);
 		i++;
-		offset = copy_children(w, jc, i, stop - i, offset);
+		offset = merge_copy_children(w, jc, i, stop - i, offset);
 	}
 	from->index = stop;
 	from->offset = offset;
@@ -453,59 +463,70 @@ copy_run(NvsJsonbWriter *w, Cursor *from, uint32 first, uint32 count)
 
 /* Write the keys; steps whose keys are neighbours are copied at once. */
 static void
-write_keys(NvsJsonbWriter *w, const Step *step, const Step *stop,
-		   Cursor *target, Cursor *source)
+merge_write_keys(NvsJsonbWriter *w, const MergeStep *step,
+				 const MergeStep *stop,
+				 MergeCursor *target, MergeCursor *source)
 {
 	while (step < stop)
 	{
-		bool		from_target = key_from_target(step);
+		bool		from_target = merge_key_from_target(step);
 		uint32		first = from_target ? step->t : step->s;
 		uint32		count = 0;
 
 		do
 		{
-			count += step_pairs(step);
-			step = next_step(step);
-		} while (step < stop && key_from_target(step) == from_target &&
+			count += merge_step_pairs(step);
+			step = merge_next_step(step);
+		} while (step < stop && merge_key_from_target(step) == from_target &&
 				 (from_target ? step->t : step->s) == first + count);
-		copy_run(w, from_target ? target : source, first, count);
+		merge_copy_run(w, from_target ? target : source, first, count);
 	}
 }
 
-/* Write the object that the steps make; its size as a child with padding. */
+/*
+ * Write the object that the steps make: all keys, then all values.  Returns
+ * its size as a child, padding included.
+ */
 static Size
-write_object(NvsJsonbOut *out, const Step *step, const Step *stop,
-			 const JsonbContainer *target, const JsonbContainer *source)
+merge_write_object(NvsJsonbOut *out, const MergeStep *step,
+				   const MergeStep *stop,
+				   const JsonbContainer *target, const JsonbContainer *source)
 {
 	NvsJsonbWriter w;
-	Cursor		t = {target, 0, 0};
-	Cursor		s = {source, 0, 0};
-	const Step *scan;
-	uint32		nt = pairs_of(target);
-	uint32		ns = pairs_of(source);
+	MergeCursor t = {target, 0, 0};
+	MergeCursor s = {source, 0, 0};
+	const MergeStep *scan;
+	uint32		nt = merge_pairs(target);
+	uint32		ns = merge_pairs(source);
 	Size		npairs = 0;
 
 	check_stack_depth();
 	CHECK_FOR_INTERRUPTS();
-	for (scan = step; scan < stop; scan = next_step(scan))
-		npairs += step_pairs(scan);
+
+	/* Header and keys. */
+	for (scan = step; scan < stop; scan = merge_next_step(scan))
+		npairs += merge_step_pairs(scan);
 	nvs_jsonb_begin(&w, out, npairs);
-	write_keys(&w, step, stop, &t, &s);
-	for (; step < stop; step = next_step(step))
+	merge_write_keys(&w, step, stop, &t, &s);
+
+	/* Values. */
+	for (; step < stop; step = merge_next_step(step))
 	{
 		if (step->kind == STEP_KEEP)
-			copy_run(&w, &t, nt + step->t, step->n);
+			merge_copy_run(&w, &t, nt + step->t, step->n);
 		else if (step->kind == STEP_TAKE || step->kind == STEP_ADD)
-			copy_run(&w, &s, ns + step->s, step->n);
+			merge_copy_run(&w, &s, ns + step->s, step->n);
 		else
 		{
-			const JsonbContainer *below = NULL;
+			const JsonbContainer *old = NULL;
+			const JsonbContainer *new;
 			Size		size;
 
 			if (step->kind == STEP_MERGE)
-				below = as_object(seek_child(&t, nt + step->t));
-			size = write_object(out, step + 1, next_step(step), below,
-								as_object(seek_child(&s, ns + step->s)));
+				old = merge_as_object(merge_seek_child(&t, nt + step->t));
+			new = merge_as_object(merge_seek_child(&s, ns + step->s));
+			size = merge_write_object(out, step + 1, merge_next_step(step),
+									  old, new);
 			nvs_jsonb_put_entry(&w, JENTRY_ISCONTAINER, size);
 		}
 	}
@@ -513,8 +534,8 @@ write_object(NvsJsonbOut *out, const Step *step, const Step *stop,
 }
 
 /*
- * Merge two objects, or make of the source alone what the mode says.  NULL if
- * the result is the target, or the source when there is no target.
+ * Merge two objects, or make of the source alone what the mode says.  Returns
+ * NULL if the result is the target, or the source when there is no target.
  */
 static Jsonb *
 merge_objects(MergeMode mode, int depth, const Jsonb *target,
@@ -529,14 +550,15 @@ merge_objects(MergeMode mode, int depth, const Jsonb *target,
 	m.steps = m.fixed;
 	m.nsteps = 0;
 	m.cap = FIXED_STEPS;
-	if (plan_object(&m, troot, &source->root))
+	if (merge_plan_object(&m, troot, &source->root))
 	{
 		NvsJsonbOut out;
 		Size		size = VARSIZE(source) + (target ? VARSIZE(target) : 0);
 
 		/* Each step may need padding that its documents did not have. */
 		nvs_jsonb_out_init(&out, size + (m.nsteps + 2) * sizeof(uint32));
-		write_object(&out, m.steps, m.steps + m.nsteps, troot, &source->root);
+		merge_write_object(&out, m.steps, m.steps + m.nsteps, troot,
+						   &source->root);
 		result = nvs_jsonb_out_finish(&out);
 	}
 	if (m.steps != m.fixed)
@@ -546,14 +568,14 @@ merge_objects(MergeMode mode, int depth, const Jsonb *target,
 
 /* Is the root an object? */
 static inline bool
-root_is_object(const Jsonb *jb)
+merge_root_is_object(const Jsonb *jb)
 {
 	return JsonContainerIsObject(&jb->root);
 }
 
 /*
- * The merge of an object into what may be one: result and whether it differs
- * from the target.
+ * The merge of an object into another one or, for NULL, into nothing.
+ * *changed, where it is asked for, is whether it differs from the target.
  */
 static Jsonb *
 merge_documents(MergeMode mode, int depth, const Jsonb *target,
@@ -568,9 +590,12 @@ merge_documents(MergeMode mode, int depth, const Jsonb *target,
 	return unconstify(Jsonb *, target ? target : source);
 }
 
-/* The source takes the target's place: as it is, or the target if the same. */
+/*
+ * The source in the target's place, or the target if they are the same.
+ * *changed, where it is asked for, is whether they differ.
+ */
 static Jsonb *
-replace_document(const Jsonb *target, const Jsonb *source, bool *changed)
+merge_replace(const Jsonb *target, const Jsonb *source, bool *changed)
 {
 	bool		same = target &&
 		nvs_jsonb_same(nvs_jsonb_root(target), nvs_jsonb_root(source));
@@ -582,10 +607,11 @@ replace_document(const Jsonb *target, const Jsonb *source, bool *changed)
 
 /* Merge as nvent.jsonb_deep_merge does; a NULL target is an empty object. */
 Jsonb *
-nvs_deep_merge(const Jsonb *target, const Jsonb *source, bool *changed)
+nvs_merge_deep(const Jsonb *target, const Jsonb *source, bool *changed)
 {
-	if (!root_is_object(source) || (target && !root_is_object(target)))
-		return replace_document(target, source, changed);
+	if (!merge_root_is_object(source) ||
+		(target && !merge_root_is_object(target)))
+		return merge_replace(target, source, changed);
 	return merge_documents(MERGE_DEEP, ALL_LEVELS, target, source, changed);
 }
 
@@ -597,8 +623,9 @@ Jsonb *
 nvs_merge_depth(const Jsonb *target, const Jsonb *source, int depth,
 				bool *changed)
 {
-	if (!root_is_object(source) || (target && !root_is_object(target)))
-		return replace_document(target, source, changed);
+	if (!merge_root_is_object(source) ||
+		(target && !merge_root_is_object(target)))
+		return merge_replace(target, source, changed);
 	return merge_documents(MERGE_DEPTH, depth, target, source, changed);
 }
 
@@ -608,9 +635,9 @@ nvs_merge_patch(const Jsonb *target, const Jsonb *patch, bool *changed)
 {
 	Jsonb	   *result;
 
-	if (!root_is_object(patch))
-		return replace_document(target, patch, changed);
-	if (target && root_is_object(target))
+	if (!merge_root_is_object(patch))
+		return merge_replace(target, patch, changed);
+	if (target && merge_root_is_object(target))
 		return merge_documents(MERGE_PATCH, ALL_LEVELS, target, patch,
 							   changed);
 	result = merge_documents(MERGE_PATCH, ALL_LEVELS, NULL, patch, NULL);

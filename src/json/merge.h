@@ -14,7 +14,7 @@
 
 #include "utils/jsonb.h"
 
-extern Jsonb *nvs_deep_merge(const Jsonb *target, const Jsonb *source,
+extern Jsonb *nvs_merge_deep(const Jsonb *target, const Jsonb *source,
 							 bool *changed);
 extern Jsonb *nvs_merge_depth(const Jsonb *target, const Jsonb *source,
 							  int depth, bool *changed);

@@ -23,7 +23,7 @@
 
 /* The name of a value's type, as jsonb_typeof says it. */
 static const char *
-type_name(NvsJsonbChild child)
+paths_type_name(NvsJsonbChild child)
 {
 	switch (child.type)
 	{
@@ -42,7 +42,7 @@ type_name(NvsJsonbChild child)
 
 /* Report a key such as "a..b". */
 static void
-empty_element(NvsJsonbChild key)
+paths_empty_element(NvsJsonbChild key)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -53,11 +53,11 @@ empty_element(NvsJsonbChild key)
 }
 
 /*
- * Split a key at its dots into *path, which is made longer if need be; the
- * number of elements.  They point into the key.
+ * Split a key at its dots into *path, which is made longer if need be.
+ * Returns the number of elements; they point into the key.
  */
 static int
-split_key(NvsJsonbChild key, NvsJsonbKey **path, int *cap)
+paths_split(NvsJsonbChild key, NvsJsonbKey **path, int *cap)
 {
 	const char *start = key.data;
 	const char *stop = key.data + key.len;
@@ -70,7 +70,7 @@ split_key(NvsJsonbChild key, NvsJsonbKey **path, int *cap)
 
 		CHECK_FOR_INTERRUPTS();
 		if (end == start)
-			empty_element(key);
+			paths_empty_element(key);
 		if (n == *cap)
 		{
 			*cap *= 2;
@@ -85,17 +85,20 @@ split_key(NvsJsonbChild key, NvsJsonbKey **path, int *cap)
 	}
 }
 
-/* Has any key of the object a dot?  The keys lie side by side. */
+/* Has any key of the object a dot?  All keys lie side by side. */
 static bool
-any_dot(const JsonbContainer *jc)
+paths_any_dot(const JsonbContainer *jc)
 {
 	return memchr(nvs_jsonb_data(jc), '.',
 				  nvs_jsonb_offset(jc, JsonContainerSize(jc))) != NULL;
 }
 
-/* Nest what the document's dotted keys say; itself if it has none. */
+/*
+ * The document with what its dotted top-level keys say nested; itself if it
+ * has none.
+ */
 Jsonb *
-nvs_expand_paths(const Jsonb *doc)
+nvs_paths_expand(const Jsonb *doc)
 {
 	const JsonbContainer *jc = &doc->root;
 	uint32		n = JsonContainerSize(jc);
@@ -107,10 +110,11 @@ nvs_expand_paths(const Jsonb *doc)
 	if (!JsonContainerIsObject(jc))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("cannot expand the paths of a document that is not an object"),
+				 errmsg("cannot expand the paths of a document that is not an "
+						"object"),
 				 errdetail("The document is of type %s.",
-						   type_name(nvs_jsonb_root(doc)))));
-	if (!any_dot(jc))
+						   paths_type_name(nvs_jsonb_root(doc)))));
+	if (!paths_any_dot(jc))
 		return unconstify(Jsonb *, doc);
 
 	path = palloc(cap * sizeof(NvsJsonbKey));
@@ -123,7 +127,7 @@ nvs_expand_paths(const Jsonb *doc)
 
 		CHECK_FOR_INTERRUPTS();
 		if (memchr(key.data, '.', key.len))
-			npath = split_key(key, &path, &cap);
+			npath = paths_split(key, &path, &cap);
 		else
 		{
 			path[0].data = key.data;
@@ -137,7 +141,7 @@ nvs_expand_paths(const Jsonb *doc)
 
 /* The first n elements of a path with dots between them. */
 static char *
-path_text(const NvsJsonbKey *path, int n)
+paths_text(const NvsJsonbKey *path, int n)
 {
 	StringInfoData text;
 	int			i;
@@ -154,24 +158,25 @@ path_text(const NvsJsonbKey *path, int n)
 
 /* Report that an object was needed where npath elements of the path lead. */
 static void
-not_an_object(const NvsJsonbKey *path, int npath, NvsJsonbChild value)
+paths_not_an_object(const NvsJsonbKey *path, int npath, NvsJsonbChild value)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("path leads below a value that is not an object"),
 			 npath == 0
-			 ? errdetail("The document is of type %s.", type_name(value))
+			 ? errdetail("The document is of type %s.", paths_type_name(value))
 			 : errdetail("The value at path \"%s\" is of type %s.",
-						 path_text(path, npath), type_name(value))));
+						 paths_text(path, npath), paths_type_name(value))));
 }
 
 /*
- * Find the value at the path.  False if there is none, but could be; an error
- * if something on the way is no object.  A NULL document is an empty object.
+ * Find the value at the path.  Returns false if there is none but could be;
+ * raises an error if something on the way is no object.  A NULL document is an
+ * empty object.
  */
 static bool
-value_at(const Jsonb *doc, const NvsJsonbKey *path, int npath,
-		 NvsJsonbChild *value)
+paths_find(const Jsonb *doc, const NvsJsonbKey *path, int npath,
+		   NvsJsonbChild *value)
 {
 	int			i;
 
@@ -185,7 +190,7 @@ value_at(const Jsonb *doc, const NvsJsonbKey *path, int npath,
 	for (i = 0; i < npath; i++)
 	{
 		if (!nvs_jsonb_is_object(*value))
-			not_an_object(path, i, *value);
+			paths_not_an_object(path, i, *value);
 		if (!nvs_jsonb_get((const JsonbContainer *) value->data,
 						   path[i].data, path[i].len, value))
 			return false;
@@ -198,27 +203,27 @@ value_at(const Jsonb *doc, const NvsJsonbKey *path, int npath,
  * document, where numbers are aligned as a numeric has to be.
  */
 static Numeric
-number_at(const Jsonb *doc, const NvsJsonbKey *path, int npath)
+paths_number(const Jsonb *doc, const NvsJsonbKey *path, int npath)
 {
 	NvsJsonbChild value;
 
-	if (!value_at(doc, path, npath, &value) || value.type == JENTRY_ISNULL)
+	if (!paths_find(doc, path, npath, &value) || value.type == JENTRY_ISNULL)
 		return NULL;
 	if (value.type != JENTRY_ISNUMERIC)
 		ereport(ERROR,
 				(errcode(ERRCODE_NVS_NOT_A_NUMBER),
 				 errmsg("cannot increment a value that is not a number"),
 				 errdetail("The value at path \"%s\" is of type %s.",
-						   path_text(path, npath), type_name(value))));
+						   paths_text(path, npath), paths_type_name(value))));
 	return (Numeric) value.data;
 }
 
 /*
- * A document with one value in it, at the path: a builder for each level,
- * finished from the outermost.
+ * The document that has a value at the path, and nothing else: a builder for
+ * each level, finished from the outermost.
  */
 static Jsonb *
-document_of(const NvsJsonbKey *path, int npath, NvsJsonbChild value)
+paths_nest(const NvsJsonbKey *path, int npath, NvsJsonbChild value)
 {
 	NvsJsonb   *levels = palloc_extended(npath * sizeof(NvsJsonb),
 										 MCXT_ALLOC_HUGE);
@@ -238,38 +243,39 @@ document_of(const NvsJsonbKey *path, int npath, NvsJsonbChild value)
 	return result;
 }
 
-/* Put a value at the path, whatever was there. */
+/* The document with a value at the path, whatever was there. */
 static Jsonb *
-set_child(const Jsonb *doc, const NvsJsonbKey *path, int npath,
-		  NvsJsonbChild value)
+paths_set_child(const Jsonb *doc, const NvsJsonbKey *path, int npath,
+				NvsJsonbChild value)
 {
-	return nvs_merge_depth(doc, document_of(path, npath, value), npath, NULL);
+	return nvs_merge_depth(doc, paths_nest(path, npath, value), npath, NULL);
 }
 
 /*
- * Put a value at the path and make the objects that lack on the way; the
- * document itself if the value is there already.  A NULL document is an empty
+ * The document with a value at the path, and objects where they lack on the
+ * way; itself if the value is there already.  A NULL document is an empty
  * object.
  */
 Jsonb *
-nvs_set_path(const Jsonb *doc, const NvsJsonbKey *path, int npath,
-			 const Jsonb *value)
+nvs_paths_set(const Jsonb *doc, const NvsJsonbKey *path, int npath,
+			  const Jsonb *value)
 {
 	NvsJsonbChild old;
 
-	value_at(doc, path, npath, &old);
-	return set_child(doc, path, npath, nvs_jsonb_root(value));
+	paths_find(doc, path, npath, &old);
+	return paths_set_child(doc, path, npath, nvs_jsonb_root(value));
 }
 
 /*
- * Increase the number at the path, or put one there.  A NULL document is an
- * empty object; *sum, where it is asked for, is the new number.
+ * The document with the number at the path increased, or put there where there
+ * is none.  A NULL document is an empty object; *sum, where it is asked for,
+ * is the new number.  Raises NV007 for a value that is no number.
  */
 Jsonb *
-nvs_increment(const Jsonb *doc, const NvsJsonbKey *path, int npath,
-			  Numeric by, Numeric *sum)
+nvs_paths_increment(const Jsonb *doc, const NvsJsonbKey *path, int npath,
+					Numeric by, Numeric *sum)
 {
-	Numeric		number = number_at(doc, path, npath);
+	Numeric		number = paths_number(doc, path, npath);
 	NvsJsonbChild value;
 
 	if (numeric_is_nan(by) || numeric_is_inf(by))
@@ -287,5 +293,5 @@ nvs_increment(const Jsonb *doc, const NvsJsonbKey *path, int npath,
 	value.type = JENTRY_ISNUMERIC;
 	value.data = (const char *) number;
 	value.len = VARSIZE_ANY(number);
-	return set_child(doc, path, npath, value);
+	return paths_set_child(doc, path, npath, value);
 }

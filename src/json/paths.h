@@ -11,10 +11,10 @@
 
 #include "json/tree.h"
 
-extern Jsonb *nvs_expand_paths(const Jsonb *doc);
-extern Jsonb *nvs_set_path(const Jsonb *doc, const NvsJsonbKey *path,
-						   int npath, const Jsonb *value);
-extern Jsonb *nvs_increment(const Jsonb *doc, const NvsJsonbKey *path,
-							int npath, Numeric by, Numeric *sum);
+extern Jsonb *nvs_paths_expand(const Jsonb *doc);
+extern Jsonb *nvs_paths_set(const Jsonb *doc, const NvsJsonbKey *path,
+							int npath, const Jsonb *value);
+extern Jsonb *nvs_paths_increment(const Jsonb *doc, const NvsJsonbKey *path,
+								  int npath, Numeric by, Numeric *sum);
 
 #endif							/* NVS_JSON_PATHS_H */

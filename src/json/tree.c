@@ -53,7 +53,7 @@ struct NvsJsonbTree
 
 /* Are two keys the same? */
 static inline bool
-same_key(NvsJsonbKey a, NvsJsonbKey b)
+tree_same_key(NvsJsonbKey a, NvsJsonbKey b)
 {
 	return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
 }
@@ -64,7 +64,7 @@ same_key(NvsJsonbKey a, NvsJsonbKey b)
 #define SH_KEY			key
 #define SH_HASH_KEY(tb, k) \
 	hash_bytes((const unsigned char *) (k).data, (int) (k).len)
-#define SH_EQUAL(tb, a, b) same_key(a, b)
+#define SH_EQUAL(tb, a, b) tree_same_key(a, b)
 #define SH_STORE_HASH
 #define SH_GET_HASH(tb, a) (a)->hash
 #define SH_SCOPE		static inline
@@ -72,13 +72,13 @@ same_key(NvsJsonbKey a, NvsJsonbKey b)
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-static void merge_object(NvsJsonbTree *tree, TreeObject *object,
-						 const JsonbContainer *source);
-static void free_value(TreeValue *value);
+static void tree_merge_object(NvsJsonbTree *tree, TreeObject *object,
+							  const JsonbContainer *source);
+static void tree_free_value(TreeValue *value);
 
-/* An opened object without fields. */
+/* Make an opened object without fields, but with room for some. */
 static TreeObject *
-make_object(NvsJsonbTree *tree, uint32 nfields)
+tree_make_object(NvsJsonbTree *tree, uint32 nfields)
 {
 	TreeObject *object = MemoryContextAlloc(tree->mcxt, sizeof(TreeObject));
 
@@ -89,7 +89,7 @@ make_object(NvsJsonbTree *tree, uint32 nfields)
 
 /* Free an opened object and all below it. */
 static void
-free_object(TreeObject *object)
+tree_free_object(TreeObject *object)
 {
 	fields_iterator it;
 	TreeField  *field;
@@ -100,7 +100,7 @@ free_object(TreeObject *object)
 	{
 		if (field->key_owned)
 			pfree(unconstify(char *, field->key.data));
-		free_value(&field->value);
+		tree_free_value(&field->value);
 	}
 	fields_destroy(object->fields);
 	if (object->backing)
@@ -110,10 +110,10 @@ free_object(TreeObject *object)
 
 /* Free what a value holds. */
 static void
-free_value(TreeValue *value)
+tree_free_value(TreeValue *value)
 {
 	if (value->object)
-		free_object(value->object);
+		tree_free_object(value->object);
 	if (value->owned)
 		pfree(value->owned);
 	value->object = NULL;
@@ -122,31 +122,32 @@ free_value(TreeValue *value)
 
 /* A copy of bytes that lives as long as the tree. */
 static char *
-copy_bytes(NvsJsonbTree *tree, const char *data, uint32 len)
+tree_copy_bytes(NvsJsonbTree *tree, const char *data, uint32 len)
 {
 	return memcpy(MemoryContextAlloc(tree->mcxt, Max(len, 1)), data, len);
 }
 
-/* Make the value these bytes, in place of what it was. */
+/* Have the value be these bytes, in place of what it was. */
 static void
-set_bytes(NvsJsonbTree *tree, TreeValue *value, NvsJsonbChild bytes)
+tree_set_bytes(NvsJsonbTree *tree, TreeValue *value, NvsJsonbChild bytes)
 {
-	free_value(value);
+	tree_free_value(value);
 	if (tree->copy && bytes.len > 0)
 	{
-		value->owned = copy_bytes(tree, bytes.data, bytes.len);
+		value->owned = tree_copy_bytes(tree, bytes.data, bytes.len);
 		bytes.data = value->owned;
 	}
 	value->bytes = bytes;
 }
 
 /*
- * The field of that key, made if it does not exist; *found says which.  With
- * copy, a key that is new is copied.
+ * The field of that key, made without a value if it does not exist; *found
+ * says which.  With copy, a key that is new is copied.
  */
 static TreeField *
-put_field(NvsJsonbTree *tree, TreeObject *object, NvsJsonbKey key, bool copy,
-		  bool *found)
+tree_put_field(NvsJsonbTree *tree, TreeObject *object, NvsJsonbKey key,
+			   bool copy,
+			   bool *found)
 {
 	TreeField  *field = fields_insert(object->fields, key, found);
 
@@ -156,14 +157,14 @@ put_field(NvsJsonbTree *tree, TreeObject *object, NvsJsonbKey key, bool copy,
 		field->value.owned = NULL;
 		field->key_owned = copy;
 		if (copy)
-			field->key.data = copy_bytes(tree, key.data, key.len);
+			field->key.data = tree_copy_bytes(tree, key.data, key.len);
 	}
 	return field;
 }
 
 /* Remove the field of that key if there is one. */
 static void
-drop_field(TreeObject *object, NvsJsonbKey key)
+tree_drop_field(TreeObject *object, NvsJsonbKey key)
 {
 	TreeField  *field = fields_lookup(object->fields, key);
 
@@ -171,13 +172,13 @@ drop_field(TreeObject *object, NvsJsonbKey key)
 		return;
 	if (field->key_owned)
 		pfree(unconstify(char *, field->key.data));
-	free_value(&field->value);
+	tree_free_value(&field->value);
 	fields_delete_item(object->fields, field);
 }
 
 /* Is the value an object, opened or not? */
 static inline bool
-value_is_object(const TreeValue *value)
+tree_is_object(const TreeValue *value)
 {
 	return value->object != NULL || nvs_jsonb_is_object(value->bytes);
 }
@@ -187,7 +188,7 @@ value_is_object(const TreeValue *value)
  * values still as bytes of the object.
  */
 static TreeObject *
-open_value(NvsJsonbTree *tree, TreeValue *value)
+tree_open(NvsJsonbTree *tree, TreeValue *value)
 {
 	const JsonbContainer *jc;
 	TreeObject *object;
@@ -200,7 +201,7 @@ open_value(NvsJsonbTree *tree, TreeValue *value)
 		return value->object;
 	jc = (const JsonbContainer *) value->bytes.data;
 	n = JsonContainerSize(jc);
-	object = make_object(tree, n + 2);
+	object = tree_make_object(tree, n + 2);
 	valoff = nvs_jsonb_offset(jc, n);
 	for (i = 0; i < n; i++)
 	{
@@ -210,7 +211,7 @@ open_value(NvsJsonbTree *tree, TreeValue *value)
 		bool		found;
 
 		/* The bytes stay with the object, so nothing in them is copied. */
-		field = put_field(tree, object, key, false, &found);
+		field = tree_put_field(tree, object, key, false, &found);
 		field->value.bytes = nvs_jsonb_child_at(jc, n + i, valoff);
 		keyoff = nvs_jsonb_child_end(jc, i, keyoff);
 		valoff = nvs_jsonb_child_end(jc, n + i, valoff);
@@ -226,19 +227,19 @@ open_value(NvsJsonbTree *tree, TreeValue *value)
  * replaces goes in as it is, nulls inside included.
  */
 static void
-merge_value(NvsJsonbTree *tree, TreeValue *value, NvsJsonbChild source)
+tree_merge_value(NvsJsonbTree *tree, TreeValue *value, NvsJsonbChild source)
 {
-	if (nvs_jsonb_is_object(source) && value_is_object(value))
-		merge_object(tree, open_value(tree, value),
-					 (const JsonbContainer *) source.data);
+	if (nvs_jsonb_is_object(source) && tree_is_object(value))
+		tree_merge_object(tree, tree_open(tree, value),
+						  (const JsonbContainer *) source.data);
 	else
-		set_bytes(tree, value, source);
+		tree_set_bytes(tree, value, source);
 }
 
 /* Merge each pair of the source into an opened object. */
 static void
-merge_object(NvsJsonbTree *tree, TreeObject *object,
-			 const JsonbContainer *source)
+tree_merge_object(NvsJsonbTree *tree, TreeObject *object,
+				  const JsonbContainer *source)
 {
 	uint32		n = JsonContainerSize(source);
 	uint32		keyoff = 0;
@@ -256,17 +257,17 @@ merge_object(NvsJsonbTree *tree, TreeObject *object,
 		keyoff = nvs_jsonb_child_end(source, i, keyoff);
 		valoff = nvs_jsonb_child_end(source, n + i, valoff);
 		if (value.type == JENTRY_ISNULL && tree->nulls == NVS_NULLS_DELETE)
-			drop_field(object, key);
+			tree_drop_field(object, key);
 		else
 		{
 			bool		found;
-			TreeField  *field = put_field(tree, object, key, tree->copy,
-										  &found);
+			TreeField  *field = tree_put_field(tree, object, key, tree->copy,
+											   &found);
 
 			if (found)
-				merge_value(tree, &field->value, value);
+				tree_merge_value(tree, &field->value, value);
 			else
-				set_bytes(tree, &field->value, value);
+				tree_set_bytes(tree, &field->value, value);
 		}
 	}
 }
@@ -284,7 +285,7 @@ nvs_jsonb_tree_create(MemoryContext mcxt, NvsTreeNulls nulls, bool copy)
 	tree->nulls = nulls;
 	tree->copy = copy;
 	tree->root.owned = NULL;
-	tree->root.object = make_object(tree, 2);
+	tree->root.object = tree_make_object(tree, 2);
 	return tree;
 }
 
@@ -292,7 +293,7 @@ nvs_jsonb_tree_create(MemoryContext mcxt, NvsTreeNulls nulls, bool copy)
 void
 nvs_jsonb_tree_merge(NvsJsonbTree *tree, const Jsonb *source)
 {
-	merge_value(tree, &tree->root, nvs_jsonb_root(source));
+	tree_merge_value(tree, &tree->root, nvs_jsonb_root(source));
 }
 
 /*
@@ -309,18 +310,18 @@ nvs_jsonb_tree_merge_at(NvsJsonbTree *tree, const NvsJsonbKey *path,
 
 	for (i = 0; i < npath; i++)
 	{
-		if (!found || !value_is_object(value))
+		if (!found || !tree_is_object(value))
 		{
-			free_value(value);
-			value->object = make_object(tree, 2);
+			tree_free_value(value);
+			value->object = tree_make_object(tree, 2);
 		}
-		value = &put_field(tree, open_value(tree, value), path[i],
-						   tree->copy, &found)->value;
+		value = &tree_put_field(tree, tree_open(tree, value), path[i],
+								tree->copy, &found)->value;
 	}
 	if (found)
-		merge_value(tree, value, source);
+		tree_merge_value(tree, value, source);
 	else
-		set_bytes(tree, value, source);
+		tree_set_bytes(tree, value, source);
 }
 
 /*
@@ -328,7 +329,7 @@ nvs_jsonb_tree_merge_at(NvsJsonbTree *tree, const NvsJsonbKey *path,
  * builder sorts: fields come in the order of their hashes.
  */
 static NvsJsonb *
-object_builder(const TreeObject *object)
+tree_builder(const TreeObject *object)
 {
 	NvsJsonb   *b = palloc(sizeof(NvsJsonb));
 	fields_iterator it;
@@ -342,7 +343,7 @@ object_builder(const TreeObject *object)
 	{
 		if (field->value.object)
 			nvs_jsonb_add_object(b, field->key.data, field->key.len,
-								 object_builder(field->value.object));
+								 tree_builder(field->value.object));
 		else
 			nvs_jsonb_add_child(b, field->key.data, field->key.len,
 								field->value.bytes);
@@ -366,7 +367,7 @@ nvs_jsonb_tree_finish(const NvsJsonbTree *tree)
 									"nvent_store jsonb tree",
 									ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(scratch);
-	b = object_builder(tree->root.object);
+	b = tree_builder(tree->root.object);
 	MemoryContextSwitchTo(caller);
 	result = nvs_jsonb_finish(b);
 	MemoryContextDelete(scratch);

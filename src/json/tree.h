@@ -1,6 +1,6 @@
 /*
  * json/tree.h
- *	  A jsonb document that takes many merges in resolved.
+ *	  A jsonb document that takes many merges in place.
  *
  * Merging into a finished document copies it; a tree pays for the keys of the
  * source only, and for the whole document once, when it is finished.
@@ -16,7 +16,7 @@
 typedef enum NvsTreeNulls
 {
 	NVS_NULLS_DELETE,			/* as in jsonb_deep_merge */
-	NVS_NULLS_REPLACE			/* it is a value like others */
+	NVS_NULLS_REPLACE			/* null is a value like others */
 } NvsTreeNulls;
 
 typedef struct NvsJsonbTree NvsJsonbTree;

@@ -760,7 +760,7 @@ static Jsonb *
 run_merge(int kind, const Jsonb *target, const Jsonb *source, bool *changed)
 {
 	if (kind == DEEP)
-		return nvs_deep_merge(target, source, changed);
+		return nvs_merge_deep(target, source, changed);
 	if (kind == PATCH)
 		return nvs_merge_patch(target, source, changed);
 	return nvs_merge_depth(target, source, kind, changed);
