@@ -186,6 +186,10 @@ $(error No headers of a PostgreSQL server by "$(PG_CONFIG)": install them \
 	("make setup" does on Debian), or name its pg_config with \
 	PG_CONFIG=/path/to/pg_config)
 endif
+# A server that was not built in a folder of its own has lost this from PGXS.
+ifneq ($(realpath $(HERE)),$(realpath .))
+VPATH = $(HERE:/=)
+endif
 include $(PGXS)
 
 # PGXS creates no folders in VPATH builds.
