@@ -5,11 +5,11 @@
  *		checker EVENTS SEED [--without-worker | --standby PORT]
  *
  * Sixteen writers append until so many events are committed, while readers
- * follow.  Whoever calls this kills and restarts the server meanwhile; it is
- * told how far things are by lines "progress EVENTS".  After a line "written"
- * the server is to be left alone, which the end of our input says.  Then the
- * tables are read as they are, and compared with what writers know to be
- * committed, and with what each reader got.
+ * follow.  Whoever calls this kills and restarts the server meanwhile; lines
+ * "progress EVENTS" say how far things are.  After a line "written" the server
+ * is to be left alone, which the end of our input says.  Then the tables are
+ * read as they are, and compared with what writers know to be committed, and
+ * with what each reader got.
  *
  * One reader follows by "id > last": that it loses events shows that the
  * others could have.
@@ -138,7 +138,7 @@ grow(void *array, int n, int *size, size_t width)
 }
 
 /*
- * Does this reader take part?  Without a worker listeners are told within the
+ * Does this reader take part?  Without a worker listeners are notified in the
  * transaction, when nobody can read it yet: they have to poll, too.
  */
 static bool

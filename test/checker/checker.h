@@ -107,7 +107,7 @@ extern atomic_int committed;
 extern atomic_llong last_position;
 extern atomic_bool give_up;
 
-/* Nobody but us writes ticks. */
+/* Nobody but us publishes the safe position. */
 extern bool without_worker;
 
 /* The standby's port; NULL when there is none. */

@@ -29,7 +29,7 @@ run_reader(void *arg)
 			reader->losses += reader->conn != NULL;
 			reader->conn = reconnect(reader->conn, reader->name, 0,
 									 reader->standby ? standby_port : NULL);
-			/* Who is told to read has not been told what came before. */
+			/* Who listens has missed the notifications of before. */
 			if (reader->turn == listen_turn && reader->conn != NULL)
 			{
 				PQclear(query(reader, "LISTEN checker_events"));
@@ -161,23 +161,23 @@ await_turn(Reader *reader)
 	PQclear(query(reader, sql));
 }
 
-/* Read when told to, and only then. */
+/* Read when notified, and only then. */
 void
 listen_turn(Reader *reader)
 {
 	struct pollfd wait = {PQsocket(reader->conn), POLLIN, 0};
 	PGnotify   *notify;
-	bool		told = false;
+	bool		notified = false;
 
 	poll(&wait, 1, 100);
 	if (!PQconsumeInput(reader->conn))
 		return;
 	while ((notify = PQnotifies(reader->conn)) != NULL)
 	{
-		told = true;
+		notified = true;
 		PQfreemem(notify);
 	}
-	if (told)
+	if (notified)
 		read_all(reader);
 }
 

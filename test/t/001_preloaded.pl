@@ -1,5 +1,5 @@
 # The regression tests and specs of whatever depends on shared memory, on a
-# server that has it: "make installcheck" may well run without.  Ticks and
+# server that has it: "make installcheck" may well run without.  Publishing and
 # maintenance are off, as the tests see to these themselves.
 
 use strict;
@@ -28,7 +28,7 @@ sub words
 
 # The first know nothing of shared memory, and take long; "route" and
 # "route_invalidate" show the mode of notification, which is another one here.
-my @regress = grep { !/^(jsonb_|subject|route$)/ } words('REGRESS');
+my @regress = grep { !/^(json_|subject|route$)/ } words('REGRESS');
 my @isolation = grep { !/^route_invalidate$/ } words('ISOLATION');
 my $isolation_regress = $ENV{PG_REGRESS};
 $isolation_regress =~ s{regress/pg_regress$}{isolation/pg_isolation_regress}

@@ -1,13 +1,13 @@
 # A dump of a database with stores, restored elsewhere, is the same: registry,
 # sequences and every row; appends go on above what was restored, and a session
 # that was there before sees the stores; cursors and consumers go on where they
-# were (check 66 of README.md).  In one piece, schema before data, and
-# without the registry, which store_adopt() makes anew.
+# were.  In one piece, schema before data, and without the registry, which
+# store_adopt() makes anew.
 #
 # Seen to fail with the lines pg_extension_config_dump() taken out of
-# src/sql/store.sql (no stores), and out of horizon.sql (positions begin at 1
-# and meet the ids that are there); and with foreign keys from the routes to
-# the stores, which two jobs of pg_restore load in any order.
+# src/sql/store.sql (no stores), and out of src/sql/position.sql (positions
+# begin at 1 and meet the ids that are there); and with foreign keys from the
+# routes to the stores, which two jobs of pg_restore load in any order.
 
 use strict;
 use warnings;
@@ -139,13 +139,13 @@ is($session->query(q{SELECT relation FROM nvent.route_resolve('stream', 'nvent:f
 goes_on('two', 'schema, then data');
 $session->quit;
 
-# The trigger tells sessions of what is copied into the registry.
+# The trigger has sessions see what is copied into the registry.
 $node->safe_psql('two', 'DELETE FROM nvent.store; DELETE FROM nvent.route');
 $session = $node->background_psql('two');
 is($session->query(q{SELECT count(*) FROM nvent.route_resolve('stream', 'nvent:flow:run:r1')}), '0', 'the session knows no store again');
 $node->safe_psql('src', "COPY nvent.store TO '$dir/store'; COPY nvent.route TO '$dir/route'");
 $node->safe_psql('two', "COPY nvent.store FROM '$dir/store'; COPY nvent.route FROM '$dir/route'");
-is($session->query(q{SELECT relation FROM nvent.route_resolve('stream', 'nvent:flow:run:r1')}), 'nvent_flow_events', 'it is told of what was copied');
+is($session->query(q{SELECT relation FROM nvent.route_resolve('stream', 'nvent:flow:run:r1')}), 'nvent_flow_events', 'it sees what was copied');
 $session->quit;
 
 # Without the extension's schema: the tables come without a registry and with

@@ -2,12 +2,15 @@
 # is error 25006, nothing is made, and what changes on the primary is seen by
 # sessions that are there.  Promoted, it goes on.
 #
-# Seen to fail with PreventCommandIfReadOnly() taken out of claim_store(): then
-# store_adopt() looks for the store first.  Seen to fail with the trigger
+# Seen to fail when store_adopt() looks for the store before it asks whether it
+# may write.  Seen to fail with the trigger
 # registry_changed taken from nvent.route: the standby's sessions miss routes.
 
 use strict;
 use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use Nvent;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -33,9 +36,7 @@ sub on_primary
 # SQLSTATE of a statement on the standby; empty when it succeeds.
 sub sqlstate
 {
-	my ($ret, $out, $err) = $standby->psql('postgres', "\\set VERBOSITY sqlstate\n" . shift);
-
-	return $err =~ /ERROR:\s+(\w+)/ ? $1 : $err;
+	return (attempt($standby, $_[0]))[0];
 }
 
 # Without a store: reads find nothing, writes make nothing.

@@ -2,13 +2,16 @@
 # readers, writers and owners of a store; and what an owner plants for those
 # who have more rights than he.
 #
-# Seen to fail with USAGE on schema nvent granted to PUBLIC (strangers call us),
-# with sweep_some() not becoming the table's owner (maintain() runs the
-# owner's trigger as a superuser), and with the search path of the registry's
+# Seen to fail with USAGE on schema nvent granted to PUBLIC (strangers call
+# us), with maintenance not becoming the table's owner (it runs the owner's
+# trigger as a superuser), and with the search path of the registry's
 # statements not pinned (traps are sprung).
 
 use strict;
 use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use Nvent;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -26,9 +29,9 @@ $node->safe_psql('postgres', q{
 sub as
 {
 	my ($role, $sql) = @_;
-	my ($ret, $out, $err) = $node->psql('db', "\\set VERBOSITY sqlstate\n$sql", extra_params => ['-U', $role]);
+	my ($state, $out) = attempt($node, $sql, 'db', $role);
 
-	return $err =~ /ERROR:\s+(\w+)/ ? $1 : $out;
+	return $state || $out;
 }
 
 # The extension is a superuser's to install; it holds C functions.

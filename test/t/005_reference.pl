@@ -8,15 +8,14 @@ use strict;
 use warnings;
 
 use File::Basename qw(dirname);
-use PostgreSQL::Test::Cluster;
+use FindBin;
+use lib $FindBin::RealBin;
+use Nvent;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $root = dirname(__FILE__) . '/../..';
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION nvent_store');
+my $node = plain_server('main');
 
 local $ENV{PGHOST} = $node->host;
 local $ENV{PGPORT} = $node->port;

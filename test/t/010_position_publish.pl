@@ -1,11 +1,11 @@
-# The tick row: written by the worker while positions advance, but not more
-# often than said, in place; and what those read who go by it.
+# The published position: the worker writes it while positions advance, but not
+# more often than said, and in place; and what those read who go by it, as
+# standbys do.
 #
-# Fails:
-# - "not more often": without is_over() in tick_is_due();
+# Seen to fail:
+# - "not more often": without the interval asked for;
 # - "in place": with an index on column position;
-# - what the standby shows: without RecoveryInProgress() in
-#   nvs_horizon_push_snapshot(), when it goes by what the sequence logged.
+# - what the standby shows: when it goes by what the sequence logged.
 
 use strict;
 use warnings;
@@ -16,26 +16,21 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-my $node = new_server('tick', "stats_fetch_consistency = none\n");
-my $append = "SELECT nvent.stream_append('nvent:t:%s', '{\"type\": \"x\"}') ->> 'id'";
+my $node = new_server('publish', "stats_fetch_consistency = none\n");
 
 sub query
 {
 	return $node->safe_psql('postgres', $_[0]);
 }
 
-sub append
-{
-	return query(sprintf($append, $_[0]));
-}
-
-sub tick
+# The published position.
+sub published
 {
 	return query('SELECT position FROM nvent.published_position');
 }
 
-# Ticks so far; an idle worker reports all of its own.
-sub ticks
+# How often it was written so far; an idle worker reports all of its own.
+sub written
 {
 	my ($column) = @_;
 	my ($count, $last) = (-1, -2);
@@ -44,8 +39,8 @@ sub ticks
 	return $count;
 }
 
-# Append for so many seconds, and how long that really took until the tick row
-# had it all.
+# Append for so many seconds, and how long that really took until all of it was
+# published.
 sub append_for
 {
 	my ($seconds) = @_;
@@ -61,33 +56,33 @@ BEGIN
 END \$\$
 EOT
 	my $safe = query('SELECT nvent.safe_position()');
-	wait_until(sub { tick() == $safe }) or diag('the tick row is behind');
+	wait_until(sub { published() == $safe }) or diag('what is published is behind');
 	return time - $began;
 }
 
 # --- How often ---
 
-append('1');
-ok(wait_until(sub { (tick() || 0) == query('SELECT nvent.safe_position()') }),
-	'the worker writes down what is settled');
-my ($before, $hot) = (ticks('n_tup_upd'), ticks('n_tup_hot_upd'));
+append($node, '1');
+ok(wait_until(sub { (published() || 0) == query('SELECT nvent.safe_position()') }),
+	'the worker publishes what is safe');
+my ($before, $hot) = (written('n_tup_upd'), written('n_tup_hot_upd'));
 my $took = append_for(3);
-my $ticks = ticks('n_tup_upd') - $before;
-cmp_ok($ticks, '<=', $took / 0.1 + 2, 'not more often than every 100 ms');
-cmp_ok($ticks, '>=', 5, 'all the time');
-is(ticks('n_tup_hot_upd') - $hot, $ticks, 'in place: each is a HOT update');
+my $times = written('n_tup_upd') - $before;
+cmp_ok($times, '<=', $took / 0.1 + 2, 'not more often than every 100 ms');
+cmp_ok($times, '>=', 5, 'all the time');
+is(written('n_tup_hot_upd') - $hot, $times, 'in place: each is a HOT update');
 cmp_ok(query("SELECT pg_relation_size('nvent.published_position')"), '<=', 2 * 8192, 'and the table does not grow');
 
 # --- A standby ---
 
-# From here on ticks are ours.
+# From here on publishing is ours.
 query("ALTER SYSTEM SET nvent_store.publish_interval = 0");
 $node->restart;
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('follower');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
-my $cursor = tick();
+my $cursor = published();
 
 # What a reader on the standby gets that goes on where it was.
 sub next_page
@@ -101,22 +96,22 @@ sub next_page
 
 query('SELECT nvent.position_publish()');
 next_page();
-append('first');
-is(next_page(), '', 'standby: an event is there, but not before the next tick');
+append($node, 'first');
+is(next_page(), '', 'standby: an event is there, but not before it is published');
 query('SELECT nvent.position_publish()');
-is(next_page(), 'first', 'standby: with the tick it is read');
+is(next_page(), 'first', 'standby: published it is read');
 my $open = $node->background_psql('postgres');
-$open->query_safe('BEGIN; ' . sprintf($append, 'slow'));
-append('fast');
+$open->query_safe('BEGIN; ' . append_sql('slow'));
+append($node, 'fast');
 query('SELECT nvent.position_publish()');
-is(next_page(), '', 'standby: a tick does not pass an open appender');
+is(next_page(), '', 'standby: what is published does not pass an open appender');
 $open->query_safe('COMMIT');
-append('last');
+append($node, 'last');
 is(next_page(), '', 'standby: nor does a reader when it has ended');
 query('SELECT nvent.position_publish()');
 is(next_page(), 'slow,fast,last', 'standby: then all of it, in order');
-is($standby->safe_psql('postgres', 'SELECT nvent.safe_position()'), tick(),
-	'standby: what is settled is what the tick row says');
+is($standby->safe_psql('postgres', 'SELECT nvent.safe_position()'), published(),
+	'standby: what is safe is what is published');
 $open->quit;
 $standby->stop;
 $node->stop;

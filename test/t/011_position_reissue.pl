@@ -1,12 +1,13 @@
-# A position up to which a reader was told that everything is settled is never
-# drawn again, whatever the server forgets in a crash.
+# A position that was safe to a reader is never drawn again, whatever the
+# server forgets in a crash.
 #
 # A sequence is logged every 32 positions, and that is written with the next
 # commit at the latest.  Transactions that are rolled back write nothing: after
 # a crash their positions would be drawn again, below the cursor of a reader
 # that had passed them.
 #
-# Fails without XLogFlush() in nvs_safe_position().
+# Seen to fail without XLogFlush() of what the sequence logged before a
+# position is called safe.
 
 use strict;
 use warnings;
@@ -17,12 +18,6 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_server('reissue', "restart_after_crash = on\nwal_buffers = 4MB\n");
-
-sub append
-{
-	return $node->safe_psql('postgres',
-		"SELECT nvent.stream_append('nvent:t:1', '{\"type\": \"x\"}') ->> 'id'");
-}
 
 # The process that writes WAL when nobody waits for it; empty while there is
 # none, as the server starts.
@@ -41,7 +36,7 @@ sub try
 	my ($title, $sql) = @_;
 	my ($pid, $out, $cursor, $position);
 
-	append();
+	append($node, '1');
 	ok(wait_until(sub { $pid = wal_writer(); $pid ne '' }), "$title: up");
 	kill 'STOP', $pid;
 	$out = $node->safe_psql('postgres',
@@ -50,7 +45,7 @@ sub try
 	kill 'KILL', $pid;
 	ok(wait_until(sub { my $other = wal_writer(); $other ne '' && $other ne $pid }),
 		"$title: crashed, and up again");
-	$position = append();
+	$position = append($node, '1');
 	cmp_ok($position, '>', $cursor,
 		"$title: what is appended now is above the cursor");
 	is($node->safe_psql('postgres',
@@ -59,7 +54,7 @@ sub try
 }
 
 # Make the store and its table.
-append();
+append($node, '1');
 foreach my $preload ('nvent_store', '')
 {
 	my $how = $preload eq '' ? 'not preloaded' : 'preloaded';

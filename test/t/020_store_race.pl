@@ -7,22 +7,19 @@
 
 use strict;
 use warnings;
-use PostgreSQL::Test::Cluster;
+use FindBin;
+use lib $FindBin::RealBin;
+use Nvent;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $clients = 20;
 my $rounds = 5;
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "fsync = off\nmax_connections = 40");
-$node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION nvent_store');
+my $node = plain_server('main');
 
 # By name, in a new schema; the default one by its first append; both, many
 # times over, since a race is not lost every time.
-my $script = $node->basedir . '/race.sql';
-append_to_file($script, q{
+my $script = q{
 SELECT nvent.store_create('race', 'race');
 SELECT nvent.stream_append('race:order:shared', '{"type": "t"}');
 SELECT nvent.stream_append('nvent:flow:run:1', '{"type": "t"}');
@@ -32,10 +29,10 @@ SELECT nvent.stream_append('nvent:order:shared', '{"type": "t"}');
 SELECT nvent.stream_append('nvent:order:shared', '{"type": "t"}');
 SELECT nvent.stream_append('nvent:order:shared', '{"type": "t"}');
 SELECT nvent.kv_increment('race:n'), nvent.entry_add('race:x', :client_id::text, 1, '{}');
-});
+};
 foreach my $round (1 .. $rounds)
 {
-	$node->command_ok([ 'pgbench', '-n', '-c', $clients, '-j', 2, '-t', 1, '-f', $script, 'postgres' ], "round $round: no client fails");
+	load($node, "round $round: no client fails", [ '-c', $clients, '-t', 1 ], $script);
 	is($node->safe_psql('postgres', q{
 		SELECT string_agg(prefix || ' in ' || schema_name, ', ' ORDER BY prefix) FROM nvent.store}), 'nvent in public, race in race', "round $round: two stores");
 	is($node->safe_psql('postgres', q{

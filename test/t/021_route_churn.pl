@@ -7,16 +7,14 @@
 
 use strict;
 use warnings;
-use PostgreSQL::Test::Cluster;
+use FindBin;
+use lib $FindBin::RealBin;
+use Nvent;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "fsync = off\nmax_connections = 30");
-$node->start;
+my $node = plain_server('main');
 $node->safe_psql('postgres', q{
-	CREATE EXTENSION nvent_store;
 	SELECT nvent.store_create();
 	CREATE TABLE own (id bigint DEFAULT nvent.next_position() PRIMARY KEY, ts bigint, type text, subject text, version bigint, meta jsonb, UNIQUE (subject, version));
 	SELECT nvent.route_add('stream', 'own:>', 'own');
@@ -29,8 +27,7 @@ $node->safe_psql('postgres', q{
 	END $$;
 });
 
-my $dir = $node->basedir;
-append_to_file("$dir/use.sql", q{
+my $use = q{
 \set k random(1, 5)
 \set t random(1, 8)
 SELECT try(format('SELECT nvent.stream_append(%L, %L)', 'x:type' || :t || ':' || :k, '{"type": "t", "colour": "red"}'));
@@ -40,8 +37,8 @@ SELECT try(format('SELECT nvent.stream_read(%L, backward => true, max_count => 3
 SELECT try(format('SELECT nvent.stream_poll(%L, %s, 10)', CASE WHEN :k > 2 THEN '>' ELSE 'own:>' END, :k));
 SELECT try(format('SELECT nvent.kv_set(%L, %L)', 's' || :k || ':key', '1'));
 SELECT try('SELECT nvent.maintain(10)');
-});
-append_to_file("$dir/change.sql", q{
+};
+my $change = q{
 \set k random(1, 8)
 \set a random(1, 8)
 SELECT try(format(('{
@@ -49,8 +46,8 @@ SELECT try(format(('{
 	"SELECT nvent.route_add(''stream'', ''x:type%1$s:>'', ''own'')", "SELECT nvent.route_drop(''stream'', ''x:type%1$s:>'')",
 	"SELECT nvent.store_create(''s%1$s'')", "SELECT nvent.store_migrate(''s%1$s'', 0)", "SELECT nvent.stream_drop_table(''type%1$s'')",
 	"UPDATE nvent.route SET notify = CASE WHEN notify IS NULL THEN ''off'' END WHERE pattern = ''own:>''"}'::text[])[:a], :k));
-});
-$node->command_ok([ 'pgbench', '-n', '-c', 8, '-j', 2, '-T', 6, '-f', "$dir/use.sql\@6", '-f', "$dir/change.sql\@1", 'postgres' ], 'no client is lost');
+};
+load($node, 'no client is lost', [ '-c', 8, '-T', 6 ], "\@6 $use", "\@1 $change");
 # What takes several tables and what drops them may wait for each other.
 is($node->safe_psql('postgres', q{
 	SELECT state, message FROM errors WHERE NOT (state = '40P01' AND message ~ 'maintain|poll|migrate|drop_table') AND state NOT IN ('42701', '42703', '42710', '42P01', 'NV009') ORDER BY 1}), '', 'no error but the expected');

@@ -1,16 +1,16 @@
 # The order of all streams when appenders die, are prepared or write elsewhere,
-# and under load; numbers are those of the table of checks in README.md.  With
-# shared memory, and again without.
+# and under load: a reader in a tight loop beside eight writers.  With shared
+# memory, and again without.
 #
-# Seen to fail with the highest position drawn in place of the safe one: 54 and
-# 63 when the cursor is saved, 58 with events that are never seen.
+# Seen to fail with the highest position drawn in place of the safe one: with
+# appenders that die or are prepared, when the cursor is saved; under load, with
+# events that are never seen.
 
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use Nvent;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -22,7 +22,8 @@ sub sql
 	return $node->safe_psql('postgres', shift);
 }
 
-sub append
+# add(SUBJECT, TYPE): append an event.
+sub add
 {
 	my ($subject, $type) = @_;
 
@@ -50,93 +51,87 @@ sub open_append
 
 my $slow = q{SELECT nvent.stream_append('nvent:slow:1', '{"type": "slow"}')};
 
-# --- 54: an appender that is terminated, or goes down with the server ---
+# --- An appender that is terminated, or goes down with the server ---
 
-sub check_54
+sub check_dying
 {
 	my $psql = open_append('postgres', $slow);
 	my $pid = $psql->query('SELECT pg_backend_pid()');
 
-	append('fast:1', 'a');
-	is(follow(), '', "$mode: 54: an open append holds back what follows");
+	add('fast:1', 'a');
+	is(follow(), '', "$mode: dying: an open append holds back what follows");
 	sql("SELECT pg_terminate_backend($pid)");
-	ok(wait_until(sub { follow() eq 'a' }), "$mode: 54: terminated, no stall");
+	ok(wait_until(sub { follow() eq 'a' }), "$mode: dying: terminated, no stall");
 	eval { $psql->quit };
 
 	$psql = open_append('postgres', $slow);
-	append('fast:2', 'b');
-	is(follow(), '', "$mode: 54: another one");
-	$node->stop('immediate');
-	$node->start;
+	add('fast:2', 'b');
+	is(follow(), '', "$mode: dying: another one");
+	crash($node);
 	eval { $psql->quit };
-	append('fast:1', 'c');
-	is(follow(), 'b c', "$mode: 54: after a crash, no stall, no loss, the order");
-	is(sql("SELECT count(*) FROM nvent.stream_read('nvent:slow:1', types => '{slow}')"), 0, "$mode: 54: what was open is gone");
+	add('fast:1', 'c');
+	is(follow(), 'b c', "$mode: dying: after a crash, no stall, no loss, the order");
+	is(sql("SELECT count(*) FROM nvent.stream_read('nvent:slow:1', types => '{slow}')"), 0, "$mode: dying: what was open is gone");
 }
 
-# --- 61: transactions of another database ---
+# --- Transactions of another database ---
 
-sub check_61
+sub check_elsewhere
 {
 	my $psql = open_append('other', 'INSERT INTO t VALUES (1)', $slow);
 
-	append('fast:1', 'd');
-	is(follow(), 'd', "$mode: 61: an append and a write elsewhere delay nobody here");
-	is(sql('SELECT count(*) FROM nvent.appenders'), 0, "$mode: 61: nor are they shown");
+	add('fast:1', 'd');
+	is(follow(), 'd', "$mode: elsewhere: an append and a write elsewhere delay nobody here");
+	is(sql('SELECT count(*) FROM nvent.appenders'), 0, "$mode: elsewhere: nor are they shown");
 	$psql->query_safe('ROLLBACK');
 	$psql->quit;
 }
 
-# --- 63: prepared transactions, across a crash ---
+# --- Prepared transactions, across a crash ---
 
-sub check_63
+sub check_prepared
 {
 	foreach my $end ('COMMIT', 'ROLLBACK')
 	{
 		sql("BEGIN; SELECT nvent.stream_append('nvent:slow:1', '{\"type\": \"prepared\"}'); PREPARE TRANSACTION 'p'");
-		append('fast:1', 'e');
-		is(follow(), '', "$mode: 63: a prepared append holds back what follows");
-		$node->stop('immediate');
-		$node->start;
-		append('fast:2', 'f');
-		is(follow(), '', "$mode: 63: after a crash too");
-		is(sql('SELECT prepared, pid IS NULL FROM nvent.appenders'), 'p|t', "$mode: 63: and it is shown");
+		add('fast:1', 'e');
+		is(follow(), '', "$mode: prepared: a prepared append holds back what follows");
+		crash($node);
+		add('fast:2', 'f');
+		is(follow(), '', "$mode: prepared: after a crash too");
+		is(sql('SELECT prepared, pid IS NULL FROM nvent.appenders'), 'p|t', "$mode: prepared: and it is shown");
 		sql("$end PREPARED 'p'");
-		is(follow(), $end eq 'COMMIT' ? 'prepared e f' : 'e f', "$mode: 63: $end PREPARED, everything once");
-		is(follow(), '', "$mode: 63: and no more");
+		is(follow(), $end eq 'COMMIT' ? 'prepared e f' : 'e f', "$mode: prepared: $end PREPARED, everything once");
+		is(follow(), '', "$mode: prepared: and no more");
 	}
 }
 
-# --- 58: a reader in a tight loop beside eight writers ---
+# --- A reader in a tight loop beside eight writers ---
 
 # tail(TITLE, SECONDS, SCRIPT): what it saw is what was written.
 sub tail
 {
 	my ($title, $seconds, $script) = @_;
-	my $file = $node->basedir . '/tail.sql';
 	my $errors = '';
 	my $reader;
 
-	open my $out, '>', $file or die $!;
-	print $out $script;
-	close $out;
 	sql('TRUNCATE seen, done; DELETE FROM nvent_stream_tail; UPDATE at SET position = nvent.safe_position()');
 	my $from = sql('SELECT position FROM at');
 	$reader = IPC::Run::start([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
 			'-c', 'CALL read_tail()' ], '2>', \$errors);
-	$node->command_ok([ 'pgbench', '-n', '-c', 8, '-j', 2, '-T', $seconds, '-f', $file, 'postgres' ], "$mode: 58: $title, writers");
+	load($node, "$mode: $title, writers", [ '-c', 8, '-T', $seconds ], $script);
 	sql('INSERT INTO done VALUES (true)');
-	ok($reader->finish, "$mode: 58: $title, the reader came to an end") or diag($errors);
-	cmp_ok(sql('SELECT count(*) FROM nvent_stream_tail'), '>', 300, "$mode: 58: $title, there was load");
+	ok($reader->finish, "$mode: $title, the reader came to an end") or diag($errors);
+	cmp_ok(sql('SELECT count(*) FROM nvent_stream_tail'), '>', 300, "$mode: $title, there was load");
 	is(sql(q{
 		SELECT (SELECT count(*) FROM nvent_stream_tail t WHERE NOT EXISTS (SELECT FROM seen s WHERE s.id = t.id)),
 			(SELECT count(*) FROM seen s WHERE NOT EXISTS (SELECT FROM nvent_stream_tail t WHERE t.id = s.id)),
-			(SELECT count(*) - count(DISTINCT id) FROM seen)}), '0|0|0', "$mode: 58: $title, none missed, none made up, none twice");
+			(SELECT count(*) - count(DISTINCT id) FROM seen)}), '0|0|0', "$mode: $title, none missed, none made up, none twice");
 	is(sql('SELECT count(*) FROM (SELECT id < lag(id) OVER (ORDER BY n) AS back FROM seen) x WHERE back'), 0,
-		"$mode: 58: $title, in the order of a later scan");
-	cmp_ok(sql('SELECT count(DISTINCT page) FROM seen'), '>', 20, "$mode: 58: $title, while it was written");
+		"$mode: $title, in the order of a later scan");
+	cmp_ok(sql('SELECT count(DISTINCT page) FROM seen'), '>', 20, "$mode: $title, while it was written");
 	is(sql(q{SELECT count(*) FROM (SELECT version, row_number() OVER (PARTITION BY subject ORDER BY id) n FROM nvent_stream_tail) x WHERE version <> n}),
-		0, "$mode: 58: $title, versions in the order of positions");
+		0, "$mode: $title, versions in the order of positions");
 }
 
 my $single = <<'EOT';
@@ -168,9 +163,9 @@ sub run_checks
 {
 	my ($seconds) = @_;
 
-	check_54();
-	check_61();
-	check_63();
+	check_dying();
+	check_elsewhere();
+	check_prepared();
 	tail('single events', $seconds, $single);
 	tail('batches and rollbacks', $seconds, $batch);
 }

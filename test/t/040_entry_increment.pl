@@ -9,20 +9,22 @@
 use strict;
 use warnings;
 
-use PostgreSQL::Test::Cluster;
+use FindBin;
+use lib $FindBin::RealBin;
+use Nvent;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $sessions = 20;
 my $calls = 200;
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
 # A slow commit holds the row longer, so that the others have to wait.
-$node->append_conf('postgresql.conf', "commit_delay = 100\ncommit_siblings = 1");
-$node->start;
+my $node = plain_server('main', <<'EOT');
+fsync = on
+commit_delay = 100
+commit_siblings = 1
+EOT
 $node->safe_psql('postgres', <<'SQL');
-CREATE EXTENSION nvent_store;
 SELECT nvent.store_create();
 SELECT nvent.entry_add('nvent:flows', id, 0), nvent.entry_add('nvent:free', id, 0),
 	nvent.entry_add('nvent:flow:runs:f', id, 0)
@@ -52,7 +54,7 @@ $node->pgbench(
 	[qr{^$}],
 	"$sessions sessions of $calls calls each",
 	{
-		'010_increment_commit' => q{
+		'increment_commit' => q{
 			SELECT nvent.entry_increment('nvent' || chr(58) || 'flows', 'commit', 'stats.total');
 			SELECT nvent.entry_increment_many('nvent' || chr(58) || 'flows', 'commit', '{"stats.running": -1, "stats.mine": 2}');
 			SELECT nvent.entry_increment('nvent' || chr(58) || 'flow' || chr(58) || 'runs' || chr(58) || 'f', 'commit', 'emittedEvents.s1.count');
@@ -79,7 +81,7 @@ $node->pgbench(
 	[qr{^$}],
 	'the same with random rollbacks',
 	{
-		'010_increment_rollback' => q{
+		'increment_rollback' => q{
 			\set how random(1, 4)
 			\set by random(1, 9)
 			BEGIN;

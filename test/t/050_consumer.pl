@@ -1,19 +1,19 @@
-# Consumers whose sessions die: contract 87 and 89, and every event exactly
-# once under load.
+# Consumers, checkpoints and leaders whose sessions die: effect and position are
+# one, a lease is taken over, what the old holder does fails; and every event
+# exactly once under load.
 #
 # Seen to fail: without the check of the token, "its acknowledgement fails" and
 # in "exactly once" effects come twice and out of order.
 
 use strict;
 use warnings;
-use PostgreSQL::Test::Cluster;
+use FindBin;
+use lib $FindBin::RealBin;
+use Nvent;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('consumer');
-$node->init;
-$node->append_conf('postgresql.conf', "autovacuum = off\nmax_connections = 40\n");
-$node->start;
+my $node = plain_server('consumer');
 
 sub sql
 {
@@ -23,10 +23,7 @@ sub sql
 # code(SQL): the SQLSTATE with which it fails, "" if it does not.
 sub code
 {
-	my ($statement) = @_;
-	my ($rc, $out, $err) = $node->psql('postgres', "\\set VERBOSITY sqlstate\n$statement");
-
-	return $err =~ /ERROR:\s+(\w{5})/ ? $1 : '';
+	return (attempt($node, $_[0]))[0];
 }
 
 # kill_with(SQL): run it in an open transaction and kill the session.
@@ -45,14 +42,13 @@ sub kill_with
 }
 
 sql(<<'EOT');
-CREATE EXTENSION nvent_store;
 SET client_min_messages = warning;
 SELECT nvent.consumer_subscribe('c', 'nvent:order:>');
 CREATE TABLE effect (id bigint);
 EOT
 sql("SELECT nvent.stream_append('nvent:order:1', '{\"type\": \"t\"}')") for 1 .. 3;
 
-# --- 87: effect and position are one ---
+# --- Effect and position are one ---
 
 my $fetch = "SELECT token, upto, cardinality(events) FROM nvent.consumer_fetch(lease => '%s', owner => 'w')";
 my ($token, $upto, $n) = split /\|/, sql(sprintf($fetch, '0'));
@@ -73,22 +69,21 @@ is(sql("SELECT \"position\" FROM nvent.checkpoint_load('r')"), $first, 'a checkp
 is(sql("SELECT cardinality(events) FROM nvent.stream_poll('nvent:order:>', $first)"), 2,
 	'and the events after it are there');
 
-# --- 87: who listens is told after COMMIT, and then the event is there ---
+# --- Who listens is notified after COMMIT, and then the event is there ---
 
-my $listener = $node->background_psql('postgres');
-$listener->query_safe('LISTEN nvent_events');
+my $listener = listener($node, 'nvent_events');
 sql("SET nvent_store.notify = inline; BEGIN; SELECT nvent.stream_append('nvent:order:1', '{\"type\": \"never\"}'); ROLLBACK");
-my $told = $listener->query('SELECT 1');
-unlike($told, qr/notification/, 'a ROLLBACK tells nobody');
+my $answer = $listener->query('SELECT 1');
+unlike($answer, qr/notification/, 'a ROLLBACK notifies nobody');
 my $cursor = sql('SELECT nvent.safe_position()');
 sql("SET nvent_store.notify = inline; SELECT nvent.stream_append('nvent:order:1', '{\"type\": \"t\"}')");
-$told = $listener->query("SELECT cardinality(events) FROM nvent.stream_poll('nvent:order:>', $cursor)");
-like($told, qr/^1$/m, 'who is told can read it');
-like($told, qr/notification "nvent_events".*nvent:order:1/, 'a COMMIT tells');
+$answer = $listener->query("SELECT cardinality(events) FROM nvent.stream_poll('nvent:order:>', $cursor)");
+like($answer, qr/^1$/m, 'who is notified can read it');
+like($answer, qr/notification "nvent_events".*nvent:order:1/, 'a COMMIT notifies');
 $listener->quit;
 is(sql("SELECT name FROM nvent.consumer_claim(lease => '0')"), 'c', 'who comes late finds it by position');
 
-# --- 89: the owner is killed ---
+# --- The owner is killed ---
 
 sql("SELECT nvent.consumer_reset(NULL)");
 my $owner = $node->background_psql('postgres');
@@ -111,7 +106,7 @@ my $leader2 = sql("SELECT nvent.lock_acquire('leader', '1 h', owner => 'new')");
 cmp_ok($leader, '<', $leader2, "the old leader's token is the lower one");
 is(sql("SELECT nvent.lock_renew('leader', $leader, '1 h'), nvent.lock_release('leader', $leader)"), 'f|f',
 	'it can neither renew nor release');
-# 86: what it still writes is refused.
+# What it still writes is refused.
 sql("SELECT nvent.checkpoint_save('leader', 10, $leader2)");
 is(code("SELECT nvent.checkpoint_save('leader', 11, $leader)"), 'NV002', 'nor save a checkpoint');
 is(code("SELECT nvent.lock_assert('leader', $leader)"), 'NV002', 'nor assert that it leads');
@@ -166,8 +161,7 @@ BEGIN
     END LOOP;
 END $$;
 EOT
-my $script = $node->basedir . '/load.sql';
-append_to_file($script, <<'EOT');
+my $writers = <<'EOT';
 \set key random(0, 3)
 \set wait random(0, 3000)
 \set fate random(1, 10)
@@ -186,7 +180,7 @@ my @workers = map {
 	IPC::Run::start([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
 			'-c', "CALL work(now() + interval '6 s')" ], '2>', \$errors[$i])
 } 0 .. 2;
-$node->command_ok([ 'pgbench', '-n', '-c', '6', '-T', '5', '-f', $script, '-d', 'postgres' ], 'load');
+load($node, 'load', [ '-c', 6, '-T', 5 ], $writers);
 is(join(' ', map { $_->finish ? 'ok' : 'failed' } @workers), 'ok ok ok', 'the workers came to an end')
 	or diag(join '', @errors);
 cmp_ok(sql('SELECT count(*) FROM nvent_stream_load'), '>', 1000, 'there was load');

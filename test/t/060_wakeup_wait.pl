@@ -1,10 +1,11 @@
 # Waiting: what it holds, what it costs to interrupt it, and that it ends when
 # sessions, worker or server do.
 #
-# Seen to fail: without SPI_commit() in wait_for_events(), the procedure holds
-# a snapshot and locks; without WL_LATCH_SET, cancellation takes until the end
-# of the nap; without PG_ENSURE_ERROR_CLEANUP(), sessions that were terminated
-# go on being counted as waiting.
+# Seen to fail: without SPI_commit() before it waits, the procedure holds a
+# snapshot and locks; without WL_LATCH_SET, cancellation takes until the end of
+# the nap; without PG_ENSURE_ERROR_CLEANUP(), sessions that were terminated go
+# on being counted as waiting; when the worker does not look for the end of
+# prepared transactions, a wait takes until the session looks by itself.
 
 use strict;
 use warnings;
@@ -19,12 +20,6 @@ use Time::HiRes qw(time usleep);
 my $node = new_server('wait', 'nvent_store.max_wait = 5min');
 $node->safe_psql('postgres',
 	"SELECT nvent.store_create(); SELECT nvent.stream_create_table('t')");
-
-sub append
-{
-	$node->safe_psql('postgres',
-		"SELECT nvent.stream_append('nvent:t:1', '{\"type\": \"x\"}')");
-}
 
 # start(SQL): a session that runs it; returns it and its process.
 sub start
@@ -105,10 +100,10 @@ ok(wait_until(sub { waiters() == 3 }), 'a session that was terminated waits no m
 eval { $gone->quit };
 
 # --- Without a worker ---
-# It is woken although the worker dies between the append and telling.
+# It is woken although the worker dies between the append and the announcement.
 my $worker = worker_pid($node);
 kill 'STOP', $worker;
-append();
+append($node, '1');
 kill 'CONT', $worker;
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($worker)");
 like($function->query('SELECT 1'), qr/^t\n1$/m, 'the function returns');
@@ -125,18 +120,17 @@ my $after = $node->safe_psql('postgres', 'SELECT nvent.safe_position()');
 ($call, $call_pid) = start("CALL nvent.stream_await('nvent:t:>', $after)");
 usleep(500000);
 isnt(worker_pid($node), '', 'a worker stays where somebody waits');
-append();
+append($node, '1');
 $call->query_safe('SELECT 1');
 ok(wait_until(sub { worker_pid($node) eq '' }), 'and leaves when nobody does');
 ($call, $call_pid) = start("CALL nvent.stream_await('nvent:t:>', $after + 1)");
-append();
+append($node, '1');
 $call->query_safe('SELECT 1');
 pass('who begins to wait without a worker is woken');
 
 # --- Prepared transactions ---
 
-# Nobody tells of their end: without nvs_send_want_resync() in look_for_locks()
-# this takes until the session looks by itself.
+# Nobody announces their end: the worker looks for it.
 $after = $node->safe_psql('postgres', 'SELECT nvent.safe_position()');
 ($call, $call_pid) = start("CALL nvent.stream_await('nvent:p:>', $after)");
 $node->safe_psql('postgres', <<'EOT');

@@ -1,13 +1,14 @@
-# The worker: who is told of what and when, and that nothing of it is in the
-# way of commits or of anybody else.
+# The worker: which events it announces to whom and when, and that nothing of it
+# is in the way of commits or of anybody else; maintenance, appenders that are
+# too old, and what holds where the library is not preloaded.
 #
 # Seen to fail, with the mechanism taken out:
-# - "told when it can be read": without the comparison with safe in
-#   nvs_send_is_due() the notification comes while the appender is open;
-# - "the end of a prepared transaction": without nvs_send_want_resync() in
-#   look_for_locks();
-# - "the ring is full": without the count of resyncs in nvs_ring_push();
-# - "what a worker had not sent": without the flag unsent;
+# - "announced when it can be read": without the comparison with the safe
+#   position the notification comes while the appender is open;
+# - "the end of a prepared transaction": when the worker does not have all read
+#   again when the locks of a prepared transaction are gone;
+# - "the ring is full": without the count of what had no room;
+# - "what a worker had not sent": without the flag that it had something;
 # - "DROP DATABASE" and the like: without the ProcessUtility hook;
 # - "maintained as its owner": without SetUserIdAndSecContext().
 
@@ -26,14 +27,6 @@ nvent_store.worker_idle_timeout = 1min
 nvent_store.maintenance_interval = 1s
 log_min_messages = info
 EOT
-my $append = "SELECT nvent.stream_append('nvent:t:%s', '{\"type\": \"x\"}') ->> 'id'";
-
-sub append
-{
-	my ($subject, $database) = @_;
-
-	return $node->safe_psql($database // 'postgres', sprintf($append, $subject));
-}
 
 # --- Who is there ---
 
@@ -45,18 +38,18 @@ ok(wait_until(sub {
 	) == 1 }), 'there is a launcher');
 is(worker_pid($node), '', 'there is no worker until there is work');
 
-# --- Who is told of what ---
+# --- What is announced ---
 
 $node->safe_psql('postgres', 'SELECT nvent.store_create()');
 my $listener = listener($node, 'nvent_events');
-my $id = append('1');
+my $id = append($node, '1');
 is_deeply([ notified($listener, qr/t:1/) ],
 	["{\"stream\": \"nvent:t:1\", \"id\": $id}"],
-	'the first append starts the worker, and listeners are told');
+	'the first append starts the worker, and it is announced');
 isnt(worker_pid($node), '', 'the worker is there now');
 
 $node->safe_psql('postgres', join ';', 'BEGIN',
-	map({ sprintf($append, $_) } 'a', 'b', 'a', 'b', 'a'), 'COMMIT');
+	map({ append_sql($_) } 'a', 'b', 'a', 'b', 'a'), 'COMMIT');
 $id = $node->safe_psql('postgres', 'SELECT nvent.safe_position()');
 is_deeply(
 	[ notified($listener, qr/t:a/, qr/t:b/) ],
@@ -64,38 +57,38 @@ is_deeply(
 		"{\"stream\": \"nvent:t:a\", \"id\": $id}" ],
 	'each subject of a transaction once, with its highest position');
 
-$node->safe_psql('postgres', join ';', 'BEGIN', sprintf($append, 'kept'),
-	'SAVEPOINT s', sprintf($append, 'undone'), 'ROLLBACK TO s',
-	'SAVEPOINT s', sprintf($append, 'released'), 'RELEASE s', 'COMMIT');
-$node->safe_psql('postgres', join ';', 'BEGIN', sprintf($append, 'undone'),
+$node->safe_psql('postgres', join ';', 'BEGIN', append_sql('kept'),
+	'SAVEPOINT s', append_sql('undone'), 'ROLLBACK TO s',
+	'SAVEPOINT s', append_sql('released'), 'RELEASE s', 'COMMIT');
+$node->safe_psql('postgres', join ';', 'BEGIN', append_sql('undone'),
 	'ROLLBACK');
-append('last');
+append($node, 'last');
 my @seen = notified($listener, qr/t:last/);
 is(scalar(grep { /undone/ } @seen), 0, 'nothing of what was rolled back');
-is(scalar(grep { /kept|released/ } @seen), 2, 'the rest of it is told');
+is(scalar(grep { /kept|released/ } @seen), 2, 'the rest of it is announced');
 
 $node->safe_psql('postgres',
-	'SET nvent_store.notify = off; ' . sprintf($append, 'silently'));
+	'SET nvent_store.notify = off; ' . append_sql('silently'));
 $node->safe_psql('postgres',
 	"INSERT INTO nvent_flow_events (run_id, ts, type) VALUES ('by hand', 1, 'x')");
-is(silent($listener, 0.3), '', 'mode off tells nobody, nor does plain SQL');
+is(silent($listener, 0.3), '', 'mode off announces nothing, nor does plain SQL');
 $node->safe_psql('postgres',
-	'SET nvent_store.notify = inline; ' . sprintf($append, 'inline'));
-is(scalar(notified($listener, qr/t:inline/)), 1, 'mode inline tells');
+	'SET nvent_store.notify = inline; ' . append_sql('inline'));
+is(scalar(notified($listener, qr/t:inline/)), 1, 'mode inline announces');
 
 # --- When ---
 
 my $open = $node->background_psql('postgres');
-$open->query_safe('BEGIN; ' . sprintf($append, 'open'));
-append('above');
+$open->query_safe('BEGIN; ' . append_sql('open'));
+append($node, 'above');
 is(silent($listener, 0.5), '',
-	'an event above an open appender is not told: nobody can read it');
+	'an event above an open appender is not announced: nobody can read it');
 $open->query_safe('ROLLBACK');
 is(scalar(notified($listener, qr/t:above/)),
-	1, 'it is told when it can be read, whatever became of the appender');
+	1, 'it is announced when it can be read, whatever became of the appender');
 
-$open->query_safe('BEGIN; ' . sprintf($append, 'open'));
-append($_) foreach qw(above above beyond);
+$open->query_safe('BEGIN; ' . append_sql('open'));
+append($node, $_) foreach qw(above above beyond);
 $open->query_safe('COMMIT');
 is(scalar(notified($listener, qr/t:open/, qr/t:above/, qr/t:beyond/)),
 	3, 'all of them at once, each once');
@@ -104,8 +97,8 @@ is(scalar(notified($listener, qr/t:open/, qr/t:above/, qr/t:beyond/)),
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 $node->safe_psql('other', 'CREATE EXTENSION nvent_store');
 my $other = $node->background_psql('other');
-$other->query_safe('BEGIN; ' . sprintf($append, 'elsewhere'));
-append('here');
+$other->query_safe('BEGIN; ' . append_sql('elsewhere'));
+append($node, 'here');
 is(scalar(notified($listener, qr/t:here/)),
 	1, 'an open appender of another database delays nobody');
 my $elsewhere = listener($node, 'nvent_events', 'other');
@@ -117,9 +110,9 @@ $elsewhere->quit;
 
 # --- Prepared transactions ---
 
-$node->safe_psql('postgres', join ';', 'BEGIN', sprintf($append, 'prepared'),
+$node->safe_psql('postgres', join ';', 'BEGIN', append_sql('prepared'),
 	"PREPARE TRANSACTION 'p'");
-append('after');
+append($node, 'after');
 is(silent($listener, 0.5), '', 'a prepared transaction holds, as it must');
 $node->safe_psql('postgres', "COMMIT PREPARED 'p'");
 @seen = notified($listener, qr/null/, qr/t:after/);
@@ -135,56 +128,56 @@ is($node->safe_psql('postgres',
 		"SELECT count(nvent.stream_append('nvent:t:' || md5(i::text), '{\"type\": \"x\"}')) FROM generate_series(1, 500) i"),
 	500, 'a transaction with more subjects than the ring has room for commits');
 ok(scalar(notified($listener, qr/null/)),
-	'too many subjects: listeners are told to read everything');
+	'too many subjects: listeners are to read everything');
 my $pid = worker_pid($node);
 kill 'STOP', $pid;
-$node->safe_psql('postgres', join ";\n", map { sprintf($append, "full-$_") } 1 .. 500);
+$node->safe_psql('postgres', join ";\n", map { append_sql("full-$_") } 1 .. 500);
 pass('appends commit when the ring is full and nobody empties it');
 kill 'CONT', $pid;
 ok(scalar(notified($listener, qr/null/)), 'the ring is full: the same');
-append('now');
+append($node, 'now');
 notified($listener, qr/t:now/);
 
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
-append('meanwhile');
+append($node, 'meanwhile');
 ok(scalar(notified($listener, qr/t:meanwhile/)),
-	'another worker tells what was appended meanwhile');
+	'another worker announces what was appended meanwhile');
 isnt(worker_pid($node), $pid, 'it is another one');
 
 # The worker dies while it keeps something to itself: the appender is open.
-$open->query_safe('BEGIN; ' . sprintf($append, 'open'));
-append('kept');
+$open->query_safe('BEGIN; ' . append_sql('open'));
+append($node, 'kept');
 ok(wait_until(sub { $node->safe_psql('postgres',
 	'SELECT has_unsent AND ring_bytes = 0 FROM nvent.worker_status()') eq 't' }),
-	'the worker has taken what it cannot tell yet');
+	'the worker has taken what it cannot announce yet');
 $node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . worker_pid($node) . ')');
 ok(scalar(notified($listener, qr/null/)), 'what a worker had not sent: all read again');
 $open->query_safe('COMMIT');
 ok(scalar(notified($listener, qr/null/)), 'and once more when it is safe');
 
 # The worker cannot do its work: as when the queue of NOTIFY is full.
-$node->safe_psql('postgres', 'ALTER TABLE nvent.published_position RENAME TO tock');
-$node->safe_psql('postgres', join ";\n", map { sprintf($append, "broken-$_") } 1 .. 50);
+$node->safe_psql('postgres', 'ALTER TABLE nvent.published_position RENAME TO elsewhere');
+$node->safe_psql('postgres', join ";\n", map { append_sql("broken-$_") } 1 .. 50);
 pass('appends commit while the worker fails');
 ok($node->log_contains('relation "nvent.published_position" does not exist')
 		|| wait_until(sub { $node->log_contains('relation "nvent.published_position" does not exist') }),
 	'the worker fails');
-append('broken-last');
-$node->safe_psql('postgres', 'ALTER TABLE nvent.tock RENAME TO published_position');
+append($node, 'broken-last');
+$node->safe_psql('postgres', 'ALTER TABLE nvent.elsewhere RENAME TO published_position');
 ok(scalar(notified($listener, qr/null|broken-last/)),
-	'when it works again listeners are told');
+	'when it works again it announces');
 
 # --- In nobody's way ---
 
-append('1', 'other');
+append($node, '1', 'other');
 ok(wait_until(sub { worker_pid($node, 'other') ne '' }), 'a worker is connected');
 $node->safe_psql('postgres', 'ALTER DATABASE other RENAME TO another');
-append('1', 'another');
+append($node, '1', 'another');
 ok(wait_until(sub { worker_pid($node, 'another') ne '' }),
 	'ALTER DATABASE RENAME is done and the worker is back');
 $node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE another');
-append('1', 'another');
-append('1', 'copy');
+append($node, '1', 'another');
+append($node, '1', 'copy');
 ok(wait_until(sub { worker_pid($node, 'another') ne '' && worker_pid($node, 'copy') ne '' }),
 	'CREATE DATABASE TEMPLATE is done, and original and copy have workers');
 $node->safe_psql('postgres', 'DROP DATABASE copy');
@@ -193,7 +186,7 @@ like($err, qr/does not exist/, 'errors are PostgreSQL\'s own');
 $other = $node->background_psql('another');
 ($ret, $out, $err) = $node->psql('postgres', 'DROP DATABASE another');
 like($err, qr/1 other session/, 'a session that is in the way is, the worker is not');
-$other->query_safe(sprintf($append, '2'));
+$other->query_safe(append_sql('2'));
 ok(wait_until(sub { worker_pid($node, 'another') ne '' }),
 	'after a DROP DATABASE that failed the worker is back');
 $other->quit;
@@ -226,7 +219,7 @@ END $$;
 ALTER SYSTEM SET nvent_store.maintenance_interval = '50ms';
 SELECT pg_reload_conf();
 EOT
-append('1');
+append($node, '1');
 ok(wait_until(sub { $node->safe_psql('postgres', 'SELECT count(*) FROM ran') > 2 }),
 	'stores are maintained');
 is($node->safe_psql('postgres', 'SELECT DISTINCT store, by FROM ran'),
@@ -244,14 +237,14 @@ $node->safe_psql('postgres', <<'EOT');
 ALTER SYSTEM SET nvent_store.max_append_age = '300ms';
 SELECT pg_reload_conf();
 EOT
-$open->query_safe('BEGIN; ' . sprintf($append, 'old'));
+$open->query_safe('BEGIN; ' . append_sql('old'));
 my $old = $open->query_safe('SELECT pg_backend_pid()');
-append('awake');
+append($node, 'awake');
 ok(wait_until(sub { $node->log_contains("process $old holds back readers") }),
 	'the log names who holds readers back');
 $open->query_safe('ROLLBACK');
 ($ret, $out, $err) = $node->psql('postgres', join ';', 'BEGIN',
-	sprintf($append, 'old'), 'SELECT pg_sleep(0.4)', sprintf($append, 'older'));
+	append_sql('old'), 'SELECT pg_sleep(0.4)', append_sql('older'));
 like($err, qr{exceeded nvent_store.max_append_age}, 'who appends for too long is stopped');
 $node->safe_psql('postgres', <<'EOT');
 ALTER SYSTEM RESET nvent_store.max_append_age;
@@ -265,9 +258,9 @@ ALTER SYSTEM SET nvent_store.worker_idle_timeout = '200ms';
 ALTER SYSTEM SET nvent_store.worker_naptime = '1s';
 SELECT pg_reload_conf();
 EOT
-append('1');
+append($node, '1');
 ok(wait_until(sub { worker_pid($node) eq '' }), 'a worker without work leaves');
-$id = append('back');
+$id = append($node, 'back');
 ok(scalar(grep { /t:back/ } notified($listener, qr/t:back/)),
 	'the next append brings one back');
 ok(wait_until(sub { worker_pid($node) eq '' }), 'which leaves again');
@@ -281,7 +274,7 @@ $node->safe_psql('postgres', <<'EOT');
 ALTER SYSTEM RESET ALL;
 SELECT pg_reload_conf();
 EOT
-append('1');
+append($node, '1');
 ok(wait_until(sub { worker_pid($node) ne '' }), 'a worker is there');
 $node->safe_psql('postgres', 'DROP EXTENSION nvent_store CASCADE');
 ok(wait_until(sub { worker_pid($node) eq '' }),
@@ -304,8 +297,8 @@ is($node->safe_psql('postgres', 'SELECT nvent.safe_position() IS NOT NULL; SHOW 
 like($err, qr/invalid value for parameter.*There is a worker only when/s,
 	'and the worker cannot be asked for');
 $listener = listener($node, 'nvent_events');
-append('1');
-is(scalar(notified($listener, qr/t:1/)), 1, 'listeners are told');
+append($node, '1');
+is(scalar(notified($listener, qr/t:1/)), 1, 'listeners are notified');
 # Fails on PostgreSQL 17, where there is shared memory all the same, when that
 # is all that nvs_notify_mode() asks for.
 $node->safe_psql('postgres', <<'EOT');

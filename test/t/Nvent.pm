@@ -1,4 +1,5 @@
-# What the TAP tests share: servers with nvent_store, and listeners.
+# What the TAP tests share: servers with nvent_store, statements and loads that
+# are run on them, and listeners.
 
 package Nvent;
 
@@ -10,26 +11,103 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-our @EXPORT = qw(new_server listener notified page silent wait_until worker_pid);
+our @EXPORT = qw(new_server plain_server crash append append_sql attempt load
+  listener notified page silent wait_until worker_pid);
 
-# new_server(NAME, CONF): a server that preloads the library, started, with
-# the extension in database postgres.
-sub new_server
+# start_server(NAME, CONF...): a server that has the extension in database
+# postgres, and can have a standby.
+sub start_server
 {
-	my ($name, $conf) = @_;
+	my ($name, @conf) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
 	$node->init(allows_streaming => 1);
-	$node->append_conf('postgresql.conf', <<"EOT");
+	$node->append_conf('postgresql.conf', $_) foreach @conf;
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION nvent_store');
+	return $node;
+}
+
+# new_server(NAME, CONF): one that preloads the library.
+sub new_server
+{
+	my ($name, $conf) = @_;
+
+	return start_server($name, <<'EOT', $conf // ());
 shared_preload_libraries = 'nvent_store'
 max_prepared_transactions = 10
 max_connections = 50
 autovacuum = off
 EOT
-	$node->append_conf('postgresql.conf', $conf) if defined $conf;
+}
+
+# plain_server(NAME, CONF): one that loads it when it is used.
+sub plain_server
+{
+	my ($name, $conf) = @_;
+
+	return start_server($name, "max_connections = 50\nautovacuum = off\n",
+		$conf // ());
+}
+
+# crash(NODE): as a crash leaves it, and up again.
+sub crash
+{
+	my ($node) = @_;
+
+	$node->stop('immediate');
 	$node->start;
-	$node->safe_psql('postgres', 'CREATE EXTENSION nvent_store');
-	return $node;
+}
+
+# append_sql(SUBJECT): the statement that appends to nvent:t:SUBJECT and returns
+# the event's position.
+sub append_sql
+{
+	my ($subject) = @_;
+
+	return "SELECT nvent.stream_append('nvent:t:$subject', '{\"type\": \"x\"}') ->> 'id'";
+}
+
+# append(NODE, SUBJECT, DATABASE): the position of an event that is appended.
+sub append
+{
+	my ($node, $subject, $database) = @_;
+
+	return $node->safe_psql($database // 'postgres', append_sql($subject));
+}
+
+# attempt(NODE, SQL, DATABASE, ROLE): the SQLSTATE of its error, empty when
+# there is none, and what it returned.
+sub attempt
+{
+	my ($node, $sql, $database, $role) = @_;
+	my ($ret, $out, $err) = $node->psql($database // 'postgres',
+		"\\set VERBOSITY sqlstate\n$sql",
+		extra_params => defined $role ? [ '-U', $role ] : []);
+
+	return ($err =~ /ERROR:\s+(\w{5})/ ? $1 : $ret != 0 ? $err : '', $out);
+}
+
+my $nscripts = 0;
+
+# load(NODE, TITLE, ARGS, SCRIPT...): pgbench runs the scripts with these
+# arguments, and no client meets an error.  A script may begin with its weight,
+# as in "@6 SELECT 1".
+sub load
+{
+	my ($node, $title, $args, @scripts) = @_;
+	my @files;
+
+	foreach my $script (@scripts)
+	{
+		my $weight = $script =~ s/^(\@\d+)\s// ? $1 : '';
+		my $file = $node->basedir . '/load' . $nscripts++ . '.sql';
+
+		append_to_file($file, $script);
+		push @files, '-f', $file . $weight;
+	}
+	$node->command_ok([ 'pgbench', '-n', '-j', 2, @$args, @files, 'postgres' ],
+		$title);
 }
 
 # listener(NODE, CHANNEL, DATABASE): a session that listens.
@@ -110,7 +188,8 @@ sub wait_until
 	return 0;
 }
 
-# Process of a database's worker; empty when there is none.
+# worker_pid(NODE, DATABASE): process of a database's worker; empty when there
+# is none.
 sub worker_pid
 {
 	my ($node, $database) = @_;
