@@ -118,7 +118,7 @@ DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 REGRESS = \
 	extension \
-	plan \
+	base_plan \
 	json_merge \
 	json_merge_diff \
 	subject \
