@@ -1,8 +1,10 @@
 # README.md's function reference is what the functions' comments say, and what
 # the comments show as examples are statements that PostgreSQL understands.
+# README.md has lines that can be read, and its links lead somewhere.
 #
 # Seen to fail with a word of a comment changed in src/sql/kv.sql, with an
-# argument left undescribed, and with an argument of an example misspelt.
+# argument left undescribed, with an argument of an example misspelt, with a
+# long line, and with a heading renamed.
 
 use strict;
 use warnings;
@@ -24,6 +26,21 @@ my ($made, $stderr) = run_command([ "$root/test/readme.sh", 'readme' ]);
 is($stderr, '', 'the reference can be made');
 ok($made . "\n" eq slurp_file("$root/README.md"),
 	'README.md has it: run test/readme.sh readme');
+
+# Tables are as wide as they have to be.
+my @long = grep { length > 120 && !/^\|/ } split /\n/, $made;
+is(join("\n", @long), '', 'no line of README.md has over 120 characters');
+
+# A heading's anchor, as code hosts make it.
+my %anchors = map {
+	my $anchor = lc;
+	$anchor =~ s/[^\w -]//g;
+	$anchor =~ tr/ /-/;
+	$anchor => 1
+} $made =~ /^#+ (.*)$/mg;
+my %links = map { $_ => 1 } $made =~ /\]\(([^)]*)\)/g;
+my @broken = grep { /^#(.*)/ ? !$anchors{$1} : !-e "$root/$_" } sort keys %links;
+is(join("\n", @broken), '', 'links lead to headings and files that are there');
 
 # What the examples name.
 $node->safe_psql('postgres',
