@@ -47,15 +47,17 @@ OBJS = \
 	src/route/route.o \
 	src/route/target.o \
 	src/route/admin.o \
-	src/stream/stream.o \
 	src/stream/event.o \
 	src/stream/append.o \
+	src/stream/statement.o \
+	src/stream/write.o \
 	src/stream/insert.o \
 	src/stream/head.o \
 	src/stream/event_id.o \
 	src/stream/append_many.o \
 	src/stream/category.o \
 	src/stream/read.o \
+	src/stream/tables.o \
 	src/stream/protect.o \
 	src/stream/scan.o \
 	src/stream/poll.o \

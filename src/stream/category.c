@@ -119,7 +119,7 @@ set_filters(FunctionCallInfo fcinfo, NvsScan *scan, int tokens)
 		nvs_scan_types(scan, PG_GETARG_ARRAYTYPE_P(ARG_TYPES));
 	if (!PG_ARGISNULL(ARG_CORRELATION))
 		scan->correlation = text_to_cstring(
-			PG_GETARG_TEXT_PP(ARG_CORRELATION));
+											PG_GETARG_TEXT_PP(ARG_CORRELATION));
 	if (PG_ARGISNULL(ARG_MEMBER))
 		return;
 	scan->member = PG_GETARG_INT32(ARG_MEMBER);
@@ -136,67 +136,4 @@ count_tokens(const char *s)
 	for (; *s != '\0'; s++)
 		n += *s == ':';
 	return n;
-}
-
-/* Conditions that only the database checks, however a source is read. */
-void
-nvs_scan_filters(const NvsScan *scan, const NvsTarget *target,
-				 NvsParams *params, StringInfo sql)
-{
-	const char *subject;
-	int			p;
-
-	if (scan->correlation != NULL)
-	{
-		p = nvs_params_add(params, TEXTOID,
-						   CStringGetTextDatum(scan->correlation), false);
-		nvs_params_add(params, TEXTOID,
-					   CStringGetTextDatum(psprintf("%s:",
-													scan->correlation)),
-					   false);
-		appendStringInfo(sql, " AND ((meta OPERATOR(pg_catalog.->>) "
-						 "'correlation') OPERATOR(pg_catalog.=) $%d "
-						 "OR pg_catalog.starts_with(meta "
-						 "OPERATOR(pg_catalog.->>) 'correlation', $%d))", p,
-						 p + 1);
-	}
-	if (scan->size_of_group == 0)
-		return;
-	subject = nvs_scan_subject(target);
-	p = nvs_params_add(params, INT4OID, Int32GetDatum(scan->size_of_group),
-					   false);
-	nvs_params_add(params, INT4OID, Int32GetDatum(scan->category_tokens),
-				   false);
-	nvs_params_add(params, INT4OID, Int32GetDatum(scan->member), false);
-	appendStringInfo(sql, " AND nvent.subject_member(%s, $%d, $%d) "
-					 "OPERATOR(pg_catalog.=) $%d", subject, p, p + 1, p + 2);
-}
-
-/* A row's subject as an expression. */
-char *
-nvs_scan_subject(const NvsTarget *target)
-{
-	const NvsPattern *held = target->route->pattern;
-	StringInfoData sql;
-	int			capture = 0;
-	int			i;
-
-	if (target->nkeys > 0 && target->keys[0].capture < 0)
-		return psprintf("%s::pg_catalog.text",
-						target->keys[0].field->quoted);
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "pg_catalog.concat_ws(':'");
-	for (i = 0; i < held->ntokens; i++)
-	{
-		const NvsPatternToken *token = &held->tokens[i];
-
-		if (token->kind == NVS_TOKEN_LITERAL)
-			appendStringInfo(&sql, ", %s", quote_literal_cstr(
-				pnstrdup(held->text + token->offset, token->len)));
-		else
-			appendStringInfo(&sql, ", %s::pg_catalog.text",
-							 target->keys[capture++].field->quoted);
-	}
-	appendStringInfoChar(&sql, ')');
-	return sql.data;
 }

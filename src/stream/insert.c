@@ -10,7 +10,6 @@
 
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/lsyscache.h"
 
 #include "errors.h"
@@ -328,22 +327,6 @@ event_column(const NvsField *field, const NvsNewEvent *events, int n,
 		nulls[i] = events[i].event.nulls[index];
 	}
 	return nvs_column_array(field->type, values, nulls, n);
-}
-
-/* An array of a type's values; nulls may be NULL. */
-Datum
-nvs_column_array(Oid type, const Datum *values, const bool *nulls, int n)
-{
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
-	int			lower = 1;
-
-	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	return PointerGetDatum(construct_md_array((Datum *) values,
-											  (bool *) nulls, 1, &n, &lower,
-											  type, typlen, typbyval,
-											  typalign));
 }
 
 /* Tell listeners of the last event of each stream. */

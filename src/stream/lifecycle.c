@@ -1,6 +1,7 @@
 /*
  * stream/lifecycle.c
- *	  The life of a stream after its events: truncate, reopen, forget, retain.
+ *	  The life of a stream after its events: truncate, delete, reopen, erase,
+ *	  retain.
  *
  * Whatever removes events of a versioned stream holds its subject's lock, as
  * an append does.  Unless a caller asks for versions to begin anew, the last
@@ -33,6 +34,7 @@ enum
 };
 
 PG_FUNCTION_INFO_V1(nvs_stream_truncate);
+PG_FUNCTION_INFO_V1(nvs_stream_delete);
 PG_FUNCTION_INFO_V1(nvs_stream_reopen);
 PG_FUNCTION_INFO_V1(nvs_stream_erase);
 PG_FUNCTION_INFO_V1(nvs_stream_retain);
@@ -67,7 +69,7 @@ nvs_stream_truncate(PG_FUNCTION_ARGS)
 	check_form(fcinfo);
 	nvs_spi_begin();
 	if (!nvs_stream_resolve(PG_GETARG_TEXT_PP(ARG_SUBJECT),
-						  !PG_ARGISNULL(ARG_SEED), &stream.resolved))
+							!PG_ARGISNULL(ARG_SEED), &stream.resolved))
 		done = PG_ARGISNULL(ARG_BEFORE_TS);
 	else
 	{
@@ -206,6 +208,41 @@ append_own(NvsAppend *stream, Jsonb *doc, int64 version, MemoryContext cxt)
 	return record;
 }
 
+/* nvent.stream_delete(subject): how many events it had. */
+Datum
+nvs_stream_delete(PG_FUNCTION_ARGS)
+{
+	NvsAppend	stream;
+	NvsParams	params;
+	SPIPlanPtr *plan;
+	uint64		deleted = 0;
+
+	PreventCommandIfReadOnly("nvent.stream_delete()");
+	nvs_spi_begin();
+	if (nvs_stream_resolve(PG_GETARG_TEXT_PP(0), false, &stream.resolved))
+	{
+		NvsTarget  *target = stream.resolved.target;
+
+		nvs_stream_hold(&stream);
+		nvs_params_init(&params);
+		nvs_route_params(&stream.resolved, &params);
+		plan = nvs_planset_slot(target->plans, NVS_STREAM_PLAN_DELETE);
+		if (*plan == NULL)
+		{
+			StringInfoData sql;
+
+			initStringInfo(&sql);
+			appendStringInfo(&sql, "DELETE FROM %s WHERE ", target->name);
+			nvs_route_where(target, &sql);
+			*plan = nvs_plan_prepare(sql.data, params.n, params.types,
+									 CURSOR_OPT_GENERIC_PLAN);
+		}
+		deleted = nvs_stream_execute(target, *plan, &params, NULL, NULL);
+	}
+	nvs_spi_end();
+	PG_RETURN_INT64((int64) deleted);
+}
+
 /*
  * nvent.stream_reopen(subject, data): the record of the event that says so,
  * NULL when the stream is not closed.
@@ -293,7 +330,7 @@ Datum
 nvs_stream_retain(PG_FUNCTION_ARGS)
 {
 	int64		count = nvs_count_argument(fcinfo, 3, "max_count");
-	NvsResolved	resolved;
+	NvsResolved resolved;
 	NvsParams	params;
 	StringInfoData sql;
 	TimestampTz cutoff;
@@ -304,8 +341,8 @@ nvs_stream_retain(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(1, "older_than");
 	PreventCommandIfReadOnly("nvent.stream_retain()");
 	cutoff = DatumGetTimestampTz(DirectFunctionCall2(
-		timestamptz_mi_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
-		PG_GETARG_DATUM(1)));
+													 timestamptz_mi_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
+													 PG_GETARG_DATUM(1)));
 	subject = psprintf("%s:%s", PG_ARGISNULL(2) ? nvs_default_store :
 					   text_to_cstring(PG_GETARG_TEXT_PP(2)),
 					   text_to_cstring(PG_GETARG_TEXT_PP(0)));

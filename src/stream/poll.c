@@ -21,9 +21,6 @@
 #include "position/position.h"
 #include "stream/scan.h"
 
-/* Events that one page may have, their equals aside. */
-#define NVS_MAX_PAGE	65536
-
 PG_FUNCTION_INFO_V1(nvs_stream_poll);
 
 /*
@@ -64,33 +61,4 @@ nvs_stream_poll(PG_FUNCTION_ARGS)
 	nvs_spi_end();
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
 													  values, nulls)));
-}
-
-/* Raise an error unless a page may have so many events. */
-void
-nvs_scan_check_count(int32 count)
-{
-	if (count < 1 || count > NVS_MAX_PAGE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"max_count\" must be from 1 to %d",
-						NVS_MAX_PAGE),
-				 errdetail("It is %d.", count)));
-}
-
-/* Keep events of these types only. */
-void
-nvs_scan_types(NvsScan *scan, ArrayType *types)
-{
-	bool	   *nulls;
-	int			i;
-
-	scan->types = PointerGetDatum(types);
-	deconstruct_array(types, TEXTOID, -1, false, TYPALIGN_INT,
-					  &scan->type_texts, &nulls, &scan->ntypes);
-	for (i = 0; i < scan->ntypes; i++)
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("type %d must not be null", i + 1)));
 }

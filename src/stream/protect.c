@@ -4,10 +4,9 @@
  *
  * A protected table has a statement trigger that refuses INSERT, UPDATE,
  * DELETE and TRUNCATE to everybody, its owner and superusers included, unless
- * it is one of our functions that runs the statement.  Our functions leave a
- * pass for the one relation and the one statement; the trigger takes it away,
- * so that nothing that the statement sets off, such as a user's trigger, can
- * use it.  The trigger's name sorts before any that one would choose.
+ * it is one of our functions that runs the statement: these leave a pass for
+ * it, see stream/write.c.  The trigger's name sorts before any that one would
+ * choose.
  *
  * An event trigger keeps a table's owner from disabling or dropping it.
  * Superusers can: they are who may bypass all of this.
@@ -43,9 +42,6 @@ PG_FUNCTION_INFO_V1(nvs_stream_guard_ddl);
 PG_FUNCTION_INFO_V1(nvs_stream_protect);
 PG_FUNCTION_INFO_V1(nvs_stream_unprotect);
 
-/* The relation that the next statement may change. */
-static Oid	pass = InvalidOid;
-
 static const Trigger *find_guard(Relation rel, const char *name);
 static bool may_unprotect(void);
 static void refuse_ddl(Relation rel);
@@ -53,35 +49,6 @@ static void check_alter(AlterTableStmt *stmt);
 static void check_drop(DropStmt *stmt);
 static void check_table(Oid relid);
 static List *lock_tables(Oid relid);
-
-/*
- * Execute a plan that changes a stream's relation; function, if not NULL, has
- * the rows that it returns.
- */
-uint64
-nvs_stream_execute(const NvsTarget *target, SPIPlanPtr plan,
-				   const NvsParams *params, NvsRowFunction function,
-				   void *arg)
-{
-	uint64		rows = 0;
-
-	pass = target->relid;
-	PG_TRY();
-	{
-		if (function != NULL)
-			rows = nvs_plan_each(plan, params->values, params->nulls, false,
-								 function, arg);
-		else
-			rows = nvs_plan_execute(plan, params->values, params->nulls,
-									false, 0);
-	}
-	PG_FINALLY();
-	{
-		pass = InvalidOid;
-	}
-	PG_END_TRY();
-	return rows;
-}
 
 /* The trigger: nvent.stream_guard(). */
 Datum
@@ -99,7 +66,7 @@ nvs_stream_guard(PG_FUNCTION_ARGS)
 						"trigger before each statement"),
 				 errhint("Use nvent.stream_protect().")));
 	rel = data->tg_relation;
-	if (pass != RelationGetRelid(rel))
+	if (!nvs_stream_take_pass(RelationGetRelid(rel)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("table \"%s\" is protected",
@@ -108,7 +75,6 @@ nvs_stream_guard(PG_FUNCTION_ARGS)
 						   "nvent_store only."),
 				 errhint("Append with nvent.stream_append(), remove with "
 						 "nvent.stream_truncate() or stream_retain().")));
-	pass = InvalidOid;
 	return PointerGetDatum(NULL);
 }
 
@@ -277,8 +243,8 @@ nvs_stream_protect(PG_FUNCTION_ARGS)
 		Relation	rel = table_open(lfirst_oid(lc), NoLock);
 		bool		guarded = find_guard(rel, NULL) != NULL;
 		char	   *name = nvs_qualified(
-			get_namespace_name(RelationGetNamespace(rel)),
-			RelationGetRelationName(rel));
+										 get_namespace_name(RelationGetNamespace(rel)),
+										 RelationGetRelationName(rel));
 
 		table_close(rel, NoLock);
 		if (guarded)
@@ -315,9 +281,9 @@ nvs_stream_unprotect(PG_FUNCTION_ARGS)
 		Relation	rel = table_open(lfirst_oid(lc), NoLock);
 		const Trigger *guard = find_guard(rel, NULL);
 		char	   *sql = guard == NULL ? NULL :
-		psprintf("DROP TRIGGER %s ON %s", quote_identifier(guard->tgname),
-				 nvs_qualified(get_namespace_name(RelationGetNamespace(rel)),
-							   RelationGetRelationName(rel)));
+			psprintf("DROP TRIGGER %s ON %s", quote_identifier(guard->tgname),
+					 nvs_qualified(get_namespace_name(RelationGetNamespace(rel)),
+								   RelationGetRelationName(rel)));
 
 		table_close(rel, NoLock);
 		if (sql == NULL)

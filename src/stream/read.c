@@ -1,17 +1,14 @@
 /*
  * stream/read.c
- *	  Reading and deleting events of a subject; generic stream tables.
+ *	  Reading the events of a subject.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "errors.h"
 #include "base/arg.h"
-#include "base/guc.h"
 #include "stream/stream.h"
 
 /* What stream_read() was asked. */
@@ -27,9 +24,6 @@ typedef struct ReadArgs
 } ReadArgs;
 
 PG_FUNCTION_INFO_V1(nvs_stream_read);
-PG_FUNCTION_INFO_V1(nvs_stream_delete);
-PG_FUNCTION_INFO_V1(nvs_stream_create_table);
-PG_FUNCTION_INFO_V1(nvs_stream_drop_table);
 
 static void add_bound(ReadArgs *args, int arg, const char *column,
 					  const char *operator);
@@ -42,7 +36,6 @@ static void add_correlation(ReadArgs *args, const NvsResolved *resolved);
 static void add_snapshots(ReadArgs *args, const NvsResolved *resolved);
 static void add_order(ReadArgs *args, const NvsResolved *resolved);
 static int	plan_options(const ReadArgs *args);
-static char *store_argument(FunctionCallInfo fcinfo, int n);
 
 /* Add a condition on a bigint column when its argument is given. */
 static void
@@ -127,55 +120,6 @@ add_range(ReadArgs *args, const NvsResolved *resolved)
 	nvs_stream_range(resolved->target, &args->sql, 1,
 					 args->by_version ? "version" : "id", from,
 					 psprintf("<= $%d", p + 1));
-}
-
-/*
- * Is a stream found by one column of text?  Then its rows are a range of
- * (that column, position), which nvs_stream_range() can say.
- */
-bool
-nvs_stream_has_range(const NvsTarget *target)
-{
-	return target->nkeys == 1 && target->keys[0].filters &&
-		target->keys[0].field->kind == NVS_FIELD_TEXT;
-}
-
-/*
- * Add the condition of a range of (key, column) within one key, parameter
- * key; from and upto are operators with their operands.  To be read in the
- * order of key and column.
- *
- * Said with an equality, the order would be that of the column alone, which
- * its own index has too; and a plan for any parameters may walk that one
- * through the whole table for the few rows of a key, if most rows are of
- * another.  The two inequalities on the key alone say how little it is.
- *
- * From PostgreSQL 18 on a scan begins and ends by one condition for each end:
- * of equal operators by the first, else by > rather than >= and by <= rather
- * than <.  So that it is the pairs, they come first, and upto is a <=.  Before
- * that a scan does not end by a pair, but with the key.
- */
-void
-nvs_stream_range(const NvsTarget *target, StringInfo sql, int key,
-				 const char *column, const char *from, const char *upto)
-{
-	const char *name = target->keys[0].field->quoted;
-	const char *bounds[2];
-	int			i;
-
-	bounds[0] = from;
-	bounds[1] = upto;
-	for (i = 0; i < 2; i++)
-	{
-		int			len = strcspn(bounds[i], " ");
-
-		appendStringInfo(sql, "ROW(%s, %s) OPERATOR(pg_catalog.%.*s) "
-						 "ROW($%d, %s) AND ", name, column, len, bounds[i],
-						 key, bounds[i] + len + 1);
-	}
-	appendStringInfo(sql, "%s OPERATOR(pg_catalog.>=) $%d "
-					 "AND %s OPERATOR(pg_catalog.<=) $%d", name, key, name,
-					 key);
 }
 
 /* Keep what has this correlation. */
@@ -346,90 +290,4 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(old);
 	nvs_spi_end();
 	return (Datum) 0;
-}
-
-/* nvent.stream_delete(subject): how many events it had. */
-Datum
-nvs_stream_delete(PG_FUNCTION_ARGS)
-{
-	NvsAppend	stream;
-	NvsParams	params;
-	SPIPlanPtr *plan;
-	uint64		deleted = 0;
-
-	PreventCommandIfReadOnly("nvent.stream_delete()");
-	nvs_spi_begin();
-	if (nvs_stream_resolve(PG_GETARG_TEXT_PP(0), false, &stream.resolved))
-	{
-		NvsTarget  *target = stream.resolved.target;
-
-		nvs_stream_hold(&stream);
-		nvs_params_init(&params);
-		nvs_route_params(&stream.resolved, &params);
-		plan = nvs_planset_slot(target->plans, NVS_STREAM_PLAN_DELETE);
-		if (*plan == NULL)
-		{
-			StringInfoData sql;
-
-			initStringInfo(&sql);
-			appendStringInfo(&sql, "DELETE FROM %s WHERE ", target->name);
-			nvs_route_where(target, &sql);
-			*plan = nvs_plan_prepare(sql.data, params.n, params.types,
-									 CURSOR_OPT_GENERIC_PLAN);
-		}
-		deleted = nvs_stream_execute(target, *plan, &params, NULL, NULL);
-	}
-	nvs_spi_end();
-	PG_RETURN_INT64((int64) deleted);
-}
-
-/* The prefix of the store that an argument names, or the default one's. */
-static char *
-store_argument(FunctionCallInfo fcinfo, int n)
-{
-	if (PG_ARGISNULL(n))
-		return nvs_default_store;
-	return text_to_cstring(PG_GETARG_TEXT_PP(n));
-}
-
-/* nvent.stream_create_table(type, versioned, store): true if made now. */
-Datum
-nvs_stream_create_table(PG_FUNCTION_ARGS)
-{
-	char	   *prefix = store_argument(fcinfo, 2);
-	char	   *type;
-	bool		created;
-
-	NVS_REQUIRE_ARG(0, "type");
-	NVS_REQUIRE_ARG(1, "versioned");
-	type = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	nvs_subject_validate(type, strlen(type));
-	if (strchr(type, ':') != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NVS_INVALID_SUBJECT),
-				 errmsg("invalid stream type \"%s\"", type),
-				 errdetail("A type is one token of a subject.")));
-	nvs_spi_begin();
-	if (PG_ARGISNULL(2))
-		(void) nvs_store_of_write(prefix, strlen(prefix));
-	(void) nvs_route_stream_create(prefix, type, PG_GETARG_BOOL(1), &created);
-	nvs_spi_end();
-	PG_RETURN_BOOL(created);
-}
-
-/* nvent.stream_drop_table(type, store): false when there was none. */
-Datum
-nvs_stream_drop_table(PG_FUNCTION_ARGS)
-{
-	char	   *prefix = store_argument(fcinfo, 1);
-	bool		dropped;
-
-	NVS_REQUIRE_ARG(0, "type");
-	nvs_spi_begin();
-	if (!PG_ARGISNULL(1))
-		(void) nvs_store_require(prefix);
-	dropped = nvs_route_stream_drop(prefix,
-									text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	nvs_spi_end();
-	PG_RETURN_BOOL(dropped);
 }

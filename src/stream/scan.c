@@ -34,6 +34,9 @@
 /* A walk gives up after WALK_MAX rows when fewer than one in so many match. */
 #define WALK_SHARE	16
 
+/* Events that one page may have, their equals aside. */
+#define NVS_MAX_PAGE	65536
+
 /* A table, as it is looked at for a pattern. */
 typedef struct Source
 {
@@ -72,6 +75,8 @@ static SPIPlanPtr scan_plan(NvsScan *scan, Source *source, NvsParams *params,
 							int64 position, int limit, int options,
 							const char *head, bool conditions,
 							bool sift);
+static void add_filters(const NvsScan *scan, const NvsTarget *target,
+						NvsParams *params, StringInfo sql);
 static int	take_rows(NvsScan *scan, Source *source);
 static int64 row_position(const Source *source, HeapTuple row,
 						  TupleDesc desc);
@@ -113,6 +118,35 @@ nvs_scan_again(NvsScan *scan, const char *pattern)
 {
 	scan->pattern_text = pstrdup(pattern);
 	scan->pattern = nvs_pattern_compile(pattern, strlen(pattern));
+}
+
+/* Raise an error unless a page may have so many events. */
+void
+nvs_scan_check_count(int32 count)
+{
+	if (count < 1 || count > NVS_MAX_PAGE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_count\" must be from 1 to %d",
+						NVS_MAX_PAGE),
+				 errdetail("It is %d.", count)));
+}
+
+/* Keep events of these types only. */
+void
+nvs_scan_types(NvsScan *scan, ArrayType *types)
+{
+	bool	   *nulls;
+	int			i;
+
+	scan->types = PointerGetDatum(types);
+	deconstruct_array(types, TEXTOID, -1, false, TYPALIGN_INT,
+					  &scan->type_texts, &nulls, &scan->ntypes);
+	for (i = 0; i < scan->ntypes; i++)
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("type %d must not be null", i + 1)));
 }
 
 /* Find the events. */
@@ -173,7 +207,7 @@ may_be(const NvsPattern *pattern, int i, const char *text, int len)
 
 	return token->kind != NVS_TOKEN_LITERAL ||
 		(token->len == len &&
-		 memcmp(pattern->text + token->offset, text, len) == 0);
+		 memcmp(pattern->text +token->offset, text, len) == 0);
 }
 
 /* Does a pattern's token match all that is left? */
@@ -197,7 +231,7 @@ patterns_overlap(const NvsPattern *a, const NvsPattern *b)
 		if (is_rest(&a->tokens[i]) || is_rest(token))
 			return true;
 		if (token->kind == NVS_TOKEN_LITERAL &&
-			!may_be(a, i, b->text + token->offset, token->len))
+			!may_be(a, i, b->text +token->offset, token->len))
 			return false;
 	}
 	return a->ntokens == b->ntokens;
@@ -211,7 +245,7 @@ already_read(List *sources, const NvsTarget *target)
 
 	foreach(lc, sources)
 		if (((Source *) lfirst(lc))->target->relid == target->relid)
-			return true;
+		return true;
 	return false;
 }
 
@@ -423,16 +457,16 @@ sift(NvsScan *scan, Source *source, int64 position)
 	ids = palloc(sizeof(Datum) * Max(n, 1));
 	for (i = 0; i < n; i++)
 		ids[i] = Int64GetDatum(
-			DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i],
-										SPI_tuptable->tupdesc, 1, &isnull)));
+							   DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i],
+														   SPI_tuptable->tupdesc, 1, &isnull)));
 	SPI_freetuptable(SPI_tuptable);
 	if (n == 0)
 		return;
 
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT8ARRAYOID, PointerGetDatum(
-		construct_array(ids, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-						TYPALIGN_DOUBLE)), false);
+														  construct_array(ids, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+																		  TYPALIGN_DOUBLE)), false);
 	plan = nvs_planset_text(source->target->plans,
 							psprintf("SELECT %s FROM %s WHERE "
 									 "id OPERATOR(pg_catalog.=) ANY ($1)",
@@ -480,7 +514,7 @@ scan_plan(NvsScan *scan, Source *source, NvsParams *params, int64 position,
 		appendStringInfo(&sql, " AND type OPERATOR(pg_catalog.=) ANY ($%d)",
 						 p);
 	}
-	nvs_scan_filters(scan, source->target, params, &sql);
+	add_filters(scan, source->target, params, &sql);
 	p = nvs_params_add(params, INT8OID, Int64GetDatum(limit), false);
 	if (sift)
 		appendStringInfo(&sql, " OFFSET 0) s ORDER BY id LIMIT $%d", p);
@@ -492,6 +526,40 @@ scan_plan(NvsScan *scan, Source *source, NvsParams *params, int64 position,
 						 source->ranged ? ", " : "", p);
 	return nvs_planset_text(source->target->plans, sql.data, params,
 							options);
+}
+
+/* Conditions that only the database checks, however a source is read. */
+static void
+add_filters(const NvsScan *scan, const NvsTarget *target,
+			NvsParams *params, StringInfo sql)
+{
+	const char *subject;
+	int			p;
+
+	if (scan->correlation != NULL)
+	{
+		p = nvs_params_add(params, TEXTOID,
+						   CStringGetTextDatum(scan->correlation), false);
+		nvs_params_add(params, TEXTOID,
+					   CStringGetTextDatum(psprintf("%s:",
+													scan->correlation)),
+					   false);
+		appendStringInfo(sql, " AND ((meta OPERATOR(pg_catalog.->>) "
+						 "'correlation') OPERATOR(pg_catalog.=) $%d "
+						 "OR pg_catalog.starts_with(meta "
+						 "OPERATOR(pg_catalog.->>) 'correlation', $%d))", p,
+						 p + 1);
+	}
+	if (scan->size_of_group == 0)
+		return;
+	subject = nvs_stream_subject(target);
+	p = nvs_params_add(params, INT4OID, Int32GetDatum(scan->size_of_group),
+					   false);
+	nvs_params_add(params, INT4OID, Int32GetDatum(scan->category_tokens),
+				   false);
+	nvs_params_add(params, INT4OID, Int32GetDatum(scan->member), false);
+	appendStringInfo(sql, " AND nvent.subject_member(%s, $%d, $%d) "
+					 "OPERATOR(pg_catalog.=) $%d", subject, p, p + 1, p + 2);
 }
 
 /* Keep those of the rows just read that match; returns how many. */
@@ -564,7 +632,7 @@ row_subject(const Source *source, HeapTuple row, TupleDesc desc)
 		if (i > 0)
 			appendStringInfoChar(&subject, ':');
 		if (token->kind == NVS_TOKEN_LITERAL)
-			appendBinaryStringInfo(&subject, held->text + token->offset,
+			appendBinaryStringInfo(&subject, held->text +token->offset,
 								   token->len);
 		else
 		{
@@ -664,7 +732,7 @@ nvs_scan_records(const NvsScan *scan, MemoryContext cxt)
 	for (i = 0; i < scan->nfound; i++)
 	{
 		const NvsFound *found = &scan->found[i];
-		NvsResolved	resolved;
+		NvsResolved resolved;
 
 		resolved.target = found->target;
 		resolved.subject = found->subject;

@@ -49,13 +49,6 @@ extern void nvs_scan_init(NvsScan *scan, text *pattern, text *store);
 extern void nvs_scan_again(NvsScan *scan, const char *pattern);
 extern void nvs_scan_run(NvsScan *scan);
 extern Datum nvs_scan_records(const NvsScan *scan, MemoryContext cxt);
-
-/* stream/category.c */
-extern void nvs_scan_filters(const NvsScan *scan, const NvsTarget *target,
-							 NvsParams *params, StringInfo sql);
-extern char *nvs_scan_subject(const NvsTarget *target);
-
-/* stream/poll.c */
 extern void nvs_scan_check_count(int32 count);
 extern void nvs_scan_types(NvsScan *scan, ArrayType *types);
 

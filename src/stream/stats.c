@@ -151,7 +151,7 @@ stats_plan(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
 		   int64 count, NvsParams *params)
 {
 	char	   *subject = psprintf("(%s) COLLATE pg_catalog.\"C\"",
-								   nvs_scan_subject(target));
+								   nvs_stream_subject(target));
 	StringInfoData sql;
 	int			i;
 
@@ -168,7 +168,7 @@ stats_plan(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
 					 "nvent.subject_matches(%s, $%d)", subject, target->name,
 					 subject,
 					 nvs_params_add(params, TEXTOID, CStringGetTextDatum(
-						 scan->pattern_text), false));
+																		 scan->pattern_text), false));
 	for (i = 0; i < target->nkeys; i++)
 		appendStringInfo(&sql, " AND %s IS NOT NULL",
 						 target->keys[i].field->quoted);

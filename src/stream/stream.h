@@ -114,10 +114,11 @@ extern void nvs_stream_heads(NvsAppend *streams, int n);
 extern void nvs_stream_hold(NvsAppend *stream);
 pg_noreturn extern void nvs_stream_unversioned(const NvsResolved *resolved);
 
-/* stream/protect.c */
+/* stream/write.c */
 extern uint64 nvs_stream_execute(const NvsTarget *target, SPIPlanPtr plan,
 								 const NvsParams *params,
 								 NvsRowFunction function, void *arg);
+extern bool nvs_stream_take_pass(Oid relid);
 
 /* stream/event_id.c */
 extern bool nvs_event_has_id(const NvsNewEvent *event);
@@ -128,13 +129,14 @@ pg_noreturn extern void nvs_partly_known(int known, int n);
 /* stream/insert.c */
 extern bool nvs_insert_events(NvsNewEvent *events, int n, Datum *records,
 							  MemoryContext cxt);
+
+/* stream/statement.c */
 extern Datum nvs_column_array(Oid type, const Datum *values,
 							  const bool *nulls, int n);
-
-/* stream/read.c */
 extern bool nvs_stream_has_range(const NvsTarget *target);
 extern void nvs_stream_range(const NvsTarget *target, StringInfo sql, int key,
 							 const char *column, const char *from,
 							 const char *upto);
+extern char *nvs_stream_subject(const NvsTarget *target);
 
 #endif							/* NVS_STREAM_STREAM_H */

@@ -110,9 +110,9 @@ begin_wait(Wait *wait, FunctionCallInfo fcinfo)
 	wait->until = PG_INT64_MAX;
 	if (!PG_ARGISNULL(2))
 		wait->until = DatumGetTimestampTz(
-			DirectFunctionCall2(timestamptz_pl_interval,
-								TimestampTzGetDatum(now),
-								PG_GETARG_DATUM(2)));
+										  DirectFunctionCall2(timestamptz_pl_interval,
+															  TimestampTzGetDatum(now),
+															  PG_GETARG_DATUM(2)));
 	if (!wait->commits)
 		wait->until = Min(wait->until,
 						  TimestampTzPlusMilliseconds(now, nvs_max_wait));

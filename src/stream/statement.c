@@ -1,0 +1,105 @@
+/*
+ * stream/statement.c
+ *	  Pieces of statements on the relations of streams.
+ */
+#include "postgres.h"
+
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "stream/stream.h"
+
+/* An array of a type's values; nulls may be NULL. */
+Datum
+nvs_column_array(Oid type, const Datum *values, const bool *nulls, int n)
+{
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+	int			lower = 1;
+
+	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
+	return PointerGetDatum(construct_md_array((Datum *) values,
+											  (bool *) nulls, 1, &n, &lower,
+											  type, typlen, typbyval,
+											  typalign));
+}
+
+/*
+ * Is a stream found by one column of text?  Then its rows are a range of
+ * (that column, position), which nvs_stream_range() can say.
+ */
+bool
+nvs_stream_has_range(const NvsTarget *target)
+{
+	return target->nkeys == 1 && target->keys[0].filters &&
+		target->keys[0].field->kind == NVS_FIELD_TEXT;
+}
+
+/*
+ * Add the condition of a range of (key, column) within one key, parameter
+ * key; from and upto are operators with their operands.  To be read in the
+ * order of key and column.
+ *
+ * Said with an equality, the order would be that of the column alone, which
+ * its own index has too; and a plan for any parameters may walk that one
+ * through the whole table for the few rows of a key, if most rows are of
+ * another.  The two inequalities on the key alone say how little it is.
+ *
+ * From PostgreSQL 18 on a scan begins and ends by one condition for each end:
+ * of equal operators by the first, else by > rather than >= and by <= rather
+ * than <.  So that it is the pairs, they come first, and upto is a <=.  Before
+ * that a scan does not end by a pair, but with the key.
+ */
+void
+nvs_stream_range(const NvsTarget *target, StringInfo sql, int key,
+				 const char *column, const char *from, const char *upto)
+{
+	const char *name = target->keys[0].field->quoted;
+	const char *bounds[2];
+	int			i;
+
+	bounds[0] = from;
+	bounds[1] = upto;
+	for (i = 0; i < 2; i++)
+	{
+		int			len = strcspn(bounds[i], " ");
+
+		appendStringInfo(sql, "ROW(%s, %s) OPERATOR(pg_catalog.%.*s) "
+						 "ROW($%d, %s) AND ", name, column, len, bounds[i],
+						 key, bounds[i] + len + 1);
+	}
+	appendStringInfo(sql, "%s OPERATOR(pg_catalog.>=) $%d "
+					 "AND %s OPERATOR(pg_catalog.<=) $%d", name, key, name,
+					 key);
+}
+
+/* A row's subject as an expression. */
+char *
+nvs_stream_subject(const NvsTarget *target)
+{
+	const NvsPattern *held = target->route->pattern;
+	StringInfoData sql;
+	int			capture = 0;
+	int			i;
+
+	if (target->nkeys > 0 && target->keys[0].capture < 0)
+		return psprintf("%s::pg_catalog.text",
+						target->keys[0].field->quoted);
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "pg_catalog.concat_ws(':'");
+	for (i = 0; i < held->ntokens; i++)
+	{
+		const NvsPatternToken *token = &held->tokens[i];
+
+		if (token->kind == NVS_TOKEN_LITERAL)
+			appendStringInfo(&sql, ", %s", quote_literal_cstr(
+															  pnstrdup(held->text +token->offset, token->len)));
+		else
+			appendStringInfo(&sql, ", %s::pg_catalog.text",
+							 target->keys[capture++].field->quoted);
+	}
+	appendStringInfoChar(&sql, ')');
+	return sql.data;
+}

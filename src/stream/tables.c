@@ -1,0 +1,70 @@
+/*
+ * stream/tables.c
+ *	  Generic stream tables: making and dropping them.
+ *
+ * nvent.stream_tables(), which lists them, is plain SQL.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "errors.h"
+#include "base/arg.h"
+#include "base/guc.h"
+#include "route/route.h"
+
+PG_FUNCTION_INFO_V1(nvs_stream_create_table);
+PG_FUNCTION_INFO_V1(nvs_stream_drop_table);
+
+static char *store_argument(FunctionCallInfo fcinfo, int n);
+
+/* The prefix of the store that an argument names, or the default one's. */
+static char *
+store_argument(FunctionCallInfo fcinfo, int n)
+{
+	if (PG_ARGISNULL(n))
+		return nvs_default_store;
+	return text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+/* nvent.stream_create_table(type, versioned, store): true if made now. */
+Datum
+nvs_stream_create_table(PG_FUNCTION_ARGS)
+{
+	char	   *prefix = store_argument(fcinfo, 2);
+	char	   *type;
+	bool		created;
+
+	NVS_REQUIRE_ARG(0, "type");
+	NVS_REQUIRE_ARG(1, "versioned");
+	type = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	nvs_subject_validate(type, strlen(type));
+	if (strchr(type, ':') != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NVS_INVALID_SUBJECT),
+				 errmsg("invalid stream type \"%s\"", type),
+				 errdetail("A type is one token of a subject.")));
+	nvs_spi_begin();
+	if (PG_ARGISNULL(2))
+		(void) nvs_store_of_write(prefix, strlen(prefix));
+	(void) nvs_route_stream_create(prefix, type, PG_GETARG_BOOL(1), &created);
+	nvs_spi_end();
+	PG_RETURN_BOOL(created);
+}
+
+/* nvent.stream_drop_table(type, store): false when there was none. */
+Datum
+nvs_stream_drop_table(PG_FUNCTION_ARGS)
+{
+	char	   *prefix = store_argument(fcinfo, 1);
+	bool		dropped;
+
+	NVS_REQUIRE_ARG(0, "type");
+	nvs_spi_begin();
+	if (!PG_ARGISNULL(1))
+		(void) nvs_store_require(prefix);
+	dropped = nvs_route_stream_drop(prefix,
+									text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	nvs_spi_end();
+	PG_RETURN_BOOL(dropped);
+}
