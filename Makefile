@@ -47,22 +47,25 @@ OBJS = \
 	src/route/route.o \
 	src/route/target.o \
 	src/route/admin.o \
+	src/stream/state.o \
 	src/stream/event.o \
-	src/stream/append.o \
 	src/stream/statement.o \
 	src/stream/write.o \
-	src/stream/insert.o \
 	src/stream/head.o \
 	src/stream/event_id.o \
+	src/stream/insert.o \
+	src/stream/append.o \
 	src/stream/append_many.o \
-	src/stream/category.o \
 	src/stream/read.o \
-	src/stream/tables.o \
-	src/stream/protect.o \
 	src/stream/scan.o \
 	src/stream/poll.o \
-	src/stream/stats.o \
+	src/stream/category.o \
 	src/stream/wait.o \
+	src/stream/stats.o \
+	src/stream/lifecycle.o \
+	src/stream/tables.o \
+	src/stream/restore.o \
+	src/stream/protect.o \
 	src/entry/entry.o \
 	src/entry/fields.o \
 	src/entry/leftover.o \
@@ -76,8 +79,6 @@ OBJS = \
 	src/kv/many.o \
 	src/kv/scan.o \
 	src/lock/lock.o \
-	src/stream/lifecycle.o \
-	src/stream/restore.o \
 	src/snapshot/snapshot.o \
 	src/consumer/consumer.o \
 	src/consumer/subscribe.o \

@@ -13,28 +13,36 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/json.h"
 
 #include "errors.h"
 #include "base/arg.h"
-#include "stream/stream.h"
+#include "stream/append.h"
+
+/* Arguments of stream_append() and stream_append_batch(). */
+enum
+{
+	ARG_SUBJECT,
+	ARG_EVENTS,					/* one, or an array of them */
+	ARG_EXPECTED
+};
 
 PG_FUNCTION_INFO_V1(nvs_stream_append);
 PG_FUNCTION_INFO_V1(nvs_stream_append_batch);
 
 static void append_to_one(FunctionCallInfo fcinfo, Jsonb **docs, int n,
 						  Datum *records, MemoryContext cxt);
-static void parse_events(NvsAppend *streams, int nstreams,
+static void append_check_versioned(const NvsAppend *streams, int n);
+static void append_parse(NvsAppend *streams, int nstreams,
 						 NvsNewEvent *events, int n);
-static void check_plain_logs(const NvsAppend *streams, int n);
-static void check_open(const NvsAppend *streams, int n);
-static bool as_expected(const NvsAppend *stream);
-static void check_expected(const NvsAppend *streams, int n);
-static void describe(StringInfo detail, const NvsAppend *stream);
-static int	compare_subjects(const NvsAppend *a, const NvsAppend *b);
+static void append_check_open(const NvsAppend *streams, int n);
+static bool append_is_expected(const NvsAppend *stream);
+static void append_check_expected(const NvsAppend *streams, int n);
+static int	append_compare(const NvsAppend *a, const NvsAppend *b);
+static char *append_conflict_json(const NvsAppend *streams, int n,
+								  const NvsAppend *first, int nconflicts);
+static void append_conflict_fields(StringInfo json, const NvsAppend *stream);
 
 /*
  * nvent.stream_append(subject, event, expected_version): the event's record.
@@ -46,9 +54,9 @@ nvs_stream_append(PG_FUNCTION_ARGS)
 	Jsonb	   *event;
 	Datum		record;
 
-	NVS_REQUIRE_ARG(0, "subject");
-	NVS_REQUIRE_ARG(1, "event");
-	event = PG_GETARG_JSONB_P(1);
+	NVS_REQUIRE_ARG(ARG_SUBJECT, "subject");
+	NVS_REQUIRE_ARG(ARG_EVENTS, "event");
+	event = PG_GETARG_JSONB_P(ARG_EVENTS);
 	nvs_spi_begin();
 	append_to_one(fcinfo, &event, 1, &record, cxt);
 	nvs_spi_end();
@@ -64,49 +72,27 @@ nvs_stream_append_batch(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
-	Datum	   *elements;
-	Datum	   *records;
-	bool	   *nulls;
 	Jsonb	  **events;
+	Datum	   *records;
 	int			n;
-	int			i;
 
-	NVS_REQUIRE_ARG(0, "subject");
-	NVS_REQUIRE_ARG(1, "events");
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), JSONBOID, -1, false,
-					  TYPALIGN_INT, &elements, &nulls, &n);
+	NVS_REQUIRE_ARG(ARG_SUBJECT, "subject");
+	NVS_REQUIRE_ARG(ARG_EVENTS, "events");
+	events = nvs_event_array(fcinfo, ARG_EVENTS, &n);
 	if (n > NVS_MAX_BATCH)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("too many events in one call: %d", n),
 				 errdetail("One call appends at most %d.", NVS_MAX_BATCH)));
-	events = palloc(sizeof(Jsonb *) * Max(n, 1));
-	for (i = 0; i < n; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("event %d must not be null", i + 1)));
-		events[i] = DatumGetJsonbP(elements[i]);
-	}
 	records = palloc(sizeof(Datum) * Max(n, 1));
-
 	nvs_spi_begin();
 	append_to_one(fcinfo, events, n, records, CurrentMemoryContext);
-	for (i = 0; i < n; i++)
-	{
-		bool		isnull = false;
-
-		tuplestore_putvalues(result, desc, &records[i], &isnull);
-	}
+	nvs_event_return(result, desc, records, n);
 	nvs_spi_end();
 	return (Datum) 0;
 }
 
-/*
- * Append to the subject of argument 0, at the version of argument 2.  The
- * records are made in cxt.
- */
+/* Append to the subject of the arguments, and make the records in cxt. */
 static void
 append_to_one(FunctionCallInfo fcinfo, Jsonb **docs, int n, Datum *records,
 			  MemoryContext cxt)
@@ -116,10 +102,10 @@ append_to_one(FunctionCallInfo fcinfo, Jsonb **docs, int n, Datum *records,
 	NvsAppend	stream;
 	int			i;
 
-	(void) nvs_stream_resolve(PG_GETARG_TEXT_PP(0), true, &stream.resolved);
+	(void) nvs_stream_resolve_arg(fcinfo, ARG_SUBJECT, true, &stream.resolved);
 	stream.expect = NVS_EXPECT_ANY;
-	if (!PG_ARGISNULL(2))
-		nvs_append_expect(&stream, PG_GETARG_INT64(2));
+	if (!PG_ARGISNULL(ARG_EXPECTED))
+		nvs_append_expect(&stream, PG_GETARG_INT64(ARG_EXPECTED));
 	stream.nevents = n;
 	for (i = 0; i < n; i++)
 	{
@@ -127,7 +113,7 @@ append_to_one(FunctionCallInfo fcinfo, Jsonb **docs, int n, Datum *records,
 		events[i].doc = docs[i];
 	}
 	nvs_stream_lock(&stream, 1);
-	nvs_append(&stream, 1, events, n, records, cxt);
+	nvs_append_events(&stream, 1, events, n, records, cxt);
 }
 
 /* Take an expected version as functions have it: 0 or a version. */
@@ -150,20 +136,20 @@ nvs_append_expect(NvsAppend *stream, int64 expected)
  * their records in cxt, in the order of the events.
  */
 void
-nvs_append(NvsAppend *streams, int nstreams, NvsNewEvent *events, int nevents,
-		   Datum *records, MemoryContext cxt)
+nvs_append_events(NvsAppend *streams, int nstreams, NvsNewEvent *events,
+				  int nevents, Datum *records, MemoryContext cxt)
 {
-	check_plain_logs(streams, nstreams);
+	append_check_versioned(streams, nstreams);
 	nvs_stream_heads(streams, nstreams);
-	parse_events(streams, nstreams, events, nevents);
+	append_parse(streams, nstreams, events, nevents);
 
 	/* A repeated call comes first: its expectations were met long ago. */
-	if (nvs_known_events(events, nevents, records, cxt))
+	if (nvs_event_id_find(events, nevents, records, cxt))
 		return;
-	check_open(streams, nstreams);
-	check_expected(streams, nstreams);
-	if (!nvs_insert_events(events, nevents, records, cxt) &&
-		!nvs_known_events(events, nevents, records, cxt))
+	append_check_open(streams, nstreams);
+	append_check_expected(streams, nstreams);
+	if (!nvs_stream_insert(events, nevents, records, cxt) &&
+		!nvs_event_id_find(events, nevents, records, cxt))
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("table %s did not take every event",
@@ -171,9 +157,25 @@ nvs_append(NvsAppend *streams, int nstreams, NvsNewEvent *events, int nevents,
 				 errdetail("A trigger or rule kept rows out.")));
 }
 
+/* Raise an error when a version is expected where there are none. */
+static void
+append_check_versioned(const NvsAppend *streams, int n)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		const NvsResolved *resolved = &streams[i].resolved;
+
+		if (streams[i].expect != NVS_EXPECT_ANY && resolved->target != NULL &&
+			nvs_stream_state(resolved->target)->version == NULL)
+			nvs_stream_unversioned(resolved);
+	}
+}
+
 /* Take the events apart and number them. */
 static void
-parse_events(NvsAppend *streams, int nstreams, NvsNewEvent *events, int n)
+append_parse(NvsAppend *streams, int nstreams, NvsNewEvent *events, int n)
 {
 	int64	   *next = palloc(sizeof(int64) * nstreams);
 	int			i;
@@ -192,26 +194,9 @@ parse_events(NvsAppend *streams, int nstreams, NvsNewEvent *events, int n)
 	pfree(next);
 }
 
-/* Raise an error when a version is expected where there are none. */
-static void
-check_plain_logs(const NvsAppend *streams, int n)
-{
-	int			i;
-
-	for (i = 0; i < n; i++)
-	{
-		const NvsResolved *resolved = &streams[i].resolved;
-
-		if (streams[i].expect == NVS_EXPECT_ANY || resolved->target == NULL ||
-			nvs_stream_state(resolved->target)->version != NULL)
-			continue;
-		nvs_stream_unversioned(resolved);
-	}
-}
-
 /* Raise an error when events are for a stream that was closed. */
 static void
-check_open(const NvsAppend *streams, int n)
+append_check_open(const NvsAppend *streams, int n)
 {
 	int			i;
 
@@ -229,7 +214,7 @@ check_open(const NvsAppend *streams, int n)
 
 /* Is a stream as its caller expects? */
 static bool
-as_expected(const NvsAppend *stream)
+append_is_expected(const NvsAppend *stream)
 {
 	switch (stream->expect)
 	{
@@ -248,68 +233,94 @@ as_expected(const NvsAppend *stream)
  * the order of bytes, and all of them when there are more.
  */
 static void
-check_expected(const NvsAppend *streams, int n)
+append_check_expected(const NvsAppend *streams, int n)
 {
 	const NvsAppend *first = NULL;
 	int			nconflicts = 0;
-	StringInfoData detail;
 	int			i;
 
 	for (i = 0; i < n; i++)
 	{
-		if (as_expected(&streams[i]))
+		if (append_is_expected(&streams[i]))
 			continue;
 		nconflicts++;
-		if (first == NULL || compare_subjects(&streams[i], first) < 0)
+		if (first == NULL || append_compare(&streams[i], first) < 0)
 			first = &streams[i];
 	}
-	if (nconflicts == 0)
-		return;
-	initStringInfo(&detail);
-	describe(&detail, first);
-	if (nconflicts > 1)
-	{
-		detail.data[--detail.len] = '\0';
-		appendStringInfoString(&detail, ", \"conflicts\": [");
-		for (i = 0; i < n; i++)
-		{
-			if (as_expected(&streams[i]))
-				continue;
-			describe(&detail, &streams[i]);
-			if (--nconflicts > 0)
-				appendStringInfoString(&detail, ", ");
-		}
-		appendStringInfoString(&detail, "]}");
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_NVS_VERSION_CONFLICT),
-			 errmsg("stream \"%.*s\" is not at the expected version",
-					first->resolved.len, first->resolved.subject),
-			 errdetail_internal("%s", detail.data),
-			 errhint("Read the stream again and retry.")));
-}
-
-/* A conflict as a JSON object. */
-static void
-describe(StringInfo detail, const NvsAppend *stream)
-{
-	appendStringInfoString(detail, "{\"subject\": ");
-	escape_json(detail, pnstrdup(stream->resolved.subject,
-								 stream->resolved.len));
-	if (stream->expect == NVS_EXPECT_EXISTS)
-		appendStringInfoString(detail, ", \"expected\": \"exists\"");
-	else
-		appendStringInfo(detail, ", \"expected\": " INT64_FORMAT,
-						 stream->expected);
-	appendStringInfo(detail, ", \"actual\": " INT64_FORMAT "}", stream->head);
+	if (nconflicts > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NVS_VERSION_CONFLICT),
+				 errmsg("stream \"%.*s\" is not at the expected version",
+						first->resolved.len, first->resolved.subject),
+				 errdetail_internal("%s", append_conflict_json(streams, n,
+															   first,
+															   nconflicts)),
+				 errhint("Read the stream again and retry.")));
 }
 
 /* Order of subjects by their bytes. */
 static int
-compare_subjects(const NvsAppend *a, const NvsAppend *b)
+append_compare(const NvsAppend *a, const NvsAppend *b)
 {
 	int			len = Min(a->resolved.len, b->resolved.len);
 	int			cmp = memcmp(a->resolved.subject, b->resolved.subject, len);
 
 	return cmp != 0 ? cmp : a->resolved.len - b->resolved.len;
+}
+
+/*
+ * A conflict as the JSON object of a DETAIL: the first stream, and when there
+ * are more a list of all.
+ */
+static char *
+append_conflict_json(const NvsAppend *streams, int n, const NvsAppend *first,
+					 int nconflicts)
+{
+	const char *comma = "";
+	StringInfoData json;
+	int			i;
+
+	initStringInfo(&json);
+	append_conflict_fields(&json, first);
+	if (nconflicts > 1)
+	{
+		appendStringInfoString(&json, ", \"conflicts\": [");
+		for (i = 0; i < n; i++)
+		{
+			if (append_is_expected(&streams[i]))
+				continue;
+			appendStringInfoString(&json, comma);
+			append_conflict_fields(&json, &streams[i]);
+			appendStringInfoChar(&json, '}');
+			comma = ", ";
+		}
+		appendStringInfoChar(&json, ']');
+	}
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
+/* Begin a JSON object with what is known of a conflict. */
+static void
+append_conflict_fields(StringInfo json, const NvsAppend *stream)
+{
+	appendStringInfoString(json, "{\"subject\": ");
+	escape_json(json, pnstrdup(stream->resolved.subject,
+							   stream->resolved.len));
+	if (stream->expect == NVS_EXPECT_EXISTS)
+		appendStringInfoString(json, ", \"expected\": \"exists\"");
+	else
+		appendStringInfo(json, ", \"expected\": " INT64_FORMAT,
+						 stream->expected);
+	appendStringInfo(json, ", \"actual\": " INT64_FORMAT, stream->head);
+}
+
+/* Report that a call names more subjects than one call may. */
+void
+nvs_append_too_many_subjects(int n)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("too many subjects in one call: %d", n),
+			 errdetail("One call names at most %d.", NVS_MAX_SUBJECTS)));
 }

@@ -13,42 +13,45 @@
 
 #include "errors.h"
 #include "base/arg.h"
-#include "stream/stream.h"
+#include "stream/append.h"
 
 /* An element of the argument: one subject with some of its events. */
-typedef struct Entry
+typedef struct ManyEntry
 {
 	NvsJsonbChild subject;
 	NvsJsonbChild events;		/* an array; no data: none */
-	bool		says;			/* it says what it expects */
+	bool		has_expected;	/* it says what it expects */
 	NvsExpect	expect;
 	int64		expected;
 	NvsAppend  *stream;
-} Entry;
+} ManyEntry;
 
 /* What a call does, taken from its argument. */
-typedef struct Call
+typedef struct ManyCall
 {
-	Entry	   *entries;
+	ManyEntry  *entries;
 	int			nentries;
 	NvsAppend  *streams;		/* each subject once */
 	int			nstreams;
 	NvsNewEvent *events;
 	int			nevents;
-} Call;
+} ManyCall;
 
 PG_FUNCTION_INFO_V1(nvs_stream_append_many);
 
-static void read_entries(const Jsonb *appends, Call *call);
-static void read_entry(NvsJsonbChild value, Entry *entry);
-static bool is_key(NvsJsonbChild key, const char *name);
-static void read_expected(NvsJsonbChild value, Entry *entry);
-static int	by_subject(const void *a, const void *b);
-static void make_streams(Call *call);
-static void merge_expected(NvsAppend *stream, const Entry *entry,
-						   bool *says);
-static void make_events(Call *call);
-static void resolve_subjects(Call *call);
+static void many_read_entries(const Jsonb *appends, ManyCall *call);
+static void many_read_entry(NvsJsonbChild value, ManyEntry *entry);
+static bool many_read_field(NvsJsonbChild key, NvsJsonbChild field,
+							ManyEntry *entry);
+static void many_read_expected(NvsJsonbChild value, ManyEntry *entry);
+static bool many_read_version(NvsJsonbChild value, ManyEntry *entry);
+static bool many_read_word(NvsJsonbChild value, ManyEntry *entry);
+static int	many_compare(const void *a, const void *b);
+static void many_make_streams(ManyCall *call);
+static void many_merge_expected(NvsAppend *stream, const ManyEntry *entry,
+								bool *has_expected);
+static void many_make_events(ManyCall *call);
+static void many_resolve(ManyCall *call);
 
 /*
  * nvent.stream_append_many(appends): records of all events in the order in
@@ -59,38 +62,32 @@ nvs_stream_append_many(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
-	Call		call;
+	ManyCall	call;
 	Datum	   *records;
-	int			i;
 
 	NVS_REQUIRE_ARG(0, "appends");
 	nvs_spi_begin();
-	read_entries(PG_GETARG_JSONB_P(0), &call);
-	make_streams(&call);
-	make_events(&call);
-	resolve_subjects(&call);
+	many_read_entries(PG_GETARG_JSONB_P(0), &call);
+	many_make_streams(&call);
+	many_make_events(&call);
+	many_resolve(&call);
 
 	/* Routes may have changed while we waited for the locks. */
 	nvs_stream_lock(call.streams, call.nstreams);
 	AcceptInvalidationMessages();
-	resolve_subjects(&call);
+	many_resolve(&call);
 
 	records = palloc(sizeof(Datum) * Max(call.nevents, 1));
-	nvs_append(call.streams, call.nstreams, call.events, call.nevents,
-			   records, CurrentMemoryContext);
-	for (i = 0; i < call.nevents; i++)
-	{
-		bool		isnull = false;
-
-		tuplestore_putvalues(result, desc, &records[i], &isnull);
-	}
+	nvs_append_events(call.streams, call.nstreams, call.events, call.nevents,
+					  records, CurrentMemoryContext);
+	nvs_event_return(result, desc, records, call.nevents);
 	nvs_spi_end();
 	return (Datum) 0;
 }
 
 /* Take the argument apart, but for the events. */
 static void
-read_entries(const Jsonb *appends, Call *call)
+many_read_entries(const Jsonb *appends, ManyCall *call)
 {
 	const JsonbContainer *jc = &appends->root;
 	int			i;
@@ -102,13 +99,13 @@ read_entries(const Jsonb *appends, Call *call)
 				 errhint("Write [{\"subject\": ..., \"events\": [...], "
 						 "\"expected\": 3}, ...].")));
 	call->nentries = JsonContainerSize(jc);
-	call->entries = palloc(sizeof(Entry) * Max(call->nentries, 1));
+	call->entries = palloc0(sizeof(ManyEntry) * Max(call->nentries, 1));
 	call->nevents = 0;
 	for (i = 0; i < call->nentries; i++)
 	{
-		Entry	   *entry = &call->entries[i];
+		ManyEntry  *entry = &call->entries[i];
 
-		read_entry(nvs_jsonb_child(jc, i), entry);
+		many_read_entry(nvs_jsonb_child(jc, i), entry);
 		if (entry->events.data != NULL)
 			call->nevents +=
 				JsonContainerSize((const JsonbContainer *) entry->events.data);
@@ -121,9 +118,9 @@ read_entries(const Jsonb *appends, Call *call)
 	}
 }
 
-/* Take one element apart. */
+/* Take one element apart, into an entry of zeros. */
 static void
-read_entry(NvsJsonbChild value, Entry *entry)
+many_read_entry(NvsJsonbChild value, ManyEntry *entry)
 {
 	const JsonbContainer *jc = (const JsonbContainer *) value.data;
 	uint32		n;
@@ -133,21 +130,12 @@ read_entry(NvsJsonbChild value, Entry *entry)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("each append must be a JSON object")));
-	memset(entry, 0, sizeof(Entry));
 	n = JsonContainerSize(jc);
 	for (i = 0; i < n; i++)
 	{
 		NvsJsonbChild key = nvs_jsonb_child(jc, i);
-		NvsJsonbChild field = nvs_jsonb_child(jc, n + i);
 
-		if (is_key(key, "subject") && field.type == JENTRY_ISSTRING)
-			entry->subject = field;
-		else if (is_key(key, "events") && field.type == JENTRY_ISCONTAINER &&
-				 !nvs_jsonb_is_object(field))
-			entry->events = field;
-		else if (is_key(key, "expected"))
-			read_expected(field, entry);
-		else
+		if (!many_read_field(key, nvs_jsonb_child(jc, n + i), entry))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("field \"%.*s\" of an append is not valid",
@@ -162,54 +150,78 @@ read_entry(NvsJsonbChild value, Entry *entry)
 				 errmsg("each append must have a field \"subject\"")));
 }
 
-/* Is a string this one? */
+/* Take a field of an element; false when it is none that we know. */
 static bool
-is_key(NvsJsonbChild key, const char *name)
+many_read_field(NvsJsonbChild key, NvsJsonbChild field, ManyEntry *entry)
 {
-	return key.len == strlen(name) && memcmp(key.data, name, key.len) == 0;
+	if (nvs_event_key_is(key, "subject") && field.type == JENTRY_ISSTRING)
+		entry->subject = field;
+	else if (nvs_event_key_is(key, "events") &&
+			 field.type == JENTRY_ISCONTAINER && !nvs_jsonb_is_object(field))
+		entry->events = field;
+	else if (nvs_event_key_is(key, "expected"))
+		many_read_expected(field, entry);
+	else
+		return false;
+	return true;
 }
 
-/* A version, or a word; null is as good as nothing. */
+/* Take what is expected: a version or a word; null expects nothing. */
 static void
-read_expected(NvsJsonbChild value, Entry *entry)
+many_read_expected(NvsJsonbChild value, ManyEntry *entry)
 {
 	if (value.type == JENTRY_ISNULL)
 		return;
-	entry->says = true;
-	if (value.type == JENTRY_ISNUMERIC)
-	{
-		NvsAppend	stream;
-		Datum		number = PointerGetDatum(value.data);
-		Datum		whole = DirectFunctionCall1(numeric_int8, number);
-
-		nvs_append_expect(&stream, DatumGetInt64(whole));
-		entry->expect = stream.expect;
-		entry->expected = stream.expected;
-		whole = NumericGetDatum(int64_to_numeric(DatumGetInt64(whole)));
-		if (DatumGetBool(DirectFunctionCall2(numeric_eq, number, whole)))
-			return;
-	}
-	else if (value.type == JENTRY_ISSTRING)
-	{
-		if (is_key(value, "any"))
-			return;
-		entry->expect = is_key(value, "exists") ? NVS_EXPECT_EXISTS :
-			NVS_EXPECT_VERSION;
-		if (is_key(value, "exists") || is_key(value, "none"))
-			return;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("field \"expected\" of an append must be a version, "
-					"\"none\", \"exists\" or \"any\"")));
+	entry->has_expected = true;
+	if (!many_read_version(value, entry) && !many_read_word(value, entry))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("field \"expected\" of an append must be a version, "
+						"\"none\", \"exists\" or \"any\"")));
 }
 
-/* Order of entries by subject, then as they are written. */
-static int
-by_subject(const void *a, const void *b)
+/* Take a version; false for what is no whole number. */
+static bool
+many_read_version(NvsJsonbChild value, ManyEntry *entry)
 {
-	const Entry *x = *(Entry *const *) a;
-	const Entry *y = *(Entry *const *) b;
+	NvsAppend	stream;
+	Datum		number = PointerGetDatum(value.data);
+	int64		version;
+	Datum		whole;
+
+	if (value.type != JENTRY_ISNUMERIC)
+		return false;
+	version = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
+	nvs_append_expect(&stream, version);
+	entry->expect = stream.expect;
+	entry->expected = stream.expected;
+	whole = NumericGetDatum(int64_to_numeric(version));
+	return DatumGetBool(DirectFunctionCall2(numeric_eq, number, whole));
+}
+
+/* Take a word; false for one that we do not know. */
+static bool
+many_read_word(NvsJsonbChild value, ManyEntry *entry)
+{
+	if (value.type != JENTRY_ISSTRING)
+		return false;
+	if (nvs_event_key_is(value, "any"))
+		entry->expect = NVS_EXPECT_ANY;
+	else if (nvs_event_key_is(value, "exists"))
+		entry->expect = NVS_EXPECT_EXISTS;
+	else if (nvs_event_key_is(value, "none"))
+		entry->expect = NVS_EXPECT_VERSION;
+	else
+		return false;
+	return true;
+}
+
+/* For qsort(): entries by subject, then as they are written. */
+static int
+many_compare(const void *a, const void *b)
+{
+	const ManyEntry *x = *(ManyEntry *const *) a;
+	const ManyEntry *y = *(ManyEntry *const *) b;
 	int			cmp = memcmp(x->subject.data, y->subject.data,
 							 Min(x->subject.len, y->subject.len));
 
@@ -222,16 +234,16 @@ by_subject(const void *a, const void *b)
 
 /* Make a stream of all entries that have the same subject. */
 static void
-make_streams(Call *call)
+many_make_streams(ManyCall *call)
 {
-	Entry	  **order = palloc(sizeof(Entry *) * Max(call->nentries, 1));
+	ManyEntry **order = palloc(sizeof(ManyEntry *) * Max(call->nentries, 1));
 	NvsAppend  *stream = NULL;
-	bool		says = false;
+	bool		has_expected = false;
 	int			i;
 
 	for (i = 0; i < call->nentries; i++)
 		order[i] = &call->entries[i];
-	qsort(order, call->nentries, sizeof(Entry *), by_subject);
+	qsort(order, call->nentries, sizeof(ManyEntry *), many_compare);
 	call->streams = palloc0(sizeof(NvsAppend) * Max(call->nentries, 1));
 	call->nstreams = 0;
 	for (i = 0; i < call->nentries; i++)
@@ -244,25 +256,26 @@ make_streams(Call *call)
 			stream = &call->streams[call->nstreams++];
 			stream->resolved.subject = subject.data;
 			stream->resolved.len = subject.len;
-			says = false;
+			has_expected = false;
 		}
 		order[i]->stream = stream;
-		if (order[i]->says)
-			merge_expected(stream, order[i], &says);
+		if (order[i]->has_expected)
+			many_merge_expected(stream, order[i], &has_expected);
 	}
 	if (call->nstreams > NVS_MAX_SUBJECTS)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("too many subjects in one call: %d", call->nstreams),
-				 errdetail("One call names at most %d.", NVS_MAX_SUBJECTS)));
+		nvs_append_too_many_subjects(call->nstreams);
 }
 
-/* Entries of one subject that say what they expect must say the same. */
+/*
+ * Have a stream expect what an entry says.  Raises an error when another
+ * entry of the subject (*has_expected) says something else.
+ */
 static void
-merge_expected(NvsAppend *stream, const Entry *entry, bool *says)
+many_merge_expected(NvsAppend *stream, const ManyEntry *entry,
+					bool *has_expected)
 {
-	if (*says && (stream->expect != entry->expect ||
-				  stream->expected != entry->expected))
+	if (*has_expected && (stream->expect != entry->expect ||
+						  stream->expected != entry->expected))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("subject \"%.*s\" is named with different "
@@ -270,12 +283,12 @@ merge_expected(NvsAppend *stream, const Entry *entry, bool *says)
 						stream->resolved.subject)));
 	stream->expect = entry->expect;
 	stream->expected = entry->expected;
-	*says = true;
+	*has_expected = true;
 }
 
-/* List the events as they are written. */
+/* List the events as they are written, and count those of each stream. */
 static void
-make_events(Call *call)
+many_make_events(ManyCall *call)
 {
 	NvsNewEvent *event;
 	int			i;
@@ -284,7 +297,7 @@ make_events(Call *call)
 	event = call->events;
 	for (i = 0; i < call->nentries; i++)
 	{
-		Entry	   *entry = &call->entries[i];
+		ManyEntry  *entry = &call->entries[i];
 		const JsonbContainer *jc = (const JsonbContainer *) entry->events.data;
 		uint32		n = jc == NULL ? 0 : JsonContainerSize(jc);
 		uint32		k;
@@ -301,7 +314,7 @@ make_events(Call *call)
 
 /* Find the relations; tables are made only for streams that get events. */
 static void
-resolve_subjects(Call *call)
+many_resolve(ManyCall *call)
 {
 	int			i;
 
@@ -310,11 +323,9 @@ resolve_subjects(Call *call)
 		NvsAppend  *stream = &call->streams[i];
 
 		CHECK_FOR_INTERRUPTS();
-		if (nvs_route_find(NVS_KIND_STREAM, stream->resolved.subject,
-						   stream->resolved.len, stream->nevents > 0,
-						   &stream->resolved))
-			(void) nvs_stream_state(stream->resolved.target);
-		else
+		if (!nvs_stream_resolve(stream->resolved.subject,
+								stream->resolved.len, stream->nevents > 0,
+								&stream->resolved))
 			stream->resolved.target = NULL;
 	}
 }

@@ -9,159 +9,78 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/rel.h"
 
 #include "errors.h"
 #include "base/time.h"
-#include "stream/stream.h"
+#include "stream/event.h"
 
-static bool *kept_columns(const NvsTarget *target);
-static NvsStreamState *compile_state(NvsTarget *target);
-static bool repeats_key(const NvsResolved *resolved, NvsJsonbChild name,
-						NvsJsonbChild value);
-static void put_field(const NvsResolved *resolved, const NvsField *field,
-					  NvsJsonbChild value, NvsEvent *event);
-static void put_meta(const NvsResolved *resolved, const NvsStreamState *state,
-					 Jsonb *doc, NvsJsonb *unknown, NvsEvent *event);
-static void put_missing(const NvsResolved *resolved,
-						const NvsStreamState *state, int64 version,
-						NvsEvent *event);
+static void event_init(NvsEvent *event, const NvsFieldMap *map);
+static void event_set(NvsEvent *event, const NvsFieldMap *map,
+					  const NvsField *field, Datum value);
+static bool event_repeats_key(const NvsResolved *resolved, NvsJsonbChild name,
+							  NvsJsonbChild value);
+static void event_put_field(const NvsFieldMap *map, const NvsField *field,
+							NvsJsonbChild value, NvsEvent *event);
+static void event_put_meta(const NvsResolved *resolved,
+						   const NvsStreamState *state, const Jsonb *doc,
+						   NvsJsonb *unknown, NvsEvent *event);
+static void event_merge_meta(NvsJsonb *unknown, const JsonbContainer *meta);
+pg_noreturn static void event_refuse_field(const NvsTarget *target,
+										   const char *name, int len);
+static void event_put_keys(const NvsResolved *resolved, NvsEvent *event);
+static void event_put_version(const NvsFieldMap *map,
+							  const NvsStreamState *state, int64 version,
+							  NvsEvent *event);
+static void event_put_time(const NvsFieldMap *map, const NvsStreamState *state,
+						   NvsEvent *event);
+static void event_check_type(const NvsFieldMap *map,
+							 const NvsStreamState *state,
+							 const NvsEvent *event);
 
-/* Find the relation of a subject and make sure its state is there. */
-bool
-nvs_stream_resolve(text *subject, bool write, NvsResolved *resolved)
+/* Raise an error unless a document can be an event. */
+void
+nvs_event_check(const Jsonb *doc)
 {
-	if (!nvs_route_find(NVS_KIND_STREAM, VARDATA_ANY(subject),
-						VARSIZE_ANY_EXHDR(subject), write, resolved))
-		return false;
-	(void) nvs_stream_state(resolved->target);
-	return true;
+	if (!JB_ROOT_IS_OBJECT(doc))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an event must be a JSON object")));
 }
 
-/* The state of a target, made on first use. */
-NvsStreamState *
-nvs_stream_state(NvsTarget *target)
+/* The events of argument n of a SQL function, which is a jsonb[]. */
+Jsonb	  **
+nvs_event_array(FunctionCallInfo fcinfo, int n, int *nevents)
 {
-	if (target->state == NULL)
+	Datum	   *elements;
+	bool	   *nulls;
+	Jsonb	  **docs;
+	int			i;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), JSONBOID, -1, false,
+					  TYPALIGN_INT, &elements, &nulls, nevents);
+	docs = palloc(sizeof(Jsonb *) * Max(*nevents, 1));
+	for (i = 0; i < *nevents; i++)
 	{
-		MemoryContext old = MemoryContextSwitchTo(target->cxt);
-
-		target->state = compile_state(target);
-		MemoryContextSwitchTo(old);
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("event %d must not be null", i + 1)));
+		docs[i] = DatumGetJsonbP(elements[i]);
 	}
-	return target->state;
-}
-
-/* The column of this name and kind; NULL if none, or if it is a key. */
-static const NvsField *
-column_of_kind(NvsFieldMap *map, const char *column, NvsFieldKind kind)
-{
-	NvsField   *field = nvs_fields_column(map, column);
-
-	if (field == NULL || field->kind != kind || field->reserved)
-		return NULL;
-	return field;
+	return docs;
 }
 
 /*
- * Which columns hold what an INSERT gives them, so that it need not be read
- * back: in a table where nothing comes between, those that records take as
- * they are.  Parameters already have what a column's type makes of them.
+ * Take an event apart, in the current memory context.  All errors of its
+ * content are raised here.  The document must outlive the event.
  */
-static bool *
-kept_columns(const NvsTarget *target)
-{
-	const NvsFieldMap *map = target->map;
-	Relation	rel = table_open(target->relid, AccessShareLock);
-	bool	   *kept = palloc0(sizeof(bool) * map->nfields);
-	int			i;
-
-	if (rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rules == NULL &&
-		(rel->trigdesc == NULL || !rel->trigdesc->trig_insert_before_row))
-	{
-		for (i = 0; i < map->nfields; i++)
-			kept[i] = map->fields[i].kind != NVS_FIELD_OTHER;
-	}
-	table_close(rel, NoLock);
-	return kept;
-}
-
-/*
- * Sort the columns of a relation into what they mean for a stream.  This may
- * fail, as by a timeout while it waits for the relation's lock; the columns
- * are taken from the fields only when nothing can fail any more.
- */
-static NvsStreamState *
-compile_state(NvsTarget *target)
-{
-	bool	   *kept = kept_columns(target);
-	NvsStreamState *state = palloc0(sizeof(NvsStreamState));
-	NvsFieldMap *map = target->map;
-	NvsField   *created_at;
-	StringInfoData list;
-	int			i;
-
-	state->kept = kept;
-	state->id = nvs_fields_column(map, "id");
-	state->version = column_of_kind(map, "version", NVS_FIELD_INT8);
-	if (state->version == NULL)
-		state->version = column_of_kind(map, "version", NVS_FIELD_INT4);
-	state->meta = column_of_kind(map, "meta", NVS_FIELD_JSONB);
-	state->event_id = nvs_fields_column(map, "event_id");
-	if (state->event_id != NULL && state->event_id->type != TEXTOID &&
-		state->event_id->type != UUIDOID)
-		state->event_id = NULL;
-	state->pii = nvs_fields_column(map, "pii");
-	if (state->pii != NULL && state->pii->kind != NVS_FIELD_JSONB)
-		state->pii = NULL;
-	state->ts = nvs_fields_column(map, "ts");
-	state->type = nvs_fields_column(map, "type");
-	created_at = nvs_fields_column(map, "created_at");
-	if (created_at != NULL && !created_at->has_default)
-		created_at = NULL;
-
-	state->read = palloc(sizeof(NvsField *) * (map->nfields + 1));
-	initStringInfo(&list);
-	state->in_record = palloc(sizeof(bool) * map->nfields);
-	for (i = 0; i < map->nfields; i++)
-	{
-		const NvsField *field = &map->fields[i];
-		bool		in_record = field != created_at &&
-			strcmp(field->column, "subject") != 0;
-
-		if (!OidIsValid(get_array_type(field->type)) ||
-			type_is_rowtype(field->type))
-			state->one_by_one = true;
-		state->in_record[i] = in_record;
-		if (in_record && field != state->id)
-			state->read[state->nread++] = field;
-		/* Rows that are all columns are handed out as they are stored. */
-		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "",
-						 in_record ? nvs_field_select(field) : field->quoted);
-	}
-	state->read_list = list.data;
-
-	/* From here on nothing fails. */
-	(void) nvs_fields_reserve(map, "id");
-	if (state->version != NULL)
-		(void) nvs_fields_reserve(map, "version");
-	if (state->meta != NULL)
-		(void) nvs_fields_reserve(map, "meta");
-	if (created_at != NULL)
-		created_at->reserved = true;
-	return state;
-}
-
-/* Take an event apart; all errors of its content are raised here. */
 void
 nvs_event_parse(const NvsResolved *resolved, const NvsStreamState *state,
-				Jsonb *doc, int64 version, NvsEvent *event)
+				const Jsonb *doc, int64 version, NvsEvent *event)
 {
 	const NvsFieldMap *map = resolved->target->map;
 	const JsonbContainer *jc = &doc->root;
@@ -169,15 +88,10 @@ nvs_event_parse(const NvsResolved *resolved, const NvsStreamState *state,
 	uint32		n = JsonContainerSize(jc);
 	uint32		i;
 
-	if (!JB_ROOT_IS_OBJECT(doc))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("an event must be a JSON object")));
-	event->values = palloc0(sizeof(Datum) * map->nfields);
-	event->nulls = palloc(sizeof(bool) * map->nfields);
-	event->given = palloc0(sizeof(bool) * map->nfields);
-	memset(event->nulls, true, sizeof(bool) * map->nfields);
+	nvs_event_check(doc);
+	event_init(event, map);
 
+	/* What the caller says; "meta" is looked at when the rest is known. */
 	nvs_jsonb_init(&unknown);
 	for (i = 0; i < n; i++)
 	{
@@ -186,27 +100,54 @@ nvs_event_parse(const NvsResolved *resolved, const NvsStreamState *state,
 		const NvsField *field = nvs_field_find(map, name.data, name.len);
 
 		if (field != NULL)
-			put_field(resolved, field, value, event);
-		else if (!repeats_key(resolved, name, value) &&
-				 !(name.len == 4 && memcmp(name.data, "meta", 4) == 0 &&
+			event_put_field(map, field, value, event);
+		else if (!event_repeats_key(resolved, name, value) &&
+				 !(nvs_event_key_is(name, "meta") &&
 				   nvs_jsonb_is_object(value)))
 			nvs_jsonb_add_child(&unknown, name.data, name.len, value);
 	}
-	put_meta(resolved, state, doc, &unknown, event);
-	put_missing(resolved, state, version, event);
+	event_put_meta(resolved, state, doc, &unknown, event);
+
+	/* What the caller does not say. */
+	event_put_keys(resolved, event);
+	event_put_version(map, state, version, event);
+	event_put_time(map, state, event);
+	event_check_type(map, state, event);
+}
+
+/* Begin with an event that has no value at all. */
+static void
+event_init(NvsEvent *event, const NvsFieldMap *map)
+{
+	event->values = palloc0(sizeof(Datum) * map->nfields);
+	event->nulls = palloc(sizeof(bool) * map->nfields);
+	event->given = palloc0(sizeof(bool) * map->nfields);
+	memset(event->nulls, true, sizeof(bool) * map->nfields);
+}
+
+/* Set a column, which is then part of the INSERT. */
+static void
+event_set(NvsEvent *event, const NvsFieldMap *map, const NvsField *field,
+		  Datum value)
+{
+	int			i = field - map->fields;
+
+	event->values[i] = value;
+	event->nulls[i] = false;
+	event->given[i] = true;
 }
 
 /* Does a field only say again what the subject says? */
 static bool
-repeats_key(const NvsResolved *resolved, NvsJsonbChild name,
-			NvsJsonbChild value)
+event_repeats_key(const NvsResolved *resolved, NvsJsonbChild name,
+				  NvsJsonbChild value)
 {
 	const NvsTarget *target = resolved->target;
 	int			i;
 
 	if (value.type != JENTRY_ISSTRING)
 		return false;
-	if (name.len == 7 && memcmp(name.data, "subject", 7) == 0)
+	if (nvs_event_key_is(name, "subject"))
 		return value.len == resolved->len &&
 			memcmp(value.data, resolved->subject, value.len) == 0;
 	for (i = 0; i < target->nkeys; i++)
@@ -229,10 +170,10 @@ repeats_key(const NvsResolved *resolved, NvsJsonbChild name,
 
 /* Set a column from a field of the event. */
 static void
-put_field(const NvsResolved *resolved, const NvsField *field,
-		  NvsJsonbChild value, NvsEvent *event)
+event_put_field(const NvsFieldMap *map, const NvsField *field,
+				NvsJsonbChild value, NvsEvent *event)
 {
-	int			i = field - resolved->target->map->fields;
+	int			i = field - map->fields;
 
 	if (event->given[i])
 		ereport(ERROR,
@@ -246,71 +187,76 @@ put_field(const NvsResolved *resolved, const NvsField *field,
 
 /* Put what has no column into meta, beside what the caller put there. */
 static void
-put_meta(const NvsResolved *resolved, const NvsStreamState *state, Jsonb *doc,
-		 NvsJsonb *unknown, NvsEvent *event)
+event_put_meta(const NvsResolved *resolved, const NvsStreamState *state,
+			   const Jsonb *doc, NvsJsonb *unknown, NvsEvent *event)
 {
-	JsonbValue	key;
-	JsonbValue *given;
 	uint32		nunknown = unknown->npairs;
-	int			i;
+	NvsJsonbChild meta;
 
-	key.type = jbvString;
-	key.val.string.val = "meta";
-	key.val.string.len = 4;
-	given = findJsonbValueFromContainer(&doc->root, JB_FOBJECT, &key);
-	if (given != NULL && given->type == jbvBinary &&
-		JsonContainerIsObject(given->val.binary.data))
-	{
-		const JsonbContainer *jc = given->val.binary.data;
-		uint32		n = JsonContainerSize(jc);
-		uint32		u = 0;
-		uint32		k;
-
-		/* Both come in jsonb's order of keys. */
-		for (k = 0; k < n; k++)
-		{
-			NvsJsonbChild name = nvs_jsonb_child(jc, k);
-
-			while (u < nunknown &&
-				   nvs_jsonb_key_cmp(unknown->pairs[u].key,
-									 unknown->pairs[u].keylen,
-									 name.data, name.len) < 0)
-				u++;
-			if (u < nunknown &&
-				nvs_jsonb_key_cmp(unknown->pairs[u].key,
-								  unknown->pairs[u].keylen,
-								  name.data, name.len) == 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("field \"%.*s\" is given twice",
-								(int) name.len, name.data),
-						 errdetail("It is in the event and in its "
-								   "\"meta\", where unknown fields go.")));
-			nvs_jsonb_add_child(unknown, name.data, name.len,
-								nvs_jsonb_child(jc, n + k));
-		}
-	}
+	if (nvs_jsonb_get(&doc->root, NVS_KEY("meta"), &meta) &&
+		nvs_jsonb_is_object(meta))
+		event_merge_meta(unknown, (const JsonbContainer *) meta.data);
 	else if (nunknown == 0)
 		return;
-	if (state->meta == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("table %s has no column for field \"%.*s\"",
-						resolved->target->name,
-						nunknown == 0 ? 4 : (int) unknown->pairs[0].keylen,
-						nunknown == 0 ? "meta" : unknown->pairs[0].key),
-				 errhint("Add the column, or a column \"meta\" of type jsonb "
-						 "for all such fields.")));
-	i = state->meta - resolved->target->map->fields;
-	event->values[i] = JsonbPGetDatum(nvs_jsonb_finish(unknown));
-	event->nulls[i] = false;
-	event->given[i] = true;
+	if (state->meta != NULL)
+		event_set(event, resolved->target->map, state->meta,
+				  JsonbPGetDatum(nvs_jsonb_finish(unknown)));
+	else if (nunknown == 0)
+		event_refuse_field(resolved->target, NVS_KEY("meta"));
+	else
+		event_refuse_field(resolved->target, unknown->pairs[0].key,
+						   unknown->pairs[0].keylen);
 }
 
-/* Set what the caller does not say: keys, version, time. */
+/*
+ * Add the fields of a caller's meta to the unknown ones; none may be among
+ * both.  Both come in jsonb's order of keys.
+ */
 static void
-put_missing(const NvsResolved *resolved, const NvsStreamState *state,
-			int64 version, NvsEvent *event)
+event_merge_meta(NvsJsonb *unknown, const JsonbContainer *meta)
+{
+	uint32		nunknown = unknown->npairs;
+	uint32		n = JsonContainerSize(meta);
+	uint32		u = 0;
+	uint32		i;
+
+	for (i = 0; i < n; i++)
+	{
+		NvsJsonbChild name = nvs_jsonb_child(meta, i);
+		int			cmp = -1;
+
+		while (u < nunknown &&
+			   (cmp = nvs_jsonb_key_cmp(unknown->pairs[u].key,
+										unknown->pairs[u].keylen,
+										name.data, name.len)) < 0)
+			u++;
+		if (u < nunknown && cmp == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("field \"%.*s\" is given twice",
+							(int) name.len, name.data),
+					 errdetail("It is in the event and in its \"meta\", "
+							   "where unknown fields go.")));
+		nvs_jsonb_add_child(unknown, name.data, name.len,
+							nvs_jsonb_child(meta, n + i));
+	}
+}
+
+/* Report that a relation has no place for a field. */
+static void
+event_refuse_field(const NvsTarget *target, const char *name, int len)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("table %s has no column for field \"%.*s\"",
+					target->name, len, name),
+			 errhint("Add the column, or a column \"meta\" of type jsonb for "
+					 "all such fields.")));
+}
+
+/* Set the key columns to what the subject says. */
+static void
+event_put_keys(const NvsResolved *resolved, NvsEvent *event)
 {
 	const NvsTarget *target = resolved->target;
 	NvsParams	keys;
@@ -319,32 +265,42 @@ put_missing(const NvsResolved *resolved, const NvsStreamState *state,
 	nvs_params_init(&keys);
 	nvs_route_params(resolved, &keys);
 	for (i = 0; i < target->nkeys; i++)
-	{
-		int			k = target->keys[i].field - target->map->fields;
+		event_set(event, target->map, target->keys[i].field, keys.values[i]);
+}
 
-		event->values[k] = keys.values[i];
-		event->nulls[k] = false;
-		event->given[k] = true;
-	}
-	if (state->version != NULL)
-	{
-		i = state->version - target->map->fields;
-		event->values[i] = state->version->kind == NVS_FIELD_INT4 ?
-			DirectFunctionCall1(int84, Int64GetDatum(version)) :
-			Int64GetDatum(version);
-		event->nulls[i] = false;
-		event->given[i] = true;
-	}
-	i = state->ts - target->map->fields;
-	event->timed = !event->nulls[i];
-	if (event->nulls[i] && !state->ts->reserved)
-	{
-		event->values[i] = Int64GetDatum(nvs_now_ms());
-		event->nulls[i] = false;
-		event->given[i] = true;
-	}
-	i = state->type - target->map->fields;
-	if (event->nulls[i] && state->type->not_null && !state->type->has_default)
+/* Set the version where the relation keeps one. */
+static void
+event_put_version(const NvsFieldMap *map, const NvsStreamState *state,
+				  int64 version, NvsEvent *event)
+{
+	Datum		value = Int64GetDatum(version);
+
+	if (state->version == NULL)
+		return;
+	if (state->version->kind == NVS_FIELD_INT4)
+		value = DirectFunctionCall1(int84, value);
+	event_set(event, map, state->version, value);
+}
+
+/* Set ts to now where the caller says nothing, unless it is a key column. */
+static void
+event_put_time(const NvsFieldMap *map, const NvsStreamState *state,
+			   NvsEvent *event)
+{
+	event->timed = !event->nulls[state->ts - map->fields];
+	if (!event->timed && !state->ts->reserved)
+		event_set(event, map, state->ts, Int64GetDatum(nvs_now_ms()));
+}
+
+/* Raise an error for an event whose type is missing or empty. */
+static void
+event_check_type(const NvsFieldMap *map, const NvsStreamState *state,
+				 const NvsEvent *event)
+{
+	const NvsField *type = state->type;
+	int			i = type - map->fields;
+
+	if (event->nulls[i] && type->not_null && !type->has_default)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an event must have a field \"type\""),
@@ -371,19 +327,19 @@ nvs_event_alike(const NvsTarget *target, const NvsEvent *a, const NvsEvent *b)
 	return true;
 }
 
-/* The position of a row whose columns are the read list. */
+/* The position of a row that begins with the read list of its relation. */
 int64
-nvs_event_position(const NvsResolved *resolved, HeapTuple row, TupleDesc desc)
+nvs_event_position(const NvsTarget *target, HeapTuple row, TupleDesc desc)
 {
-	const NvsStreamState *state = resolved->target->state;
+	const NvsStreamState *state = target->state;
 	bool		isnull;
 
 	return DatumGetInt64(SPI_getbinval(row, desc,
-									   state->id + 1 -
-									   resolved->target->map->fields, &isnull));
+									   state->id - target->map->fields + 1,
+									   &isnull));
 }
 
-/* The record of a row whose columns are the read list. */
+/* The record, in cxt, of a row that begins with the read list. */
 Datum
 nvs_event_record(const NvsResolved *resolved, HeapTuple row, TupleDesc desc,
 				 MemoryContext cxt)
@@ -399,7 +355,7 @@ nvs_event_record(const NvsResolved *resolved, HeapTuple row, TupleDesc desc,
 	return result;
 }
 
-/* The record of an event, given the columns of the read list. */
+/* The record, in cxt, of an event whose columns are those of the read list. */
 Datum
 nvs_event_make_record(const NvsResolved *resolved, const Datum *values,
 					  const bool *nulls, MemoryContext cxt)
@@ -428,4 +384,19 @@ nvs_event_make_record(const NvsResolved *resolved, const Datum *values,
 	result = JsonbPGetDatum(nvs_jsonb_finish(&record));
 	MemoryContextSwitchTo(old);
 	return result;
+}
+
+/* Return records from a SQL function, a row for each. */
+void
+nvs_event_return(Tuplestorestate *result, TupleDesc desc,
+				 Datum *records, int n)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		bool		isnull = false;
+
+		tuplestore_putvalues(result, desc, &records[i], &isnull);
+	}
 }

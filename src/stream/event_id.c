@@ -18,32 +18,56 @@
 #include "utils/uuid.h"
 
 #include "errors.h"
-#include "stream/stream.h"
+#include "stream/append.h"
+#include "stream/statement.h"
 
-/* Where each event was found, in the order of the call. */
-typedef struct Found
+/* Bytes of an id by which an append may be repeated. */
+#define EVENT_ID_MAX_BYTES	512
+
+/* Where an event was found. */
+typedef struct EventIdFound
 {
-	bool		found;
 	int64		position;
-	int64		version;
-} Found;
+	int64		version;		/* 0: there are none */
+} EventIdFound;
 
-static void check_ids(NvsNewEvent *events, int n);
+/* A search for the events of a call: what it makes, in their order. */
+typedef struct EventIdSearch
+{
+	NvsNewEvent *events;
+	int			n;
+	EventIdFound *found;
+	int			nfound;
+	Datum	   *records;		/* in cxt */
+	MemoryContext cxt;
+} EventIdSearch;
+
 static Datum event_id(const NvsNewEvent *event);
-static const char *id_bytes(const NvsNewEvent *event, int *len);
-static int	by_id(const void *a, const void *b);
-static int	find_in(NvsTarget *target, NvsNewEvent *events, int n,
-					Found *found, Datum *records, MemoryContext cxt);
-static SPIPlanPtr find_plan(const NvsTarget *target, NvsParams *params);
-static void check_same(const NvsNewEvent *event, HeapTuple row,
-					   TupleDesc desc);
-static bool same_value(const NvsField *field, Datum a, Datum b);
-pg_noreturn static void taken(const NvsNewEvent *event, const char *column);
-static void check_order(const NvsNewEvent *events, const Found *found, int n);
+static const char *event_id_bytes(const NvsNewEvent *event, int *len);
+static int	event_id_compare(const void *a, const void *b);
+static void event_id_check_all(NvsNewEvent *events, int n);
+static void event_id_search(EventIdSearch *search);
+static void event_id_search_in(EventIdSearch *search, NvsTarget *target);
+static void event_id_build_find(StringInfo sql, const void *arg);
+static void event_id_take(EventIdSearch *search, int k, HeapTuple row,
+						  TupleDesc desc);
+static void event_id_check_same(const NvsNewEvent *event, HeapTuple row,
+								TupleDesc desc);
+static bool event_id_compares(const NvsNewEvent *event, int i);
+static bool event_id_same_value(const NvsField *field, Datum a, Datum b);
+pg_noreturn static void event_id_conflict(const NvsNewEvent *event,
+										  const char *column);
+static void event_id_check_order(const EventIdSearch *search);
+
+/*
+ * Events of a relation by an array of ids: the read list, each column as it
+ * is, the version, and which id of the array it was.
+ */
+static const NvsStatement event_id_find = {.build = event_id_build_find};
 
 /* Did the caller give an event an id? */
 bool
-nvs_event_has_id(const NvsNewEvent *event)
+nvs_event_id_given(const NvsNewEvent *event)
 {
 	const NvsTarget *target = event->stream->resolved.target;
 	const NvsStreamState *state = target->state;
@@ -63,59 +87,50 @@ event_id(const NvsNewEvent *event)
 }
 
 /*
- * Find events by their ids and make their records.  Returns false when none
- * is known, true when all are; anything between is an error.
+ * Find events by their ids and make their records in cxt.  Returns false when
+ * none is known, true when all are; anything between is an error.  What is
+ * looked at is what is committed by now, whatever the transaction's snapshot.
  */
 bool
-nvs_known_events(NvsNewEvent *events, int n, Datum *records,
-				 MemoryContext cxt)
+nvs_event_id_find(NvsNewEvent *events, int n, Datum *records,
+				  MemoryContext cxt)
 {
-	Found	   *found;
+	EventIdSearch search = {events, n, NULL, 0, records, cxt};
 	int			nids = 0;
-	int			nfound = 0;
 	int			i;
-	int			k;
 
 	for (i = 0; i < n; i++)
-		nids += nvs_event_has_id(&events[i]);
+		nids += nvs_event_id_given(&events[i]);
 	if (nids == 0)
 		return false;
-	check_ids(events, n);
-	found = palloc0(sizeof(Found) * n);
-	PushActiveSnapshot(GetLatestSnapshot());
-	for (i = 0; i < n; i++)
-	{
-		NvsTarget  *target = events[i].stream->resolved.target;
+	event_id_check_all(events, n);
 
-		for (k = 0; k < i; k++)
-			if (events[k].stream->resolved.target == target)
-				break;
-		if (k == i)
-			nfound += find_in(target, events, n, found, records, cxt);
-	}
+	search.found = palloc0(sizeof(EventIdFound) * n);
+	PushActiveSnapshot(GetLatestSnapshot());
+	event_id_search(&search);
 	PopActiveSnapshot();
-	if (nfound > 0 && nfound < n)
-		nvs_partly_known(nfound, n);
-	if (nfound > 0)
-		check_order(events, found, n);
-	pfree(found);
-	return nfound > 0;
+	if (search.nfound > 0 && search.nfound < n)
+		nvs_event_id_taken(search.nfound, n);
+	if (search.nfound > 0)
+		event_id_check_order(&search);
+	pfree(search.found);
+	return search.nfound > 0;
 }
 
 /* Report that only some events of a call are known. */
 void
-nvs_partly_known(int known, int n)
+nvs_event_id_taken(int ntaken, int n)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NVS_DUPLICATE_EVENT),
 			 errmsg("some events of the call are known and others are not"),
-			 errdetail("The ids of %d of %d events are taken.", known, n),
+			 errdetail("The ids of %d of %d events are taken.", ntaken, n),
 			 errhint("Repeat a call as it was.")));
 }
 
 /* The bytes of an event's id. */
 static const char *
-id_bytes(const NvsNewEvent *event, int *len)
+event_id_bytes(const NvsNewEvent *event, int *len)
 {
 	const NvsStreamState *state = event->stream->resolved.target->state;
 	Datum		id = event_id(event);
@@ -129,14 +144,14 @@ id_bytes(const NvsNewEvent *event, int *len)
 	return VARDATA_ANY(DatumGetPointer(id));
 }
 
-/* Order of events that have ids, by them. */
+/* For qsort(): events that have ids, by the bytes of these. */
 static int
-by_id(const void *a, const void *b)
+event_id_compare(const void *a, const void *b)
 {
 	int			alen;
 	int			blen;
-	const char *x = id_bytes(*(const NvsNewEvent *const *) a, &alen);
-	const char *y = id_bytes(*(const NvsNewEvent *const *) b, &blen);
+	const char *x = event_id_bytes(*(const NvsNewEvent *const *) a, &alen);
+	const char *y = event_id_bytes(*(const NvsNewEvent *const *) b, &blen);
 	int			cmp = memcmp(x, y, Min(alen, blen));
 
 	return cmp != 0 ? cmp : alen - blen;
@@ -144,7 +159,7 @@ by_id(const void *a, const void *b)
 
 /* Raise an error for an id that cannot be, or that comes twice. */
 static void
-check_ids(NvsNewEvent *events, int n)
+event_id_check_all(NvsNewEvent *events, int n)
 {
 	NvsNewEvent **order = palloc(sizeof(NvsNewEvent *) * n);
 	int			norder = 0;
@@ -153,113 +168,126 @@ check_ids(NvsNewEvent *events, int n)
 
 	for (i = 0; i < n; i++)
 	{
-		if (!nvs_event_has_id(&events[i]))
+		if (!nvs_event_id_given(&events[i]))
 			continue;
 		order[norder++] = &events[i];
-		(void) id_bytes(&events[i], &len);
-		if (len == 0 || len > NVS_MAX_EVENT_ID)
+		(void) event_id_bytes(&events[i], &len);
+		if (len == 0 || len > EVENT_ID_MAX_BYTES)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("an event id must have 1 to %d bytes",
-							NVS_MAX_EVENT_ID),
+							EVENT_ID_MAX_BYTES),
 					 errdetail("It has %d.", len)));
 	}
-	qsort(order, norder, sizeof(NvsNewEvent *), by_id);
+	qsort(order, norder, sizeof(NvsNewEvent *), event_id_compare);
 	for (i = 1; i < norder; i++)
-		if (by_id(&order[i - 1], &order[i]) == 0)
+		if (event_id_compare(&order[i - 1], &order[i]) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("two events of the call have the same id")));
 	pfree(order);
 }
 
-/*
- * Find the events of one relation, check that they are what was stored, and
- * make their records.  Returns how many there are.
- */
-static int
-find_in(NvsTarget *target, NvsNewEvent *events, int n, Found *found,
-		Datum *records, MemoryContext cxt)
+/* Search each relation of the call, in the order of the events. */
+static void
+event_id_search(EventIdSearch *search)
+{
+	int			i;
+	int			k;
+
+	for (i = 0; i < search->n; i++)
+	{
+		NvsTarget  *target = search->events[i].stream->resolved.target;
+
+		for (k = 0; k < i; k++)
+			if (search->events[k].stream->resolved.target == target)
+				break;
+		if (k == i)
+			event_id_search_in(search, target);
+	}
+}
+
+/* Search one relation for the events that are for it. */
+static void
+event_id_search_in(EventIdSearch *search, NvsTarget *target)
 {
 	const NvsStreamState *state = target->state;
-	Datum	   *ids = palloc(sizeof(Datum) * n);
-	int		   *which = palloc(sizeof(int) * n);
+	Datum	   *ids = palloc(sizeof(Datum) * search->n);
+	int		   *which = palloc(sizeof(int) * search->n);
 	int			nids = 0;
 	NvsParams	params;
+	SPIPlanPtr	plan;
 	uint64		i;
 
-	for (i = 0; i < n; i++)
-		if (events[i].stream->resolved.target == target &&
-			nvs_event_has_id(&events[i]))
+	for (i = 0; i < search->n; i++)
+		if (search->events[i].stream->resolved.target == target &&
+			nvs_event_id_given(&search->events[i]))
 		{
 			which[nids] = i;
-			ids[nids++] = event_id(&events[i]);
+			ids[nids++] = event_id(&search->events[i]);
 		}
 	if (nids == 0)
-		return 0;
+		return;
 	nvs_params_init(&params);
-	nvs_params_add(&params, get_array_type(state->event_id->type),
-				   nvs_column_array(state->event_id->type, ids, NULL, nids),
-				   false);
-	nvs_plan_execute(find_plan(target, &params), params.values, params.nulls,
-					 true, 0);
+	nvs_stream_add_array(&params, state->event_id->type, ids, NULL, nids);
+	plan = nvs_statement_plan(target->plans, &event_id_find, &params, target);
+	nvs_execute(plan, &params, true, 0);
 	for (i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		bool		isnull;
-		int			k;
-		Found	   *known;
+		Datum		nth = SPI_getbinval(row, desc, desc->natts, &isnull);
 
 		CHECK_FOR_INTERRUPTS();
-		k = which[DatumGetInt32(SPI_getbinval(row, desc, desc->natts,
-											  &isnull)) - 1];
-		check_same(&events[k], row, desc);
-		known = &found[k];
-		known->found = true;
-		known->position = nvs_event_position(&events[k].stream->resolved,
-											 row, desc);
-		if (state->version != NULL)
-			known->version = DatumGetInt64(SPI_getbinval(row, desc,
-														 desc->natts - 1,
-														 &isnull));
-		records[k] = nvs_event_record(&events[k].stream->resolved, row, desc,
-									  cxt);
+		event_id_take(search, which[DatumGetInt32(nth) - 1], row, desc);
 	}
-	return (int) SPI_processed;
 }
 
-/*
- * The statement: the read list, each column as it is, the version, and which
- * id of the array it was.
- */
-static SPIPlanPtr
-find_plan(const NvsTarget *target, NvsParams *params)
+/* Write the statement event_id_find; arg is the target. */
+static void
+event_id_build_find(StringInfo sql, const void *arg)
 {
+	const NvsTarget *target = arg;
 	const NvsStreamState *state = target->state;
-	StringInfoData sql;
 	int			i;
 
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT e.*, k.n::pg_catalog.int4 "
+	appendStringInfo(sql, "SELECT e.*, k.n::pg_catalog.int4 "
 					 "FROM pg_catalog.unnest($1) WITH ORDINALITY k (id, n) "
 					 "CROSS JOIN LATERAL (SELECT %s", state->read_list);
 	for (i = 0; i < target->map->nfields; i++)
-		appendStringInfo(&sql, ", t.%s", target->map->fields[i].quoted);
-	appendStringInfo(&sql, ", %s FROM %s t "
+		appendStringInfo(sql, ", t.%s", target->map->fields[i].quoted);
+	appendStringInfo(sql, ", %s FROM %s t "
 					 "WHERE t.%s OPERATOR(pg_catalog.=) k.id "
 					 "AND t.%s IS NOT NULL) e",
 					 state->version != NULL ?
 					 "version::pg_catalog.int8" : "0::pg_catalog.int8",
 					 target->name, state->event_id->quoted,
 					 state->event_id->quoted);
-	return nvs_planset_text(target->plans, sql.data, params,
-							CURSOR_OPT_GENERIC_PLAN);
+}
+
+/*
+ * Take a row that has the id of event k: check that it is that event, and
+ * make its record.
+ */
+static void
+event_id_take(EventIdSearch *search, int k, HeapTuple row, TupleDesc desc)
+{
+	const NvsResolved *resolved = &search->events[k].stream->resolved;
+	bool		isnull;
+	Datum		version = SPI_getbinval(row, desc, desc->natts - 1, &isnull);
+
+	event_id_check_same(&search->events[k], row, desc);
+	search->found[k].position = nvs_event_position(resolved->target, row,
+												   desc);
+	search->found[k].version = isnull ? 0 : DatumGetInt64(version);
+	search->records[k] = nvs_event_record(resolved, row, desc, search->cxt);
+	search->nfound++;
 }
 
 /* Raise an error unless a stored event is what the caller sends again. */
 static void
-check_same(const NvsNewEvent *event, HeapTuple row, TupleDesc desc)
+event_id_check_same(const NvsNewEvent *event, HeapTuple row, TupleDesc desc)
 {
 	const NvsTarget *target = event->stream->resolved.target;
 	const NvsStreamState *state = target->state;
@@ -274,26 +302,41 @@ check_same(const NvsNewEvent *event, HeapTuple row, TupleDesc desc)
 		bool		isnull;
 		Datum		stored = SPI_getbinval(row, desc, first + i, &isnull);
 
-		if (field == state->id || field == state->version ||
-			(field == state->ts && !sent->timed))
+		if (!event_id_compares(event, i))
 			continue;
-		/* What the table fills by itself, and what was forgotten since. */
-		if (!sent->given[i] && (field->has_default || field->reserved) &&
-			field != state->meta)
-			continue;
+		/* It may have been erased since. */
 		if (field == state->pii && isnull)
 			continue;
 		if (isnull && sent->nulls[i])
 			continue;
 		if (isnull != sent->nulls[i] ||
-			!same_value(field, stored, sent->values[i]))
-			taken(event, field->column);
+			!event_id_same_value(field, stored, sent->values[i]))
+			event_id_conflict(event, field->column);
 	}
+}
+
+/* Did a column's value come from the caller, so that it must be the same? */
+static bool
+event_id_compares(const NvsNewEvent *event, int i)
+{
+	const NvsTarget *target = event->stream->resolved.target;
+	const NvsStreamState *state = target->state;
+	const NvsField *field = &target->map->fields[i];
+
+	if (field == state->id || field == state->version)
+		return false;
+	if (field == state->ts)
+		return event->event.timed;
+	if (field == state->meta)
+		return true;
+	/* What the table fills by itself may be anything. */
+	return event->event.given[i] ||
+		!(field->has_default || field->reserved);
 }
 
 /* Are two values of a column equal? */
 static bool
-same_value(const NvsField *field, Datum a, Datum b)
+event_id_same_value(const NvsField *field, Datum a, Datum b)
 {
 	TypeCacheEntry *type = lookup_type_cache(field->type,
 											 TYPECACHE_EQ_OPR_FINFO);
@@ -310,7 +353,7 @@ same_value(const NvsField *field, Datum a, Datum b)
 
 /* Report that an id belongs to another event. */
 static void
-taken(const NvsNewEvent *event, const char *column)
+event_id_conflict(const NvsNewEvent *event, const char *column)
 {
 	const NvsStreamState *state = event->stream->resolved.target->state;
 	Oid			output;
@@ -326,11 +369,13 @@ taken(const NvsNewEvent *event, const char *column)
 
 /* Raise an error unless known events were appended in this order. */
 static void
-check_order(const NvsNewEvent *events, const Found *found, int n)
+event_id_check_order(const EventIdSearch *search)
 {
+	const NvsNewEvent *events = search->events;
+	const EventIdFound *found = search->found;
 	int			i;
 
-	for (i = 1; i < n; i++)
+	for (i = 1; i < search->n; i++)
 		if (found[i].position <= found[i - 1].position ||
 			(events[i].stream == events[i - 1].stream &&
 			 found[i].version != 0 &&

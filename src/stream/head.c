@@ -15,34 +15,53 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
 #include "errors.h"
 #include "base/advisory.h"
 #include "base/arg.h"
-#include "stream/stream.h"
+#include "stream/append.h"
+#include "stream/statement.h"
 
+/* What head_set() takes from a row. */
 #define HEAD_COLUMNS \
 	"version::pg_catalog.int8, " \
 	"type OPERATOR(pg_catalog.=) '" NVS_TYPE_TOMBSTONE "'"
 
+#define HEAD_ORDER \
+	"version IS NOT NULL ORDER BY version DESC LIMIT 1"
+
 PG_FUNCTION_INFO_V1(nvs_stream_version);
 
-static bool has_versions(const NvsAppend *stream);
-static bool has_text_keys(const NvsResolved *resolved);
-static uint64 lock_key(const NvsResolved *resolved);
-static int	by_lock(const void *a, const void *b);
-static void read_head(NvsAppend *stream);
-static void read_heads_of(NvsAppend **streams, int n);
-static SPIPlanPtr heads_plan(const NvsTarget *target, NvsParams *params);
-static void set_head(NvsAppend *stream, HeapTuple row, TupleDesc desc,
+static bool head_has_versions(const NvsAppend *stream);
+static bool head_has_text_keys(const NvsResolved *resolved);
+static uint64 head_lock_key(const NvsResolved *resolved);
+static int	head_compare_locks(const void *a, const void *b);
+static void head_check_distinct(const NvsAppend *a, const NvsAppend *b);
+static bool head_is_readable(const NvsAppend *stream);
+static void head_read(NvsAppend *stream);
+static void head_read_group(NvsAppend **streams, int n);
+static bool head_has_key_arrays(const NvsTarget *target);
+static void head_add_key_arrays(NvsAppend **streams, int n, NvsParams *params);
+static void head_build_many(StringInfo sql, const void *arg);
+static void head_set(NvsAppend *stream, HeapTuple row, TupleDesc desc,
 					 int column);
 
-/* A subject that nothing holds yet is locked: its table may be being made. */
+/* The head of one stream. */
+static const NvsStatement head_of_one = {
+	"SELECT " HEAD_COLUMNS " FROM {table} WHERE {keys} AND " HEAD_ORDER
+};
+
+/* The heads of several: arrays of the key columns' values. */
+static const NvsStatement head_of_many = {.build = head_build_many};
+
+/*
+ * Does a stream keep versions?  Yes when its table does not exist yet: a table
+ * that is made by an append has them.
+ */
 static bool
-has_versions(const NvsAppend *stream)
+head_has_versions(const NvsAppend *stream)
 {
 	return stream->resolved.target == NULL ||
 		nvs_stream_state(stream->resolved.target)->version != NULL;
@@ -50,7 +69,7 @@ has_versions(const NvsAppend *stream)
 
 /* Are a subject's rows told from others by its text alone? */
 static bool
-has_text_keys(const NvsResolved *resolved)
+head_has_text_keys(const NvsResolved *resolved)
 {
 	const NvsTarget *target = resolved->target;
 	int			i;
@@ -67,14 +86,14 @@ has_text_keys(const NvsResolved *resolved)
  * where the same value may be written in several ways, as a UUID can.
  */
 static uint64
-lock_key(const NvsResolved *resolved)
+head_lock_key(const NvsResolved *resolved)
 {
 	const NvsTarget *target = resolved->target;
 	NvsParams	params;
 	uint64		hash;
 	int			i;
 
-	if (has_text_keys(resolved))
+	if (head_has_text_keys(resolved))
 		return nvs_hash(resolved->subject, resolved->len, 0);
 	nvs_params_init(&params);
 	nvs_route_params(resolved, &params);
@@ -94,9 +113,9 @@ lock_key(const NvsResolved *resolved)
 	return hash;
 }
 
-/* Order of locks; of equal keys the exclusive one comes first. */
+/* For qsort(): by key, and of equal keys the exclusive lock first. */
 static int
-by_lock(const void *a, const void *b)
+head_compare_locks(const void *a, const void *b)
 {
 	const NvsAppend *x = *(NvsAppend *const *) a;
 	const NvsAppend *y = *(NvsAppend *const *) b;
@@ -106,7 +125,25 @@ by_lock(const void *a, const void *b)
 	return (y->nevents > 0) - (x->nevents > 0);
 }
 
-/* Lock subjects until the end of the transaction. */
+/*
+ * Raise an error when two subjects that have the same lock are one stream:
+ * they are unless only their hashes are equal.
+ */
+static void
+head_check_distinct(const NvsAppend *a, const NvsAppend *b)
+{
+	if (!head_has_text_keys(&b->resolved))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("subjects \"%.*s\" and \"%.*s\" are the same stream",
+						a->resolved.len, a->resolved.subject,
+						b->resolved.len, b->resolved.subject)));
+}
+
+/*
+ * Lock the subjects of a call until the end of the transaction, those that
+ * get events exclusively.  Plain logs are not locked.
+ */
 void
 nvs_stream_lock(NvsAppend *streams, int n)
 {
@@ -116,34 +153,35 @@ nvs_stream_lock(NvsAppend *streams, int n)
 	PreventCommandIfReadOnly("nvent.stream_append()");
 	for (i = 0; i < n; i++)
 	{
-		streams[i].lock = lock_key(&streams[i].resolved);
+		streams[i].lock = head_lock_key(&streams[i].resolved);
 		order[i] = &streams[i];
 	}
 	if (n > 1)
-		qsort(order, n, sizeof(NvsAppend *), by_lock);
+		qsort(order, n, sizeof(NvsAppend *), head_compare_locks);
 	for (i = 0; i < n; i++)
 	{
-		if (!has_versions(order[i]))
+		if (!head_has_versions(order[i]))
 			continue;
 		if (i > 0 && order[i]->lock == order[i - 1]->lock)
-		{
-			if (!has_text_keys(&order[i]->resolved))
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("subjects \"%.*s\" and \"%.*s\" are the same "
-								"stream", order[i - 1]->resolved.len,
-								order[i - 1]->resolved.subject,
-								order[i]->resolved.len,
-								order[i]->resolved.subject)));
-			continue;
-		}
-		nvs_lock(NVS_LOCK_SUBJECT, order[i]->lock,
-				 order[i]->nevents > 0 ? ExclusiveLock : ShareLock);
+			head_check_distinct(order[i - 1], order[i]);
+		else
+			nvs_lock(NVS_LOCK_SUBJECT, order[i]->lock,
+					 order[i]->nevents > 0 ? ExclusiveLock : ShareLock);
 	}
 	pfree(order);
 }
 
-/* Look up the heads of locked streams, one statement for each relation. */
+/* Is there a relation that has the head of a stream? */
+static bool
+head_is_readable(const NvsAppend *stream)
+{
+	return stream->resolved.target != NULL && head_has_versions(stream);
+}
+
+/*
+ * Look up the heads of locked streams, one statement for each relation.  What
+ * has no relation or no versions is at 0 and open.
+ */
 void
 nvs_stream_heads(NvsAppend *streams, int n)
 {
@@ -157,28 +195,27 @@ nvs_stream_heads(NvsAppend *streams, int n)
 	{
 		streams[i].head = 0;
 		streams[i].closed = false;
-		any = any || (streams[i].resolved.target != NULL &&
-					  has_versions(&streams[i]));
+		any = any || head_is_readable(&streams[i]);
 	}
 	if (!any)
 		return;
+
 	group = palloc(sizeof(NvsAppend *) * n);
 	done = palloc0(sizeof(bool) * n);
 	PushActiveSnapshot(GetLatestSnapshot());
 	for (i = 0; i < n; i++)
 	{
-		NvsTarget  *target = streams[i].resolved.target;
 		int			ngroup = 0;
 
-		if (done[i] || target == NULL || !has_versions(&streams[i]))
+		if (done[i] || !head_is_readable(&streams[i]))
 			continue;
 		for (k = i; k < n; k++)
-			if (streams[k].resolved.target == target)
+			if (streams[k].resolved.target == streams[i].resolved.target)
 			{
 				group[ngroup++] = &streams[k];
 				done[k] = true;
 			}
-		read_heads_of(group, ngroup);
+		head_read_group(group, ngroup);
 	}
 	PopActiveSnapshot();
 	pfree(group);
@@ -197,10 +234,10 @@ nvs_stream_hold(NvsAppend *stream)
 	stream->nevents = 1;
 	nvs_stream_lock(stream, 1);
 	nvs_stream_heads(stream, 1);
-	if (!IsolationUsesXactSnapshot() || !has_versions(stream))
+	if (!IsolationUsesXactSnapshot() || !head_has_versions(stream))
 		return;
 	seen.head = 0;
-	read_head(&seen);
+	head_read(&seen);
 	if (seen.head != stream->head)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
@@ -209,121 +246,113 @@ nvs_stream_hold(NvsAppend *stream)
 						stream->resolved.subject)));
 }
 
-/* The head of one stream. */
+/* Read the head of one stream; it stays as it is when there is no event. */
 static void
-read_head(NvsAppend *stream)
+head_read(NvsAppend *stream)
 {
 	NvsTarget  *target = stream->resolved.target;
-	SPIPlanPtr *plan = nvs_planset_slot(target->plans, NVS_STREAM_PLAN_HEAD);
 	NvsParams	params;
+	SPIPlanPtr	plan;
 
 	nvs_params_init(&params);
 	nvs_route_params(&stream->resolved, &params);
-	if (*plan == NULL)
-	{
-		StringInfoData sql;
-
-		initStringInfo(&sql);
-		appendStringInfo(&sql, "SELECT " HEAD_COLUMNS " FROM %s WHERE ",
-						 target->name);
-		nvs_route_where(target, &sql);
-		appendStringInfoString(&sql, " AND version IS NOT NULL "
-							   "ORDER BY version DESC LIMIT 1");
-		*plan = nvs_plan_prepare(sql.data, params.n, params.types,
-								 CURSOR_OPT_GENERIC_PLAN);
-	}
-	if (nvs_plan_execute(*plan, params.values, params.nulls, true, 1) > 0)
-		set_head(stream, SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	plan = nvs_statement_plan(target->plans, &head_of_one, &params, NULL);
+	if (nvs_execute(plan, &params, true, 1) > 0)
+		head_set(stream, SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 }
 
-/* The heads of several streams of one relation. */
+/* Read the heads of several streams of one relation. */
 static void
-read_heads_of(NvsAppend **streams, int n)
+head_read_group(NvsAppend **streams, int n)
 {
 	NvsTarget  *target = streams[0]->resolved.target;
-	NvsParams	each;
-	NvsParams	arrays;
-	Datum	   *values;
+	NvsParams	params;
 	SPIPlanPtr	plan;
-	int			i;
+	uint64		i;
+
+	if (n == 1 || !head_has_key_arrays(target))
+	{
+		for (i = 0; i < n; i++)
+			head_read(streams[i]);
+		return;
+	}
+	nvs_params_init(&params);
+	head_add_key_arrays(streams, n, &params);
+	plan = nvs_statement_plan(target->plans, &head_of_many, &params, target);
+	nvs_execute(plan, &params, true, 0);
+	for (i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		int			k = DatumGetInt32(SPI_getbinval(row, desc, 1, &isnull));
+
+		head_set(streams[k - 1], row, desc, 2);
+	}
+}
+
+/* Are there arrays of the types of all key columns? */
+static bool
+head_has_key_arrays(const NvsTarget *target)
+{
 	int			k;
 
 	for (k = 0; k < target->nkeys; k++)
 		if (!OidIsValid(get_array_type(target->keys[k].field->type)))
-			break;
-	if (n == 1 || k < target->nkeys)
-	{
-		for (i = 0; i < n; i++)
-			read_head(streams[i]);
-		return;
-	}
-
-	values = palloc(sizeof(Datum) * n * target->nkeys);
-	for (i = 0; i < n; i++)
-	{
-		nvs_params_init(&each);
-		nvs_route_params(&streams[i]->resolved, &each);
-		for (k = 0; k < target->nkeys; k++)
-			values[k * n + i] = each.values[k];
-	}
-	nvs_params_init(&arrays);
-	for (k = 0; k < target->nkeys; k++)
-	{
-		Oid			type = target->keys[k].field->type;
-
-		nvs_params_add(&arrays, get_array_type(type),
-					   nvs_column_array(type, values + k * n, NULL, n),
-					   false);
-	}
-	plan = heads_plan(target, &arrays);
-	nvs_plan_execute(plan, arrays.values, arrays.nulls, true, 0);
-	for (i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		bool		isnull;
-
-		k = DatumGetInt32(SPI_getbinval(row, SPI_tuptable->tupdesc, 1,
-										&isnull));
-		set_head(streams[k - 1], row, SPI_tuptable->tupdesc, 2);
-	}
+			return false;
+	return true;
 }
 
-/* The statement for several: a lookup for each element of the arrays. */
-static SPIPlanPtr
-heads_plan(const NvsTarget *target, NvsParams *params)
+/* Add an array for each key column: its values of several streams. */
+static void
+head_add_key_arrays(NvsAppend **streams, int n, NvsParams *params)
 {
-	StringInfoData sql;
-	const char *and = "";
+	const NvsTarget *target = streams[0]->resolved.target;
+	Datum	   *values = palloc(sizeof(Datum) * n * target->nkeys);
+	int			i;
 	int			k;
 
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT k.n::pg_catalog.int4, e.* "
-						   "FROM ROWS FROM (");
-	for (k = 0; k < target->nkeys; k++)
-		appendStringInfo(&sql, "%spg_catalog.unnest($%d)", k > 0 ? ", " : "",
-						 k + 1);
-	appendStringInfoString(&sql, ") WITH ORDINALITY k (");
-	for (k = 0; k < target->nkeys; k++)
-		appendStringInfo(&sql, "k%d, ", k);
-	appendStringInfo(&sql, "n) CROSS JOIN LATERAL (SELECT " HEAD_COLUMNS
-					 " FROM %s t WHERE ", target->name);
-	for (k = 0; k < target->nkeys; k++)
+	for (i = 0; i < n; i++)
 	{
-		if (!target->keys[k].filters)
-			continue;
-		appendStringInfo(&sql, "%st.%s OPERATOR(pg_catalog.=) k.k%d", and,
-						 target->keys[k].field->quoted, k);
-		and = " AND ";
+		NvsParams	keys;
+
+		nvs_params_init(&keys);
+		nvs_route_params(&streams[i]->resolved, &keys);
+		for (k = 0; k < target->nkeys; k++)
+			values[k * n + i] = keys.values[k];
 	}
-	appendStringInfo(&sql, "%sversion IS NOT NULL "
-					 "ORDER BY version DESC LIMIT 1) e", and);
-	return nvs_planset_text(target->plans, sql.data, params,
-							CURSOR_OPT_GENERIC_PLAN);
+	for (k = 0; k < target->nkeys; k++)
+		nvs_stream_add_array(params, target->keys[k].field->type,
+							 values + k * n, NULL, n);
 }
 
-/* Take HEAD_COLUMNS from a row. */
+/* Write the statement for several: a lookup for each element of the arrays. */
 static void
-set_head(NvsAppend *stream, HeapTuple row, TupleDesc desc, int column)
+head_build_many(StringInfo sql, const void *arg)
+{
+	const NvsTarget *target = arg;
+	int			k;
+
+	appendStringInfoString(sql, "SELECT k.n::pg_catalog.int4, e.* "
+						   "FROM ROWS FROM (");
+	for (k = 0; k < target->nkeys; k++)
+		appendStringInfo(sql, "%spg_catalog.unnest($%d)", k > 0 ? ", " : "",
+						 k + 1);
+	appendStringInfoString(sql, ") WITH ORDINALITY k (");
+	for (k = 0; k < target->nkeys; k++)
+		appendStringInfo(sql, "k%d, ", k);
+	appendStringInfo(sql, "n) CROSS JOIN LATERAL (SELECT " HEAD_COLUMNS
+					 " FROM %s t WHERE ", target->name);
+	for (k = 0; k < target->nkeys; k++)
+		if (target->keys[k].filters)
+			appendStringInfo(sql, "t.%s OPERATOR(pg_catalog.=) k.k%d AND ",
+							 target->keys[k].field->quoted, k);
+	appendStringInfoString(sql, HEAD_ORDER ") e");
+}
+
+/* Take HEAD_COLUMNS from a row, where they begin at a column. */
+static void
+head_set(NvsAppend *stream, HeapTuple row, TupleDesc desc, int column)
 {
 	bool		isnull;
 	Datum		closed;
@@ -342,12 +371,12 @@ nvs_stream_version(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(0, "subject");
 	nvs_spi_begin();
-	if (nvs_stream_resolve(PG_GETARG_TEXT_PP(0), false, &stream.resolved))
+	if (nvs_stream_resolve_arg(fcinfo, 0, false, &stream.resolved))
 	{
-		if (!has_versions(&stream))
+		if (!head_has_versions(&stream))
 			nvs_stream_unversioned(&stream.resolved);
 		stream.head = 0;
-		read_head(&stream);
+		head_read(&stream);
 		version = stream.head;
 	}
 	nvs_spi_end();

@@ -1,6 +1,6 @@
 /*
  * stream/insert.c
- *	  Writes events: one INSERT for each run of events of one relation.
+ *	  Inserting events: one INSERT for each run of events of one relation.
  *
  * Positions are drawn by the relation's default as rows are inserted, hence
  * in the order of the events, whatever streams and relations they belong to.
@@ -8,19 +8,21 @@
  */
 #include "postgres.h"
 
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 
 #include "errors.h"
-#include "stream/stream.h"
+#include "stream/append.h"
+#include "stream/statement.h"
+#include "stream/write.h"
 #include "wakeup/notify.h"
 
 /* One INSERT: its events, and what is made of the rows that it returns. */
-typedef struct Insert
+typedef struct InsertRun
 {
 	NvsNewEvent *events;
 	int			n;
+	NvsTarget  *target;
 	bool		ids;			/* an event has one */
 	int		   *returned;		/* columns, by their index in the map */
 	int			nreturned;
@@ -30,29 +32,33 @@ typedef struct Insert
 	int64	   *positions;
 	Datum	   *records;		/* in cxt */
 	MemoryContext cxt;
-} Insert;
+} InsertRun;
 
-static bool same_insert(const NvsNewEvent *a, const NvsNewEvent *b);
+static bool insert_is_same_run(const NvsNewEvent *a, const NvsNewEvent *b);
 static int	insert_run(NvsNewEvent *events, int n, Datum *records,
 					   MemoryContext cxt);
-static void begin_insert(Insert *insert);
-static bool inserts_column(const NvsTarget *target, const NvsEvent *event,
-						   int i);
-static void take_row(TupleTableSlot *slot, void *arg);
-static SPIPlanPtr insert_one_plan(const Insert *insert, NvsParams *params);
-static SPIPlanPtr insert_many_plan(const Insert *insert, NvsParams *params);
-static void append_columns(const Insert *insert, StringInfo sql);
-static void append_returning(const Insert *insert, StringInfo sql);
-static Datum event_column(const NvsField *field, const NvsNewEvent *events,
-						  int n, int index);
-static void announce(const Insert *insert);
+static void insert_init(InsertRun *run);
+static bool insert_has_column(const NvsTarget *target, const NvsEvent *event,
+							  int i);
+static void insert_take_row(TupleTableSlot *slot, void *arg);
+static SPIPlanPtr insert_plan_one(const InsertRun *run, NvsParams *params);
+static void insert_build_one(StringInfo sql, const void *arg);
+static SPIPlanPtr insert_plan_many(const InsertRun *run, NvsParams *params);
+static void insert_add_array(const InsertRun *run, int column,
+							 NvsParams *params);
+static int	insert_build_columns(const InsertRun *run, StringInfo sql);
+static void insert_build_returning(const InsertRun *run, StringInfo sql);
+static void insert_announce(const InsertRun *run);
+
+/* INSERT of an event without an id that leaves every default to the table. */
+static const NvsStatement insert_common = {.build = insert_build_one};
 
 /*
  * Insert events, make their records in cxt and announce them.  Returns false
  * when nothing was inserted since others hold the ids.
  */
 bool
-nvs_insert_events(NvsNewEvent *events, int n, Datum *records,
+nvs_stream_insert(NvsNewEvent *events, int n, Datum *records,
 				  MemoryContext cxt)
 {
 	int			start = 0;
@@ -62,7 +68,7 @@ nvs_insert_events(NvsNewEvent *events, int n, Datum *records,
 		int			end = start + 1;
 		int			inserted;
 
-		while (end < n && same_insert(&events[start], &events[end]))
+		while (end < n && insert_is_same_run(&events[start], &events[end]))
 			end++;
 		CHECK_FOR_INTERRUPTS();
 		inserted = insert_run(&events[start], end - start, &records[start],
@@ -70,7 +76,7 @@ nvs_insert_events(NvsNewEvent *events, int n, Datum *records,
 		if (start + inserted == 0)
 			return false;
 		if (inserted < end - start)
-			nvs_partly_known(n - start - inserted, n);
+			nvs_event_id_taken(n - start - inserted, n);
 		start = end;
 	}
 	return true;
@@ -78,7 +84,7 @@ nvs_insert_events(NvsNewEvent *events, int n, Datum *records,
 
 /* Can two events be inserted by one statement? */
 static bool
-same_insert(const NvsNewEvent *a, const NvsNewEvent *b)
+insert_is_same_run(const NvsNewEvent *a, const NvsNewEvent *b)
 {
 	const NvsTarget *target = a->stream->resolved.target;
 	const NvsStreamState *state = target->state;
@@ -94,33 +100,35 @@ same_insert(const NvsNewEvent *a, const NvsNewEvent *b)
 static int
 insert_run(NvsNewEvent *events, int n, Datum *records, MemoryContext cxt)
 {
-	NvsTarget  *target = events[0].stream->resolved.target;
-	Insert		insert;
+	InsertRun	run;
 	NvsParams	params;
 	SPIPlanPtr	plan;
 	uint64		inserted;
 
-	insert.events = events;
-	insert.n = n;
-	insert.records = records;
-	insert.cxt = cxt;
-	begin_insert(&insert);
+	run.events = events;
+	run.n = n;
+	run.target = events[0].stream->resolved.target;
+	run.records = records;
+	run.cxt = cxt;
+	insert_init(&run);
 	nvs_params_init(&params);
 	if (n == 1)
-		plan = insert_one_plan(&insert, &params);
+		plan = insert_plan_one(&run, &params);
 	else
-		plan = insert_many_plan(&insert, &params);
-	inserted = nvs_stream_execute(target, plan, &params, take_row, &insert);
+		plan = insert_plan_many(&run, &params);
+	inserted = nvs_stream_write(run.target, plan, &params, insert_take_row,
+								&run);
 	if (inserted != n)
 	{
-		if (insert.ids)
+		if (run.ids)
 			return (int) inserted;
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("table %s did not take every event", target->name),
+				 errmsg("table %s did not take every event",
+						run.target->name),
 				 errdetail("A trigger or rule kept rows out.")));
 	}
-	announce(&insert);
+	insert_announce(&run);
 	return n;
 }
 
@@ -129,64 +137,26 @@ insert_run(NvsNewEvent *events, int n, Datum *records, MemoryContext cxt)
  * else than their parameter, the position above all.
  */
 static void
-begin_insert(Insert *insert)
+insert_init(InsertRun *run)
 {
-	const NvsEvent *event = &insert->events[0].event;
-	const NvsTarget *target = insert->events[0].stream->resolved.target;
-	const NvsStreamState *state = target->state;
-	int			nfields = target->map->nfields;
+	const NvsEvent *event = &run->events[0].event;
+	const NvsStreamState *state = run->target->state;
+	int			nfields = run->target->map->nfields;
 	int			i;
 
-	insert->ids = false;
-	for (i = 0; i < insert->n && !insert->ids; i++)
-		insert->ids = nvs_event_has_id(&insert->events[i]);
-	insert->returned = palloc(sizeof(int) * nfields);
-	insert->nreturned = 0;
+	run->ids = false;
+	for (i = 0; i < run->n && !run->ids; i++)
+		run->ids = nvs_event_id_given(&run->events[i]);
+	run->returned = palloc(sizeof(int) * nfields);
+	run->nreturned = 0;
 	for (i = 0; i < nfields; i++)
 		if (state->in_record[i] &&
-			!(state->kept[i] && inserts_column(target, event, i)))
-			insert->returned[insert->nreturned++] = i;
-	insert->nrows = 0;
-	insert->values = palloc(sizeof(Datum) * nfields);
-	insert->nulls = palloc(sizeof(bool) * nfields);
-	insert->positions = palloc(sizeof(int64) * insert->n);
-}
-
-/*
- * Take a row from the executor: with what the event gave, its record.  Rows
- * come in the order of the events; when ids kept some from coming, all of the
- * call is given up.
- */
-static void
-take_row(TupleTableSlot *slot, void *arg)
-{
-	Insert	   *insert = arg;
-	NvsNewEvent *event = &insert->events[insert->nrows];
-	const NvsResolved *resolved;
-	const NvsStreamState *state;
-	const NvsFieldMap *map;
-	int			i;
-
-	/* A rule can return more rows than we gave; the caller refuses that. */
-	if (insert->nrows == insert->n)
-		return;
-	resolved = &event->stream->resolved;
-	state = resolved->target->state;
-	map = resolved->target->map;
-	memcpy(insert->values, event->event.values, sizeof(Datum) * map->nfields);
-	memcpy(insert->nulls, event->event.nulls, sizeof(bool) * map->nfields);
-	slot_getallattrs(slot);
-	for (i = 0; i < insert->nreturned; i++)
-	{
-		insert->values[insert->returned[i]] = slot->tts_values[i];
-		insert->nulls[insert->returned[i]] = slot->tts_isnull[i];
-	}
-	insert->positions[insert->nrows] =
-		DatumGetInt64(insert->values[state->id - map->fields]);
-	insert->records[insert->nrows] =
-		nvs_event_make_record(resolved, insert->values, insert->nulls,
-							  insert->cxt);
-	insert->nrows++;
+			!(state->kept[i] && insert_has_column(run->target, event, i)))
+			run->returned[run->nreturned++] = i;
+	run->nrows = 0;
+	run->values = palloc(sizeof(Datum) * nfields);
+	run->nulls = palloc(sizeof(bool) * nfields);
+	run->positions = palloc(sizeof(int64) * run->n);
 }
 
 /*
@@ -195,7 +165,7 @@ take_row(TupleTableSlot *slot, void *arg)
  * has a default must be left out to get it.
  */
 static bool
-inserts_column(const NvsTarget *target, const NvsEvent *event, int i)
+insert_has_column(const NvsTarget *target, const NvsEvent *event, int i)
 {
 	const NvsStreamState *state = target->state;
 	const NvsField *field = &target->map->fields[i];
@@ -206,147 +176,181 @@ inserts_column(const NvsTarget *target, const NvsEvent *event, int i)
 }
 
 /*
- * INSERT of one event: a parameter for each column.  The text is the same for
- * all events that leave every default to the table, which most do.
+ * Take a row from the executor: with what the event gave, its record.  Rows
+ * come in the order of the events; when ids kept some from coming, all of the
+ * call is given up.
  */
-static SPIPlanPtr
-insert_one_plan(const Insert *insert, NvsParams *params)
+static void
+insert_take_row(TupleTableSlot *slot, void *arg)
 {
-	const NvsEvent *event = &insert->events[0].event;
-	const NvsTarget *target = insert->events[0].stream->resolved.target;
-	const NvsFieldMap *map = target->map;
-	SPIPlanPtr *slot = nvs_planset_slot(target->plans,
-										NVS_STREAM_PLAN_INSERT);
-	bool		common = !insert->ids;
+	InsertRun  *run = arg;
+	const NvsStreamState *state = run->target->state;
+	const NvsFieldMap *map = run->target->map;
+	NvsNewEvent *event = &run->events[run->nrows];
+	int			i;
+
+	/* A rule can return more rows than we gave; insert_run() refuses that. */
+	if (run->nrows == run->n)
+		return;
+	memcpy(run->values, event->event.values, sizeof(Datum) * map->nfields);
+	memcpy(run->nulls, event->event.nulls, sizeof(bool) * map->nfields);
+	slot_getallattrs(slot);
+	for (i = 0; i < run->nreturned; i++)
+	{
+		run->values[run->returned[i]] = slot->tts_values[i];
+		run->nulls[run->returned[i]] = slot->tts_isnull[i];
+	}
+	run->positions[run->nrows] =
+		DatumGetInt64(run->values[state->id - map->fields]);
+	run->records[run->nrows] =
+		nvs_event_make_record(&event->stream->resolved, run->values,
+							  run->nulls, run->cxt);
+	run->nrows++;
+}
+
+/* The plan of an INSERT of one event: a parameter for each column. */
+static SPIPlanPtr
+insert_plan_one(const InsertRun *run, NvsParams *params)
+{
+	const NvsEvent *event = &run->events[0].event;
+	const NvsFieldMap *map = run->target->map;
+	bool		common = !run->ids;
 	StringInfoData sql;
 	int			i;
 
 	for (i = 0; i < map->nfields; i++)
 	{
-		if (!inserts_column(target, event, i))
+		if (!insert_has_column(run->target, event, i))
 			continue;
 		nvs_params_add(params, map->fields[i].type, event->values[i],
 					   event->nulls[i]);
 		common = common && !map->fields[i].has_default;
 	}
-	if (common && *slot != NULL)
-		return *slot;
-
+	if (common)
+		return nvs_statement_plan(run->target->plans, &insert_common, params,
+								  run);
 	initStringInfo(&sql);
-	append_columns(insert, &sql);
-	appendStringInfoString(&sql, ") VALUES (");
-	for (i = 1; i <= params->n; i++)
-		appendStringInfo(&sql, "%s$%d", i > 1 ? ", " : "", i);
-	appendStringInfoChar(&sql, ')');
-	append_returning(insert, &sql);
-	if (!common)
-		return nvs_planset_text(target->plans, sql.data, params,
-								CURSOR_OPT_GENERIC_PLAN);
-	*slot = nvs_plan_prepare(sql.data, params->n, params->types,
-							 CURSOR_OPT_GENERIC_PLAN);
-	return *slot;
+	insert_build_one(&sql, run);
+	return nvs_statement_plan_text(run->target->plans, sql.data, params,
+								   NVS_PLAN_GENERIC);
 }
 
-/* INSERT of many: a parameter that is an array for each column. */
-static SPIPlanPtr
-insert_many_plan(const Insert *insert, NvsParams *params)
+/* Write the INSERT of one event; arg is the run. */
+static void
+insert_build_one(StringInfo sql, const void *arg)
 {
-	const NvsEvent *event = &insert->events[0].event;
-	const NvsTarget *target = insert->events[0].stream->resolved.target;
-	const NvsFieldMap *map = target->map;
-	StringInfoData sql;
+	const InsertRun *run = arg;
+	int			ncolumns = insert_build_columns(run, sql);
 	int			i;
 
-	for (i = 0; i < map->nfields; i++)
-		if (inserts_column(target, event, i))
-			nvs_params_add(params, get_array_type(map->fields[i].type),
-						   event_column(&map->fields[i], insert->events,
-										insert->n, i), false);
+	appendStringInfoString(sql, " VALUES (");
+	for (i = 1; i <= ncolumns; i++)
+		appendStringInfo(sql, "%s$%d", i > 1 ? ", " : "", i);
+	appendStringInfoChar(sql, ')');
+	insert_build_returning(run, sql);
+}
+
+/*
+ * The plan of an INSERT of many events: an array for each column.  unnest()
+ * keeps their order, and positions are drawn row by row.
+ */
+static SPIPlanPtr
+insert_plan_many(const InsertRun *run, NvsParams *params)
+{
+	StringInfoData sql;
+	int			ncolumns;
+	int			i;
+
+	for (i = 0; i < run->target->map->nfields; i++)
+		if (insert_has_column(run->target, &run->events[0].event, i))
+			insert_add_array(run, i, params);
 	initStringInfo(&sql);
-	append_columns(insert, &sql);
-	/* unnest() keeps the order, and the position is drawn row by row. */
-	appendStringInfoString(&sql, ") SELECT * FROM ROWS FROM (");
-	for (i = 1; i <= params->n; i++)
+	ncolumns = insert_build_columns(run, &sql);
+	appendStringInfoString(&sql, " SELECT * FROM ROWS FROM (");
+	for (i = 1; i <= ncolumns; i++)
 		appendStringInfo(&sql, "%spg_catalog.unnest($%d)", i > 1 ? ", " : "",
 						 i);
 	appendStringInfoString(&sql, ") u");
-	append_returning(insert, &sql);
-	return nvs_planset_text(target->plans, sql.data, params,
-							CURSOR_OPT_GENERIC_PLAN);
+	insert_build_returning(run, &sql);
+	return nvs_statement_plan_text(run->target->plans, sql.data, params,
+								   NVS_PLAN_GENERIC);
 }
 
-/* The beginning of an INSERT, up to its last column. */
+/* Add a parameter: the values of a column of all events. */
 static void
-append_columns(const Insert *insert, StringInfo sql)
+insert_add_array(const InsertRun *run, int column, NvsParams *params)
 {
-	const NvsTarget *target = insert->events[0].stream->resolved.target;
-	const char *comma = "";
+	Datum	   *values = palloc(sizeof(Datum) * run->n);
+	bool	   *nulls = palloc(sizeof(bool) * run->n);
+	int			i;
+
+	for (i = 0; i < run->n; i++)
+	{
+		values[i] = run->events[i].event.values[column];
+		nulls[i] = run->events[i].event.nulls[column];
+	}
+	nvs_stream_add_array(params, run->target->map->fields[column].type,
+						 values, nulls, run->n);
+}
+
+/* Write the beginning of an INSERT; returns how many columns it names. */
+static int
+insert_build_columns(const InsertRun *run, StringInfo sql)
+{
+	const NvsTarget *target = run->target;
+	int			ncolumns = 0;
 	int			i;
 
 	appendStringInfo(sql, "INSERT INTO %s (", target->name);
 	for (i = 0; i < target->map->nfields; i++)
 	{
-		if (!inserts_column(target, &insert->events[0].event, i))
+		if (!insert_has_column(target, &run->events[0].event, i))
 			continue;
-		appendStringInfo(sql, "%s%s", comma, target->map->fields[i].quoted);
-		comma = ", ";
+		appendStringInfo(sql, "%s%s", ncolumns > 0 ? ", " : "",
+						 target->map->fields[i].quoted);
+		ncolumns++;
 	}
+	appendStringInfoChar(sql, ')');
+	return ncolumns;
 }
 
 /*
- * The end of an INSERT.  Ids that somebody else is about to take are waited
- * for and then left out, which is seen by the number of rows, instead of
- * raising an error.
+ * Write the end of an INSERT.  Ids that somebody else is about to take are
+ * waited for and then left out, which is seen by the number of rows, instead
+ * of raising an error.
  */
 static void
-append_returning(const Insert *insert, StringInfo sql)
+insert_build_returning(const InsertRun *run, StringInfo sql)
 {
-	const NvsFieldMap *map = insert->events[0].stream->resolved.target->map;
+	const NvsField *fields = run->target->map->fields;
 	int			i;
 
-	if (insert->ids)
+	if (run->ids)
 		appendStringInfoString(sql, " ON CONFLICT DO NOTHING");
 	appendStringInfoString(sql, " RETURNING ");
-	for (i = 0; i < insert->nreturned; i++)
+	for (i = 0; i < run->nreturned; i++)
 		appendStringInfo(sql, "%s%s", i > 0 ? ", " : "",
-						 nvs_field_select(&map->fields[insert->returned[i]]));
-}
-
-/* One column's values of all events. */
-static Datum
-event_column(const NvsField *field, const NvsNewEvent *events, int n,
-			 int index)
-{
-	Datum	   *values = palloc(sizeof(Datum) * n);
-	bool	   *nulls = palloc(sizeof(bool) * n);
-	int			i;
-
-	for (i = 0; i < n; i++)
-	{
-		values[i] = events[i].event.values[index];
-		nulls[i] = events[i].event.nulls[index];
-	}
-	return nvs_column_array(field->type, values, nulls, n);
+						 nvs_field_select(&fields[run->returned[i]]));
 }
 
 /* Tell listeners of the last event of each stream. */
 static void
-announce(const Insert *insert)
+insert_announce(const InsertRun *run)
 {
-	const NvsNewEvent *events = insert->events;
-	const NvsTarget *target = events[0].stream->resolved.target;
-	int			mode = nvs_notify_mode(target->notify);
+	const NvsNewEvent *events = run->events;
+	int			mode = nvs_notify_mode(run->target->notify);
 	int			first = 0;
 	int			i;
 
-	for (i = 0; i < insert->n; i++)
+	for (i = 0; i < run->n; i++)
 	{
 		const NvsResolved *resolved = &events[i].stream->resolved;
 
-		if (i + 1 < insert->n && events[i + 1].stream == events[i].stream)
+		if (i + 1 < run->n && events[i + 1].stream == events[i].stream)
 			continue;
-		nvs_notify_append(mode, target->store->channel, resolved->subject,
-						  resolved->len, insert->positions[i], i + 1 - first);
+		nvs_notify_append(mode, run->target->store->channel,
+						  resolved->subject, resolved->len,
+						  run->positions[i], i + 1 - first);
 		first = i + 1;
 	}
 }

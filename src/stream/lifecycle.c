@@ -1,7 +1,7 @@
 /*
  * stream/lifecycle.c
  *	  The life of a stream after its events: truncate, delete, reopen, erase,
- *	  retain.
+ *	  retain.  It is closed by an append, see nvent.stream_close().
  *
  * Whatever removes events of a versioned stream holds its subject's lock, as
  * an append does.  Unless a caller asks for versions to begin anew, the last
@@ -20,9 +20,10 @@
 #include "base/arg.h"
 #include "base/guc.h"
 #include "base/time.h"
-#include "stream/stream.h"
+#include "stream/append.h"
+#include "stream/write.h"
 
-/* How stream_truncate() was called. */
+/* Arguments of stream_truncate(). */
 enum
 {
 	ARG_SUBJECT,
@@ -33,20 +34,91 @@ enum
 	ARG_RESTART
 };
 
+/* Arguments of stream_retain(). */
+enum
+{
+	RETAIN_TYPE,
+	RETAIN_OLDER_THAN,
+	RETAIN_STORE,
+	RETAIN_MAX_COUNT
+};
+
+/* A call of stream_truncate(). */
+typedef struct Truncation
+{
+	FunctionCallInfo fcinfo;
+	NvsAppend	stream;
+	uint64		deleted;
+	Datum		record;			/* of what stands for what was deleted */
+	bool		has_record;
+	MemoryContext cxt;			/* of the record */
+} Truncation;
+
 PG_FUNCTION_INFO_V1(nvs_stream_truncate);
 PG_FUNCTION_INFO_V1(nvs_stream_delete);
 PG_FUNCTION_INFO_V1(nvs_stream_reopen);
 PG_FUNCTION_INFO_V1(nvs_stream_erase);
 PG_FUNCTION_INFO_V1(nvs_stream_retain);
 
-static void check_form(FunctionCallInfo fcinfo);
-static bool find_boundary(const NvsResolved *resolved, FunctionCallInfo fcinfo,
-						  int64 *boundary, Datum *record,
-						  MemoryContext cxt);
-static uint64 delete_below(const NvsResolved *resolved, const char *column,
-						   int64 bound);
-static Datum append_own(NvsAppend *stream, Jsonb *doc, int64 version,
-						MemoryContext cxt);
+static void truncate_check_form(FunctionCallInfo fcinfo);
+static bool truncate_run(Truncation *call);
+static void truncate_before_version(Truncation *call);
+static void truncate_to_seed(Truncation *call);
+static bool truncate_to_snapshot(Truncation *call);
+static uint64 lifecycle_write(const NvsResolved *resolved,
+							  const NvsStatement *statement,
+							  const int64 *bound);
+static Datum lifecycle_append(NvsAppend *stream, const Jsonb *doc,
+							  int64 version, MemoryContext cxt);
+static Jsonb *reopen_event(FunctionCallInfo fcinfo);
+static void retain_params(FunctionCallInfo fcinfo, NvsParams *params);
+static uint64 retain_delete(NvsTarget *target, const NvsParams *params);
+
+/* Events of one subject. */
+static const NvsStatement delete_events = {
+	"DELETE FROM {table} WHERE {keys}"
+};
+
+static const NvsStatement delete_before_version = {
+	"DELETE FROM {table} WHERE {keys} "
+	"AND version OPERATOR(pg_catalog.<) {first}"
+};
+
+static const NvsStatement delete_before_position = {
+	"DELETE FROM {table} WHERE {keys} AND id OPERATOR(pg_catalog.<) {first}"
+};
+
+static const NvsStatement erase_events = {
+	"UPDATE {table} SET pii = NULL WHERE {keys} AND pii IS NOT NULL"
+};
+
+/* The last snapshot before a time, and up to a position. */
+static const NvsStatement find_snapshot = {
+	"SELECT {record} FROM {table} WHERE {keys} "
+	"AND type OPERATOR(pg_catalog.=) '" NVS_TYPE_SNAPSHOT "' "
+	"AND ts OPERATOR(pg_catalog.<) {first} "
+	"AND id OPERATOR(pg_catalog.<=) {second} "
+	"ORDER BY id DESC LIMIT 1"
+};
+
+/* Events of a table before a time, the oldest first and so many of them. */
+static const NvsStatement retain_in_log = {
+	"DELETE FROM {table} d WHERE d.id OPERATOR(pg_catalog.=) "
+	"ANY (ARRAY(SELECT e.id FROM {table} e "
+	"WHERE e.ts OPERATOR(pg_catalog.<) $1 ORDER BY e.id LIMIT $2))",
+	.by_value = true
+};
+
+/* The same, but for the last of each stream: it says which version is next. */
+static const NvsStatement retain_versioned = {
+	"DELETE FROM {table} d WHERE d.id OPERATOR(pg_catalog.=) "
+	"ANY (ARRAY(SELECT e.id FROM {table} e "
+	"WHERE e.ts OPERATOR(pg_catalog.<) $1 AND EXISTS (SELECT FROM {table} n "
+	"WHERE n.subject OPERATOR(pg_catalog.=) e.subject "
+	"AND n.version OPERATOR(pg_catalog.>) e.version) "
+	"ORDER BY e.id LIMIT $2))",
+	.by_value = true
+};
 
 /*
  * nvent.stream_truncate(subject, before, before_ts, max_id, seed, restart):
@@ -58,47 +130,25 @@ nvs_stream_truncate(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
-	MemoryContext cxt = CurrentMemoryContext;
-	NvsAppend	stream;
-	Datum		values[2] = {0, 0};
-	bool		nulls[2] = {false, true};
-	bool		done = true;
-	int64		bound;
-	uint64		deleted = 0;
+	Truncation	call;
+	Datum		values[2];
+	bool		nulls[2];
+	bool		done;
 
-	check_form(fcinfo);
+	truncate_check_form(fcinfo);
+	memset(&call, 0, sizeof(call));
+	call.fcinfo = fcinfo;
+	call.cxt = CurrentMemoryContext;
 	nvs_spi_begin();
-	if (!nvs_stream_resolve(PG_GETARG_TEXT_PP(ARG_SUBJECT),
-							!PG_ARGISNULL(ARG_SEED), &stream.resolved))
-		done = PG_ARGISNULL(ARG_BEFORE_TS);
+	if (nvs_stream_resolve_arg(fcinfo, ARG_SUBJECT, !PG_ARGISNULL(ARG_SEED),
+							   &call.stream.resolved))
+		done = truncate_run(&call);
 	else
-	{
-		nvs_stream_hold(&stream);
-		if (!PG_ARGISNULL(ARG_BEFORE))
-		{
-			if (nvs_stream_state(stream.resolved.target)->version == NULL)
-				nvs_stream_unversioned(&stream.resolved);
-			bound = Min(PG_GETARG_INT64(ARG_BEFORE), stream.head);
-			deleted = delete_below(&stream.resolved, "version", bound);
-		}
-		else if (!PG_ARGISNULL(ARG_SEED))
-		{
-			deleted = delete_below(&stream.resolved, NULL, 0);
-			bound = PG_GETARG_BOOL(ARG_RESTART) ? 1 : stream.head + 1;
-			values[1] = append_own(&stream, PG_GETARG_JSONB_P(ARG_SEED),
-								   bound, cxt);
-			nulls[1] = false;
-		}
-		else if (find_boundary(&stream.resolved, fcinfo, &bound, &values[1],
-							   cxt))
-		{
-			deleted = delete_below(&stream.resolved, "id", bound);
-			nulls[1] = false;
-		}
-		else
-			done = false;
-	}
-	values[0] = Int64GetDatum((int64) deleted);
+		done = PG_ARGISNULL(ARG_BEFORE_TS);
+	values[0] = Int64GetDatum((int64) call.deleted);
+	values[1] = call.record;
+	nulls[0] = false;
+	nulls[1] = !call.has_record;
 	if (done)
 		tuplestore_putvalues(result, desc, values, nulls);
 	nvs_spi_end();
@@ -107,7 +157,7 @@ nvs_stream_truncate(PG_FUNCTION_ARGS)
 
 /* Raise an error unless the call is of one form. */
 static void
-check_form(FunctionCallInfo fcinfo)
+truncate_check_form(FunctionCallInfo fcinfo)
 {
 	int			forms = !PG_ARGISNULL(ARG_BEFORE) +
 		!PG_ARGISNULL(ARG_BEFORE_TS) + !PG_ARGISNULL(ARG_SEED);
@@ -130,70 +180,103 @@ check_form(FunctionCallInfo fcinfo)
 	PreventCommandIfReadOnly("nvent.stream_truncate()");
 }
 
-/* The last snapshot before a time, and at or below max_id. */
+/* Truncate a stream; false when there is nothing to begin it with. */
 static bool
-find_boundary(const NvsResolved *resolved, FunctionCallInfo fcinfo,
-			  int64 *boundary, Datum *record, MemoryContext cxt)
+truncate_run(Truncation *call)
 {
-	const NvsTarget *target = resolved->target;
-	const NvsStreamState *state = target->state;
-	NvsParams	params;
-	StringInfoData sql;
-	SPIPlanPtr	plan;
+	FunctionCallInfo fcinfo = call->fcinfo;
 
-	nvs_params_init(&params);
-	nvs_route_params(resolved, &params);
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s FROM %s WHERE ", state->read_list,
-					 target->name);
-	nvs_route_where(target, &sql);
-	appendStringInfo(&sql, " AND type OPERATOR(pg_catalog.=) '"
-					 NVS_TYPE_SNAPSHOT "' "
-					 "AND ts OPERATOR(pg_catalog.<) $%d",
-					 nvs_params_add(&params, INT8OID,
-									PG_GETARG_DATUM(ARG_BEFORE_TS), false));
-	if (!PG_ARGISNULL(ARG_MAX_ID))
-		appendStringInfo(&sql, " AND id OPERATOR(pg_catalog.<=) $%d",
-						 nvs_params_add(&params, INT8OID,
-										PG_GETARG_DATUM(ARG_MAX_ID), false));
-	appendStringInfoString(&sql, " ORDER BY id DESC LIMIT 1");
-	plan = nvs_planset_text(target->plans, sql.data, &params,
-							CURSOR_OPT_GENERIC_PLAN);
-	if (nvs_plan_execute(plan, params.values, params.nulls, false, 1) == 0)
-		return false;
-	*boundary = nvs_event_position(resolved, SPI_tuptable->vals[0],
-								   SPI_tuptable->tupdesc);
-	*record = nvs_event_record(resolved, SPI_tuptable->vals[0],
-							   SPI_tuptable->tupdesc, cxt);
+	nvs_stream_hold(&call->stream);
+	if (!PG_ARGISNULL(ARG_BEFORE_TS))
+		return truncate_to_snapshot(call);
+	if (!PG_ARGISNULL(ARG_BEFORE))
+		truncate_before_version(call);
+	else
+		truncate_to_seed(call);
 	return true;
 }
 
-/* Delete events of a subject: those below a bound, or all without column. */
+/* Delete what is before a version, but for the last event. */
+static void
+truncate_before_version(Truncation *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+	const NvsResolved *resolved = &call->stream.resolved;
+	int64		bound = Min(PG_GETARG_INT64(ARG_BEFORE), call->stream.head);
+
+	if (nvs_stream_state(resolved->target)->version == NULL)
+		nvs_stream_unversioned(resolved);
+	call->deleted = lifecycle_write(resolved, &delete_before_version, &bound);
+}
+
+/* Delete everything and append an event that stands for it. */
+static void
+truncate_to_seed(Truncation *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+	int64		version = PG_GETARG_BOOL(ARG_RESTART) ? 1 :
+		call->stream.head + 1;
+
+	call->deleted = lifecycle_write(&call->stream.resolved, &delete_events,
+									NULL);
+	call->record = lifecycle_append(&call->stream, PG_GETARG_JSONB_P(ARG_SEED),
+									version, call->cxt);
+	call->has_record = true;
+}
+
+/* Delete what is before the last snapshot of a time; false if none is. */
+static bool
+truncate_to_snapshot(Truncation *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+	const NvsResolved *resolved = &call->stream.resolved;
+	NvsPlanSet *plans = resolved->target->plans;
+	int64		max_id = NVS_ARG_OR(ARG_MAX_ID, PG_GETARG_INT64, PG_INT64_MAX);
+	NvsParams	params;
+	int64		bound;
+	HeapTuple	row;
+	TupleDesc	desc;
+
+	nvs_params_init(&params);
+	nvs_route_params(resolved, &params);
+	nvs_params_add_arg(&params, fcinfo, ARG_BEFORE_TS, INT8OID);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(max_id), false);
+	if (nvs_execute(nvs_statement_plan(plans, &find_snapshot, &params, NULL),
+					&params, false, 1) == 0)
+		return false;
+	row = SPI_tuptable->vals[0];
+	desc = SPI_tuptable->tupdesc;
+	bound = nvs_event_position(resolved->target, row, desc);
+	call->record = nvs_event_record(resolved, row, desc, call->cxt);
+	call->has_record = true;
+	call->deleted = lifecycle_write(resolved, &delete_before_position, &bound);
+	return true;
+}
+
+/* Change events of a subject; bound, if not NULL, is {first}. */
 static uint64
-delete_below(const NvsResolved *resolved, const char *column, int64 bound)
+lifecycle_write(const NvsResolved *resolved, const NvsStatement *statement,
+				const int64 *bound)
 {
 	const NvsTarget *target = resolved->target;
 	NvsParams	params;
-	StringInfoData sql;
 	SPIPlanPtr	plan;
 
 	nvs_params_init(&params);
 	nvs_route_params(resolved, &params);
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "DELETE FROM %s WHERE ", target->name);
-	nvs_route_where(target, &sql);
-	if (column != NULL)
-		appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.<) $%d", column,
-						 nvs_params_add(&params, INT8OID,
-										Int64GetDatum(bound), false));
-	plan = nvs_planset_text(target->plans, sql.data, &params,
-							CURSOR_OPT_GENERIC_PLAN);
-	return nvs_stream_execute(target, plan, &params, NULL, NULL);
+	if (bound != NULL)
+		nvs_params_add(&params, INT8OID, Int64GetDatum(*bound), false);
+	plan = nvs_statement_plan(target->plans, statement, &params, NULL);
+	return nvs_stream_write(target, plan, &params, NULL, NULL);
 }
 
-/* Append an event, whatever the stream's state, with this version. */
+/*
+ * Append an event with this version, whatever the stream's state; returns its
+ * record, in cxt.
+ */
 static Datum
-append_own(NvsAppend *stream, Jsonb *doc, int64 version, MemoryContext cxt)
+lifecycle_append(NvsAppend *stream, const Jsonb *doc, int64 version,
+				 MemoryContext cxt)
 {
 	NvsNewEvent event;
 	Datum		record;
@@ -203,8 +286,8 @@ append_own(NvsAppend *stream, Jsonb *doc, int64 version, MemoryContext cxt)
 	nvs_event_parse(&stream->resolved,
 					nvs_stream_state(stream->resolved.target), doc, version,
 					&event.event);
-	if (!nvs_insert_events(&event, 1, &record, cxt))
-		nvs_partly_known(1, 1);
+	if (!nvs_stream_insert(&event, 1, &record, cxt))
+		nvs_event_id_taken(1, 1);
 	return record;
 }
 
@@ -213,31 +296,14 @@ Datum
 nvs_stream_delete(PG_FUNCTION_ARGS)
 {
 	NvsAppend	stream;
-	NvsParams	params;
-	SPIPlanPtr *plan;
 	uint64		deleted = 0;
 
 	PreventCommandIfReadOnly("nvent.stream_delete()");
 	nvs_spi_begin();
-	if (nvs_stream_resolve(PG_GETARG_TEXT_PP(0), false, &stream.resolved))
+	if (nvs_stream_resolve_arg(fcinfo, 0, false, &stream.resolved))
 	{
-		NvsTarget  *target = stream.resolved.target;
-
 		nvs_stream_hold(&stream);
-		nvs_params_init(&params);
-		nvs_route_params(&stream.resolved, &params);
-		plan = nvs_planset_slot(target->plans, NVS_STREAM_PLAN_DELETE);
-		if (*plan == NULL)
-		{
-			StringInfoData sql;
-
-			initStringInfo(&sql);
-			appendStringInfo(&sql, "DELETE FROM %s WHERE ", target->name);
-			nvs_route_where(target, &sql);
-			*plan = nvs_plan_prepare(sql.data, params.n, params.types,
-									 CURSOR_OPT_GENERIC_PLAN);
-		}
-		deleted = nvs_stream_execute(target, *plan, &params, NULL, NULL);
+		deleted = lifecycle_write(&stream.resolved, &delete_events, NULL);
 	}
 	nvs_spi_end();
 	PG_RETURN_INT64((int64) deleted);
@@ -252,28 +318,19 @@ nvs_stream_reopen(PG_FUNCTION_ARGS)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	NvsAppend	stream;
-	NvsJsonb	event;
 	Datum		record = (Datum) 0;
 
 	NVS_REQUIRE_ARG(0, "subject");
 	PreventCommandIfReadOnly("nvent.stream_reopen()");
 	nvs_spi_begin();
-	if (nvs_stream_resolve(PG_GETARG_TEXT_PP(0), false, &stream.resolved))
+	if (nvs_stream_resolve_arg(fcinfo, 0, false, &stream.resolved))
 	{
 		stream.nevents = 1;
 		nvs_stream_lock(&stream, 1);
 		nvs_stream_heads(&stream, 1);
 		if (stream.closed)
-		{
-			nvs_jsonb_init(&event);
-			nvs_jsonb_add_text(&event, NVS_KEY("type"),
-							   NVS_KEY(NVS_TYPE_REOPENED));
-			if (!PG_ARGISNULL(1))
-				nvs_jsonb_add_jsonb(&event, NVS_KEY("data"),
-									PG_GETARG_JSONB_P(1));
-			record = append_own(&stream, nvs_jsonb_finish(&event),
-								stream.head + 1, cxt);
-		}
+			record = lifecycle_append(&stream, reopen_event(fcinfo),
+									  stream.head + 1, cxt);
 	}
 	nvs_spi_end();
 	if (record == (Datum) 0)
@@ -281,45 +338,45 @@ nvs_stream_reopen(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(record);
 }
 
-/* nvent.stream_erase(subject): how many events had something to forget. */
+/* The event that reopens a stream, with the data of argument 1. */
+static Jsonb *
+reopen_event(FunctionCallInfo fcinfo)
+{
+	NvsJsonb	event;
+
+	nvs_jsonb_init(&event);
+	nvs_jsonb_add_text(&event, NVS_KEY("type"), NVS_KEY(NVS_TYPE_REOPENED));
+	if (!PG_ARGISNULL(1))
+		nvs_jsonb_add_jsonb(&event, NVS_KEY("data"), PG_GETARG_JSONB_P(1));
+	return nvs_jsonb_finish(&event);
+}
+
+/* nvent.stream_erase(subject): how many events had something to erase. */
 Datum
 nvs_stream_erase(PG_FUNCTION_ARGS)
 {
 	NvsAppend	stream;
-	NvsParams	params;
-	StringInfoData sql;
-	SPIPlanPtr	plan;
-	uint64		forgotten = 0;
+	uint64		erased = 0;
 
 	NVS_REQUIRE_ARG(0, "subject");
 	PreventCommandIfReadOnly("nvent.stream_erase()");
 	nvs_spi_begin();
-	if (nvs_stream_resolve(PG_GETARG_TEXT_PP(0), false, &stream.resolved))
+	if (nvs_stream_resolve_arg(fcinfo, 0, false, &stream.resolved))
 	{
-		NvsTarget  *target = stream.resolved.target;
+		const NvsResolved *resolved = &stream.resolved;
 
-		if (nvs_stream_state(target)->pii == NULL)
+		if (nvs_stream_state(resolved->target)->pii == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("stream \"%.*s\" has nothing that can be "
-							"forgotten", stream.resolved.len,
-							stream.resolved.subject),
+					 errmsg("stream \"%.*s\" has nothing that can be erased",
+							resolved->len, resolved->subject),
 					 errdetail("Table %s has no column \"pii\" of type "
-							   "jsonb.", target->name)));
+							   "jsonb.", resolved->target->name)));
 		nvs_stream_hold(&stream);
-		nvs_params_init(&params);
-		nvs_route_params(&stream.resolved, &params);
-		initStringInfo(&sql);
-		appendStringInfo(&sql, "UPDATE %s SET pii = NULL WHERE ",
-						 target->name);
-		nvs_route_where(target, &sql);
-		appendStringInfoString(&sql, " AND pii IS NOT NULL");
-		plan = nvs_planset_text(target->plans, sql.data, &params,
-								CURSOR_OPT_GENERIC_PLAN);
-		forgotten = nvs_stream_execute(target, plan, &params, NULL, NULL);
+		erased = lifecycle_write(resolved, &erase_events, NULL);
 	}
 	nvs_spi_end();
-	PG_RETURN_INT64((int64) forgotten);
+	PG_RETURN_INT64((int64) erased);
 }
 
 /*
@@ -329,52 +386,53 @@ nvs_stream_erase(PG_FUNCTION_ARGS)
 Datum
 nvs_stream_retain(PG_FUNCTION_ARGS)
 {
-	int64		count = nvs_count_argument(fcinfo, 3, "max_count");
 	NvsResolved resolved;
 	NvsParams	params;
-	StringInfoData sql;
-	TimestampTz cutoff;
-	uint64		deleted = 0;
 	char	   *subject;
+	uint64		deleted = 0;
 
-	NVS_REQUIRE_ARG(0, "type");
-	NVS_REQUIRE_ARG(1, "older_than");
+	NVS_REQUIRE_ARG(RETAIN_TYPE, "type");
+	NVS_REQUIRE_ARG(RETAIN_OLDER_THAN, "older_than");
 	PreventCommandIfReadOnly("nvent.stream_retain()");
-	cutoff = DatumGetTimestampTz(DirectFunctionCall2(
-													 timestamptz_mi_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
-													 PG_GETARG_DATUM(1)));
-	subject = psprintf("%s:%s", PG_ARGISNULL(2) ? nvs_default_store :
-					   text_to_cstring(PG_GETARG_TEXT_PP(2)),
-					   text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	retain_params(fcinfo, &params);
+	subject = psprintf("%s:%s", PG_ARGISNULL(RETAIN_STORE) ?
+					   nvs_default_store :
+					   text_to_cstring(PG_GETARG_TEXT_PP(RETAIN_STORE)),
+					   text_to_cstring(PG_GETARG_TEXT_PP(RETAIN_TYPE)));
 	nvs_spi_begin();
-	if (nvs_route_find(NVS_KIND_STREAM, subject, strlen(subject), false,
-					   &resolved) &&
+	if (nvs_stream_resolve(subject, strlen(subject), false, &resolved) &&
 		nvs_route_pattern(resolved.target) == NULL)
-	{
-		NvsTarget  *target = resolved.target;
-
-		nvs_params_init(&params);
-		nvs_params_add(&params, INT8OID,
-					   Int64GetDatum(nvs_timestamptz_to_ms(cutoff)), false);
-		nvs_params_add(&params, INT8OID, Int64GetDatum(count), count < 0);
-		initStringInfo(&sql);
-		appendStringInfo(&sql, "DELETE FROM %s d WHERE d.id "
-						 "OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT e.id "
-						 "FROM %s e WHERE e.ts OPERATOR(pg_catalog.<) $1",
-						 target->name, target->name);
-		/* The last event stays: it says which version is next. */
-		if (nvs_stream_state(target)->version != NULL)
-			appendStringInfo(&sql, " AND EXISTS (SELECT FROM %s n "
-							 "WHERE n.subject OPERATOR(pg_catalog.=) "
-							 "e.subject AND n.version "
-							 "OPERATOR(pg_catalog.>) e.version)",
-							 target->name);
-		appendStringInfoString(&sql, " ORDER BY e.id LIMIT $2))");
-		deleted = nvs_stream_execute(target,
-									 nvs_planset_text(target->plans,
-													  sql.data, &params, 0),
-									 &params, NULL, NULL);
-	}
+		deleted = retain_delete(resolved.target, &params);
 	nvs_spi_end();
 	PG_RETURN_INT64((int64) deleted);
+}
+
+/* Begin the parameters: the ts before which events go, and how many may. */
+static void
+retain_params(FunctionCallInfo fcinfo, NvsParams *params)
+{
+	int64		count = nvs_count_argument(fcinfo, RETAIN_MAX_COUNT,
+										   "max_count");
+	Datum		now = TimestampTzGetDatum(GetCurrentTimestamp());
+	Datum		age = PG_GETARG_DATUM(RETAIN_OLDER_THAN);
+	Datum		cutoff = DirectFunctionCall2(timestamptz_mi_interval, now,
+											 age);
+	int64		ms = nvs_timestamptz_to_ms(DatumGetTimestampTz(cutoff));
+
+	nvs_params_init(params);
+	nvs_params_add(params, INT8OID, Int64GetDatum(ms), false);
+	nvs_params_add(params, INT8OID, Int64GetDatum(count), count < 0);
+}
+
+/* Delete what is too old from a table; returns how many events that was. */
+static uint64
+retain_delete(NvsTarget *target, const NvsParams *params)
+{
+	const NvsStatement *statement =
+		nvs_stream_state(target)->version == NULL ? &retain_in_log :
+		&retain_versioned;
+	SPIPlanPtr	plan = nvs_statement_plan(target->plans, statement, params,
+										  NULL);
+
+	return nvs_stream_write(target, plan, params, NULL, NULL);
 }

@@ -33,7 +33,7 @@
 #include "base/arg.h"
 #include "base/identity.h"
 #include "base/text.h"
-#include "stream/stream.h"
+#include "stream/write.h"
 
 #define GUARD_TRIGGER	"\"!nvent_protect\""
 
@@ -42,13 +42,17 @@ PG_FUNCTION_INFO_V1(nvs_stream_guard_ddl);
 PG_FUNCTION_INFO_V1(nvs_stream_protect);
 PG_FUNCTION_INFO_V1(nvs_stream_unprotect);
 
-static const Trigger *find_guard(Relation rel, const char *name);
-static bool may_unprotect(void);
-static void refuse_ddl(Relation rel);
-static void check_alter(AlterTableStmt *stmt);
-static void check_drop(DropStmt *stmt);
-static void check_table(Oid relid);
-static List *lock_tables(Oid relid);
+static const Trigger *protect_find_guard(Relation rel, const char *name);
+static bool protect_may_undo(void);
+static void protect_refuse_ddl(Relation rel);
+static void protect_check_alter(AlterTableStmt *stmt);
+static bool protect_is_disabling(const AlterTableStmt *stmt);
+static void protect_check_drop(DropStmt *stmt);
+static void protect_check_table(Oid relid);
+static List *protect_lock_tables(Oid relid);
+static char *protect_create_sql(Relation rel);
+static char *protect_drop_sql(Relation rel);
+static bool protect_run(Oid relid, char *(*make_sql) (Relation rel));
 
 /* The trigger: nvent.stream_guard(). */
 Datum
@@ -80,7 +84,7 @@ nvs_stream_guard(PG_FUNCTION_ARGS)
 
 /* The trigger that guards a table, of any or of this name; NULL if none. */
 static const Trigger *
-find_guard(Relation rel, const char *name)
+protect_find_guard(Relation rel, const char *name)
 {
 	int			i;
 
@@ -101,7 +105,7 @@ find_guard(Relation rel, const char *name)
 
 /* Who may undo a protection: superusers, and who installed us. */
 static bool
-may_unprotect(void)
+protect_may_undo(void)
 {
 	return superuser() ||
 		nvs_owns_relation(nvs_registry_table("store"), GetUserId());
@@ -109,9 +113,9 @@ may_unprotect(void)
 
 /* Report that a protection cannot be undone in this way. */
 static void
-refuse_ddl(Relation rel)
+protect_refuse_ddl(Relation rel)
 {
-	if (may_unprotect())
+	if (protect_may_undo())
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -129,48 +133,57 @@ nvs_stream_guard_ddl(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"stream_guard_ddl\" must be called by an event "
-						"trigger")));
+				 errmsg("function \"stream_guard_ddl\" must be called by an "
+						"event trigger")));
 	if (IsA(data->parsetree, AlterTableStmt))
-		check_alter((AlterTableStmt *) data->parsetree);
+		protect_check_alter((AlterTableStmt *) data->parsetree);
 	else if (IsA(data->parsetree, DropStmt))
-		check_drop((DropStmt *) data->parsetree);
+		protect_check_drop((DropStmt *) data->parsetree);
 	PG_RETURN_NULL();
 }
 
-/* After ALTER TABLE: the triggers of a protected table are still on. */
+/*
+ * After ALTER TABLE: raise an error when the trigger of a protected table does
+ * not fire any more.
+ */
 static void
-check_alter(AlterTableStmt *stmt)
+protect_check_alter(AlterTableStmt *stmt)
 {
-	ListCell   *lc;
-	bool		concerns = false;
 	const Trigger *guard;
 	Relation	rel;
 
-	foreach(lc, stmt->cmds)
-	{
-		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
-
-		concerns = concerns || cmd->subtype == AT_DisableTrig ||
-			cmd->subtype == AT_DisableTrigAll ||
-			cmd->subtype == AT_DisableTrigUser ||
-			cmd->subtype == AT_EnableReplicaTrig;
-	}
-	if (!concerns)
+	if (!protect_is_disabling(stmt))
 		return;
 	rel = table_openrv_extended(stmt->relation, AccessShareLock, true);
 	if (rel == NULL)
 		return;
-	guard = find_guard(rel, NULL);
+	guard = protect_find_guard(rel, NULL);
 	if (guard != NULL && (guard->tgenabled == TRIGGER_DISABLED ||
 						  guard->tgenabled == TRIGGER_FIRES_ON_REPLICA))
-		refuse_ddl(rel);
+		protect_refuse_ddl(rel);
 	table_close(rel, NoLock);
 }
 
-/* Before DROP TRIGGER: it is not one that protects. */
+/* Does a statement keep triggers from firing? */
+static bool
+protect_is_disabling(const AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableType subtype = lfirst_node(AlterTableCmd, lc)->subtype;
+
+		if (subtype == AT_DisableTrig || subtype == AT_DisableTrigAll ||
+			subtype == AT_DisableTrigUser || subtype == AT_EnableReplicaTrig)
+			return true;
+	}
+	return false;
+}
+
+/* Before DROP TRIGGER: raise an error for a trigger that protects. */
 static void
-check_drop(DropStmt *stmt)
+protect_check_drop(DropStmt *stmt)
 {
 	ListCell   *lc;
 
@@ -187,8 +200,8 @@ check_drop(DropStmt *stmt)
 									AccessShareLock, true);
 		if (rel == NULL)
 			continue;
-		if (find_guard(rel, name) != NULL)
-			refuse_ddl(rel);
+		if (protect_find_guard(rel, name) != NULL)
+			protect_refuse_ddl(rel);
 		table_close(rel, NoLock);
 	}
 }
@@ -198,7 +211,7 @@ check_drop(DropStmt *stmt)
  * may create triggers: nobody else is to lock it.
  */
 static void
-check_table(Oid relid)
+protect_check_table(Oid relid)
 {
 	char		kind = get_rel_relkind(relid);
 
@@ -219,12 +232,12 @@ check_table(Oid relid)
  * all, locked until the end of the transaction as CREATE TRIGGER locks them.
  */
 static List *
-lock_tables(Oid relid)
+protect_lock_tables(Oid relid)
 {
-	check_table(relid);
+	protect_check_table(relid);
 	LockRelationOid(relid, ShareRowExclusiveLock);
 	/* It may have been dropped while we waited. */
-	check_table(relid);
+	protect_check_table(relid);
 	return find_all_inheritors(relid, ShareRowExclusiveLock, NULL);
 }
 
@@ -232,30 +245,12 @@ lock_tables(Oid relid)
 Datum
 nvs_stream_protect(PG_FUNCTION_ARGS)
 {
-	bool		changed = false;
-	ListCell   *lc;
+	bool		changed;
 
 	NVS_REQUIRE_ARG(0, "relation");
 	PreventCommandIfReadOnly("nvent.stream_protect()");
 	nvs_spi_begin();
-	foreach(lc, lock_tables(PG_GETARG_OID(0)))
-	{
-		Relation	rel = table_open(lfirst_oid(lc), NoLock);
-		bool		guarded = find_guard(rel, NULL) != NULL;
-		char	   *name = nvs_qualified(
-										 get_namespace_name(RelationGetNamespace(rel)),
-										 RelationGetRelationName(rel));
-
-		table_close(rel, NoLock);
-		if (guarded)
-			continue;
-		nvs_plan_utility(psprintf("CREATE TRIGGER " GUARD_TRIGGER
-								  " BEFORE INSERT OR UPDATE OR DELETE OR "
-								  "TRUNCATE ON %s FOR EACH STATEMENT "
-								  "EXECUTE FUNCTION nvent.stream_guard()",
-								  name));
-		changed = true;
-	}
+	changed = protect_run(PG_GETARG_OID(0), protect_create_sql);
 	nvs_spi_end();
 	PG_RETURN_BOOL(changed);
 }
@@ -264,26 +259,36 @@ nvs_stream_protect(PG_FUNCTION_ARGS)
 Datum
 nvs_stream_unprotect(PG_FUNCTION_ARGS)
 {
-	bool		changed = false;
-	ListCell   *lc;
+	bool		changed;
 
 	NVS_REQUIRE_ARG(0, "relation");
 	PreventCommandIfReadOnly("nvent.stream_unprotect()");
-	if (!may_unprotect())
+	if (!protect_may_undo())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to unprotect a table"),
 				 errhint("Only superusers and the owner of the extension "
 						 "may.")));
 	nvs_spi_begin();
-	foreach(lc, lock_tables(PG_GETARG_OID(0)))
+	changed = protect_run(PG_GETARG_OID(0), protect_drop_sql);
+	nvs_spi_end();
+	PG_RETURN_BOOL(changed);
+}
+
+/*
+ * Run a statement on a table and on all that inherit from it, where make_sql
+ * says one.  Returns whether there was any.
+ */
+static bool
+protect_run(Oid relid, char *(*make_sql) (Relation rel))
+{
+	bool		changed = false;
+	ListCell   *lc;
+
+	foreach(lc, protect_lock_tables(relid))
 	{
 		Relation	rel = table_open(lfirst_oid(lc), NoLock);
-		const Trigger *guard = find_guard(rel, NULL);
-		char	   *sql = guard == NULL ? NULL :
-			psprintf("DROP TRIGGER %s ON %s", quote_identifier(guard->tgname),
-					 nvs_qualified(get_namespace_name(RelationGetNamespace(rel)),
-								   RelationGetRelationName(rel)));
+		char	   *sql = make_sql(rel);
 
 		table_close(rel, NoLock);
 		if (sql == NULL)
@@ -291,6 +296,32 @@ nvs_stream_unprotect(PG_FUNCTION_ARGS)
 		nvs_plan_utility(sql);
 		changed = true;
 	}
-	nvs_spi_end();
-	PG_RETURN_BOOL(changed);
+	return changed;
+}
+
+/* The statement that protects a table; NULL when it is protected. */
+static char *
+protect_create_sql(Relation rel)
+{
+	char	   *schema = get_namespace_name(RelationGetNamespace(rel));
+
+	if (protect_find_guard(rel, NULL) != NULL)
+		return NULL;
+	return psprintf("CREATE TRIGGER " GUARD_TRIGGER " BEFORE INSERT OR UPDATE "
+					"OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT "
+					"EXECUTE FUNCTION nvent.stream_guard()",
+					nvs_qualified(schema, RelationGetRelationName(rel)));
+}
+
+/* The statement that ends a protection; NULL when there is none. */
+static char *
+protect_drop_sql(Relation rel)
+{
+	char	   *schema = get_namespace_name(RelationGetNamespace(rel));
+	const Trigger *guard = protect_find_guard(rel, NULL);
+
+	if (guard == NULL)
+		return NULL;
+	return psprintf("DROP TRIGGER %s ON %s", quote_identifier(guard->tgname),
+					nvs_qualified(schema, RelationGetRelationName(rel)));
 }

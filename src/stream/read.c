@@ -9,217 +9,66 @@
 #include "utils/builtins.h"
 
 #include "base/arg.h"
-#include "stream/stream.h"
+#include "stream/append.h"
+#include "stream/statement.h"
 
-/* What stream_read() was asked. */
-typedef struct ReadArgs
+/* Arguments of stream_read(). */
+enum
+{
+	ARG_SUBJECT,
+	ARG_AFTER,
+	ARG_BEFORE,
+	ARG_SINCE,
+	ARG_UNTIL,
+	ARG_TYPES,
+	ARG_BACKWARD,
+	ARG_MAX_COUNT,
+	ARG_AFTER_VERSION,
+	ARG_BEFORE_VERSION,
+	ARG_CORRELATION,
+	ARG_WITH_SNAPS
+};
+
+/* A call of stream_read(). */
+typedef struct ReadCall
 {
 	FunctionCallInfo fcinfo;
+	NvsResolved resolved;
+	NvsTarget  *target;
 	NvsParams	params;
 	StringInfoData sql;
 	bool		backward;
 	bool		by_version;		/* in the order of versions */
 	bool		ranged;			/* as a range of the subject's column */
 	bool		ends;			/* by a position, ahead of where it begins */
-} ReadArgs;
+} ReadCall;
+
+/* Where the rows of a read go. */
+typedef struct ReadResult
+{
+	const NvsResolved *resolved;
+	Tuplestorestate *store;
+	TupleDesc	desc;
+	MemoryContext cxt;			/* of one record */
+} ReadResult;
 
 PG_FUNCTION_INFO_V1(nvs_stream_read);
 
-static void add_bound(ReadArgs *args, int arg, const char *column,
-					  const char *operator);
-static void add_bounds(ReadArgs *args, const NvsResolved *resolved);
-static bool has_end(const ReadArgs *args);
-static void add_range(ReadArgs *args, const NvsResolved *resolved);
-static bool begins_with_snapshot(FunctionCallInfo fcinfo);
-static char *last_snapshot(const NvsResolved *resolved);
-static void add_correlation(ReadArgs *args, const NvsResolved *resolved);
-static void add_snapshots(ReadArgs *args, const NvsResolved *resolved);
-static void add_order(ReadArgs *args, const NvsResolved *resolved);
-static int	plan_options(const ReadArgs *args);
-
-/* Add a condition on a bigint column when its argument is given. */
-static void
-add_bound(ReadArgs *args, int arg, const char *column, const char *operator)
-{
-	FunctionCallInfo fcinfo = args->fcinfo;
-
-	if (PG_ARGISNULL(arg))
-		return;
-	appendStringInfo(&args->sql, " AND %s OPERATOR(pg_catalog.%s) $%d",
-					 column, operator,
-					 nvs_params_add(&args->params, INT8OID,
-									PG_GETARG_DATUM(arg), false));
-}
-
-/*
- * Add the conditions on subject, position and version.  Before PostgreSQL 18
- * a scan of a range goes on to the end of the subject; where the caller says
- * an end before that, the conditions are those on the columns themselves.
- */
-static void
-add_bounds(ReadArgs *args, const NvsResolved *resolved)
-{
-	FunctionCallInfo fcinfo = args->fcinfo;
-
-	args->by_version = !PG_ARGISNULL(8) || !PG_ARGISNULL(9);
-	args->ends = has_end(args) && !args->by_version;
-	args->ranged = nvs_stream_has_range(resolved->target) && !has_end(args);
-	if (args->by_version && nvs_stream_state(resolved->target)->version == NULL)
-		nvs_stream_unversioned(resolved);
-	if (args->ranged)
-		add_range(args, resolved);
-	else
-		nvs_route_where(resolved->target, &args->sql);
-	if (args->by_version || !args->ranged)
-	{
-		add_bound(args, 1, "id", ">");
-		add_bound(args, 2, "id", "<");
-	}
-	if (args->by_version && !args->ranged)
-	{
-		add_bound(args, 8, "version", ">");
-		add_bound(args, 9, "version", "<");
-	}
-}
-
-/* Does the caller say where the read ends, in the direction that it takes? */
-static bool
-has_end(const ReadArgs *args)
-{
-	FunctionCallInfo fcinfo = args->fcinfo;
-
-	if (args->by_version)
-		return !PG_ARGISNULL(args->backward ? 8 : 9);
-	return !PG_ARGISNULL(args->backward ? 1 : 2);
-}
-
-/*
- * Add a range of (subject, position), or of (subject, version) where the
- * caller bounds that.  A range begins with the last snapshot when asked to.
- */
-static void
-add_range(ReadArgs *args, const NvsResolved *resolved)
-{
-	FunctionCallInfo fcinfo = args->fcinfo;
-	int			lower = args->by_version ? 8 : 1;
-	int			upper = args->by_version ? 9 : 2;
-	int64		upto = NVS_ARG_OR(upper, PG_GETARG_INT64, PG_INT64_MAX);
-	char	   *from;
-	int			p;
-
-	/* The range has its end; nothing is before the least of all anyway. */
-	if (!PG_ARGISNULL(upper) && upto > PG_INT64_MIN)
-		upto--;
-	p = nvs_params_add(&args->params, INT8OID,
-					   Int64GetDatum(NVS_ARG_OR(lower, PG_GETARG_INT64,
-												PG_INT64_MIN)), false);
-	nvs_params_add(&args->params, INT8OID, Int64GetDatum(upto), false);
-	from = psprintf("> $%d", p);
-	if (!args->by_version && begins_with_snapshot(fcinfo))
-		from = psprintf(">= %s", last_snapshot(resolved));
-	nvs_stream_range(resolved->target, &args->sql, 1,
-					 args->by_version ? "version" : "id", from,
-					 psprintf("<= $%d", p + 1));
-}
-
-/* Keep what has this correlation. */
-static void
-add_correlation(ReadArgs *args, const NvsResolved *resolved)
-{
-	FunctionCallInfo fcinfo = args->fcinfo;
-
-	if (PG_ARGISNULL(10))
-		return;
-	if (nvs_stream_state(resolved->target)->meta == NULL)
-		appendStringInfoString(&args->sql, " AND false");
-	else
-		appendStringInfo(&args->sql, " AND (meta OPERATOR(pg_catalog.->>) "
-						 "'correlation') OPERATOR(pg_catalog.=) $%d",
-						 nvs_params_add(&args->params, TEXTOID,
-										PG_GETARG_DATUM(10), false));
-}
-
-/* Does a read begin with the last snapshot? */
-static bool
-begins_with_snapshot(FunctionCallInfo fcinfo)
-{
-	return !PG_ARGISNULL(11) && PG_GETARG_BOOL(11) && PG_ARGISNULL(1) &&
-		PG_ARGISNULL(8);
-}
-
-/* The position of a stream's last snapshot, 0 if none, as an expression. */
-static char *
-last_snapshot(const NvsResolved *resolved)
-{
-	const NvsTarget *target = resolved->target;
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "COALESCE((SELECT s.id FROM %s s WHERE ",
-					 target->name);
-	if (nvs_stream_has_range(target))
-		appendStringInfo(&sql, "s.%s OPERATOR(pg_catalog.>=) $1 "
-						 "AND s.%s OPERATOR(pg_catalog.<=) $1",
-						 target->keys[0].field->quoted,
-						 target->keys[0].field->quoted);
-	else
-		nvs_route_where(target, &sql);
-	appendStringInfo(&sql, " AND s.type OPERATOR(pg_catalog.=) '"
-					 NVS_TYPE_SNAPSHOT "' ORDER BY %s%ss.id DESC LIMIT 1), 0)",
-					 nvs_stream_has_range(target) ?
-					 target->keys[0].field->quoted : "",
-					 nvs_stream_has_range(target) ? " DESC, " : "");
-	return sql.data;
-}
-
-/*
- * Leave snapshots out, or begin with the last one unless the caller says
- * where to begin.
- */
-static void
-add_snapshots(ReadArgs *args, const NvsResolved *resolved)
-{
-	FunctionCallInfo fcinfo = args->fcinfo;
-
-	if (PG_ARGISNULL(11))
-		return;
-	if (!PG_GETARG_BOOL(11))
-		appendStringInfoString(&args->sql, " AND type "
-							   "OPERATOR(pg_catalog.<>) '"
-							   NVS_TYPE_SNAPSHOT "'");
-	else if (begins_with_snapshot(fcinfo) &&
-			 (args->by_version || !args->ranged))
-		appendStringInfo(&args->sql, " AND id OPERATOR(pg_catalog.>=) %s",
-						 last_snapshot(resolved));
-}
-
-/* Versions are in the order of positions; take the index that bounds. */
-static void
-add_order(ReadArgs *args, const NvsResolved *resolved)
-{
-	const char *order = args->backward ? " DESC" : "";
-
-	appendStringInfoString(&args->sql, " ORDER BY ");
-	if (args->ranged)
-		appendStringInfo(&args->sql, "%s%s, ",
-						 resolved->target->keys[0].field->quoted, order);
-	appendStringInfo(&args->sql, "%s%s", args->by_version ? "version" : "id",
-					 order);
-}
-
-/*
- * One plan does for all reads, but for the choice of an index that depends on
- * how rare types are, or on how much lies between two positions.
- */
-static int
-plan_options(const ReadArgs *args)
-{
-	FunctionCallInfo fcinfo = args->fcinfo;
-
-	if (args->ends)
-		return CURSOR_OPT_CUSTOM_PLAN;
-	return PG_ARGISNULL(5) ? CURSOR_OPT_GENERIC_PLAN : 0;
-}
+static SPIPlanPtr read_plan(ReadCall *call);
+static void read_choose_order(ReadCall *call);
+static bool read_has_end(const ReadCall *call);
+static void read_add_bounds(ReadCall *call);
+static void read_add_bound(ReadCall *call, int arg, const char *column,
+						   const char *operator);
+static void read_add_range(ReadCall *call);
+static void read_add_types(ReadCall *call);
+static void read_add_correlation(ReadCall *call);
+static bool read_begins_with_snapshot(FunctionCallInfo fcinfo);
+static char *read_last_snapshot(const NvsTarget *target);
+static void read_add_snapshots(ReadCall *call);
+static void read_add_order(ReadCall *call);
+static NvsPlanMode read_plan_mode(const ReadCall *call);
+static void read_return_row(TupleTableSlot *slot, void *arg);
 
 /*
  * nvent.stream_read(subject, after, before, since, until, types, backward,
@@ -229,65 +78,276 @@ plan_options(const ReadArgs *args)
 Datum
 nvs_stream_read(PG_FUNCTION_ARGS)
 {
-	TupleDesc	desc;
-	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
-	int64		count = nvs_count_argument(fcinfo, 7, "max_count");
-	ReadArgs	args;
-	NvsResolved resolved;
-	NvsStreamState *state;
-	SPIPlanPtr	plan;
-	MemoryContext row_cxt;
-	MemoryContext old;
-	uint64		i;
+	ReadResult	result;
+	ReadCall	call;
 
-	NVS_REQUIRE_ARG(0, "subject");
+	result.store = nvs_result_set(fcinfo, &result.desc);
+	NVS_REQUIRE_ARG(ARG_SUBJECT, "subject");
+	(void) nvs_count_argument(fcinfo, ARG_MAX_COUNT, "max_count");
 	nvs_spi_begin();
-	if (!nvs_stream_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
+	if (nvs_stream_resolve_arg(fcinfo, ARG_SUBJECT, false, &call.resolved))
 	{
-		nvs_spi_end();
-		return (Datum) 0;
+		call.fcinfo = fcinfo;
+		call.target = call.resolved.target;
+		result.resolved = &call.resolved;
+		result.cxt = AllocSetContextCreate(CurrentMemoryContext,
+										   "nvent_store record",
+										   ALLOCSET_DEFAULT_SIZES);
+		nvs_execute_each(read_plan(&call), &call.params, true,
+						 read_return_row, &result);
 	}
-	state = nvs_stream_state(resolved.target);
-	args.fcinfo = fcinfo;
-	args.backward = NVS_ARG_OR(6, PG_GETARG_BOOL, false);
-	nvs_params_init(&args.params);
-	nvs_route_params(&resolved, &args.params);
-	initStringInfo(&args.sql);
-	appendStringInfo(&args.sql, "SELECT %s FROM %s WHERE ", state->read_list,
-					 resolved.target->name);
-	add_bounds(&args, &resolved);
-	add_bound(&args, 3, "ts", ">=");
-	add_bound(&args, 4, "ts", "<=");
-	if (!PG_ARGISNULL(5))
-		appendStringInfo(&args.sql,
-						 " AND type OPERATOR(pg_catalog.=) ANY ($%d)",
-						 nvs_params_add(&args.params, TEXTARRAYOID,
-										PG_GETARG_DATUM(5), false));
-	add_correlation(&args, &resolved);
-	add_snapshots(&args, &resolved);
-	add_order(&args, &resolved);
-	if (count >= 0)
-		appendStringInfo(&args.sql, " LIMIT $%d",
-						 nvs_params_add(&args.params, INT8OID,
-										Int64GetDatum(count), false));
-	plan = nvs_planset_text(resolved.target->plans, args.sql.data, &args.params,
-							plan_options(&args));
-	nvs_plan_execute(plan, args.params.values, args.params.nulls, true, 0);
-	row_cxt = AllocSetContextCreate(CurrentMemoryContext,
-									"nvent_store record",
-									ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(row_cxt);
-	for (i = 0; i < SPI_processed; i++)
-	{
-		bool		isnull = false;
-		Datum		record = nvs_event_record(&resolved, SPI_tuptable->vals[i],
-											  SPI_tuptable->tupdesc, row_cxt);
-
-		CHECK_FOR_INTERRUPTS();
-		tuplestore_putvalues(result, desc, &record, &isnull);
-		MemoryContextReset(row_cxt);
-	}
-	MemoryContextSwitchTo(old);
 	nvs_spi_end();
 	return (Datum) 0;
+}
+
+/* The plan for what a call asks; sets its parameters. */
+static SPIPlanPtr
+read_plan(ReadCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+	const NvsStreamState *state = nvs_stream_state(call->target);
+	int			p;
+
+	nvs_params_init(&call->params);
+	nvs_route_params(&call->resolved, &call->params);
+	initStringInfo(&call->sql);
+	appendStringInfo(&call->sql, "SELECT %s FROM %s WHERE ", state->read_list,
+					 call->target->name);
+	read_choose_order(call);
+	read_add_bounds(call);
+	read_add_bound(call, ARG_SINCE, "ts", ">=");
+	read_add_bound(call, ARG_UNTIL, "ts", "<=");
+	read_add_types(call);
+	read_add_correlation(call);
+	read_add_snapshots(call);
+	read_add_order(call);
+	if (!PG_ARGISNULL(ARG_MAX_COUNT))
+	{
+		p = nvs_params_add(&call->params, INT8OID,
+						   Int64GetDatum(PG_GETARG_INT32(ARG_MAX_COUNT)),
+						   false);
+		appendStringInfo(&call->sql, " LIMIT $%d", p);
+	}
+	return nvs_statement_plan_text(call->target->plans, call->sql.data,
+								   &call->params, read_plan_mode(call));
+}
+
+/*
+ * Choose how the events are found.  Before PostgreSQL 18 a scan of a range
+ * goes on to the end of the subject; where the caller says an end before that,
+ * the conditions are those on the columns themselves.
+ */
+static void
+read_choose_order(ReadCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+
+	call->backward = NVS_ARG_OR(ARG_BACKWARD, PG_GETARG_BOOL, false);
+	call->by_version = !PG_ARGISNULL(ARG_AFTER_VERSION) ||
+		!PG_ARGISNULL(ARG_BEFORE_VERSION);
+	call->ends = read_has_end(call) && !call->by_version;
+	call->ranged = nvs_stream_has_range(call->target) && !read_has_end(call);
+	if (call->by_version && nvs_stream_state(call->target)->version == NULL)
+		nvs_stream_unversioned(&call->resolved);
+}
+
+/* Does the caller say where the read ends, in the direction that it takes? */
+static bool
+read_has_end(const ReadCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+
+	if (call->by_version)
+		return !PG_ARGISNULL(call->backward ? ARG_AFTER_VERSION :
+							 ARG_BEFORE_VERSION);
+	return !PG_ARGISNULL(call->backward ? ARG_AFTER : ARG_BEFORE);
+}
+
+/* Add the conditions on subject, position and version. */
+static void
+read_add_bounds(ReadCall *call)
+{
+	if (call->ranged)
+		read_add_range(call);
+	else
+		nvs_route_where(call->target, &call->sql);
+	if (call->by_version || !call->ranged)
+	{
+		read_add_bound(call, ARG_AFTER, "id", ">");
+		read_add_bound(call, ARG_BEFORE, "id", "<");
+	}
+	if (call->by_version && !call->ranged)
+	{
+		read_add_bound(call, ARG_AFTER_VERSION, "version", ">");
+		read_add_bound(call, ARG_BEFORE_VERSION, "version", "<");
+	}
+}
+
+/* Add a condition on a bigint column when its argument is given. */
+static void
+read_add_bound(ReadCall *call, int arg, const char *column,
+			   const char *operator)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+
+	if (PG_ARGISNULL(arg))
+		return;
+	appendStringInfo(&call->sql, " AND %s OPERATOR(pg_catalog.%s) $%d",
+					 column, operator,
+					 nvs_params_add_arg(&call->params, fcinfo, arg, INT8OID));
+}
+
+/*
+ * Add a range of (subject, position), or of (subject, version) where the
+ * caller bounds that.  A range begins with the last snapshot when asked to.
+ */
+static void
+read_add_range(ReadCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+	int			lower = call->by_version ? ARG_AFTER_VERSION : ARG_AFTER;
+	int			upper = call->by_version ? ARG_BEFORE_VERSION : ARG_BEFORE;
+	int64		after = NVS_ARG_OR(lower, PG_GETARG_INT64, PG_INT64_MIN);
+	int64		upto = NVS_ARG_OR(upper, PG_GETARG_INT64, PG_INT64_MAX);
+	char	   *from;
+	int			p;
+
+	/* The range has its end; nothing is before the least of all anyway. */
+	if (!PG_ARGISNULL(upper) && upto > PG_INT64_MIN)
+		upto--;
+	p = nvs_params_add(&call->params, INT8OID, Int64GetDatum(after), false);
+	nvs_params_add(&call->params, INT8OID, Int64GetDatum(upto), false);
+	from = psprintf("> $%d", p);
+	if (!call->by_version && read_begins_with_snapshot(fcinfo))
+		from = psprintf(">= %s", read_last_snapshot(call->target));
+	nvs_stream_range(call->target, &call->sql, 1,
+					 call->by_version ? "version" : "id", from,
+					 psprintf("<= $%d", p + 1));
+}
+
+/* Keep what is of one of these types. */
+static void
+read_add_types(ReadCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+
+	if (PG_ARGISNULL(ARG_TYPES))
+		return;
+	appendStringInfo(&call->sql,
+					 " AND type OPERATOR(pg_catalog.=) ANY ($%d)",
+					 nvs_params_add_arg(&call->params, fcinfo, ARG_TYPES,
+										TEXTARRAYOID));
+}
+
+/* Keep what has this correlation; nothing has one without a column meta. */
+static void
+read_add_correlation(ReadCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+
+	if (PG_ARGISNULL(ARG_CORRELATION))
+		return;
+	if (nvs_stream_state(call->target)->meta == NULL)
+		appendStringInfoString(&call->sql, " AND false");
+	else
+		appendStringInfo(&call->sql, " AND (meta OPERATOR(pg_catalog.->>) "
+						 "'correlation') OPERATOR(pg_catalog.=) $%d",
+						 nvs_params_add_arg(&call->params, fcinfo,
+											ARG_CORRELATION, TEXTOID));
+}
+
+/* Does a read begin with the last snapshot? */
+static bool
+read_begins_with_snapshot(FunctionCallInfo fcinfo)
+{
+	return NVS_ARG_OR(ARG_WITH_SNAPS, PG_GETARG_BOOL, false) &&
+		PG_ARGISNULL(ARG_AFTER) && PG_ARGISNULL(ARG_AFTER_VERSION);
+}
+
+/* The position of a stream's last snapshot, 0 if none, as an expression. */
+static char *
+read_last_snapshot(const NvsTarget *target)
+{
+	bool		ranged = nvs_stream_has_range(target);
+	const char *key = target->nkeys > 0 ? target->keys[0].field->quoted : "";
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "COALESCE((SELECT s.id FROM %s s WHERE ",
+					 target->name);
+	if (ranged)
+		appendStringInfo(&sql, "s.%s OPERATOR(pg_catalog.>=) $1 "
+						 "AND s.%s OPERATOR(pg_catalog.<=) $1", key, key);
+	else
+		nvs_route_where(target, &sql);
+	appendStringInfoString(&sql, " AND s.type OPERATOR(pg_catalog.=) '"
+						   NVS_TYPE_SNAPSHOT "' ORDER BY ");
+	if (ranged)
+		appendStringInfo(&sql, "%s DESC, ", key);
+	appendStringInfoString(&sql, "s.id DESC LIMIT 1), 0)");
+	return sql.data;
+}
+
+/*
+ * Leave snapshots out, or begin with the last one unless the caller says
+ * where to begin.
+ */
+static void
+read_add_snapshots(ReadCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+
+	if (!NVS_ARG_OR(ARG_WITH_SNAPS, PG_GETARG_BOOL, true))
+		appendStringInfoString(&call->sql, " AND type "
+							   "OPERATOR(pg_catalog.<>) '"
+							   NVS_TYPE_SNAPSHOT "'");
+	else if (read_begins_with_snapshot(fcinfo) &&
+			 (call->by_version || !call->ranged))
+		appendStringInfo(&call->sql, " AND id OPERATOR(pg_catalog.>=) %s",
+						 read_last_snapshot(call->target));
+}
+
+/* Versions are in the order of positions; take the index that bounds. */
+static void
+read_add_order(ReadCall *call)
+{
+	const char *order = call->backward ? " DESC" : "";
+
+	appendStringInfoString(&call->sql, " ORDER BY ");
+	if (call->ranged)
+		appendStringInfo(&call->sql, "%s%s, ",
+						 call->target->keys[0].field->quoted, order);
+	appendStringInfo(&call->sql, "%s%s", call->by_version ? "version" : "id",
+					 order);
+}
+
+/*
+ * One plan does for all reads, but for the choice of an index that depends on
+ * how rare types are, or on how much lies between two positions.
+ */
+static NvsPlanMode
+read_plan_mode(const ReadCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+
+	if (call->ends)
+		return NVS_PLAN_CUSTOM;
+	return PG_ARGISNULL(ARG_TYPES) ? NVS_PLAN_GENERIC : NVS_PLAN_AUTO;
+}
+
+/* Return the record of a row; arg is a ReadResult. */
+static void
+read_return_row(TupleTableSlot *slot, void *arg)
+{
+	ReadResult *result = arg;
+	MemoryContext old = MemoryContextSwitchTo(result->cxt);
+	Datum		record;
+	bool		isnull = false;
+
+	slot_getallattrs(slot);
+	record = nvs_event_make_record(result->resolved, slot->tts_values,
+								   slot->tts_isnull, result->cxt);
+	tuplestore_putvalues(result->store, result->desc, &record, &isnull);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(result->cxt);
 }

@@ -7,9 +7,7 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
@@ -17,25 +15,32 @@
 #include "errors.h"
 #include "base/arg.h"
 #include "base/guc.h"
-#include "stream/stream.h"
+#include "stream/append.h"
+#include "stream/write.h"
 
 /* A subject of the call. */
-typedef struct Restored
+typedef struct RestoreStream
 {
 	char		subject[NVS_SUBJECT_MAX_BYTES + 1]; /* hash key */
 	NvsAppend  *stream;
 	int64		version;		/* of the last event so far */
-} Restored;
+} RestoreStream;
 
 PG_FUNCTION_INFO_V1(nvs_stream_restore);
 PG_FUNCTION_INFO_V1(nvs_stream_clear);
 
-static void make_streams(HTAB *subjects, Jsonb **docs, int n, Restored **of);
-static void resolve_subject(NvsAppend *stream);
-static NvsJsonbChild subject_of(const Jsonb *doc);
-static int64 next_version(const Restored *r, const Jsonb *doc);
-static Jsonb *content_of(const Jsonb *doc);
-static uint64 delete_all(const char *name, NvsTarget *target);
+static NvsNewEvent *restore_make_events(Jsonb **docs, int n);
+static RestoreStream **restore_make_streams(Jsonb **docs, int n);
+static HTAB *restore_create_table(void);
+static void restore_lock_streams(NvsAppend *streams, int n);
+static void restore_resolve(NvsAppend *stream);
+static NvsJsonbChild restore_subject(const Jsonb *doc);
+static int64 restore_version(const RestoreStream *r, const Jsonb *doc);
+static Jsonb *restore_content(const Jsonb *doc);
+static uint64 clear_table(NvsTarget *target);
+
+/* All events of a table. */
+static const NvsStatement clear_events = {"DELETE FROM {table}"};
 
 /* nvent.stream_restore(events): the new records, in the same order. */
 Datum
@@ -43,75 +48,62 @@ nvs_stream_restore(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
-	HASHCTL		ctl;
-	HTAB	   *subjects;
-	Datum	   *elements;
-	bool	   *nulls;
 	Jsonb	  **docs;
-	Restored  **of;
-	NvsNewEvent *events;
 	Datum	   *records;
 	int			n;
 	int			i;
 
 	NVS_REQUIRE_ARG(0, "events");
 	PreventCommandIfReadOnly("nvent.stream_restore()");
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), JSONBOID, -1, false,
-					  TYPALIGN_INT, &elements, &nulls, &n);
-	docs = palloc(sizeof(Jsonb *) * Max(n, 1));
-	of = palloc(sizeof(Restored *) * Max(n, 1));
-	events = palloc(sizeof(NvsNewEvent) * Max(n, 1));
+	docs = nvs_event_array(fcinfo, 0, &n);
+	for (i = 0; i < n; i++)
+		nvs_event_check(docs[i]);
 	records = palloc(sizeof(Datum) * Max(n, 1));
-	for (i = 0; i < n; i++)
-	{
-		docs[i] = nulls[i] ? NULL : DatumGetJsonbP(elements[i]);
-		if (nulls[i] || !JB_ROOT_IS_OBJECT(docs[i]))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("an event must be a JSON object")));
-	}
-
 	nvs_spi_begin();
-	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = NVS_SUBJECT_MAX_BYTES + 1;
-	ctl.entrysize = sizeof(Restored);
-	ctl.hcxt = CurrentMemoryContext;
-	subjects = hash_create("nvent_store restored subjects", 64, &ctl,
-						   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	make_streams(subjects, docs, n, of);
-	for (i = 0; i < n; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		of[i]->version = next_version(of[i], docs[i]);
-		events[i].stream = of[i]->stream;
-		events[i].doc = content_of(docs[i]);
-		nvs_event_parse(&events[i].stream->resolved,
-						nvs_stream_state(events[i].stream->resolved.target),
-						events[i].doc, of[i]->version, &events[i].event);
-	}
-	if (!nvs_insert_events(events, n, records, CurrentMemoryContext))
-		nvs_partly_known(n, n);
-	for (i = 0; i < n; i++)
-	{
-		bool		isnull = false;
-
-		tuplestore_putvalues(result, desc, &records[i], &isnull);
-	}
+	if (!nvs_stream_insert(restore_make_events(docs, n), n, records,
+						   CurrentMemoryContext))
+		nvs_event_id_taken(n, n);
+	nvs_event_return(result, desc, records, n);
 	nvs_spi_end();
 	return (Datum) 0;
 }
 
-/* Find and lock the subjects of a call, and say which is of which event. */
-static void
-make_streams(HTAB *subjects, Jsonb **docs, int n, Restored **of)
+/* The events of a call, whose streams are locked, with their versions. */
+static NvsNewEvent *
+restore_make_events(Jsonb **docs, int n)
 {
+	RestoreStream **of = restore_make_streams(docs, n);
+	NvsNewEvent *events = palloc(sizeof(NvsNewEvent) * Max(n, 1));
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		NvsAppend  *stream = of[i]->stream;
+
+		CHECK_FOR_INTERRUPTS();
+		of[i]->version = restore_version(of[i], docs[i]);
+		events[i].stream = stream;
+		events[i].doc = restore_content(docs[i]);
+		nvs_event_parse(&stream->resolved,
+						nvs_stream_state(stream->resolved.target),
+						events[i].doc, of[i]->version, &events[i].event);
+	}
+	return events;
+}
+
+/* The stream of each event; each subject is locked, and there once. */
+static RestoreStream **
+restore_make_streams(Jsonb **docs, int n)
+{
+	RestoreStream **of = palloc(sizeof(RestoreStream *) * Max(n, 1));
 	NvsAppend  *streams = palloc0(sizeof(NvsAppend) * Max(n, 1));
+	HTAB	   *subjects = restore_create_table();
 	int			nstreams = 0;
 	int			i;
 
 	for (i = 0; i < n; i++)
 	{
-		NvsJsonbChild subject = subject_of(docs[i]);
+		NvsJsonbChild subject = restore_subject(docs[i]);
 		char		key[NVS_SUBJECT_MAX_BYTES + 1];
 		bool		found;
 
@@ -125,35 +117,55 @@ make_streams(HTAB *subjects, Jsonb **docs, int n, Restored **of)
 		of[i]->stream->resolved.subject = subject.data;
 		of[i]->stream->resolved.len = subject.len;
 		of[i]->stream->nevents = 1;
-		resolve_subject(of[i]->stream);
+		restore_resolve(of[i]->stream);
 		nvs_store_check_owner(of[i]->stream->resolved.target->store);
 	}
-	if (nstreams > NVS_MAX_SUBJECTS)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("too many subjects in one call: %d", nstreams),
-				 errdetail("One call names at most %d.", NVS_MAX_SUBJECTS)));
-	/* Tables that were made since have retired what was found before. */
-	for (i = 0; i < nstreams; i++)
-		resolve_subject(&streams[i]);
-	nvs_stream_lock(streams, nstreams);
-	nvs_stream_heads(streams, nstreams);
+	restore_lock_streams(streams, nstreams);
 	for (i = 0; i < n; i++)
 		of[i]->version = of[i]->stream->head;
+	return of;
 }
 
-/* Find the relation of a stream. */
-static void
-resolve_subject(NvsAppend *stream)
+/* An empty hash table of RestoreStream. */
+static HTAB *
+restore_create_table(void)
 {
-	(void) nvs_route_find(NVS_KIND_STREAM, stream->resolved.subject,
-						  stream->resolved.len, true, &stream->resolved);
-	(void) nvs_stream_state(stream->resolved.target);
+	HASHCTL		ctl;
+
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = NVS_SUBJECT_MAX_BYTES + 1;
+	ctl.entrysize = sizeof(RestoreStream);
+	ctl.hcxt = CurrentMemoryContext;
+	return hash_create("nvent_store restored subjects", 64, &ctl,
+					   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+/* Lock the streams of a call and read their heads. */
+static void
+restore_lock_streams(NvsAppend *streams, int n)
+{
+	int			i;
+
+	if (n > NVS_MAX_SUBJECTS)
+		nvs_append_too_many_subjects(n);
+	/* A table that was made since changed the routes found before. */
+	for (i = 0; i < n; i++)
+		restore_resolve(&streams[i]);
+	nvs_stream_lock(streams, n);
+	nvs_stream_heads(streams, n);
+}
+
+/* Find the relation of a stream, or make it. */
+static void
+restore_resolve(NvsAppend *stream)
+{
+	(void) nvs_stream_resolve(stream->resolved.subject, stream->resolved.len,
+							  true, &stream->resolved);
 }
 
 /* The field "subject" of an event. */
 static NvsJsonbChild
-subject_of(const Jsonb *doc)
+restore_subject(const Jsonb *doc)
 {
 	NvsJsonbChild subject;
 
@@ -170,7 +182,7 @@ subject_of(const Jsonb *doc)
  * it is the first of its stream, whose beginning may be missing.
  */
 static int64
-next_version(const Restored *r, const Jsonb *doc)
+restore_version(const RestoreStream *r, const Jsonb *doc)
 {
 	NvsJsonbChild value;
 	int64		version;
@@ -193,7 +205,7 @@ next_version(const Restored *r, const Jsonb *doc)
 
 /* An event without what the store gives it. */
 static Jsonb *
-content_of(const Jsonb *doc)
+restore_content(const Jsonb *doc)
 {
 	const JsonbContainer *jc = &doc->root;
 	uint32		n = JsonContainerSize(jc);
@@ -205,12 +217,11 @@ content_of(const Jsonb *doc)
 	{
 		NvsJsonbChild key = nvs_jsonb_child(jc, i);
 
-		if ((key.len == 2 && memcmp(key.data, "id", 2) == 0) ||
-			(key.len == 7 && memcmp(key.data, "version", 7) == 0) ||
-			(key.len == 7 && memcmp(key.data, "subject", 7) == 0))
-			continue;
-		nvs_jsonb_add_child(&content, key.data, key.len,
-							nvs_jsonb_child(jc, n + i));
+		if (!nvs_event_key_is(key, "id") &&
+			!nvs_event_key_is(key, "version") &&
+			!nvs_event_key_is(key, "subject"))
+			nvs_jsonb_add_child(&content, key.data, key.len,
+								nvs_jsonb_child(jc, n + i));
 	}
 	return nvs_jsonb_finish(&content);
 }
@@ -231,30 +242,25 @@ nvs_stream_clear(PG_FUNCTION_ARGS)
 	nvs_store_check_owner(store);
 	foreach(lc, nvs_route_targets(NVS_KIND_STREAM, store, true))
 	{
-		NvsTarget  *target = lfirst(lc);
-
-		if (nvs_route_pattern(target) == NULL)
-			deleted += delete_all(target->name, target);
+		/* Tables that routes name are their users' own. */
+		if (nvs_route_pattern(lfirst(lc)) == NULL)
+			deleted += clear_table(lfirst(lc));
 	}
 	foreach(lc, nvs_route_targets(NVS_KIND_SNAPSHOT, store, true))
-		(void) delete_all(((NvsTarget *) lfirst(lc))->name, lfirst(lc));
+		(void) clear_table(lfirst(lc));
 	nvs_spi_end();
 	PG_RETURN_INT64((int64) deleted);
 }
 
 /* Delete all rows of a table; waits for who is writing to it. */
 static uint64
-delete_all(const char *name, NvsTarget *target)
+clear_table(NvsTarget *target)
 {
-	NvsParams	params;
+	SPIPlanPtr	plan;
 
+	/* First of all: preparing the statement takes a weaker lock. */
 	nvs_plan_utility(psprintf("LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE",
-							  name));
-	nvs_params_init(&params);
-	return nvs_stream_execute(target,
-							  nvs_planset_text(target->plans,
-											   psprintf("DELETE FROM %s",
-														name),
-											   &params, 0),
-							  &params, NULL, NULL);
+							  target->name));
+	plan = nvs_statement_plan(target->plans, &clear_events, NULL, NULL);
+	return nvs_stream_write(target, plan, NULL, NULL, NULL);
 }

@@ -26,6 +26,7 @@
 #include "errors.h"
 #include "base/guc.h"
 #include "stream/scan.h"
+#include "stream/statement.h"
 
 /* Rows that a walk looks at in one go, at least and at most. */
 #define WALK_MIN	64

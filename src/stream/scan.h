@@ -9,7 +9,7 @@
 
 #include "utils/array.h"
 
-#include "stream/stream.h"
+#include "stream/event.h"
 
 /* An event that was found. */
 typedef struct NvsFound

@@ -8,22 +8,27 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "stream/stream.h"
+#include "stream/statement.h"
 
-/* An array of a type's values; nulls may be NULL. */
-Datum
-nvs_column_array(Oid type, const Datum *values, const bool *nulls, int n)
+/*
+ * Add a parameter that is an array of n values of a type; nulls may be NULL.
+ * Returns its number.
+ */
+int
+nvs_stream_add_array(NvsParams *params, Oid type, const Datum *values,
+					 const bool *nulls, int n)
 {
 	int16		typlen;
 	bool		typbyval;
 	char		typalign;
 	int			lower = 1;
+	ArrayType  *array;
 
 	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	return PointerGetDatum(construct_md_array((Datum *) values,
-											  (bool *) nulls, 1, &n, &lower,
-											  type, typlen, typbyval,
-											  typalign));
+	array = construct_md_array((Datum *) values, (bool *) nulls, 1, &n,
+							   &lower, type, typlen, typbyval, typalign);
+	return nvs_params_add(params, get_array_type(type),
+						  PointerGetDatum(array), false);
 }
 
 /*
@@ -75,7 +80,10 @@ nvs_stream_range(const NvsTarget *target, StringInfo sql, int key,
 					 key);
 }
 
-/* A row's subject as an expression. */
+/*
+ * A row's subject as an expression: its column, or what the route's pattern
+ * makes of the key columns.
+ */
 char *
 nvs_stream_subject(const NvsTarget *target)
 {
@@ -92,13 +100,16 @@ nvs_stream_subject(const NvsTarget *target)
 	for (i = 0; i < held->ntokens; i++)
 	{
 		const NvsPatternToken *token = &held->tokens[i];
+		char	   *literal;
 
-		if (token->kind == NVS_TOKEN_LITERAL)
-			appendStringInfo(&sql, ", %s", quote_literal_cstr(
-															  pnstrdup(held->text +token->offset, token->len)));
-		else
+		if (token->kind != NVS_TOKEN_LITERAL)
+		{
 			appendStringInfo(&sql, ", %s::pg_catalog.text",
 							 target->keys[capture++].field->quoted);
+			continue;
+		}
+		literal = pnstrdup(held->text +token->offset, token->len);
+		appendStringInfo(&sql, ", %s", quote_literal_cstr(literal));
 	}
 	appendStringInfoChar(&sql, ')');
 	return sql.data;

@@ -16,6 +16,7 @@
 #include "errors.h"
 #include "base/arg.h"
 #include "stream/scan.h"
+#include "stream/statement.h"
 
 /* Arguments. */
 enum

@@ -16,11 +16,11 @@
 PG_FUNCTION_INFO_V1(nvs_stream_create_table);
 PG_FUNCTION_INFO_V1(nvs_stream_drop_table);
 
-static char *store_argument(FunctionCallInfo fcinfo, int n);
+static char *tables_store(FunctionCallInfo fcinfo, int n);
 
-/* The prefix of the store that an argument names, or the default one's. */
+/* The prefix of the store that argument n names, or the default one's. */
 static char *
-store_argument(FunctionCallInfo fcinfo, int n)
+tables_store(FunctionCallInfo fcinfo, int n)
 {
 	if (PG_ARGISNULL(n))
 		return nvs_default_store;
@@ -31,7 +31,7 @@ store_argument(FunctionCallInfo fcinfo, int n)
 Datum
 nvs_stream_create_table(PG_FUNCTION_ARGS)
 {
-	char	   *prefix = store_argument(fcinfo, 2);
+	char	   *prefix = tables_store(fcinfo, 2);
 	char	   *type;
 	bool		created;
 
@@ -45,6 +45,7 @@ nvs_stream_create_table(PG_FUNCTION_ARGS)
 				 errmsg("invalid stream type \"%s\"", type),
 				 errdetail("A type is one token of a subject.")));
 	nvs_spi_begin();
+	/* The default store may not be there yet. */
 	if (PG_ARGISNULL(2))
 		(void) nvs_store_of_write(prefix, strlen(prefix));
 	(void) nvs_route_stream_create(prefix, type, PG_GETARG_BOOL(1), &created);
@@ -56,7 +57,7 @@ nvs_stream_create_table(PG_FUNCTION_ARGS)
 Datum
 nvs_stream_drop_table(PG_FUNCTION_ARGS)
 {
-	char	   *prefix = store_argument(fcinfo, 1);
+	char	   *prefix = tables_store(fcinfo, 1);
 	bool		dropped;
 
 	NVS_REQUIRE_ARG(0, "type");

@@ -9,35 +9,33 @@
  */
 #include "postgres.h"
 
-#include "stream/stream.h"
+#include "stream/write.h"
 
 /* The relation that the next statement may change. */
-static Oid	pass = InvalidOid;
+static Oid	write_pass = InvalidOid;
 
 /*
- * Execute a plan that changes a stream's relation; function, if not NULL, has
- * the rows that it returns.
+ * Execute a plan that changes a stream's relation, as the caller.  function,
+ * if not NULL, has the rows that it returns.  Returns how many rows there
+ * were.
  */
 uint64
-nvs_stream_execute(const NvsTarget *target, SPIPlanPtr plan,
-				   const NvsParams *params, NvsRowFunction function,
-				   void *arg)
+nvs_stream_write(const NvsTarget *target, SPIPlanPtr plan,
+				 const NvsParams *params, NvsRowFunction function, void *arg)
 {
 	uint64		rows = 0;
 
-	pass = target->relid;
+	write_pass = target->relid;
 	PG_TRY();
 	{
 		if (function != NULL)
-			rows = nvs_plan_each(plan, params->values, params->nulls, false,
-								 function, arg);
+			rows = nvs_execute_each(plan, params, false, function, arg);
 		else
-			rows = nvs_plan_execute(plan, params->values, params->nulls,
-									false, 0);
+			rows = nvs_execute(plan, params, false, 0);
 	}
 	PG_FINALLY();
 	{
-		pass = InvalidOid;
+		write_pass = InvalidOid;
 	}
 	PG_END_TRY();
 	return rows;
@@ -47,8 +45,8 @@ nvs_stream_execute(const NvsTarget *target, SPIPlanPtr plan,
 bool
 nvs_stream_take_pass(Oid relid)
 {
-	if (pass != relid)
+	if (write_pass != relid)
 		return false;
-	pass = InvalidOid;
+	write_pass = InvalidOid;
 	return true;
 }

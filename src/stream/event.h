@@ -1,0 +1,49 @@
+/*
+ * stream/event.h
+ *	  Events and records: a JSON object to a row of a relation, and back.
+ */
+#ifndef NVS_STREAM_EVENT_H
+#define NVS_STREAM_EVENT_H
+
+#include "postgres.h"
+
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "utils/tuplestore.h"
+
+#include "stream/state.h"
+
+/* An event, taken apart: a value for each column of the relation's map. */
+typedef struct NvsEvent
+{
+	Datum	   *values;
+	bool	   *nulls;
+	bool	   *given;			/* the caller named it, or we did */
+	bool		timed;			/* the caller named ts */
+} NvsEvent;
+
+/* Is a key or string of jsonb this one? */
+static inline bool
+nvs_event_key_is(NvsJsonbChild key, const char *name)
+{
+	return key.len == strlen(name) && memcmp(key.data, name, key.len) == 0;
+}
+
+extern void nvs_event_check(const Jsonb *doc);
+extern Jsonb **nvs_event_array(FunctionCallInfo fcinfo, int n, int *nevents);
+extern void nvs_event_parse(const NvsResolved *resolved,
+							const NvsStreamState *state, const Jsonb *doc,
+							int64 version, NvsEvent *event);
+extern bool nvs_event_alike(const NvsTarget *target, const NvsEvent *a,
+							const NvsEvent *b);
+extern int64 nvs_event_position(const NvsTarget *target, HeapTuple row,
+								TupleDesc desc);
+extern Datum nvs_event_record(const NvsResolved *resolved, HeapTuple row,
+							  TupleDesc desc, MemoryContext cxt);
+extern Datum nvs_event_make_record(const NvsResolved *resolved,
+								   const Datum *values, const bool *nulls,
+								   MemoryContext cxt);
+extern void nvs_event_return(Tuplestorestate *result, TupleDesc desc,
+							 Datum *records, int n);
+
+#endif							/* NVS_STREAM_EVENT_H */

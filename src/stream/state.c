@@ -1,0 +1,209 @@
+/*
+ * stream/state.c
+ *	  The relation of a stream, and what its columns are for.
+ *
+ * A stream's relation is a target like any other (route/target.c).  What
+ * streams need to know besides is worked out once and hangs at the target, in
+ * its memory context.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "stream/state.h"
+
+static NvsStreamState *state_compile(NvsTarget *target);
+static bool *state_kept_columns(const NvsTarget *target);
+static void state_find_columns(NvsStreamState *state, NvsFieldMap *map);
+static const NvsField *state_column(NvsFieldMap *map, const char *column,
+									NvsFieldKind kind);
+static NvsField *state_created_at(NvsFieldMap *map);
+static void state_list_record(NvsStreamState *state, const NvsFieldMap *map,
+							  const NvsField *created_at);
+static void state_define_names(const NvsTarget *target,
+							   const NvsStreamState *state);
+
+/*
+ * Find the relation of a subject and make sure that its state is there.
+ * Returns false when nothing holds the subject yet; with write its table is
+ * made instead.  See nvs_route_find().
+ */
+bool
+nvs_stream_resolve(const char *subject, int len, bool write,
+				   NvsResolved *resolved)
+{
+	if (!nvs_route_find(NVS_KIND_STREAM, subject, len, write, resolved))
+		return false;
+	(void) nvs_stream_state(resolved->target);
+	return true;
+}
+
+/* The same for the subject that is argument n of a SQL function. */
+bool
+nvs_stream_resolve_arg(FunctionCallInfo fcinfo, int n, bool write,
+					   NvsResolved *resolved)
+{
+	text	   *subject = PG_GETARG_TEXT_PP(n);
+
+	return nvs_stream_resolve(VARDATA_ANY(subject),
+							  VARSIZE_ANY_EXHDR(subject), write, resolved);
+}
+
+/* The state of a target, which is made on first use and lives as long. */
+NvsStreamState *
+nvs_stream_state(NvsTarget *target)
+{
+	if (target->state == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(target->cxt);
+
+		target->state = state_compile(target);
+		MemoryContextSwitchTo(old);
+	}
+	return target->state;
+}
+
+/*
+ * Sort the columns of a relation into what they mean for a stream.  This may
+ * fail, as by a timeout while it waits for the relation's lock, and is then
+ * done again: fields and plan set are changed when nothing can fail any more.
+ */
+static NvsStreamState *
+state_compile(NvsTarget *target)
+{
+	bool	   *kept = state_kept_columns(target);
+	NvsStreamState *state = palloc0(sizeof(NvsStreamState));
+	NvsFieldMap *map = target->map;
+	NvsField   *created_at = state_created_at(map);
+
+	state->kept = kept;
+	state_find_columns(state, map);
+	state_list_record(state, map, created_at);
+	state_define_names(target, state);
+
+	/* From here on nothing fails. */
+	(void) nvs_fields_reserve(map, "id");
+	if (state->version != NULL)
+		(void) nvs_fields_reserve(map, "version");
+	if (state->meta != NULL)
+		(void) nvs_fields_reserve(map, "meta");
+	if (created_at != NULL)
+		created_at->reserved = true;
+	return state;
+}
+
+/*
+ * Which columns hold what an INSERT gives them, so that it need not be read
+ * back: in a table where nothing comes between, those that records take as
+ * they are.  Parameters already have what a column's type makes of them.
+ */
+static bool *
+state_kept_columns(const NvsTarget *target)
+{
+	const NvsFieldMap *map = target->map;
+	Relation	rel = table_open(target->relid, AccessShareLock);
+	bool	   *kept = palloc0(sizeof(bool) * map->nfields);
+	int			i;
+
+	if (rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rules == NULL &&
+		(rel->trigdesc == NULL || !rel->trigdesc->trig_insert_before_row))
+	{
+		for (i = 0; i < map->nfields; i++)
+			kept[i] = map->fields[i].kind != NVS_FIELD_OTHER;
+	}
+	table_close(rel, NoLock);
+	return kept;
+}
+
+/* Find the columns that mean something to us. */
+static void
+state_find_columns(NvsStreamState *state, NvsFieldMap *map)
+{
+	state->id = nvs_fields_column(map, "id");
+	state->ts = nvs_fields_column(map, "ts");
+	state->type = nvs_fields_column(map, "type");
+	state->version = state_column(map, "version", NVS_FIELD_INT8);
+	if (state->version == NULL)
+		state->version = state_column(map, "version", NVS_FIELD_INT4);
+	state->meta = state_column(map, "meta", NVS_FIELD_JSONB);
+	state->event_id = nvs_fields_column(map, "event_id");
+	if (state->event_id != NULL && state->event_id->type != TEXTOID &&
+		state->event_id->type != UUIDOID)
+		state->event_id = NULL;
+	state->pii = nvs_fields_column(map, "pii");
+	if (state->pii != NULL && state->pii->kind != NVS_FIELD_JSONB)
+		state->pii = NULL;
+}
+
+/* The column of this name and kind; NULL if there is none, or it is a key. */
+static const NvsField *
+state_column(NvsFieldMap *map, const char *column, NvsFieldKind kind)
+{
+	NvsField   *field = nvs_fields_column(map, column);
+
+	if (field == NULL || field->kind != kind || field->reserved)
+		return NULL;
+	return field;
+}
+
+/* The column "created_at" if the database fills it, which no record shows. */
+static NvsField *
+state_created_at(NvsFieldMap *map)
+{
+	NvsField   *field = nvs_fields_column(map, "created_at");
+
+	return field != NULL && field->has_default ? field : NULL;
+}
+
+/*
+ * List the columns to read, and which of them records show.  The list is of
+ * all columns, since rows that are all columns need not be made anew.
+ */
+static void
+state_list_record(NvsStreamState *state, const NvsFieldMap *map,
+				  const NvsField *created_at)
+{
+	StringInfoData list;
+	int			i;
+
+	state->read = palloc(sizeof(NvsField *) * (map->nfields + 1));
+	state->in_record = palloc(sizeof(bool) * map->nfields);
+	initStringInfo(&list);
+	for (i = 0; i < map->nfields; i++)
+	{
+		const NvsField *field = &map->fields[i];
+		bool		in_record = field != created_at &&
+			strcmp(field->column, "subject") != 0;
+
+		if (!OidIsValid(get_array_type(field->type)) ||
+			type_is_rowtype(field->type))
+			state->one_by_one = true;
+		state->in_record[i] = in_record;
+		if (in_record && field != state->id)
+			state->read[state->nread++] = field;
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "",
+						 in_record ? nvs_field_select(field) : field->quoted);
+	}
+	state->read_list = list.data;
+}
+
+/* Define what fixed statements may name, once everything is worked out. */
+static void
+state_define_names(const NvsTarget *target, const NvsStreamState *state)
+{
+	StringInfoData keys;
+	char	   *first = psprintf("$%d", target->nkeys + 1);
+	char	   *second = psprintf("$%d", target->nkeys + 2);
+
+	initStringInfo(&keys);
+	nvs_route_where(target, &keys);
+
+	nvs_planset_define(target->plans, "keys", keys.data);
+	nvs_planset_define(target->plans, "first", first);
+	nvs_planset_define(target->plans, "second", second);
+	nvs_planset_define(target->plans, "record", state->read_list);
+}

@@ -1,0 +1,46 @@
+/*
+ * stream/state.h
+ *	  The relation of a stream, and what its columns are for.
+ */
+#ifndef NVS_STREAM_STATE_H
+#define NVS_STREAM_STATE_H
+
+#include "postgres.h"
+
+#include "route/route.h"
+
+/* Types of events that mean something to us. */
+#define NVS_TYPE_TOMBSTONE	"__tombstone__"
+#define NVS_TYPE_REOPENED	"__reopened__"
+#define NVS_TYPE_SNAPSHOT	"__snapshot__"
+
+/*
+ * What stream functions know of a relation.  Fixed statements of its plan set
+ * may name {table}, {keys} (the condition on the key columns, whose values are
+ * the first parameters), {first} and {second} (the parameters behind those),
+ * and {record} (all columns, from which nvs_event_record() makes a record).
+ */
+typedef struct NvsStreamState
+{
+	const NvsField *id;
+	const NvsField *ts;
+	const NvsField *type;
+	const NvsField *version;	/* NULL: a plain log */
+	const NvsField *meta;		/* NULL: no place for unknown fields */
+	const NvsField *event_id;	/* NULL: appends cannot be repeated */
+	const NvsField *pii;		/* NULL: nothing to erase */
+	bool		one_by_one;		/* has a column that unnest() cannot give */
+	const NvsField **read;		/* columns of a record besides the id */
+	int			nread;
+	char	   *read_list;		/* {record} */
+	bool	   *in_record;		/* by column of the map, as is kept */
+	bool	   *kept;			/* what is inserted is what is there */
+} NvsStreamState;
+
+extern NvsStreamState *nvs_stream_state(NvsTarget *target);
+extern bool nvs_stream_resolve(const char *subject, int len, bool write,
+							   NvsResolved *resolved);
+extern bool nvs_stream_resolve_arg(FunctionCallInfo fcinfo, int n, bool write,
+								   NvsResolved *resolved);
+
+#endif							/* NVS_STREAM_STATE_H */
