@@ -55,13 +55,13 @@ static int	ncalls = 0;
 static void plan_push_call(void);
 static void plan_free_deferred(void);
 static ParamListInfo plan_make_params(SPIPlanPtr plan, const Datum *values,
-								 const char *nulls);
+									  const char *nulls);
 static uint64 plan_execute_rows(SPIPlanPtr plan, const Datum *values,
-						   const char *nulls, bool read_only, uint64 count,
-						   NvsRowFunction function, void *arg);
+								const char *nulls, bool read_only, uint64 count,
+								NvsRowFunction function, void *arg);
 static bool plan_receive_row(TupleTableSlot *slot, DestReceiver *self);
 static void plan_receive_startup(DestReceiver *self, int operation,
-							TupleDesc typeinfo);
+								 TupleDesc typeinfo);
 static void plan_receive_done(DestReceiver *self);
 static void plan_keep_first(TupleTableSlot *slot, void *arg);
 static void plan_params_enlarge(NvsParams *params);
@@ -195,7 +195,7 @@ nvs_plan_row(SPIPlanPtr plan, Datum *values, const char *nulls,
 
 	/* A statement that writes is to run to its end. */
 	plan_execute_rows(plan, values, nulls, read_only, read_only ? 1 : 0,
-				 plan_keep_first, &first);
+					  plan_keep_first, &first);
 	return first.found;
 }
 
@@ -243,8 +243,8 @@ nvs_execute_row(SPIPlanPtr plan, const NvsParams *params, bool read_only,
 
 	/* A statement that writes is to run to its end. */
 	plan_execute_rows(plan, params == NULL ? NULL : params->values,
-				 params == NULL ? NULL : params->nulls, read_only,
-				 read_only ? 1 : 0, plan_keep_first, &first);
+					  params == NULL ? NULL : params->nulls, read_only,
+					  read_only ? 1 : 0, plan_keep_first, &first);
 	return first.found;
 }
 
@@ -254,8 +254,8 @@ nvs_execute_each(SPIPlanPtr plan, const NvsParams *params, bool read_only,
 				 NvsRowFunction function, void *arg)
 {
 	return plan_execute_rows(plan, params == NULL ? NULL : params->values,
-						params == NULL ? NULL : params->nulls, read_only, 0,
-						function, arg);
+							 params == NULL ? NULL : params->nulls,
+							 read_only, 0, function, arg);
 }
 
 /*
@@ -264,7 +264,8 @@ nvs_execute_each(SPIPlanPtr plan, const NvsParams *params, bool read_only,
  */
 static uint64
 plan_execute_rows(SPIPlanPtr plan, const Datum *values, const char *nulls,
-			 bool read_only, uint64 count, NvsRowFunction function, void *arg)
+				  bool read_only, uint64 count, NvsRowFunction function,
+				  void *arg)
 {
 	SPIExecuteOptions options;
 	RowReceiver receiver;

@@ -117,6 +117,7 @@ nvs_planset_define(NvsPlanSet *set, const char *name, const char *text)
 		elog(ERROR, "unexpected number of names in a plan set");
 	set->names[set->nnames].name = name;
 	set->names[set->nnames].text = text;
+
 	set->nnames++;
 }
 
@@ -155,7 +156,7 @@ statement_prepare(NvsPlanSet *set, const NvsStatement *statement,
 	bool		found;
 
 	initStringInfo(&sql);
-	if (statement->text != NULL)
+	if (statement->text !=NULL)
 		statement_expand(set, statement->text, &sql);
 	else
 		statement->build(&sql, arg);
@@ -316,7 +317,7 @@ planset_collect(const NvsPlanSet *set, SPIPlanPtr *plans)
 	if (set->texts != NULL)
 	{
 		text_start_iterate(set->texts, &text_scan);
-		while ((text = text_iterate(set->texts, &text_scan)) != NULL)
+		while ((text = text_iterate(set->texts, &text_scan)) !=NULL)
 			plans[n++] = text->plan;
 	}
 	return n;

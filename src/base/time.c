@@ -14,9 +14,11 @@
 TimestampTz
 nvs_after(TimestampTz t, const Interval *span)
 {
-	return DatumGetTimestampTz(
-		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(t),
-							IntervalPGetDatum(span)));
+	Datum		sum = DirectFunctionCall2(timestamptz_pl_interval,
+										  TimestampTzGetDatum(t),
+										  IntervalPGetDatum(span));
+
+	return DatumGetTimestampTz(sum);
 }
 
 /* Milliseconds since 1970 of the server's clock, as it is now. */

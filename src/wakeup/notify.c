@@ -11,13 +11,8 @@
  * appended and goes with it when that is rolled back.  Just before commit it
  * is handed to NOTIFY, mode inline, which makes all commits of the cluster
  * wait for one another; or it is put together as a block, mode worker, that
- * goes into a ring (wakeup/ring.c) after the commit.  Sessions in
- * stream_wait() are told by the ring in every mode.
- *
- * What runs after the commit must not raise: it could not be undone, and the
- * server would restart.  It runs as a resource release callback, when locks
- * go: by then our rows are visible, other backends have been sent what we
- * changed in the catalogs, and the horizon has been let go.
+ * goes into a ring (wakeup/ring.c) after the commit, when nothing may raise.
+ * Sessions in stream_wait() hear of it by the ring in every mode.
  *
  * A prepared transaction announces nothing: NOTIFY cannot be prepared, and
  * COMMIT PREPARED calls nobody.  The worker looks for the end of those.
@@ -28,7 +23,6 @@
 #include "commands/async.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
-#include "utils/hsearch.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 
@@ -38,63 +32,85 @@
 #include "wakeup/notify.h"
 #include "wakeup/ring.h"
 
-/* A subject to announce, at one nesting level. */
+/* A subject to announce, at one nesting level of the transaction. */
 typedef struct Announcement
 {
 	struct Announcement *next;
 	const char *channel;
 	const char *subject;
-	int			len;
+	int			len;			/* of the subject */
 	int			level;			/* of the subtransaction that appended */
 	int			mode;			/* an NvsNotifyMode */
 	int64		position;
 } Announcement;
 
-/* The key of the hash table: a subject on a channel, at a nesting level. */
-typedef struct AnnouncementKey
+/* Where the hash table points to one. */
+typedef struct AnnouncementSlot
 {
-	Announcement *entry;
-} AnnouncementKey;
+	Announcement *announcement; /* hash key: all of it but the position */
+	uint32		hash;
+	char		status;			/* of simplehash */
+} AnnouncementSlot;
 
-/* In TopTransactionContext; newest level first. */
+static uint32 notify_hash(const Announcement *a);
+static bool notify_equal(const Announcement *a, const Announcement *b);
+
+#define SH_PREFIX		announcement
+#define SH_ELEMENT_TYPE	AnnouncementSlot
+#define SH_KEY_TYPE		Announcement *
+#define SH_KEY			announcement
+#define SH_HASH_KEY(tb, key)	notify_hash(key)
+#define SH_EQUAL(tb, a, b)		notify_equal(a, b)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a)		((a)->hash)
+#define SH_SCOPE		static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/* What is to be announced, in TopTransactionContext; newest level first. */
 static Announcement *pending = NULL;
-static HTAB *by_subject = NULL;
-
-/* Events that announcements were made for. */
-static uint64 told = 0;
+static announcement_hash *by_subject = NULL;
 
 /*
- * What goes into the ring at commit, in TopTransactionContext; too_large when
- * it is not there because it was, or came too late.
+ * Events that those are of.  When the transaction drew more positions than
+ * that, there are events of which nobody hears by the ring.
+ */
+static uint64 events_announced = 0;
+
+/*
+ * What goes into the ring after the commit, in TopTransactionContext;
+ * too_large when it does not fit or came too late.
  */
 static StringInfo block = NULL;
 static bool too_large = false;
 
+static void notify_before_commit(void);
+static void notify_add_to_block(NvsDatabase *db, const Announcement *a);
 static void notify_after_locks(const NvsXactEnd *end);
-static uint32 announcement_hash(const void *key, Size keysize);
-static int	announcement_match(const void *a, const void *b, Size keysize);
-static void create_table(void);
-static void announce_all(void);
-static void add_to_block(NvsDatabase *db, const Announcement *entry);
-static void after_commit(NvsDatabase *db, uint64 ndrawn);
-static void drop_level(int level);
-static void merge_level(int level);
+static void notify_tell_worker(NvsDatabase *db, const NvsXactEnd *end);
+static void notify_after_commit(NvsDatabase *db, uint64 ndrawn);
+static void notify_drop_level(int level);
+static void notify_merge_level(int level);
 
-/* Hand over the handlers of transactions' ends. */
+/* Hand over what is to be done when transactions end. */
 void
 nvs_notify_init(void)
 {
 	static const NvsXactHandlers handlers = {
-		.before_commit = announce_all,
+		.before_commit = notify_before_commit,
 		.after_locks = notify_after_locks,
-		.before_subcommit = merge_level,
-		.after_subabort = drop_level
+		.before_subcommit = notify_merge_level,
+		.after_subabort = notify_drop_level
 	};
 
 	nvs_xact_register(&handlers);
 }
 
-/* The mode that holds; route_mode is that of a route, -1 when it has none. */
+/*
+ * The mode that holds: that of a route, -1 when it has none, or the setting's;
+ * inline where there is no worker.
+ */
 int
 nvs_notify_mode(int route_mode)
 {
@@ -131,117 +147,155 @@ nvs_notify_append(int mode, const char *channel, const char *subject, int len,
 {
 	NvsDatabase *db = nvs_shmem_database();
 	Announcement probe;
-	Announcement *key = &probe;
-	AnnouncementKey *slot;
-	Announcement *entry;
+	AnnouncementSlot *slot;
+	Announcement *a;
 	MemoryContext old;
 	bool		found;
 
-	/* Who begins to wait from now on is told without the subject. */
+	/* Who begins to wait from now on is woken for whatever was drawn. */
 	if (mode == NVS_NOTIFY_OFF &&
 		(db == NULL || pg_atomic_read_u32(&db->waiters) == 0))
 		return;
 	if (by_subject == NULL)
-		create_table();
-	told += count;
+		by_subject = announcement_create(TopTransactionContext, 16, NULL);
+	events_announced += count;
 	probe.channel = channel;
 	probe.subject = subject;
 	probe.len = len;
 	probe.level = GetCurrentTransactionNestLevel();
 	probe.mode = mode;
-	slot = hash_search(by_subject, &key, HASH_FIND, NULL);
+	slot = announcement_lookup(by_subject, &probe);
 	if (slot != NULL)
 	{
-		slot->entry->position = Max(slot->entry->position, position);
+		a = slot->announcement;
+		a->position = Max(a->position, position);
 		return;
 	}
 
 	old = MemoryContextSwitchTo(TopTransactionContext);
-	entry = palloc(sizeof(Announcement));
-	*entry = probe;
-	entry->channel = pstrdup(channel);
-	entry->subject = pnstrdup(subject, len);
-	entry->position = position;
+	a = palloc(sizeof(Announcement));
+	*a = probe;
+	a->channel = pstrdup(channel);
+	a->subject = pnstrdup(subject, len);
+	a->position = position;
 	MemoryContextSwitchTo(old);
-	slot = hash_search(by_subject, &entry, HASH_ENTER, &found);
+	announcement_insert(by_subject, a, &found);
 	Assert(!found);
-	slot->entry = entry;
-	entry->next = pending;
-	pending = entry;
+	a->next = pending;
+	pending = a;
 }
 
-/* Make the hash table of a transaction. */
-static void
-create_table(void)
-{
-	HASHCTL		ctl;
-
-	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = sizeof(Announcement *);
-	ctl.entrysize = sizeof(AnnouncementKey);
-	ctl.hash = announcement_hash;
-	ctl.match = announcement_match;
-	ctl.hcxt = TopTransactionContext;
-	by_subject = hash_create("nvent_store announcements", 16, &ctl,
-							 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE |
-							 HASH_CONTEXT);
-}
-
-/* Hash of what announcement_match() compares. */
+/* Hash of what notify_equal() compares. */
 static uint32
-announcement_hash(const void *key, Size keysize)
+notify_hash(const Announcement *a)
 {
-	const Announcement *a = *(Announcement *const *) key;
-
 	return hash_bytes((const unsigned char *) a->subject, a->len) ^ a->level;
 }
 
-/* 0 when two are of one subject, channel, level and mode. */
-static int
-announcement_match(const void *a, const void *b, Size keysize)
+/* Are two of one subject, channel, level and mode? */
+static bool
+notify_equal(const Announcement *a, const Announcement *b)
 {
-	const Announcement *x = *(Announcement *const *) a;
-	const Announcement *y = *(Announcement *const *) b;
+	return a->level == b->level && a->len == b->len && a->mode == b->mode &&
+		memcmp(a->subject, b->subject, a->len) == 0 &&
+		strcmp(a->channel, b->channel) == 0;
+}
 
-	if (x->level != y->level || x->len != y->len || x->mode != y->mode)
-		return 1;
-	if (memcmp(x->subject, y->subject, x->len) != 0)
-		return 1;
-	return strcmp(x->channel, y->channel);
+/* Announce everything, oldest first: to NOTIFY, or into the block. */
+static void
+notify_before_commit(void)
+{
+	NvsDatabase *db = nvs_shmem_known_database();
+	Announcement *a;
+	Announcement *ordered = NULL;
+
+	while (pending != NULL)
+	{
+		a = pending;
+		pending = a->next;
+		a->next = ordered;
+		ordered = a;
+	}
+	by_subject = NULL;
+	for (a = ordered; a != NULL; a = a->next)
+	{
+		if (a->mode == NVS_NOTIFY_INLINE)
+			nvs_notify_send(a->channel, a->subject, a->position);
+		if (db == NULL)
+			continue;
+		if (a->mode == NVS_NOTIFY_WORKER ||
+			pg_atomic_read_u32(&db->waiters) > 0)
+			notify_add_to_block(db, a);
+		else
+			events_announced = 0;
+	}
+}
+
+/* Add an announcement to what goes into the ring after the commit. */
+static void
+notify_add_to_block(NvsDatabase *db, const Announcement *a)
+{
+	Size		size;
+
+	if (too_large)
+		return;
+	if (block == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+		block = makeStringInfo();
+		MemoryContextSwitchTo(old);
+	}
+	nvs_ring_append(block, a->mode == NVS_NOTIFY_WORKER ? a->channel : NULL,
+					a->subject, a->len, a->position);
+	(void) nvs_shmem_ring(db, &size);
+	if (block->len > size / 2)
+		too_large = true;
 }
 
 /*
- * The transaction is over, and its end is known to others: tell the worker.
- * The memory of what it announced goes with TopTransactionContext.
+ * The transaction is over: tell the worker, and start afresh.  What was in
+ * TopTransactionContext goes with that.
  */
 static void
 notify_after_locks(const NvsXactEnd *end)
 {
-	/* Somebody appended after our turn before the commit. */
+	NvsDatabase *db = nvs_shmem_known_database();
+
+	/* Somebody appended after we had prepared for the commit. */
 	if (pending != NULL && end->outcome == NVS_XACT_COMMITTED)
 		too_large = true;
-	if (end->appended || block != NULL || too_large)
-	{
-		NvsDatabase *db = nvs_shmem_known_database();
-
-		if (db == NULL)
-			 /* nobody to be told */ ;
-		else if (end->outcome == NVS_XACT_COMMITTED)
-			after_commit(db, end->ndrawn);
-		else if (end->outcome == NVS_XACT_PREPARED ||
-				 pg_atomic_read_u32(&db->wake_on_xact_end) != 0)
-			nvs_shmem_wake_worker(db);
-	}
+	if (db != NULL && (end->appended || block != NULL || too_large))
+		notify_tell_worker(db, end);
 	pending = NULL;
 	by_subject = NULL;
+	events_announced = 0;
 	block = NULL;
 	too_large = false;
-	told = 0;
 }
 
-/* Tell the worker of a commit.  Must not raise. */
+/* Tell the worker of a transaction that appended. */
 static void
-after_commit(NvsDatabase *db, uint64 ndrawn)
+notify_tell_worker(NvsDatabase *db, const NvsXactEnd *end)
+{
+	switch (end->outcome)
+	{
+		case NVS_XACT_COMMITTED:
+			notify_after_commit(db, end->ndrawn);
+			break;
+		case NVS_XACT_PREPARED:
+			nvs_shmem_wake_worker(db);
+			break;
+		case NVS_XACT_ABORTED:
+			if (pg_atomic_read_u32(&db->wake_on_xact_end) != 0)
+				nvs_shmem_wake_worker(db);
+			break;
+	}
+}
+
+/* Tell the worker of a commit. */
+static void
+notify_after_commit(NvsDatabase *db, uint64 ndrawn)
 {
 	bool		wake = pg_atomic_read_u32(&db->wake_on_xact_end) != 0;
 
@@ -255,7 +309,7 @@ after_commit(NvsDatabase *db, uint64 ndrawn)
 	 * Who waits by now either sees them or is counted here.
 	 */
 	pg_memory_barrier();
-	if (ndrawn != told && pg_atomic_read_u32(&db->waiters) > 0)
+	if (ndrawn != events_announced && pg_atomic_read_u32(&db->waiters) > 0)
 	{
 		pg_atomic_fetch_add_u64(&db->unannounced, 1);
 		wake = true;
@@ -264,117 +318,54 @@ after_commit(NvsDatabase *db, uint64 ndrawn)
 		nvs_shmem_wake_worker(db);
 }
 
-/* Forget what was appended at a level; must not raise. */
+/* Drop what was appended at a nesting level.  Does not raise. */
 static void
-drop_level(int level)
+notify_drop_level(int level)
 {
-	Announcement **link = &pending;
-
-	while (*link != NULL)
+	while (pending != NULL && pending->level >= level)
 	{
-		if ((*link)->level < level)
-		{
-			link = &(*link)->next;
-			continue;
-		}
-		(void) hash_search(by_subject, link, HASH_REMOVE, NULL);
-		*link = (*link)->next;
+		(void) announcement_delete(by_subject, pending);
+		pending = pending->next;
 	}
 }
 
-/* What was appended at a level is its parent's from now on. */
+/* What was appended at a nesting level is its parent's from now on. */
 static void
-merge_level(int level)
+notify_merge_level(int level)
 {
-	Announcement *entry = pending;
-	Announcement *next;
 	Announcement *mine = NULL;
+	Announcement *a;
 
 	/* Take them out first: their hash keys change. */
-	for (; entry != NULL; entry = next)
+	while (pending != NULL && pending->level >= level)
 	{
-		next = entry->next;
-		if (entry->level < level)
-			break;
-		(void) hash_search(by_subject, &entry, HASH_REMOVE, NULL);
-		entry->next = mine;
-		mine = entry;
+		a = pending;
+		(void) announcement_delete(by_subject, a);
+		pending = a->next;
+		a->next = mine;
+		mine = a;
 	}
-	pending = entry;
-	for (entry = mine; entry != NULL; entry = next)
+	while (mine != NULL)
 	{
-		AnnouncementKey *slot;
+		AnnouncementSlot *slot;
 		bool		found;
 
-		next = entry->next;
-		entry->level = level - 1;
-		slot = hash_search(by_subject, &entry, HASH_ENTER, &found);
+		a = mine;
+		mine = a->next;
+		a->level = level - 1;
+		slot = announcement_insert(by_subject, a, &found);
 		if (found)
 		{
-			slot->entry->position = Max(slot->entry->position,
-										entry->position);
+			slot->announcement->position = Max(slot->announcement->position,
+											   a->position);
 			continue;
 		}
-		slot->entry = entry;
-		entry->next = pending;
-		pending = entry;
+		a->next = pending;
+		pending = a;
 	}
 }
 
-/* Announce everything, oldest first: to NOTIFY, or into the block. */
-static void
-announce_all(void)
-{
-	NvsDatabase *db = nvs_shmem_known_database();
-	Announcement *entry;
-	Announcement *ordered = NULL;
-
-	while (pending != NULL)
-	{
-		entry = pending;
-		pending = entry->next;
-		entry->next = ordered;
-		ordered = entry;
-	}
-	for (entry = ordered; entry != NULL; entry = entry->next)
-	{
-		if (entry->mode == NVS_NOTIFY_INLINE)
-			nvs_notify_send(entry->channel, entry->subject, entry->position);
-		if (db == NULL)
-			continue;
-		if (entry->mode == NVS_NOTIFY_WORKER ||
-			pg_atomic_read_u32(&db->waiters) > 0)
-			add_to_block(db, entry);
-		else
-			told = 0;
-	}
-	by_subject = NULL;
-}
-
-/* Add an announcement to what goes into the ring after the commit. */
-static void
-add_to_block(NvsDatabase *db, const Announcement *entry)
-{
-	Size		size;
-
-	if (too_large)
-		return;
-	if (block == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-
-		block = makeStringInfo();
-		MemoryContextSwitchTo(old);
-	}
-	nvs_ring_append(block, entry->mode == NVS_NOTIFY_WORKER ?
-					entry->channel : NULL, entry->subject, entry->len,
-					entry->position);
-	(void) nvs_shmem_ring(db, &size);
-	if (block->len > size / 2)
-		too_large = true;
-}
-
-/* NOTIFY of a subject; at commit, as always. */
+/* NOTIFY of a subject, sent when the transaction commits. */
 void
 nvs_notify_send(const char *channel, const char *subject, int64 position)
 {
@@ -388,7 +379,10 @@ nvs_notify_send(const char *channel, const char *subject, int64 position)
 	pfree(payload.data);
 }
 
-/* NOTIFY that anything may have been appended. */
+/*
+ * NOTIFY that anything may have been appended, sent when the transaction
+ * commits.
+ */
 void
 nvs_notify_resync(const char *channel, int64 position)
 {

@@ -11,32 +11,38 @@
 
 #include "wakeup/ring.h"
 
-static void copy_in(NvsDatabase *db, const char *data, Size len);
-static void copy_out(NvsDatabase *db, char *data, Size len);
+static void ring_copy_in(NvsDatabase *db, const char *data, Size len);
+static void ring_copy_out(NvsDatabase *db, char *data, Size len);
 
-/* Add an announcement to a block; channel NULL is for waiting sessions only. */
+/*
+ * Add an announcement to a block that is to go into the ring; one without a
+ * channel, NULL, is for sessions in stream_wait() only.
+ */
 void
 nvs_ring_append(StringInfo block, const char *channel, const char *subject,
 				int subject_len, int64 position)
 {
 	static const char padding[MAXIMUM_ALIGNOF] = {0};
-	NvsNotice	notice;
+	NvsRingItem item;
 	Size		size;
 
-	memset(&notice, 0, sizeof(notice));
-	notice.position = position;
-	notice.channel_len = channel == NULL ? 0 : strlen(channel);
-	notice.subject_len = subject_len;
-	size = sizeof(notice) + notice.channel_len + subject_len;
-	notice.size = MAXALIGN(size);
-	appendBinaryStringInfo(block, (char *) &notice, sizeof(notice));
+	memset(&item, 0, sizeof(item));
+	item.position = position;
+	item.channel_len = channel == NULL ? 0 : strlen(channel);
+	item.subject_len = subject_len;
+	size = sizeof(item) + item.channel_len + subject_len;
+	item.size = MAXALIGN(size);
+	appendBinaryStringInfo(block, (char *) &item, sizeof(item));
 	if (channel != NULL)
-		appendBinaryStringInfo(block, channel, notice.channel_len);
+		appendBinaryStringInfo(block, channel, item.channel_len);
 	appendBinaryStringInfo(block, subject, subject_len);
-	appendBinaryStringInfo(block, padding, notice.size - size);
+	appendBinaryStringInfo(block, padding, item.size - size);
 }
 
-/* Put a block into the ring; to be called in callbacks, does not raise. */
+/*
+ * Put a block into the ring, or count a resync when there is no room.  Neither
+ * raises nor allocates.
+ */
 void
 nvs_ring_push(NvsDatabase *db, const char *block, Size len)
 {
@@ -47,13 +53,13 @@ nvs_ring_push(NvsDatabase *db, const char *block, Size len)
 	if (len > size - (db->ring_head - db->ring_tail))
 		pg_atomic_fetch_add_u64(&db->resyncs, 1);
 	else
-		copy_in(db, block, len);
+		ring_copy_in(db, block, len);
 	LWLockRelease(&db->ring_lock);
 }
 
 /* Copy to the head of the ring, around its end if need be. */
 static void
-copy_in(NvsDatabase *db, const char *data, Size len)
+ring_copy_in(NvsDatabase *db, const char *data, Size len)
 {
 	Size		size;
 	char	   *ring = nvs_shmem_ring(db, &size);
@@ -65,9 +71,9 @@ copy_in(NvsDatabase *db, const char *data, Size len)
 	db->ring_head += len;
 }
 
-/* Copy from the tail of the ring. */
+/* Copy from the tail of the ring, around its end if need be. */
 static void
-copy_out(NvsDatabase *db, char *data, Size len)
+ring_copy_out(NvsDatabase *db, char *data, Size len)
 {
 	Size		size;
 	char	   *ring = nvs_shmem_ring(db, &size);
@@ -101,7 +107,7 @@ nvs_ring_take(NvsDatabase *db, char *buffer)
 		return 0;
 	LWLockAcquire(&db->ring_lock, LW_EXCLUSIVE);
 	len = db->ring_head - db->ring_tail;
-	copy_out(db, buffer, len);
+	ring_copy_out(db, buffer, len);
 	LWLockRelease(&db->ring_lock);
 	return len;
 }

@@ -12,13 +12,13 @@
 #include "position/shmem.h"
 
 /* An announcement in the ring; channel and subject follow, without '\0'. */
-typedef struct NvsNotice
+typedef struct NvsRingItem
 {
 	int64		position;
 	uint16		channel_len;	/* 0: for waiting sessions only */
 	uint16		subject_len;
 	uint32		size;			/* of all of it, MAXALIGNed */
-} NvsNotice;
+} NvsRingItem;
 
 extern void nvs_ring_append(StringInfo block, const char *channel,
 							const char *subject, int subject_len,

@@ -21,17 +21,18 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "subject/subject.h"
 #include "wakeup/waiter.h"
 
 /* What the worker knows of a session, by its number. */
-typedef struct Known
+typedef struct KnownWaiter
 {
 	uint64		generation;		/* of the pattern */
 	NvsPattern *pattern;		/* NULL: it waits for nothing */
 	int			next;			/* session in the same bucket; -1: none */
-} Known;
+} KnownWaiter;
 
-static Known *known = NULL;
+static KnownWaiter *known = NULL;
 static int *active = NULL;		/* numbers of those that have a pattern */
 static int	nactive = 0;
 
@@ -48,28 +49,31 @@ static uint64 changes_seen = 0;
 /* May there be a position noted with any of them? */
 static bool any_armed = false;
 
-static NvsWaiter *my_waiter(void);
-static void lower(pg_atomic_uint64 *wake_at, int64 position);
-static void count_change(NvsDatabase *db);
-static bool read_pattern(int number);
-static void fill_buckets(void);
-static uint32 hash_byte(uint32 hash, unsigned char byte);
-static int *bucket_of(uint32 hash);
-static void match_bucket(int number, const char *subject, int len,
-						 int64 position);
+static NvsWaiter *waiter_mine(void);
+static void waiter_lower(pg_atomic_uint64 *wake_at, int64 position);
+static void waiter_count_change(NvsDatabase *db);
+static bool waiter_read_pattern(int number);
+static void waiter_fill_buckets(void);
+static uint32 waiter_hash_byte(uint32 hash, unsigned char byte);
+static int *waiter_bucket(uint32 hash);
+static void waiter_match_bucket(int number, const char *subject, int len,
+								int64 position);
 
-/* This session's entry. */
+/* This session's entry in shared memory. */
 static NvsWaiter *
-my_waiter(void)
+waiter_mine(void)
 {
 	return nvs_shmem_waiter(nvs_my_proc_number());
 }
 
-/* Say what this session waits for. */
+/*
+ * Say what this session waits for, until nvs_waiter_end().  The pattern must be
+ * valid.
+ */
 void
 nvs_waiter_begin(NvsDatabase *db, const char *pattern, int len)
 {
-	NvsWaiter  *waiter = my_waiter();
+	NvsWaiter  *waiter = waiter_mine();
 
 	pg_atomic_fetch_add_u64(&waiter->generation, 1);
 	waiter->database = MyDatabaseId;
@@ -78,31 +82,34 @@ nvs_waiter_begin(NvsDatabase *db, const char *pattern, int len)
 	pg_atomic_write_u64(&waiter->wake_at, 0);
 	pg_atomic_fetch_add_u64(&waiter->generation, 1);
 	pg_atomic_fetch_add_u32(&db->waiters, 1);
-	count_change(db);
+	waiter_count_change(db);
 }
 
-/* This session is about to look for events: only later ones are to wake it. */
+/*
+ * To be called before this session looks for events: it is then woken only for
+ * those that come later.
+ */
 void
 nvs_waiter_reset(void)
 {
-	pg_atomic_write_u64(&my_waiter()->wake_at, 0);
+	pg_atomic_write_u64(&waiter_mine()->wake_at, 0);
 	pg_memory_barrier();
 }
 
-/* Wake this session when a position is safe, which it may be by now. */
+/* Have this session woken when a position is safe, which it may be by now. */
 void
 nvs_waiter_arm(NvsDatabase *db, int64 position)
 {
-	lower(&my_waiter()->wake_at, position);
-	count_change(db);
+	waiter_lower(&waiter_mine()->wake_at, position);
+	waiter_count_change(db);
 	nvs_shmem_wake_worker(db);
 }
 
-/* This session waits no more. */
+/* This session waits no more.  Does not raise. */
 void
 nvs_waiter_end(NvsDatabase *db)
 {
-	NvsWaiter  *waiter = my_waiter();
+	NvsWaiter  *waiter = waiter_mine();
 
 	pg_atomic_fetch_sub_u32(&db->waiters, 1);
 	pg_atomic_fetch_add_u64(&waiter->generation, 1);
@@ -110,19 +117,19 @@ nvs_waiter_end(NvsDatabase *db)
 	waiter->len = 0;
 	pg_atomic_write_u64(&waiter->wake_at, 0);
 	pg_atomic_fetch_add_u64(&waiter->generation, 1);
-	count_change(db);
+	waiter_count_change(db);
 }
 
-/* Have the worker look at the entries: ours has changed. */
+/* Tell the worker that an entry has changed. */
 static void
-count_change(NvsDatabase *db)
+waiter_count_change(NvsDatabase *db)
 {
 	pg_atomic_fetch_add_u64(&db->waiter_changes, 1);
 }
 
-/* Note a position, unless a lower one is noted. */
+/* Set the position to wake at, unless a lower one is set. */
 static void
-lower(pg_atomic_uint64 *wake_at, int64 position)
+waiter_lower(pg_atomic_uint64 *wake_at, int64 position)
 {
 	uint64		old = pg_atomic_read_u64(wake_at);
 
@@ -131,7 +138,10 @@ lower(pg_atomic_uint64 *wake_at, int64 position)
 		;
 }
 
-/* Learn who waits for what; those who have since begun look for themselves. */
+/*
+ * Read who waits for what.  Who begins after this looks for events that were
+ * committed before it himself.
+ */
 void
 nvs_waiters_refresh(NvsDatabase *db)
 {
@@ -147,7 +157,8 @@ nvs_waiters_refresh(NvsDatabase *db)
 	pg_memory_barrier();
 	if (known == NULL)
 	{
-		known = MemoryContextAllocZero(TopMemoryContext, sizeof(Known) * n);
+		known = MemoryContextAllocZero(TopMemoryContext,
+									   sizeof(KnownWaiter) * n);
 		active = MemoryContextAlloc(TopMemoryContext, sizeof(int) * n);
 		nbuckets = pg_nextpower2_32(n);
 		buckets = MemoryContextAlloc(TopMemoryContext, sizeof(int) * nbuckets);
@@ -155,14 +166,17 @@ nvs_waiters_refresh(NvsDatabase *db)
 	for (i = 0; i < n; i++)
 		if (pg_atomic_read_u64(&nvs_shmem_waiter(i)->generation) !=
 			known[i].generation)
-			changed = read_pattern(i) || changed;
+			changed = waiter_read_pattern(i) || changed;
 	if (changed)
-		fill_buckets();
+		waiter_fill_buckets();
 }
 
-/* Read what one session waits for; false when it is just writing that. */
+/*
+ * Read the pattern of one session, which may be none.  False when the session
+ * is just writing it: there is another change to come.
+ */
 static bool
-read_pattern(int number)
+waiter_read_pattern(int number)
 {
 	NvsWaiter  *waiter = nvs_shmem_waiter(number);
 	uint64		generation = pg_atomic_read_u64(&waiter->generation);
@@ -191,9 +205,9 @@ read_pattern(int number)
 	return true;
 }
 
-/* Find those who wait anew. */
+/* Put all who wait into the buckets again. */
 static void
-fill_buckets(void)
+waiter_fill_buckets(void)
 {
 	int			n = nvs_shmem_slots();
 	int			i;
@@ -211,8 +225,8 @@ fill_buckets(void)
 			continue;
 		active[nactive++] = i;
 		for (j = 0; j < pattern->prefix_len; j++)
-			hash = hash_byte(hash, pattern->text[j]);
-		bucket = bucket_of(hash);
+			hash = waiter_hash_byte(hash, pattern->text[j]);
+		bucket = waiter_bucket(hash);
 		known[i].next = *bucket;
 		*bucket = i;
 	}
@@ -220,14 +234,14 @@ fill_buckets(void)
 
 /* The hash of what ends with one more byte; of nothing it is 0. */
 static uint32
-hash_byte(uint32 hash, unsigned char byte)
+waiter_hash_byte(uint32 hash, unsigned char byte)
 {
 	return (hash ^ byte) * 16777619 + 1;
 }
 
 /* The bucket of a literal beginning. */
 static int *
-bucket_of(uint32 hash)
+waiter_bucket(uint32 hash)
 {
 	return &buckets[murmurhash32(hash) & (nbuckets - 1)];
 }
@@ -244,28 +258,31 @@ nvs_waiters_match(const char *subject, int len, int64 position)
 
 	if (nactive == 0)
 		return;
-	match_bucket(*bucket_of(hash), subject, len, position);
+	waiter_match_bucket(*waiter_bucket(hash), subject, len, position);
 	for (i = 0; i < len; i++)
 	{
-		hash = hash_byte(hash, subject[i]);
+		hash = waiter_hash_byte(hash, subject[i]);
 		if (subject[i] == ':' || i == len - 1)
-			match_bucket(*bucket_of(hash), subject, len, position);
+			waiter_match_bucket(*waiter_bucket(hash), subject, len, position);
 	}
 }
 
-/* The same with those in one bucket, of which number is the first. */
+/*
+ * Note an event with those in one bucket whose pattern matches its subject;
+ * number is the first session in the bucket.
+ */
 static void
-match_bucket(int number, const char *subject, int len, int64 position)
+waiter_match_bucket(int number, const char *subject, int len, int64 position)
 {
 	for (; number >= 0; number = known[number].next)
 		if (nvs_pattern_match(known[number].pattern, subject, len, NULL))
 		{
-			lower(&nvs_shmem_waiter(number)->wake_at, position);
+			waiter_lower(&nvs_shmem_waiter(number)->wake_at, position);
 			any_armed = true;
 		}
 }
 
-/* Note an event whose subject is not known. */
+/* Note an event of any subject, with all who wait. */
 void
 nvs_waiters_arm_all(int64 position)
 {
@@ -273,7 +290,7 @@ nvs_waiters_arm_all(int64 position)
 
 	any_armed = true;
 	for (i = 0; i < nactive; i++)
-		lower(&nvs_shmem_waiter(active[i])->wake_at, position);
+		waiter_lower(&nvs_shmem_waiter(active[i])->wake_at, position);
 }
 
 /* Wake those whose event is safe to read. */

@@ -1,6 +1,6 @@
 /*
  * worker/worker.c
- *	  The worker of a database: tells listeners, ticks, has things maintained.
+ *	  The worker of a database: notifies, publishes, has things maintained.
  *
  * Committers leave announcements in the ring and set the worker's latch; the
  * worker is the only one that notifies, so nobody waits for the lock that
@@ -14,31 +14,26 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/relation.h"
 #include "access/xact.h"
-#include "commands/extension.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
-#include "storage/bufmgr.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
 #include "base/guc.h"
 #include "base/identity.h"
-#include "base/plan.h"
 #include "position/position.h"
+#include "store/store.h"
 #include "wakeup/outbox.h"
 #include "wakeup/ring.h"
 #include "wakeup/waiter.h"
@@ -50,46 +45,51 @@
 /* Passes follow one another by at least so much, in us. */
 #define PASS_INTERVAL	500
 
-/* Blocks of the tick table from which on ticks get rarer. */
-#define TICK_BLOCKS		8
+/* So many blocks of nvent.published_position make it be written more rarely. */
+#define PUBLISH_BLOCKS	8
 
 PGDLLEXPORT void nvs_worker_main(Datum arg);
 
 PG_FUNCTION_INFO_V1(nvs_worker_status);
 
-/* Our database, and whether the launcher knows why we end. */
+/* Our database, and whether we end because there is nothing to do. */
 static NvsDatabase *db = NULL;
-static bool left = false;
-
-/* The tick table, as of when the extension was looked for. */
-static Oid	tick_relid = InvalidOid;
-
-/* What there was last time, and when. */
-static int64 last_tick = -1;
-static TimestampTz last_tick_at = 0;
-static TimestampTz last_age_at = 0;
-static TimestampTz last_maintenance_at = 0;
-static TimestampTz last_activity = 0;
+static bool done = false;
 
 /* The safe position. */
 static NvsPositionWatch watch;
 
-/* How many times rarer ticks are than they should be. */
-static int	tick_slowness = 1;
+/* The position that we published last, -1 for none, and when that was. */
+static int64 published = -1;
+static TimestampTz published_at = 0;
 
-static void rest(TimestampTz last_pass);
-static void start(Oid oid);
-static bool begin_if_extension(void);
-static bool claim_database(void);
+/* How many times rarer it is published than the setting says. */
+static int	publish_factor = 1;
+
+/* When this was last done. */
+static TimestampTz age_checked_at = 0;
+static TimestampTz maintained_at = 0;
+
+/* When something happened that was not our own doing. */
+static TimestampTz active_at = 0;
+
+static void worker_start(Oid oid);
+static bool worker_begin(void);
+static bool worker_claim_database(void);
 static void worker_exit(int code, Datum arg);
-static void leave(void);
-static void pass(TimestampTz now);
-static void run_transaction(bool send, bool tick, int64 safe);
-static void tick(int64 safe);
-static bool tick_is_due(TimestampTz now, int64 safe);
-static long nap_time(TimestampTz now, int64 safe);
-static bool is_idle(TimestampTz now, int64 safe);
-static bool is_over(TimestampTz since, TimestampTz now, long ms);
+static void worker_leave(void);
+static void worker_pass(TimestampTz now);
+static void worker_take(TimestampTz now);
+static bool worker_publish_is_due(TimestampTz now);
+static void worker_tell(bool send, bool publish);
+static void worker_send(void);
+static void worker_publish(void);
+static void worker_maintain(TimestampTz now);
+static void worker_check_age(TimestampTz now);
+static bool worker_is_idle(TimestampTz now);
+static long worker_nap_time(void);
+static void worker_rest(TimestampTz last_pass);
+static bool worker_is_over(TimestampTz since, TimestampTz now, long ms);
 
 /* Entry point; the argument is the database's OID. */
 void
@@ -97,7 +97,7 @@ nvs_worker_main(Datum arg)
 {
 	MemoryContext cxt;
 
-	start(DatumGetObjectId(arg));
+	worker_start(DatumGetObjectId(arg));
 	cxt = AllocSetContextCreate(TopMemoryContext, "nvent_store worker",
 								ALLOCSET_DEFAULT_SIZES);
 	for (;;)
@@ -115,35 +115,20 @@ nvs_worker_main(Datum arg)
 		MemoryContextReset(cxt);
 		now = GetCurrentTimestamp();
 		if (pg_atomic_read_u64(&db->hold_until) > (uint64) now)
-			leave();
-		pass(now);
-		if (is_idle(now, watch.safe))
-			leave();
+			worker_leave();
+		worker_pass(now);
+		if (worker_is_idle(now))
+			worker_leave();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT |
-						 WL_EXIT_ON_PM_DEATH, nap_time(now, watch.safe),
+						 WL_EXIT_ON_PM_DEATH, worker_nap_time(),
 						 PG_WAIT_EXTENSION);
-		rest(now);
+		worker_rest(now);
 	}
-}
-
-/*
- * Let announcements gather, so that committers that come in close succession
- * do not wake us again and again.
- */
-static void
-rest(TimestampTz last_pass)
-{
-	TimestampTz next = last_pass + PASS_INTERVAL;
-	TimestampTz now = GetCurrentTimestamp();
-
-	/* The clock may have been set back. */
-	if (now >= last_pass && now < next)
-		pg_usleep(next - now);
 }
 
 /* Connect, and become the database's worker, or end. */
 static void
-start(Oid oid)
+worker_start(Oid oid)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
@@ -153,9 +138,9 @@ start(Oid oid)
 					PGC_S_OVERRIDE);
 	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET,
 					PGC_S_OVERRIDE);
-	if (!begin_if_extension())
+	if (!worker_begin())
 		proc_exit(0);
-	if (!claim_database())
+	if (!worker_claim_database())
 		proc_exit(0);
 	nvs_position_watch_begin(&watch, db);
 	CommitTransactionCommand();
@@ -165,28 +150,22 @@ start(Oid oid)
 
 /* Begin a transaction; false, and none, when the extension is not there. */
 static bool
-begin_if_extension(void)
+worker_begin(void)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	/* Its tables go with it, and are looked up in a cache. */
-	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(tick_relid)))
+	if (nvs_is_installed())
 		return true;
-	if (OidIsValid(get_extension_oid("nvent_store", true)))
-	{
-		tick_relid = nvs_registry_table("published_position");
-		return true;
-	}
 	CommitTransactionCommand();
 	return false;
 }
 
 /* Become the one worker of our database; false when there is one. */
 static bool
-claim_database(void)
+worker_claim_database(void)
 {
 	uint32		none = 0;
-	bool		asked;
+	bool		requested;
 
 	db = nvs_shmem_database();
 	if (db == NULL ||
@@ -194,145 +173,198 @@ claim_database(void)
 										nvs_my_proc_number() + 1))
 		return false;
 	/* Until we leave in good order, we are missed when we are gone. */
-	asked = pg_atomic_exchange_u32(&db->worker_requested, 1) != 0;
-	/* Unless asked for, we came for maintenance, and leave after that. */
-	last_activity = asked ? GetCurrentTimestamp() : 0;
+	requested = pg_atomic_exchange_u32(&db->worker_requested, 1) != 0;
+	/* Unless requested, we came for maintenance, and leave after that. */
+	active_at = requested ? GetCurrentTimestamp() : 0;
 	before_shmem_exit(worker_exit, (Datum) 0);
 	return true;
 }
 
-/* However we end: let others know. */
+/* before_shmem_exit callback: however we end, others are to know. */
 static void
-worker_exit(int code, Datum arg)
+worker_exit(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 {
-	if (!left)
+	if (!done)
 		pg_atomic_write_u32(&db->worker_requested, 1);
 	pg_atomic_write_u32(&db->wake_on_xact_end, 1);
 	pg_atomic_write_u32(&db->worker, 0);
 	pg_memory_barrier();
-	/* Who came too late to tell us is not told of by anybody else. */
+	/* A committer may have missed our exit: ask for a new worker. */
 	if (nvs_ring_used(db) > 0 || pg_atomic_read_u32(&db->waiters) > 0)
 		pg_atomic_write_u32(&db->worker_requested, 1);
 	nvs_shmem_wake_launcher();
 }
 
-/* End in good order. */
+/* End in good order, to be started again when needed or after a while. */
 static void
-leave(void)
+worker_leave(void)
 {
-	TimestampTz visit_at = 0;
+	TimestampTz next_visit = 0;
 
 	if (nvs_worker_naptime > 0)
-		visit_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-											   nvs_worker_naptime);
-	pg_atomic_write_u64(&db->next_visit, visit_at);
+		next_visit = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												 nvs_worker_naptime);
+	pg_atomic_write_u64(&db->next_visit, next_visit);
 	pg_atomic_write_u32(&db->worker_requested, 0);
-	left = true;
+	done = true;
 	proc_exit(0);
 }
 
 /* Do all that there is to do. */
 static void
-pass(TimestampTz now)
+worker_pass(TimestampTz now)
 {
 	bool		send;
-	bool		ticks;
-	int64		safe;
-	int64		was_safe;
+	bool		publish;
 
-	if (nvs_outbox_collect(db))
-		last_activity = now;
-	was_safe = watch.safe;
-	/* Nobody announces a prepared transaction's events. */
-	if (nvs_position_watch(&watch, now))
-		nvs_outbox_want_resync(db);
-	safe = watch.safe;
-	if (safe != was_safe && was_safe != 0)
-		last_activity = now;
-	nvs_waiters_wake(safe);
-	send = nvs_outbox_is_due(db, safe);
-	ticks = tick_is_due(now, safe);
-	if (send || ticks)
-		run_transaction(send, ticks, safe);
-	if (nvs_maintenance_interval > 0 &&
-		is_over(last_maintenance_at, now, nvs_maintenance_interval))
-	{
-		last_maintenance_at = now;
-		if (!begin_if_extension())
-			leave();
-		CommitTransactionCommand();
-		nvs_maintain_stores();
-	}
-	if (nvs_max_append_age > 0 && is_over(last_age_at, now, AGE_INTERVAL))
-	{
-		last_age_at = now;
-		nvs_position_watch_warn(&watch, now);
-	}
+	worker_take(now);
+	nvs_waiters_wake(watch.safe);
+	send = nvs_outbox_is_due(watch.safe);
+	publish = worker_publish_is_due(now);
+	if (send || publish)
+		worker_tell(send, publish);
+	worker_maintain(now);
+	worker_check_age(now);
 }
 
-/* One short transaction for what is to be sent and written. */
+/* Take announcements from the ring, and look at the safe position. */
 static void
-run_transaction(bool send, bool ticks, int64 safe)
+worker_take(TimestampTz now)
 {
-	if (!begin_if_extension())
-		leave();
+	int64		last_safe = watch.safe;
+
+	if (nvs_outbox_collect(db))
+		active_at = now;
+	/* Nobody announces the events of a prepared transaction. */
+	if (nvs_position_watch(&watch, now))
+		nvs_outbox_request_resync(db);
+	if (watch.safe != last_safe && last_safe != 0)
+		active_at = now;
+}
+
+/* Has the safe position advanced, and is it time to publish it? */
+static bool
+worker_publish_is_due(TimestampTz now)
+{
+	return nvs_publish_interval > 0 && watch.safe != published &&
+		worker_is_over(published_at, now,
+					   (long) nvs_publish_interval * publish_factor);
+}
+
+/* Send notifications and publish the safe position, in one transaction. */
+static void
+worker_tell(bool send, bool publish)
+{
+	if (!worker_begin())
+		worker_leave();
 	pgstat_report_activity(STATE_RUNNING, send ? "notify" : "publish");
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (send)
-		nvs_outbox_due(safe);
-	if (ticks)
-		tick(safe);
+		worker_send();
+	if (publish)
+		worker_publish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	if (send)
-		nvs_outbox_sent(db, safe);
-	if (ticks)
+		nvs_outbox_sent(db, watch.safe);
+	if (publish)
 	{
-		last_tick_at = GetCurrentTimestamp();
+		published_at = GetCurrentTimestamp();
 		pgstat_report_stat(false);
 	}
 }
 
+/* Send what is due; a resync goes to the channels of all stores. */
+static void
+worker_send(void)
+{
+	List	   *channels = NIL;
+	ListCell   *lc;
+
+	if (nvs_outbox_resync_is_due(watch.safe))
+		foreach(lc, nvs_store_prefixes())
+	{
+		NvsStore   *store = nvs_store_find(lfirst(lc), strlen(lfirst(lc)));
+
+		/* The next look may read the registry anew, and free this store. */
+		if (store != NULL)
+			channels = lappend(channels, pstrdup(store->channel));
+	}
+	nvs_outbox_send(watch.safe, channels);
+}
+
 /*
- * Write the tick row.  While an old snapshot keeps its versions from being
- * removed the table grows, and with it the cost of a tick: make them rarer.
+ * Publish the safe position.  While an old snapshot keeps versions of the row
+ * from being removed the table grows, and with it the cost of writing it: do it
+ * more rarely.
  */
 static void
-tick(int64 safe)
+worker_publish(void)
 {
 	(void) nvs_position_publish_safe();
-	last_tick = safe;
-	tick_slowness = 1 + nvs_published_position_blocks() / TICK_BLOCKS;
+	published = watch.safe;
+	publish_factor = 1 + nvs_published_position_blocks() / PUBLISH_BLOCKS;
 }
 
-/* Has the position advanced, and is it time to write that down? */
-static bool
-tick_is_due(TimestampTz now, int64 safe)
+/* Have the stores maintained, when it is time to. */
+static void
+worker_maintain(TimestampTz now)
 {
-	return nvs_publish_interval > 0 && safe != last_tick &&
-		is_over(last_tick_at, now, (long) nvs_publish_interval * tick_slowness);
+	if (nvs_maintenance_interval == 0 ||
+		!worker_is_over(maintained_at, now, nvs_maintenance_interval))
+		return;
+	maintained_at = now;
+	if (!worker_begin())
+		worker_leave();
+	CommitTransactionCommand();
+	nvs_maintain_stores();
+}
+
+/* Name in the log who appends for too long, when it is time to look. */
+static void
+worker_check_age(TimestampTz now)
+{
+	if (nvs_max_append_age == 0 ||
+		!worker_is_over(age_checked_at, now, AGE_INTERVAL))
+		return;
+	age_checked_at = now;
+	nvs_position_watch_warn(&watch, now);
+}
+
+/* Has nothing happened for so long that we can leave? */
+static bool
+worker_is_idle(TimestampTz now)
+{
+	return nvs_worker_idle_timeout > 0 &&
+		worker_is_over(active_at, now, nvs_worker_idle_timeout) &&
+		(watch.safe == published || nvs_publish_interval == 0) &&
+		!nvs_outbox_has_pending() && nvs_position_watch_settled(&watch) &&
+		pg_atomic_read_u32(&db->waiters) == 0 && nvs_ring_used(db) == 0;
 }
 
 /*
- * How long to sleep unless told.  While there is nothing to write down, or
- * somebody waits, an appender's end has to wake us.  One that ended before it
- * could know that does not: we see it instead.
+ * How long to sleep, in ms, if nobody wakes us.  While there is nothing to
+ * publish, or somebody waits, every appender's end has to wake us.  One that
+ * ended before it could know that does not: we see it instead.
  */
 static long
-nap_time(TimestampTz now, int64 safe)
+worker_nap_time(void)
 {
-	bool		ticking = nvs_publish_interval > 0 && safe != last_tick;
-	bool		attentive = !ticking || nvs_outbox_has_pending() ||
+	bool		publishing = nvs_publish_interval > 0 &&
+		watch.safe != published;
+	bool		every_end = !publishing || nvs_outbox_has_pending() ||
 		pg_atomic_read_u32(&db->waiters) > 0;
-	bool		was_attentive;
-	long		nap = Min(60000, nvs_position_watch_nap(&watch));
+	bool		was_every_end;
+	long		nap = nvs_position_watch_nap(&watch);
 
-	was_attentive = pg_atomic_exchange_u32(&db->wake_on_xact_end, attentive) != 0;
-	if (attentive && !was_attentive && nvs_position_watch_moved(&watch))
+	was_every_end = pg_atomic_exchange_u32(&db->wake_on_xact_end,
+										   every_end) != 0;
+	if (every_end && !was_every_end && nvs_position_watch_moved(&watch))
 		return 0;
-	if (ticking)
-		nap = Min(nap, (long) nvs_publish_interval * tick_slowness);
+	nap = Min(nap, 60000);
+	if (publishing)
+		nap = Min(nap, (long) nvs_publish_interval * publish_factor);
 	if (nvs_max_append_age > 0)
 		nap = Min(nap, AGE_INTERVAL);
 	if (nvs_maintenance_interval > 0)
@@ -342,21 +374,24 @@ nap_time(TimestampTz now, int64 safe)
 	return nap;
 }
 
-/* Has nothing happened for so long that we can leave? */
-static bool
-is_idle(TimestampTz now, int64 safe)
+/*
+ * Let announcements gather, so that committers that come in close succession
+ * do not wake us again and again.
+ */
+static void
+worker_rest(TimestampTz last_pass)
 {
-	return nvs_worker_idle_timeout > 0 &&
-		is_over(last_activity, now, nvs_worker_idle_timeout) &&
-		(safe == last_tick || nvs_publish_interval == 0) &&
-		!nvs_outbox_has_pending() && nvs_position_watch_settled(&watch) &&
-		pg_atomic_read_u32(&db->waiters) == 0 &&
-		nvs_ring_used(db) == 0;
+	TimestampTz next = last_pass + PASS_INTERVAL;
+	TimestampTz now = GetCurrentTimestamp();
+
+	/* The clock may have been set back. */
+	if (now >= last_pass && now < next)
+		pg_usleep(next - now);
 }
 
 /* Have so many milliseconds passed since then? */
 static bool
-is_over(TimestampTz since, TimestampTz now, long ms)
+worker_is_over(TimestampTz since, TimestampTz now, long ms)
 {
 	return now >= TimestampTzPlusMilliseconds(since, ms);
 }
@@ -367,7 +402,7 @@ nvs_worker_status(PG_FUNCTION_ARGS)
 {
 	NvsDatabase *mine = nvs_shmem_database();
 	TupleDesc	desc;
-	Datum		values[5];
+	Datum		values[5] = {0};
 	bool		nulls[5] = {true, true, true, true, true};
 	uint32		worker;
 
