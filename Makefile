@@ -93,6 +93,7 @@ OBJS = \
 	src/worker/stores.o \
 	src/worker/worker.o \
 	src/worker/launcher.o \
+	src/worker/hold.o \
 	src/wakeup/outbox.o
 
 PG_CPPFLAGS = -I$(HERE)src

@@ -30,5 +30,6 @@ _PG_init(void)
 	nvs_notify_init();
 	nvs_store_init();
 	nvs_route_init();
-	nvs_worker_init();
+	nvs_launcher_init();
+	nvs_hold_init();
 }

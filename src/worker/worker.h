@@ -1,19 +1,17 @@
 /*
  * worker/worker.h
- *	  The launcher, and the worker of a database.
+ *	  What happens by itself: launcher, workers, maintenance.
  */
 #ifndef NVS_WORKER_WORKER_H
 #define NVS_WORKER_WORKER_H
 
 #include "postgres.h"
 
-#include "datatype/timestamp.h"
+/* Initialize; in the postmaster only. */
+extern void nvs_launcher_init(void);
+extern void nvs_hold_init(void);
 
-#include "position/shmem.h"
-
-extern void nvs_worker_init(void);
-
-/* worker/stores.c */
+/* worker/stores.c, for the worker */
 extern void nvs_maintain_stores(void);
 
 #endif							/* NVS_WORKER_WORKER_H */
