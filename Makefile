@@ -90,7 +90,6 @@ OBJS = \
 	src/consumer/admin.o \
 	src/checkpoint/checkpoint.o \
 	src/worker/maintain.o \
-	src/worker/stores.o \
 	src/worker/worker.o \
 	src/worker/launcher.o \
 	src/worker/hold.o \

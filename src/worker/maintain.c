@@ -1,6 +1,7 @@
 /*
  * worker/maintain.c
- *	  What is to be done from time to time: one bounded pass.
+ *	  What is to be done from time to time: one bounded pass, of a call or of
+ *	  the worker.
  *
  * Nothing needs this to be correct: what has expired is absent whether its
  * row is there or not.  A pass deletes rows in batches, passes over rows that
@@ -8,22 +9,33 @@
  * and looks again at a row's expiry when it has the row.  It leaves alone the
  * tables that the caller may not delete from, and works on the others as their
  * owners, whose triggers must not get the rights of who calls.
+ *
+ * The worker calls nvent.maintain() once for each store, in a transaction of
+ * its own and as the store's owner: the worker is a superuser, and nothing of a
+ * store may run with more rights than its owner has.  A store that fails is
+ * named in the log and does not keep the others from their turn.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "errors.h"
 #include "base/arg.h"
 #include "base/identity.h"
+#include "base/statement.h"
 #include "base/time.h"
 #include "route/route.h"
+#include "worker/worker.h"
 
 /* Rows that one statement deletes. */
 #define MAX_BATCH	5000
@@ -34,6 +46,9 @@
  */
 #define LOOK_FACTOR	10
 
+/* Rows that the worker removes from a store at a time. */
+#define WORKER_BUDGET	1000
+
 /* A table that is swept. */
 typedef struct Sweep
 {
@@ -43,13 +58,46 @@ typedef struct Sweep
 	bool		done;			/* nothing more was found in this pass */
 } Sweep;
 
+/* A store and its owner, as the worker works on them. */
+typedef struct OwnedStore
+{
+	char	   *prefix;
+	Oid			owner;
+} OwnedStore;
+
+/* Where a list of stores is put together. */
+typedef struct OwnedStores
+{
+	MemoryContext cxt;
+	List	   *list;			/* of OwnedStore, in cxt */
+} OwnedStores;
+
+static const NvsStatement list_stores = {
+	"SELECT s.prefix, c.relowner FROM nvent.store s "
+	"JOIN pg_catalog.pg_namespace n "
+	"ON n.nspname OPERATOR(pg_catalog.=) s.schema_name "
+	"JOIN pg_catalog.pg_class c "
+	"ON c.relnamespace OPERATOR(pg_catalog.=) n.oid "
+	"AND c.relname OPERATOR(pg_catalog.=) "
+	"pg_catalog.concat(s.prefix, '_schema_version')"
+};
+
+static const NvsStatement call_maintain = {
+	"SELECT nvent.maintain($1, $2)"
+};
+
 PG_FUNCTION_INFO_V1(nvs_maintain);
 
-static List *list_sweeps(const char *prefix, List *sweeps);
-static List *add_sweep(List *sweeps, NvsTarget *target);
-static int64 sweep_all(List *sweeps, int64 budget);
-static int64 sweep_some(Sweep *sweep, int64 wanted);
-static char *sweep_text(const Sweep *sweep, NvsParams *params, int64 wanted);
+static List *maintain_list_sweeps(const char *prefix, List *sweeps);
+static List *maintain_add_sweep(List *sweeps, NvsTarget *target);
+static int64 maintain_sweep_all(List *sweeps, int64 budget);
+static int64 maintain_sweep(Sweep *sweep, int64 wanted);
+static char *maintain_sweep_text(const Sweep *sweep, NvsParams *params,
+								 int64 wanted);
+static List *maintain_owned_stores(MemoryContext cxt);
+static void maintain_add_store(TupleTableSlot *slot, void *arg);
+static void maintain_store(const OwnedStore *store);
+static void maintain_as_owner(const OwnedStore *store);
 
 /* nvent.maintain(budget, store): how many rows it removed. */
 Datum
@@ -74,15 +122,15 @@ nvs_maintain(PG_FUNCTION_ARGS)
 	else
 		prefixes = list_make1(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	foreach(lc, prefixes)
-		sweeps = list_sweeps(lfirst(lc), sweeps);
-	removed = sweep_all(sweeps, PG_GETARG_INT32(0));
+		sweeps = maintain_list_sweeps(lfirst(lc), sweeps);
+	removed = maintain_sweep_all(sweeps, PG_GETARG_INT32(0));
 	nvs_spi_end();
 	PG_RETURN_INT64(removed);
 }
 
 /* Add the tables of a store. */
 static List *
-list_sweeps(const char *prefix, List *sweeps)
+maintain_list_sweeps(const char *prefix, List *sweeps)
 {
 	static const NvsKind kinds[] = {NVS_KIND_KV, NVS_KIND_LOCK};
 	const NvsStore *store = nvs_store_require(prefix);
@@ -93,14 +141,14 @@ list_sweeps(const char *prefix, List *sweeps)
 		ListCell   *lc;
 
 		foreach(lc, nvs_route_targets(kinds[i], store, true))
-			sweeps = add_sweep(sweeps, lfirst(lc));
+			sweeps = maintain_add_sweep(sweeps, lfirst(lc));
 	}
 	return sweeps;
 }
 
 /* Add a table, unless it is there or the caller has no right to sweep it. */
 static List *
-add_sweep(List *sweeps, NvsTarget *target)
+maintain_add_sweep(List *sweeps, NvsTarget *target)
 {
 	AclMode		needed = ACL_SELECT | ACL_UPDATE | ACL_DELETE;
 	const NvsField *bucket = nvs_fields_column(target->map, "expire_bucket");
@@ -129,7 +177,7 @@ add_sweep(List *sweeps, NvsTarget *target)
  * with an equal share of what remains, so that none starves the others.
  */
 static int64
-sweep_all(List *sweeps, int64 budget)
+maintain_sweep_all(List *sweeps, int64 budget)
 {
 	int64		left = budget;
 	int			ndone = 0;
@@ -148,7 +196,7 @@ sweep_all(List *sweeps, int64 budget)
 			if (sweep->done || wanted == 0)
 				continue;
 			CHECK_FOR_INTERRUPTS();
-			removed = sweep_some(sweep, wanted);
+			removed = maintain_sweep(sweep, wanted);
 			left -= removed;
 			sweep->done = removed < wanted;
 			if (sweep->done)
@@ -160,7 +208,7 @@ sweep_all(List *sweeps, int64 budget)
 
 /* Delete at most wanted expired rows of a table; returns how many. */
 static int64
-sweep_some(Sweep *sweep, int64 wanted)
+maintain_sweep(Sweep *sweep, int64 wanted)
 {
 	NvsParams	params;
 	char	   *sql;
@@ -169,11 +217,11 @@ sweep_some(Sweep *sweep, int64 wanted)
 	int64		removed;
 
 	nvs_params_init(&params);
-	sql = sweep_text(sweep, &params, wanted);
+	sql = maintain_sweep_text(sweep, &params, wanted);
 	nvs_become_table_owner(sweep->target->relid, &saved);
-	plan = nvs_planset_text(sweep->target->plans, sql, &params,
-							CURSOR_OPT_CUSTOM_PLAN);
-	removed = nvs_plan_execute(plan, params.values, params.nulls, false, 0);
+	plan = nvs_statement_plan_text(sweep->target->plans, sql, &params,
+								   NVS_PLAN_CUSTOM);
+	removed = nvs_execute(plan, &params, false, 0);
 	nvs_become_caller(&saved);
 	return removed;
 }
@@ -184,7 +232,7 @@ sweep_some(Sweep *sweep, int64 wanted)
  * them; those that it does not reach are found when their hour has passed.
  */
 static char *
-sweep_text(const Sweep *sweep, NvsParams *params, int64 wanted)
+maintain_sweep_text(const Sweep *sweep, NvsParams *params, int64 wanted)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	StringInfoData sql;
@@ -223,4 +271,113 @@ sweep_text(const Sweep *sweep, NvsParams *params, int64 wanted)
 					 sweep->buckets ? "ORDER BY s.expires_at " : "",
 					 sweep->target->name, sweep->key);
 	return sql.data;
+}
+
+/*
+ * The worker's pass over every store, a transaction each; begins and ends with
+ * none.
+ */
+void
+nvs_maintain_stores(void)
+{
+	List	   *stores = maintain_owned_stores(CurrentMemoryContext);
+	ListCell   *lc;
+
+	foreach(lc, stores)
+	{
+		CHECK_FOR_INTERRUPTS();
+		maintain_store(lfirst(lc));
+	}
+	pgstat_report_stat(false);
+}
+
+/*
+ * All stores, in cxt; none when the extension was dropped.  In a transaction of
+ * its own.
+ */
+static List *
+maintain_owned_stores(MemoryContext cxt)
+{
+	OwnedStores stores = {cxt, NIL};
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (nvs_is_installed())
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		nvs_spi_begin();
+		nvs_execute_each(nvs_statement_plan(NULL, &list_stores, NULL, NULL),
+						 NULL, true, maintain_add_store, &stores);
+		nvs_spi_end();
+		PopActiveSnapshot();
+	}
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(cxt);
+	return stores.list;
+}
+
+/* Add a row of list_stores to a list; arg is an OwnedStores. */
+static void
+maintain_add_store(TupleTableSlot *slot, void *arg)
+{
+	OwnedStores *stores = arg;
+	MemoryContext old = MemoryContextSwitchTo(stores->cxt);
+	OwnedStore *store = palloc(sizeof(OwnedStore));
+
+	slot_getallattrs(slot);
+	store->prefix = TextDatumGetCString(slot->tts_values[0]);
+	store->owner = DatumGetObjectId(slot->tts_values[1]);
+	stores->list = lappend(stores->list, store);
+	MemoryContextSwitchTo(old);
+}
+
+/* The worker's pass over a store; an error ends that and nothing else. */
+static void
+maintain_store(const OwnedStore *store)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+
+	pgstat_report_activity(STATE_RUNNING, "maintain");
+	PG_TRY();
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		maintain_as_owner(store);
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cxt);
+		HOLD_INTERRUPTS();
+		errcontext("maintenance of store \"%s\"", store->prefix);
+		EmitErrorReport();
+		AbortCurrentTransaction();
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(cxt);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/* Call nvent.maintain() for a store, with the rights of its owner. */
+static void
+maintain_as_owner(const OwnedStore *store)
+{
+	NvsParams	params;
+	NvsIdentity saved;
+	SPIPlanPtr	plan;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	nvs_spi_begin();
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(WORKER_BUDGET), false);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(store->prefix),
+				   false);
+	plan = nvs_statement_plan(NULL, &call_maintain, &params, NULL);
+	nvs_become_role(store->owner, &saved);
+	nvs_execute(plan, &params, false, 0);
+	nvs_become_caller(&saved);
+	nvs_spi_end();
+	PopActiveSnapshot();
 }

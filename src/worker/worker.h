@@ -11,7 +11,7 @@
 extern void nvs_launcher_init(void);
 extern void nvs_hold_init(void);
 
-/* worker/stores.c, for the worker */
+/* worker/maintain.c, for the worker */
 extern void nvs_maintain_stores(void);
 
 #endif							/* NVS_WORKER_WORKER_H */
