@@ -57,6 +57,7 @@ OBJS = \
 	src/stream/append.o \
 	src/stream/append_many.o \
 	src/stream/read.o \
+	src/stream/source.o \
 	src/stream/scan.o \
 	src/stream/poll.o \
 	src/stream/category.o \

@@ -8,25 +8,16 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
-#include "funcapi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/snapmgr.h"
 
-#include "errors.h"
 #include "base/arg.h"
-#include "position/position.h"
-#include "stream/scan.h"
+#include "stream/poll.h"
 
-/* Arguments. */
+/* Arguments of stream_poll_category() besides those of every poll. */
 enum
 {
-	ARG_CATEGORY,
-	ARG_AFTER,
-	ARG_MAX_COUNT,
-	ARG_TYPES,
-	ARG_CORRELATION,
+	ARG_CATEGORY = 0,
+	ARG_CORRELATION = NVS_POLL_ARG_TYPES + 1,
 	ARG_MEMBER,
 	ARG_SIZE,
 	ARG_STORE
@@ -34,9 +25,10 @@ enum
 
 PG_FUNCTION_INFO_V1(nvs_stream_poll_category);
 
-static void check_group(FunctionCallInfo fcinfo);
-static void set_filters(FunctionCallInfo fcinfo, NvsScan *scan, int tokens);
-static int	count_tokens(const char *s);
+static void category_check_group(FunctionCallInfo fcinfo);
+static void category_set_filters(FunctionCallInfo fcinfo, NvsScan *scan,
+								 const char *category);
+static int	category_count_tokens(const char *s);
 
 /*
  * nvent.stream_poll_category(category, after, max_count, types, correlation,
@@ -45,47 +37,26 @@ static int	count_tokens(const char *s);
 Datum
 nvs_stream_poll_category(PG_FUNCTION_ARGS)
 {
-	MemoryContext cxt = CurrentMemoryContext;
-	TupleDesc	desc;
-	NvsScan		scan;
+	NvsPoll		poll;
 	char	   *category;
-	text	   *store;
-	int64		after = NVS_ARG_OR(ARG_AFTER, PG_GETARG_INT64, 0);
-	Datum		values[2];
-	bool		nulls[2] = {false, false};
 
 	NVS_REQUIRE_ARG(ARG_CATEGORY, "category");
-	NVS_REQUIRE_ARG(ARG_MAX_COUNT, "max_count");
-	nvs_scan_check_count(PG_GETARG_INT32(ARG_MAX_COUNT));
-	check_group(fcinfo);
+	category_check_group(fcinfo);
 	category = text_to_cstring(PG_GETARG_TEXT_PP(ARG_CATEGORY));
 	nvs_subject_validate(category, strlen(category));
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "unexpected result type");
-
-	nvs_spi_begin();
-	store = PG_ARGISNULL(ARG_STORE) ? NULL : PG_GETARG_TEXT_PP(ARG_STORE);
-	values[0] = Int64GetDatum(nvs_position_push_snapshot());
-	nvs_scan_init(&scan, cstring_to_text(psprintf("%s:>", category)), store);
-	scan.after = after;
-	scan.upto = DatumGetInt64(values[0]);
-	scan.limit = PG_GETARG_INT32(ARG_MAX_COUNT);
-	set_filters(fcinfo, &scan, count_tokens(category));
-	nvs_scan_run(&scan);
+	nvs_poll_begin(&poll, fcinfo, cstring_to_text(psprintf("%s:>", category)),
+				   ARG_STORE);
+	category_set_filters(fcinfo, &poll.scan, category);
+	nvs_scan_run(&poll.scan);
 	/* The bare category too; the page becomes shorter with what it finds. */
-	nvs_scan_again(&scan, category);
-	nvs_scan_run(&scan);
-	values[0] = Int64GetDatum(Max(scan.upto, after));
-	values[1] = nvs_scan_records(&scan, cxt);
-	PopActiveSnapshot();
-	nvs_spi_end();
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
-													  values, nulls)));
+	nvs_scan_again(&poll.scan, category);
+	nvs_scan_run(&poll.scan);
+	PG_RETURN_DATUM(nvs_poll_end(&poll));
 }
 
 /* Raise an error unless both or none of a group's arguments are given. */
 static void
-check_group(FunctionCallInfo fcinfo)
+category_check_group(FunctionCallInfo fcinfo)
 {
 	int32		member;
 	int32		size;
@@ -111,25 +82,24 @@ check_group(FunctionCallInfo fcinfo)
 				 errdetail("It is %d.", member)));
 }
 
-/* Put what is asked besides the category into a scan. */
+/* Put what is asked besides the category and the types into a scan. */
 static void
-set_filters(FunctionCallInfo fcinfo, NvsScan *scan, int tokens)
+category_set_filters(FunctionCallInfo fcinfo, NvsScan *scan,
+					 const char *category)
 {
-	if (!PG_ARGISNULL(ARG_TYPES))
-		nvs_scan_types(scan, PG_GETARG_ARRAYTYPE_P(ARG_TYPES));
 	if (!PG_ARGISNULL(ARG_CORRELATION))
-		scan->correlation = text_to_cstring(
-											PG_GETARG_TEXT_PP(ARG_CORRELATION));
+		scan->correlation =
+			text_to_cstring(PG_GETARG_TEXT_PP(ARG_CORRELATION));
 	if (PG_ARGISNULL(ARG_MEMBER))
 		return;
 	scan->member = PG_GETARG_INT32(ARG_MEMBER);
 	scan->size_of_group = PG_GETARG_INT32(ARG_SIZE);
-	scan->category_tokens = tokens;
+	scan->category_tokens = category_count_tokens(category);
 }
 
-/* Tokens of a subject. */
+/* How many tokens a subject has. */
 static int
-count_tokens(const char *s)
+category_count_tokens(const char *s)
 {
 	int			n = 1;
 

@@ -10,18 +10,27 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/pg_type.h"
 #include "funcapi.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
 #include "errors.h"
 #include "base/arg.h"
 #include "position/position.h"
-#include "stream/scan.h"
+#include "stream/poll.h"
+
+/* Events that one page may have, their equals aside. */
+#define POLL_MAX_PAGE	65536
+
+/* Arguments of stream_poll() besides those of every poll. */
+enum
+{
+	ARG_PATTERN = 0,
+	ARG_STORE = NVS_POLL_ARG_TYPES + 1
+};
 
 PG_FUNCTION_INFO_V1(nvs_stream_poll);
+
+static void poll_check_count(int32 count);
 
 /*
  * nvent.stream_poll(pattern, after, max_count, types, store): one row, the
@@ -30,35 +39,72 @@ PG_FUNCTION_INFO_V1(nvs_stream_poll);
 Datum
 nvs_stream_poll(PG_FUNCTION_ARGS)
 {
-	MemoryContext cxt = CurrentMemoryContext;
-	TupleDesc	desc;
-	NvsScan		scan;
-	int64		after = NVS_ARG_OR(1, PG_GETARG_INT64, 0);
-	int64		safe;
-	Datum		values[2];
-	bool		nulls[2] = {false, false};
+	NvsPoll		poll;
 
-	NVS_REQUIRE_ARG(0, "pattern");
-	NVS_REQUIRE_ARG(2, "max_count");
-	nvs_scan_check_count(PG_GETARG_INT32(2));
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+	NVS_REQUIRE_ARG(ARG_PATTERN, "pattern");
+	nvs_poll_begin(&poll, fcinfo, PG_GETARG_TEXT_PP(ARG_PATTERN), ARG_STORE);
+	nvs_scan_run(&poll.scan);
+	PG_RETURN_DATUM(nvs_poll_end(&poll));
+}
+
+/*
+ * Begin a page of a pattern's events by a SQL function's arguments, the
+ * store's name being argument store_arg.  Opens SPI and pushes a snapshot,
+ * both until nvs_poll_end().
+ */
+void
+nvs_poll_begin(NvsPoll *poll, FunctionCallInfo fcinfo, text *pattern,
+			   int store_arg)
+{
+	text	   *store = NULL;
+	int64		safe;
+
+	NVS_REQUIRE_ARG(NVS_POLL_ARG_MAX_COUNT, "max_count");
+	poll_check_count(PG_GETARG_INT32(NVS_POLL_ARG_MAX_COUNT));
+	if (get_call_result_type(fcinfo, NULL, &poll->desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "unexpected result type");
+	poll->cxt = CurrentMemoryContext;
 
 	nvs_spi_begin();
 	safe = nvs_position_push_snapshot();
-	nvs_scan_init(&scan, PG_GETARG_TEXT_PP(0),
-				  PG_ARGISNULL(4) ? NULL : PG_GETARG_TEXT_PP(4));
-	if (!PG_ARGISNULL(3))
-		nvs_scan_types(&scan, PG_GETARG_ARRAYTYPE_P(3));
-	scan.after = after;
-	scan.upto = safe;
-	scan.limit = PG_GETARG_INT32(2);
-	nvs_scan_run(&scan);
+	if (!PG_ARGISNULL(store_arg))
+		store = PG_GETARG_TEXT_PP(store_arg);
+	nvs_scan_init(&poll->scan, pattern, store);
+	if (!PG_ARGISNULL(NVS_POLL_ARG_TYPES))
+		nvs_scan_types(&poll->scan, PG_GETARG_ARRAYTYPE_P(NVS_POLL_ARG_TYPES));
+	poll->scan.after = NVS_ARG_OR(NVS_POLL_ARG_AFTER, PG_GETARG_INT64, 0);
+	poll->scan.upto = safe;
+	poll->scan.limit = PG_GETARG_INT32(NVS_POLL_ARG_MAX_COUNT);
+}
+
+/* Raise an error unless a page may have so many events. */
+static void
+poll_check_count(int32 count)
+{
+	if (count < 1 || count > POLL_MAX_PAGE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_count\" must be from 1 to %d",
+						POLL_MAX_PAGE),
+				 errdetail("It is %d.", count)));
+}
+
+/*
+ * The row to return: the cursor to pass next, and the records.  Ends what
+ * nvs_poll_begin() began.
+ */
+Datum
+nvs_poll_end(NvsPoll *poll)
+{
+	const NvsScan *scan = &poll->scan;
+	TupleDesc	desc = BlessTupleDesc(poll->desc);
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
+
 	/* What is toasted is read under this snapshot too. */
-	values[0] = Int64GetDatum(Max(scan.upto, after));
-	values[1] = nvs_scan_records(&scan, cxt);
+	values[0] = Int64GetDatum(Max(scan->upto, scan->after));
+	values[1] = nvs_scan_records(scan, poll->cxt);
 	PopActiveSnapshot();
 	nvs_spi_end();
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
-													  values, nulls)));
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }

@@ -1,15 +1,29 @@
 /*
  * stream/scan.h
  *	  Events of a pattern, from all tables that may hold them.
+ *
+ * Typical use, within nvs_spi_begin() and under an active snapshot:
+ *
+ *		NvsScan		scan;
+ *
+ *		nvs_scan_init(&scan, pattern, NULL);
+ *		scan.after = cursor;
+ *		scan.upto = safe;
+ *		scan.limit = max_count;
+ *		nvs_scan_run(&scan);
+ *		next_cursor = Max(scan.upto, cursor);
+ *		events = nvs_scan_records(&scan, cxt);
  */
 #ifndef NVS_STREAM_SCAN_H
 #define NVS_STREAM_SCAN_H
 
 #include "postgres.h"
 
+#include "access/htup.h"
+#include "access/tupdesc.h"
 #include "utils/array.h"
 
-#include "stream/event.h"
+#include "route/route.h"
 
 /* An event that was found. */
 typedef struct NvsFound
@@ -38,7 +52,6 @@ typedef struct NvsScan
 	int64		after;			/* positions above this one ... */
 	int64		upto;			/* ... and not above that one */
 	int			limit;			/* as many events as this, and their equals */
-	bool		full;			/* there were that many: upto is the last's */
 	NvsFound   *found;			/* by position, equal ones by subject */
 	int			nfound;
 	int			size;
@@ -46,10 +59,9 @@ typedef struct NvsScan
 } NvsScan;
 
 extern void nvs_scan_init(NvsScan *scan, text *pattern, text *store);
+extern void nvs_scan_types(NvsScan *scan, ArrayType *types);
 extern void nvs_scan_again(NvsScan *scan, const char *pattern);
 extern void nvs_scan_run(NvsScan *scan);
 extern Datum nvs_scan_records(const NvsScan *scan, MemoryContext cxt);
-extern void nvs_scan_check_count(int32 count);
-extern void nvs_scan_types(NvsScan *scan, ArrayType *types);
 
 #endif							/* NVS_STREAM_SCAN_H */

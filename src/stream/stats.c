@@ -7,18 +7,19 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "errors.h"
 #include "base/arg.h"
 #include "stream/scan.h"
+#include "stream/state.h"
 #include "stream/statement.h"
 
-/* Arguments. */
+/* Arguments of stream_stats(). */
 enum
 {
 	ARG_PATTERN,
@@ -31,22 +32,28 @@ enum
 };
 
 /* A row of the answer. */
-typedef struct Line
+typedef struct StatsLine
 {
 	char	   *subject;
 	HeapTuple	row;
 	TupleDesc	desc;
-} Line;
+} StatsLine;
 
 PG_FUNCTION_INFO_V1(nvs_stream_stats);
 
-static void check_subjects(FunctionCallInfo fcinfo, const NvsScan *scan);
-static List *ask_target(FunctionCallInfo fcinfo, const NvsScan *scan,
-						NvsTarget *target, int64 count, List *lines);
+static void stats_check_subjects(FunctionCallInfo fcinfo,
+								 const NvsScan *scan);
+static List *stats_ask(FunctionCallInfo fcinfo, const NvsScan *scan,
+					   NvsTarget *target, List *lines);
 static SPIPlanPtr stats_plan(FunctionCallInfo fcinfo, const NvsScan *scan,
-							 NvsTarget *target, int64 count,
-							 NvsParams *params);
-static int	compare_lines(const ListCell *a, const ListCell *b);
+							 NvsTarget *target, NvsParams *params);
+static void stats_build_groups(const NvsScan *scan, const NvsTarget *target,
+							   const char *subject, NvsParams *params,
+							   StringInfo sql);
+static void stats_build_conditions(FunctionCallInfo fcinfo,
+								   const char *subject, NvsParams *params,
+								   StringInfo sql);
+static int	stats_compare(const ListCell *a, const ListCell *b);
 
 /*
  * nvent.stream_stats(pattern, subjects, exclude, before, after, max_count,
@@ -59,23 +66,26 @@ nvs_stream_stats(PG_FUNCTION_ARGS)
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	int64		count = nvs_count_argument(fcinfo, ARG_MAX_COUNT,
 										   "max_count");
+	text	   *store = NULL;
 	NvsScan		scan;
 	List	   *lines = NIL;
 	ListCell   *lc;
 
 	NVS_REQUIRE_ARG(ARG_PATTERN, "pattern");
+	if (!PG_ARGISNULL(ARG_STORE))
+		store = PG_GETARG_TEXT_PP(ARG_STORE);
 	nvs_spi_begin();
-	nvs_scan_init(&scan, PG_GETARG_TEXT_PP(ARG_PATTERN),
-				  PG_ARGISNULL(ARG_STORE) ? NULL :
-				  PG_GETARG_TEXT_PP(ARG_STORE));
-	check_subjects(fcinfo, &scan);
+	nvs_scan_init(&scan, PG_GETARG_TEXT_PP(ARG_PATTERN), store);
+	stats_check_subjects(fcinfo, &scan);
 	if (scan.store != NULL)
+	{
 		foreach(lc, nvs_route_targets(NVS_KIND_STREAM, scan.store, true))
-			lines = ask_target(fcinfo, &scan, lfirst(lc), count, lines);
-	list_sort(lines, compare_lines);
+			lines = stats_ask(fcinfo, &scan, lfirst(lc), lines);
+	}
+	list_sort(lines, stats_compare);
 	foreach(lc, lines)
 	{
-		Line	   *line = lfirst(lc);
+		StatsLine  *line = lfirst(lc);
 		Datum		values[5];
 		bool		nulls[5];
 
@@ -90,7 +100,7 @@ nvs_stream_stats(PG_FUNCTION_ARGS)
 
 /* Raise an error for a subject that is in another store. */
 static void
-check_subjects(FunctionCallInfo fcinfo, const NvsScan *scan)
+stats_check_subjects(FunctionCallInfo fcinfo, const NvsScan *scan)
 {
 	Datum	   *subjects;
 	bool	   *nulls;
@@ -119,8 +129,8 @@ check_subjects(FunctionCallInfo fcinfo, const NvsScan *scan)
 
 /* Add what a table holds to the lines. */
 static List *
-ask_target(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
-		   int64 count, List *lines)
+stats_ask(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
+		  List *lines)
 {
 	NvsParams	params;
 	SPIPlanPtr	plan;
@@ -129,12 +139,12 @@ ask_target(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
 	uint64		i;
 
 	CHECK_FOR_INTERRUPTS();
-	plan = stats_plan(fcinfo, scan, target, count, &params);
-	n = nvs_plan_execute(plan, params.values, params.nulls, true, 0);
+	plan = stats_plan(fcinfo, scan, target, &params);
+	n = nvs_execute(plan, &params, true, 0);
 	desc = CreateTupleDescCopy(SPI_tuptable->tupdesc);
 	for (i = 0; i < n; i++)
 	{
-		Line	   *line = palloc(sizeof(Line));
+		StatsLine  *line = palloc(sizeof(StatsLine));
 
 		CHECK_FOR_INTERRUPTS();
 		line->subject = SPI_getvalue(SPI_tuptable->vals[i], desc, 1);
@@ -149,62 +159,84 @@ ask_target(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
 /* The statement for a table, planned for what is asked. */
 static SPIPlanPtr
 stats_plan(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
-		   int64 count, NvsParams *params)
+		   NvsParams *params)
 {
 	char	   *subject = psprintf("(%s) COLLATE pg_catalog.\"C\"",
 								   nvs_stream_subject(target));
 	StringInfoData sql;
-	int			i;
+	int			p;
 
 	/* Compiles what the table's columns are. */
 	(void) nvs_stream_state(target);
 	nvs_params_init(params);
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT subject, pg_catalog.sum(n)::pg_catalog.int8, "
+	stats_build_groups(scan, target, subject, params, &sql);
+	stats_build_conditions(fcinfo, subject, params, &sql);
+	appendStringInfoString(&sql, " GROUP BY 1, 2) g GROUP BY subject "
+						   "ORDER BY subject");
+	if (!PG_ARGISNULL(ARG_MAX_COUNT))
+	{
+		p = nvs_params_add(params, INT8OID,
+						   Int64GetDatum(PG_GETARG_INT32(ARG_MAX_COUNT)),
+						   false);
+		appendStringInfo(&sql, " LIMIT $%d", p);
+	}
+	return nvs_statement_plan_text(target->plans, sql.data, params,
+								   NVS_PLAN_CUSTOM);
+}
+
+/* Write the query for the groups of a pattern, up to its conditions. */
+static void
+stats_build_groups(const NvsScan *scan, const NvsTarget *target,
+				   const char *subject, NvsParams *params, StringInfo sql)
+{
+	Datum		pattern = CStringGetTextDatum(scan->pattern_text);
+	int			p = nvs_params_add(params, TEXTOID, pattern, false);
+	int			i;
+
+	appendStringInfo(sql, "SELECT subject, "
+					 "pg_catalog.sum(n)::pg_catalog.int8, "
 					 "pg_catalog.jsonb_object_agg(type, n), "
 					 "pg_catalog.min(first), pg_catalog.max(last) FROM ("
 					 "SELECT %s AS subject, COALESCE(type, '') AS type, "
 					 "pg_catalog.count(*) AS n, pg_catalog.min(id) AS first, "
 					 "pg_catalog.max(id) AS last FROM %s WHERE "
 					 "nvent.subject_matches(%s, $%d)", subject, target->name,
-					 subject,
-					 nvs_params_add(params, TEXTOID, CStringGetTextDatum(
-																		 scan->pattern_text), false));
+					 subject, p);
 	for (i = 0; i < target->nkeys; i++)
-		appendStringInfo(&sql, " AND %s IS NOT NULL",
+		appendStringInfo(sql, " AND %s IS NOT NULL",
 						 target->keys[i].field->quoted);
+}
+
+/* Write the conditions of the arguments. */
+static void
+stats_build_conditions(FunctionCallInfo fcinfo, const char *subject,
+					   NvsParams *params, StringInfo sql)
+{
 	if (!PG_ARGISNULL(ARG_SUBJECTS))
-		appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.=) ANY ($%d)",
+		appendStringInfo(sql, " AND %s OPERATOR(pg_catalog.=) ANY ($%d)",
 						 subject,
-						 nvs_params_add(params, TEXTARRAYOID,
-										PG_GETARG_DATUM(ARG_SUBJECTS), false));
+						 nvs_params_add_arg(params, fcinfo, ARG_SUBJECTS,
+											TEXTARRAYOID));
 	if (!PG_ARGISNULL(ARG_EXCLUDE))
-		appendStringInfo(&sql, " AND (type OPERATOR(pg_catalog.=) ANY ($%d)) "
+		appendStringInfo(sql, " AND (type OPERATOR(pg_catalog.=) ANY ($%d)) "
 						 "IS NOT TRUE",
-						 nvs_params_add(params, TEXTARRAYOID,
-										PG_GETARG_DATUM(ARG_EXCLUDE), false));
+						 nvs_params_add_arg(params, fcinfo, ARG_EXCLUDE,
+											TEXTARRAYOID));
 	if (!PG_ARGISNULL(ARG_BEFORE))
-		appendStringInfo(&sql, " AND id OPERATOR(pg_catalog.<) $%d",
-						 nvs_params_add(params, INT8OID,
-										PG_GETARG_DATUM(ARG_BEFORE), false));
+		appendStringInfo(sql, " AND id OPERATOR(pg_catalog.<) $%d",
+						 nvs_params_add_arg(params, fcinfo, ARG_BEFORE,
+											INT8OID));
 	if (!PG_ARGISNULL(ARG_AFTER))
-		appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.>) $%d", subject,
-						 nvs_params_add(params, TEXTOID,
-										PG_GETARG_DATUM(ARG_AFTER), false));
-	appendStringInfoString(&sql, " GROUP BY 1, 2) g GROUP BY subject "
-						   "ORDER BY subject");
-	if (count >= 0)
-		appendStringInfo(&sql, " LIMIT $%d",
-						 nvs_params_add(params, INT8OID,
-										Int64GetDatum(count), false));
-	return nvs_planset_text(target->plans, sql.data, params,
-							CURSOR_OPT_CUSTOM_PLAN);
+		appendStringInfo(sql, " AND %s OPERATOR(pg_catalog.>) $%d", subject,
+						 nvs_params_add_arg(params, fcinfo, ARG_AFTER,
+											TEXTOID));
 }
 
 /* For list_sort(): by subject, in the order of bytes. */
 static int
-compare_lines(const ListCell *a, const ListCell *b)
+stats_compare(const ListCell *a, const ListCell *b)
 {
-	return strcmp(((Line *) lfirst(a))->subject,
-				  ((Line *) lfirst(b))->subject);
+	return strcmp(((StatsLine *) lfirst(a))->subject,
+				  ((StatsLine *) lfirst(b))->subject);
 }

@@ -28,16 +28,26 @@
 #include "errors.h"
 #include "base/arg.h"
 #include "base/guc.h"
+#include "base/time.h"
 #include "position/position.h"
 #include "stream/scan.h"
 #include "wakeup/waiter.h"
 
-/* How often to look without being woken, in ms; with a worker, to be safe. */
-#define LOOK_INTERVAL		50
-#define LOOK_INTERVAL_SAFE	10000
+/* How long to sleep, in ms, when nobody wakes us, and when a worker does. */
+#define WAIT_NAP_ALONE		50
+#define WAIT_NAP_WOKEN		10000
+
+/* Arguments of stream_wait() and stream_await(). */
+enum
+{
+	ARG_PATTERN,
+	ARG_AFTER,
+	ARG_TIMEOUT,
+	ARG_STORE
+};
 
 /* A session that waits. */
-typedef struct Wait
+typedef struct StreamWait
 {
 	text	   *pattern;
 	text	   *store;			/* NULL for that of the pattern */
@@ -45,52 +55,52 @@ typedef struct Wait
 	TimestampTz until;
 	bool		commits;		/* we may commit before we sleep */
 	NvsDatabase *db;			/* NULL: nobody will wake us */
-} Wait;
+} StreamWait;
 
 PG_FUNCTION_INFO_V1(nvs_stream_wait);
 PG_FUNCTION_INFO_V1(nvs_stream_await);
 
-static void begin_wait(Wait *wait, FunctionCallInfo fcinfo);
-static bool run_wait(Wait *wait);
-static void stop_waiting(int code, Datum arg);
-static bool wait_for_events(Wait *wait);
-static bool look(Wait *wait);
-static void sleep_until_woken(Wait *wait, TimestampTz now);
+static void wait_begin(StreamWait *wait, FunctionCallInfo fcinfo);
+static bool wait_run(StreamWait *wait);
+static void wait_stop(int code, Datum arg);
+static bool wait_for_events(StreamWait *wait);
+static bool wait_look(StreamWait *wait);
+static void wait_sleep(StreamWait *wait, TimestampTz now);
 
 /* nvent.stream_wait(pattern, after, timeout, store): is there anything? */
 Datum
 nvs_stream_wait(PG_FUNCTION_ARGS)
 {
-	Wait		wait;
+	StreamWait	wait;
 
-	begin_wait(&wait, fcinfo);
-	PG_RETURN_BOOL(run_wait(&wait));
+	wait_begin(&wait, fcinfo);
+	PG_RETURN_BOOL(wait_run(&wait));
 }
 
 /* CALL nvent.stream_await(pattern, after, timeout, store) */
 Datum
 nvs_stream_await(PG_FUNCTION_ARGS)
 {
-	Wait		wait;
+	StreamWait	wait;
 
-	begin_wait(&wait, fcinfo);
+	wait_begin(&wait, fcinfo);
 	if (SPI_connect_ext(wait.commits ? SPI_OPT_NONATOMIC : 0) !=
 		SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect_ext failed");
-	(void) run_wait(&wait);
+	(void) wait_run(&wait);
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	PG_RETURN_VOID();
 }
 
-/* Take the arguments, and copies of what must outlive a snapshot. */
+/* Take the arguments; what must outlive a transaction is copied. */
 static void
-begin_wait(Wait *wait, FunctionCallInfo fcinfo)
+wait_begin(StreamWait *wait, FunctionCallInfo fcinfo)
 {
 	CallContext *context = (CallContext *) fcinfo->context;
 	TimestampTz now = GetCurrentTimestamp();
 
-	NVS_REQUIRE_ARG(0, "pattern");
+	NVS_REQUIRE_ARG(ARG_PATTERN, "pattern");
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
@@ -98,9 +108,10 @@ begin_wait(Wait *wait, FunctionCallInfo fcinfo)
 						"SERIALIZABLE"),
 				 errdetail("What comes would not be shown by the "
 						   "transaction's snapshot.")));
-	wait->pattern = PG_GETARG_TEXT_P_COPY(0);
-	wait->after = NVS_ARG_OR(1, PG_GETARG_INT64, 0);
-	wait->store = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_P_COPY(3);
+	wait->pattern = PG_GETARG_TEXT_P_COPY(ARG_PATTERN);
+	wait->after = NVS_ARG_OR(ARG_AFTER, PG_GETARG_INT64, 0);
+	wait->store = PG_ARGISNULL(ARG_STORE) ? NULL :
+		PG_GETARG_TEXT_P_COPY(ARG_STORE);
 	wait->commits = context != NULL && IsA(context, CallContext) &&
 		!context->atomic;
 	wait->db = nvs_shmem_database();
@@ -108,19 +119,16 @@ begin_wait(Wait *wait, FunctionCallInfo fcinfo)
 							  VARSIZE_ANY_EXHDR(wait->pattern)));
 
 	wait->until = PG_INT64_MAX;
-	if (!PG_ARGISNULL(2))
-		wait->until = DatumGetTimestampTz(
-										  DirectFunctionCall2(timestamptz_pl_interval,
-															  TimestampTzGetDatum(now),
-															  PG_GETARG_DATUM(2)));
+	if (!PG_ARGISNULL(ARG_TIMEOUT))
+		wait->until = nvs_after(now, PG_GETARG_INTERVAL_P(ARG_TIMEOUT));
 	if (!wait->commits)
 		wait->until = Min(wait->until,
 						  TimestampTzPlusMilliseconds(now, nvs_max_wait));
 }
 
-/* Wait, known to the worker meanwhile; true when there is something. */
+/* Wait, known to the worker meanwhile; true when an event came. */
 static bool
-run_wait(Wait *wait)
+wait_run(StreamWait *wait)
 {
 	bool		found;
 
@@ -128,25 +136,25 @@ run_wait(Wait *wait)
 		return wait_for_events(wait);
 	nvs_waiter_begin(wait->db, VARDATA_ANY(wait->pattern),
 					 VARSIZE_ANY_EXHDR(wait->pattern));
-	PG_ENSURE_ERROR_CLEANUP(stop_waiting, PointerGetDatum(wait->db));
+	PG_ENSURE_ERROR_CLEANUP(wait_stop, PointerGetDatum(wait->db));
 	{
 		found = wait_for_events(wait);
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(stop_waiting, PointerGetDatum(wait->db));
+	PG_END_ENSURE_ERROR_CLEANUP(wait_stop, PointerGetDatum(wait->db));
 	nvs_waiter_end(wait->db);
 	return found;
 }
 
-/* On an error, and when the process ends. */
+/* Cleanup on an error and when the process ends: nobody need wake us. */
 static void
-stop_waiting(int code, Datum arg)
+wait_stop(int code pg_attribute_unused(), Datum arg)
 {
 	nvs_waiter_end((NvsDatabase *) DatumGetPointer(arg));
 }
 
-/* Look and sleep by turns; true when there is something. */
+/* Look and sleep by turns; true when an event came, false when time is up. */
 static bool
-wait_for_events(Wait *wait)
+wait_for_events(StreamWait *wait)
 {
 	for (;;)
 	{
@@ -155,20 +163,20 @@ wait_for_events(Wait *wait)
 		CHECK_FOR_INTERRUPTS();
 		if (wait->db != NULL)
 			nvs_waiter_reset();
-		if (look(wait))
+		if (wait_look(wait))
 			return true;
 		now = GetCurrentTimestamp();
 		if (now >= wait->until)
 			return false;
 		if (wait->commits)
 			SPI_commit();
-		sleep_until_woken(wait, now);
+		wait_sleep(wait, now);
 	}
 }
 
 /* Is there an event that can be read?  If it only cannot yet, have us woken. */
 static bool
-look(Wait *wait)
+wait_look(StreamWait *wait)
 {
 	NvsScan		scan;
 	int64		safe;
@@ -196,12 +204,12 @@ look(Wait *wait)
 
 /* Sleep until the worker wakes us, or it is time to look again. */
 static void
-sleep_until_woken(Wait *wait, TimestampTz now)
+wait_sleep(StreamWait *wait, TimestampTz now)
 {
-	long		nap = LOOK_INTERVAL;
+	long		nap = WAIT_NAP_ALONE;
 
 	if (wait->db != NULL && pg_atomic_read_u32(&wait->db->worker) != 0)
-		nap = LOOK_INTERVAL_SAFE;
+		nap = WAIT_NAP_WOKEN;
 	else if (wait->db != NULL && !RecoveryInProgress())
 		nvs_shmem_wake_worker(wait->db);
 	nap = Min(nap, TimestampDifferenceMilliseconds(now, wait->until));

@@ -1,0 +1,34 @@
+/*
+ * stream/poll.h
+ *	  A page of events, as polling functions return it.
+ */
+#ifndef NVS_STREAM_POLL_H
+#define NVS_STREAM_POLL_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "stream/scan.h"
+
+/* A call that polls. */
+typedef struct NvsPoll
+{
+	NvsScan		scan;
+	TupleDesc	desc;			/* of the one row that it returns */
+	MemoryContext cxt;			/* of that row */
+} NvsPoll;
+
+/* Arguments that polling functions have in the same place. */
+enum
+{
+	NVS_POLL_ARG_AFTER = 1,
+	NVS_POLL_ARG_MAX_COUNT,
+	NVS_POLL_ARG_TYPES
+};
+
+extern void nvs_poll_begin(NvsPoll *poll, FunctionCallInfo fcinfo,
+						   text *pattern, int store_arg);
+extern Datum nvs_poll_end(NvsPoll *poll);
+
+#endif							/* NVS_STREAM_POLL_H */

@@ -1,0 +1,494 @@
+/*
+ * stream/source.c
+ *	  A table that a scan reads: what to ask it, and what its rows are.
+ *
+ * What a scan's pattern asks of subjects becomes conditions on the columns
+ * that tell the table's subjects apart: one for the whole subject, or one for
+ * each capture of the pattern of the table's route.  Conditions may let more
+ * through than matches; stream/scan.c looks at each row again.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "stream/source.h"
+#include "stream/statement.h"
+
+static bool source_may_hold(const NvsPattern *pattern, const NvsRoute *route);
+static bool source_may_hold_type(const NvsPattern *pattern, const char *type);
+static bool source_overlap(const NvsPattern *a, const NvsPattern *b);
+static bool source_may_be(const NvsPattern *pattern, int i, const char *text,
+						  int len);
+static bool source_is_rest(const NvsPatternToken *token);
+static bool source_is_listed(List *sources, const NvsTarget *target);
+static NvsSource *source_open(NvsScan *scan, NvsRoute *route, List *sources);
+static void source_add_subject(const NvsScan *scan, NvsSource *source);
+static void source_add_captures(const NvsScan *scan, NvsSource *source);
+static bool source_add_capture(const NvsScan *scan, NvsSource *source,
+							   const NvsField *field, int token);
+static bool source_add_rest(const NvsScan *scan, NvsSource *source,
+							const NvsField *field, int token);
+static const char *source_token_start(const NvsScan *scan, int token);
+static void source_add_equal(NvsSource *source, const NvsField *field,
+							 const char *text);
+static void source_add_match(NvsSource *source, const NvsField *field,
+							 const char *pattern);
+static void source_list_columns(NvsSource *source);
+static void source_add_params(const NvsSource *source, NvsParams *params);
+static void source_build_range(const NvsSource *source, StringInfo sql,
+							   int from, int upto);
+static void source_build_types(const NvsScan *scan, NvsParams *params,
+							   StringInfo sql);
+static void source_build_correlation(const NvsScan *scan, NvsParams *params,
+									 StringInfo sql);
+static void source_build_member(const NvsScan *scan, const NvsTarget *target,
+								NvsParams *params, StringInfo sql);
+static void source_build_rows(StringInfo sql, const void *arg);
+
+/* Rows of a source by an array of positions. */
+static const NvsStatement source_rows = {.build = source_build_rows};
+
+/*
+ * The tables that may hold what a scan looks for, each once.  All of them are
+ * listed before one is read: a query may run code that changes the routes.
+ */
+List *
+nvs_source_list(NvsScan *scan)
+{
+	List	   *sources = NIL;
+	ListCell   *lc;
+
+	foreach(lc, nvs_route_list(scan->store))
+	{
+		NvsRoute   *route = lfirst(lc);
+		NvsSource  *source;
+
+		CHECK_FOR_INTERRUPTS();
+		if (route->kind != NVS_KIND_STREAM ||
+			!source_may_hold(scan->pattern, route))
+			continue;
+		source = source_open(scan, route, sources);
+		if (source != NULL &&
+			(scan->correlation == NULL || source->state->meta != NULL))
+			sources = lappend(sources, source);
+	}
+	return sources;
+}
+
+/* Could a route's relation hold subjects that match? */
+static bool
+source_may_hold(const NvsPattern *pattern, const NvsRoute *route)
+{
+	if (route->pattern != NULL)
+		return source_overlap(pattern, route->pattern);
+	return source_may_hold_type(pattern, route->type);
+}
+
+/* Is there a matching subject whose second token, or only one, is type? */
+static bool
+source_may_hold_type(const NvsPattern *pattern, const char *type)
+{
+	int			len = strlen(type);
+
+	if (pattern->ntokens == 1)
+		return source_is_rest(&pattern->tokens[0]) ||
+			source_may_be(pattern, 0, type, len);
+	return source_may_be(pattern, 1, type, len);
+}
+
+/* Is there a subject that both patterns match? */
+static bool
+source_overlap(const NvsPattern *a, const NvsPattern *b)
+{
+	int			i;
+
+	for (i = 0; i < a->ntokens && i < b->ntokens; i++)
+	{
+		const NvsPatternToken *token = &b->tokens[i];
+
+		if (source_is_rest(&a->tokens[i]) || source_is_rest(token))
+			return true;
+		if (token->kind == NVS_TOKEN_LITERAL &&
+			!source_may_be(a, i, b->text +token->offset, token->len))
+			return false;
+	}
+	return a->ntokens == b->ntokens;
+}
+
+/* Could token i of a subject be this text, as far as the pattern says? */
+static bool
+source_may_be(const NvsPattern *pattern, int i, const char *text, int len)
+{
+	const NvsPatternToken *token = &pattern->tokens[i];
+
+	return token->kind != NVS_TOKEN_LITERAL ||
+		(token->len == len &&
+		 memcmp(pattern->text +token->offset, text, len) == 0);
+}
+
+/* Does a pattern's token match all that is left? */
+static bool
+source_is_rest(const NvsPatternToken *token)
+{
+	return token->kind == NVS_TOKEN_REST ||
+		token->kind == NVS_TOKEN_CAPTURE_REST;
+}
+
+/* Is a relation to be read under another route? */
+static bool
+source_is_listed(List *sources, const NvsTarget *target)
+{
+	ListCell   *lc;
+
+	foreach(lc, sources)
+	{
+		if (((NvsSource *) lfirst(lc))->target->relid == target->relid)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Work out how to read a route's relation.  Returns NULL when it is gone,
+ * listed already, or without columns that tell its subjects.
+ */
+static NvsSource *
+source_open(NvsScan *scan, NvsRoute *route, List *sources)
+{
+	NvsTarget  *target = nvs_target_get(route);
+	NvsSource  *source;
+
+	if (target == NULL || source_is_listed(sources, target))
+		return NULL;
+	source = palloc0(sizeof(NvsSource));
+	source->target = target;
+	source->state = nvs_stream_state(target);
+	source->whole = target->nkeys > 0 && target->keys[0].capture < 0;
+	nvs_params_init(&source->params);
+	initStringInfo(&source->conditions);
+	if (source->whole)
+		source_add_subject(scan, source);
+	else if (route->pattern != NULL)
+		source_add_captures(scan, source);
+	else
+		return NULL;
+	source->ranged = source->keyed && nvs_stream_has_range(target);
+	source_list_columns(source);
+	return source;
+}
+
+/* Add the condition on a column for the whole subject. */
+static void
+source_add_subject(const NvsScan *scan, NvsSource *source)
+{
+	const NvsField *field = source->target->keys[0].field;
+
+	source->keyed = scan->pattern->is_literal;
+	if (source->keyed)
+		source_add_equal(source, field, scan->pattern_text);
+	else
+		source_add_match(source, field, scan->pattern_text);
+}
+
+/*
+ * Add the conditions on the columns of captures: what the scan's pattern asks
+ * of the tokens that the route's captures.
+ */
+static void
+source_add_captures(const NvsScan *scan, NvsSource *source)
+{
+	const NvsTarget *target = source->target;
+	const NvsPattern *held = target->route->pattern;
+	int			nequal = 0;
+	int			i;
+
+	for (i = 0; i < target->nkeys; i++)
+	{
+		int			token = held->capture_token[target->keys[i].capture];
+		const NvsField *field = target->keys[i].field;
+
+		if (token >= scan->pattern->ntokens)
+			break;
+		if (held->tokens[token].kind == NVS_TOKEN_CAPTURE)
+			nequal += source_add_capture(scan, source, field, token);
+		else
+			nequal += source_add_rest(scan, source, field, token);
+	}
+	source->keyed = nequal == target->nkeys;
+}
+
+/* Add the condition on one token; false when it does not name a value. */
+static bool
+source_add_capture(const NvsScan *scan, NvsSource *source,
+				   const NvsField *field, int token)
+{
+	const char *start = source_token_start(scan, token);
+
+	if (scan->pattern->tokens[token].kind != NVS_TOKEN_LITERAL)
+		return false;
+	source_add_equal(source, field, pnstrdup(start, strcspn(start, ":")));
+	return true;
+}
+
+/*
+ * Add the condition on the rest from a token on, a pattern of its own; false
+ * when it does not name a value.
+ */
+static bool
+source_add_rest(const NvsScan *scan, NvsSource *source, const NvsField *field,
+				int token)
+{
+	const NvsPattern *asked = scan->pattern;
+	const char *start = source_token_start(scan, token);
+	int			i;
+
+	if (source_is_rest(&asked->tokens[token]))
+		return false;
+	for (i = token; i < asked->ntokens; i++)
+	{
+		if (asked->tokens[i].kind != NVS_TOKEN_LITERAL)
+		{
+			source_add_match(source, field, start);
+			return false;
+		}
+	}
+	source_add_equal(source, field, start);
+	return true;
+}
+
+/* Where a token begins in the pattern as it was given. */
+static const char *
+source_token_start(const NvsScan *scan, int token)
+{
+	const char *p = scan->pattern_text;
+
+	while (token-- > 0)
+		p = strchr(p, ':') + 1;
+	return p;
+}
+
+/* Ask of a key column to equal a text. */
+static void
+source_add_equal(NvsSource *source, const NvsField *field, const char *text)
+{
+	Datum		value = nvs_field_text_datum(field, text, strlen(text));
+	int			p = nvs_params_add(&source->params, field->type, value, false);
+
+	appendStringInfo(&source->conditions,
+					 " AND %s OPERATOR(pg_catalog.=) $%d", field->quoted, p);
+}
+
+/* Ask of a key column to match a pattern. */
+static void
+source_add_match(NvsSource *source, const NvsField *field,
+				 const char *pattern)
+{
+	int			p = nvs_params_add(&source->params, TEXTOID,
+								   CStringGetTextDatum(pattern), false);
+
+	appendStringInfo(&source->conditions,
+					 " AND nvent.subject_matches(%s%s, $%d)", field->quoted,
+					 field->kind == NVS_FIELD_TEXT ? "" : "::pg_catalog.text",
+					 p);
+}
+
+/* List the columns to read: the read list, and the key columns as text. */
+static void
+source_list_columns(NvsSource *source)
+{
+	const NvsTarget *target = source->target;
+	StringInfoData list;
+	int			i;
+
+	initStringInfo(&list);
+	appendStringInfoString(&list, source->state->read_list);
+	source->first_text = target->map->nfields + 1;
+	for (i = 0; i < target->nkeys; i++)
+		appendStringInfo(&list, ", %s::pg_catalog.text",
+						 target->keys[i].field->quoted);
+	source->list = list.data;
+}
+
+/*
+ * The plan of a query over the positions above one, and up to that of the
+ * scan; sets its parameters.  limit is of rows, and equal positions come all
+ * or not at all.
+ *
+ * Positions of all that match are found before they are put in order: OFFSET 0
+ * keeps the planner from taking the order of positions for a way to find few
+ * rows soon.  Only the values say what is found best in which way.
+ */
+SPIPlanPtr
+nvs_source_plan(const NvsScan *scan, NvsSource *source, NvsSourceQuery query,
+				int64 position, int limit, NvsParams *params)
+{
+	bool		filters = query != NVS_SOURCE_BY_POSITION;
+	bool		materialize = query == NVS_SOURCE_POSITIONS;
+	StringInfoData sql;
+	int			p;
+
+	nvs_params_init(params);
+	initStringInfo(&sql);
+	if (materialize)
+		appendStringInfoString(&sql, "SELECT id FROM (");
+	appendStringInfo(&sql, "SELECT %s FROM %s WHERE ",
+					 materialize ? "id" : source->list, source->target->name);
+
+	/* The conditions, whose parameters are the first. */
+	if (filters)
+		source_add_params(source, params);
+	p = nvs_params_add(params, INT8OID, Int64GetDatum(position), false);
+	nvs_params_add(params, INT8OID, Int64GetDatum(scan->upto), false);
+	source_build_range(source, &sql, p, p + 1);
+	if (filters && !source->ranged)
+		appendStringInfoString(&sql, source->conditions.data);
+	if (filters)
+		source_build_types(scan, params, &sql);
+	source_build_correlation(scan, params, &sql);
+	source_build_member(scan, source->target, params, &sql);
+
+	/* The order and the limit. */
+	p = nvs_params_add(params, INT8OID, Int64GetDatum(limit), false);
+	if (materialize)
+		appendStringInfo(&sql, " OFFSET 0) s ORDER BY id LIMIT $%d", p);
+	else
+		appendStringInfo(&sql,
+						 " ORDER BY %s%sid FETCH FIRST $%d ROWS WITH TIES",
+						 source->ranged ?
+						 source->target->keys[0].field->quoted : "",
+						 source->ranged ? ", " : "", p);
+	return nvs_statement_plan_text(source->target->plans, sql.data, params,
+								   materialize ? NVS_PLAN_CUSTOM :
+								   NVS_PLAN_GENERIC);
+}
+
+/* Begin parameters with those of the conditions on key columns. */
+static void
+source_add_params(const NvsSource *source, NvsParams *params)
+{
+	int			i;
+
+	for (i = 0; i < source->params.n; i++)
+		nvs_params_add(params, source->params.types[i],
+					   source->params.values[i], false);
+}
+
+/* Write the range of positions between two parameters. */
+static void
+source_build_range(const NvsSource *source, StringInfo sql, int from, int upto)
+{
+	if (source->ranged)
+		nvs_stream_range(source->target, sql, 1, "id",
+						 psprintf("> $%d", from), psprintf("<= $%d", upto));
+	else
+		appendStringInfo(sql, "id OPERATOR(pg_catalog.>) $%d "
+						 "AND id OPERATOR(pg_catalog.<=) $%d", from, upto);
+}
+
+/* Write the condition on types. */
+static void
+source_build_types(const NvsScan *scan, NvsParams *params, StringInfo sql)
+{
+	int			p;
+
+	if (scan->types == (Datum) 0)
+		return;
+	p = nvs_params_add(params, TEXTARRAYOID, scan->types, false);
+	appendStringInfo(sql, " AND type OPERATOR(pg_catalog.=) ANY ($%d)", p);
+}
+
+/* Write the condition on the correlation, or on what it begins with. */
+static void
+source_build_correlation(const NvsScan *scan, NvsParams *params,
+						 StringInfo sql)
+{
+	char	   *below;
+	int			p;
+
+	if (scan->correlation == NULL)
+		return;
+	below = psprintf("%s:", scan->correlation);
+	p = nvs_params_add(params, TEXTOID,
+					   CStringGetTextDatum(scan->correlation), false);
+	nvs_params_add(params, TEXTOID, CStringGetTextDatum(below), false);
+	appendStringInfo(sql, " AND ((meta OPERATOR(pg_catalog.->>) "
+					 "'correlation') OPERATOR(pg_catalog.=) $%d "
+					 "OR pg_catalog.starts_with(meta "
+					 "OPERATOR(pg_catalog.->>) 'correlation', $%d))",
+					 p, p + 1);
+}
+
+/* Write the condition that a subject is a group member's. */
+static void
+source_build_member(const NvsScan *scan, const NvsTarget *target,
+					NvsParams *params, StringInfo sql)
+{
+	int			p;
+
+	if (scan->size_of_group == 0)
+		return;
+	p = nvs_params_add(params, INT4OID, Int32GetDatum(scan->size_of_group),
+					   false);
+	nvs_params_add(params, INT4OID, Int32GetDatum(scan->category_tokens),
+				   false);
+	nvs_params_add(params, INT4OID, Int32GetDatum(scan->member), false);
+	appendStringInfo(sql, " AND nvent.subject_member(%s, $%d, $%d) "
+					 "OPERATOR(pg_catalog.=) $%d", nvs_stream_subject(target),
+					 p, p + 1, p + 2);
+}
+
+/* The plan that reads rows by their positions, a parameter of bigint[]. */
+SPIPlanPtr
+nvs_source_plan_rows(NvsSource *source, const NvsParams *params)
+{
+	return nvs_statement_plan(source->target->plans, &source_rows, params,
+							  source);
+}
+
+/* Write the statement source_rows; arg is the source. */
+static void
+source_build_rows(StringInfo sql, const void *arg)
+{
+	const NvsSource *source = arg;
+
+	appendStringInfo(sql, "SELECT %s FROM %s "
+					 "WHERE id OPERATOR(pg_catalog.=) ANY ($1)",
+					 source->list, source->target->name);
+}
+
+/* A row's subject; NULL when a part of it is missing. */
+char *
+nvs_source_subject(const NvsSource *source, HeapTuple row, TupleDesc desc)
+{
+	const NvsPattern *held = source->target->route->pattern;
+	StringInfoData subject;
+	int			capture = 0;
+	int			i;
+
+	if (source->whole)
+		return SPI_getvalue(row, desc, source->first_text);
+	initStringInfo(&subject);
+	for (i = 0; i < held->ntokens; i++)
+	{
+		const NvsPatternToken *token = &held->tokens[i];
+		char	   *part;
+
+		if (i > 0)
+			appendStringInfoChar(&subject, ':');
+		if (token->kind == NVS_TOKEN_LITERAL)
+		{
+			appendBinaryStringInfo(&subject, held->text +token->offset,
+								   token->len);
+			continue;
+		}
+		part = SPI_getvalue(row, desc, source->first_text + capture++);
+		if (part == NULL)
+			return NULL;
+		appendStringInfoString(&subject, part);
+		pfree(part);
+	}
+	return subject.data;
+}

@@ -1,0 +1,45 @@
+/*
+ * stream/source.h
+ *	  A table that a scan reads.
+ */
+#ifndef NVS_STREAM_SOURCE_H
+#define NVS_STREAM_SOURCE_H
+
+#include "postgres.h"
+
+#include "stream/scan.h"
+#include "stream/state.h"
+
+/* A table, as it is looked at for the pattern of a scan. */
+typedef struct NvsSource
+{
+	NvsTarget  *target;
+	NvsStreamState *state;
+	bool		whole;			/* has a column for the whole subject */
+	bool		keyed;			/* the conditions name all key columns */
+	bool		ranged;			/* and are said by nvs_stream_range() */
+	StringInfoData conditions;	/* " AND ..." on the key columns */
+	NvsParams	params;			/* of the conditions */
+	char	   *list;			/* the columns to read */
+	int			first_text;		/* key columns as text, behind the others */
+	TupleDesc	desc;			/* of the rows, kept; NULL before the first */
+} NvsSource;
+
+/* What a statement asks a source for. */
+typedef enum NvsSourceQuery
+{
+	NVS_SOURCE_BY_KEY,			/* rows of the one key, by position */
+	NVS_SOURCE_BY_POSITION,		/* rows, by position, whatever their key */
+	NVS_SOURCE_POSITIONS		/* positions of all that match, then by them */
+} NvsSourceQuery;
+
+extern List *nvs_source_list(NvsScan *scan);
+extern SPIPlanPtr nvs_source_plan(const NvsScan *scan, NvsSource *source,
+								  NvsSourceQuery query, int64 position,
+								  int limit, NvsParams *params);
+extern SPIPlanPtr nvs_source_plan_rows(NvsSource *source,
+									   const NvsParams *params);
+extern char *nvs_source_subject(const NvsSource *source, HeapTuple row,
+								TupleDesc desc);
+
+#endif							/* NVS_STREAM_SOURCE_H */
