@@ -118,8 +118,8 @@ COMMENT ON FUNCTION nvent.store_create(text, text) IS
 Many sessions may do it at once.
 
 Arguments:
-  prefix: name of the store, one token of 1 to 40 bytes without "*", ">", "{", "}" and control
-    characters
+  prefix: name of the store, one token of 1 to 40 bytes; none of "*", ">", "{", "}" and control
+    characters is in it, and it does not begin with "\"
   schema: where its tables go; it is made too when it is missing
 Returns:
   true when the store was made now, false when it was there in that schema
