@@ -4,10 +4,10 @@
  */
 #include "postgres.h"
 
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "base/arg.h"
 #include "stream/statement.h"
 
 /*
@@ -18,17 +18,8 @@ int
 nvs_stream_add_array(NvsParams *params, Oid type, const Datum *values,
 					 const bool *nulls, int n)
 {
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
-	int			lower = 1;
-	ArrayType  *array;
-
-	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	array = construct_md_array((Datum *) values, (bool *) nulls, 1, &n,
-							   &lower, type, typlen, typbyval, typalign);
 	return nvs_params_add(params, get_array_type(type),
-						  PointerGetDatum(array), false);
+						  nvs_array_of(type, values, nulls, n), false);
 }
 
 /*
