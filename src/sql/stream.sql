@@ -1,5 +1,5 @@
 
--- Event streams: appending and reading.  See src/stream/stream.c.
+-- Event streams: appending and reading.  See src/stream/append.c and read.c.
 
 CREATE FUNCTION nvent.stream_append(
     subject text,
@@ -193,7 +193,7 @@ Locks:
 Example:
   SELECT nvent.stream_delete(''cart:9'');';
 
--- Tables of streams.  See src/stream/read.c.
+-- Tables of streams.  See src/stream/tables.c.
 
 CREATE FUNCTION nvent.stream_create_table(
     type text,
