@@ -40,6 +40,7 @@ OBJS = \
 	src/wakeup/notify.o \
 	src/store/store.o \
 	src/store/admin.o \
+	src/store/stream_table.o \
 	src/store/layout.o \
 	src/store/adopt.o \
 	src/route/fields.o \
@@ -133,6 +134,7 @@ REGRESS = \
 	store_adopt \
 	store_layout \
 	route \
+	route_subject \
 	route_fields \
 	stream_append \
 	stream_append_conflict \

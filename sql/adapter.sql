@@ -30,9 +30,9 @@ SELECT count(*) FROM nvent.stream_read('nvent:flow:run123');
 
 -- Its table was made on first use, as the document's table management has it.
 SELECT store, type, relation FROM nvent.stream_tables('nvent');
-SELECT nvent.stream_append('nq:flow:1', '{"type": "t", "stepName": "s", "stepId": "s1", "attempt": 1}') - 'id' - 'ts';
-SELECT nvent.stream_append('nq:trigger:1', '{"type": "t"}') ->> 'type';
-SELECT nvent.stream_append('nq:await:1', '{"type": "t"}') ->> 'type';
+SELECT nvent.stream_append('nvent:flow:1', '{"type": "t", "stepName": "s", "stepId": "s1", "attempt": 1}') - 'id' - 'ts';
+SELECT nvent.stream_append('nvent:trigger:1', '{"type": "t"}') ->> 'type';
+SELECT nvent.stream_append('nvent:await:1', '{"type": "t"}') ->> 'type';
 SELECT store, type, relation FROM nvent.stream_tables('nvent');
 -- Retention in plain SQL, and TRUNCATE.
 DELETE FROM nvent_stream_flow WHERE created_at < now() - interval '30 days';

@@ -126,7 +126,7 @@ SELECT nvent.entry_read('nvent:order', -1);
 SELECT nvent.entry_read('nvent:order', row_offset => -1);
 SELECT nvent.entry_read('nvent:order', after_score => 1);
 SELECT nvent.entry_read('nvent:order', after_id => 'a');
-SELECT nvent.entry_read('nvent::x');
+SELECT nvent.entry_read('');
 \set VERBOSITY terse
 
 -- A list may be long, and so may a filter.

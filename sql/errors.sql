@@ -11,25 +11,18 @@ CREATE TABLE tries (n serial, statement text);
 INSERT INTO tries (statement) VALUES
     ($$SELECT nvent.stream_append(NULL, '{"type": "t"}')$$),
     ($$SELECT nvent.stream_append('', '{"type": "t"}')$$),
-    ($$SELECT nvent.stream_append(':', '{"type": "t"}')$$),
-    ($$SELECT nvent.stream_append('a:', '{"type": "t"}')$$),
-    ($$SELECT nvent.stream_append('a:*', '{"type": "t"}')$$),
-    ($$SELECT nvent.stream_append('a:b>', '{"type": "t"}')$$),
-    ($$SELECT nvent.stream_append('a:{b}', '{"type": "t"}')$$),
-    ($$SELECT nvent.stream_append(E'a:\t', '{"type": "t"}')$$),
-    ($$SELECT nvent.stream_append(repeat('a:', 32) || 'a', '{"type": "t"}')$$),
-    ($$SELECT nvent.stream_append('a:' || repeat('b', 511), '{"type": "t"}')$$),
-    ($$SELECT nvent.stream_append('a:' || repeat('ä', 256), '{"type": "t"}')$$),
+    ($$SELECT nvent.stream_append(repeat('a:', 64) || 'a', '{"type": "t"}')$$),
+    ($$SELECT nvent.stream_append('a:' || repeat('b', 1023), '{"type": "t"}')$$),
+    ($$SELECT nvent.stream_append('a:' || repeat('ä', 512), '{"type": "t"}')$$),
     ($$SELECT nvent.stream_append_batch(NULL, '{}')$$),
-    ($$SELECT nvent.stream_append_batch('a::b', '{}')$$),
+    ($$SELECT nvent.stream_append_batch('', '{}')$$),
     ($$SELECT nvent.stream_read(NULL)$$),
-    ($$SELECT nvent.stream_read('a:>')$$),
-    ($$SELECT nvent.stream_delete('a:>')$$),
+    ($$SELECT nvent.stream_read('')$$),
     ($$SELECT nvent.stream_delete('')$$);
 SELECT statement, pg_temp.outcome(statement) FROM tries ORDER BY n;
 TRUNCATE tries;
 -- The longest and the widest that there are.
-SELECT octet_length(r->>'subject') AS bytes, r->'version' AS version FROM unnest(ARRAY['a:' || repeat('b', 510), repeat('a:', 31) || 'a', 'a:' || repeat('ä', 255)]) s,
+SELECT octet_length(r->>'subject') AS bytes, r->'version' AS version FROM unnest(ARRAY['a:' || repeat('b', 1022), repeat('a:', 63) || 'a', repeat('ä', 512), repeat('b', 1024)]) s,
     nvent.stream_append(s, '{"type": "t"}') r;
 
 -- Events.
@@ -85,7 +78,7 @@ INSERT INTO tries (statement) VALUES
 SELECT statement, pg_temp.outcome(statement) FROM tries ORDER BY n;
 TRUNCATE tries;
 SET nvent_store.max_stream_tables = 1;
-SELECT pg_temp.outcome($$SELECT nvent.stream_append('a:new', '{"type": "t"}')$$);
+SELECT pg_temp.outcome($$SELECT nvent.stream_append('new:a', '{"type": "t"}')$$);
 RESET nvent_store.max_stream_tables;
 SET nvent_store.max_stream_tables = -1;
 SET nvent_store.notify = 'loud';
@@ -100,7 +93,7 @@ INSERT INTO tries (statement) VALUES
     ($$SELECT nvent.stream_read('nvent:flow:run:1')$$),
     ($$SELECT nvent.stream_append('nvent:flow:run:1', '{"type": "t"}')$$),
     ($$SELECT nvent.stream_append('a:b', '{"type": "t"}')$$),
-    ($$SELECT nvent.stream_append('a:new', '{"type": "t"}')$$),
+    ($$SELECT nvent.stream_append('new:a', '{"type": "t"}')$$),
     ($$SELECT nvent.stream_delete('a:b')$$),
     ($$SELECT nvent.store_create('own', 'public')$$),
     ($$SELECT nvent.store_migrate('nvent')$$),

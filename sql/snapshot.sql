@@ -46,7 +46,7 @@ SELECT nvent.stream_version('test:sum:1');
 SELECT nvent.snapshot_save(NULL, '1', '{}');
 SELECT nvent.snapshot_save('test:x', '1', NULL);
 SELECT nvent.snapshot_save('', '1', '{}');
-SELECT nvent.snapshot_save(repeat('x', 513), '1', '{}');
+SELECT nvent.snapshot_save(repeat('x', 1025), '1', '{}');
 SELECT nvent.snapshot_save('test:x', '1', '[]');
 SELECT nvent.snapshot_save('test:x', '1', '{"a": "1"}');
 SELECT nvent.snapshot_save('test:x', '1', '{"a": -1}');

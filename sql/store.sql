@@ -16,7 +16,7 @@ SET nvent_store.auto_create = off;
 \set VERBOSITY default
 SELECT nvent.stream_append('nvent:flow:run:1', '{"type": "t"}');
 \set VERBOSITY terse
-SELECT nvent.stream_append('anything:else', '{"type": "t"}');
+SELECT nvent.stream_append('else:thing', '{"type": "t"}');
 SELECT nvent.stream_create_table('t');
 SELECT nvent.route_add('stream', 'x:>', 'pg_class');
 SELECT nvent.route_drop('stream', 'x:>');
@@ -29,7 +29,7 @@ SELECT prefix, schema_name FROM nvent.store;
 -- ... which is undone like everything.
 ROLLBACK;
 SELECT count(*) FROM nvent.store;
-SELECT nvent.stream_append('anything:else', '{"type": "t"}')->'subject' AS subject;
+SELECT nvent.stream_append('else:thing', '{"type": "t"}')->'subject' AS subject;
 SELECT nvent.store_version(), nvent.store_create() AS made_again;
 
 -- What is in a store.
@@ -52,15 +52,15 @@ ORDER BY kind, pattern COLLATE "C";
 
 -- Another default store; the default one's own subjects are then its own.
 SET nvent_store.default_store = 'other';
-SELECT nvent.stream_append('unknown:a', '{"type": "t"}') IS NOT NULL AS appended;
+SELECT nvent.stream_append('a:unknown', '{"type": "t"}') IS NOT NULL AS appended;
 SELECT store, type, relation FROM nvent.stream_tables();
 SELECT nvent.stream_append('nvent:flow:run:1', '{"type": "t"}') IS NOT NULL AS appended;
 SELECT count(*) FROM nvent_flow_events;
 SET nvent_store.default_store = 'no store: this';
-SELECT nvent.stream_append('unknown:a', '{"type": "t"}');
+SELECT nvent.stream_append('a:unknown', '{"type": "t"}');
 SET nvent_store.default_store = '';
-SELECT nvent.stream_append('unknown:a', '{"type": "t"}');
-SELECT count(*) FROM nvent.stream_read('unknown:a');
+SELECT nvent.stream_append('a:unknown', '{"type": "t"}');
+SELECT count(*) FROM nvent.stream_read('a:unknown');
 RESET nvent_store.default_store;
 SELECT nvent.store_migrate('other', 0);
 

@@ -121,10 +121,10 @@ SELECT count(*) FROM nvent.stream_read('ver:v:1');
 SELECT nvent.stream_delete(NULL) IS NULL AS null;
 -- A plain log has no versions.
 SELECT nvent.stream_create_table('log', versioned => false);
-SELECT pg_temp.rec(nvent.stream_append('ver:log:1', '{"type": "t", "version": 5}'));
-SELECT pg_temp.rec(e) FROM nvent.stream_append_batch('ver:log:1', ARRAY['{"type": "u"}', '{"type": "v"}']::jsonb[]) e;
+SELECT pg_temp.rec(nvent.stream_append('log:ver:1', '{"type": "t", "version": 5}'));
+SELECT pg_temp.rec(e) FROM nvent.stream_append_batch('log:ver:1', ARRAY['{"type": "u"}', '{"type": "v"}']::jsonb[]) e;
 \set VERBOSITY default
-SELECT nvent.stream_append('ver:log:1', '{"type": "t"}', 0);
+SELECT nvent.stream_append('log:ver:1', '{"type": "t"}', 0);
 \set VERBOSITY terse
 SELECT nvent.stream_append('nvent:flow:run:v', '{"type": "t"}', 0);
 
@@ -164,7 +164,7 @@ SELECT pg_temp.rec(e) FROM nvent.stream_read('orders:a:t') e;
 -- the first statement runs; and one that routes anew.
 CREATE FUNCTION after_order() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM nvent.stream_append('audit:' || NEW.type || ':' || NEW.customer, jsonb_build_object('type', 'seen', 'order', NEW.id));
+    PERFORM nvent.stream_append(NEW.type || ':audit:' || NEW.customer, jsonb_build_object('type', 'seen', 'order', NEW.id));
     PERFORM nvent.route_add('stream', 'rerouted:' || NEW.id, 'defaulted');
     PERFORM nvent.stream_append('orders:b:nested', '{"type": "nested"}') WHERE NEW.customer = 'a';
     RETURN NULL;
@@ -172,7 +172,7 @@ END $$;
 CREATE TRIGGER after_order AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION after_order();
 SELECT pg_temp.rec(e) FROM nvent.stream_append_batch('orders:a:n', ARRAY['{"type": "x"}', '{"type": "y"}', '{"type": "x"}']::jsonb[]) e;
 SELECT store, type FROM nvent.stream_tables() WHERE type IN ('X', 'Y', 'NESTED');
-SELECT count(*) FROM nvent.stream_read('audit:X:a');
+SELECT count(*) FROM nvent.stream_read('X:audit:a');
 SELECT e->'version' AS version FROM nvent.stream_read('orders:b:nested') e;
 SELECT count(*) FROM nvent.route WHERE pattern LIKE 'rerouted:%';
 DROP TRIGGER after_order ON orders;
@@ -201,17 +201,17 @@ SELECT count(*) FROM nvent.stream_read('orders:b:1');
 -- Prepared, in a function, without a search path, inside a cursor.
 PREPARE app(text, jsonb) AS SELECT pg_temp.rec(nvent.stream_append($1, $2));
 PREPARE rd(text, integer) AS SELECT count(*) FROM nvent.stream_read($1, max_count => $2);
-EXECUTE app('prep:p:1', '{"type": "1"}');
-EXECUTE rd('prep:p:1', NULL);
+EXECUTE app('p:prep:1', '{"type": "1"}');
+EXECUTE rd('p:prep:1', NULL);
 ALTER TABLE nvent_stream_p ADD COLUMN colour text;
-EXECUTE app('prep:p:1', '{"type": "2", "colour": "red"}');
+EXECUTE app('p:prep:1', '{"type": "2", "colour": "red"}');
 DROP TABLE nvent_stream_p;
-EXECUTE app('prep:p:1', '{"type": "3"}');
+EXECUTE app('p:prep:1', '{"type": "3"}');
 SELECT nvent.stream_drop_table('p');
-EXECUTE app('prep:p:1', '{"type": "4", "colour": "red"}');
-EXECUTE rd('prep:p:1', 1);
+EXECUTE app('p:prep:1', '{"type": "4", "colour": "red"}');
+EXECUTE rd('p:prep:1', 1);
 SET search_path = '';
-EXECUTE rd('prep:p:1', 1);
+EXECUTE rd('p:prep:1', 1);
 SELECT nvent.stream_append('prep:path:1', '{"type": "t"}') OPERATOR(pg_catalog.->) 'version' AS version;
 RESET search_path;
 DEALLOCATE ALL;
@@ -292,7 +292,7 @@ SELECT (e->>'ts')::bigint >= extract(epoch FROM now()) * 1000 - 1 AS is_now
 FROM nvent.stream_append('time:t:1', '{"type": "a"}') e;
 SELECT e->'ts' FROM nvent.stream_append('time:t:1', '{"type": "b", "ts": 5}') e;
 COMMIT;
-SELECT pg_typeof(created_at), count(DISTINCT created_at) FROM nvent_stream_t
+SELECT pg_typeof(created_at), count(DISTINCT created_at) FROM nvent_stream_time
 WHERE subject = 'time:t:1' GROUP BY 1;
 SELECT pg_temp.show(e) FROM nvent.stream_read('time:t:1') e;
 

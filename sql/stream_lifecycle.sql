@@ -113,7 +113,9 @@ SELECT nvent.stream_retain('audit', '1 day', 'test'), nvent.stream_retain('audit
 SELECT pg_temp.events('test:audit:1'), pg_temp.events('test:audit:2');
 SELECT pg_temp.make('test:log:2', 'a', 'b');
 SELECT nvent.stream_retain('log', '1 day', 'test'), pg_temp.events('test:log:2') IS NULL AS empty;
-SELECT nvent.stream_retain('none', '1 day', 'test'), nvent.stream_retain('audit', '1 day', 'nowhere');
+SELECT nvent.stream_retain('none', '1 day', 'test');
+SELECT nvent.stream_retain('audit', '1 day', 'nowhere');
+SELECT nvent.stream_retain('audit:1', '1 day', 'test');
 SELECT nvent.stream_retain('audit', NULL, 'test');
 SELECT nvent.stream_retain('audit', '1 day', 'test', max_count => -1);
 

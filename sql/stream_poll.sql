@@ -239,7 +239,7 @@ DROP ROLE poll_reader;
 
 -- What cannot be asked.
 SELECT nvent.stream_poll(NULL, 0);
-SELECT nvent.stream_poll('poll::x', 0);
+SELECT nvent.stream_poll('poll:{x', 0);
 SELECT nvent.stream_poll('poll:>', 0, 0);
 SELECT nvent.stream_poll('poll:>', 0, 65537);
 SELECT nvent.stream_poll('poll:>', 0, NULL);

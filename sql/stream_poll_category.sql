@@ -29,7 +29,14 @@ SELECT pg_temp.page((nvent.stream_poll_category('test:flow:run', 0)).events),
     pg_temp.page((nvent.stream_poll_category('test:none', 0)).events),
     pg_temp.page((nvent.stream_poll_category('nowhere:none', 0)).events);
 SELECT pg_temp.page((nvent.stream_poll_category('test', 0)).events);
-SELECT nvent.stream_poll_category('test:*', 0);
+-- A category is a subject, no pattern; one that is as long as can be is alone.
+SELECT pg_temp.page((nvent.stream_poll_category('test:*', 0)).events);
+SELECT count(nvent.stream_append(s, '{"type": "j"}')) FROM unnest(ARRAY['test:*', 'test:*:1', 'test:' || repeat('x', 1019), 'test:' || repeat(':', 62)]) s;
+SELECT pg_temp.page((nvent.stream_poll_category('test:*', 0)).events),
+    cardinality((nvent.stream_poll_category('test:' || repeat('x', 1019), 0)).events) AS bytes,
+    cardinality((nvent.stream_poll_category('test:' || repeat(':', 62), 0)).events) AS tokens,
+    cardinality((nvent.stream_poll_category('test:' || repeat(':', 61), 0)).events) AS below;
+SELECT sum(nvent.stream_delete(s)) FROM unnest(ARRAY['test:*', 'test:*:1', 'test:' || repeat('x', 1019), 'test:' || repeat(':', 62)]) s;
 SELECT nvent.stream_poll_category('', 0);
 SELECT nvent.stream_poll_category(NULL, 0);
 SELECT nvent.stream_poll_category('test:account', 0, max_count => 0);

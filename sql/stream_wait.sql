@@ -66,7 +66,7 @@ SELECT COALESCE(waiters, 0) AS waiters FROM nvent.worker_status();
 
 -- What cannot be waited for.
 SELECT nvent.stream_wait(NULL, 0);
-SELECT nvent.stream_wait('wait::x', 0);
+SELECT nvent.stream_wait('wait:{x', 0);
 SELECT nvent.stream_wait('wait:>', 0, store => 'nobody');
 CALL nvent.stream_await('wait:>', 0, store => 'nobody');
 BEGIN ISOLATION LEVEL REPEATABLE READ;

@@ -7,84 +7,80 @@
 \i :helpers
 SET search_path = nvent, public;
 
--- Subjects.  Blanks, quotes, accents and braces inside a token are ordinary.
-SELECT s AS subject, subject_is_valid(s)
+-- Any text is a subject, whatever its tokens are.
+SELECT s AS subject, subject_is_valid(s), subject_tokens(s)
 FROM unnest(ARRAY[
     'a', 'orders:eu:4711', 'a"b''c %s {é}:x', ' : ', 'a-b.c_d/e', '漢字:é',
     '{a', 'a}', '{', '}', 'a{b}c', 'a:{b}c',
-    '', ':', 'a:', ':a', 'a::b', '*', 'a:*', 'a*b', '>', 'a>b:c', '{a}',
-    'x:{}', 'x:{a b}', '{a...}']) WITH ORDINALITY AS t (s, n)
+    ':', '::', 'a:', ':a', 'a::b', '*', 'a:*', 'a*b', 'x*', '>', 'a>b:c', '**',
+    '{id}', 'x:{}', 'x:{a b}', '{a...}', 'tail:', '\', '\*:\', 'C:\dir']) WITH ORDINALITY AS t (s, n)
 ORDER BY n;
-
--- No control character may be in one; what follows them in the code tables may.
-SELECT n AS code, subject_is_valid('a' || chr(n))
+SELECT n AS code, subject_is_valid(chr(n)), subject_tokens('a:' || chr(n)) = ARRAY['a', chr(n)] AS token
 FROM unnest(ARRAY[1, 9, 10, 13, 31, 32, 126, 127, 128, 160]) AS n
 ORDER BY n;
 
--- Limits: 512 bytes (not characters), 32 tokens.
-SELECT subject_is_valid(repeat('x', 512)) AS bytes_512,
-       subject_is_valid(repeat('x', 513)) AS bytes_513,
-       subject_is_valid(repeat('é', 256)) AS accents_256,
-       subject_is_valid(repeat('é', 257)) AS accents_257,
-       subject_is_valid(repeat('a:', 31) || 'a') AS tokens_32,
-       subject_is_valid(repeat('a:', 32) || 'a') AS tokens_33;
-
-SELECT subject_tokens('orders:eu:4711'), subject_tokens('a'),
-       subject_tokens('a b: :"{}x'), cardinality(subject_tokens(repeat('a:', 31) || 'b'));
+-- Limits: 1024 bytes (not characters), 64 tokens.
+SELECT subject_is_valid('') AS empty,
+       subject_is_valid(repeat('x', 600)) AS bytes_600,
+       subject_is_valid(repeat('x', 1024)) AS bytes_1024,
+       subject_is_valid(repeat('x', 1025)) AS bytes_1025,
+       subject_is_valid(repeat('é', 512)) AS accents_512,
+       subject_is_valid(repeat('é', 513)) AS accents_513,
+       subject_is_valid(repeat(':', 63)) AS tokens_64,
+       subject_is_valid(repeat(':', 64)) AS tokens_65;
+SELECT cardinality(subject_tokens(repeat(':', 63))), cardinality(subject_tokens(repeat('a:', 63) || 'b'));
 
 -- Why a text is not a subject.
 SELECT e.*
 FROM unnest(ARRAY[
     $$subject_tokens('')$$,
-    $$subject_tokens('a::b')$$,
-    $$subject_tokens('a:' || chr(10) || ':*')$$,
-    $$subject_tokens('orders:eu*')$$,
-    $$subject_tokens('orders:{id}')$$,
-    $$subject_tokens(repeat('a:', 40) || 'a')$$,
-    $$subject_tokens(repeat('é', 300))$$]) WITH ORDINALITY AS t (call, n),
+    $$subject_escape('')$$,
+    $$subject_tokens(repeat('a:', 64) || 'a')$$,
+    $$subject_tokens(repeat('é', 600))$$]) WITH ORDINALITY AS t (call, n),
     pg_temp.error_of(call) AS e
 ORDER BY n;
 
--- Patterns.  "{" at a token's start is a capture or an error.
+-- Patterns.  "{" at a token's start is a capture or an error; all else that is
+-- no wildcard is a literal, an empty token too.
 SELECT p AS pattern, subject_pattern_is_valid(p)
 FROM unnest(ARRAY[
     'a', '*', '>', '**', '{x}', '{x...}', 'a:*:b', 'a:*:*', 'a:>', 'a:**',
     '{a}:{b}:{_c1...}', '{A}:{a}', 'a b:é', 'a}', 'a{b}',
-    '', ':', 'a:', 'a::b', 'a*', '*a', '***', '>>', 'a>', '>:a', '**:a',
-    '*>', '{x...}:a', '{}', '{', '{x', '{x}y', '{...}', '{x..}', '{x....}',
-    '{1}', '{a-b}', '{é}', '{x}:{x}', '{x}:{x...}', '{a:b}', 'a:{*}']) WITH ORDINALITY AS t (p, n)
+    ':', 'a:', 'a::b', 'a*', '*a', '***', '>>', 'a>', '*>', '>a:b', '**a:b',
+    '', '>:a', '**:a', '{x...}:a', '{}', '{', '{x', '{x}y', '{...}', '{x..}', '{x....}',
+    '{1}', '{a-b}', '{é}', '{x}:{x}', '{x}:{x...}', '{a:b}', 'a:{*}',
+    '\*', '\>:a', '\**:a', '\{x}:\{x}', '\{', '\\', '\a', 'a\', '\:a', '\']) WITH ORDINALITY AS t (p, n)
 ORDER BY n;
 
--- Limits: 32 tokens, 1024 bytes, names of 63 bytes, and something to match.
-SELECT subject_pattern_is_valid(repeat('*:', 31) || '>') AS tokens_32,
-       subject_pattern_is_valid(repeat('*:', 32) || '>') AS tokens_33,
+-- Limits: 64 tokens, 2048 bytes, names of 63 bytes, and something to match.
+SELECT subject_pattern_is_valid(repeat('*:', 63) || '>') AS tokens_64,
+       subject_pattern_is_valid(repeat('*:', 64) || '>') AS tokens_65,
        subject_pattern_is_valid('{' || repeat('x', 63) || '}') AS name_63,
        subject_pattern_is_valid('{' || repeat('x', 64) || '}') AS name_64,
-       subject_pattern_is_valid(repeat('x', 512)) AS literal_512,
-       subject_pattern_is_valid(repeat('x', 513)) AS literal_513,
-       subject_pattern_is_valid(repeat('x', 510) || ':*') AS shortest_512,
-       subject_pattern_is_valid(repeat('x', 511) || ':*') AS shortest_513;
+       subject_pattern_is_valid(repeat('x', 1024)) AS literal_1024,
+       subject_pattern_is_valid(repeat('x', 1025)) AS literal_1025,
+       subject_pattern_is_valid('\' || repeat('*', 1024)) AS escaped_1024,
+       subject_pattern_is_valid(repeat('x', 1023) || ':*') AS shortest_1024,
+       subject_pattern_is_valid(repeat('x', 1024) || ':*') AS shortest_1025;
 SELECT length(p), subject_pattern_is_valid(p), subject_pattern_is_valid(p || 'y')
-FROM (SELECT string_agg('{' || rpad('c' || i, 62, 'x') || '}', ':') || ':' || repeat('y', 49)
-      FROM generate_series(1, 15) i) AS t (p);
+FROM (SELECT string_agg('{' || rpad('c' || i, 62, 'x') || '}', ':') || ':' || repeat('y', 33)
+      FROM generate_series(1, 31) i) AS t (p);
 
 -- What is wrong with a pattern.
 SELECT e.*
 FROM unnest(ARRAY[
     $$subject_prefix('')$$,
-    $$subject_prefix('a::b')$$,
-    $$subject_prefix('a:' || chr(127))$$,
-    $$subject_prefix('orders:eu*')$$,
     $$subject_prefix('orders:{run-id}')$$,
     $$subject_prefix('orders:{' || repeat('n', 64) || '}')$$,
     $$subject_prefix('{id}:x:{id...}')$$,
     $$subject_prefix('orders:>:eu')$$,
     $$subject_prefix('orders:{id...}:eu')$$,
-    $$subject_prefix(repeat('a:', 40) || 'a')$$,
-    $$subject_prefix(repeat('x', 600))$$,
+    $$subject_prefix(repeat('a:', 64) || 'a')$$,
     $$subject_prefix(repeat('x', 1025))$$,
-    $$subject_matches('a', 'a*')$$,
-    $$subject_captures('a', 'a*')$$]) WITH ORDINALITY AS t (call, n),
+    $$subject_prefix(repeat('x', 2049))$$,
+    $$subject_prefix('\')$$,
+    $$subject_matches('a', 'a:{b')$$,
+    $$subject_captures('a', 'a:{b')$$]) WITH ORDINALITY AS t (call, n),
     pg_temp.error_of(call) AS e
 ORDER BY n;
 
@@ -122,28 +118,78 @@ FROM (VALUES
     (28, 'é:漢字', '{x}:{y}'),
     (29, 'a:{b', 'a:*'),
     (30, 'a:b}', 'a:b}'),
-    -- not subjects
-    (31, '', '>'),
-    (32, 'a::b', '>'),
-    (33, 'a::b', 'a:{r...}'),
-    (34, 'a:', 'a:>'),
-    (35, 'a:*', 'a:>'),
-    (36, 'a:{b}', 'a:*'),
-    (37, E'a:\n', 'a:*')) AS t (n, s, p)
+    -- empty tokens
+    (31, 'a::b', '>'),
+    (32, 'a::b', 'a:{r...}'),
+    (33, 'a::b', 'a::b'),
+    (34, 'a::b', 'a:*:b'),
+    (35, 'a::b', 'a:b'),
+    (36, 'a:b', 'a::b'),
+    (37, 'a:', 'a:>'),
+    (38, 'a:', 'a:*'),
+    (39, 'a:', 'a:{r...}'),
+    (40, 'a:', 'a:'),
+    (41, 'a:', 'a'),
+    (42, 'a', 'a:'),
+    (43, ':', '*:*'),
+    (44, ':', '*'),
+    (45, ':', ':'),
+    (46, '::', ':>'),
+    (47, ':a', ':{x}'),
+    (48, '', '>'),
+    (49, '', '*'),
+    -- tokens that look like more, and backslashes
+    (51, 'a:*', 'a:>'),
+    (52, 'a:*', 'a:\*'),
+    (53, 'a:x', 'a:\*'),
+    (54, 'a:**', 'a:\**'),
+    (55, 'a:*', 'a:\**'),
+    (56, 'a:>:b', 'a:\>:b'),
+    (57, 'a:{b}', 'a:*'),
+    (58, 'a:{b}', 'a:\{b}'),
+    (59, 'a:{b}', 'a:{b}'),
+    (60, 'a:c', 'a:\{b}'),
+    (61, 'x*', 'x*'),
+    (62, 'xy', 'x*'),
+    (63, '\x', '\\x'),
+    (64, '\x', '\x'),
+    (65, 'x', '\x'),
+    (66, 'C:\dir', 'C:\\dir'),
+    (67, '\', '\\'),
+    (68, 'a:', 'a:\'),
+    (69, '\:\*:x', '\\:\\*:{r...}'),
+    (70, E'a:\n', 'a:*'),
+    (71, E'a:\n', E'a:\n')) AS t (n, s, p)
 ORDER BY n;
-SELECT subject_matches(repeat('x', 512), '>') AS bytes_512,
-       subject_matches(repeat('x', 513), '>') AS bytes_513,
-       subject_matches(repeat('a:', 31) || 'a', 'a:>') AS tokens_32,
-       subject_matches(repeat('a:', 32) || 'a', 'a:>') AS tokens_33;
+SELECT subject_matches(repeat('x', 1024), '>') AS bytes_1024,
+       subject_matches(repeat('x', 1025), '>') AS bytes_1025,
+       subject_matches(repeat('a:', 63) || 'a', 'a:>') AS tokens_64,
+       subject_matches(repeat('a:', 64) || 'a', 'a:>') AS tokens_65,
+       subject_matches(repeat('a:', 63) || 'a', repeat('*:', 63) || '*') AS one_by_one;
 
 -- The prefix of a pattern bounds what it matches.
 SELECT p AS pattern, subject_prefix(p)
 FROM unnest(ARRAY['a:b', 'a:*', 'a:b:>', 'a:b:{x}:c', 'a:{x...}', '*:a', '>',
-                  '{x}', 'é:**']) WITH ORDINALITY AS t (p, n)
+                  '{x}', 'é:**', '::>', ':', 'a:\*:>', '\{x}:\\:{y}', '\**']) WITH ORDINALITY AS t (p, n)
 ORDER BY n;
 
+-- The pattern of a subject matches it and nothing else.
+SELECT s AS subject, subject_escape(s), subject_matches(s, subject_escape(s)) AS itself, subject_prefix(subject_escape(s)) = s AS prefix
+FROM unnest(ARRAY[
+    'orders:eu:4711', 'orders:*:{x}', '*', '**', '***', '>', '>>', 'x*:>', '{', '{a...}:b}', 'a:', ':', '::a',
+    '\', '\\', 'C:\dir\', '\{x}', 'a"b''c %s {é}:x', E'\t:*']) WITH ORDINALITY AS t (s, n)
+ORDER BY n;
+SELECT s AS subject, e AS escaped
+FROM unnest(ARRAY['*', '\*', '>', '{x}', 'x', '', '**', 'a']) s, unnest(ARRAY['*', '\*', '>', '{x}', 'x', '**', 'a']) e
+WHERE subject_matches(s, subject_escape(e)) <> (s = e);
+SELECT octet_length(e), subject_pattern_is_valid(e), subject_matches(s, e)
+FROM (VALUES (repeat('{', 961) || repeat(':*', 31) || ':'), (repeat('*:', 63) || '\'), (repeat('é', 512))) t (s), subject_escape(s) e;
+-- Or simply with a backslash before each token.
+SELECT bool_and(subject_matches(s, '\' || replace(s, ':', ':\')))
+FROM unnest(ARRAY['a', 'a:b', '*:>', ':', 'a::b', '\:{x}', '{x...}']) s;
+
 -- NULL in, NULL out.
-SELECT subject_is_valid(NULL), subject_tokens(NULL), subject_prefix(NULL),
+SELECT subject_is_valid(NULL), subject_tokens(NULL), subject_prefix(NULL), subject_escape(NULL),
        subject_pattern_is_valid(NULL),
        subject_matches(NULL, 'a'), subject_matches('a', NULL),
        subject_captures(NULL, 'a'), subject_captures('a', NULL),
@@ -160,7 +206,7 @@ DECLARE
     answers boolean[] := '{}';
     pattern text;
 BEGIN
-    FOREACH pattern IN ARRAY ARRAY['a:*', 'a*', 'a:*', 'b:*'] LOOP
+    FOREACH pattern IN ARRAY ARRAY['a:*', '{a', 'a:*', 'b:*'] LOOP
         BEGIN
             answers := answers || subject_matches('a:x', pattern);
         EXCEPTION WHEN SQLSTATE 'NV005' THEN
@@ -201,8 +247,8 @@ FROM unnest(ARRAY[
     $$kv_glob_matches('x', '[a\]')$$,
     $$kv_glob_matches('x', '[^')$$,
     $$kv_glob_matches('x', 'é[]x]')$$,
-    $$kv_glob_matches('x', repeat('é', 513))$$,
-    $$kv_glob_matches('x', repeat('*', 1024))$$]) WITH ORDINALITY AS t (call, n),
+    $$kv_glob_matches('x', repeat('é', 1025))$$,
+    $$kv_glob_matches('x', repeat('*', 2048))$$]) WITH ORDINALITY AS t (call, n),
     pg_temp.error_of(call) AS e
 ORDER BY n;
 
@@ -224,15 +270,16 @@ SELECT kv_glob_matches(repeat('a', 10000), repeat('a*', 511) || 'b') AS "a*a*...
 SET test.scale = :scale;
 SELECT setseed(:seed);
 
--- A text of up to six tokens, most of which are tokens of a subject.
+-- A text of up to six tokens, among them all that could mean something.
 CREATE FUNCTION pg_temp.random_subject() RETURNS text LANGUAGE sql VOLATILE AS $$
     SELECT string_agg((ARRAY['a', 'b', 'ab', 'é', '.', 'a', 'b', 'ab', 'a(b', '\d',
                              'a', 'b', 'a|b', 'a b', '{a', 'a}', ' ', 'b', 'ab', '%',
-                             '', '{a}', 'a*', E'\t'])[1 + floor(random() ^ 1.5 * 24)::int], ':')
+                             '', '{a}', '*', E'\t'])[1 + floor(random() ^ 1.5 * 24)::int], ':')
     FROM generate_series(1, 1 + floor(random() * 6)::int)
 $$;
 
--- A pattern of up to six tokens, whose captures are called c1, c2 ...
+-- A pattern of up to five tokens, whose captures are called c1, c2 ...; what
+-- means something stands behind a backslash, and so do some that do not.
 CREATE FUNCTION pg_temp.random_pattern() RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     n int := 1 + floor(random() * 5)::int;
@@ -241,8 +288,8 @@ DECLARE
     token text;
 BEGIN
     FOR i IN 1..n LOOP
-        token := (ARRAY['a', 'b', 'ab', 'é', '.', 'a(b', '\d', 'a|b', 'a b',
-                        '*', '*', '*', '*', '{}', '{}', '{}'])[1 + floor(random() * 16)::int];
+        token := (ARRAY['a', 'b', 'ab', 'é', '.', 'a(b', '\\d', 'a|b', 'a b', '', '\*', '\{a}', '\b',
+                        '*', '*', '*', '*', '{}', '{}', '{}'])[1 + floor(random() * 20)::int];
         IF i = n AND random() < 0.5 THEN
             token := (ARRAY['>', '**', '{...}'])[1 + floor(random() * 3)::int];
         END IF;
@@ -252,26 +299,24 @@ BEGIN
         END IF;
         tokens := tokens || token;
     END LOOP;
-    RETURN array_to_string(tokens, ':');
+    RETURN coalesce(nullif(array_to_string(tokens, ':'), ''), 'a');
 END $$;
 
 -- The regular expression of a pattern, for subjects.
 CREATE FUNCTION pg_temp.pattern_regex(pattern text) RETURNS text LANGUAGE sql AS $$
     SELECT '^' || string_agg(CASE
-               WHEN t = '*' THEN '[^:]+'
-               WHEN t IN ('>', '**') THEN '.+'
-               WHEN t ~ '^{.*[.]{3}}$' THEN '(.+)'
-               WHEN t ~ '^{.*}$' THEN '([^:]+)'
-               ELSE regexp_replace(t, '([^[:alnum:]])', '\\\1', 'g') END, ':' ORDER BY n) || '$'
+               WHEN t = '*' THEN '[^:]*'
+               WHEN t IN ('>', '**') THEN '.*'
+               WHEN t ~ '^{.*[.]{3}}$' THEN '(.*)'
+               WHEN t ~ '^{.*}$' THEN '([^:]*)'
+               ELSE regexp_replace(regexp_replace(t, '^\\', ''), '([^[:alnum:]])', '\\\1', 'g') END, ':' ORDER BY n) || '$'
     FROM unnest(string_to_array(pattern, ':')) WITH ORDINALITY AS u (t, n)
 $$;
 
 -- Is it a subject?  Said differently from the documentation.
 CREATE FUNCTION pg_temp.naive_is_subject(s text) RETURNS boolean LANGUAGE sql AS $$
-    SELECT s !~ '[[:cntrl:]*>]' AND octet_length(s) BETWEEN 1 AND 512
-       AND cardinality(string_to_array(s, ':')) <= 32
-       AND NOT EXISTS (SELECT FROM unnest(string_to_array(s, ':')) AS t
-                       WHERE t = '' OR t ~ '^{.*}$')
+    SELECT octet_length(s) BETWEEN 1 AND 1024
+       AND length(regexp_replace(s, '[^:]', '', 'g')) <= 63
 $$;
 
 DO $$
@@ -303,7 +348,7 @@ BEGIN
                  FROM subjects WHERE subject_matches(s, p)
         LOOP
             matched := matched + 1;
-            CONTINUE WHEN p !~ '{' AND r.captures = '{}';
+            CONTINUE WHEN p !~ '(^|:){' AND r.captures = '{}';
             IF r.captures IS DISTINCT FROM
                (SELECT jsonb_object_agg('c' || n, g) FROM unnest(r.groups) WITH ORDINALITY AS u (g, n))
             THEN

@@ -42,7 +42,7 @@ add_pattern(NvsParams *params, const NvsConsumers *consumers, text *pattern)
 	prefix = nvs_pattern_prefix(compiled, &is_literal);
 	if (compiled->prefix_tokens > 0)
 	{
-		const NvsStore *other = nvs_store_of(s, len);
+		const NvsStore *other = nvs_store_of_pattern(compiled);
 
 		if (other != NULL && strcmp(other->prefix, consumers->prefix) != 0)
 			ereport(ERROR,
@@ -56,7 +56,8 @@ add_pattern(NvsParams *params, const NvsConsumers *consumers, text *pattern)
 	}
 	nvs_params_add(params, TEXTOID, PointerGetDatum(pattern), false);
 	nvs_params_add(params, TEXTOID,
-				   PointerGetDatum(cstring_to_text_with_len(s, prefix)), false);
+				   PointerGetDatum(cstring_to_text_with_len(compiled->text,
+															prefix)), false);
 }
 
 static const NvsStatement subscribe_subscribe = {

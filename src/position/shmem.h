@@ -36,7 +36,7 @@ typedef struct NvsWaiter
 	pg_atomic_uint64 wake_at;	/* when this position is safe; 0: not yet */
 	Oid			database;		/* InvalidOid: waits for nothing */
 	int			len;
-	char		pattern[NVS_PATTERN_MAX_BYTES];
+	char		pattern[NVS_PATTERN_PLAIN_BYTES];
 } NvsWaiter;
 
 /* A database that was appended to or waited in since the server start. */

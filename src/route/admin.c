@@ -12,7 +12,6 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -24,10 +23,8 @@
 #include "base/identity.h"
 #include "base/text.h"
 #include "route/route.h"
+#include "store/stream_table.h"
 #include "wakeup/notify.h"
-
-/* Bytes of a hash in the name of a table whose type is too long. */
-#define NAME_HASH_LEN	12
 
 PG_FUNCTION_INFO_V1(nvs_route_add);
 PG_FUNCTION_INFO_V1(nvs_route_drop);
@@ -39,7 +36,8 @@ static SPIPlanPtr shared_plan = NULL;
 static SPIPlanPtr stream_add_plan = NULL;
 static SPIPlanPtr stream_drop_plan = NULL;
 
-static NvsStore *pattern_store(const char *pattern, const char *prefix);
+static NvsStore *pattern_store(const char *text, const NvsPattern *pattern,
+							   const char *prefix);
 static void check_unshared(const NvsStore *store, const char *kind,
 						   const char *shape, Oid relid);
 static void insert_route(const NvsStore *store, const char *kind,
@@ -57,9 +55,9 @@ static Jsonb *resolved_keys(const NvsResolved *resolved);
  * store may begin with anything that is no other store's prefix.
  */
 static NvsStore *
-pattern_store(const char *pattern, const char *prefix)
+pattern_store(const char *text, const NvsPattern *pattern, const char *prefix)
 {
-	NvsStore   *by_token = nvs_store_of(pattern, strlen(pattern));
+	NvsStore   *by_token = nvs_store_of_pattern(pattern);
 	NvsStore   *store = by_token;
 
 	if (prefix != NULL)
@@ -70,7 +68,7 @@ pattern_store(const char *pattern, const char *prefix)
 		ereport(ERROR,
 				(errcode(ERRCODE_NVS_INVALID_PATTERN),
 				 errmsg("pattern \"%s\" cannot belong to store \"%s\"",
-						pattern, store->prefix),
+						text, store->prefix),
 				 errdetail("Its subjects belong to store \"%s\".",
 						   by_token == NULL ? nvs_default_store :
 						   by_token->prefix)));
@@ -88,6 +86,7 @@ nvs_route_add(PG_FUNCTION_ARGS)
 	char	   *pattern;
 	char	   *notify;
 	char	   *shape;
+	NvsPattern *compiled;
 	Oid			relid;
 	Jsonb	   *aliases;
 	char	   *prefix;
@@ -112,9 +111,11 @@ nvs_route_add(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.route_add()");
 
 	nvs_spi_begin();
-	if (PG_ARGISNULL(4))
-		(void) nvs_store_of_write(pattern, strlen(pattern));
-	store = pattern_store(pattern, PG_ARGISNULL(4) ? NULL :
+	compiled = nvs_pattern_compile(pattern, strlen(pattern));
+	/* Makes the default store if need be. */
+	if (PG_ARGISNULL(4) && nvs_store_of_pattern(compiled) == NULL)
+		(void) nvs_store_of_write(compiled->text, compiled->prefix_len);
+	store = pattern_store(pattern, compiled, PG_ARGISNULL(4) ? NULL :
 						  text_to_cstring(PG_GETARG_TEXT_PP(4)));
 	/* It must not be dropped before our route is there. */
 	prefix = pstrdup(store->prefix);
@@ -233,6 +234,7 @@ nvs_route_drop(PG_FUNCTION_ARGS)
 {
 	static const Oid types[3] = {TEXTOID, TEXTOID, TEXTOID};
 	char	   *pattern;
+	NvsPattern *compiled;
 	NvsStore   *store;
 	Datum		values[3];
 	uint64		rows;
@@ -244,13 +246,13 @@ nvs_route_drop(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.route_drop()");
 
 	nvs_spi_begin();
-	store = pattern_store(pattern, PG_ARGISNULL(2) ? NULL :
+	compiled = nvs_pattern_compile(pattern, strlen(pattern));
+	store = pattern_store(pattern, compiled, PG_ARGISNULL(2) ? NULL :
 						  text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	nvs_store_check_owner(store);
 	values[0] = CStringGetTextDatum(store->prefix);
 	values[1] = PG_GETARG_DATUM(0);
-	values[2] = CStringGetTextDatum(
-		nvs_pattern_shape(nvs_pattern_compile(pattern, strlen(pattern))));
+	values[2] = CStringGetTextDatum(nvs_pattern_shape(compiled));
 	rows = registry_execute(&drop_plan,
 							"DELETE FROM nvent.route "
 							"WHERE store OPERATOR(pg_catalog.=) $1 "
@@ -327,33 +329,6 @@ resolved_keys(const NvsResolved *resolved)
 	return nvs_jsonb_finish(&keys);
 }
 
-/* Name of the generic stream table of a type, which may be too long. */
-char *
-nvs_route_stream_name(const char *prefix, const char *type)
-{
-	char	   *name = psprintf("%s_stream_%s", prefix, type);
-	int			keep;
-
-	if (strlen(name) < NAMEDATALEN)
-		return name;
-	keep = pg_mbcliplen(name, strlen(name), NAMEDATALEN - NAME_HASH_LEN - 2);
-	return psprintf("%.*s_%012llx", keep, name,
-					(unsigned long long) (nvs_hash(type, strlen(type), 0) &
-										  UINT64CONST(0xFFFFFFFFFFFF)));
-}
-
-/* Does a table's name look as if its end were a hash? */
-bool
-nvs_route_stream_hashed(const char *name)
-{
-	size_t		len = strlen(name);
-	const char *hash = name + len - NAME_HASH_LEN;
-
-	/* Cutting at a character's end may cost up to three bytes more. */
-	return len >= NAMEDATALEN - 4 && hash[-1] == '_' &&
-		strspn(hash, "0123456789abcdef") == NAME_HASH_LEN;
-}
-
 /* Raise an error when a store may have no more generic stream tables. */
 static void
 check_stream_count(const char *prefix)
@@ -382,7 +357,7 @@ nvs_route_stream_register(const char *prefix, const char *type,
 	values[0] = CStringGetTextDatum(prefix);
 	values[1] = CStringGetTextDatum(type);
 	values[2] = CStringGetTextDatum(schema);
-	values[3] = CStringGetTextDatum(nvs_route_stream_name(prefix, type));
+	values[3] = CStringGetTextDatum(nvs_stream_table_name(prefix, type));
 	registry_execute(&stream_add_plan,
 					 "INSERT INTO nvent.stream_table "
 					 "(store, type, schema_name, table_name) "
@@ -400,7 +375,7 @@ char *
 nvs_route_stream_create(const char *prefix, const char *type, bool versioned,
 						bool *created)
 {
-	char	   *name = nvs_route_stream_name(prefix, type);
+	char	   *name = nvs_stream_table_name(prefix, type);
 	NvsStore   *store;
 	char	   *qualified;
 	NvsIdentity saved;
@@ -433,7 +408,7 @@ bool
 nvs_route_stream_drop(const char *prefix, const char *type)
 {
 	static const Oid types[2] = {TEXTOID, TEXTOID};
-	char	   *name = nvs_route_stream_name(prefix, type);
+	char	   *name = nvs_stream_table_name(prefix, type);
 	NvsStore   *store;
 	Datum		values[2];
 

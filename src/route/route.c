@@ -4,13 +4,15 @@
  *
  * A subject's first token chooses the store.  In that store the most specific
  * route of the kind wins (a trie per kind); what no route takes goes to the
- * store's own tables: a generic stream table by the second token, {p}_index,
- * {p}_kv.  Routes are read with the registry and dropped with it.
+ * store's own tables: the generic stream table of its type, see
+ * store/stream_table.c, {p}_entries, {p}_kv.  Routes are read with the
+ * registry and dropped with it.
  *
  * The relation of a route is compiled on first use; see route/target.c.
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -20,6 +22,7 @@
 #include "base/guc.h"
 #include "base/identity.h"
 #include "route/route.h"
+#include "store/stream_table.h"
 #include "subject/trie.h"
 
 /* The routes of one store. */
@@ -33,9 +36,16 @@ typedef struct StoreRoutes
 	HTAB	   *streams;		/* StreamRoute by type, NULL when none */
 } StoreRoutes;
 
+/* A type of generic streams, as bytes that lie elsewhere. */
+typedef struct StreamType
+{
+	const char *data;
+	int			len;
+} StreamType;
+
 typedef struct StreamRoute
 {
-	char		type[NVS_SUBJECT_MAX_BYTES + 8];	/* hash key */
+	StreamType	type;			/* hash key */
 	NvsRoute   *route;
 } StreamRoute;
 
@@ -60,9 +70,9 @@ static StoreRoutes *named_routes(const char *prefix);
 static StoreRoutes *find_routes(const char *subject, int len, bool write);
 static void make_stream(const char *prefix, const char *subject, int len);
 static NvsRoute *match(StoreRoutes *sr, NvsKind kind, NvsResolved *resolved);
+static uint32 type_hash(const void *key, Size keysize);
+static int	type_match(const void *a, const void *b, Size keysize);
 static NvsRoute *find_stream(StoreRoutes *sr, const char *type, int len);
-static void stream_type(const char *subject, int len, const char **type,
-						int *typelen);
 static List *add_target(List *list, NvsRoute *route, bool missing_ok);
 
 /* Make sure that what we know is the registry's present content. */
@@ -234,6 +244,8 @@ add_stream(HeapTuple row, TupleDesc desc)
 	const NvsStore *store = nvs_store_known(prefix, strlen(prefix));
 	MemoryContext old;
 	StoreRoutes *sr;
+	StreamType	key;
+	NvsRoute   *route;
 	StreamRoute *entry;
 
 	if (store == NULL)
@@ -244,19 +256,25 @@ add_stream(HeapTuple row, TupleDesc desc)
 		HASHCTL		ctl;
 
 		memset(&ctl, 0, sizeof(ctl));
-		ctl.keysize = sizeof(entry->type);
+		ctl.keysize = sizeof(StreamType);
 		ctl.entrysize = sizeof(StreamRoute);
+		ctl.hash = type_hash;
+		ctl.match = type_match;
 		ctl.hcxt = routes_cxt;
 		sr->streams = hash_create("nvent_store stream tables", 16, &ctl,
-								  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+								  HASH_ELEM | HASH_FUNCTION | HASH_COMPARE |
+								  HASH_CONTEXT);
 	}
-	entry = hash_search(sr->streams, type, HASH_ENTER, NULL);
-	entry->route = make_route(sr, NVS_KIND_STREAM, SPI_getvalue(row, desc, 3),
-							  SPI_getvalue(row, desc, 4));
+	route = make_route(sr, NVS_KIND_STREAM, SPI_getvalue(row, desc, 3),
+					   SPI_getvalue(row, desc, 4));
 	old = MemoryContextSwitchTo(routes_cxt);
-	entry->route->type = pstrdup(type);
-	sr->routes = lappend(sr->routes, entry->route);
+	route->type = pstrdup(type);
+	sr->routes = lappend(sr->routes, route);
 	MemoryContextSwitchTo(old);
+	key.data = route->type;
+	key.len = strlen(route->type);
+	entry = hash_search(sr->streams, &key, HASH_ENTER, NULL);
+	entry->route = route;
 }
 
 /*
@@ -322,11 +340,10 @@ nvs_route_find(NvsKind kind, const char *subject, int len, bool write,
 static void
 make_stream(const char *prefix, const char *subject, int len)
 {
-	const char *type;
-	int			typelen;
+	NvsSpan		type = nvs_stream_type_of(prefix, subject, len);
 
-	stream_type(subject, len, &type, &typelen);
-	(void) nvs_route_stream_create(pstrdup(prefix), pnstrdup(type, typelen),
+	(void) nvs_route_stream_create(pstrdup(prefix),
+								   pnstrdup(subject + type.offset, type.len),
 								   true, NULL);
 }
 
@@ -334,8 +351,7 @@ make_stream(const char *prefix, const char *subject, int len)
 static NvsRoute *
 match(StoreRoutes *sr, NvsKind kind, NvsResolved *resolved)
 {
-	const char *type;
-	int			len;
+	NvsSpan		type;
 
 	if (kind < NVS_ROUTED_KINDS && sr->tries[kind] != NULL)
 	{
@@ -349,34 +365,39 @@ match(StoreRoutes *sr, NvsKind kind, NvsResolved *resolved)
 	}
 	if (kind != NVS_KIND_STREAM)
 		return sr->fallback[kind];
-	stream_type(resolved->subject, resolved->len, &type, &len);
-	return find_stream(sr, type, len);
+	type = nvs_stream_type_of(sr->prefix, resolved->subject, resolved->len);
+	return find_stream(sr, resolved->subject + type.offset, type.len);
 }
 
-/* The type of a stream that no route takes: its second token, or its only. */
-static void
-stream_type(const char *subject, int len, const char **type, int *typelen)
+/* Hash of a StreamType. */
+static uint32
+type_hash(const void *key, Size keysize)
 {
-	const char *colon = memchr(subject, ':', len);
-	const char *end;
+	const StreamType *type = key;
 
-	*type = colon == NULL ? subject : colon + 1;
-	end = memchr(*type, ':', subject + len - *type);
-	*typelen = (end == NULL ? subject + len : end) - *type;
+	return hash_bytes((const unsigned char *) type->data, type->len);
+}
+
+/* 0 when two StreamType are equal. */
+static int
+type_match(const void *a, const void *b, Size keysize)
+{
+	const StreamType *x = a;
+	const StreamType *y = b;
+
+	return x->len == y->len ? memcmp(x->data, y->data, x->len) : 1;
 }
 
 /* The generic stream table of a type; NULL when there is none. */
 static NvsRoute *
 find_stream(StoreRoutes *sr, const char *type, int len)
 {
-	char		key[sizeof(((StreamRoute *) 0)->type)];
+	StreamType	key = {type, len};
 	StreamRoute *entry;
 
-	if (sr->streams == NULL || len >= sizeof(key))
+	if (sr->streams == NULL)
 		return NULL;
-	memcpy(key, type, len);
-	key[len] = '\0';
-	entry = hash_search(sr->streams, key, HASH_FIND, NULL);
+	entry = hash_search(sr->streams, &key, HASH_FIND, NULL);
 	return entry == NULL ? NULL : entry->route;
 }
 
@@ -398,6 +419,20 @@ nvs_route_stream_known(const char *prefix, const char *type)
 	StoreRoutes *sr = named_routes(prefix);
 
 	return sr != NULL && find_stream(sr, type, strlen(type)) != NULL;
+}
+
+/*
+ * The generic stream table of a type, compiled; NULL when the store has none,
+ * or somebody dropped it by hand.
+ */
+NvsTarget *
+nvs_route_stream_target(const char *prefix, const char *type)
+{
+	StoreRoutes *sr = named_routes(prefix);
+	NvsRoute   *route = sr == NULL ? NULL :
+		find_stream(sr, type, strlen(type));
+
+	return route == NULL ? NULL : nvs_target_get(route);
 }
 
 /* How many generic stream tables a store has. */

@@ -94,6 +94,8 @@ extern NvsKind nvs_route_kind(const char *name);
 extern int	nvs_route_notify(const char *name);
 extern bool nvs_route_stream_known(const char *prefix, const char *type);
 extern int	nvs_route_stream_count(const char *prefix);
+extern NvsTarget *nvs_route_stream_target(const char *prefix,
+										  const char *type);
 
 /* route/target.c */
 extern NvsTarget *nvs_target_get(NvsRoute *route);
@@ -112,8 +114,6 @@ extern char *nvs_route_stream_create(const char *prefix, const char *type,
 									 bool versioned, bool *created);
 extern void nvs_route_stream_register(const char *prefix, const char *type,
 									  const char *schema);
-extern char *nvs_route_stream_name(const char *prefix, const char *type);
-extern bool nvs_route_stream_hashed(const char *name);
 extern bool nvs_route_stream_drop(const char *prefix, const char *type);
 
 #endif							/* NVS_ROUTE_ROUTE_H */

@@ -54,7 +54,8 @@ COMMENT ON TABLE nvent.stream_table IS
 'see nvent.stream_tables';
 COMMENT ON COLUMN nvent.stream_table.store IS 'prefix of the store';
 COMMENT ON COLUMN nvent.stream_table.type IS
-'type of its subjects: their first token, or the one after the store''s prefix';
+'type of its subjects: the token after the store''s prefix, '
+'or their first when that is not the prefix';
 COMMENT ON COLUMN nvent.stream_table.schema_name IS 'schema of the table';
 COMMENT ON COLUMN nvent.stream_table.table_name IS
 'name of the table, hashed where prefix and type are too long';

@@ -206,8 +206,8 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.stream_create_table(text, boolean, text) IS
 'Makes the table prefix_stream_type of the subjects of a type.
 
-The type of a subject is its first token, or the one after the store''s prefix. The first append to
-a subject makes the table too, with versions.
+The type of a subject is the token after the store''s prefix, or its first token when that is not
+the prefix. It may be empty. The first append to a subject makes the table too, with versions.
 
 Arguments:
   type: one token
@@ -633,6 +633,8 @@ Returns:
   how many events were deleted; 0 when there is no such table
 Raises:
   22023: max_count is negative
+  NV004: the type is not one token of a subject
+  NV009: there is no such store
 Example:
   SELECT nvent.stream_retain(''audit'', ''90 days'');';
 

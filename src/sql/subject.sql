@@ -40,6 +40,27 @@ Example:
   SELECT nvent.subject_tokens(''orders:eu:4711'');
   -- {orders,eu,4711}';
 
+CREATE FUNCTION nvent.subject_escape(
+    subject text
+) RETURNS text
+AS 'MODULE_PATHNAME', 'nvs_subject_escape'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION nvent.subject_escape(text) IS
+'Writes the pattern that matches one subject and no other.
+
+Each token that a pattern would not take for a literal gets a "\" before it.
+
+Arguments:
+  subject: a subject
+Returns:
+  the pattern; NULL for NULL
+Raises:
+  NV004: the text is not a subject
+Example:
+  SELECT nvent.subject_escape(''orders:*:{x}'');
+  -- orders:\*:\{x}';
+
 CREATE FUNCTION nvent.subject_pattern_is_valid(
     pattern text
 ) RETURNS boolean
@@ -76,8 +97,8 @@ COMMENT ON FUNCTION nvent.subject_prefix(text) IS
 Arguments:
   pattern: a subject pattern
 Returns:
-  its leading literal tokens with the ":" behind them; all of it when it has no wildcard; empty
-    when it begins with one; NULL for NULL
+  its leading literal tokens with the ":" behind them, without the "\" of a literal; all that it
+    matches when it has no wildcard; empty when it begins with one; NULL for NULL
 Raises:
   NV005: the text is not a pattern
 Example:

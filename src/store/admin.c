@@ -23,7 +23,6 @@
 #include "base/plan.h"
 #include "route/route.h"
 #include "store/store.h"
-#include "subject/subject.h"
 
 PG_FUNCTION_INFO_V1(nvs_store_create);
 PG_FUNCTION_INFO_V1(nvs_store_version);
@@ -43,11 +42,15 @@ static void register_store(const char *prefix, const char *schema);
 static void unregister_store(const char *prefix);
 static void check_layout(const char *prefix, int version);
 
-/* A prefix is one token of a subject and the beginning of table names. */
+/*
+ * A prefix is the first token of subjects and patterns, and the beginning of
+ * the names of tables.  It is one that nobody has to quote or to escape.
+ */
 static void
 check_prefix(const char *prefix)
 {
 	size_t		len = strlen(prefix);
+	const char *p = prefix;
 
 	if (len == 0 || len > NVS_MAX_PREFIX)
 		ereport(ERROR,
@@ -55,14 +58,16 @@ check_prefix(const char *prefix)
 				 errmsg("invalid store prefix \"%s\"", prefix),
 				 errdetail("It has %zu bytes; 1 to %d are allowed.",
 						   len, NVS_MAX_PREFIX)));
-	if (strpbrk(prefix, ":{}") != NULL ||
-		!nvs_subject_check(prefix, len, NULL))
+	while (*p != '\0' && strchr(":*>{}\x7f", *p) == NULL &&
+		   ((unsigned char) *p >= ' '))
+		p++;
+	if (*p != '\0' || prefix[0] == '\\')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid store prefix \"%s\"", prefix),
 				 errdetail("A prefix is the first token of subjects; it "
 						   "contains no control character and none of "
-						   "\":*>{}\".")));
+						   "\":*>{}\", and does not begin with \"\\\".")));
 }
 
 /* A longer name would be cut when the schema is made, then not be found. */

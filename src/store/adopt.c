@@ -21,8 +21,8 @@
 #include "base/identity.h"
 #include "base/plan.h"
 #include "base/text.h"
-#include "route/route.h"
 #include "store/store.h"
+#include "store/stream_table.h"
 
 /* A text column whose order and equality are those of its bytes. */
 #define C_TEXT	"text COLLATE \"C\""
@@ -426,10 +426,11 @@ adopt_streams(Adoption *a)
 	{
 		char	   *type = stream_type_of(a, table);
 
-		if (*type == '\0')
+		if (type == NULL)
 			report(a, table + skip,
 				   pstrdup("left alone: it is empty and its name is a hash"));
-		if (strcmp(nvs_route_stream_name(a->prefix, type), table) != 0)
+		if (type == NULL ||
+			strcmp(nvs_stream_table_name(a->prefix, type), table) != 0)
 			continue;
 		nvs_plan_utility(psprintf("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE",
 								  nvs_qualified(a->schema, table)));
@@ -443,22 +444,24 @@ adopt_streams(Adoption *a)
 }
 
 /*
- * The type that a generic stream table is for: the second token, or the only
- * one, of any subject in it, else what its name says.  Empty when neither can
- * tell; another when the table is none of ours.
+ * The type that a generic stream table is for: that of any subject in it,
+ * else what its name says.  NULL when neither can tell; another when the
+ * table is none of ours.
  */
 static char *
 stream_type_of(const Adoption *a, const char *table)
 {
-	char	   *type = nvs_layout_scalar(psprintf(
-		"SELECT pg_catalog.split_part(subject, ':', "
-		"CASE WHEN pg_catalog.strpos(subject, ':') "
-		"OPERATOR(pg_catalog.=) 0 THEN 1 ELSE 2 END) FROM %s LIMIT 1",
-		nvs_qualified(a->schema, table)));
+	char	   *subject = nvs_layout_scalar(psprintf(
+		"SELECT subject FROM %s LIMIT 1", nvs_qualified(a->schema, table)));
 
-	if (type != NULL)
-		return type;
-	if (nvs_route_stream_hashed(table))
-		return pstrdup("");
+	if (subject != NULL)
+	{
+		NvsSpan		type = nvs_stream_type_of(a->prefix, subject,
+											  strlen(subject));
+
+		return pnstrdup(subject + type.offset, type.len);
+	}
+	if (nvs_stream_table_hashed(table))
+		return NULL;
 	return pstrdup(table + strlen(a->prefix) + strlen("_stream_"));
 }

@@ -221,7 +221,21 @@ nvs_store_of(const char *subject, int len)
 	return nvs_store_known_of(subject, len);
 }
 
-/* The same for a write: the default store is made when it is not there. */
+/*
+ * The store of the subjects that a pattern matches, in the registry as it is
+ * now; the default store for one that begins with a wildcard.
+ */
+NvsStore *
+nvs_store_of_pattern(const NvsPattern *pattern)
+{
+	const NvsPatternToken *first = &pattern->tokens[0];
+
+	if (first->kind != NVS_TOKEN_LITERAL)
+		return nvs_store_find(nvs_default_store, strlen(nvs_default_store));
+	return nvs_store_of(pattern->text + first->offset, first->len);
+}
+
+/* The store of a subject, for a write: the default store is made if need be. */
 NvsStore *
 nvs_store_of_write(const char *subject, int len)
 {

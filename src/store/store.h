@@ -10,6 +10,8 @@
 #include "nodes/pg_list.h"
 #include "storage/lockdefs.h"
 
+#include "subject/subject.h"
+
 /* Bytes of a prefix: leaves room for the longest table name. */
 #define NVS_MAX_PREFIX	40
 
@@ -55,6 +57,7 @@ extern NvsStore *nvs_store_known(const char *prefix, int len);
 extern NvsStore *nvs_store_known_of(const char *subject, int len);
 extern NvsStore *nvs_store_find(const char *prefix, int len);
 extern NvsStore *nvs_store_of(const char *subject, int len);
+extern NvsStore *nvs_store_of_pattern(const NvsPattern *pattern);
 extern NvsStore *nvs_store_of_write(const char *subject, int len);
 extern List *nvs_store_prefixes(void);
 extern NvsStore *nvs_store_require(const char *prefix);

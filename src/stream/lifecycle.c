@@ -20,6 +20,7 @@
 #include "base/arg.h"
 #include "base/guc.h"
 #include "base/time.h"
+#include "store/stream_table.h"
 #include "stream/append.h"
 #include "stream/write.h"
 
@@ -386,23 +387,25 @@ nvs_stream_erase(PG_FUNCTION_ARGS)
 Datum
 nvs_stream_retain(PG_FUNCTION_ARGS)
 {
-	NvsResolved resolved;
+	const char *prefix = nvs_default_store;
+	char	   *type;
+	NvsTarget  *target;
 	NvsParams	params;
-	char	   *subject;
 	uint64		deleted = 0;
 
 	NVS_REQUIRE_ARG(RETAIN_TYPE, "type");
 	NVS_REQUIRE_ARG(RETAIN_OLDER_THAN, "older_than");
 	PreventCommandIfReadOnly("nvent.stream_retain()");
 	retain_params(fcinfo, &params);
-	subject = psprintf("%s:%s", PG_ARGISNULL(RETAIN_STORE) ?
-					   nvs_default_store :
-					   text_to_cstring(PG_GETARG_TEXT_PP(RETAIN_STORE)),
-					   text_to_cstring(PG_GETARG_TEXT_PP(RETAIN_TYPE)));
+	type = text_to_cstring(PG_GETARG_TEXT_PP(RETAIN_TYPE));
+	nvs_stream_type_check(type);
 	nvs_spi_begin();
-	if (nvs_stream_resolve(subject, strlen(subject), false, &resolved) &&
-		nvs_route_pattern(resolved.target) == NULL)
-		deleted = retain_delete(resolved.target, &params);
+	if (!PG_ARGISNULL(RETAIN_STORE))
+		prefix = nvs_store_require(
+			text_to_cstring(PG_GETARG_TEXT_PP(RETAIN_STORE)))->prefix;
+	target = nvs_route_stream_target(prefix, type);
+	if (target != NULL)
+		deleted = retain_delete(target, &params);
 	nvs_spi_end();
 	PG_RETURN_INT64((int64) deleted);
 }

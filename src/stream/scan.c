@@ -68,8 +68,7 @@ nvs_scan_init(NvsScan *scan, text *pattern, text *store)
 	nvs_scan_again(scan, text_to_cstring(pattern));
 	if (store == NULL)
 	{
-		scan->store = nvs_store_of(scan->pattern_text,
-								   strlen(scan->pattern_text));
+		scan->store = nvs_store_of_pattern(scan->pattern);
 		return;
 	}
 	prefix = text_to_cstring(store);

@@ -14,14 +14,12 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "store/stream_table.h"
 #include "stream/source.h"
 #include "stream/statement.h"
 
-static bool source_may_hold(const NvsPattern *pattern, const NvsRoute *route);
-static bool source_may_hold_type(const NvsPattern *pattern, const char *type);
+static bool source_may_hold(const NvsScan *scan, const NvsRoute *route);
 static bool source_overlap(const NvsPattern *a, const NvsPattern *b);
-static bool source_may_be(const NvsPattern *pattern, int i, const char *text,
-						  int len);
 static bool source_is_rest(const NvsPatternToken *token);
 static bool source_is_listed(List *sources, const NvsTarget *target);
 static NvsSource *source_open(NvsScan *scan, NvsRoute *route, List *sources);
@@ -34,6 +32,7 @@ static bool source_add_rest(const NvsScan *scan, NvsSource *source,
 static const char *source_token_start(const NvsScan *scan, int token);
 static void source_add_equal(NvsSource *source, const NvsField *field,
 							 const char *text);
+static void source_add_token(NvsSource *source, const NvsField *field);
 static void source_add_match(NvsSource *source, const NvsField *field,
 							 const char *pattern);
 static void source_list_columns(NvsSource *source);
@@ -68,7 +67,7 @@ nvs_source_list(NvsScan *scan)
 
 		CHECK_FOR_INTERRUPTS();
 		if (route->kind != NVS_KIND_STREAM ||
-			!source_may_hold(scan->pattern, route))
+			!source_may_hold(scan, route))
 			continue;
 		source = source_open(scan, route, sources);
 		if (source != NULL &&
@@ -80,23 +79,12 @@ nvs_source_list(NvsScan *scan)
 
 /* Could a route's relation hold subjects that match? */
 static bool
-source_may_hold(const NvsPattern *pattern, const NvsRoute *route)
+source_may_hold(const NvsScan *scan, const NvsRoute *route)
 {
 	if (route->pattern != NULL)
-		return source_overlap(pattern, route->pattern);
-	return source_may_hold_type(pattern, route->type);
-}
-
-/* Is there a matching subject whose second token, or only one, is type? */
-static bool
-source_may_hold_type(const NvsPattern *pattern, const char *type)
-{
-	int			len = strlen(type);
-
-	if (pattern->ntokens == 1)
-		return source_is_rest(&pattern->tokens[0]) ||
-			source_may_be(pattern, 0, type, len);
-	return source_may_be(pattern, 1, type, len);
+		return source_overlap(scan->pattern, route->pattern);
+	return nvs_stream_type_matches(scan->store->prefix, route->type,
+								   scan->pattern);
 }
 
 /* Is there a subject that both patterns match? */
@@ -112,21 +100,10 @@ source_overlap(const NvsPattern *a, const NvsPattern *b)
 		if (source_is_rest(&a->tokens[i]) || source_is_rest(token))
 			return true;
 		if (token->kind == NVS_TOKEN_LITERAL &&
-			!source_may_be(a, i, b->text +token->offset, token->len))
+			!nvs_pattern_may_be(a, i, b->text + token->offset, token->len))
 			return false;
 	}
 	return a->ntokens == b->ntokens;
-}
-
-/* Could token i of a subject be this text, as far as the pattern says? */
-static bool
-source_may_be(const NvsPattern *pattern, int i, const char *text, int len)
-{
-	const NvsPatternToken *token = &pattern->tokens[i];
-
-	return token->kind != NVS_TOKEN_LITERAL ||
-		(token->len == len &&
-		 memcmp(pattern->text +token->offset, text, len) == 0);
 }
 
 /* Does a pattern's token match all that is left? */
@@ -188,7 +165,7 @@ source_add_subject(const NvsScan *scan, NvsSource *source)
 
 	source->keyed = scan->pattern->is_literal;
 	if (source->keyed)
-		source_add_equal(source, field, scan->pattern_text);
+		source_add_equal(source, field, scan->pattern->text);
 	else
 		source_add_match(source, field, scan->pattern_text);
 }
@@ -225,11 +202,13 @@ static bool
 source_add_capture(const NvsScan *scan, NvsSource *source,
 				   const NvsField *field, int token)
 {
-	const char *start = source_token_start(scan, token);
+	const NvsPattern *asked = scan->pattern;
+	const NvsPatternToken *literal = &asked->tokens[token];
 
-	if (scan->pattern->tokens[token].kind != NVS_TOKEN_LITERAL)
+	if (literal->kind != NVS_TOKEN_LITERAL)
 		return false;
-	source_add_equal(source, field, pnstrdup(start, strcspn(start, ":")));
+	source_add_equal(source, field,
+					 pnstrdup(asked->text + literal->offset, literal->len));
 	return true;
 }
 
@@ -242,20 +221,22 @@ source_add_rest(const NvsScan *scan, NvsSource *source, const NvsField *field,
 				int token)
 {
 	const NvsPattern *asked = scan->pattern;
-	const char *start = source_token_start(scan, token);
 	int			i;
 
 	if (source_is_rest(&asked->tokens[token]))
 		return false;
 	for (i = token; i < asked->ntokens; i++)
 	{
-		if (asked->tokens[i].kind != NVS_TOKEN_LITERAL)
-		{
-			source_add_match(source, field, start);
-			return false;
-		}
+		if (asked->tokens[i].kind == NVS_TOKEN_LITERAL)
+			continue;
+		if (token == asked->ntokens - 1)
+			source_add_token(source, field);
+		else
+			source_add_match(source, field, source_token_start(scan, token));
+		return false;
 	}
-	source_add_equal(source, field, start);
+	source_add_equal(source, field,
+					 asked->text + asked->tokens[token].offset);
 	return true;
 }
 
@@ -279,6 +260,15 @@ source_add_equal(NvsSource *source, const NvsField *field, const char *text)
 
 	appendStringInfo(&source->conditions,
 					 " AND %s OPERATOR(pg_catalog.=) $%d", field->quoted, p);
+}
+
+/* Ask of a key column to be one token; it is no subject when it is empty. */
+static void
+source_add_token(NvsSource *source, const NvsField *field)
+{
+	appendStringInfo(&source->conditions,
+					 " AND pg_catalog.strpos(%s::pg_catalog.text, ':') "
+					 "OPERATOR(pg_catalog.=) 0", field->quoted);
 }
 
 /* Ask of a key column to match a pattern. */

@@ -8,10 +8,10 @@
 
 #include "utils/builtins.h"
 
-#include "errors.h"
 #include "base/arg.h"
 #include "base/guc.h"
 #include "route/route.h"
+#include "store/stream_table.h"
 
 PG_FUNCTION_INFO_V1(nvs_stream_create_table);
 PG_FUNCTION_INFO_V1(nvs_stream_drop_table);
@@ -38,12 +38,7 @@ nvs_stream_create_table(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(0, "type");
 	NVS_REQUIRE_ARG(1, "versioned");
 	type = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	nvs_subject_validate(type, strlen(type));
-	if (strchr(type, ':') != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NVS_INVALID_SUBJECT),
-				 errmsg("invalid stream type \"%s\"", type),
-				 errdetail("A type is one token of a subject.")));
+	nvs_stream_type_check(type);
 	nvs_spi_begin();
 	/* The default store may not be there yet. */
 	if (PG_ARGISNULL(2))

@@ -50,6 +50,7 @@ enum
 typedef struct StreamWait
 {
 	text	   *pattern;
+	char	   *plain;			/* the same for the worker, in shared memory */
 	text	   *store;			/* NULL for that of the pattern */
 	int64		after;			/* what is at or below needs no looking at */
 	TimestampTz until;
@@ -115,8 +116,9 @@ wait_begin(StreamWait *wait, FunctionCallInfo fcinfo)
 	wait->commits = context != NULL && IsA(context, CallContext) &&
 		!context->atomic;
 	wait->db = nvs_shmem_database();
-	pfree(nvs_pattern_compile(VARDATA_ANY(wait->pattern),
-							  VARSIZE_ANY_EXHDR(wait->pattern)));
+	wait->plain = nvs_pattern_plain(
+		nvs_pattern_compile(VARDATA_ANY(wait->pattern),
+							VARSIZE_ANY_EXHDR(wait->pattern)));
 
 	wait->until = PG_INT64_MAX;
 	if (!PG_ARGISNULL(ARG_TIMEOUT))
@@ -134,8 +136,7 @@ wait_run(StreamWait *wait)
 
 	if (wait->db == NULL)
 		return wait_for_events(wait);
-	nvs_waiter_begin(wait->db, VARDATA_ANY(wait->pattern),
-					 VARSIZE_ANY_EXHDR(wait->pattern));
+	nvs_waiter_begin(wait->db, wait->plain, strlen(wait->plain));
 	PG_ENSURE_ERROR_CLEANUP(wait_stop, PointerGetDatum(wait->db));
 	{
 		found = wait_for_events(wait);

@@ -27,6 +27,7 @@ typedef struct PatternCache
 
 PG_FUNCTION_INFO_V1(nvs_subject_is_valid);
 PG_FUNCTION_INFO_V1(nvs_subject_tokens);
+PG_FUNCTION_INFO_V1(nvs_subject_escape);
 PG_FUNCTION_INFO_V1(nvs_subject_pattern_is_valid);
 PG_FUNCTION_INFO_V1(nvs_subject_prefix);
 PG_FUNCTION_INFO_V1(nvs_subject_matches);
@@ -131,6 +132,18 @@ nvs_subject_tokens(PG_FUNCTION_ARGS)
 	}
 	PG_RETURN_ARRAYTYPE_P(construct_array(tokens, subject.ntokens, TEXTOID,
 										  -1, false, TYPALIGN_INT));
+}
+
+/* nvent.subject_escape(text): the pattern that matches this subject alone. */
+Datum
+nvs_subject_escape(PG_FUNCTION_ARGS)
+{
+	text	   *arg = PG_GETARG_TEXT_PP(0);
+	const char *s = VARDATA_ANY(arg);
+	int			len = VARSIZE_ANY_EXHDR(arg);
+
+	nvs_subject_validate(s, len);
+	PG_RETURN_TEXT_P(cstring_to_text(nvs_pattern_of_subject(s, len)));
 }
 
 /* nvent.subject_pattern_is_valid(text): is this a subject pattern? */

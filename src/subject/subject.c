@@ -15,28 +15,20 @@
 #include "subject/subject.h"
 
 /* Bytes of a faulty text, or of a token of it, that an error message shows. */
-#define SHOWN_BYTES		128
+#define SUBJECT_SHOWN_BYTES		128
 
-/* What a byte means to scan_token(); 0 is an ordinary one. */
-enum
-{
-	CONTROL = 1,
-	WILDCARD,
-	COLON
-};
-
-#define EIGHT_CONTROLS \
-	CONTROL, CONTROL, CONTROL, CONTROL, CONTROL, CONTROL, CONTROL, CONTROL
-
-static const uint8 byte_class[256] = {
-	EIGHT_CONTROLS, EIGHT_CONTROLS, EIGHT_CONTROLS, EIGHT_CONTROLS,
-	['*'] = WILDCARD,[':'] = COLON,['>'] = WILDCARD,[0x7f] = CONTROL
-};
+/*
+ * How a pattern is written when the names of its captures do not matter, by
+ * NvsTokenKind: so that two patterns are equal that match the same subjects
+ * with the same captures, and as the shortest pattern that matches the same.
+ */
+static const char *const shape_wildcards[] = {NULL, "{}", "*", "{...}", ">"};
+static const char *const plain_wildcards[] = {NULL, "*", "*", ">", ">"};
 
 /* Note a fault of the token at [offset, end); returns false for the caller. */
 static bool
-set_fault(NvsSubjectError *why, NvsSubjectFault fault, int token,
-		  int offset, int end)
+subject_fault(NvsSubjectError *why, NvsSubjectFault fault, int token,
+			  int offset, int end)
 {
 	if (why != NULL)
 	{
@@ -48,40 +40,50 @@ set_fault(NvsSubjectError *why, NvsSubjectFault fault, int token,
 	return false;
 }
 
-/*
- * Find the end of the token that begins at pos.  *fault is what keeps it from
- * being a token of a subject, or NVS_FAULT_NONE.
- */
-static int
-scan_token(const char *s, int pos, int len, NvsSubjectFault *fault)
+/* Where the token that begins at pos ends: at its ':', or at len. */
+static inline int
+token_end(const char *s, int pos, int len)
 {
-	int			start = pos;
+	const char *colon = memchr(s + pos, ':', len - pos);
 
-	*fault = NVS_FAULT_NONE;
-	for (; pos < len; pos++)
-	{
-		uint8		class = byte_class[(unsigned char) s[pos]];
+	return colon == NULL ? len : (int) (colon - s);
+}
 
-		if (likely(class == 0))
-			continue;
-		if (class == COLON)
-			break;
-		if (class == CONTROL)
-			*fault = NVS_FAULT_CONTROL;
-		else if (*fault == NVS_FAULT_NONE)
-			*fault = NVS_FAULT_WILDCARD;
-	}
-	if (pos == start)
-		*fault = NVS_FAULT_EMPTY_TOKEN;
-	else if (s[start] == '{' && s[pos - 1] == '}' && *fault == NVS_FAULT_NONE)
-		*fault = NVS_FAULT_BRACES;
-	return pos;
+/* How many tokens a text has. */
+static int
+count_tokens(const char *s, int len)
+{
+	int			n = 1;
+	int			i;
+
+	for (i = 0; i < len; i++)
+		n += s[i] == ':';
+	return n;
+}
+
+/* Is a text within these limits?  If not, *why (may be NULL) says why. */
+static bool
+check_limits(const char *s, int len, int max_bytes, NvsSubjectError *why)
+{
+	if (len <= 0)
+		return subject_fault(why, NVS_FAULT_EMPTY, 0, 0, 0);
+	if (len > max_bytes)
+		return subject_fault(why, NVS_FAULT_TOO_LONG, 0, 0, len);
+	if (count_tokens(s, len) > NVS_SUBJECT_MAX_TOKENS)
+		return subject_fault(why, NVS_FAULT_TOO_MANY_TOKENS, 0, 0, len);
+	return true;
+}
+
+/* Is this a subject?  If not, *why (may be NULL) says why. */
+bool
+nvs_subject_check(const char *s, int len, NvsSubjectError *why)
+{
+	return check_limits(s, len, NVS_SUBJECT_MAX_BYTES, why);
 }
 
 /*
- * Check a subject and say where its tokens are.  subject holds nothing to rely
- * on when the answer is false; then *why, which may be NULL, says what is
- * wrong.
+ * Check a subject and say where its tokens are.  When the answer is false,
+ * *subject is not set and *why, which may be NULL, says what is wrong.
  */
 bool
 nvs_subject_split(const char *s, int len, NvsSubject *subject,
@@ -90,20 +92,12 @@ nvs_subject_split(const char *s, int len, NvsSubject *subject,
 	int			n = 0;
 	int			pos = 0;
 
-	if (len <= 0)
-		return set_fault(why, NVS_FAULT_EMPTY, 0, 0, 0);
-	if (len > NVS_SUBJECT_MAX_BYTES)
-		return set_fault(why, NVS_FAULT_TOO_LONG, 0, 0, len);
-
+	if (!nvs_subject_check(s, len, why))
+		return false;
 	for (;;)
 	{
-		NvsSubjectFault fault;
-		int			end = scan_token(s, pos, len, &fault);
+		int			end = token_end(s, pos, len);
 
-		if (n == NVS_SUBJECT_MAX_TOKENS)
-			return set_fault(why, NVS_FAULT_TOO_MANY_TOKENS, 0, 0, len);
-		if (fault != NVS_FAULT_NONE)
-			return set_fault(why, fault, n + 1, pos, end);
 		subject->tokens[n].offset = pos;
 		subject->tokens[n].len = end - pos;
 		n++;
@@ -115,57 +109,38 @@ nvs_subject_split(const char *s, int len, NvsSubject *subject,
 	return true;
 }
 
-/* Is this a subject?  If not, *why (may be NULL) says why. */
-bool
-nvs_subject_check(const char *s, int len, NvsSubjectError *why)
-{
-	NvsSubject	subject;
-
-	return nvs_subject_split(s, len, &subject, why);
-}
-
 /* Text for a message, cut at a character's end when it is long. */
 static char *
 shown_text(const char *s, int len)
 {
 	int			clipped;
 
-	if (len <= SHOWN_BYTES)
+	if (len <= SUBJECT_SHOWN_BYTES)
 		return pnstrdup(s, len);
-	clipped = pg_mbcliplen(s, len, SHOWN_BYTES);
+	clipped = pg_mbcliplen(s, len, SUBJECT_SHOWN_BYTES);
 	return psprintf("%.*s...", clipped, s);
 }
 
-/* A full sentence that says what is wrong; noun is "subject" or "pattern". */
+/* What is wrong, as a sentence; noun is "subject" or "pattern". */
 static char *
-describe_fault(const char *s, const NvsSubjectError *why, const char *noun)
+describe_fault(const char *s, const NvsSubjectError *why, const char *noun,
+			   int max_bytes)
 {
 	char	   *token = shown_text(s + why->offset, why->len);
 
 	switch (why->fault)
 	{
 		case NVS_FAULT_EMPTY:
-			return psprintf("A %s has at least one token.", noun);
+			return psprintf("A %s has at least one byte.", noun);
 		case NVS_FAULT_TOO_LONG:
 			return psprintf("It has %d bytes, and a %s has at most %d.",
-							why->len, noun, strcmp(noun, "subject") == 0 ?
-							NVS_SUBJECT_MAX_BYTES : NVS_PATTERN_MAX_BYTES);
+							why->len, noun, max_bytes);
 		case NVS_FAULT_TOO_MANY_TOKENS:
-			return psprintf("A %s has at most %d tokens.",
-							noun, NVS_SUBJECT_MAX_TOKENS);
-		case NVS_FAULT_EMPTY_TOKEN:
-			return psprintf("Token %d is empty.", why->token);
-		case NVS_FAULT_CONTROL:
-			return psprintf("Token %d has a control character in it.",
-							why->token);
-		case NVS_FAULT_WILDCARD:
-			return psprintf("Token %d, \"%s\", has \"*\" or \">\" in it.",
-							why->token, token);
-		case NVS_FAULT_BRACES:
-			return psprintf("Token %d, \"%s\", stands in braces.",
-							why->token, token);
+			return psprintf("It has %d tokens, and a %s has at most %d.",
+							count_tokens(s, why->len), noun,
+							NVS_SUBJECT_MAX_TOKENS);
 		case NVS_FAULT_CAPTURE:
-			return psprintf("Token %d, \"%s\", begins with \"{\" but is not a capture.",
+			return psprintf("Token %d, \"%s\", begins with \"{\" but is neither \"{name}\" nor \"{name...}\".",
 							why->token, token);
 		case NVS_FAULT_NAME_TOO_LONG:
 			return psprintf("The name of the capture in token %d has more than %d bytes.",
@@ -177,7 +152,7 @@ describe_fault(const char *s, const NvsSubjectError *why, const char *noun)
 			return psprintf("Token %d, \"%s\", takes all the rest but is not the last token.",
 							why->token, token);
 		case NVS_FAULT_MATCHES_NOTHING:
-			return psprintf("It matches nothing: a subject has at most %d bytes.",
+			return psprintf("It matches nothing: a subject has 1 to %d bytes.",
 							NVS_SUBJECT_MAX_BYTES);
 		case NVS_FAULT_NONE:
 			break;
@@ -197,9 +172,52 @@ nvs_subject_validate(const char *s, int len)
 	ereport(ERROR,
 			(errcode(ERRCODE_NVS_INVALID_SUBJECT),
 			 errmsg("invalid subject \"%s\"", shown_text(s, len)),
-			 errdetail_internal("%s", describe_fault(s, &why, "subject")),
-			 errhint("A subject is 1 to %d non-empty tokens joined by \":\".",
-					 NVS_SUBJECT_MAX_TOKENS)));
+			 errdetail_internal("%s", describe_fault(s, &why, "subject",
+													 NVS_SUBJECT_MAX_BYTES))));
+}
+
+/* Would a pattern take this token for more than a literal? */
+static bool
+needs_backslash(const char *s, int len)
+{
+	if (len == 0)
+		return false;
+	if (s[0] == '\\' || s[0] == '{')
+		return true;
+	return (len == 1 && (s[0] == '*' || s[0] == '>')) ||
+		(len == 2 && s[0] == '*' && s[1] == '*');
+}
+
+/* Write a token as a literal of a pattern; returns the end. */
+static char *
+put_literal(char *to, const char *s, int len)
+{
+	if (needs_backslash(s, len))
+		*to++ = '\\';
+	memcpy(to, s, len);
+	return to + len;
+}
+
+/* The pattern that matches this subject, which must be one, and no other. */
+char *
+nvs_pattern_of_subject(const char *s, int len)
+{
+	char	   *pattern = palloc(len + NVS_SUBJECT_MAX_TOKENS + 1);
+	char	   *to = pattern;
+	int			pos = 0;
+
+	for (;;)
+	{
+		int			end = token_end(s, pos, len);
+
+		to = put_literal(to, s + pos, end - pos);
+		if (end == len)
+			break;
+		*to++ = ':';
+		pos = end + 1;
+	}
+	*to = '\0';
+	return pattern;
 }
 
 /* Is this [A-Za-z_][A-Za-z0-9_]*, whatever the locale? */
@@ -222,60 +240,71 @@ is_capture_name(const char *s, int len)
 }
 
 /*
- * Fill in a capture from the token s[start, end), which begins with '{'.
- * Sets nothing when it answers with a fault.
+ * Take a token that begins with '{' for a capture: set its kind, and *name to
+ * where in s its name is.  Answers what is wrong with it.
  */
 static NvsSubjectFault
-parse_capture(const char *s, int start, int end, NvsPatternToken *token)
+parse_capture(const char *s, int len, NvsPatternToken *token,
+			  const char **name)
 {
 	NvsTokenKind kind = NVS_TOKEN_CAPTURE;
-	int			name = start + 1;
-	int			name_end = end - 1;
+	int			name_len = len - 2;
 
-	if (end - start < 2 || s[end - 1] != '}')
+	if (len < 2 || s[len - 1] != '}')
 		return NVS_FAULT_CAPTURE;
 	/* What is left of "{...}" is no name, and is refused as such. */
-	if (name_end - name > 3 && memcmp(s + name_end - 3, "...", 3) == 0)
+	if (name_len > 3 && memcmp(s + len - 4, "...", 3) == 0)
 	{
 		kind = NVS_TOKEN_CAPTURE_REST;
-		name_end -= 3;
+		name_len -= 3;
 	}
-	if (!is_capture_name(s + name, name_end - name))
+	if (!is_capture_name(s + 1, name_len))
 		return NVS_FAULT_CAPTURE;
-	if (name_end - name > NVS_CAPTURE_MAX_NAME)
+	if (name_len > NVS_CAPTURE_MAX_NAME)
 		return NVS_FAULT_NAME_TOO_LONG;
-
 	token->kind = kind;
-	token->offset = name;
-	token->len = name_end - name;
+	token->len = name_len;
+	*name = s + 1;
 	return NVS_FAULT_NONE;
 }
 
-/* Fill in the pattern token s[start, end), or answer what is wrong with it. */
+/*
+ * Set the kind of a token, and its len bytes of text, which are at *text.
+ * Answers what is wrong with it.
+ */
 static NvsSubjectFault
-parse_token(const char *s, int start, int end, NvsSubjectFault fault,
-			NvsPatternToken *token)
+parse_token(const char *s, int len, NvsPatternToken *token, const char **text)
 {
-	int			len = end - start;
-
-	/* scan_token() judges by the rules for subjects, so ask it second. */
-	token->offset = start;
+	*text = s;
+	token->kind = NVS_TOKEN_LITERAL;
 	token->len = len;
-	if (len == 1 && s[start] == '*')
-		token->kind = NVS_TOKEN_ONE;
-	else if ((len == 1 && s[start] == '>') ||
-			 (len == 2 && s[start] == '*' && s[start + 1] == '*'))
-		token->kind = NVS_TOKEN_REST;
-	else if (fault == NVS_FAULT_EMPTY_TOKEN || fault == NVS_FAULT_CONTROL)
-		return fault;
-	else if (s[start] == '{')
-		return parse_capture(s, start, end, token);
-	else
+	if (!needs_backslash(s, len))
+		return NVS_FAULT_NONE;
+	switch (s[0])
 	{
-		token->kind = NVS_TOKEN_LITERAL;
-		return fault;
+		case '\\':
+			token->len = len - 1;
+			*text = s + 1;
+			return NVS_FAULT_NONE;
+		case '{':
+			return parse_capture(s, len, token, text);
+		case '*':
+			token->kind = len == 1 ? NVS_TOKEN_ONE : NVS_TOKEN_REST;
+			token->len = 0;
+			return NVS_FAULT_NONE;
+		default:
+			token->kind = NVS_TOKEN_REST;
+			token->len = 0;
+			return NVS_FAULT_NONE;
 	}
-	return NVS_FAULT_NONE;
+}
+
+/* Does a token match all that is left? */
+static bool
+is_rest(const NvsPatternToken *token)
+{
+	return token->kind == NVS_TOKEN_REST ||
+		token->kind == NVS_TOKEN_CAPTURE_REST;
 }
 
 /* Enter the capture of the newest token; false if its name is taken. */
@@ -283,10 +312,9 @@ static bool
 add_capture(NvsPattern *pattern)
 {
 	const NvsPatternToken *token = &pattern->tokens[pattern->ntokens - 1];
-	char	   *name = pattern->text +token->offset;
+	char	   *name = pattern->text + token->offset;
 	int			i;
 
-	/* The byte behind a name is a '}' or a '.', which nobody needs again. */
 	name[token->len] = '\0';
 	for (i = 0; i < pattern->ncaptures; i++)
 	{
@@ -294,7 +322,31 @@ add_capture(NvsPattern *pattern)
 			return false;
 	}
 	pattern->capture_token[pattern->ncaptures++] = pattern->ntokens - 1;
+	pattern->len++;
 	return true;
+}
+
+/* Add the token s[pos, end) to a pattern; answers what is wrong with it. */
+static NvsSubjectFault
+add_token(NvsPattern *pattern, const char *s, int pos, int end, bool last)
+{
+	NvsPatternToken *token = &pattern->tokens[pattern->ntokens];
+	const char *text;
+	NvsSubjectFault fault = parse_token(s + pos, end - pos, token, &text);
+
+	if (fault != NVS_FAULT_NONE)
+		return fault;
+	if (is_rest(token) && !last)
+		return NVS_FAULT_NOT_LAST;
+	if (pattern->ntokens++ > 0)
+		pattern->text[pattern->len++] = ':';
+	token->offset = pattern->len;
+	memcpy(pattern->text + pattern->len, text, token->len);
+	pattern->len += token->len;
+	if ((token->kind == NVS_TOKEN_CAPTURE ||
+		 token->kind == NVS_TOKEN_CAPTURE_REST) && !add_capture(pattern))
+		return NVS_FAULT_NAME_TWICE;
+	return NVS_FAULT_NONE;
 }
 
 /* Compute what the matcher and the planner want to know beforehand. */
@@ -305,6 +357,7 @@ finish_pattern(NvsPattern *pattern)
 	int			i;
 
 	pattern->is_literal = true;
+	pattern->takes_rest = is_rest(&pattern->tokens[pattern->ntokens - 1]);
 	pattern->prefix_len = pattern->len;
 	pattern->prefix_tokens = pattern->ntokens;
 	for (i = 0; i < pattern->ntokens; i++)
@@ -312,58 +365,56 @@ finish_pattern(NvsPattern *pattern)
 		const NvsPatternToken *token = &pattern->tokens[i];
 
 		if (token->kind == NVS_TOKEN_LITERAL)
-		{
 			min_len += token->len;
-			continue;
+		else if (pattern->is_literal)
+		{
+			pattern->is_literal = false;
+			pattern->prefix_tokens = i;
+			pattern->prefix_len = token->offset;
 		}
-		min_len += 1;
-		if (!pattern->is_literal)
-			continue;
-		pattern->is_literal = false;
-		pattern->prefix_tokens = i;
-		pattern->prefix_len = token->offset;
-		if (token->kind == NVS_TOKEN_CAPTURE ||
-			token->kind == NVS_TOKEN_CAPTURE_REST)
-			pattern->prefix_len--;	/* the '{' before the name */
 	}
-	pattern->min_len = min_len;
+	/* A wildcard may match an empty token, but a subject is never empty. */
+	pattern->min_len = Max(min_len, 1);
 }
 
-/* Compile into pattern, whose text is there already. */
+/* Compile into an empty pattern that has room for all. */
 static bool
 parse_tokens(NvsPattern *pattern, const char *s, int len, NvsSubjectError *why)
 {
 	int			pos = 0;
+	int			end;
 
-	for (;;)
+	for (;; pos = end + 1)
 	{
 		NvsSubjectFault fault;
-		int			end = scan_token(s, pos, len, &fault);
-		NvsPatternToken *token;
 
-		if (pattern->ntokens == NVS_SUBJECT_MAX_TOKENS)
-			return set_fault(why, NVS_FAULT_TOO_MANY_TOKENS, 0, 0, len);
-		token = &pattern->tokens[pattern->ntokens++];
-		fault = parse_token(s, pos, end, fault, token);
-		if (fault == NVS_FAULT_NONE && end < len &&
-			(token->kind == NVS_TOKEN_REST ||
-			 token->kind == NVS_TOKEN_CAPTURE_REST))
-			fault = NVS_FAULT_NOT_LAST;
-		if (fault == NVS_FAULT_NONE &&
-			(token->kind == NVS_TOKEN_CAPTURE ||
-			 token->kind == NVS_TOKEN_CAPTURE_REST) &&
-			!add_capture(pattern))
-			fault = NVS_FAULT_NAME_TWICE;
+		end = token_end(s, pos, len);
+		fault = add_token(pattern, s, pos, end, end == len);
 		if (fault != NVS_FAULT_NONE)
-			return set_fault(why, fault, pattern->ntokens, pos, end);
+			return subject_fault(why, fault, count_tokens(s, pos), pos, end);
 		if (end == len)
 			break;
-		pos = end + 1;
 	}
 	finish_pattern(pattern);
-	if (pattern->min_len > NVS_SUBJECT_MAX_BYTES)
-		return set_fault(why, NVS_FAULT_MATCHES_NOTHING, 0, 0, len);
+	if (pattern->min_len > NVS_SUBJECT_MAX_BYTES ||
+		(pattern->is_literal && pattern->len == 0))
+		return subject_fault(why, NVS_FAULT_MATCHES_NOTHING, 0, 0, len);
 	return true;
+}
+
+/* An empty pattern in one chunk, with room for so many tokens and bytes. */
+static NvsPattern *
+make_pattern(int ntokens, int len)
+{
+	Size		tokens = MAXALIGN(sizeof(NvsPattern));
+	Size		captures = tokens + ntokens * sizeof(NvsPatternToken);
+	char	   *chunk = palloc0(captures + ntokens + len + 1);
+	NvsPattern *pattern = (NvsPattern *) chunk;
+
+	pattern->tokens = (NvsPatternToken *) (chunk + tokens);
+	pattern->capture_token = (uint8 *) (chunk + captures);
+	pattern->text = chunk + captures + ntokens;
+	return pattern;
 }
 
 /*
@@ -375,19 +426,9 @@ nvs_pattern_parse(const char *s, int len, NvsSubjectError *why)
 {
 	NvsPattern *pattern;
 
-	if (len <= 0)
-	{
-		set_fault(why, NVS_FAULT_EMPTY, 0, 0, 0);
+	if (!check_limits(s, len, NVS_PATTERN_MAX_BYTES, why))
 		return NULL;
-	}
-	if (len > NVS_PATTERN_MAX_BYTES)
-	{
-		set_fault(why, NVS_FAULT_TOO_LONG, 0, 0, len);
-		return NULL;
-	}
-	pattern = palloc0(offsetof(NvsPattern, text) + len + 1);
-	pattern->len = len;
-	memcpy(pattern->text, s, len);
+	pattern = make_pattern(count_tokens(s, len), len);
 	if (parse_tokens(pattern, s, len, why))
 		return pattern;
 	pfree(pattern);
@@ -401,41 +442,39 @@ nvs_pattern_compile(const char *s, int len)
 	NvsSubjectError why;
 	NvsPattern *pattern = nvs_pattern_parse(s, len, &why);
 
-	if (pattern == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NVS_INVALID_PATTERN),
-				 errmsg("invalid subject pattern \"%s\"", shown_text(s, len)),
-				 errdetail_internal("%s", describe_fault(s, &why, "pattern")),
-				 errhint("A token is a literal, \"*\" or \"{name}\"; "
-						 "the last one may be \">\", \"**\" or \"{name...}\".")));
-	return pattern;
+	const char *detail;
+
+	if (pattern != NULL)
+		return pattern;
+	detail = describe_fault(s, &why, "pattern", NVS_PATTERN_MAX_BYTES);
+	ereport(ERROR,
+			(errcode(ERRCODE_NVS_INVALID_PATTERN),
+			 errmsg("invalid subject pattern \"%s\"", shown_text(s, len)),
+			 errdetail_internal("%s", detail),
+			 why.token == 0 ? 0 :
+			 errhint("Write \"\\\" before a token that is to stand for "
+					 "itself.")));
 }
 
 /*
  * Match token t of the pattern at s + pos.  Returns where the match ends, or
- * -1; what is taken is never empty.
+ * -1.
  */
 static int
 match_token(const NvsPattern *pattern, int t, const char *s, int pos, int len)
 {
 	const NvsPatternToken *token = &pattern->tokens[t];
-	const char *colon;
 
-	if (pos >= len)
-		return -1;
 	switch ((NvsTokenKind) token->kind)
 	{
 		case NVS_TOKEN_LITERAL:
 			if (token->len > len - pos ||
-				memcmp(s + pos, pattern->text +token->offset, token->len) != 0)
+				memcmp(s + pos, pattern->text + token->offset, token->len) != 0)
 				return -1;
 			return pos + token->len;
 		case NVS_TOKEN_CAPTURE:
 		case NVS_TOKEN_ONE:
-			colon = memchr(s + pos, ':', len - pos);
-			if (colon == NULL)
-				return len;		/* the last token */
-			return colon > s + pos ? (int) (colon - s) : -1;
+			return token_end(s, pos, len);
 		case NVS_TOKEN_CAPTURE_REST:
 		case NVS_TOKEN_REST:
 			return len;
@@ -462,7 +501,7 @@ nvs_pattern_match(const NvsPattern *pattern, const char *s, int len,
 	if (memcmp(s, pattern->text, pos) != 0)
 		return false;
 	if (pattern->is_literal)
-		return pos == len;		/* a literal pattern is itself a subject */
+		return pos == len;
 
 	for (t = pattern->prefix_tokens; t < pattern->ntokens; t++)
 	{
@@ -483,8 +522,23 @@ nvs_pattern_match(const NvsPattern *pattern, const char *s, int len,
 		pos = end;
 	}
 
-	/* Few texts get here, so only now is it worth to look at every byte. */
-	return pos == len && nvs_subject_check(s, len, NULL);
+	/* Only what the rest took may have more tokens than a subject. */
+	return pos == len &&
+		(!pattern->takes_rest || nvs_subject_check(s, len, NULL));
+}
+
+/* May token i, from 0, of a subject that matches be this text? */
+bool
+nvs_pattern_may_be(const NvsPattern *pattern, int i, const char *s, int len)
+{
+	const NvsPatternToken *token;
+
+	if (i >= pattern->ntokens)
+		return pattern->takes_rest;
+	token = &pattern->tokens[i];
+	return token->kind != NVS_TOKEN_LITERAL ||
+		(token->len == len &&
+		 memcmp(pattern->text + token->offset, s, len) == 0);
 }
 
 /* How many captures the pattern has. */
@@ -499,64 +553,62 @@ const char *
 nvs_pattern_capture_name(const NvsPattern *pattern, int i)
 {
 	Assert(i >= 0 && i < pattern->ncaptures);
-	return pattern->text +pattern->tokens[pattern->capture_token[i]].offset;
+	return pattern->text + pattern->tokens[pattern->capture_token[i]].offset;
 }
 
-/*
- * The pattern with its captures' names taken out, and ">" for "**".  Patterns
- * of one shape match the same subjects with the same captures.
- */
-char *
-nvs_pattern_shape(const NvsPattern *pattern)
+/* Write a pattern with these texts, by kind, in place of its wildcards. */
+static char *
+write_pattern(const NvsPattern *pattern, const char *const *wildcards)
 {
-	char	   *shape = palloc(pattern->len + 1);
-	char	   *p = shape;
+	/* A wildcard has at most five bytes, and a literal a backslash. */
+	char	   *result = palloc(pattern->len + pattern->ntokens * 5 + 1);
+	char	   *to = result;
 	int			i;
 
 	for (i = 0; i < pattern->ntokens; i++)
 	{
 		const NvsPatternToken *token = &pattern->tokens[i];
-		const char *text = pattern->text +token->offset;
-		int			len = token->len;
+		const char *wildcard = wildcards[token->kind];
 
-		switch ((NvsTokenKind) token->kind)
-		{
-			case NVS_TOKEN_LITERAL:
-				break;
-			case NVS_TOKEN_CAPTURE:
-				text = "{}";
-
-				len = 2;
-				break;
-			case NVS_TOKEN_ONE:
-				text = "*";
-
-				len = 1;
-				break;
-			case NVS_TOKEN_CAPTURE_REST:
-				text = "{...}";
-
-				len = 5;
-				break;
-			case NVS_TOKEN_REST:
-				text = ">";
-
-				len = 1;
-				break;
-		}
 		if (i > 0)
-			*p++ = ':';
-		memcpy(p, text, len);
-		p += len;
+			*to++ = ':';
+		if (token->kind == NVS_TOKEN_LITERAL)
+		{
+			to = put_literal(to, pattern->text + token->offset, token->len);
+			continue;
+		}
+		memcpy(to, wildcard, strlen(wildcard));
+		to += strlen(wildcard);
 	}
-	*p = '\0';
-	return shape;
+	*to = '\0';
+	return result;
 }
 
 /*
- * Length of the bytes, the first ones of the pattern, that every subject it
- * matches begins with: its leading literal tokens and their ':'.  If
- * *is_literal they are the whole pattern, and it matches but itself.
+ * What patterns have in common that match the same subjects with the same
+ * captures, whatever the names of these.  Not a pattern itself.
+ */
+char *
+nvs_pattern_shape(const NvsPattern *pattern)
+{
+	return write_pattern(pattern, shape_wildcards);
+}
+
+/*
+ * A pattern that matches the same subjects and captures nothing, of at most
+ * NVS_PATTERN_PLAIN_BYTES: literals and colons are part of every match, and
+ * besides there is a byte for each token, a backslash or a wildcard.
+ */
+char *
+nvs_pattern_plain(const NvsPattern *pattern)
+{
+	return write_pattern(pattern, plain_wildcards);
+}
+
+/*
+ * Length of the bytes, the first ones of text, that every subject that the
+ * pattern matches begins with: its leading literal tokens and their ':'.  If
+ * *is_literal they are all that it matches.
  */
 int
 nvs_pattern_prefix(const NvsPattern *pattern, bool *is_literal)

@@ -2,22 +2,31 @@
  * subject/subject.h
  *	  Subjects, subject patterns and key globs.
  *
- * A subject is 1 to 32 non-empty tokens joined by ':'.  A pattern's tokens are
- * literals, "*" (one token), ">" or "**" (last: one or more tokens), "{name}"
- * (captures one token) and "{name...}" (last: captures the rest).  A glob is
- * what Redis takes for keys.  All of it works on bytes in the database's
- * encoding, allocates in CurrentMemoryContext and touches no catalog; nothing
- * here raises but the functions that say so.
+ * A subject is any text within the limits below.  Its tokens are what ':'
+ * separates; they may be empty and may hold any character.
+ *
+ * Of the tokens of a pattern, "*" matches any one token and "{name}" captures
+ * one; as the last token, ">" or "**" matches one or more tokens and
+ * "{name...}" captures them.  A token that begins with a backslash is the
+ * literal that follows it.  Every other token is a literal, but one that
+ * begins with '{' and is no capture is an error.
+ *
+ * A glob is what Redis takes for keys.  All of it works on bytes in the
+ * database's encoding, allocates in CurrentMemoryContext and touches no
+ * catalog; nothing here raises but the functions that say so.
  */
 #ifndef NVS_SUBJECT_SUBJECT_H
 #define NVS_SUBJECT_SUBJECT_H
 
 #include "postgres.h"
 
-#define NVS_SUBJECT_MAX_BYTES	512
-#define NVS_SUBJECT_MAX_TOKENS	32
-#define NVS_PATTERN_MAX_BYTES	1024	/* of a pattern and of a glob */
+#define NVS_SUBJECT_MAX_BYTES	1024
+#define NVS_SUBJECT_MAX_TOKENS	64
+#define NVS_PATTERN_MAX_BYTES	2048	/* of a pattern and of a glob */
 #define NVS_CAPTURE_MAX_NAME	63
+
+/* What nvs_pattern_plain() writes is never longer. */
+#define NVS_PATTERN_PLAIN_BYTES	(NVS_SUBJECT_MAX_BYTES + NVS_SUBJECT_MAX_TOKENS)
 
 /* What is wrong with a subject or a pattern. */
 typedef enum NvsSubjectFault
@@ -26,16 +35,12 @@ typedef enum NvsSubjectFault
 	NVS_FAULT_EMPTY,
 	NVS_FAULT_TOO_LONG,
 	NVS_FAULT_TOO_MANY_TOKENS,
-	NVS_FAULT_EMPTY_TOKEN,
-	NVS_FAULT_CONTROL,			/* a control character */
-	NVS_FAULT_WILDCARD,			/* '*' or '>' in a literal */
-	NVS_FAULT_BRACES,			/* a subject's token stands in braces */
 	/* patterns only */
 	NVS_FAULT_CAPTURE,			/* begins with '{' but is no capture */
 	NVS_FAULT_NAME_TOO_LONG,
 	NVS_FAULT_NAME_TWICE,
 	NVS_FAULT_NOT_LAST,			/* matches the rest, but more follows */
-	NVS_FAULT_MATCHES_NOTHING	/* every subject is shorter */
+	NVS_FAULT_MATCHES_NOTHING	/* no subject is so long, or so short */
 } NvsSubjectFault;
 
 /* A fault and the token it is in. */
@@ -50,8 +55,8 @@ typedef struct NvsSubjectError
 /* A piece of a subject, in bytes: one of its tokens, or what was captured. */
 typedef struct NvsSpan
 {
-	int			offset;
-	int			len;
+	uint16		offset;
+	uint16		len;
 } NvsSpan;
 
 typedef NvsSpan NvsCapture;
@@ -81,22 +86,26 @@ typedef struct NvsPatternToken
 } NvsPatternToken;
 
 /*
- * A compiled pattern: one flat chunk, which pfree() frees.  Read it, but leave
- * the writing to subject/subject.c.
+ * A compiled pattern: one chunk with all that it points to, which pfree()
+ * frees.  Only subject/subject.c writes to it.
+ *
+ * text has the tokens joined by ':' without the backslashes of literals, so
+ * that literals that follow one another are the piece of a subject that they
+ * match.  A capture is its name and '\0' there, any other wildcard nothing.
  */
 typedef struct NvsPattern
 {
 	uint8		ntokens;
 	uint8		ncaptures;
 	bool		is_literal;		/* no wildcard and no capture in it */
+	bool		takes_rest;		/* the last token matches one or more */
 	uint16		prefix_len;		/* see nvs_pattern_prefix */
 	uint16		prefix_tokens;	/* literal tokens in that prefix */
 	uint16		min_len;		/* no shorter subject matches */
-	uint16		len;			/* of the text that was compiled */
-	uint8		capture_token[NVS_SUBJECT_MAX_TOKENS];	/* capture -> token */
-	NvsPatternToken tokens[NVS_SUBJECT_MAX_TOKENS];
-	char text[	FLEXIBLE_ARRAY_MEMBER]; /* the pattern, but with '\0' behind
-										 * each capture's name */
+	uint16		len;			/* of text */
+	NvsPatternToken *tokens;	/* ntokens of them */
+	uint8	   *capture_token;	/* capture -> token */
+	char	   *text;
 } NvsPattern;
 
 /* subject/subject.c: subjects */
@@ -109,11 +118,15 @@ extern void nvs_subject_validate(const char *s, int len);
 extern NvsPattern *nvs_pattern_parse(const char *s, int len,
 									 NvsSubjectError *why);
 extern NvsPattern *nvs_pattern_compile(const char *s, int len);
+extern char *nvs_pattern_of_subject(const char *s, int len);
 extern bool nvs_pattern_match(const NvsPattern *pattern, const char *s, int len,
 							  NvsCapture *captures);
+extern bool nvs_pattern_may_be(const NvsPattern *pattern, int token,
+							   const char *s, int len);
 extern int	nvs_pattern_capture_count(const NvsPattern *pattern);
 extern const char *nvs_pattern_capture_name(const NvsPattern *pattern, int i);
 extern char *nvs_pattern_shape(const NvsPattern *pattern);
+extern char *nvs_pattern_plain(const NvsPattern *pattern);
 extern int	nvs_pattern_prefix(const NvsPattern *pattern, bool *is_literal);
 
 /* subject/glob.c */

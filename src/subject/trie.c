@@ -58,13 +58,15 @@ typedef struct TrieStep
 	int			next;			/* the NvsTokenKind to try next */
 } TrieStep;
 
-/* Load 1 to 8 bytes; some may be in it twice, but none is left out. */
+/* Load 0 to 8 bytes; some may be in it twice, but none is left out. */
 static inline uint64
 load_bytes(const char *s, int len)
 {
 	uint32		low;
 	uint32		high;
 
+	if (len == 0)
+		return 0;
 	if (len < 4)
 		return (unsigned char) s[0] |
 			(uint64) (unsigned char) s[len / 2] << 8 |
@@ -74,7 +76,7 @@ load_bytes(const char *s, int len)
 	return (uint64) high << 32 | low;
 }
 
-/* Hash a token, which is not empty, eight bytes at a time. */
+/* Hash a token, eight bytes at a time. */
 static uint64
 token_hash(const char *s, int len)
 {

@@ -67,14 +67,15 @@ waiter_mine(void)
 }
 
 /*
- * Say what this session waits for, until nvs_waiter_end().  The pattern must be
- * valid.
+ * Say what this session waits for, until nvs_waiter_end(): a pattern as
+ * nvs_pattern_plain() writes it.
  */
 void
 nvs_waiter_begin(NvsDatabase *db, const char *pattern, int len)
 {
 	NvsWaiter  *waiter = waiter_mine();
 
+	Assert(len <= sizeof(waiter->pattern));
 	pg_atomic_fetch_add_u64(&waiter->generation, 1);
 	waiter->database = MyDatabaseId;
 	waiter->len = len;
@@ -180,7 +181,7 @@ waiter_read_pattern(int number)
 {
 	NvsWaiter  *waiter = nvs_shmem_waiter(number);
 	uint64		generation = pg_atomic_read_u64(&waiter->generation);
-	char		pattern[NVS_PATTERN_MAX_BYTES];
+	char		pattern[NVS_PATTERN_PLAIN_BYTES];
 	MemoryContext old;
 	int			len;
 

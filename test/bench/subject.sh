@@ -7,6 +7,6 @@ out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 ${CC:-cc} -O2 -w -o "$out" \
 	-I"$("${PG_CONFIG:-pg_config}" --includedir-server)" -I"$root/src" \
-	"$here/subject.c" "$root/src/subject.c" "$root/src/subject_glob.c" \
-	"$root/src/subject_trie.c"
+	"$here/subject.c" "$root/src/subject/subject.c" \
+	"$root/src/subject/glob.c" "$root/src/subject/trie.c"
 "$out"

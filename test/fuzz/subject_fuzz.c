@@ -15,7 +15,7 @@
 #include "subject/trie.h"
 
 #define MAX_TEXTS	64
-#define MAX_CHARS	1100
+#define MAX_CHARS	NVS_PATTERN_MAX_BYTES
 
 #define REQUIRE(cond) \
 	do { \
@@ -65,50 +65,29 @@ split_naively(Text text)
 	return tokens;
 }
 
-/* Has the string one of these bytes, or a control character in it? */
-static bool
-has_special(const char *s, const char *special)
-{
-	for (; *s != '\0'; s++)
-	{
-		if ((*s > 0 && *s < ' ') || *s == 0x7f || strchr(special, *s) != NULL)
-			return true;
-	}
-	return false;
-}
-
 /* Is the text a subject? */
 static bool
 is_subject_naively(Text text)
 {
-	Tokens		tokens = split_naively(text);
-	int			i;
-
-	for (i = 0; i < tokens.n; i++)
-	{
-		const char *t = tokens.token[i];
-
-		if (*t == '\0' || has_special(t, "*>") ||
-			(t[0] == '{' && t[strlen(t) - 1] == '}'))
-			return false;
-	}
-	return text.len > 0 && text.len <= 512 && tokens.n > 0;
+	return text.len > 0 && text.len <= 1024 && split_naively(text).n > 0;
 }
 
-/* Kind of a pattern's token, -1 for none; a capture's name goes to name. */
+/*
+ * Kind of a pattern's token, -1 for none; a capture's name goes to name, what
+ * a literal stands for to *literal.
+ */
 static int
-kind_naively(const char *t, bool last, char *name)
+kind_naively(const char *t, bool last, char *name, const char **literal)
 {
 	char		end[5] = "";
 	int			len = 0;
 
 	*name = '\0';
+	*literal = *t == '\\' ? t + 1 : t;
 	if (strcmp(t, "*") == 0)
 		return NVS_TOKEN_ONE;
 	if (strcmp(t, ">") == 0 || strcmp(t, "**") == 0)
 		return last ? NVS_TOKEN_REST : -1;
-	if (*t == '\0' || has_special(t, "*>"))
-		return -1;
 	if (*t != '{')
 		return NVS_TOKEN_LITERAL;
 	if (strlen(t) > NVS_CAPTURE_MAX_NAME + 5 ||
@@ -127,6 +106,7 @@ typedef struct NaivePattern
 	Tokens		tokens;
 	int			kind[NVS_SUBJECT_MAX_TOKENS];
 	char		name[NVS_SUBJECT_MAX_TOKENS][80];
+	const char *literal[NVS_SUBJECT_MAX_TOKENS];
 } NaivePattern;
 
 /* Parse a pattern; false if it is none. */
@@ -134,16 +114,17 @@ static bool
 parse_naively(Text text, NaivePattern *p)
 {
 	int			shortest = -1;
+	bool		wild = false;
 	int			i;
 	int			j;
 
 	p->tokens = split_naively(text);
-	if (text.len < 1 || text.len > 1024 || p->tokens.n < 1)
+	if (text.len < 1 || text.len > 2048 || p->tokens.n < 1)
 		return false;
 	for (i = 0; i < p->tokens.n; i++)
 	{
 		p->kind[i] = kind_naively(p->tokens.token[i], i == p->tokens.n - 1,
-								  p->name[i]);
+								  p->name[i], &p->literal[i]);
 		if (p->kind[i] < 0)
 			return false;
 		for (j = 0; j < i; j++)
@@ -151,10 +132,13 @@ parse_naively(Text text, NaivePattern *p)
 			if (*p->name[i] != '\0' && strcmp(p->name[i], p->name[j]) == 0)
 				return false;
 		}
-		shortest += 1 + (p->kind[i] == NVS_TOKEN_LITERAL ?
-						 (int) strlen(p->tokens.token[i]) : 1);
+		shortest++;
+		if (p->kind[i] == NVS_TOKEN_LITERAL)
+			shortest += strlen(p->literal[i]);
+		else
+			wild = true;
 	}
-	return shortest <= 512;
+	return shortest <= 1024 && (wild || shortest > 0);
 }
 
 /* Do the pattern's tokens from i on match the subject's from i on? */
@@ -166,7 +150,7 @@ match_naively(const NaivePattern *p, const Tokens *s, int i)
 	if (p->kind[i] == NVS_TOKEN_REST || p->kind[i] == NVS_TOKEN_CAPTURE_REST)
 		return true;
 	if (p->kind[i] == NVS_TOKEN_LITERAL &&
-		strcmp(p->tokens.token[i], s->token[i]) != 0)
+		strcmp(p->literal[i], s->token[i]) != 0)
 		return false;
 	return match_naively(p, s, i + 1);
 }
@@ -238,6 +222,81 @@ check_bounds(const char *prefix, int len, Text text)
 			!pg_verify_mbstr(PG_UTF8, prefix, len, true));
 }
 
+/* Require that this is the pattern of a subject, and matches nothing else. */
+static void
+check_escaped(const char *escaped, Text subject, const Text *texts, int n)
+{
+	NvsPattern *pattern = nvs_pattern_parse(escaped, strlen(escaped), NULL);
+	int			i;
+
+	REQUIRE(pattern != NULL && pattern->is_literal);
+	REQUIRE(pattern->len == subject.len &&
+			memcmp(pattern->text, subject.s, subject.len) == 0);
+	for (i = 0; i < n; i++)
+		REQUIRE(nvs_pattern_match(pattern, texts[i].s, texts[i].len, NULL) ==
+				(texts[i].len == subject.len &&
+				 memcmp(texts[i].s, subject.s, subject.len) == 0));
+}
+
+/* All texts that are subjects, escaped where needed and wherever possible. */
+static void
+try_escapes(const Text *texts, int n)
+{
+	int			i;
+	int			j;
+
+	for (i = 0; i < n; i++)
+	{
+		char	   *escaped;
+		char	   *all = palloc(texts[i].len * 2 + 2);
+		char	   *to = all;
+
+		if (!is_subject_naively(texts[i]))
+			continue;
+		escaped = nvs_pattern_of_subject(texts[i].s, texts[i].len);
+		REQUIRE(strlen(escaped) <= NVS_PATTERN_PLAIN_BYTES);
+		check_escaped(escaped, texts[i], texts, n);
+		*to++ = '\\';
+		for (j = 0; j < texts[i].len; j++)
+		{
+			*to++ = texts[i].s[j];
+			if (texts[i].s[j] == ':')
+				*to++ = '\\';
+		}
+		*to = '\0';
+		check_escaped(all, texts[i], texts, n);
+	}
+}
+
+/* Require that the pattern without captures matches the same. */
+static void
+check_plain(const NvsPattern *pattern, const Text *texts, int n)
+{
+	char	   *text = nvs_pattern_plain(pattern);
+	NvsPattern *plain = nvs_pattern_parse(text, strlen(text), NULL);
+	int			i;
+
+	REQUIRE(strlen(text) <= NVS_PATTERN_PLAIN_BYTES);
+	REQUIRE(plain != NULL && plain->ncaptures == 0);
+	REQUIRE(plain->prefix_len == pattern->prefix_len);
+	REQUIRE(memcmp(plain->text, pattern->text, plain->prefix_len) == 0);
+	for (i = 0; i < n; i++)
+		REQUIRE(nvs_pattern_match(plain, texts[i].s, texts[i].len, NULL) ==
+				nvs_pattern_match(pattern, texts[i].s, texts[i].len, NULL));
+}
+
+/* Require that the tokens of a subject that matches are said to be possible. */
+static void
+check_tokens(const NvsPattern *pattern, const Tokens *s)
+{
+	int			i;
+
+	for (i = 0; i < s->n; i++)
+		REQUIRE(nvs_pattern_may_be(pattern, i, s->token[i],
+								   strlen(s->token[i])));
+	REQUIRE(pattern->takes_rest || !nvs_pattern_may_be(pattern, i, "", 0));
+}
+
 /* The first text as a pattern, all the others as subjects. */
 static void
 try_patterns(const Text *texts, int n)
@@ -251,6 +310,9 @@ try_patterns(const Text *texts, int n)
 	REQUIRE((pattern != NULL) == valid);
 	if (!valid)
 		REQUIRE(raises(texts[0], true));
+	else
+		check_plain(pattern, texts, n);
+	try_escapes(texts, n);
 	for (i = 0; i < n; i++)
 	{
 		bool		is_subject = is_subject_naively(texts[i]);
@@ -271,6 +333,7 @@ try_patterns(const Text *texts, int n)
 		}
 		REQUIRE(is_subject && match_naively(p, &s, 0));
 		check_captures(p, pattern, texts[i], captures);
+		check_tokens(pattern, &s);
 		check_bounds(pattern->text, nvs_pattern_prefix(pattern, &literal),
 					 texts[i]);
 		REQUIRE(!literal || pattern->prefix_len == texts[i].len);
@@ -303,7 +366,7 @@ same_shape(const NaivePattern *p, const NaivePattern *q)
 	{
 		if (p->kind[i] != q->kind[i] ||
 			(p->kind[i] == NVS_TOKEN_LITERAL &&
-			 strcmp(p->tokens.token[i], q->tokens.token[i]) != 0))
+			 strcmp(p->literal[i], q->literal[i]) != 0))
 			return false;
 	}
 	return true;

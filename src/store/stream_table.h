@@ -1,0 +1,22 @@
+/*
+ * store/stream_table.h
+ *	  Generic stream tables: which one a subject belongs to.
+ */
+#ifndef NVS_STORE_STREAM_TABLE_H
+#define NVS_STORE_STREAM_TABLE_H
+
+#include "postgres.h"
+
+#include "store/store.h"
+#include "subject/subject.h"
+
+extern void nvs_stream_type_check(const char *type);
+extern NvsSpan nvs_stream_type_of(const char *prefix, const char *subject,
+								  int len);
+extern bool nvs_stream_type_matches(const char *prefix, const char *type,
+									const NvsPattern *pattern);
+
+extern char *nvs_stream_table_name(const char *prefix, const char *type);
+extern bool nvs_stream_table_hashed(const char *name);
+
+#endif							/* NVS_STORE_STREAM_TABLE_H */
