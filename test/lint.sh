@@ -386,7 +386,6 @@ layers()
 			continue
 		fi
 		[ "$(layer_of "$folder")" -lt "$(layer_of "$own")" ] ||
-			[ "$own/$target" = store/route/route.h ] ||
 			echo "$file:$line: $own/ includes $target"
 	done < <(in_code '^\s*#\s*include\s+"[\w/]+\.h"')
 }

@@ -163,8 +163,9 @@ nvs_lock_acquire(PG_FUNCTION_ARGS)
 								 &params, false, cxt, &token);
 
 	/*
-	 * Draw the token of a new row once we hold it.  The INSERT may have waited
-	 * for other sessions, and a token drawn before could be less than theirs.
+	 * Draw the token of a new row once we hold it.  The INSERT may have
+	 * waited for other sessions, and a token drawn before could be less than
+	 * theirs.
 	 */
 	if (acquired && DatumGetInt64(token) == 0)
 	{

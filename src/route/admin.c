@@ -1,10 +1,9 @@
 /*
  * route/admin.c
- *	  Adding and dropping routes, and making generic stream tables.
+ *	  Adding and dropping routes, and showing which one takes a subject.
  *
  * A route belongs to a store, and only the store's owner may change one: what
- * is routed away is written and read elsewhere from then on.  A generic
- * stream table is made by the first append of its type, as the caller.
+ * is routed away is written and read elsewhere from then on.
  */
 #include "postgres.h"
 
@@ -30,11 +29,28 @@ PG_FUNCTION_INFO_V1(nvs_route_add);
 PG_FUNCTION_INFO_V1(nvs_route_drop);
 PG_FUNCTION_INFO_V1(nvs_route_resolve);
 
-static SPIPlanPtr add_plan = NULL;
-static SPIPlanPtr drop_plan = NULL;
-static SPIPlanPtr shared_plan = NULL;
-static SPIPlanPtr stream_add_plan = NULL;
-static SPIPlanPtr stream_drop_plan = NULL;
+static const NvsStatement route_insert = {
+	"INSERT INTO nvent.route (store, kind, pattern, "
+	"shape, schema_name, table_name, aliases, notify) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
+	"ON CONFLICT (store, kind, shape) DO NOTHING"
+};
+
+static const NvsStatement route_delete = {
+	"DELETE FROM nvent.route WHERE store OPERATOR(pg_catalog.=) $1 "
+	"AND kind OPERATOR(pg_catalog.=) $2 AND shape OPERATOR(pg_catalog.=) $3"
+};
+
+/* Other routes to a relation. */
+static const NvsStatement route_others = {
+	"SELECT pattern FROM nvent.route "
+	"WHERE kind OPERATOR(pg_catalog.=) $1 "
+	"AND schema_name OPERATOR(pg_catalog.=) $2 "
+	"AND table_name OPERATOR(pg_catalog.=) $3 "
+	"AND NOT (store OPERATOR(pg_catalog.=) $4 "
+	"AND shape OPERATOR(pg_catalog.=) $5) ORDER BY pattern"
+};
+
 
 static NvsStore *pattern_store(const char *text, const NvsPattern *pattern,
 							   const char *prefix);
@@ -43,10 +59,7 @@ static void check_unshared(const NvsStore *store, const char *kind,
 static void insert_route(const NvsStore *store, const char *kind,
 						 const char *pattern, const char *shape, Oid relid,
 						 Datum aliases, const char *notify);
-static uint64 registry_execute(SPIPlanPtr *plan, const char *sql, int n,
-							   const Oid *types, Datum *values,
-							   const char *nulls);
-static void check_stream_count(const char *prefix);
+static void add_text(NvsParams *params, const char *text);
 static Jsonb *resolved_keys(const NvsResolved *resolved);
 
 /*
@@ -140,24 +153,15 @@ static void
 check_unshared(const NvsStore *store, const char *kind, const char *shape,
 			   Oid relid)
 {
-	static const Oid types[5] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
-	Datum		values[5];
+	NvsParams	params;
 
-	values[0] = CStringGetTextDatum(kind);
-	values[1] = CStringGetTextDatum(
-		get_namespace_name(get_rel_namespace(relid)));
-	values[2] = CStringGetTextDatum(get_rel_name(relid));
-	values[3] = CStringGetTextDatum(store->prefix);
-	values[4] = CStringGetTextDatum(shape);
-	if (registry_execute(&shared_plan,
-						 "SELECT pattern FROM nvent.route "
-						 "WHERE kind OPERATOR(pg_catalog.=) $1 "
-						 "AND schema_name OPERATOR(pg_catalog.=) $2 "
-						 "AND table_name OPERATOR(pg_catalog.=) $3 "
-						 "AND NOT (store OPERATOR(pg_catalog.=) $4 "
-						 "AND shape OPERATOR(pg_catalog.=) $5) "
-						 "ORDER BY pattern",
-						 5, types, values, NULL) > 0)
+	nvs_params_init(&params);
+	add_text(&params, kind);
+	add_text(&params, get_namespace_name(get_rel_namespace(relid)));
+	add_text(&params, get_rel_name(relid));
+	add_text(&params, store->prefix);
+	add_text(&params, shape);
+	if (nvs_store_registry_execute(&route_others, &params) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("relation \"%s\" already holds what matches \"%s\"",
@@ -175,31 +179,19 @@ static void
 insert_route(const NvsStore *store, const char *kind, const char *pattern,
 			 const char *shape, Oid relid, Datum aliases, const char *notify)
 {
-	static const Oid types[8] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-	TEXTOID, JSONBOID, TEXTOID};
 	char	   *prefix = pstrdup(store->prefix);
-	Datum		values[8];
-	char		nulls[8];
+	NvsParams	params;
 
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = CStringGetTextDatum(prefix);
-	values[1] = CStringGetTextDatum(kind);
-	values[2] = CStringGetTextDatum(pattern);
-	values[3] = CStringGetTextDatum(shape);
-	values[4] = CStringGetTextDatum(
-		get_namespace_name(get_rel_namespace(relid)));
-	values[5] = CStringGetTextDatum(get_rel_name(relid));
-	values[6] = aliases;
-	if (notify == NULL)
-		nulls[7] = 'n';
-	else
-		values[7] = CStringGetTextDatum(notify);
-	if (registry_execute(&add_plan,
-						 "INSERT INTO nvent.route (store, kind, pattern, "
-						 "shape, schema_name, table_name, aliases, notify) "
-						 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
-						 "ON CONFLICT (store, kind, shape) DO NOTHING",
-						 8, types, values, nulls) == 0)
+	nvs_params_init(&params);
+	add_text(&params, prefix);
+	add_text(&params, kind);
+	add_text(&params, pattern);
+	add_text(&params, shape);
+	add_text(&params, get_namespace_name(get_rel_namespace(relid)));
+	add_text(&params, get_rel_name(relid));
+	nvs_params_add(&params, JSONBOID, aliases, false);
+	add_text(&params, notify);
+	if (nvs_store_registry_execute(&route_insert, &params) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("a route for pattern \"%s\" exists in store \"%s\"",
@@ -211,32 +203,22 @@ insert_route(const NvsStore *store, const char *kind, const char *pattern,
 						 quote_literal_cstr(pattern))));
 }
 
-/* Run a statement on the registry as its owner. */
-static uint64
-registry_execute(SPIPlanPtr *plan, const char *sql, int n, const Oid *types,
-				 Datum *values, const char *nulls)
+/* Add a text to a statement's parameters; NULL is SQL's. */
+static void
+add_text(NvsParams *params, const char *text)
 {
-	NvsIdentity saved;
-	uint64		rows;
-
-	nvs_become_owner(&saved);
-	if (*plan == NULL)
-		*plan = nvs_plan_prepare(sql, n, types, 0);
-	rows = nvs_plan_execute(*plan, values, nulls, false, 0);
-	nvs_become_caller(&saved);
-	CommandCounterIncrement();
-	return rows;
+	nvs_params_add(params, TEXTOID, text == NULL ? (Datum) 0 :
+				   CStringGetTextDatum(text), text == NULL);
 }
 
 /* nvent.route_drop(kind, pattern, store): false when there is none. */
 Datum
 nvs_route_drop(PG_FUNCTION_ARGS)
 {
-	static const Oid types[3] = {TEXTOID, TEXTOID, TEXTOID};
 	char	   *pattern;
 	NvsPattern *compiled;
 	NvsStore   *store;
-	Datum		values[3];
+	NvsParams	params;
 	uint64		rows;
 
 	NVS_REQUIRE_ARG(0, "kind");
@@ -250,15 +232,11 @@ nvs_route_drop(PG_FUNCTION_ARGS)
 	store = pattern_store(pattern, compiled, PG_ARGISNULL(2) ? NULL :
 						  text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	nvs_store_check_owner(store);
-	values[0] = CStringGetTextDatum(store->prefix);
-	values[1] = PG_GETARG_DATUM(0);
-	values[2] = CStringGetTextDatum(nvs_pattern_shape(compiled));
-	rows = registry_execute(&drop_plan,
-							"DELETE FROM nvent.route "
-							"WHERE store OPERATOR(pg_catalog.=) $1 "
-							"AND kind OPERATOR(pg_catalog.=) $2 "
-							"AND shape OPERATOR(pg_catalog.=) $3",
-							3, types, values, NULL);
+	nvs_params_init(&params);
+	add_text(&params, store->prefix);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
+	add_text(&params, nvs_pattern_shape(compiled));
+	rows = nvs_store_registry_execute(&route_delete, &params);
 	nvs_spi_end();
 	PG_RETURN_BOOL(rows > 0);
 }
@@ -274,7 +252,7 @@ nvs_route_resolve(PG_FUNCTION_ARGS)
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	text	   *subject;
 	NvsKind		kind;
-	NvsResolved	resolved;
+	NvsResolved resolved;
 
 	NVS_REQUIRE_ARG(0, "kind");
 	NVS_REQUIRE_ARG(1, "subject");
@@ -327,104 +305,4 @@ resolved_keys(const NvsResolved *resolved)
 						   strlen(key->field->column), s, len);
 	}
 	return nvs_jsonb_finish(&keys);
-}
-
-/* Raise an error when a store may have no more generic stream tables. */
-static void
-check_stream_count(const char *prefix)
-{
-	int			n = nvs_route_stream_count(prefix);
-
-	if (n >= nvs_max_stream_tables)
-		ereport(ERROR,
-				(errcode(ERRCODE_NVS_NO_ROUTE),
-				 errmsg("store \"%s\" has no room for another stream table",
-						prefix),
-				 errdetail("It has %d; nvent_store.max_stream_tables is %d.",
-						   n, nvs_max_stream_tables),
-				 errhint("Raise the setting, or route the subjects to one "
-						 "table with nvent.route_add().")));
-}
-
-/* Enter a generic stream table into the registry, unless it is there. */
-void
-nvs_route_stream_register(const char *prefix, const char *type,
-						  const char *schema)
-{
-	static const Oid types[4] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
-	Datum		values[4];
-
-	values[0] = CStringGetTextDatum(prefix);
-	values[1] = CStringGetTextDatum(type);
-	values[2] = CStringGetTextDatum(schema);
-	values[3] = CStringGetTextDatum(nvs_stream_table_name(prefix, type));
-	registry_execute(&stream_add_plan,
-					 "INSERT INTO nvent.stream_table "
-					 "(store, type, schema_name, table_name) "
-					 "VALUES ($1, $2, $3, $4) "
-					 "ON CONFLICT (store, type) DO NOTHING",
-					 4, types, values, NULL);
-}
-
-/*
- * Make the generic stream table of a type where it is missing; safe when many
- * sessions do so at once, and beside one that drops the store.  Returns its
- * qualified name.
- */
-char *
-nvs_route_stream_create(const char *prefix, const char *type, bool versioned,
-						bool *created)
-{
-	char	   *name = nvs_stream_table_name(prefix, type);
-	NvsStore   *store;
-	char	   *qualified;
-	NvsIdentity saved;
-	Oid			nspid;
-
-	PreventCommandIfReadOnly("nvent.stream_create_table()");
-	nvs_lock(NVS_LOCK_TABLE, nvs_hash(name, strlen(name), 0), ExclusiveLock);
-	nvs_store_lock(prefix, ShareLock);
-	store = nvs_store_require(prefix);
-	qualified = nvs_qualified(store->schema, name);
-	nspid = get_namespace_oid(store->schema, false);
-	if (created != NULL)
-		*created = false;
-	if (OidIsValid(get_relname_relid(name, nspid)) &&
-		nvs_route_stream_known(prefix, type))
-		return qualified;
-
-	check_stream_count(prefix);
-	nvs_pin_search_path(&saved);
-	nvs_layout_stream(prefix, store->schema, name, versioned);
-	nvs_become_caller(&saved);
-	nvs_route_stream_register(prefix, type, store->schema);
-	if (created != NULL)
-		*created = true;
-	return qualified;
-}
-
-/* Drop the generic stream table of a type; false when there is none. */
-bool
-nvs_route_stream_drop(const char *prefix, const char *type)
-{
-	static const Oid types[2] = {TEXTOID, TEXTOID};
-	char	   *name = nvs_stream_table_name(prefix, type);
-	NvsStore   *store;
-	Datum		values[2];
-
-	PreventCommandIfReadOnly("nvent.stream_drop_table()");
-	nvs_lock(NVS_LOCK_TABLE, nvs_hash(name, strlen(name), 0), ExclusiveLock);
-	store = nvs_store_find(prefix, strlen(prefix));
-	if (store == NULL || !nvs_route_stream_known(prefix, type))
-		return false;
-	nvs_store_check_owner(store);
-	nvs_plan_utility(psprintf("DROP TABLE IF EXISTS %s",
-							  nvs_qualified(store->schema, name)));
-	values[0] = CStringGetTextDatum(prefix);
-	values[1] = CStringGetTextDatum(type);
-	return registry_execute(&stream_drop_plan,
-							"DELETE FROM nvent.stream_table "
-							"WHERE store OPERATOR(pg_catalog.=) $1 "
-							"AND type OPERATOR(pg_catalog.=) $2",
-							2, types, values, NULL) > 0;
 }

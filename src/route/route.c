@@ -56,8 +56,15 @@ static MemoryContext routes_cxt = NULL;
 static HTAB *store_routes = NULL;
 static StoreRoutes *last_routes = NULL; /* that were asked for */
 static uint64 loaded_generation = 0;
-static SPIPlanPtr routes_plan = NULL;
-static SPIPlanPtr streams_plan = NULL;
+
+static const NvsStatement routes_load = {
+	"SELECT store, kind, pattern, schema_name, table_name, aliases, notify "
+	"FROM nvent.route"
+};
+
+static const NvsStatement streams_load = {
+	"SELECT store, type, schema_name, table_name FROM nvent.stream_table"
+};
 
 static void load_routes(void);
 static void read_routes(void);
@@ -114,18 +121,12 @@ read_routes(void)
 	SPI_connect();
 	nvs_become_owner(&saved);
 	PushActiveSnapshot(GetLatestSnapshot());
-	if (routes_plan == NULL)
-		routes_plan = nvs_plan_prepare(
-									   "SELECT store, kind, pattern, schema_name, table_name, aliases, "
-									   "notify FROM nvent.route", 0, NULL, 0);
-	if (streams_plan == NULL)
-		streams_plan = nvs_plan_prepare(
-										"SELECT store, type, schema_name, table_name "
-										"FROM nvent.stream_table", 0, NULL, 0);
-	nvs_plan_execute(routes_plan, NULL, NULL, true, 0);
+	nvs_execute(nvs_statement_plan(NULL, &routes_load, NULL, NULL), NULL, true,
+				0);
 	for (i = 0; i < SPI_processed; i++)
 		add_route(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
-	nvs_plan_execute(streams_plan, NULL, NULL, true, 0);
+	nvs_execute(nvs_statement_plan(NULL, &streams_load, NULL, NULL), NULL,
+				true, 0);
 	for (i = 0; i < SPI_processed; i++)
 		add_stream(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
 	PopActiveSnapshot();
@@ -342,7 +343,7 @@ make_stream(const char *prefix, const char *subject, int len)
 {
 	NvsSpan		type = nvs_stream_type_of(prefix, subject, len);
 
-	(void) nvs_route_stream_create(pstrdup(prefix),
+	(void) nvs_stream_table_create(pstrdup(prefix),
 								   pnstrdup(subject + type.offset, type.len),
 								   true, NULL);
 }
@@ -412,15 +413,6 @@ named_routes(const char *prefix)
 	return store == NULL ? NULL : routes_of(store);
 }
 
-/* Does a store have a generic stream table of this type? */
-bool
-nvs_route_stream_known(const char *prefix, const char *type)
-{
-	StoreRoutes *sr = named_routes(prefix);
-
-	return sr != NULL && find_stream(sr, type, strlen(type)) != NULL;
-}
-
 /*
  * The generic stream table of a type, compiled; NULL when the store has none,
  * or somebody dropped it by hand.
@@ -433,16 +425,6 @@ nvs_route_stream_target(const char *prefix, const char *type)
 		find_stream(sr, type, strlen(type));
 
 	return route == NULL ? NULL : nvs_target_get(route);
-}
-
-/* How many generic stream tables a store has. */
-int
-nvs_route_stream_count(const char *prefix)
-{
-	StoreRoutes *sr = named_routes(prefix);
-
-	return sr == NULL || sr->streams == NULL ? 0 :
-		(int) hash_get_num_entries(sr->streams);
 }
 
 /*

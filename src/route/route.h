@@ -92,8 +92,6 @@ extern List *nvs_route_targets(NvsKind kind, const NvsStore *store,
 extern List *nvs_route_list(const NvsStore *store);
 extern NvsKind nvs_route_kind(const char *name);
 extern int	nvs_route_notify(const char *name);
-extern bool nvs_route_stream_known(const char *prefix, const char *type);
-extern int	nvs_route_stream_count(const char *prefix);
 extern NvsTarget *nvs_route_stream_target(const char *prefix,
 										  const char *type);
 
@@ -110,10 +108,5 @@ extern char *nvs_route_check(NvsKind kind, const NvsStore *store,
 							 bool *apart);
 
 /* route/admin.c */
-extern char *nvs_route_stream_create(const char *prefix, const char *type,
-									 bool versioned, bool *created);
-extern void nvs_route_stream_register(const char *prefix, const char *type,
-									  const char *schema);
-extern bool nvs_route_stream_drop(const char *prefix, const char *type);
 
 #endif							/* NVS_ROUTE_ROUTE_H */

@@ -19,18 +19,37 @@
 #include "errors.h"
 #include "base/advisory.h"
 #include "base/arg.h"
+#include "base/guc.h"
 #include "base/identity.h"
 #include "base/plan.h"
-#include "route/route.h"
 #include "store/store.h"
+#include "store/stream_table.h"
 
 PG_FUNCTION_INFO_V1(nvs_store_create);
 PG_FUNCTION_INFO_V1(nvs_store_version);
 PG_FUNCTION_INFO_V1(nvs_store_migrate);
 PG_FUNCTION_INFO_V1(nvs_store_adopt);
 
-static SPIPlanPtr insert_plan = NULL;
-static SPIPlanPtr delete_plan = NULL;
+/* The store, and the routes that every store begins with. */
+static const NvsStatement registry_insert = {
+	"WITH store AS (INSERT INTO nvent.store (prefix, schema_name) "
+	"VALUES ($1, $2) RETURNING prefix, schema_name) "
+	"INSERT INTO nvent.route (store, kind, pattern, shape, "
+	"schema_name, table_name, aliases) "
+	"SELECT s.prefix, d.kind, "
+	"pg_catalog.concat(s.prefix, ':', d.pattern), "
+	"pg_catalog.concat(s.prefix, ':', d.shape), s.schema_name, "
+	"pg_catalog.concat(s.prefix, '_', d.table_name), d.aliases "
+	"FROM store s, nvent.default_route d"
+};
+
+static const NvsStatement registry_delete = {
+	"WITH route AS (DELETE FROM nvent.route "
+	"WHERE store OPERATOR(pg_catalog.=) $1), "
+	"stream_table AS (DELETE FROM nvent.stream_table "
+	"WHERE store OPERATOR(pg_catalog.=) $1) "
+	"DELETE FROM nvent.store WHERE prefix OPERATOR(pg_catalog.=) $1"
+};
 
 static void check_prefix(const char *prefix);
 static void check_schema(const char *schema);
@@ -175,52 +194,50 @@ nvs_store_make(const char *prefix, const char *schema)
 static void
 register_store(const char *prefix, const char *schema)
 {
-	Oid			types[2] = {TEXTOID, TEXTOID};
-	Datum		values[2];
-	NvsIdentity saved;
+	NvsParams	params;
 
 	/* Rows of a store of that name that somebody deleted by hand. */
 	unregister_store(prefix);
 
-	values[0] = CStringGetTextDatum(prefix);
-	values[1] = CStringGetTextDatum(schema);
-	nvs_become_owner(&saved);
-	if (insert_plan == NULL)
-		insert_plan = nvs_plan_prepare(
-			"WITH store AS (INSERT INTO nvent.store (prefix, schema_name) "
-			"VALUES ($1, $2) RETURNING prefix, schema_name) "
-			"INSERT INTO nvent.route (store, kind, pattern, shape, "
-			"schema_name, table_name, aliases) "
-			"SELECT s.prefix, d.kind, "
-			"pg_catalog.concat(s.prefix, ':', d.pattern), "
-			"pg_catalog.concat(s.prefix, ':', d.shape), s.schema_name, "
-			"pg_catalog.concat(s.prefix, '_', d.table_name), d.aliases "
-			"FROM store s, nvent.default_route d", 2, types, 0);
-	nvs_plan_execute(insert_plan, values, NULL, false, 0);
-	nvs_become_caller(&saved);
-	CommandCounterIncrement();
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(prefix), false);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(schema), false);
+	(void) nvs_store_registry_execute(&registry_insert, &params);
 }
 
 /* Remove a store, its routes and stream tables from the registry; needs SPI. */
 static void
 unregister_store(const char *prefix)
 {
-	Oid			type = TEXTOID;
-	Datum		value = CStringGetTextDatum(prefix);
-	NvsIdentity saved;
+	NvsParams	params;
 
-	nvs_become_owner(&saved);
-	if (delete_plan == NULL)
-		delete_plan = nvs_plan_prepare(
-			"WITH route AS (DELETE FROM nvent.route "
-			"WHERE store OPERATOR(pg_catalog.=) $1), "
-			"stream_table AS (DELETE FROM nvent.stream_table "
-			"WHERE store OPERATOR(pg_catalog.=) $1) "
-			"DELETE FROM nvent.store WHERE prefix OPERATOR(pg_catalog.=) $1",
-			1, &type, 0);
-	nvs_plan_execute(delete_plan, &value, NULL, false, 0);
-	nvs_become_caller(&saved);
-	CommandCounterIncrement();
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(prefix), false);
+	(void) nvs_store_registry_execute(&registry_delete, &params);
+}
+
+/* Make the default store in schema public, if that is allowed. */
+static NvsStore *
+store_create_default(void)
+{
+	if (!nvs_auto_create)
+		ereport(ERROR,
+				(errcode(ERRCODE_NVS_NO_STORE),
+				 errmsg("store \"%s\" does not exist", nvs_default_store),
+				 errhint("Run SELECT nvent.store_create(%s), or set "
+						 "nvent_store.auto_create to on.",
+						 quote_literal_cstr(nvs_default_store))));
+	(void) nvs_store_make(nvs_default_store, "public");
+	return nvs_store_require(nvs_default_store);
+}
+
+/* The store of a subject, for a write: the default store is made if need be. */
+NvsStore *
+nvs_store_of_write(const char *subject, int len)
+{
+	NvsStore   *store = nvs_store_of(subject, len);
+
+	return store != NULL ? store : store_create_default();
 }
 
 /* nvent.store_create(prefix, schema): true when it was made now. */
@@ -230,7 +247,7 @@ nvs_store_create(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(0, "prefix");
 	NVS_REQUIRE_ARG(1, "schema");
 	PG_RETURN_BOOL(nvs_store_make(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-									text_to_cstring(PG_GETARG_TEXT_PP(1))));
+								  text_to_cstring(PG_GETARG_TEXT_PP(1))));
 }
 
 /* nvent.store_version(prefix): layout, NULL when there is no such store. */
@@ -352,7 +369,7 @@ nvs_store_adopt(PG_FUNCTION_ARGS)
 	nvs_become_caller(&saved);
 	register_store(prefix, schema);
 	foreach(lc, streams)
-		nvs_route_stream_register(prefix, strVal(lfirst(lc)), schema);
+		nvs_stream_table_register(prefix, strVal(lfirst(lc)), schema);
 
 	foreach(lc, changes)
 	{

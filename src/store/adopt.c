@@ -179,8 +179,8 @@ nvs_layout_adopt(const char *prefix, const char *schema, int from,
 
 	/* Nothing may be inserted while we look for the highest position. */
 	nvs_plan_utility(nvs_layout_expand(
-		"LOCK TABLE {flow_events}, {trigger_events} "
-		"IN ACCESS EXCLUSIVE MODE", prefix, schema));
+									   "LOCK TABLE {flow_events}, {trigger_events} "
+									   "IN ACCESS EXCLUSIVE MODE", prefix, schema));
 	adopt_ids(&a, "flow_events");
 	adopt_ids(&a, "trigger_events");
 	if (from < NVS_LAYOUT_BASE)
@@ -283,14 +283,14 @@ static const char *
 column_type(const char *qualified, const char *column)
 {
 	return nvs_layout_scalar(psprintf(
-		"SELECT pg_catalog.concat("
-		"pg_catalog.format_type(a.atttypid, a.atttypmod), "
-		"CASE WHEN a.attcollation OPERATOR(pg_catalog.=) "
-		"'pg_catalog.\"C\"'::pg_catalog.regcollation "
-		"THEN ' COLLATE \"C\"' END) FROM pg_catalog.pg_attribute a "
-		"WHERE a.attrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
-		"AND a.attname OPERATOR(pg_catalog.=) %s AND NOT a.attisdropped",
-		quote_literal_cstr(qualified), quote_literal_cstr(column)));
+									  "SELECT pg_catalog.concat("
+									  "pg_catalog.format_type(a.atttypid, a.atttypmod), "
+									  "CASE WHEN a.attcollation OPERATOR(pg_catalog.=) "
+									  "'pg_catalog.\"C\"'::pg_catalog.regcollation "
+									  "THEN ' COLLATE \"C\"' END) FROM pg_catalog.pg_attribute a "
+									  "WHERE a.attrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
+									  "AND a.attname OPERATOR(pg_catalog.=) %s AND NOT a.attisdropped",
+									  quote_literal_cstr(qualified), quote_literal_cstr(column)));
 }
 
 /* Draw the ids of an event table from the one sequence of the database. */
@@ -300,16 +300,16 @@ adopt_ids(Adoption *a, const char *table)
 	char	   *qualified = nvs_qualified(a->schema,
 										  psprintf("%s_%s", a->prefix, table));
 	char	   *sequence = nvs_layout_scalar(psprintf(
-		"SELECT pg_catalog.pg_get_serial_sequence(%s, 'id')",
-		quote_literal_cstr(qualified)));
+													  "SELECT pg_catalog.pg_get_serial_sequence(%s, 'id')",
+													  quote_literal_cstr(qualified)));
 	char	   *dflt = nvs_layout_scalar(psprintf(
-		"SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid) "
-		"FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a "
-		"ON a.attrelid OPERATOR(pg_catalog.=) d.adrelid "
-		"AND a.attnum OPERATOR(pg_catalog.=) d.adnum "
-		"WHERE d.adrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
-		"AND a.attname OPERATOR(pg_catalog.=) 'id'",
-		quote_literal_cstr(qualified)));
+												  "SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid) "
+												  "FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a "
+												  "ON a.attrelid OPERATOR(pg_catalog.=) d.adrelid "
+												  "AND a.attnum OPERATOR(pg_catalog.=) d.adnum "
+												  "WHERE d.adrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
+												  "AND a.attname OPERATOR(pg_catalog.=) 'id'",
+												  quote_literal_cstr(qualified)));
 
 	if (raise_position(qualified, sequence))
 		report(a, table, pstrdup("new positions are above its ids"));
@@ -343,18 +343,18 @@ raise_position(const char *qualified, const char *sequence)
 		drawn = psprintf("(SELECT last_value FROM %s WHERE is_called)",
 						 sequence);
 	highest = nvs_layout_scalar(psprintf(
-		"SELECT GREATEST(pg_catalog.max(id), %s) FROM %s", drawn, qualified));
+										 "SELECT GREATEST(pg_catalog.max(id), %s) FROM %s", drawn, qualified));
 	if (highest == NULL)
 		return false;
 	LockRelationOid(nvs_registry_table("position_seq"),
 					ShareRowExclusiveLock);
 	nvs_become_owner(&saved);
 	moved = nvs_layout_scalar(psprintf(
-		"SELECT pg_catalog.setval('nvent.position_seq', %s) "
-		"FROM nvent.position_seq "
-		"WHERE CASE WHEN is_called THEN last_value "
-		"ELSE last_value OPERATOR(pg_catalog.-) 1 END "
-		"OPERATOR(pg_catalog.<) %s", highest, highest));
+									   "SELECT pg_catalog.setval('nvent.position_seq', %s) "
+									   "FROM nvent.position_seq "
+									   "WHERE CASE WHEN is_called THEN last_value "
+									   "ELSE last_value OPERATOR(pg_catalog.-) 1 END "
+									   "OPERATOR(pg_catalog.<) %s", highest, highest));
 	nvs_become_caller(&saved);
 	return moved != NULL;
 }
@@ -368,9 +368,9 @@ adopt_bucket(Adoption *a)
 	if (column_type(kv, "expire_bucket") != NULL)
 		return;
 	nvs_plan_utility(nvs_layout_expand(
-		"ALTER TABLE {kv} ADD COLUMN " NVS_BUCKET_COLUMN "; "
-		"CREATE INDEX ON {kv} (expire_bucket) "
-		"WHERE expire_bucket IS NOT NULL", a->prefix, a->schema));
+									   "ALTER TABLE {kv} ADD COLUMN " NVS_BUCKET_COLUMN "; "
+									   "CREATE INDEX ON {kv} (expire_bucket) "
+									   "WHERE expire_bucket IS NOT NULL", a->prefix, a->schema));
 	report(a, "kv", pstrdup("column expire_bucket and its index are made"));
 }
 
@@ -382,15 +382,15 @@ drop_expiry_indexes(Adoption *a)
 	char	   *index;
 
 	while ((index = nvs_layout_scalar(psprintf(
-		"SELECT i.indexrelid::pg_catalog.regclass::pg_catalog.text "
-		"FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a "
-		"ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid "
-		"AND a.attnum OPERATOR(pg_catalog.=) i.indkey[0] "
-		"WHERE i.indrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
-		"AND i.indnatts OPERATOR(pg_catalog.=) 1 "
-		"AND a.attname OPERATOR(pg_catalog.=) 'expires_at' "
-		"ORDER BY 1 LIMIT 1",
-		quote_literal_cstr(kv)))) != NULL)
+											   "SELECT i.indexrelid::pg_catalog.regclass::pg_catalog.text "
+											   "FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a "
+											   "ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid "
+											   "AND a.attnum OPERATOR(pg_catalog.=) i.indkey[0] "
+											   "WHERE i.indrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
+											   "AND i.indnatts OPERATOR(pg_catalog.=) 1 "
+											   "AND a.attname OPERATOR(pg_catalog.=) 'expires_at' "
+											   "ORDER BY 1 LIMIT 1",
+											   quote_literal_cstr(kv)))) != NULL)
 	{
 		nvs_plan_utility(psprintf("DROP INDEX %s", index));
 		report(a, "kv", psprintf("index %s is dropped", index));
@@ -409,20 +409,20 @@ adopt_streams(Adoption *a)
 	int			skip = strlen(a->prefix) + 1;
 
 	while ((table = nvs_layout_scalar(psprintf(
-		"SELECT c.relname FROM pg_catalog.pg_class c "
-		"JOIN pg_catalog.pg_namespace n "
-		"ON n.oid OPERATOR(pg_catalog.=) c.relnamespace "
-		"WHERE n.nspname OPERATOR(pg_catalog.=) %s "
-		"AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}') "
-		"AND pg_catalog.starts_with(c.relname, %s) "
-		"AND c.relname OPERATOR(pg_catalog.>) %s "
-		"AND EXISTS (SELECT FROM pg_catalog.pg_attribute a "
-		"WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid "
-		"AND a.attname OPERATOR(pg_catalog.=) 'subject' "
-		"AND NOT a.attisdropped) ORDER BY c.relname LIMIT 1",
-		quote_literal_cstr(a->schema),
-		quote_literal_cstr(psprintf("%s_stream_", a->prefix)),
-		quote_literal_cstr(table)))) != NULL)
+											   "SELECT c.relname FROM pg_catalog.pg_class c "
+											   "JOIN pg_catalog.pg_namespace n "
+											   "ON n.oid OPERATOR(pg_catalog.=) c.relnamespace "
+											   "WHERE n.nspname OPERATOR(pg_catalog.=) %s "
+											   "AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}') "
+											   "AND pg_catalog.starts_with(c.relname, %s) "
+											   "AND c.relname OPERATOR(pg_catalog.>) %s "
+											   "AND EXISTS (SELECT FROM pg_catalog.pg_attribute a "
+											   "WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid "
+											   "AND a.attname OPERATOR(pg_catalog.=) 'subject' "
+											   "AND NOT a.attisdropped) ORDER BY c.relname LIMIT 1",
+											   quote_literal_cstr(a->schema),
+											   quote_literal_cstr(psprintf("%s_stream_", a->prefix)),
+											   quote_literal_cstr(table)))) != NULL)
 	{
 		char	   *type = stream_type_of(a, table);
 
@@ -452,7 +452,7 @@ static char *
 stream_type_of(const Adoption *a, const char *table)
 {
 	char	   *subject = nvs_layout_scalar(psprintf(
-		"SELECT subject FROM %s LIMIT 1", nvs_qualified(a->schema, table)));
+													 "SELECT subject FROM %s LIMIT 1", nvs_qualified(a->schema, table)));
 
 	if (subject != NULL)
 	{

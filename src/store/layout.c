@@ -252,7 +252,7 @@ static const Layout layouts[] = {
 		sourcing_up, sourcing_down, sourcing_stream_up, sourcing_stream_down,
 	"snapshots"},
 	{NVS_LAYOUT_CONSUMERS, "consumers and checkpoints", consumers_up,
-		consumers_down}
+	consumers_down}
 };
 
 static void run_all(const char *const *ddl, const char *prefix,
@@ -305,11 +305,11 @@ for_streams(void (*change) (const char *qualified), const char *prefix)
 	if (change == NULL)
 		return;
 	while ((table = nvs_layout_scalar(psprintf(
-		"SELECT pg_catalog.format('%%I.%%I', schema_name, table_name) "
-		"FROM nvent.stream_table WHERE store OPERATOR(pg_catalog.=) %s "
-		"AND pg_catalog.format('%%I.%%I', schema_name, table_name) "
-		"OPERATOR(pg_catalog.>) %s ORDER BY 1 LIMIT 1",
-		quote_literal_cstr(prefix), quote_literal_cstr(table)))) != NULL)
+											   "SELECT pg_catalog.format('%%I.%%I', schema_name, table_name) "
+											   "FROM nvent.stream_table WHERE store OPERATOR(pg_catalog.=) %s "
+											   "AND pg_catalog.format('%%I.%%I', schema_name, table_name) "
+											   "OPERATOR(pg_catalog.>) %s ORDER BY 1 LIMIT 1",
+											   quote_literal_cstr(prefix), quote_literal_cstr(table)))) != NULL)
 		change(table);
 }
 
@@ -318,10 +318,10 @@ static bool
 has_column(const char *qualified, const char *column)
 {
 	return nvs_layout_scalar(psprintf(
-		"SELECT attname FROM pg_catalog.pg_attribute "
-		"WHERE attrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
-		"AND attname OPERATOR(pg_catalog.=) %s AND NOT attisdropped",
-		quote_literal_cstr(qualified), quote_literal_cstr(column))) != NULL;
+									  "SELECT attname FROM pg_catalog.pg_attribute "
+									  "WHERE attrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
+									  "AND attname OPERATOR(pg_catalog.=) %s AND NOT attisdropped",
+									  quote_literal_cstr(qualified), quote_literal_cstr(column))) != NULL;
 }
 
 /*
@@ -376,8 +376,8 @@ nvs_layout_version(const char *prefix, const char *schema)
 	if (!OidIsValid(nspid) || !OidIsValid(get_relname_relid(name, nspid)))
 		return 0;
 	version = nvs_layout_scalar(nvs_layout_expand(
-		"SELECT pg_catalog.max(version) FROM {schema_version}",
-		prefix, schema));
+												  "SELECT pg_catalog.max(version) FROM {schema_version}",
+												  prefix, schema));
 	return version == NULL ? 0 : pg_strtoint32(version);
 }
 
@@ -389,9 +389,9 @@ nvs_layout_up(const char *prefix, const char *schema, int from, int to)
 
 	if (from == 0)
 		nvs_plan_utility(nvs_layout_expand(
-			"CREATE TABLE {schema_version} (version integer PRIMARY KEY, "
-			"applied_at timestamptz DEFAULT now(), description text)",
-			prefix, schema));
+										   "CREATE TABLE {schema_version} (version integer PRIMARY KEY, "
+										   "applied_at timestamptz DEFAULT now(), description text)",
+										   prefix, schema));
 	for (i = 0; i < lengthof(layouts); i++)
 	{
 		const Layout *l = &layouts[i];
@@ -434,14 +434,14 @@ nvs_layout_down(const char *prefix, const char *schema, int from, int to)
 		nvs_plan_utility(psprintf("%s WHERE version "
 								  "OPERATOR(pg_catalog.=) %d",
 								  nvs_layout_expand(
-									  "DELETE FROM {schema_version}",
-									  prefix, schema), l->version));
+													"DELETE FROM {schema_version}",
+													prefix, schema), l->version));
 	}
 	if (to == 0)
 	{
 		drop_streams(prefix);
 		nvs_plan_utility(nvs_layout_expand(
-			"DROP TABLE IF EXISTS {schema_version}", prefix, schema));
+										   "DROP TABLE IF EXISTS {schema_version}", prefix, schema));
 	}
 }
 
@@ -450,10 +450,10 @@ static void
 drop_streams(const char *prefix)
 {
 	char	   *tables = nvs_layout_scalar(psprintf(
-		"SELECT pg_catalog.string_agg(pg_catalog.format('%%I.%%I', "
-		"schema_name, table_name), ', ') FROM nvent.stream_table "
-		"WHERE store OPERATOR(pg_catalog.=) %s",
-		quote_literal_cstr(prefix)));
+													"SELECT pg_catalog.string_agg(pg_catalog.format('%%I.%%I', "
+													"schema_name, table_name), ', ') FROM nvent.stream_table "
+													"WHERE store OPERATOR(pg_catalog.=) %s",
+													quote_literal_cstr(prefix)));
 
 	if (tables != NULL)
 		nvs_plan_utility(psprintf("DROP TABLE IF EXISTS %s", tables));
@@ -472,12 +472,12 @@ nvs_layout_stream(const char *prefix, const char *schema, const char *name,
 	int			i;
 
 	nvs_plan_utility(psprintf(
-		"CREATE TABLE %s (" EVENT_ID
-		"subject text COLLATE \"C\" NOT NULL, %s"
-		"run_id text COLLATE \"C\", "
-		"flow_name text COLLATE \"C\", " EVENT_COLUMNS "%s)",
-		qualified, versioned ? "version bigint NOT NULL, " : "",
-		versioned ? ", UNIQUE (subject, version)" : ""));
+							  "CREATE TABLE %s (" EVENT_ID
+							  "subject text COLLATE \"C\" NOT NULL, %s"
+							  "run_id text COLLATE \"C\", "
+							  "flow_name text COLLATE \"C\", " EVENT_COLUMNS "%s)",
+							  qualified, versioned ? "version bigint NOT NULL, " : "",
+							  versioned ? ", UNIQUE (subject, version)" : ""));
 	nvs_plan_utility(psprintf("CREATE INDEX ON %s (subject, id)", qualified));
 	nvs_plan_utility(psprintf("CREATE INDEX ON %s (type, id)", qualified));
 	nvs_plan_utility(psprintf("CREATE INDEX ON %s (run_id, id) "

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
@@ -39,12 +40,13 @@ static Oid	registry_relid = InvalidOid;	/* nvent.store, as it was loaded */
 static bool registry_stale = true;
 static uint64 registry_generation = 0;
 
-static SPIPlanPtr load_plan = NULL;
+static const NvsStatement store_load = {
+	"SELECT prefix, schema_name FROM nvent.store"
+};
 
 static void registry_callback(Datum arg, Oid relid);
 static void refresh_registry(void);
 static void load_stores(void);
-static NvsStore *create_default_store(void);
 static int	compare_prefixes(const ListCell *a, const ListCell *b);
 
 /* Register the callback that drops the registry. */
@@ -145,10 +147,8 @@ load_stores(void)
 	SPI_connect();
 	nvs_become_owner(&saved);
 	PushActiveSnapshot(GetLatestSnapshot());
-	if (load_plan == NULL)
-		load_plan = nvs_plan_prepare("SELECT prefix, schema_name "
-									 "FROM nvent.store", 0, NULL, 0);
-	nvs_plan_execute(load_plan, NULL, NULL, true, 0);
+	nvs_execute(nvs_statement_plan(NULL, &store_load, NULL, NULL), NULL, true,
+				0);
 	for (i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
@@ -232,31 +232,7 @@ nvs_store_of_pattern(const NvsPattern *pattern)
 
 	if (first->kind != NVS_TOKEN_LITERAL)
 		return nvs_store_find(nvs_default_store, strlen(nvs_default_store));
-	return nvs_store_of(pattern->text + first->offset, first->len);
-}
-
-/* The store of a subject, for a write: the default store is made if need be. */
-NvsStore *
-nvs_store_of_write(const char *subject, int len)
-{
-	NvsStore   *store = nvs_store_of(subject, len);
-
-	return store != NULL ? store : create_default_store();
-}
-
-/* Make the default store in schema public, if that is allowed. */
-static NvsStore *
-create_default_store(void)
-{
-	if (!nvs_auto_create)
-		ereport(ERROR,
-				(errcode(ERRCODE_NVS_NO_STORE),
-				 errmsg("store \"%s\" does not exist", nvs_default_store),
-				 errhint("Run SELECT nvent.store_create(%s), or set "
-						 "nvent_store.auto_create to on.",
-						 quote_literal_cstr(nvs_default_store))));
-	(void) nvs_store_make(nvs_default_store, "public");
-	return nvs_store_require(nvs_default_store);
+	return nvs_store_of(pattern->text +first->offset, first->len);
 }
 
 /* The store of this prefix, or an error. */
@@ -359,6 +335,25 @@ nvs_store_check_overlap(const char *prefix, const char *schema)
 						   shorter, shorter),
 				 errhint("Use another prefix or another schema.")));
 	}
+}
+
+/*
+ * Run a statement that changes the registry, as its owner, and make the change
+ * visible to what follows; returns its rows.  Needs SPI.
+ */
+uint64
+nvs_store_registry_execute(const NvsStatement *statement,
+						   const NvsParams *params)
+{
+	NvsIdentity saved;
+	uint64		rows;
+
+	nvs_become_owner(&saved);
+	rows = nvs_execute(nvs_statement_plan(NULL, statement, params, NULL),
+					   params, false, 0);
+	nvs_become_caller(&saved);
+	CommandCounterIncrement();
+	return rows;
 }
 
 /*

@@ -1,6 +1,6 @@
 /*
  * store/stream_table.c
- *	  Generic stream tables: which one a subject belongs to.
+ *	  Generic stream tables: which one a subject belongs to, making, dropping.
  *
  * What no route takes is in the generic stream table of its type, which is a
  * token: the one behind the store's name where a subject begins with that,
@@ -10,14 +10,45 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "errors.h"
 #include "base/advisory.h"
+#include "base/guc.h"
+#include "base/identity.h"
+#include "base/text.h"
 #include "store/stream_table.h"
 
 /* Hexadecimal digits of the hash in the name of a table. */
 #define NAME_HASH_LEN	12
+
+static const NvsStatement table_insert = {
+	"INSERT INTO nvent.stream_table (store, type, schema_name, table_name) "
+	"VALUES ($1, $2, $3, $4) ON CONFLICT (store, type) DO NOTHING"
+};
+
+static const NvsStatement table_delete = {
+	"DELETE FROM nvent.stream_table WHERE store OPERATOR(pg_catalog.=) $1 "
+	"AND type OPERATOR(pg_catalog.=) $2"
+};
+
+/* How many tables a store has, and whether one of them is of this type. */
+static const NvsStatement table_count = {
+	"SELECT pg_catalog.count(*), COALESCE(pg_catalog.bool_or("
+	"type OPERATOR(pg_catalog.=) $2), false) FROM nvent.stream_table "
+	"WHERE store OPERATOR(pg_catalog.=) $1"
+};
+
+static void table_params(NvsParams *params, const char *prefix,
+						 const char *type);
+static bool table_registered(const char *prefix, const char *type, int64 *n);
+static void table_check_count(const char *prefix, int64 n);
 
 /* Raise an error unless this can be a type: a token of a subject. */
 void
@@ -104,4 +135,131 @@ nvs_stream_table_name(const char *prefix, const char *type)
 	return psprintf("%.*s_%012llx", keep, name,
 					(unsigned long long) (nvs_hash(type, strlen(type), 0) &
 										  UINT64CONST(0xFFFFFFFFFFFF)));
+}
+
+/* Begin a statement's parameters with a store and a type. */
+static void
+table_params(NvsParams *params, const char *prefix, const char *type)
+{
+	nvs_params_init(params);
+	nvs_params_add(params, TEXTOID, CStringGetTextDatum(prefix), false);
+	nvs_params_add(params, TEXTOID, CStringGetTextDatum(type), false);
+}
+
+/*
+ * Does the registry, as it is now, have a store's table of this type?  *n is
+ * how many tables the store has.
+ */
+static bool
+table_registered(const char *prefix, const char *type, int64 *n)
+{
+	NvsParams	params;
+	NvsIdentity saved;
+	Datum		row[2];
+	bool		isnull[2];
+
+	table_params(&params, prefix, type);
+	nvs_become_owner(&saved);
+	PushActiveSnapshot(GetLatestSnapshot());
+	(void) nvs_execute_row(nvs_statement_plan(NULL, &table_count, &params,
+											  NULL), &params, true,
+						   CurrentMemoryContext, 2, row, isnull);
+	PopActiveSnapshot();
+	nvs_become_caller(&saved);
+	*n = DatumGetInt64(row[0]);
+	return DatumGetBool(row[1]);
+}
+
+/* Raise an error when a store that has n tables may have no more. */
+static void
+table_check_count(const char *prefix, int64 n)
+{
+	if (n >= nvs_max_stream_tables)
+		ereport(ERROR,
+				(errcode(ERRCODE_NVS_NO_ROUTE),
+				 errmsg("store \"%s\" has no room for another stream table",
+						prefix),
+				 errdetail("It has %lld; nvent_store.max_stream_tables is %d.",
+						   (long long) n, nvs_max_stream_tables),
+				 errhint("Raise the setting, or route the subjects to one "
+						 "table with nvent.route_add().")));
+}
+
+/* Enter a generic stream table into the registry, unless it is there. */
+void
+nvs_stream_table_register(const char *prefix, const char *type,
+						  const char *schema)
+{
+	NvsParams	params;
+
+	table_params(&params, prefix, type);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(schema), false);
+	nvs_params_add(&params, TEXTOID,
+				   CStringGetTextDatum(nvs_stream_table_name(prefix, type)),
+				   false);
+	(void) nvs_store_registry_execute(&table_insert, &params);
+}
+
+/*
+ * Make the generic stream table of a type where it is missing, as the caller;
+ * safe when many sessions do so at once, and beside one that drops the store:
+ * locks the table's name exclusively, then the store shared, until the end of
+ * the transaction.  Returns its qualified name; *created, unless NULL, says
+ * whether it was missing.  Needs SPI.
+ */
+char *
+nvs_stream_table_create(const char *prefix, const char *type, bool versioned,
+						bool *created)
+{
+	char	   *name = nvs_stream_table_name(prefix, type);
+	NvsStore   *store;
+	char	   *qualified;
+	NvsIdentity saved;
+	int64		n;
+	bool		missing;
+
+	PreventCommandIfReadOnly("nvent.stream_create_table()");
+	nvs_lock(NVS_LOCK_TABLE, nvs_hash(name, strlen(name), 0), ExclusiveLock);
+	nvs_store_lock(prefix, ShareLock);
+	store = nvs_store_require(prefix);
+	qualified = nvs_qualified(store->schema, name);
+	missing = !table_registered(prefix, type, &n) ||
+		!OidIsValid(get_relname_relid(name,
+									  get_namespace_oid(store->schema,
+														false)));
+	if (created != NULL)
+		*created = missing;
+	if (!missing)
+		return qualified;
+
+	table_check_count(prefix, n);
+	nvs_pin_search_path(&saved);
+	nvs_layout_stream(prefix, store->schema, name, versioned);
+	nvs_become_caller(&saved);
+	nvs_stream_table_register(prefix, type, store->schema);
+	return qualified;
+}
+
+/*
+ * Drop the generic stream table of a type; false when there is none.  Only the
+ * store's owner may.  Needs SPI.
+ */
+bool
+nvs_stream_table_drop(const char *prefix, const char *type)
+{
+	char	   *name = nvs_stream_table_name(prefix, type);
+	NvsStore   *store;
+	NvsParams	params;
+	int64		n;
+
+	PreventCommandIfReadOnly("nvent.stream_drop_table()");
+	nvs_lock(NVS_LOCK_TABLE, nvs_hash(name, strlen(name), 0), ExclusiveLock);
+	store = nvs_store_find(prefix, strlen(prefix));
+	if (store == NULL || !table_registered(prefix, type, &n))
+		return false;
+	nvs_store_check_owner(store);
+	nvs_plan_utility(psprintf("DROP TABLE IF EXISTS %s",
+							  nvs_qualified(store->schema, name)));
+	table_params(&params, prefix, type);
+	return nvs_store_registry_execute(&table_delete, &params) > 0;
 }

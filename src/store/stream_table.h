@@ -1,6 +1,6 @@
 /*
  * store/stream_table.h
- *	  Generic stream tables: which one a subject belongs to.
+ *	  Generic stream tables: which one a subject belongs to, making, dropping.
  */
 #ifndef NVS_STORE_STREAM_TABLE_H
 #define NVS_STORE_STREAM_TABLE_H
@@ -18,5 +18,10 @@ extern bool nvs_stream_type_matches(const char *prefix, const char *type,
 
 extern char *nvs_stream_table_name(const char *prefix, const char *type);
 extern bool nvs_stream_table_hashed(const char *name);
+extern void nvs_stream_table_register(const char *prefix, const char *type,
+									  const char *schema);
+extern char *nvs_stream_table_create(const char *prefix, const char *type,
+									 bool versioned, bool *created);
+extern bool nvs_stream_table_drop(const char *prefix, const char *type);
 
 #endif							/* NVS_STORE_STREAM_TABLE_H */

@@ -100,7 +100,7 @@ source_overlap(const NvsPattern *a, const NvsPattern *b)
 		if (source_is_rest(&a->tokens[i]) || source_is_rest(token))
 			return true;
 		if (token->kind == NVS_TOKEN_LITERAL &&
-			!nvs_pattern_may_be(a, i, b->text + token->offset, token->len))
+			!nvs_pattern_may_be(a, i, b->text +token->offset, token->len))
 			return false;
 	}
 	return a->ntokens == b->ntokens;
@@ -208,7 +208,7 @@ source_add_capture(const NvsScan *scan, NvsSource *source,
 	if (literal->kind != NVS_TOKEN_LITERAL)
 		return false;
 	source_add_equal(source, field,
-					 pnstrdup(asked->text + literal->offset, literal->len));
+					 pnstrdup(asked->text +literal->offset, literal->len));
 	return true;
 }
 
@@ -236,7 +236,7 @@ source_add_rest(const NvsScan *scan, NvsSource *source, const NvsField *field,
 		return false;
 	}
 	source_add_equal(source, field,
-					 asked->text + asked->tokens[token].offset);
+					 asked->text +asked->tokens[token].offset);
 	return true;
 }
 

@@ -43,7 +43,7 @@ nvs_stream_create_table(PG_FUNCTION_ARGS)
 	/* The default store may not be there yet. */
 	if (PG_ARGISNULL(2))
 		(void) nvs_store_of_write(prefix, strlen(prefix));
-	(void) nvs_route_stream_create(prefix, type, PG_GETARG_BOOL(1), &created);
+	(void) nvs_stream_table_create(prefix, type, PG_GETARG_BOOL(1), &created);
 	nvs_spi_end();
 	PG_RETURN_BOOL(created);
 }
@@ -59,7 +59,7 @@ nvs_stream_drop_table(PG_FUNCTION_ARGS)
 	nvs_spi_begin();
 	if (!PG_ARGISNULL(1))
 		(void) nvs_store_require(prefix);
-	dropped = nvs_route_stream_drop(prefix,
+	dropped = nvs_stream_table_drop(prefix,
 									text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	nvs_spi_end();
 	PG_RETURN_BOOL(dropped);

@@ -117,8 +117,8 @@ wait_begin(StreamWait *wait, FunctionCallInfo fcinfo)
 		!context->atomic;
 	wait->db = nvs_shmem_database();
 	wait->plain = nvs_pattern_plain(
-		nvs_pattern_compile(VARDATA_ANY(wait->pattern),
-							VARSIZE_ANY_EXHDR(wait->pattern)));
+									nvs_pattern_compile(VARDATA_ANY(wait->pattern),
+														VARSIZE_ANY_EXHDR(wait->pattern)));
 
 	wait->until = PG_INT64_MAX;
 	if (!PG_ARGISNULL(ARG_TIMEOUT))

@@ -67,7 +67,7 @@ nvs_subject_category(PG_FUNCTION_ARGS)
 	int			len = VARSIZE_ANY_EXHDR(subject);
 
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(
-		s, category_len(s, len, PG_GETARG_INT32(1))));
+											  s, category_len(s, len, PG_GETARG_INT32(1))));
 }
 
 /* nvent.subject_id(subject, tokens) */
