@@ -401,8 +401,10 @@ nvs_stream_retain(PG_FUNCTION_ARGS)
 	nvs_stream_type_check(type);
 	nvs_spi_begin();
 	if (!PG_ARGISNULL(RETAIN_STORE))
-		prefix = nvs_store_require(
-								   text_to_cstring(PG_GETARG_TEXT_PP(RETAIN_STORE)))->prefix;
+	{
+		prefix = text_to_cstring(PG_GETARG_TEXT_PP(RETAIN_STORE));
+		(void) nvs_store_require(prefix);
+	}
 	target = nvs_route_stream_target(prefix, type);
 	if (target != NULL)
 		deleted = retain_delete(target, &params);

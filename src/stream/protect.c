@@ -103,7 +103,7 @@ protect_find_guard(Relation rel, const char *name)
 	return NULL;
 }
 
-/* Who may undo a protection: superusers, and who installed us. */
+/* May the caller undo a protection?  Superusers and our owner may. */
 static bool
 protect_may_undo(void)
 {
@@ -111,7 +111,7 @@ protect_may_undo(void)
 		nvs_owns_relation(nvs_registry_table("store"), GetUserId());
 }
 
-/* Report that a protection cannot be undone in this way. */
+/* Raise an error unless the caller may undo a table's protection. */
 static void
 protect_refuse_ddl(Relation rel)
 {
