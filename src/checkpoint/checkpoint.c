@@ -5,15 +5,15 @@
  * A checkpoint is a row of {prefix}_checkpoints.  It does not go back unless
  * that is forced, and it remembers the highest fencing token that has saved
  * it: a lower one, or none, is a holder's whose lease was taken over.
+ *
+ * The one without a name says up to where consumers are marked; it belongs to
+ * consumer/mark.c, and nothing here reads or writes it.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
-#include "utils/snapmgr.h"
 
 #include "errors.h"
 #include "consumer/consumer.h"
@@ -22,64 +22,8 @@ PG_FUNCTION_INFO_V1(nvs_checkpoint_save);
 PG_FUNCTION_INFO_V1(nvs_checkpoint_load);
 PG_FUNCTION_INFO_V1(nvs_checkpoint_delete);
 
-pg_noreturn static void refuse(NvsConsumers *consumers,
-							   FunctionCallInfo fcinfo);
-
-static const NvsStatement checkpoint_look_saved = {
-	"SELECT position, token FROM {checkpoints} "
-	"WHERE name OPERATOR(pg_catalog.=) $1"
-};
-
-/* Say why a checkpoint was not saved. */
-static void
-refuse(NvsConsumers *consumers, FunctionCallInfo fcinfo)
-{
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	NvsParams	params;
-	StringInfoData detail;
-	int64		position = 0;
-	int64		token = 0;
-	bool		isnull = true;
-
-	nvs_params_init(&params);
-	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
-	PushActiveSnapshot(GetLatestSnapshot());
-	if (nvs_consumer_query(consumers, &checkpoint_look_saved, &params) > 0)
-	{
-		HeapTuple	row = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-
-		position = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
-		token = DatumGetInt64(SPI_getbinval(row, desc, 2, &isnull));
-	}
-	PopActiveSnapshot();
-	initStringInfo(&detail);
-	appendStringInfoString(&detail, "{\"name\": ");
-	escape_json(&detail, name);
-	if (!isnull && (PG_ARGISNULL(2) || PG_GETARG_INT64(2) < token))
-	{
-		appendStringInfoString(&detail, ", \"token\": ");
-		if (PG_ARGISNULL(2))
-			appendStringInfoString(&detail, "null");
-		else
-			appendStringInfo(&detail, INT64_FORMAT, PG_GETARG_INT64(2));
-		appendStringInfo(&detail, ", \"holder\": " INT64_FORMAT "}", token);
-		ereport(ERROR,
-				(errcode(ERRCODE_NVS_LEASE_LOST),
-				 errmsg("checkpoint \"%s\" is saved by the holder of a later "
-						"lease", name),
-				 errdetail_internal("%s", detail.data),
-				 errhint("Pass the token of a lease that is held.")));
-	}
-	appendStringInfo(&detail, ", \"position\": " INT64_FORMAT
-					 ", \"given\": " INT64_FORMAT "}", position,
-					 PG_GETARG_INT64(1));
-	ereport(ERROR,
-			(errcode(ERRCODE_NVS_POSITION_BEHIND),
-			 errmsg("checkpoint \"%s\" would go back", name),
-			 errdetail_internal("%s", detail.data),
-			 errhint("Pass force => true to have events read again.")));
-}
+pg_noreturn static void checkpoint_refuse(const NvsConsumers *consumers,
+										  FunctionCallInfo fcinfo);
 
 static const NvsStatement checkpoint_save = {
 	"INSERT INTO {checkpoints} AS c "
@@ -115,15 +59,39 @@ nvs_checkpoint_save(PG_FUNCTION_ARGS)
 	nvs_params_add_arg(&params, fcinfo, 3, BOOLOID);
 	nvs_params_add_arg(&params, fcinfo, 4, JSONBOID);
 	if (nvs_consumer_run(consumers, &checkpoint_save, &params) == 0)
-		refuse(consumers, fcinfo);
+		checkpoint_refuse(consumers, fcinfo);
 	nvs_spi_end();
 	PG_RETURN_VOID();
+}
+
+static const NvsStatement checkpoint_state = {
+	"SELECT position, token FROM {checkpoints} "
+	"WHERE name OPERATOR(pg_catalog.=) $1"
+};
+
+/* Raise the error for a checkpoint_save() that changed nothing. */
+static void
+checkpoint_refuse(const NvsConsumers *consumers, FunctionCallInfo fcinfo)
+{
+	NvsLeaseState state;
+
+	nvs_lease_read_state(consumers, &checkpoint_state, fcinfo, &state);
+	if (state.has_token &&
+		(PG_ARGISNULL(2) || PG_GETARG_INT64(2) < state.token))
+		ereport(ERROR,
+				(errcode(ERRCODE_NVS_LEASE_LOST),
+				 errmsg("checkpoint \"%s\" is saved by the holder of a later "
+						"lease", text_to_cstring(PG_GETARG_TEXT_PP(0))),
+				 errdetail_internal("%s",
+									nvs_lease_detail(fcinfo, 2, &state)),
+				 errhint("Pass the token of a lease that is held.")));
+	nvs_lease_report_behind("checkpoint", fcinfo, &state, PG_GETARG_INT64(1));
 }
 
 static const NvsStatement checkpoint_load = {
 	"SELECT position, token, data, updated_at FROM {checkpoints} "
 	"WHERE name OPERATOR(pg_catalog.=) $1 "
-	"AND name OPERATOR(pg_catalog.<>) " NVS_SCAN_NAME
+	"AND name OPERATOR(pg_catalog.<>) " NVS_MARK_CHECKPOINT
 };
 
 /* nvent.checkpoint_load(name, store): one row or none. */
@@ -142,14 +110,13 @@ nvs_checkpoint_load(PG_FUNCTION_ARGS)
 	{
 		nvs_params_init(&params);
 		nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
-		(void) nvs_consumer_query(consumers, &checkpoint_load, &params);
-		nvs_consumer_emit(result, desc);
+		nvs_consumer_emit(consumers, &checkpoint_load, &params, result);
 	}
 	nvs_spi_end();
 	return (Datum) 0;
 }
 
-static const NvsStatement checkpoint_forget = {
+static const NvsStatement checkpoint_delete = {
 	"DELETE FROM {checkpoints} WHERE name OPERATOR(pg_catalog.=) $1"
 };
 
@@ -157,18 +124,8 @@ static const NvsStatement checkpoint_forget = {
 Datum
 nvs_checkpoint_delete(PG_FUNCTION_ARGS)
 {
-	NvsConsumers *consumers;
-	NvsParams	params;
-	uint64		deleted;
-
 	NVS_REQUIRE_ARG(0, "name");
 	nvs_consumer_check_name(PG_GETARG_TEXT_PP(0), "checkpoint");
 	PreventCommandIfReadOnly("nvent.checkpoint_delete()");
-	nvs_spi_begin();
-	consumers = nvs_consumers_require(fcinfo, 1);
-	nvs_params_init(&params);
-	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
-	deleted = nvs_consumer_run(consumers, &checkpoint_forget, &params);
-	nvs_spi_end();
-	PG_RETURN_BOOL(deleted > 0);
+	PG_RETURN_BOOL(nvs_consumer_delete(fcinfo, &checkpoint_delete));
 }

@@ -9,14 +9,10 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/snapmgr.h"
 
-#include "errors.h"
 #include "base/text.h"
-#include "consumer/consumer.h"
+#include "consumer/internal.h"
 #include "position/position.h"
 
 PG_FUNCTION_INFO_V1(nvs_consumer_unblock);
@@ -27,103 +23,105 @@ PG_FUNCTION_INFO_V1(nvs_consumer_list);
 PG_FUNCTION_INFO_V1(nvs_consumer_lanes);
 PG_FUNCTION_INFO_V1(nvs_consumer_stats);
 
-/* A condition of a selection; its argument stands at first + offset. */
-typedef struct Condition
+/* A condition of a selection. */
+typedef struct AdminCondition
 {
-	Oid			type;
 	const char *text;			/* up to the parameter */
-} Condition;
+	Oid			type;			/* of that */
+} AdminCondition;
 
-static const Condition conditions[] = {
-	{TEXTOID, " AND name OPERATOR(pg_catalog.~) "},
-	{TEXTOID, " AND source OPERATOR(pg_catalog.~) "},
-	{TEXTOID, " AND source OPERATOR(pg_catalog.=) "},
-	{TEXTOID, " AND lane OPERATOR(pg_catalog.=) "},
-	{BOOLOID, " AND blocked OPERATOR(pg_catalog.=) "}
+/* In the order in which all functions have their arguments. */
+static const AdminCondition admin_conditions[] = {
+	{" AND name OPERATOR(pg_catalog.~) ", TEXTOID},
+	{" AND source OPERATOR(pg_catalog.~) ", TEXTOID},
+	{" AND source OPERATOR(pg_catalog.=) ", TEXTOID},
+	{" AND lane OPERATOR(pg_catalog.=) ", TEXTOID},
+	{" AND blocked OPERATOR(pg_catalog.=) ", BOOLOID}
 };
 
-static void add_names(FunctionCallInfo fcinfo, int arg, StringInfo sql,
-					  NvsParams *params);
-static void add_conditions(FunctionCallInfo fcinfo, int first, int n,
-						   StringInfo sql, NvsParams *params);
-static uint64 run_selected(NvsConsumers *consumers, StringInfo sql,
-						   NvsParams *params, bool read_only);
-static Datum change_selected(FunctionCallInfo fcinfo, const char *set,
-							 const char *where, Oid type, int value,
-							 int first, int n);
-static Datum report(FunctionCallInfo fcinfo, const NvsStatement *statement,
-					const NvsParams *params);
-
-/* Add the condition on the names that an argument has; NULL is all. */
-static void
-add_names(FunctionCallInfo fcinfo, int arg, StringInfo sql,
-		  NvsParams *params)
+/*
+ * A change of the consumers that a call selects by names, its first argument,
+ * and by conditions.  The store is the argument behind those.
+ */
+typedef struct AdminChange
 {
-	if (PG_ARGISNULL(arg))
-		return;
-	nvs_sql_param(sql, " AND name OPERATOR(pg_catalog.=) ANY (",
-				  nvs_params_add_arg(params, fcinfo, arg, TEXTARRAYOID));
-	nvs_sql(sql, ")");
-}
+	const char *function;		/* as an error calls it */
+	const char *set;			/* what it sets, in row c; $1 is the value */
+	const char *where;			/* which rows have something to change */
+	Oid			type;			/* of the value, the second argument; or none */
+	int			nconditions;
+} AdminChange;
 
-/* Add the first n conditions, whose arguments begin at first. */
-static void
-add_conditions(FunctionCallInfo fcinfo, int first, int n, StringInfo sql,
-			   NvsParams *params)
-{
-	int			i;
-
-	for (i = 0; i < n; i++)
-	{
-		int			p;
-
-		if (PG_ARGISNULL(first + i))
-			continue;
-		p = nvs_params_add_arg(params, fcinfo, first + i, conditions[i].type);
-		nvs_sql_param(sql, conditions[i].text, p);
-	}
-}
-
-/* Run a statement whose text depends on what was given. */
-static uint64
-run_selected(NvsConsumers *consumers, StringInfo sql, NvsParams *params,
-			 bool read_only)
-{
-	return nvs_execute(nvs_statement_plan_text(consumers->plans, sql->data,
-											   params, true),
-					   params, read_only, 0);
-}
+static Datum admin_change(FunctionCallInfo fcinfo, const AdminChange *change);
+static void admin_add_names(FunctionCallInfo fcinfo, StringInfo sql,
+							NvsParams *params);
+static void admin_add_conditions(FunctionCallInfo fcinfo, int first, int n,
+								 StringInfo sql, NvsParams *params);
+static Datum admin_report(FunctionCallInfo fcinfo,
+						  const NvsStatement *statement,
+						  const NvsParams *params);
 
 /*
- * Change the selected consumers.  Rows are locked in the order of names; set
- * and where may refer to the argument value as $1.
+ * Make a change, and return how many consumers it met.  Rows are locked in
+ * the order of names.
  */
 static Datum
-change_selected(FunctionCallInfo fcinfo, const char *set, const char *where,
-				Oid type, int value, int first, int n)
+admin_change(FunctionCallInfo fcinfo, const AdminChange *change)
 {
+	int			first = OidIsValid(change->type) ? 2 : 1;
 	NvsConsumers *consumers;
 	NvsParams	params;
 	StringInfoData sql;
 	uint64		changed;
 
-	PreventCommandIfReadOnly("a change of consumers");
+	PreventCommandIfReadOnly(change->function);
 	nvs_spi_begin();
-	consumers = nvs_consumers_require(fcinfo, first + n);
+	consumers = nvs_consumers_require(fcinfo, first + change->nconditions);
 	nvs_params_init(&params);
-	if (OidIsValid(type))
-		nvs_params_add_arg(&params, fcinfo, value, type);
+	if (OidIsValid(change->type))
+		nvs_params_add_arg(&params, fcinfo, 1, change->type);
 	initStringInfo(&sql);
 	nvs_sql(&sql, "WITH held AS MATERIALIZED (SELECT name FROM ",
-			consumers->table, " WHERE ", where);
-	add_names(fcinfo, 0, &sql, &params);
-	add_conditions(fcinfo, first, n, &sql, &params);
+			consumers->table, " WHERE ", change->where);
+	admin_add_names(fcinfo, &sql, &params);
+	admin_add_conditions(fcinfo, first, change->nconditions, &sql, &params);
 	nvs_sql(&sql, " ORDER BY name FOR NO KEY UPDATE) UPDATE ",
-			consumers->table, " c SET ", set,
+			consumers->table, " c SET ", change->set,
 			" FROM held h WHERE c.name OPERATOR(pg_catalog.=) h.name");
-	changed = run_selected(consumers, &sql, &params, false);
+	changed = nvs_execute(nvs_statement_plan_text(consumers->plans, sql.data,
+												  &params, true),
+						  &params, false, 0);
 	nvs_spi_end();
 	PG_RETURN_INT64(changed);
+}
+
+/* Add the condition on the names that the first argument has; NULL is all. */
+static void
+admin_add_names(FunctionCallInfo fcinfo, StringInfo sql, NvsParams *params)
+{
+	if (PG_ARGISNULL(0))
+		return;
+	nvs_sql_param(sql, " AND name OPERATOR(pg_catalog.=) ANY (",
+				  nvs_params_add_arg(params, fcinfo, 0, TEXTARRAYOID));
+	nvs_sql(sql, ")");
+}
+
+/* Add the first n conditions, whose arguments begin at first; NULL is none. */
+static void
+admin_add_conditions(FunctionCallInfo fcinfo, int first, int n,
+					 StringInfo sql, NvsParams *params)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		const AdminCondition *condition = &admin_conditions[i];
+
+		if (!PG_ARGISNULL(first + i))
+			nvs_sql_param(sql, condition->text,
+						  nvs_params_add_arg(params, fcinfo, first + i,
+											 condition->type));
+	}
 }
 
 /* What a consumer is rid of when it begins anew. */
@@ -138,21 +136,29 @@ change_selected(FunctionCallInfo fcinfo, const char *set, const char *where,
 Datum
 nvs_consumer_unblock(PG_FUNCTION_ARGS)
 {
-	return change_selected(fcinfo, CLEARED, "blocked", InvalidOid, 0, 1, 4);
+	static const AdminChange change = {
+		"nvent.consumer_unblock()", CLEARED, "blocked", InvalidOid, 4
+	};
+
+	return admin_change(fcinfo, &change);
 }
 
 /*
  * nvent.consumer_reset(names, upto, name_regex, source_regex, source, lane,
- * blocked, store): how many.  What the consumer has behind it is to be
- * marked again, since a mark may be missing for events before it began.
+ * blocked, store): how many.  A consumer is to be initialized again, since a
+ * mark may be missing for events before it began.
  */
 Datum
 nvs_consumer_reset(PG_FUNCTION_ARGS)
 {
+	static const AdminChange change = {
+		"nvent.consumer_reset()",
+		"position = $1, admitted = c.pattern IS NULL, " CLEARED,
+		"true", INT8OID, 5
+	};
+
 	NVS_REQUIRE_ARG(1, "upto");
-	return change_selected(fcinfo,
-						   "position = $1, admitted = c.pattern IS NULL, "
-						   CLEARED, "true", INT8OID, 1, 2, 5);
+	return admin_change(fcinfo, &change);
 }
 
 /*
@@ -162,10 +168,14 @@ nvs_consumer_reset(PG_FUNCTION_ARGS)
 Datum
 nvs_consumer_defer(PG_FUNCTION_ARGS)
 {
-	return change_selected(fcinfo,
-						   "attempt = 0, deferred_until = $1, "
-						   "due_at = GREATEST(c.leased_until, $1)",
-						   "true", TIMESTAMPTZOID, 1, 2, 5);
+	static const AdminChange change = {
+		"nvent.consumer_defer()",
+		"attempt = 0, deferred_until = $1, "
+		"due_at = GREATEST(c.leased_until, $1)",
+		"true", TIMESTAMPTZOID, 5
+	};
+
+	return admin_change(fcinfo, &change);
 }
 
 /*
@@ -175,10 +185,13 @@ nvs_consumer_defer(PG_FUNCTION_ARGS)
 Datum
 nvs_consumer_prioritize(PG_FUNCTION_ARGS)
 {
+	static const AdminChange change = {
+		"nvent.consumer_prioritize()", "priority = $1",
+		"priority OPERATOR(pg_catalog.<>) $1", INT4OID, 5
+	};
+
 	NVS_REQUIRE_ARG(1, "priority");
-	return change_selected(fcinfo, "priority = $1",
-						   "priority OPERATOR(pg_catalog.<>) $1",
-						   INT4OID, 1, 2, 5);
+	return admin_change(fcinfo, &change);
 }
 
 /*
@@ -202,6 +215,8 @@ nvs_consumer_list(PG_FUNCTION_ARGS)
 		nvs_spi_end();
 		return (Datum) 0;
 	}
+
+	/* Only the conditions that were given: each has its own best plan. */
 	nvs_params_init(&params);
 	initStringInfo(&sql);
 	nvs_sql(&sql,
@@ -209,8 +224,8 @@ nvs_consumer_list(PG_FUNCTION_ARGS)
 			"attempt, blocked, error, owner, token, leased_until, "
 			"deferred_until, created_at FROM ", consumers->table,
 			" WHERE true");
-	add_names(fcinfo, 0, &sql, &params);
-	add_conditions(fcinfo, 1, 5, &sql, &params);
+	admin_add_names(fcinfo, &sql, &params);
+	admin_add_conditions(fcinfo, 1, 5, &sql, &params);
 	if (!PG_ARGISNULL(6))
 		nvs_sql_param(&sql, " AND name OPERATOR(pg_catalog.>) ",
 					  nvs_params_add_arg(&params, fcinfo, 6, TEXTOID));
@@ -219,16 +234,18 @@ nvs_consumer_list(PG_FUNCTION_ARGS)
 		nvs_sql_param(&sql, " LIMIT ",
 					  nvs_params_add(&params, INT8OID, Int64GetDatum(count),
 									 false));
-	(void) run_selected(consumers, &sql, &params, true);
-	nvs_consumer_emit(result, desc);
+
+	(void) nvs_execute_each(nvs_statement_plan_text(consumers->plans,
+													sql.data, &params, true),
+							&params, true, nvs_consumer_put_row, result);
 	nvs_spi_end();
 	return (Datum) 0;
 }
 
-/* Answer with the rows of a query, none where there is no store. */
+/* Return the rows of a query, none where there is no store. */
 static Datum
-report(FunctionCallInfo fcinfo, const NvsStatement *statement,
-	   const NvsParams *params)
+admin_report(FunctionCallInfo fcinfo, const NvsStatement *statement,
+			 const NvsParams *params)
 {
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
@@ -237,44 +254,40 @@ report(FunctionCallInfo fcinfo, const NvsStatement *statement,
 	nvs_spi_begin();
 	consumers = nvs_consumers_open(fcinfo, 0, false);
 	if (consumers != NULL)
-	{
-		(void) nvs_consumer_query(consumers, statement, params);
-		nvs_consumer_emit(result, desc);
-	}
+		nvs_consumer_emit(consumers, statement, params, result);
 	nvs_spi_end();
 	return (Datum) 0;
 }
 
 /* States of a consumer, as counts. */
-#define HAS_WORK	"NOT blocked AND position OPERATOR(pg_catalog.<) mark"
 #define IS_LATER	"OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()"
 #define COUNTS \
 	"pg_catalog.count(*), " \
-	"pg_catalog.count(*) FILTER (WHERE " HAS_WORK "), " \
+	"pg_catalog.count(*) FILTER (WHERE " NVS_HAS_WORK "), " \
 	"pg_catalog.count(*) FILTER (WHERE leased_until " IS_LATER "), " \
 	"pg_catalog.count(*) FILTER (WHERE deferred_until " IS_LATER "), " \
 	"pg_catalog.count(*) FILTER (WHERE blocked), " \
-	"pg_catalog.min(position) FILTER (WHERE " HAS_WORK "), " \
+	"pg_catalog.min(position) FILTER (WHERE " NVS_HAS_WORK "), " \
 	"pg_catalog.max(position)"
 
-static const NvsStatement lanes = {
+static const NvsStatement admin_lanes = {
 	"SELECT lane, " COUNTS " FROM {consumers} GROUP BY lane ORDER BY lane"
-};
-
-static const NvsStatement stats = {
-	"SELECT " COUNTS ", (SELECT s.position FROM {checkpoints} s "
-	"WHERE s.name OPERATOR(pg_catalog.=) " NVS_SCAN_NAME "), $1 "
-	"FROM {consumers}"
 };
 
 /* nvent.consumer_lanes(store): a row for each lane that has consumers. */
 Datum
 nvs_consumer_lanes(PG_FUNCTION_ARGS)
 {
-	return report(fcinfo, &lanes, NULL);
+	return admin_report(fcinfo, &admin_lanes, NULL);
 }
 
-/* nvent.consumer_stats(store): one row. */
+static const NvsStatement admin_stats = {
+	"SELECT " COUNTS ", (SELECT s.position FROM {checkpoints} s "
+	"WHERE s.name OPERATOR(pg_catalog.=) " NVS_MARK_CHECKPOINT "), $1 "
+	"FROM {consumers}"
+};
+
+/* nvent.consumer_stats(store): one row; $1 is the safe position. */
 Datum
 nvs_consumer_stats(PG_FUNCTION_ARGS)
 {
@@ -283,5 +296,5 @@ nvs_consumer_stats(PG_FUNCTION_ARGS)
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(nvs_position_safe()),
 				   false);
-	return report(fcinfo, &stats, &params);
+	return admin_report(fcinfo, &admin_stats, &params);
 }

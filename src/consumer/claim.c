@@ -15,56 +15,54 @@
  */
 #include "postgres.h"
 
-#include "access/tupdesc.h"
 #include "catalog/pg_type.h"
-#include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "errors.h"
-#include "consumer/consumer.h"
+#include "consumer/internal.h"
 
 PG_FUNCTION_INFO_V1(nvs_consumer_claim);
 
 /* Leases that ran out and that one claim makes free, beyond twice its own. */
 #define SPARE_DUE		64
 
-#define HAS_WORK	"NOT blocked AND position OPERATOR(pg_catalog.<) mark"
-#define IS_READY	HAS_WORK " AND due_at IS NULL"
+#define IS_READY	NVS_HAS_WORK " AND due_at IS NULL"
 
-/* Names of free consumers in some order, locked. */
+/* Names of $1 free consumers in some order, locked. */
 #define PICK(lane, order) \
 	{"SELECT name FROM {consumers} WHERE " IS_READY lane \
 	" ORDER BY " order " LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED"}
 #define IN_LANE		" AND lane OPERATOR(pg_catalog.=) $2"
 
 /* In which order a frontier takes consumers. */
-typedef struct Order
+typedef struct ClaimOrder
 {
 	NvsStatement any_lane;
 	NvsStatement one_lane;
-} Order;
+} ClaimOrder;
 
-static const Order by_priority = {
+static const ClaimOrder claim_by_priority = {
 	PICK("", "priority DESC, position"),
 	PICK(IN_LANE, "priority DESC, position")
 };
-static const Order oldest_first = {
+static const ClaimOrder claim_oldest_first = {
 	PICK("", "position"),
 	PICK(IN_LANE, "position")
 };
-static const Order newest_first = {
+static const ClaimOrder claim_newest_first = {
 	PICK("", "position DESC"),
 	PICK(IN_LANE, "position DESC")
 };
 
-static void release_due(NvsClaim *claim);
-static void lease_some(NvsClaim *claim, const Order *order, int64 count,
+static void claim_free_due(NvsClaim *claim);
+static void claim_pick(NvsClaim *claim, const ClaimOrder *order, int64 count,
 					   bool lagging);
-static int64 draw_token(NvsClaim *claim);
-static void take_leases(NvsClaim *claim, bool lagging);
+static void claim_lease_picked(NvsClaim *claim, bool lagging);
+static Datum claim_draw_token(NvsClaim *claim);
+static void claim_add_lease(TupleTableSlot *slot, void *arg);
 
 /*
  * Read the arguments that claims have in common, which are the first six:
@@ -107,24 +105,24 @@ nvs_claim_begin(NvsClaim *claim, FunctionCallInfo fcinfo,
 void
 nvs_claim_run(NvsClaim *claim)
 {
-	NvsPlanning planning;
+	int			level;
 	int64		fair = 0;
 
 	if (claim->lagging + claim->leading == 0)
 		return;
-	nvs_planning_by_index(&planning);
-	release_due(claim);
+	level = nvs_consumer_plan_by_index();
+	claim_free_due(claim);
 	if (claim->lagging >= 2)
 		fair = Max(1, claim->lagging / 4);
-	lease_some(claim, &by_priority, claim->lagging - fair, true);
-	lease_some(claim, &oldest_first, fair, true);
-	lease_some(claim, &newest_first, claim->leading, false);
-	nvs_planning_end(&planning);
+	claim_pick(claim, &claim_by_priority, claim->lagging - fair, true);
+	claim_pick(claim, &claim_oldest_first, fair, true);
+	claim_pick(claim, &claim_newest_first, claim->leading, false);
+	AtEOXact_GUC(false, level);
 }
 
 static const NvsStatement claim_due = {
 	"WITH due AS MATERIALIZED (SELECT name FROM {consumers} "
-	"WHERE " HAS_WORK " AND due_at IS NOT NULL "
+	"WHERE " NVS_HAS_WORK " AND due_at IS NOT NULL "
 	"AND due_at OPERATOR(pg_catalog.<=) $1 "
 	"ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED) "
 	"UPDATE {consumers} c SET due_at = NULL FROM due d "
@@ -133,7 +131,7 @@ static const NvsStatement claim_due = {
 
 /* Make consumers free whose lease or deferral has run out by now. */
 static void
-release_due(NvsClaim *claim)
+claim_free_due(NvsClaim *claim)
 {
 	NvsParams	params;
 	int64		count = 2 * (claim->lagging + claim->leading) + SPARE_DUE;
@@ -147,7 +145,8 @@ release_due(NvsClaim *claim)
 
 /* Lease up to count free consumers in an order. */
 static void
-lease_some(NvsClaim *claim, const Order *order, int64 count, bool lagging)
+claim_pick(NvsClaim *claim, const ClaimOrder *order, int64 count,
+		   bool lagging)
 {
 	NvsParams	params;
 
@@ -157,32 +156,13 @@ lease_some(NvsClaim *claim, const Order *order, int64 count, bool lagging)
 	nvs_params_add(&params, INT8OID, Int64GetDatum(count), false);
 	if (claim->lane != NULL)
 		nvs_params_add(&params, TEXTOID, PointerGetDatum(claim->lane), false);
-	(void) nvs_consumer_run(claim->consumers, claim->lane == NULL ?
-							&order->any_lane : &order->one_lane, &params);
-	if (SPI_processed > 0)
-		take_leases(claim, lagging);
+	if (nvs_consumer_run(claim->consumers, claim->lane == NULL ?
+						 &order->any_lane : &order->one_lane, &params) > 0)
+		claim_lease_picked(claim, lagging);
+	SPI_freetuptable(SPI_tuptable);
 }
 
-static const NvsStatement claim_token = {
-	"SELECT pg_catalog.nextval('nvent.fence_seq')"
-};
-
-/* The fencing token of a claim; one that leases nothing draws none. */
-static int64
-draw_token(NvsClaim *claim)
-{
-	bool		isnull;
-
-	if (claim->token == 0)
-	{
-		nvs_consumer_run(claim->consumers, &claim_token, NULL);
-		claim->token = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-												   SPI_tuptable->tupdesc, 1,
-												   &isnull));
-	}
-	return claim->token;
-}
-
+/* The names are those of rows that we hold, in their order. */
 static const NvsStatement claim_lease = {
 	"UPDATE {consumers} c SET token = $2, owner = $3, "
 	"leased_until = v.until, due_at = v.until, "
@@ -200,12 +180,12 @@ static const NvsStatement claim_lease = {
  * while their rows are held, so it is above that of any lease before.
  */
 static void
-take_leases(NvsClaim *claim, bool lagging)
+claim_lease_picked(NvsClaim *claim, bool lagging)
 {
 	NvsParams	params;
+	SPIPlanPtr	plan;
 	int			n = SPI_processed;
 	Datum	   *names = palloc(sizeof(Datum) * n);
-	MemoryContext old;
 	bool		isnull;
 	int			i;
 
@@ -215,22 +195,45 @@ take_leases(NvsClaim *claim, bool lagging)
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTARRAYOID,
 				   nvs_array_of(TEXTOID, names, NULL, n), false);
-	nvs_params_add(&params, INT8OID, Int64GetDatum(draw_token(claim)), false);
+	nvs_params_add(&params, INT8OID, claim_draw_token(claim), false);
 	nvs_params_add(&params, TEXTOID, PointerGetDatum(claim->owner),
 				   claim->owner == NULL);
 	nvs_params_add(&params, INTERVALOID, IntervalPGetDatum(claim->lease),
 				   false);
 	nvs_params_add(&params, BOOLOID, BoolGetDatum(lagging), false);
-	/* The names are those of rows that we hold, in their order. */
-	n = nvs_consumer_run(claim->consumers, &claim_lease, &params);
-	old = MemoryContextSwitchTo(claim->cxt);
+	plan = nvs_statement_plan(claim->consumers->plans, &claim_lease, &params,
+							  NULL);
+	(void) nvs_execute_each(plan, &params, false, claim_add_lease, claim);
+}
+
+static const NvsStatement claim_token = {
+	"SELECT pg_catalog.nextval('nvent.fence_seq')"
+};
+
+/* The fencing token of a claim; one that leases nothing draws none. */
+static Datum
+claim_draw_token(NvsClaim *claim)
+{
+	Datum		token;
+
+	if (claim->token == 0 &&
+		nvs_execute_first(nvs_statement_plan(NULL, &claim_token, NULL, NULL),
+						  NULL, false, CurrentMemoryContext, &token))
+		claim->token = DatumGetInt64(token);
+	return Int64GetDatum(claim->token);
+}
+
+/* Keep a lease, a row of claim_lease; arg is the NvsClaim. */
+static void
+claim_add_lease(TupleTableSlot *slot, void *arg)
+{
+	NvsClaim   *claim = arg;
+	MemoryContext old = MemoryContextSwitchTo(claim->cxt);
+
 	if (claim->desc == NULL)
-		claim->desc = CreateTupleDescCopy(SPI_tuptable->tupdesc);
-	for (i = 0; i < n; i++)
-		claim->leases = lappend(claim->leases,
-								heap_copytuple(SPI_tuptable->vals[i]));
+		claim->desc = CreateTupleDescCopy(slot->tts_tupleDescriptor);
+	claim->leases = lappend(claim->leases, ExecCopySlotHeapTuple(slot));
 	MemoryContextSwitchTo(old);
-	SPI_freetuptable(SPI_tuptable);
 }
 
 /* nvent.consumer_claim(): a row for each lease. */

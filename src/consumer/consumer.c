@@ -5,48 +5,54 @@
  * A consumer is a row of {prefix}_consumers.  Its position is the last event
  * that it has dealt with, its mark the last one known to be for it: it has
  * work while position < mark.  consumer/subscribe.c makes consumers.
- * consumer/mark.c raises marks from the events that became settled, or a
- * caller does by itself.  consumer/claim.c leases consumers that have work,
+ * consumer/mark.c raises their marks, from the events up to the safe position
+ * or as a caller says.  consumer/claim.c leases consumers that have work,
  * consumer/lease.c is for who holds a lease, and consumer/admin.c for
  * operators.
  *
  * due_at is when a consumer can be leased: NULL is now.  It is what leases
  * and deferrals have in common, and all that the indexes of claims see.
+ *
+ * This file finds the consumers of the store that a call names, and has what
+ * the others share.
  */
 #include "postgres.h"
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
-#include "utils/array.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 #include "errors.h"
 #include "base/guc.h"
 #include "base/text.h"
-#include "consumer/consumer.h"
+#include "consumer/internal.h"
+#include "store/store.h"
+
+/* Bytes of the name of a consumer, a lane or a checkpoint. */
+#define MAX_NAME_BYTES	1024
 
 /* NvsConsumers of every store that was used, for one registry generation. */
-static MemoryContext known_cxt = NULL;
-static HTAB *known = NULL;
-static uint64 known_generation = 0;
+static MemoryContext consumers_cxt = NULL;
+static HTAB *consumers_by_store = NULL;
+static uint64 consumers_generation = 0;
 
-static NvsConsumers *find_consumers(const char *prefix);
-static NvsConsumers *add_consumers(const NvsStore *store);
-pg_noreturn static void missing_store(const char *prefix);
-static char *own_table(const NvsStore *store, const char *name);
-static void forget_known(void);
-static void check_tables(const NvsStore *store);
+static NvsConsumers *consumers_find(const char *prefix);
+static NvsConsumers *consumers_add(const NvsStore *store);
+static char *consumers_table(const NvsStore *store, const char *name);
+static void consumers_check_layout(const NvsStore *store);
+static void consumers_forget(void);
+pg_noreturn static void consumers_no_store(const char *prefix);
 
 /*
  * The consumers of the store that argument arg names, of the default store
  * for NULL.  With write the default store is made when it is not there; else
- * NULL stands for that.
+ * NULL stands for that.  An error when another store is not there.
  */
 NvsConsumers *
 nvs_consumers_open(FunctionCallInfo fcinfo, int arg, bool write)
@@ -54,32 +60,35 @@ nvs_consumers_open(FunctionCallInfo fcinfo, int arg, bool write)
 	bool		by_default = PG_ARGISNULL(arg);
 	char	   *prefix = by_default ? pstrdup(nvs_default_store) :
 		text_to_cstring(PG_GETARG_TEXT_PP(arg));
-	NvsConsumers *consumers = find_consumers(prefix);
+	NvsConsumers *consumers = consumers_find(prefix);
 
 	if (consumers == NULL && by_default && write)
 	{
 		(void) nvs_store_of_write(prefix, strlen(prefix));
-		consumers = find_consumers(prefix);
+		consumers = consumers_find(prefix);
 	}
 	if (consumers == NULL && (write || !by_default))
-		missing_store(prefix);
+		consumers_no_store(prefix);
 	return consumers;
 }
 
-/* The same, where there is nothing to do without a store. */
+/*
+ * The consumers of the store that argument arg names, of the default store
+ * for NULL.  An error when it is not there.
+ */
 NvsConsumers *
 nvs_consumers_require(FunctionCallInfo fcinfo, int arg)
 {
 	NvsConsumers *consumers = nvs_consumers_open(fcinfo, arg, false);
 
 	if (consumers == NULL)
-		missing_store(nvs_default_store);
+		consumers_no_store(nvs_default_store);
 	return consumers;
 }
 
 /* Raise the error for a store that is not in the registry. */
 static void
-missing_store(const char *prefix)
+consumers_no_store(const char *prefix)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NVS_NO_STORE),
@@ -95,112 +104,121 @@ missing_store(const char *prefix)
  * up by its name and kept by no pointer, since another reading frees it.
  */
 static NvsConsumers *
-find_consumers(const char *prefix)
+consumers_find(const char *prefix)
 {
 	uint64		generation = nvs_store_generation();
 	const NvsStore *store = nvs_store_known(prefix, strlen(prefix));
 	NvsConsumers *consumers;
 
-	if (generation != known_generation)
+	if (generation != consumers_generation)
 	{
-		forget_known();
-		known_generation = generation;
+		consumers_forget();
+		consumers_generation = generation;
 	}
 	if (store == NULL)
 		return NULL;
-	consumers = hash_search(known, store->prefix, HASH_FIND, NULL);
-	return consumers != NULL ? consumers : add_consumers(store);
+	consumers = hash_search(consumers_by_store, store->prefix, HASH_FIND,
+							NULL);
+	return consumers != NULL ? consumers : consumers_add(store);
 }
 
 /* Enter the consumers of a store; an error leaves nothing behind. */
 static NvsConsumers *
-add_consumers(const NvsStore *store)
+consumers_add(const NvsStore *store)
 {
 	NvsConsumers *consumers;
-	NvsPlanSet *plans = nvs_planset_create(known_cxt);
-	char	   *table = own_table(store, "consumers");
+	NvsPlanSet *plans = nvs_planset_create(consumers_cxt);
+	char	   *table = consumers_table(store, "consumers");
 
-	check_tables(store);
+	consumers_check_layout(store);
 	nvs_planset_define(plans, "consumers", table);
-	nvs_planset_define(plans, "checkpoints", own_table(store, "checkpoints"));
-	consumers = hash_search(known, store->prefix, HASH_ENTER, NULL);
+	nvs_planset_define(plans, "checkpoints",
+					   consumers_table(store, "checkpoints"));
+	consumers = hash_search(consumers_by_store, store->prefix, HASH_ENTER,
+							NULL);
 	consumers->table = table;
 	consumers->plans = plans;
 	return consumers;
 }
 
-/* A table of a store, qualified and quoted, to be kept. */
+/* A table of a store, qualified and quoted, in consumers_cxt. */
 static char *
-own_table(const NvsStore *store, const char *name)
+consumers_table(const NvsStore *store, const char *name)
 {
-	return MemoryContextStrdup(known_cxt,
-							   nvs_qualified(store->schema,
-											 psprintf("%s_%s", store->prefix,
-													  name)));
-}
+	char	   *table = psprintf("%s_%s", store->prefix, name);
 
-/* Drop what is known of stores that may be others now. */
-static void
-forget_known(void)
-{
-	HASHCTL		ctl;
-
-	if (known != NULL)
-	{
-		HASH_SEQ_STATUS scan;
-		NvsConsumers *consumers;
-
-		hash_seq_init(&scan, known);
-		while ((consumers = hash_seq_search(&scan)) != NULL)
-			nvs_defer_free(NULL, consumers->plans);
-		nvs_defer_free(known_cxt, NULL);
-		known = NULL;
-	}
-	known_cxt = AllocSetContextCreate(CacheMemoryContext,
-									  "nvent_store consumers",
-									  ALLOCSET_SMALL_SIZES);
-	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = NAMEDATALEN;
-	ctl.entrysize = sizeof(NvsConsumers);
-	ctl.hcxt = known_cxt;
-	known = hash_create("nvent_store consumers", 8, &ctl,
-						HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	return MemoryContextStrdup(consumers_cxt,
+							   nvs_qualified(store->schema, table));
 }
 
 /* Raise an error that says what to do when a store is of an older layout. */
 static void
-check_tables(const NvsStore *store)
+consumers_check_layout(const NvsStore *store)
 {
 	Oid			nspid = get_namespace_oid(store->schema, true);
-	char	   *name = psprintf("%s_consumers", store->prefix);
+	char	   *table = psprintf("%s_consumers", store->prefix);
 
-	if (!OidIsValid(nspid) || !OidIsValid(get_relname_relid(name, nspid)))
+	if (!OidIsValid(nspid) || !OidIsValid(get_relname_relid(table, nspid)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s.%s\" of store \"%s\" does not exist",
-						store->schema, name, store->prefix),
+						store->schema, table, store->prefix),
 				 errhint("Run SELECT nvent.store_migrate(%s).",
 						 quote_literal_cstr(store->prefix))));
 }
 
-/* A name is any text that is neither empty nor too long for an index. */
+/*
+ * Empty consumers_by_store.  What was in it is freed when no call of ours is
+ * on the stack, so a call that has consumers can go on with them.
+ */
+static void
+consumers_forget(void)
+{
+	HASHCTL		ctl;
+
+	if (consumers_by_store != NULL)
+	{
+		HASH_SEQ_STATUS scan;
+		NvsConsumers *consumers;
+
+		hash_seq_init(&scan, consumers_by_store);
+		while ((consumers = hash_seq_search(&scan)) != NULL)
+			nvs_defer_free(NULL, consumers->plans);
+		nvs_defer_free(consumers_cxt, NULL);
+		consumers_by_store = NULL;
+	}
+	consumers_cxt = AllocSetContextCreate(CacheMemoryContext,
+										  "nvent_store consumers",
+										  ALLOCSET_SMALL_SIZES);
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = NAMEDATALEN;
+	ctl.entrysize = sizeof(NvsConsumers);
+	ctl.hcxt = consumers_cxt;
+	consumers_by_store = hash_create("nvent_store consumers", 8, &ctl,
+									 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+/*
+ * Raise an error for a name that is empty, or too long for an index.  what is
+ * what it names.
+ */
 void
 nvs_consumer_check_name(const text *name, const char *what)
 {
 	const char *data = VARDATA_ANY(name);
 	int			len = VARSIZE_ANY_EXHDR(name);
 
-	if (len == 0 || len > NVS_NAME_MAX_BYTES)
+	if (len == 0 || len > MAX_NAME_BYTES)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 len == 0 ? errmsg("name of a %s must not be empty", what) :
 				 errmsg("name of %s \"%.*s...\" is too long", what,
 						pg_mbcliplen(data, len, 64), data),
 				 errdetail("A name has 1 to %d bytes; this one has %d.",
-						   NVS_NAME_MAX_BYTES, len)));
+						   MAX_NAME_BYTES, len)));
 }
 
-/* Run a statement that writes or locks; returns its rows. */
+/* Run a statement that writes or locks; returns how many rows it met. */
 uint64
 nvs_consumer_run(const NvsConsumers *consumers, const NvsStatement *statement,
 				 const NvsParams *params)
@@ -210,7 +228,7 @@ nvs_consumer_run(const NvsConsumers *consumers, const NvsStatement *statement,
 					   params, false, 0);
 }
 
-/* Run a query under the active snapshot; returns its rows. */
+/* Run a query under the active snapshot; returns how many rows it has. */
 uint64
 nvs_consumer_query(const NvsConsumers *consumers,
 				   const NvsStatement *statement, const NvsParams *params)
@@ -220,45 +238,60 @@ nvs_consumer_query(const NvsConsumers *consumers,
 					   params, true, 0);
 }
 
-/* Put the rows of the last statement into the function's result. */
+/* Put the rows of a query, under the active snapshot, into a result. */
 void
-nvs_consumer_emit(Tuplestorestate *result, TupleDesc desc)
+nvs_consumer_emit(const NvsConsumers *consumers,
+				  const NvsStatement *statement, const NvsParams *params,
+				  Tuplestorestate *result)
 {
-	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
-	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
-	uint64		i;
+	(void) nvs_execute_each(nvs_statement_plan(consumers->plans, statement,
+											   params, NULL),
+							params, true, nvs_consumer_put_row, result);
+}
 
-	for (i = 0; i < SPI_processed; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
-						  values, nulls);
-		tuplestore_putvalues(result, desc, values, nulls);
-	}
+/* Put a row as it is into the result, a tuplestore, that arg is. */
+void
+nvs_consumer_put_row(TupleTableSlot *slot, void *arg)
+{
+	tuplestore_puttupleslot(arg, slot);
 }
 
 /*
- * Plan what follows by its indexes: a plan that is kept must not be one that
- * suited a table while it was empty.
+ * Delete the row that the first argument names, in the store that the second
+ * one does; $1 of the statement is the name.  Returns whether it was there.
  */
-void
-nvs_planning_by_index(NvsPlanning *saved)
+bool
+nvs_consumer_delete(FunctionCallInfo fcinfo, const NvsStatement *statement)
+{
+	NvsParams	params;
+	uint64		deleted;
+
+	nvs_spi_begin();
+	nvs_params_init(&params);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
+	deleted = nvs_consumer_run(nvs_consumers_require(fcinfo, 1), statement,
+							   &params);
+	nvs_spi_end();
+	return deleted > 0;
+}
+
+/*
+ * Have what is planned from here on go by its indexes: a plan that is kept
+ * must not be one that suited a table while it was empty.  Returns a level for
+ * AtEOXact_GUC(false, level), which ends that, as an error does by itself.
+ */
+int
+nvs_consumer_plan_by_index(void)
 {
 	static const char *const settings[] = {
 		"enable_seqscan", "enable_bitmapscan", "enable_sort", "jit"
 	};
+	int			level = NewGUCNestLevel();
 	int			i;
 
-	saved->nestlevel = NewGUCNestLevel();
 	for (i = 0; i < lengthof(settings); i++)
 		(void) set_config_option(settings[i], "off", PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
 								 false);
-}
-
-/* Undo that; an error undoes it by itself. */
-void
-nvs_planning_end(const NvsPlanning *saved)
-{
-	AtEOXact_GUC(false, saved->nestlevel);
+	return level;
 }

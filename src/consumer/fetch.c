@@ -10,21 +10,19 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
 #include "errors.h"
-#include "consumer/consumer.h"
+#include "consumer/internal.h"
 #include "position/position.h"
 #include "stream/scan.h"
 
 PG_FUNCTION_INFO_V1(nvs_consumer_fetch);
 
 /* Events that a call may ask for, for each consumer. */
-#define NVS_MAX_FETCH	65536
+#define MAX_FETCH	65536
 
 /* Columns that a fetch returns beyond those of a lease. */
 #define FETCH_UPTO		NVS_LEASE_LAGGING
@@ -32,17 +30,17 @@ PG_FUNCTION_INFO_V1(nvs_consumer_fetch);
 #define FETCH_COLUMNS	(NVS_LEASE_LAGGING + 2)
 
 /* A lease that has nothing to handle, and up to where that is known. */
-typedef struct Idle
+typedef struct FetchIdle
 {
 	Datum		name;
 	int64		upto;
-} Idle;
+} FetchIdle;
 
-static List *put_leases(NvsClaim *claim, int max_events,
-						Tuplestorestate *result, TupleDesc desc);
-static bool read_events(NvsClaim *claim, Datum *values, bool *nulls,
-						int64 safe, int max_events);
-static void pass_idle(NvsClaim *claim, List *idle);
+static List *fetch_put_leases(NvsClaim *claim, int max_events,
+							  Tuplestorestate *result, TupleDesc desc);
+static bool fetch_read_events(NvsClaim *claim, Datum *values, bool *nulls,
+							  int64 safe, int max_events);
+static void fetch_pass_idle(NvsClaim *claim, List *idle);
 
 /*
  * nvent.consumer_fetch(max_consumers, lease, lane, owner, max_leading,
@@ -59,11 +57,11 @@ nvs_consumer_fetch(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(7, "max_events");
 	max_events = PG_GETARG_INT32(7);
-	if (max_events < 1 || max_events > NVS_MAX_FETCH)
+	if (max_events < 1 || max_events > MAX_FETCH)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"max_events\" must be from 1 to %d",
-						NVS_MAX_FETCH),
+						MAX_FETCH),
 				 errdetail("It is %d.", max_events)));
 	PreventCommandIfReadOnly("nvent.consumer_fetch()");
 	nvs_spi_begin();
@@ -73,7 +71,8 @@ nvs_consumer_fetch(PG_FUNCTION_ARGS)
 		nvs_claim_begin(&claim, fcinfo, consumers);
 		nvs_claim_run(&claim);
 		if (claim.leases != NIL)
-			pass_idle(&claim, put_leases(&claim, max_events, result, desc));
+			fetch_pass_idle(&claim, fetch_put_leases(&claim, max_events,
+													 result, desc));
 	}
 	nvs_spi_end();
 	return (Datum) 0;
@@ -81,8 +80,8 @@ nvs_consumer_fetch(PG_FUNCTION_ARGS)
 
 /* Return the leases that have events; the others are the answer. */
 static List *
-put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
-		   TupleDesc desc)
+fetch_put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
+				 TupleDesc desc)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
 											  "nvent_store fetch",
@@ -100,13 +99,13 @@ put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
 
 		CHECK_FOR_INTERRUPTS();
 		heap_deform_tuple(lfirst(lc), claim->desc, values, nulls);
-		found = read_events(claim, values, nulls, safe, max_events);
+		found = fetch_read_events(claim, values, nulls, safe, max_events);
 		if (found)
 			tuplestore_putvalues(result, desc, values, nulls);
 		MemoryContextSwitchTo(old);
 		if (!found)
 		{
-			Idle	   *entry = palloc(sizeof(Idle));
+			FetchIdle  *entry = palloc(sizeof(FetchIdle));
 
 			entry->name = values[NVS_LEASE_NAME - 1];
 			entry->upto = DatumGetInt64(values[FETCH_UPTO]);
@@ -124,8 +123,8 @@ put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
  * gets none, and reads for itself up to its mark.
  */
 static bool
-read_events(NvsClaim *claim, Datum *values, bool *nulls, int64 safe,
-			int max_events)
+fetch_read_events(NvsClaim *claim, Datum *values, bool *nulls, int64 safe,
+				  int max_events)
 {
 	int64		position = DatumGetInt64(values[NVS_LEASE_POSITION - 1]);
 	NvsScan		scan;
@@ -150,36 +149,29 @@ read_events(NvsClaim *claim, Datum *values, bool *nulls, int64 safe,
 }
 
 static const NvsStatement fetch_pass = {
-	"UPDATE {consumers} c SET position = v.upto, attempt = 0, "
+	"UPDATE {consumers} SET position = $2, attempt = 0, "
 	"owner = NULL, token = NULL, leased_until = NULL, "
-	"deferred_until = NULL, due_at = NULL FROM ROWS FROM "
-	"(pg_catalog.unnest($1), pg_catalog.unnest($2)) v (name, upto) "
-	"WHERE c.name OPERATOR(pg_catalog.=) v.name"
+	"deferred_until = NULL, due_at = NULL "
+	"WHERE name OPERATOR(pg_catalog.=) $1"
 };
 
-/* Move consumers past what held nothing for them, and end their leases. */
+/*
+ * Move consumers, which are leased by us, past what held nothing for them, and
+ * end their leases; idle is a list of FetchIdle.
+ */
 static void
-pass_idle(NvsClaim *claim, List *idle)
+fetch_pass_idle(NvsClaim *claim, List *idle)
 {
-	NvsParams	params;
-	Datum	   *names = palloc(sizeof(Datum) * Max(list_length(idle), 1));
-	Datum	   *uptos = palloc(sizeof(Datum) * Max(list_length(idle), 1));
 	ListCell   *lc;
-	int			n = 0;
 
-	if (idle == NIL)
-		return;
 	foreach(lc, idle)
 	{
-		Idle	   *entry = lfirst(lc);
+		FetchIdle  *entry = lfirst(lc);
+		NvsParams	params;
 
-		names[n] = entry->name;
-		uptos[n++] = Int64GetDatum(entry->upto);
+		nvs_params_init(&params);
+		nvs_params_add(&params, TEXTOID, entry->name, false);
+		nvs_params_add(&params, INT8OID, Int64GetDatum(entry->upto), false);
+		(void) nvs_consumer_run(claim->consumers, &fetch_pass, &params);
 	}
-	nvs_params_init(&params);
-	nvs_params_add(&params, TEXTARRAYOID,
-				   nvs_array_of(TEXTOID, names, NULL, n), false);
-	nvs_params_add(&params, INT8ARRAYOID,
-				   nvs_array_of(INT8OID, uptos, NULL, n), false);
-	(void) nvs_consumer_run(claim->consumers, &fetch_pass, &params);
 }

@@ -39,6 +39,7 @@
 #include "json/build.h"
 #include "position/position.h"
 #include "route/route.h"
+#include "store/store.h"
 
 PG_FUNCTION_INFO_V1(nvs_consumer_mark);
 PG_FUNCTION_INFO_V1(nvs_consumer_correlate);
@@ -81,14 +82,13 @@ nvs_mark_scan(NvsConsumers *consumers, int max_events, int64 *scanned)
 											  "nvent_store scan",
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	NvsPlanning planning;
 	MarkScan	scan;
+	int			level = nvs_consumer_plan_by_index();
 	bool		ours = true;
 
 	memset(&scan, 0, sizeof(scan));
 	scan.consumers = consumers;
 	scan.limit = max_events;
-	nvs_planning_by_index(&planning);
 	(void) set_config_option("row_security", "off", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	if (mark_has_reason(&scan))
@@ -101,7 +101,7 @@ nvs_mark_scan(NvsConsumers *consumers, int max_events, int64 *scanned)
 			mark_scan(&scan);
 	}
 	*scanned = scan.upto;
-	nvs_planning_end(&planning);
+	AtEOXact_GUC(false, level);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);
 	return ours;
@@ -146,7 +146,7 @@ mark_has_reason(MarkScan *scan)
 
 static const NvsStatement mark_checkpoint = {
 	"SELECT position, data IS NOT NULL FROM {checkpoints} "
-	"WHERE name OPERATOR(pg_catalog.=) " NVS_SCAN_NAME
+	"WHERE name OPERATOR(pg_catalog.=) " NVS_MARK_CHECKPOINT
 };
 
 /* Read how far the last scan came, 0 before the first, and what it left. */
@@ -219,7 +219,7 @@ mark_add_uninitialized(MarkScan *scan)
 static const NvsStatement mark_kept = {
 	"SELECT d.key, d.value::pg_catalog.int8 FROM {checkpoints} s, "
 	"pg_catalog.jsonb_each_text(s.data) d "
-	"WHERE s.name OPERATOR(pg_catalog.=) " NVS_SCAN_NAME
+	"WHERE s.name OPERATOR(pg_catalog.=) " NVS_MARK_CHECKPOINT
 };
 
 /* Add the marks that the scan before could not set. */
@@ -354,7 +354,7 @@ mark_find_locked(MarkScan *scan)
 
 static const NvsStatement mark_save = {
 	"INSERT INTO {checkpoints} (name, position, data, updated_at) "
-	"VALUES (" NVS_SCAN_NAME ", $1, $2, pg_catalog.clock_timestamp()) "
+	"VALUES (" NVS_MARK_CHECKPOINT ", $1, $2, pg_catalog.clock_timestamp()) "
 	"ON CONFLICT (name) DO UPDATE SET position = EXCLUDED.position, "
 	"data = EXCLUDED.data, updated_at = EXCLUDED.updated_at"
 };

@@ -10,7 +10,7 @@
 #include "nodes/pg_list.h"
 #include "utils/hsearch.h"
 
-#include "consumer/consumer.h"
+#include "consumer/internal.h"
 
 /* A piece of text as a hash key, which does not own it. */
 typedef struct NvsText

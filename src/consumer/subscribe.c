@@ -5,62 +5,27 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "errors.h"
-#include "consumer/consumer.h"
+#include "consumer/internal.h"
 #include "position/position.h"
+#include "store/store.h"
 #include "subject/subject.h"
 
 PG_FUNCTION_INFO_V1(nvs_consumer_subscribe);
 PG_FUNCTION_INFO_V1(nvs_consumer_unsubscribe);
 
-static void add_pattern(NvsParams *params, const NvsConsumers *consumers,
-						text *pattern);
+static void subscribe_add_pattern(FunctionCallInfo fcinfo, int arg,
+								  const NvsConsumers *consumers,
+								  NvsParams *params);
+static void subscribe_check_store(const char *pattern, int len,
+								  const NvsPattern *compiled,
+								  const NvsConsumers *consumers);
 
-/* Add a pattern and the literal text that it begins with. */
-static void
-add_pattern(NvsParams *params, const NvsConsumers *consumers, text *pattern)
-{
-	const char *s;
-	int			len;
-	int			prefix;
-	bool		is_literal;
-	NvsPattern *compiled;
-
-	if (pattern == NULL)
-	{
-		nvs_params_add(params, TEXTOID, 0, true);
-		nvs_params_add(params, TEXTOID, 0, true);
-		return;
-	}
-	s = VARDATA_ANY(pattern);
-	len = VARSIZE_ANY_EXHDR(pattern);
-	compiled = nvs_pattern_compile(s, len);
-	prefix = nvs_pattern_prefix(compiled, &is_literal);
-	if (compiled->prefix_tokens > 0)
-	{
-		const NvsStore *other = nvs_store_of_pattern(compiled);
-
-		if (other != NULL && strcmp(other->prefix, consumers->prefix) != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("subjects of pattern \"%.*s\" are in store "
-							"\"%s\"", len, s, other->prefix),
-					 errdetail("The consumer is in store \"%s\".",
-							   consumers->prefix),
-					 errhint("Pass store => %s.",
-							 quote_literal_cstr(other->prefix))));
-	}
-	nvs_params_add(params, TEXTOID, PointerGetDatum(pattern), false);
-	nvs_params_add(params, TEXTOID,
-				   PointerGetDatum(cstring_to_text_with_len(compiled->text,
-															prefix)), false);
-}
-
-static const NvsStatement subscribe_subscribe = {
+/* A new consumer's position and source are those of the call, NULL is none. */
+static const NvsStatement subscribe_upsert = {
 	"INSERT INTO {consumers} AS c (name, pattern, prefix, source, "
 	"lane, priority, position, mark, admitted) "
 	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $2 IS NULL) "
@@ -84,17 +49,16 @@ static const NvsStatement subscribe_subscribe = {
  * nvent.consumer_subscribe(name, pattern, lane, priority, after, source,
  * mark, store): true when the consumer was not there.
  *
- * A new pattern has not been looked at by any scan, so the consumer is to be
- * admitted by the next one, which takes it up to what was scanned before.
+ * No scan has looked at the events of a new pattern: the next one is to
+ * initialize the consumer, which takes it up to what was scanned before.
  */
 Datum
 nvs_consumer_subscribe(PG_FUNCTION_ARGS)
 {
 	NvsConsumers *consumers;
 	NvsParams	params;
-	text	   *pattern = NULL;
-	bool		isnull;
-	bool		inserted = false;
+	Datum		inserted;
+	bool		written;
 
 	NVS_REQUIRE_ARG(0, "name");
 	NVS_REQUIRE_ARG(2, "lane");
@@ -102,30 +66,85 @@ nvs_consumer_subscribe(PG_FUNCTION_ARGS)
 	nvs_consumer_check_name(PG_GETARG_TEXT_PP(0), "consumer");
 	nvs_consumer_check_name(PG_GETARG_TEXT_PP(2), "lane");
 	PreventCommandIfReadOnly("nvent.consumer_subscribe()");
-	if (!PG_ARGISNULL(1))
-		pattern = PG_GETARG_TEXT_PP(1);
 
 	nvs_spi_begin();
 	consumers = nvs_consumers_open(fcinfo, 7, true);
 	nvs_params_init(&params);
 	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
-	add_pattern(&params, consumers, pattern);
+	subscribe_add_pattern(fcinfo, 1, consumers, &params);
 	nvs_params_add_arg(&params, fcinfo, 5, TEXTOID);
 	nvs_params_add_arg(&params, fcinfo, 2, TEXTOID);
 	nvs_params_add_arg(&params, fcinfo, 3, INT4OID);
-	nvs_params_add(&params, INT8OID, PG_ARGISNULL(4) ?
-				   Int64GetDatum(nvs_position_safe()) : PG_GETARG_DATUM(4),
-				   false);
+	if (PG_ARGISNULL(4))
+		nvs_params_add(&params, INT8OID, Int64GetDatum(nvs_position_safe()),
+					   false);
+	else
+		nvs_params_add_arg(&params, fcinfo, 4, INT8OID);
 	nvs_params_add_arg(&params, fcinfo, 6, INT8OID);
-	if (nvs_consumer_run(consumers, &subscribe_subscribe, &params) > 0)
-		inserted = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
-											  SPI_tuptable->tupdesc, 1,
-											  &isnull));
+	written = nvs_execute_first(nvs_statement_plan(consumers->plans,
+												   &subscribe_upsert, &params,
+												   NULL),
+								&params, false, CurrentMemoryContext,
+								&inserted);
 	nvs_spi_end();
-	PG_RETURN_BOOL(inserted);
+	PG_RETURN_BOOL(written && DatumGetBool(inserted));
 }
 
-static const NvsStatement subscribe_unsubscribe = {
+/* Add the pattern that argument arg is, and the literal text it begins with. */
+static void
+subscribe_add_pattern(FunctionCallInfo fcinfo, int arg,
+					  const NvsConsumers *consumers, NvsParams *params)
+{
+	text	   *pattern;
+	const char *data;
+	int			len;
+	NvsPattern *compiled;
+	int			prefix;
+	bool		is_literal;
+
+	if (PG_ARGISNULL(arg))
+	{
+		nvs_params_add(params, TEXTOID, (Datum) 0, true);
+		nvs_params_add(params, TEXTOID, (Datum) 0, true);
+		return;
+	}
+	pattern = PG_GETARG_TEXT_PP(arg);
+	data = VARDATA_ANY(pattern);
+	len = VARSIZE_ANY_EXHDR(pattern);
+	compiled = nvs_pattern_compile(data, len);
+	if (compiled->prefix_tokens > 0)
+		subscribe_check_store(data, len, compiled, consumers);
+	prefix = nvs_pattern_prefix(compiled, &is_literal);
+	nvs_params_add(params, TEXTOID, PointerGetDatum(pattern), false);
+	nvs_params_add(params, TEXTOID,
+				   PointerGetDatum(cstring_to_text_with_len(compiled->text,
+															prefix)),
+				   false);
+}
+
+/*
+ * Raise an error when a pattern, which begins with a literal token, is for
+ * subjects of another store than the consumer's.
+ */
+static void
+subscribe_check_store(const char *pattern, int len,
+					  const NvsPattern *compiled,
+					  const NvsConsumers *consumers)
+{
+	const NvsStore *other = nvs_store_of_pattern(compiled);
+
+	if (other != NULL && strcmp(other->prefix, consumers->prefix) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("subjects of pattern \"%.*s\" are in store \"%s\"",
+						len, pattern, other->prefix),
+				 errdetail("The consumer is in store \"%s\".",
+						   consumers->prefix),
+				 errhint("Pass store => %s.",
+						 quote_literal_cstr(other->prefix))));
+}
+
+static const NvsStatement subscribe_delete = {
 	"DELETE FROM {consumers} WHERE name OPERATOR(pg_catalog.=) $1"
 };
 
@@ -133,17 +152,7 @@ static const NvsStatement subscribe_unsubscribe = {
 Datum
 nvs_consumer_unsubscribe(PG_FUNCTION_ARGS)
 {
-	NvsConsumers *consumers;
-	NvsParams	params;
-	uint64		deleted;
-
 	NVS_REQUIRE_ARG(0, "name");
 	PreventCommandIfReadOnly("nvent.consumer_unsubscribe()");
-	nvs_spi_begin();
-	consumers = nvs_consumers_require(fcinfo, 1);
-	nvs_params_init(&params);
-	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
-	deleted = nvs_consumer_run(consumers, &subscribe_unsubscribe, &params);
-	nvs_spi_end();
-	PG_RETURN_BOOL(deleted > 0);
+	PG_RETURN_BOOL(nvs_consumer_delete(fcinfo, &subscribe_delete));
 }
