@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "base/statement.h"
+#include "json/paths.h"
 #include "route/fields.h"
 #include "route/route.h"
 
@@ -86,6 +87,8 @@ extern const NvsField *nvs_entry_find(const NvsTarget *target,
 									  const char *name, int len,
 									  int *consumed);
 extern void nvs_entry_check_path(const char *path, int len);
+extern NvsJsonbKey *nvs_entry_path_keys(const char *path, int len,
+										int *npath);
 extern Datum nvs_entry_path(const char *path, int len);
 
 /* entry/leftover.c */

@@ -10,13 +10,10 @@
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "base/arg.h"
 #include "entry/entry.h"
-
-/* Elements that a dotted path may have. */
-#define FIELDS_MAX_PATH	1000
 
 static void fields_parse_stats(const NvsTarget *target, NvsJsonbChild stats,
 							   NvsEntryFields *fields);
@@ -233,36 +230,46 @@ nvs_entry_check_path(const char *path, int len)
 }
 
 /*
- * The dotted path a.b as the array {a,b}.  Raises 54000 for one that has too
- * many elements.
+ * The elements of a dotted path, which they point into, and how many there
+ * are.  Raises 54000 for a path that has too many.
  */
-Datum
-nvs_entry_path(const char *path, int len)
+NvsJsonbKey *
+nvs_entry_path_keys(const char *path, int len, int *npath)
 {
 	const char *end = path + len;
 	const char *p;
-	Datum	   *elements;
+	NvsJsonbKey *keys;
 	int			n = 1;
 	int			i;
 
 	for (p = path; p < end; p++)
 		if (*p == '.')
 			n++;
-	if (n > FIELDS_MAX_PATH)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("path \"%.*s...\" has too many elements",
-						pg_mbcliplen(path, len, 40), path),
-				 errdetail("A path has at most %d.", FIELDS_MAX_PATH)));
-	elements = palloc(sizeof(Datum) * n);
+	nvs_paths_check_length(n, path, len);
+	keys = palloc(sizeof(NvsJsonbKey) * n);
 	for (i = 0; i < n; i++)
 	{
 		const char *dot = memchr(path, '.', end - path);
-		int			part = (dot == NULL ? end : dot) - path;
 
-		elements[i] = PointerGetDatum(cstring_to_text_with_len(path, part));
-		path += part + 1;
+		keys[i].data = path;
+		keys[i].len = (dot == NULL ? end : dot) - path;
+		path += keys[i].len + 1;
 	}
-	return PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false,
-										   TYPALIGN_INT));
+	*npath = n;
+	return keys;
+}
+
+/* The dotted path a.b as the array {a,b}; errors as nvs_entry_path_keys(). */
+Datum
+nvs_entry_path(const char *path, int len)
+{
+	int			n;
+	NvsJsonbKey *keys = nvs_entry_path_keys(path, len, &n);
+	Datum	   *elements = palloc(sizeof(Datum) * n);
+	int			i;
+
+	for (i = 0; i < n; i++)
+		elements[i] = PointerGetDatum(cstring_to_text_with_len(keys[i].data,
+															   keys[i].len));
+	return nvs_array_of(TEXTOID, elements, NULL, n);
 }

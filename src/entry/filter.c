@@ -11,12 +11,12 @@
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "base/arg.h"
 #include "base/text.h"
 #include "entry/entry.h"
 
@@ -46,19 +46,18 @@ static void filter_compare_column(EntryFilter *filter, const NvsField *field,
 static char *filter_equality(Oid type);
 static void filter_any_of(EntryFilter *filter, Oid type, Datum *list, int n);
 static void filter_json_values(EntryFilter *filter, const FilterValues *values,
-							   const char *path, int len);
+							   const NvsJsonbKey *path, int npath);
 static void filter_leftover(EntryFilter *filter, const NvsField *field,
 							const FilterValues *values);
 static void filter_leftover_contains(EntryFilter *filter,
 									 const NvsField *field,
 									 const FilterValues *values,
-									 const char *path, int len);
+									 const NvsJsonbKey *path, int npath);
 static void filter_document(EntryFilter *filter, const NvsField *field,
 							const char *path, int len,
 							const FilterValues *values);
 static void filter_path_is(EntryFilter *filter, const char *document, int p,
 						   const FilterValues *values);
-static Jsonb *filter_nest(const char *path, int len, NvsJsonbChild value);
 
 /*
  * Add the conditions of a filter to a WHERE clause that has one already, and
@@ -242,22 +241,15 @@ filter_equality(Oid type)
 static void
 filter_any_of(EntryFilter *filter, Oid type, Datum *list, int n)
 {
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
-	ArrayType  *array;
-
 	if (n == 1)
 	{
 		nvs_sql_param(filter->sql, "",
 					  nvs_params_add(filter->params, type, list[0], false));
 		return;
 	}
-	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	array = construct_array(list, n, type, typlen, typbyval, typalign);
 	nvs_sql_param(filter->sql, "ANY (",
 				  nvs_params_add(filter->params, get_array_type(type),
-								 PointerGetDatum(array), false));
+								 nvs_array_of(type, list, NULL, n), false));
 	nvs_sql(filter->sql, ")");
 }
 
@@ -267,7 +259,7 @@ filter_any_of(EntryFilter *filter, Oid type, Datum *list, int n)
  */
 static void
 filter_json_values(EntryFilter *filter, const FilterValues *values,
-				   const char *path, int len)
+				   const NvsJsonbKey *path, int npath)
 {
 	Datum	   *list = palloc(sizeof(Datum) * values->n);
 	uint32		i;
@@ -277,7 +269,8 @@ filter_json_values(EntryFilter *filter, const FilterValues *values,
 		CHECK_FOR_INTERRUPTS();
 		list[i] = JsonbPGetDatum(path == NULL ?
 								 nvs_jsonb_from_child(values->items[i]) :
-								 filter_nest(path, len, values->items[i]));
+								 nvs_paths_nest(path, npath,
+												values->items[i]));
 	}
 	filter_any_of(filter, JSONBOID, list, values->n);
 }
@@ -308,7 +301,8 @@ filter_leftover(EntryFilter *filter, const NvsField *field,
  */
 static void
 filter_leftover_contains(EntryFilter *filter, const NvsField *field,
-						 const FilterValues *values, const char *path, int len)
+						 const FilterValues *values, const NvsJsonbKey *path,
+						 int npath)
 {
 	const NvsEntryState *state = filter->target->state;
 	FilterValues nested = *values;
@@ -327,7 +321,7 @@ filter_leftover_contains(EntryFilter *filter, const NvsField *field,
 
 			CHECK_FOR_INTERRUPTS();
 			if (path != NULL)
-				value = nvs_jsonb_root(filter_nest(path, len, value));
+				value = nvs_jsonb_root(nvs_paths_nest(path, npath, value));
 			nested.items[j] = nvs_jsonb_root(nvs_entry_leftover_nest(&paths[i],
 																	 value));
 		}
@@ -355,6 +349,8 @@ filter_document(EntryFilter *filter, const NvsField *field, const char *path,
 	char	   *counts = NULL;
 	int			p = nvs_params_add(filter->params, TEXTARRAYOID,
 								   nvs_entry_path(path, len), false);
+	int			nkeys;
+	NvsJsonbKey *keys = nvs_entry_path_keys(path, len, &nkeys);
 
 	if (nvs_entry_leftover_possible(filter->target->state, field))
 		counts = nvs_entry_leftover_counts(filter->target, field,
@@ -364,14 +360,14 @@ filter_document(EntryFilter *filter, const NvsField *field, const char *path,
 	if (values->n > 0)
 	{
 		nvs_sql(sql, document, " OPERATOR(pg_catalog.@>) ");
-		filter_json_values(filter, values, path, len);
+		filter_json_values(filter, values, keys, nkeys);
 		nvs_sql(sql, " AND ");
 		filter_path_is(filter, document, p, values);
 	}
 	if (values->n > 0 && counts != NULL)
 	{
 		nvs_sql(sql, " AND NOT ", counts, " OR ", counts, " AND ");
-		filter_leftover_contains(filter, field, values, path, len);
+		filter_leftover_contains(filter, field, values, keys, nkeys);
 		nvs_sql(sql, " AND ");
 		filter_path_is(filter, nvs_entry_leftover_value(filter->target,
 														field), p, values);
@@ -403,29 +399,4 @@ filter_path_is(EntryFilter *filter, const char *document, int p,
 	nvs_sql_param(filter->sql, " OPERATOR(pg_catalog.#>) ", p);
 	nvs_sql(filter->sql, " OPERATOR(pg_catalog.=) ");
 	filter_json_values(filter, values, NULL, 0);
-}
-
-/* The document in which a dotted path leads to a value, and nothing else. */
-static Jsonb *
-filter_nest(const char *path, int len, NvsJsonbChild value)
-{
-	const char *end = path + len;
-
-	for (;;)
-	{
-		const char *start = end;
-		NvsJsonb	object;
-		Jsonb	   *document;
-
-		CHECK_FOR_INTERRUPTS();
-		while (start > path && start[-1] != '.')
-			start--;
-		nvs_jsonb_init(&object);
-		nvs_jsonb_add_child(&object, start, end - start, value);
-		document = nvs_jsonb_finish(&object);
-		if (start == path)
-			return document;
-		value = nvs_jsonb_root(document);
-		end = start - 1;
-	}
 }

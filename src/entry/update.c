@@ -18,7 +18,6 @@
 #include "base/arg.h"
 #include "base/text.h"
 #include "entry/entry.h"
-#include "json/paths.h"
 
 /* An UPDATE, in the making. */
 typedef struct EntryUpdate

@@ -46,6 +46,23 @@ nvs_jsonb_init(NvsJsonb *b)
 	nvs_jsonb_reset(b);
 }
 
+/*
+ * Make an empty object in the current memory context that has room for npairs
+ * pairs, and takes no more: where there are very many of them.
+ */
+NvsJsonb *
+nvs_jsonb_create(uint32 npairs)
+{
+	NvsJsonb   *b = palloc_extended(offsetof(NvsJsonb, fixed) +
+									Max(npairs, 1) * sizeof(NvsJsonbPair),
+									MCXT_ALLOC_HUGE);
+
+	b->pairs = b->fixed;
+	b->cap = Max(npairs, 1);
+	nvs_jsonb_reset(b);
+	return b;
+}
+
 /* Remove the pairs but keep the memory, for the next row. */
 void
 nvs_jsonb_reset(NvsJsonb *b)

@@ -56,6 +56,7 @@ typedef struct NvsJsonb
 } NvsJsonb;
 
 extern void nvs_jsonb_init(NvsJsonb *b);
+extern NvsJsonb *nvs_jsonb_create(uint32 npairs);
 extern void nvs_jsonb_reset(NvsJsonb *b);
 extern void nvs_jsonb_add_text(NvsJsonb *b, const char *key, Size keylen,
 							   const char *value, Size len);

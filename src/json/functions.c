@@ -108,7 +108,7 @@ nvs_jsonb_expand_paths(PG_FUNCTION_ARGS)
 
 /*
  * The keys of a path argument, and how many there are.  They point into the
- * array, which must stay.
+ * array, which must stay.  Raises an error for a path that is too long.
  */
 static NvsJsonbKey *
 functions_path_argument(ArrayType *array, int *npath)
@@ -122,6 +122,8 @@ functions_path_argument(ArrayType *array, int *npath)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("path must be a one-dimensional array")));
+	nvs_paths_check_length(ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)),
+						   NULL, 0);
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
 					  &elems, &nulls, npath);
 	path = palloc(Max(*npath, 1) * sizeof(NvsJsonbKey));

@@ -53,6 +53,25 @@ paths_empty_element(NvsJsonbChild key)
 }
 
 /*
+ * Raise an error for a path of too many elements.  What is made of a path
+ * takes far more memory than the path.  path is how it was written, with dots;
+ * NULL for an array.
+ */
+void
+nvs_paths_check_length(int npath, const char *path, int len)
+{
+	if (npath <= NVS_PATHS_MAX_ELEMENTS)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 path == NULL ? errmsg("path has too many elements") :
+			 errmsg("path \"%.*s...\" has too many elements",
+					pg_mbcliplen(path, len, 40), path),
+			 errdetail("A path has at most %d; this one has %d.",
+					   NVS_PATHS_MAX_ELEMENTS, npath)));
+}
+
+/*
  * Split a key at its dots into *path, which is made longer if need be.
  * Returns the number of elements; they point into the key.
  */
@@ -61,28 +80,34 @@ paths_split(NvsJsonbChild key, NvsJsonbKey **path, int *cap)
 {
 	const char *start = key.data;
 	const char *stop = key.data + key.len;
-	int			n = 0;
+	const char *dot = start;
+	int			n = 1;
+	int			i;
 
-	for (;;)
+	while ((dot = memchr(dot, '.', stop - dot)) != NULL)
 	{
-		const char *dot = memchr(start, '.', stop - start);
-		const char *end = dot ? dot : stop;
+		dot++;
+		n++;
+	}
+	nvs_paths_check_length(n, key.data, key.len);
+	if (n > *cap)
+	{
+		*cap = n;
+		*path = repalloc(*path, n * sizeof(NvsJsonbKey));
+	}
+	for (i = 0; i < n; i++)
+	{
+		const char *end = memchr(start, '.', stop - start);
 
-		CHECK_FOR_INTERRUPTS();
+		if (end == NULL)
+			end = stop;
 		if (end == start)
 			paths_empty_element(key);
-		if (n == *cap)
-		{
-			*cap *= 2;
-			*path = repalloc_huge(*path, *cap * sizeof(NvsJsonbKey));
-		}
-		(*path)[n].data = start;
-		(*path)[n].len = end - start;
-		n++;
-		if (!dot)
-			return n;
-		start = dot + 1;
+		(*path)[i].data = start;
+		(*path)[i].len = end - start;
+		start = end + 1;
 	}
+	return n;
 }
 
 /* Has any key of the object a dot?  All keys lie side by side. */
@@ -91,6 +116,18 @@ paths_any_dot(const JsonbContainer *jc)
 {
 	return memchr(nvs_jsonb_data(jc), '.',
 				  nvs_jsonb_offset(jc, JsonContainerSize(jc))) != NULL;
+}
+
+/* Raise an error for a document whose paths have too many elements. */
+static void
+paths_check_total(int total)
+{
+	if (total > NVS_PATHS_MAX_TOTAL)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("paths of a document have too many elements"),
+				 errdetail("All dotted keys of a document have at most %d.",
+						   NVS_PATHS_MAX_TOTAL)));
 }
 
 /*
@@ -103,6 +140,7 @@ nvs_paths_expand(const Jsonb *doc)
 	const JsonbContainer *jc = &doc->root;
 	uint32		n = JsonContainerSize(jc);
 	int			cap = FIXED_PATH;
+	int			total = 0;
 	NvsJsonbKey *path;
 	NvsJsonbTree *tree;
 	uint32		i;
@@ -127,7 +165,11 @@ nvs_paths_expand(const Jsonb *doc)
 
 		CHECK_FOR_INTERRUPTS();
 		if (memchr(key.data, '.', key.len))
+		{
 			npath = paths_split(key, &path, &cap);
+			total += npath;
+			paths_check_total(total);
+		}
 		else
 		{
 			path[0].data = key.data;
@@ -222,11 +264,10 @@ paths_number(const Jsonb *doc, const NvsJsonbKey *path, int npath)
  * The document that has a value at the path, and nothing else: a builder for
  * each level, finished from the outermost.
  */
-static Jsonb *
-paths_nest(const NvsJsonbKey *path, int npath, NvsJsonbChild value)
+Jsonb *
+nvs_paths_nest(const NvsJsonbKey *path, int npath, NvsJsonbChild value)
 {
-	NvsJsonb   *levels = palloc_extended(npath * sizeof(NvsJsonb),
-										 MCXT_ALLOC_HUGE);
+	NvsJsonb   *levels = palloc(npath * sizeof(NvsJsonb));
 	Jsonb	   *result;
 	int			i = npath - 1;
 
@@ -248,7 +289,8 @@ static Jsonb *
 paths_set_child(const Jsonb *doc, const NvsJsonbKey *path, int npath,
 				NvsJsonbChild value)
 {
-	return nvs_merge_depth(doc, paths_nest(path, npath, value), npath, NULL);
+	return nvs_merge_depth(doc, nvs_paths_nest(path, npath, value), npath,
+						   NULL);
 }
 
 /*

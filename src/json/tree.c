@@ -331,13 +331,12 @@ nvs_jsonb_tree_merge_at(NvsJsonbTree *tree, const NvsJsonbKey *path,
 static NvsJsonb *
 tree_builder(const TreeObject *object)
 {
-	NvsJsonb   *b = palloc(sizeof(NvsJsonb));
+	NvsJsonb   *b = nvs_jsonb_create(object->fields->members);
 	fields_iterator it;
 	TreeField  *field;
 
 	check_stack_depth();
 	CHECK_FOR_INTERRUPTS();
-	nvs_jsonb_init(b);
 	fields_start_iterate(object->fields, &it);
 	while ((field = fields_iterate(object->fields, &it)) != NULL)
 	{

@@ -111,6 +111,7 @@ Raises:
   22023: the filter is no object or has a value that the field cannot have, a number is negative, or
     one of after_score and after_id is given without the other
   42703: a field of the filter has no place
+  54000: a dotted name of the filter has more than 1,000 elements
 Example:
   SELECT e ->> ''id''
   FROM nvent.entry_read(
@@ -144,6 +145,7 @@ Returns:
     is not at expected_version
 Raises:
   NV004: this and all others as nvent.entry_add
+  54000: a dotted name has more than 1,000 elements, or all of them have more than 100,000
   40001: in REPEATABLE READ or SERIALIZABLE, when the entry was changed since the snapshot
   09000: a trigger, rule or policy keeps the entry from being changed
 Locks:
@@ -179,6 +181,7 @@ Raises:
   NV004: the key is not a subject
   42703: the field has no place
   428C9: the field is one that the database computes
+  54000: the field has more than 1,000 elements
 Locks:
   the row of the entry until the transaction ends
 Example:

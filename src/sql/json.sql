@@ -108,6 +108,7 @@ Returns:
   the document with its paths expanded; NULL for NULL
 Raises:
   22023: doc is no object, or a dotted key has an empty element, as "a..b" has
+  54000: a dotted key has more than 1,000 elements, or all of them have more than 100,000
 Example:
   SELECT nvent.jsonb_expand_paths(''{"a.b": 1, "a": {"c": 2}}'');
   -- {"a": {"b": 1, "c": 2}}';
@@ -135,6 +136,7 @@ Raises:
   22023: something on the way is no object, or path is empty
   22004: path, an element of it or value is NULL
   2202E: path is an array of more than one dimension
+  54000: path has more than 1,000 elements
 Example:
   SELECT nvent.jsonb_set_path(''{"a": {"x": 1}}'', ''{a,b,c}'', ''[2]'');
   -- {"a": {"b": {"c": [2]}, "x": 1}}';
@@ -163,6 +165,7 @@ Raises:
   22023: something on the way is no object, path is empty, or by is not finite
   22004: path, an element of it or by is NULL
   2202E: path is an array of more than one dimension
+  54000: path has more than 1,000 elements
 Example:
   SELECT nvent.jsonb_increment(''{"stats": {"runs": 1}}'', ''{stats,runs}'', 2);
   -- {"stats": {"runs": 3}}';

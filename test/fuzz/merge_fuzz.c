@@ -99,6 +99,12 @@ free_chunks(void)
 }
 
 void *
+palloc_extended(Size size, int flags)
+{
+	return palloc(size);
+}
+
+void *
 repalloc_huge(void *pointer, Size size)
 {
 	size_t		i = chunk_index(pointer);
