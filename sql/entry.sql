@@ -55,6 +55,24 @@ SELECT nvent.entry_get('nvent:triggers', 'hook');
 SELECT nvent.entry_get('nvent:scheduler:jobs', 'job1');
 SELECT bool_and(extra IS NULL) AS extra_is_gone FROM nvent_flows;
 
+-- A dotted name is a path, as in an update: what add made, a filter finds, an
+-- increment and an update reach and null removes.  Inside of an object a dot is
+-- part of the name.
+SELECT nvent.entry_add('nvent:c', 'dots', 0, '{"a.b": 1, "a": {"c": 2}, "x.y.z": 1, "o": {"p.q": 1}}');
+SELECT pg_temp.meta('nvent:c', 'dots');
+SELECT e ->> 'id' AS found FROM nvent.entry_read('nvent:c', filter => '{"a.b": 1, "x.y.z": 1}') AS e;
+SELECT nvent.entry_increment('nvent:c', 'dots', 'a.b');
+SELECT nvent.entry_update('nvent:c', 'dots', '{"x.y.z": null, "a.c": 3}');
+SELECT pg_temp.meta('nvent:c', 'dots');
+SELECT nvent.entry_add('nvent:flows', 'dots', 0, '{"stats.total": 5, "stats": {"retries": 1}, "steps.first": "a"}');
+SELECT pg_temp.meta('nvent:flows', 'dots');
+SELECT stats_total, extra FROM nvent_flows WHERE flow_name = 'dots';
+SELECT nvent.entry_add('nvent:flow:runs:import', 'dots', 0, '{"emittedEvents.step1.at": 5}');
+SELECT emitted_events, extra FROM nvent_flow_runs WHERE run_id = 'dots';
+SELECT nvent.entry_add('nvent:c', 'dots', 0, '{"a..b": 1}');
+SELECT nvent.entry_add('nvent:c', 'dots', 0, jsonb_build_object(repeat('a.', 1000) || 'a', 1));
+SELECT nvent.entry_delete(k, 'dots') FROM unnest(ARRAY['nvent:c', 'nvent:flows', 'nvent:flow:runs:import']) AS k;
+
 -- Names of columns are names of their fields, and the other way round.
 SELECT nvent.entry_add('nvent:flows', 'names', 0, '{"display_name": "x", "stats_total": 5, "stats": {"last_success": 1, "cancel": 2}}');
 SELECT pg_temp.meta('nvent:flows', 'names');
@@ -77,12 +95,13 @@ SELECT k, nvent.entry_get(k, 'same') IS NOT NULL AS there
 FROM unnest('{nvent:a,nvent:b,other:a,nvent:flow:runs:a,nvent:flow:runs:a:b}'::text[]) k;
 
 --
--- What add() is given comes back.
+-- What add() is given comes back.  Only a name of the metadata itself is a path
+-- when it has dots.
 --
 CREATE TABLE documents (n serial PRIMARY KEY, doc jsonb);
 INSERT INTO documents (doc) VALUES
     ('{}'),
-    ('{"": 1, " ": 2, "a.b": 3, ".": 4, "..": 5, "a.": 6, "stats.total": 7, "a": {"b": 8, "c.d": 9}}'),
+    ('{"": 1, " ": 2, "a": {"": 1, " ": 2, "a.b": 3, ".": 4, "..": 5, "a.": 6, "stats.total": 7, "b": 8, "c.d": 9}}'),
     ('{"f": false, "z": 0, "e": "", "n": null, "o": {}, "l": [], "t": {"f": false, "z": 0, "e": "", "n": null, "o": {}, "l": []}}'),
     ('{"l": [null, false, 0, "", [], {}, [[null]], {"a": null}]}'),
     ('{"ä": "ö", "漢字": "😀", "\"": "\\", "\u0007": "\t\n", "q''": "''", "$1": "%s", "{a}": "{b}"}'),

@@ -74,7 +74,7 @@ pg_noreturn extern void nvs_entry_refused(const NvsTarget *target);
 
 /* entry/fields.c */
 extern void nvs_entry_check_metadata(const Jsonb *doc);
-extern void nvs_entry_parse(const NvsTarget *target, const Jsonb *doc,
+extern void nvs_entry_parse(const NvsTarget *target, const Jsonb *metadata,
 							NvsEntryFields *fields);
 extern Jsonb *nvs_entry_rest(const NvsTarget *target, NvsEntryFields *fields);
 pg_noreturn extern void nvs_entry_no_column(const NvsTarget *target,

@@ -32,15 +32,16 @@ nvs_entry_check_metadata(const Jsonb *doc)
 }
 
 /*
- * Sort the fields of metadata, an object, into columns and the rest.  What
- * fields points to is in the current memory context or in the document.
+ * Sort the fields of metadata, an object, into columns and the rest; a dotted
+ * name is a path.  What fields points to is in the current memory context or
+ * in the metadata.
  */
 void
-nvs_entry_parse(const NvsTarget *target, const Jsonb *doc,
+nvs_entry_parse(const NvsTarget *target, const Jsonb *metadata,
 				NvsEntryFields *fields)
 {
 	const NvsFieldMap *map = target->map;
-	const JsonbContainer *jc = &doc->root;
+	const JsonbContainer *jc = &nvs_paths_expand(metadata)->root;
 	uint32		n = JsonContainerSize(jc);
 	uint32		i;
 

@@ -88,7 +88,7 @@ nvs_entry_update(PG_FUNCTION_ARGS)
 		update_init(&update, &resolved, PG_GETARG_TEXT_PP(1));
 		if (!PG_ARGISNULL(3))
 			update_expect_version(&update, PG_GETARG_INT64(3));
-		nvs_entry_parse(resolved.target, nvs_paths_expand(metadata), &fields);
+		nvs_entry_parse(resolved.target, metadata, &fields);
 		update_fields(&update, &fields);
 		found = update_run(&update, touch, &version);
 	}

@@ -24,9 +24,9 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.entry_add(text, text, double precision, jsonb) IS
 'Adds an entry, or replaces all of the one with this id.
 
-Fields of metadata go to the columns of that name, the others to extra. What metadata does not
-mention gets the column''s default; a time that must be there gets the score. "version" in it is
-ignored.
+Fields of metadata go to the columns of that name, the others to extra; a dotted name is a path.
+What metadata does not mention gets the column''s default; a time that must be there gets the score.
+"version" in it is ignored.
 
 Arguments:
   key: a subject
@@ -38,12 +38,13 @@ Returns:
 Raises:
   NV004: the key is not a subject
   NV009: there is no default store, and nvent_store.auto_create is off
-  22023: a field is of the wrong type or given twice, the score is not finite, or metadata is no
-    object
+  22023: a field is of the wrong type or given twice, a dotted name has an empty element, the score
+    is not finite, or metadata is no object
   22003: the score stands for a time that is missing, and is no time
   22007: a time is no ISO-8601
   428C9: a field is one that the database computes
   42703: a field has no place: neither its column nor extra is there
+  54000: a dotted name has more than 1,000 elements, or all of them have more than 100,000
   09000: a trigger or rule of the table kept the entry out
 Locks:
   the row of the entry until the transaction ends
@@ -145,7 +146,6 @@ Returns:
     is not at expected_version
 Raises:
   NV004: this and all others as nvent.entry_add
-  54000: a dotted name has more than 1,000 elements, or all of them have more than 100,000
   40001: in REPEATABLE READ or SERIALIZABLE, when the entry was changed since the snapshot
   09000: a trigger, rule or policy keeps the entry from being changed
 Locks:
