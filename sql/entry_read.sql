@@ -121,6 +121,14 @@ SELECT nvent.entry_read('nvent:flow:runs:f', filter => '{"startedAt": "soon"}');
 SELECT nvent.entry_read('nvent:flow:runs:f', filter => '{"version": "1"}');
 SELECT nvent.entry_read('nvent:flows', filter => '{"stats": {"total": 1}}');
 SELECT nvent.entry_read('nvent:flow:runs:f', filter => jsonb_build_object(repeat('a.', 1000), 1));
+-- The planner looks at each value and cannot be cancelled meanwhile: at most
+-- 65,536 in a filter, and 1,000 for fields that are kept in jsonb.
+SELECT nvent.entry_read('nvent:flow:runs:f', filter => jsonb_build_object('stepCount', list, 'completedSteps', list))
+FROM (SELECT jsonb_agg(i) FROM generate_series(1, 32769) AS i) AS l (list);
+SELECT nvent.entry_read('nvent:order', filter => jsonb_build_object('tag', list))
+FROM (SELECT jsonb_agg(i) FROM generate_series(1, 1001) AS i) AS l (list);
+SELECT nvent.entry_read('nvent:flow:runs:f', filter => jsonb_build_object('team', list, 'emittedEvents.a', list))
+FROM (SELECT jsonb_agg(i) FROM generate_series(1, 501) AS i) AS l (list);
 SELECT nvent.entry_read(NULL);
 SELECT nvent.entry_read('nvent:order', -1);
 SELECT nvent.entry_read('nvent:order', row_offset => -1);
@@ -132,7 +140,7 @@ SELECT nvent.entry_read('');
 -- A list may be long, and so may a filter.
 SELECT ids(VARIADIC array_agg(e)) FROM nvent.entry_read('nvent:flow:runs:f', filter => jsonb_build_object('stepCount', (SELECT jsonb_agg(i) FROM generate_series(2, 10000) i))) e;
 SELECT ids(VARIADIC array_agg(e)) FROM nvent.entry_read('nvent:flow:runs:f', filter => jsonb_build_object('team', (SELECT jsonb_agg('t' || i) || '["y"]' FROM generate_series(1, 300) i))) e;
-SELECT count(*) FROM nvent.entry_read('nvent:flow:runs:f', filter => jsonb_build_object('team', (SELECT jsonb_agg('t' || i) FROM generate_series(1, 3000) i)));
+SELECT count(*) FROM nvent.entry_read('nvent:flow:runs:f', filter => jsonb_build_object('team', (SELECT jsonb_agg('t' || i) FROM generate_series(1, 1000) i)));
 SELECT ids(VARIADIC array_agg(e)) FROM nvent.entry_read('nvent:flow:runs:f', filter => (SELECT jsonb_object_agg('no' || i, NULL) || '{"team": "y"}' FROM generate_series(1, 300) i)) e;
 
 -- Where there is nothing, nothing is found.

@@ -20,12 +20,22 @@
 #include "base/text.h"
 #include "entry/entry.h"
 
+/*
+ * Values that a filter may have, and those among them for fields that are in
+ * documents.  The planner looks at each value and cannot be cancelled
+ * meanwhile; documents take it thirty times as long.
+ */
+#define FILTER_MAX_VALUES		65536
+#define FILTER_MAX_DOCUMENTS	1000
+
 /* The conditions of a filter, in the making. */
 typedef struct EntryFilter
 {
 	const NvsTarget *target;
 	NvsParams  *params;
 	StringInfo	sql;
+	Size		nvalues;		/* so far */
+	Size		ndocuments;		/* so far; of fields that are in documents */
 } EntryFilter;
 
 /* The values that a condition allows. */
@@ -39,6 +49,8 @@ typedef struct FilterValues
 static void filter_field(EntryFilter *filter, NvsJsonbChild name,
 						 NvsJsonbChild value);
 static void filter_list_values(NvsJsonbChild value, FilterValues *values);
+static void filter_count_documents(EntryFilter *filter,
+								   const FilterValues *values);
 static void filter_column(EntryFilter *filter, const NvsField *field,
 						  const FilterValues *values);
 static void filter_compare_column(EntryFilter *filter, const NvsField *field,
@@ -67,7 +79,7 @@ void
 nvs_entry_filter(const NvsTarget *target, const Jsonb *doc,
 				 NvsParams *params, StringInfo sql)
 {
-	EntryFilter filter = {target, params, sql};
+	EntryFilter filter = {target, params, sql, 0, 0};
 	const JsonbContainer *jc = &doc->root;
 	uint32		n = JsonContainerSize(jc);
 	uint32		i;
@@ -95,6 +107,12 @@ filter_field(EntryFilter *filter, NvsJsonbChild name, NvsJsonbChild value)
 	FilterValues values;
 
 	filter_list_values(value, &values);
+	filter->nvalues += values.n;
+	if (filter->nvalues > FILTER_MAX_VALUES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("filter has too many values"),
+				 errdetail("A filter has at most %d.", FILTER_MAX_VALUES)));
 	nvs_sql(filter->sql, " AND (");
 	if (field != NULL && consumed == name.len)
 		filter_column(filter, field, &values);
@@ -139,6 +157,22 @@ filter_list_values(NvsJsonbChild value, FilterValues *values)
 	}
 }
 
+/* Raise an error when too many values are for fields in documents. */
+static void
+filter_count_documents(EntryFilter *filter, const FilterValues *values)
+{
+	filter->ndocuments += values->n;
+	if (filter->ndocuments > FILTER_MAX_DOCUMENTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("filter has too many values for fields that are kept "
+						"in jsonb"),
+				 errdetail("A filter has at most %d of those.",
+						   FILTER_MAX_DOCUMENTS),
+				 errhint("Add a column for the field, or read a part of the "
+						 "values at a time.")));
+}
+
 /* Add: a column has one of some values, or its leftover in extra has. */
 static void
 filter_column(EntryFilter *filter, const NvsField *field,
@@ -147,6 +181,8 @@ filter_column(EntryFilter *filter, const NvsField *field,
 	const NvsEntryState *state = filter->target->state;
 	bool		leftover = nvs_entry_leftover_possible(state, field);
 
+	if (leftover || field->takes_json)
+		filter_count_documents(filter, values);
 	if (leftover && values->n > 0)
 		nvs_sql(filter->sql, "(");
 	filter_compare_column(filter, field, values);
@@ -352,6 +388,7 @@ filter_document(EntryFilter *filter, const NvsField *field, const char *path,
 	int			nkeys;
 	NvsJsonbKey *keys = nvs_entry_path_keys(path, len, &nkeys);
 
+	filter_count_documents(filter, values);
 	if (nvs_entry_leftover_possible(filter->target->state, field))
 		counts = nvs_entry_leftover_counts(filter->target, field,
 										   filter->params);

@@ -112,7 +112,8 @@ Raises:
   22023: the filter is no object or has a value that the field cannot have, a number is negative, or
     one of after_score and after_id is given without the other
   42703: a field of the filter has no place
-  54000: a dotted name of the filter has more than 1,000 elements
+  54000: a dotted name of the filter has more than 1,000 elements, or the filter has more than 65,536
+    values, or more than 1,000 for fields that are kept in jsonb
 Example:
   SELECT e ->> ''id''
   FROM nvent.entry_read(
