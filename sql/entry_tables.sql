@@ -147,6 +147,20 @@ SELECT nvent.route_add('entry', 'cannot:{team}:x', 'a_view');
 \set VERBOSITY default
 SELECT nvent.entry_add('cannot:no_index', 'x', 0);
 SELECT nvent.entry_add('cannot:no_version', 'x', 0);
+-- As often as one asks: a refusal keeps no memory.
+CREATE FUNCTION pg_temp.relation_memory() RETURNS numeric LANGUAGE sql
+AS $$ SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name LIKE 'nvent_store%' $$;
+SELECT pg_temp.relation_memory() AS before \gset
+DO $$
+BEGIN
+    FOR i IN 1..2000 LOOP
+        BEGIN
+            PERFORM nvent.entry_get('cannot:no_version', 'x');
+        EXCEPTION WHEN invalid_table_definition THEN NULL;
+        END;
+    END LOOP;
+END $$;
+SELECT pg_temp.relation_memory() - :before AS grown;
 SELECT nvent.entry_get('cannot:partly', 'x');
 SELECT nvent.entry_read('cannot:a:x');
 \set VERBOSITY terse

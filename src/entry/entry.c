@@ -23,6 +23,7 @@
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/syscache.h"
@@ -50,7 +51,7 @@ static void entry_compile_defaults(NvsTarget *target, NvsEntryState *state,
 								   Relation rel);
 static bool entry_any_leftovers(const NvsFieldMap *map,
 								const NvsEntryState *state);
-static void entry_define_names(NvsTarget *target, NvsEntryState *state);
+static char *entry_where(const NvsTarget *target, const NvsEntryState *state);
 static const NvsField *entry_find_id(NvsTarget *target, Relation rel,
 									 const char **conflict);
 static bool entry_is_filter(const NvsTarget *target, const NvsField *field);
@@ -76,12 +77,15 @@ nvs_entry_resolve(text *key, bool write, NvsResolved *resolved)
 
 /*
  * Make the state of a relation.  Raises 42P16 when the relation cannot hold
- * entries; then the next call tries anew.
+ * entries; then nothing is kept, and the next call tries anew.
  */
 static void
 entry_compile(NvsTarget *target)
 {
-	MemoryContext old = MemoryContextSwitchTo(target->cxt);
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
+											  "nvent_store entry state",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
 	NvsEntryState *state = palloc0(sizeof(NvsEntryState));
 	Relation	rel = table_open(target->relid, AccessShareLock);
 
@@ -94,10 +98,15 @@ entry_compile(NvsTarget *target)
 	entry_compile_columns(target, state);
 	entry_compile_defaults(target, state, rel);
 	state->leftovers = entry_any_leftovers(target->map, state);
+	state->this_entry = entry_where(target, state);
 	table_close(rel, AccessShareLock);
-	entry_define_names(target, state);
-	target->state = state;
 	MemoryContextSwitchTo(old);
+
+	/* From here on nothing fails. */
+	MemoryContextSetParent(cxt, target->cxt);
+	nvs_planset_define(target->plans, "columns", state->columns);
+	nvs_planset_define(target->plans, "this_entry", state->this_entry);
+	target->state = state;
 }
 
 /* Report a relation that is no table of entries. */
@@ -270,12 +279,9 @@ entry_any_leftovers(const NvsFieldMap *map, const NvsEntryState *state)
 	return false;
 }
 
-/*
- * Define the names that statements on the relation use.  Nothing may fail
- * behind it: a name is defined once.
- */
-static void
-entry_define_names(NvsTarget *target, NvsEntryState *state)
+/* The condition on key and id, whose values are the first parameters. */
+static char *
+entry_where(const NvsTarget *target, const NvsEntryState *state)
 {
 	StringInfoData where;
 
@@ -283,9 +289,7 @@ entry_define_names(NvsTarget *target, NvsEntryState *state)
 	nvs_route_where(target, &where);
 	nvs_sql(&where, " AND ", state->id->quoted);
 	nvs_sql_param(&where, " OPERATOR(pg_catalog.=) ", target->nkeys + 1);
-	state->this_entry = where.data;
-	nvs_planset_define(target->plans, "columns", state->columns);
-	nvs_planset_define(target->plans, "this_entry", state->this_entry);
+	return where.data;
 }
 
 /*
