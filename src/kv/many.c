@@ -11,7 +11,6 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 
@@ -75,43 +74,31 @@ PG_FUNCTION_INFO_V1(nvs_kv_mget);
 PG_FUNCTION_INFO_V1(nvs_kv_mset);
 PG_FUNCTION_INFO_V1(nvs_kv_delete);
 
-static void many_check_count(int n);
-static ManyKey *many_read_keys(ArrayType *array, int *n);
+static ManyKey *many_read_keys(FunctionCallInfo fcinfo, int *n);
 static ManyKey *many_read_entries(Jsonb *entries, int *n);
 static void many_sort(ManyKey *keys, int n, bool write);
 static Oid	many_relation(const ManyKey *key);
 static int	many_compare(const void *a, const void *b);
 static int	many_group_end(const ManyKey *keys, int n, int begin);
 static Datum *many_key_datums(const ManyKey *keys, int n);
-static Datum many_text_array(Datum *elements, int n);
+static Datum many_key_array(const ManyKey *keys, int n);
 static void many_fetch_group(ManyValues *values, int n);
 static void many_keep_value(TupleTableSlot *slot, void *arg);
 static void many_set_group(const ManyKey *keys, int n, Interval *ttl);
 static int	many_drop_repeated(ManyKey *keys, int n);
 
-/* Raise an error when a call names too many keys. */
-static void
-many_check_count(int n)
-{
-	if (n > MANY_MAX_KEYS)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("too many keys in one call: %d", n),
-				 errdetail("One call names at most %d.", MANY_MAX_KEYS)));
-}
-
-/* The keys of an array argument, in its order. */
+/* The keys of argument 0, an array that is not NULL, in its order. */
 static ManyKey *
-many_read_keys(ArrayType *array, int *n)
+many_read_keys(FunctionCallInfo fcinfo, int *n)
 {
+	NvsArrayArgs arrays = {"keys", MANY_MAX_KEYS, NULL, 0};
 	ManyKey    *keys;
 	Datum	   *elements;
 	bool	   *nulls;
 	int			i;
 
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements,
-					  &nulls, n);
-	many_check_count(*n);
+	(void) nvs_array_argument(&arrays, fcinfo, 0, "keys", &elements, &nulls);
+	*n = arrays.length;
 	keys = palloc0(sizeof(ManyKey) * Max(*n, 1));
 	for (i = 0; i < *n; i++)
 	{
@@ -139,7 +126,11 @@ many_read_entries(Jsonb *entries, int *n)
 				 errmsg("argument \"entries\" must be a JSON object"),
 				 errhint("Write {\"key\": value}.")));
 	*n = JsonContainerSize(jc);
-	many_check_count(*n);
+	if (*n > MANY_MAX_KEYS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many keys in one call: %d", *n),
+				 errdetail("One call names at most %d.", MANY_MAX_KEYS)));
 	keys = palloc0(sizeof(ManyKey) * Max(*n, 1));
 	for (i = 0; i < *n; i++)
 	{
@@ -147,7 +138,7 @@ many_read_entries(Jsonb *entries, int *n)
 		NvsJsonbChild value = nvs_jsonb_child(jc, *n + i);
 
 		keys[i].key = cstring_to_text_with_len(name.data, name.len);
-		keys[i].value = JsonbPGetDatum(nvs_child_document(value));
+		keys[i].value = JsonbPGetDatum(nvs_jsonb_from_child(value));
 		keys[i].index = i;
 	}
 	return keys;
@@ -221,12 +212,11 @@ many_key_datums(const ManyKey *keys, int n)
 	return result;
 }
 
-/* Texts as an array of SQL's. */
+/* The keys as a text[]. */
 static Datum
-many_text_array(Datum *elements, int n)
+many_key_array(const ManyKey *keys, int n)
 {
-	return PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false,
-										   TYPALIGN_INT));
+	return nvs_array_of(TEXTOID, many_key_datums(keys, n), NULL, n);
 }
 
 /* nvent.kv_mget(keys): a row for each, in their order, NULL when absent. */
@@ -243,7 +233,7 @@ nvs_kv_mget(PG_FUNCTION_ARGS)
 	int			i;
 
 	NVS_REQUIRE_ARG(0, "keys");
-	keys = many_read_keys(PG_GETARG_ARRAYTYPE_P(0), &n);
+	keys = many_read_keys(fcinfo, &n);
 	names = many_key_datums(keys, n);
 	values.values = palloc0(sizeof(Datum) * Max(n, 1));
 	values.found = palloc0(sizeof(bool) * Max(n, 1));
@@ -284,8 +274,7 @@ many_fetch_group(ManyValues *values, int n)
 
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTARRAYOID,
-				   many_text_array(many_key_datums(values->keys, n), n),
-				   false);
+				   many_key_array(values->keys, n), false);
 	plan = nvs_statement_plan(values->keys[0].target->plans, &many_select,
 							  &params, NULL);
 	nvs_execute_each(plan, &params, true, many_keep_value, values);
@@ -339,18 +328,16 @@ many_set_group(const ManyKey *keys, int n, Interval *ttl)
 {
 	NvsTarget  *target = keys[0].target;
 	Datum	   *elements = palloc(sizeof(Datum) * n);
-	ArrayType  *array;
 	NvsParams	params;
 	SPIPlanPtr	plan;
 	int			i;
 
 	for (i = 0; i < n; i++)
 		elements[i] = keys[i].value;
-	array = construct_array(elements, n, JSONBOID, -1, false, TYPALIGN_INT);
 	nvs_params_init(&params);
-	nvs_params_add(&params, TEXTARRAYOID,
-				   many_text_array(many_key_datums(keys, n), n), false);
-	nvs_params_add(&params, JSONBARRAYOID, PointerGetDatum(array), false);
+	nvs_params_add(&params, TEXTARRAYOID, many_key_array(keys, n), false);
+	nvs_params_add(&params, JSONBARRAYOID,
+				   nvs_array_of(JSONBOID, elements, NULL, n), false);
 	nvs_params_add(&params, INTERVALOID, PointerGetDatum(ttl), ttl == NULL);
 	plan = nvs_statement_plan(target->plans, &many_upsert, &params, NULL);
 	if (nvs_execute(plan, &params, false, 0) != n)
@@ -368,7 +355,7 @@ nvs_kv_delete(PG_FUNCTION_ARGS)
 	int			i;
 
 	NVS_REQUIRE_ARG(0, "keys");
-	keys = many_read_keys(PG_GETARG_ARRAYTYPE_P(0), &n);
+	keys = many_read_keys(fcinfo, &n);
 	PreventCommandIfReadOnly("nvent.kv_delete()");
 
 	nvs_spi_begin();
@@ -419,7 +406,8 @@ nvs_kv_delete_sorted(NvsTarget *target, Datum *keys, int n)
 		return nvs_execute_first(plan, &params, false, CurrentMemoryContext,
 								 &answer) && DatumGetBool(answer) ? 1 : 0;
 	}
-	nvs_params_add(&params, TEXTARRAYOID, many_text_array(keys, n), false);
+	nvs_params_add(&params, TEXTARRAYOID, nvs_array_of(TEXTOID, keys, NULL, n),
+				   false);
 	plan = nvs_statement_plan(target->plans, &many_delete, &params, NULL);
 	if (!nvs_execute_first(plan, &params, false, CurrentMemoryContext,
 						   &answer))
