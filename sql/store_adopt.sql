@@ -296,6 +296,21 @@ CREATE VIEW app.runs AS SELECT run_id FROM app.future_flow_runs;
 SELECT nvent.store_adopt('future', 'app');
 SELECT count(*) FROM information_schema.columns WHERE table_name LIKE 'future%' AND column_name IN ('score', 'extra', 'meta');
 
+-- What a table says of its ids is data: a number, and one that leaves positions
+-- for the events to come; nothing of it is run, as whoever.
+SELECT deploy('hostile', 'app', 1);
+ALTER TABLE app.hostile_flow_events ALTER COLUMN id DROP DEFAULT, ALTER COLUMN id TYPE text;
+INSERT INTO app.hostile_flow_events (id, run_id, flow_name, ts, type)
+VALUES ('1) FROM nvent.position_seq; ALTER ROLE regress_nvs_stranger SUPERUSER; --', 'r', 'f', 1, 't');
+SELECT nvent.store_adopt('hostile', 'app');
+SELECT rolsuper FROM pg_roles WHERE rolname = 'regress_nvs_stranger';
+TRUNCATE app.hostile_flow_events;
+ALTER TABLE app.hostile_flow_events ALTER COLUMN id TYPE bigint USING id::bigint;
+INSERT INTO app.hostile_flow_events (id, run_id, flow_name, ts, type)
+VALUES (9223372036854775807, 'r', 'f', 1, 't');
+SELECT nvent.store_adopt('hostile', 'app');
+SELECT nvent.next_position() < 9000000000000000000 AS goes_on;
+
 REVOKE ALL ON SCHEMA nvent, app FROM regress_nvs_stranger;
 REVOKE ALL ON ALL TABLES IN SCHEMA app FROM regress_nvs_stranger;
 DROP ROLE regress_nvs_stranger;

@@ -59,11 +59,12 @@ static uint64 loaded_generation = 0;
 
 static const NvsStatement routes_load = {
 	"SELECT store, kind, pattern, schema_name, table_name, aliases, notify "
-	"FROM nvent.route"
+	"FROM nvent.route ORDER BY store, kind, shape"
 };
 
 static const NvsStatement streams_load = {
-	"SELECT store, type, schema_name, table_name FROM nvent.stream_table"
+	"SELECT store, type, schema_name, table_name FROM nvent.stream_table "
+	"ORDER BY store, type"
 };
 
 static void load_routes(void);

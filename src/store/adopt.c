@@ -154,6 +154,26 @@ typedef struct Adoption
 	List	   *changes;
 } Adoption;
 
+/*
+ * The highest position that adopted events may have: beyond it a mistaken id
+ * would leave too few for all the events to come.
+ */
+#define MAX_ADOPTED_POSITION	(PG_INT64_MAX / 2)
+
+static const char *const adopt_lock =
+"LOCK TABLE {flow_events}, {trigger_events} IN ACCESS EXCLUSIVE MODE";
+
+static const char *const adopt_add_bucket =
+"ALTER TABLE {kv} ADD COLUMN " NVS_BUCKET_COLUMN "; "
+"CREATE INDEX ON {kv} (expire_bucket) WHERE expire_bucket IS NOT NULL";
+
+/* Have the next position be above $1. */
+static const NvsStatement adopt_raise = {
+	"SELECT pg_catalog.setval('nvent.position_seq', $1) "
+	"FROM nvent.position_seq WHERE CASE WHEN is_called THEN last_value "
+	"ELSE last_value OPERATOR(pg_catalog.-) 1 END OPERATOR(pg_catalog.<) $1"
+};
+
 static void report(Adoption *a, const char *table, char *what);
 static void adopt_base(Adoption *a);
 static void adopt_columns_of(Adoption *a, const char *table);
@@ -178,9 +198,7 @@ nvs_layout_adopt(const char *prefix, const char *schema, int from,
 	int			layout;
 
 	/* Nothing may be inserted while we look for the highest position. */
-	nvs_plan_utility(nvs_layout_expand(
-									   "LOCK TABLE {flow_events}, {trigger_events} "
-									   "IN ACCESS EXCLUSIVE MODE", prefix, schema));
+	nvs_plan_utility(nvs_layout_expand(adopt_lock, prefix, schema));
 	adopt_ids(&a, "flow_events");
 	adopt_ids(&a, "trigger_events");
 	if (from < NVS_LAYOUT_BASE)
@@ -282,15 +300,15 @@ adopt_columns_of(Adoption *a, const char *table)
 static const char *
 column_type(const char *qualified, const char *column)
 {
-	return nvs_layout_scalar(psprintf(
-									  "SELECT pg_catalog.concat("
-									  "pg_catalog.format_type(a.atttypid, a.atttypmod), "
-									  "CASE WHEN a.attcollation OPERATOR(pg_catalog.=) "
-									  "'pg_catalog.\"C\"'::pg_catalog.regcollation "
-									  "THEN ' COLLATE \"C\"' END) FROM pg_catalog.pg_attribute a "
-									  "WHERE a.attrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
-									  "AND a.attname OPERATOR(pg_catalog.=) %s AND NOT a.attisdropped",
-									  quote_literal_cstr(qualified), quote_literal_cstr(column)));
+	return nvs_layout_scalar("SELECT pg_catalog.concat("
+							 "pg_catalog.format_type(a.atttypid, a.atttypmod), "
+							 "CASE WHEN a.attcollation OPERATOR(pg_catalog.=) "
+							 "'pg_catalog.\"C\"'::pg_catalog.regcollation "
+							 "THEN ' COLLATE \"C\"' END) FROM pg_catalog.pg_attribute a "
+							 "WHERE a.attrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
+							 "AND a.attname OPERATOR(pg_catalog.=) %s AND NOT a.attisdropped",
+							 quote_literal_cstr(qualified),
+							 quote_literal_cstr(column));
 }
 
 /* Draw the ids of an event table from the one sequence of the database. */
@@ -299,17 +317,15 @@ adopt_ids(Adoption *a, const char *table)
 {
 	char	   *qualified = nvs_qualified(a->schema,
 										  psprintf("%s_%s", a->prefix, table));
-	char	   *sequence = nvs_layout_scalar(psprintf(
-													  "SELECT pg_catalog.pg_get_serial_sequence(%s, 'id')",
-													  quote_literal_cstr(qualified)));
-	char	   *dflt = nvs_layout_scalar(psprintf(
-												  "SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid) "
-												  "FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a "
-												  "ON a.attrelid OPERATOR(pg_catalog.=) d.adrelid "
-												  "AND a.attnum OPERATOR(pg_catalog.=) d.adnum "
-												  "WHERE d.adrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
-												  "AND a.attname OPERATOR(pg_catalog.=) 'id'",
-												  quote_literal_cstr(qualified)));
+	char	   *sequence = nvs_layout_scalar("SELECT pg_catalog.pg_get_serial_sequence(%s, 'id')",
+											 quote_literal_cstr(qualified));
+	char	   *dflt = nvs_layout_scalar("SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid) "
+										 "FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a "
+										 "ON a.attrelid OPERATOR(pg_catalog.=) d.adrelid "
+										 "AND a.attnum OPERATOR(pg_catalog.=) d.adnum "
+										 "WHERE d.adrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
+										 "AND a.attname OPERATOR(pg_catalog.=) 'id'",
+										 quote_literal_cstr(qualified));
 
 	if (raise_position(qualified, sequence))
 		report(a, table, pstrdup("new positions are above its ids"));
@@ -334,29 +350,36 @@ adopt_ids(Adoption *a, const char *table)
 static bool
 raise_position(const char *qualified, const char *sequence)
 {
-	NvsIdentity saved;
 	char	   *drawn = "NULL";
-	char	   *highest;
-	char	   *moved;
+	char	   *text;
+	int64		highest;
+	NvsParams	params;
 
 	if (sequence != NULL)
 		drawn = psprintf("(SELECT last_value FROM %s WHERE is_called)",
 						 sequence);
-	highest = nvs_layout_scalar(psprintf(
-										 "SELECT GREATEST(pg_catalog.max(id), %s) FROM %s", drawn, qualified));
-	if (highest == NULL)
+	text = nvs_layout_scalar("SELECT GREATEST(pg_catalog.max(id)::pg_catalog.int8, %s) FROM %s",
+							 drawn, qualified);
+
+	if (text == NULL)
 		return false;
+
+	/* What the table says is data: a number, and nothing else, goes on. */
+	highest = DatumGetInt64(DirectFunctionCall1(int8in,
+												CStringGetDatum(text)));
+	if (highest > MAX_ADOPTED_POSITION)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("position %lld of table %s is too high",
+						(long long) highest, qualified),
+				 errdetail("Positions of adopted events are at most %lld.",
+						   (long long) MAX_ADOPTED_POSITION),
+				 errhint("Number the events of the table anew.")));
 	LockRelationOid(nvs_registry_table("position_seq"),
 					ShareRowExclusiveLock);
-	nvs_become_owner(&saved);
-	moved = nvs_layout_scalar(psprintf(
-									   "SELECT pg_catalog.setval('nvent.position_seq', %s) "
-									   "FROM nvent.position_seq "
-									   "WHERE CASE WHEN is_called THEN last_value "
-									   "ELSE last_value OPERATOR(pg_catalog.-) 1 END "
-									   "OPERATOR(pg_catalog.<) %s", highest, highest));
-	nvs_become_caller(&saved);
-	return moved != NULL;
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(highest), false);
+	return nvs_store_registry_execute(&adopt_raise, &params) > 0;
 }
 
 /* Make the computed column of the keys, which goes with the extension. */
@@ -367,10 +390,7 @@ adopt_bucket(Adoption *a)
 
 	if (column_type(kv, "expire_bucket") != NULL)
 		return;
-	nvs_plan_utility(nvs_layout_expand(
-									   "ALTER TABLE {kv} ADD COLUMN " NVS_BUCKET_COLUMN "; "
-									   "CREATE INDEX ON {kv} (expire_bucket) "
-									   "WHERE expire_bucket IS NOT NULL", a->prefix, a->schema));
+	nvs_plan_utility(nvs_layout_expand(adopt_add_bucket, a->prefix, a->schema));
 	report(a, "kv", pstrdup("column expire_bucket and its index are made"));
 }
 
@@ -381,16 +401,15 @@ drop_expiry_indexes(Adoption *a)
 	char	   *kv = nvs_qualified(a->schema, psprintf("%s_kv", a->prefix));
 	char	   *index;
 
-	while ((index = nvs_layout_scalar(psprintf(
-											   "SELECT i.indexrelid::pg_catalog.regclass::pg_catalog.text "
-											   "FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a "
-											   "ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid "
-											   "AND a.attnum OPERATOR(pg_catalog.=) i.indkey[0] "
-											   "WHERE i.indrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
-											   "AND i.indnatts OPERATOR(pg_catalog.=) 1 "
-											   "AND a.attname OPERATOR(pg_catalog.=) 'expires_at' "
-											   "ORDER BY 1 LIMIT 1",
-											   quote_literal_cstr(kv)))) != NULL)
+	while ((index = nvs_layout_scalar("SELECT i.indexrelid::pg_catalog.regclass::pg_catalog.text "
+									  "FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a "
+									  "ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid "
+									  "AND a.attnum OPERATOR(pg_catalog.=) i.indkey[0] "
+									  "WHERE i.indrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
+									  "AND i.indnatts OPERATOR(pg_catalog.=) 1 "
+									  "AND a.attname OPERATOR(pg_catalog.=) 'expires_at' "
+									  "ORDER BY 1 LIMIT 1",
+									  quote_literal_cstr(kv))) != NULL)
 	{
 		nvs_plan_utility(psprintf("DROP INDEX %s", index));
 		report(a, "kv", psprintf("index %s is dropped", index));
@@ -406,23 +425,23 @@ adopt_streams(Adoption *a)
 {
 	List	   *types = NIL;
 	char	   *table = pstrdup("");
+	char	   *begin = psprintf("%s_stream_", a->prefix);
 	int			skip = strlen(a->prefix) + 1;
 
-	while ((table = nvs_layout_scalar(psprintf(
-											   "SELECT c.relname FROM pg_catalog.pg_class c "
-											   "JOIN pg_catalog.pg_namespace n "
-											   "ON n.oid OPERATOR(pg_catalog.=) c.relnamespace "
-											   "WHERE n.nspname OPERATOR(pg_catalog.=) %s "
-											   "AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}') "
-											   "AND pg_catalog.starts_with(c.relname, %s) "
-											   "AND c.relname OPERATOR(pg_catalog.>) %s "
-											   "AND EXISTS (SELECT FROM pg_catalog.pg_attribute a "
-											   "WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid "
-											   "AND a.attname OPERATOR(pg_catalog.=) 'subject' "
-											   "AND NOT a.attisdropped) ORDER BY c.relname LIMIT 1",
-											   quote_literal_cstr(a->schema),
-											   quote_literal_cstr(psprintf("%s_stream_", a->prefix)),
-											   quote_literal_cstr(table)))) != NULL)
+	while ((table = nvs_layout_scalar("SELECT c.relname FROM pg_catalog.pg_class c "
+									  "JOIN pg_catalog.pg_namespace n "
+									  "ON n.oid OPERATOR(pg_catalog.=) c.relnamespace "
+									  "WHERE n.nspname OPERATOR(pg_catalog.=) %s "
+									  "AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}') "
+									  "AND pg_catalog.starts_with(c.relname, %s) "
+									  "AND c.relname OPERATOR(pg_catalog.>) %s "
+									  "AND EXISTS (SELECT FROM pg_catalog.pg_attribute a "
+									  "WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid "
+									  "AND a.attname OPERATOR(pg_catalog.=) 'subject' "
+									  "AND NOT a.attisdropped) ORDER BY c.relname LIMIT 1",
+									  quote_literal_cstr(a->schema),
+									  quote_literal_cstr(begin),
+									  quote_literal_cstr(table))) != NULL)
 	{
 		char	   *type = stream_type_of(a, table);
 
@@ -451,8 +470,8 @@ adopt_streams(Adoption *a)
 static char *
 stream_type_of(const Adoption *a, const char *table)
 {
-	char	   *subject = nvs_layout_scalar(psprintf(
-													 "SELECT subject FROM %s LIMIT 1", nvs_qualified(a->schema, table)));
+	char	   *subject = nvs_layout_scalar("SELECT subject FROM %s LIMIT 1",
+											nvs_qualified(a->schema, table));
 
 	if (subject != NULL)
 	{

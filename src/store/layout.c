@@ -53,6 +53,11 @@ typedef struct Layout
 	const char *marker;			/* a table of it, to tell that it is made */
 } Layout;
 
+static const char *const delete_version = "DELETE FROM {schema_version}";
+
+static const char *const drop_versions =
+"DROP TABLE IF EXISTS {schema_version}";
+
 static const char *const base_up[] = {
 	"CREATE TABLE {flow_events} (" EVENT_ID
 	"run_id text COLLATE \"C\" NOT NULL, "
@@ -304,12 +309,12 @@ for_streams(void (*change) (const char *qualified), const char *prefix)
 
 	if (change == NULL)
 		return;
-	while ((table = nvs_layout_scalar(psprintf(
-											   "SELECT pg_catalog.format('%%I.%%I', schema_name, table_name) "
-											   "FROM nvent.stream_table WHERE store OPERATOR(pg_catalog.=) %s "
-											   "AND pg_catalog.format('%%I.%%I', schema_name, table_name) "
-											   "OPERATOR(pg_catalog.>) %s ORDER BY 1 LIMIT 1",
-											   quote_literal_cstr(prefix), quote_literal_cstr(table)))) != NULL)
+	while ((table = nvs_layout_scalar("SELECT pg_catalog.format('%%I.%%I', schema_name, table_name) "
+									  "FROM nvent.stream_table WHERE store OPERATOR(pg_catalog.=) %s "
+									  "AND pg_catalog.format('%%I.%%I', schema_name, table_name) "
+									  "OPERATOR(pg_catalog.>) %s ORDER BY 1 LIMIT 1",
+									  quote_literal_cstr(prefix),
+									  quote_literal_cstr(table))) != NULL)
 		change(table);
 }
 
@@ -317,11 +322,11 @@ for_streams(void (*change) (const char *qualified), const char *prefix)
 static bool
 has_column(const char *qualified, const char *column)
 {
-	return nvs_layout_scalar(psprintf(
-									  "SELECT attname FROM pg_catalog.pg_attribute "
-									  "WHERE attrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
-									  "AND attname OPERATOR(pg_catalog.=) %s AND NOT attisdropped",
-									  quote_literal_cstr(qualified), quote_literal_cstr(column))) != NULL;
+	return nvs_layout_scalar("SELECT attname FROM pg_catalog.pg_attribute "
+							 "WHERE attrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
+							 "AND attname OPERATOR(pg_catalog.=) %s AND NOT attisdropped",
+							 quote_literal_cstr(qualified),
+							 quote_literal_cstr(column)) != NULL;
 }
 
 /*
@@ -375,9 +380,9 @@ nvs_layout_version(const char *prefix, const char *schema)
 
 	if (!OidIsValid(nspid) || !OidIsValid(get_relname_relid(name, nspid)))
 		return 0;
-	version = nvs_layout_scalar(nvs_layout_expand(
-												  "SELECT pg_catalog.max(version) FROM {schema_version}",
-												  prefix, schema));
+	version = nvs_layout_scalar("%s", nvs_layout_expand(
+														"SELECT pg_catalog.max(version) FROM {schema_version}",
+														prefix, schema));
 	return version == NULL ? 0 : pg_strtoint32(version);
 }
 
@@ -431,17 +436,15 @@ nvs_layout_down(const char *prefix, const char *schema, int from, int to)
 		if (to > 0)
 			for_streams(l->streams_down, prefix);
 		run_all(l->down, prefix, schema);
-		nvs_plan_utility(psprintf("%s WHERE version "
-								  "OPERATOR(pg_catalog.=) %d",
-								  nvs_layout_expand(
-													"DELETE FROM {schema_version}",
-													prefix, schema), l->version));
+		nvs_plan_utility(psprintf("%s WHERE version OPERATOR(pg_catalog.=) %d",
+								  nvs_layout_expand(delete_version, prefix,
+													schema),
+								  l->version));
 	}
 	if (to == 0)
 	{
 		drop_streams(prefix);
-		nvs_plan_utility(nvs_layout_expand(
-										   "DROP TABLE IF EXISTS {schema_version}", prefix, schema));
+		nvs_plan_utility(nvs_layout_expand(drop_versions, prefix, schema));
 	}
 }
 
@@ -449,11 +452,10 @@ nvs_layout_down(const char *prefix, const char *schema, int from, int to)
 static void
 drop_streams(const char *prefix)
 {
-	char	   *tables = nvs_layout_scalar(psprintf(
-													"SELECT pg_catalog.string_agg(pg_catalog.format('%%I.%%I', "
-													"schema_name, table_name), ', ') FROM nvent.stream_table "
-													"WHERE store OPERATOR(pg_catalog.=) %s",
-													quote_literal_cstr(prefix)));
+	char	   *tables = nvs_layout_scalar("SELECT pg_catalog.string_agg(pg_catalog.format('%%I.%%I', "
+										   "schema_name, table_name), ', ') FROM nvent.stream_table "
+										   "WHERE store OPERATOR(pg_catalog.=) %s",
+										   quote_literal_cstr(prefix));
 
 	if (tables != NULL)
 		nvs_plan_utility(psprintf("DROP TABLE IF EXISTS %s", tables));
@@ -500,11 +502,30 @@ nvs_layout_stream_up(const char *qualified)
 			layouts[i].streams_up(qualified);
 }
 
-/* First column of the first row as text; NULL when there is none. */
+/*
+ * Run a query whose text is formatted as by printf, and return the first
+ * column of its first row as text; NULL when there is none.  As the caller,
+ * and with names and literals that are quoted: never while elevated.
+ */
 char *
-nvs_layout_scalar(const char *sql)
+nvs_layout_scalar(const char *format,...)
 {
-	nvs_plan_utility(sql);
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	for (;;)
+	{
+		va_list		args;
+		int			needed;
+
+		va_start(args, format);
+		needed = appendStringInfoVA(&sql, format, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&sql, needed);
+	}
+	nvs_plan_utility(sql.data);
 	if (SPI_processed == 0)
 		return NULL;
 	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);

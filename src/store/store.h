@@ -85,7 +85,8 @@ extern void nvs_layout_stream_up(const char *qualified);
 extern int	nvs_layout_version(const char *prefix, const char *schema);
 extern void nvs_layout_record(const char *prefix, const char *schema,
 							  int version, const char *description);
-extern char *nvs_layout_scalar(const char *sql);
+extern char *nvs_layout_scalar(const char *format,...)
+			pg_attribute_printf(1, 2);
 extern const char *nvs_layout_description(int version);
 
 /* store/adopt.c: tables that are there already */

@@ -100,6 +100,7 @@ wait_begin(StreamWait *wait, FunctionCallInfo fcinfo)
 {
 	CallContext *context = (CallContext *) fcinfo->context;
 	TimestampTz now = GetCurrentTimestamp();
+	NvsPattern *compiled;
 
 	NVS_REQUIRE_ARG(ARG_PATTERN, "pattern");
 	if (IsolationUsesXactSnapshot())
@@ -116,9 +117,9 @@ wait_begin(StreamWait *wait, FunctionCallInfo fcinfo)
 	wait->commits = context != NULL && IsA(context, CallContext) &&
 		!context->atomic;
 	wait->db = nvs_shmem_database();
-	wait->plain = nvs_pattern_plain(
-									nvs_pattern_compile(VARDATA_ANY(wait->pattern),
-														VARSIZE_ANY_EXHDR(wait->pattern)));
+	compiled = nvs_pattern_compile(VARDATA_ANY(wait->pattern),
+								   VARSIZE_ANY_EXHDR(wait->pattern));
+	wait->plain = nvs_pattern_plain(compiled);
 
 	wait->until = PG_INT64_MAX;
 	if (!PG_ARGISNULL(ARG_TIMEOUT))

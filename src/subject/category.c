@@ -66,8 +66,8 @@ nvs_subject_category(PG_FUNCTION_ARGS)
 	const char *s = VARDATA_ANY(subject);
 	int			len = VARSIZE_ANY_EXHDR(subject);
 
-	PG_RETURN_TEXT_P(cstring_to_text_with_len(
-											  s, category_len(s, len, PG_GETARG_INT32(1))));
+	len = category_len(s, len, PG_GETARG_INT32(1));
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(s, len));
 }
 
 /* nvent.subject_id(subject, tokens) */

@@ -76,6 +76,7 @@ my %reads = (
 	q{kv_expire_bucket('1970-01-01 05:00+00')} => '5',
 	q{kv_glob_matches('k:1', 'k:*')} => 't',
 	q{subject_captures('a:b', 'a:{x}')} => '{"x": "b"}',
+	q{subject_escape('a:*')} => 'a:\\*',
 	q{subject_is_valid('a:b')} => 't',
 	q{subject_matches('a:b', 'a:*')} => 't',
 	q{subject_pattern_is_valid('a:>')} => 't',
