@@ -426,9 +426,24 @@ impure()
 		"${files[@]}"
 }
 
+# no_circles TITLE KIND: files, or folders, do not call each other in a circle.
+# The objects tell, when they are there.
+no_circles()
+{
+	test/cycles.sh "$2" >/dev/null 2>"$work/a"
+	if [ $? -eq 3 ]
+	then
+		skip "$1" "$(cat "$work/a")"
+	else
+		rule "$1" test/cycles.sh "$2"
+	fi
+}
+
 rule 'C: includes point to the same folder or a lower one' layers
 rule 'C: our own includes are a group, below the others' own_group
 rule 'C: the pure layer reads no catalog and runs no SQL' impure
+no_circles 'C: no two files call each other, also by others' files
+no_circles 'C: no two folders call each other, also by others' folders
 
 # --- Lists: what is there is listed, and what is listed is there. ---
 

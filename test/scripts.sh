@@ -227,4 +227,80 @@ test_that 'run: the path of the checkout may have a blank' run_with_blank
 test_that 'run: a test without a result has failed' run_counts
 test_that 'run: ONLY chooses tests and parts, and must exist' run_only
 
+# --- cycles.sh ---
+
+# compile FILE TEXT: a file of src/ and its object.
+compile()
+{
+	mkdir -p "src/${1%/*}"
+	printf '%s\n' "$2" >"src/$1"
+	cc -c -o "src/${1%.c}.o" "src/$1"
+}
+
+# Three files in two folders; back in the second calls ahead in the first.
+small_tree()
+{
+	compile low/ahead.c 'int ahead(void) { return 1; }'
+	compile low/user.c 'int ahead(void); int user(void) { return ahead(); }'
+	compile high/back.c 'int ahead(void); int back(void) { return ahead(); }'
+}
+
+cycles_none()
+{
+	small_tree
+	run "$TOP/test/cycles.sh" files
+	[ "$status$output" = 0 ] || return
+	run "$TOP/test/cycles.sh" folders
+	[ "$status$output" = 0 ]
+}
+
+cycles_of_files()
+{
+	small_tree
+	compile low/ahead.c 'int user(void); int ahead(void) { return user(); }'
+	run "$TOP/test/cycles.sh" files
+	says low/ahead.c && says low/user.c || return
+	run "$TOP/test/cycles.sh" folders
+	[ "$status$output" = 0 ]
+}
+
+# No two files call each other here, but the folders do; by a variable.
+cycles_of_folders()
+{
+	small_tree
+	compile high/other.c 'int other = 1;'
+	compile low/third.c 'extern int other; int third(void) { return other; }'
+	run "$TOP/test/cycles.sh" files
+	[ "$status$output" = 0 ] || return
+	run "$TOP/test/cycles.sh" folders
+	says 'src/low/' && says 'src/high/'
+}
+
+cycles_stale()
+{
+	small_tree
+	compile low/gone.c 'int back(void); int gone(void) { return back(); }'
+	compile high/back.c 'int gone(void); int back(void) { return gone(); }'
+	rm src/low/gone.c
+	run "$TOP/test/cycles.sh" files
+	[ "$status$output" = 0 ]
+}
+
+cycles_unbuilt()
+{
+	small_tree
+	touch -d '1 hour ago' src/low/user.o
+	run "$TOP/test/cycles.sh" files
+	[ $status -eq 3 ] && says 'src/low/user.c is not built' || return
+	rm src/low/user.o
+	run "$TOP/test/cycles.sh" folders
+	[ $status -eq 3 ]
+}
+
+test_that 'cycles: none in a tree without' cycles_none
+test_that 'cycles: two files that call each other' cycles_of_files
+test_that 'cycles: two folders, by different files' cycles_of_folders
+test_that 'cycles: not by the object of a file that is gone' cycles_stale
+test_that 'cycles: a tree that is not built is told' cycles_unbuilt
+
 exit $failed
