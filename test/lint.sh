@@ -277,6 +277,13 @@ rule 'C: functions of at most 120 lines' \
 rule 'C: every function has a comment' \
 	awk '!$5 { print $1 ":" $2 ": " $3 }' "$work/functions"
 
+if test/indent.sh have
+then
+	rule 'C: as pgindent has it (make indent)' test/indent.sh check
+else
+	skip 'C: as pgindent has it' 'make indent gets the tool'
+fi
+
 # --- C: what may be called where. ---
 
 rule 'C: only compat.h tests PG_VERSION_NUM' \

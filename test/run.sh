@@ -190,11 +190,13 @@ run_tap()
 }
 
 # run_lint: each rule is a line "ok - ..." or "not ok - ..."; warnings, and
-# rules that were skipped, count as neither.
+# rules that were skipped, count as neither.  Getting pgindent takes seconds,
+# once; without a network its rule is skipped.
 run_lint()
 {
 	local status
 
+	"$TOP/test/indent.sh" get || echo "no pgindent to be had"
 	"$TOP/test/lint.sh" | tee "$out/lint.log"
 	status=${PIPESTATUS[0]}
 	count "$(grep -c '^ok ' "$out/lint.log")" \
