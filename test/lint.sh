@@ -494,8 +494,10 @@ typedefs()
 	LC_ALL=C sort -cu typedefs.list
 	test/indent.sh declared | LC_ALL=C comm -13 typedefs.list - |
 		sed 's/$/: not in typedefs.list (make typedefs)/'
-	(cd "$work/bare" && grep -ohE '\w+' "${sources[@]}") | LC_ALL=C sort -u |
-		LC_ALL=C comm -23 typedefs.list - |
+	{
+		test/indent.sh declared
+		cd "$work/bare" && grep -ohE '\w+' "${sources[@]}"
+	} | LC_ALL=C sort -u | LC_ALL=C comm -23 typedefs.list - |
 		sed 's/$/: in typedefs.list, not in src\/ (make typedefs)/'
 }
 

@@ -373,7 +373,7 @@ match(StoreRoutes *sr, NvsKind kind, NvsResolved *resolved)
 
 /* Hash of a StreamType. */
 static uint32
-type_hash(const void *key, Size keysize)
+type_hash(const void *key, Size keysize pg_attribute_unused())
 {
 	const StreamType *type = key;
 
@@ -382,7 +382,7 @@ type_hash(const void *key, Size keysize)
 
 /* 0 when two StreamType are equal. */
 static int
-type_match(const void *a, const void *b, Size keysize)
+type_match(const void *a, const void *b, Size keysize pg_attribute_unused())
 {
 	const StreamType *x = a;
 	const StreamType *y = b;

@@ -62,7 +62,7 @@ nvs_route_init(void)
 
 /* A relation changed: what was compiled from it is not to be used again. */
 static void
-route_callback(Datum arg, Oid relid)
+route_callback(Datum arg pg_attribute_unused(), Oid relid)
 {
 	NvsTarget  *target;
 

@@ -58,7 +58,7 @@ nvs_store_init(void)
 
 /* Note that a registry table changed; may run inside any catalog access. */
 static void
-registry_callback(Datum arg, Oid relid)
+registry_callback(Datum arg pg_attribute_unused(), Oid relid)
 {
 	if (relid == InvalidOid || relid == registry_relid)
 		registry_stale = true;
