@@ -82,6 +82,7 @@ my %reads = (
 	q{subject_pattern_is_valid('a:>')} => 't',
 	q{subject_prefix('a:b:*')} => 'a:b:',
 	q{subject_tokens('a:b')} => '{a,b}',
+	q{subject_escape('a:*')} => 'a:\\*',
 	q{entry_get('nvent:flows', 'f') IS NOT NULL} => 't',
 	q{entry_read('nvent:own') IS NOT NULL} => 't',
 	q{kv_exists('k')} => 't',
