@@ -42,6 +42,7 @@ OBJS = \
 	src/store/admin.o \
 	src/store/stream_table.o \
 	src/store/layout.o \
+	src/store/nvent_layout.o \
 	src/store/adopt.o \
 	src/route/fields.o \
 	src/route/field_value.o \

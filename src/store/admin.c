@@ -22,6 +22,8 @@
 #include "base/guc.h"
 #include "base/identity.h"
 #include "base/plan.h"
+#include "store/adopt.h"
+#include "store/layout.h"
 #include "store/store.h"
 #include "store/stream_table.h"
 
@@ -57,6 +59,7 @@ static NvsStore *claim_store(const char *prefix, const char *schema,
 							 const char *command);
 static void ensure_schema(const char *schema);
 static bool version_table_exists(const char *prefix, const char *schema);
+static NvsStore *unregistered_store(const char *prefix, const char *schema);
 static void register_store(const char *prefix, const char *schema);
 static void unregister_store(const char *prefix);
 static void check_layout(const char *prefix, int version);
@@ -183,11 +186,22 @@ nvs_store_make(const char *prefix, const char *schema)
 	nvs_spi_begin();
 	nvs_pin_search_path(&saved);
 	ensure_schema(schema);
-	nvs_layout_up(prefix, schema, 0, NVS_LAYOUT_LATEST);
+	nvs_layout_up(unregistered_store(prefix, schema), 0, NVS_LAYOUT_LATEST);
 	nvs_become_caller(&saved);
 	register_store(prefix, schema);
 	nvs_spi_end();
 	return true;
+}
+
+/* A store that the registry does not have yet. */
+static NvsStore *
+unregistered_store(const char *prefix, const char *schema)
+{
+	NvsStore   *store = palloc0(sizeof(NvsStore));
+
+	strlcpy(store->prefix, prefix, NAMEDATALEN);
+	store->schema = pstrdup(schema);
+	return store;
 }
 
 /* Enter a store and its default routes; needs SPI. */
@@ -261,7 +275,7 @@ nvs_store_version(PG_FUNCTION_ARGS)
 	if (store == NULL)
 		PG_RETURN_NULL();
 	nvs_spi_begin();
-	version = nvs_layout_version(store->prefix, store->schema);
+	version = nvs_layout_version(store);
 	nvs_spi_end();
 	PG_RETURN_INT32(version);
 }
@@ -308,12 +322,12 @@ nvs_store_migrate(PG_FUNCTION_ARGS)
 
 	nvs_spi_begin();
 	nvs_pin_search_path(&saved);
-	from = nvs_layout_version(prefix, store->schema);
+	from = nvs_layout_version(store);
 	check_layout(prefix, from);
 	if (target > from)
-		nvs_layout_up(prefix, store->schema, from, target);
+		nvs_layout_up(store, from, target);
 	else
-		nvs_layout_down(prefix, store->schema, from, target);
+		nvs_layout_down(store, from, target);
 	nvs_become_caller(&saved);
 	if (target == 0)
 		unregister_store(prefix);
@@ -339,7 +353,7 @@ nvs_store_adopt(PG_FUNCTION_ARGS)
 	char	   *prefix;
 	char	   *schema;
 	int			from;
-	NvsStore	unregistered;
+	NvsStore   *store;
 
 	NVS_REQUIRE_ARG(0, "prefix");
 	NVS_REQUIRE_ARG(1, "schema");
@@ -352,7 +366,8 @@ nvs_store_adopt(PG_FUNCTION_ARGS)
 
 	nvs_spi_begin();
 	nvs_pin_search_path(&saved);
-	from = nvs_layout_version(prefix, schema);
+	store = unregistered_store(prefix, schema);
+	from = nvs_layout_version(store);
 	if (from == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -362,10 +377,8 @@ nvs_store_adopt(PG_FUNCTION_ARGS)
 						 quote_literal_cstr(prefix),
 						 quote_literal_cstr(schema))));
 	check_layout(prefix, from);
-	strlcpy(unregistered.prefix, prefix, NAMEDATALEN);
-	unregistered.schema = schema;
-	nvs_store_check_owner(&unregistered);
-	changes = nvs_layout_adopt(prefix, schema, from, &streams);
+	nvs_store_check_owner(store);
+	changes = nvs_adopt_tables(store, from, &streams);
 	nvs_become_caller(&saved);
 	register_store(prefix, schema);
 	foreach(lc, streams)

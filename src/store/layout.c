@@ -1,43 +1,24 @@
 /*
  * store/layout.c
- *	  The tables of a store: DDL of each layout, up and down.
+ *	  Layouts: the DDL that makes and undoes each version of a store's tables.
  *
  * Layouts 1 and 2 are those of adapter-store-postgres, see store/adopt.c.  New
- * stores begin at layout 3.  In the texts, {name} stands for the table
- * "schema"."prefix_name".
+ * stores begin at layout 3.  In the texts, {name} stands for the store's table
+ * "schema"."prefix_name"; in those for generic stream tables, {table} is one of
+ * these.  Which layout a store has is recorded in {schema_version}.
  *
- * All of it runs as the caller, to whom the tables then belong.
+ * All of it runs as the caller, to whom the tables then belong, and needs SPI.
  */
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "errors.h"
 #include "base/plan.h"
 #include "base/text.h"
-#include "store/store.h"
-
-/* Columns by which an event is known, whatever its table. */
-#define EVENT_COLUMNS \
-	"ts bigint NOT NULL, " \
-	"type text COLLATE \"C\" NOT NULL, " \
-	"step_name text COLLATE \"C\", " \
-	"step_id text COLLATE \"C\", " \
-	"attempt integer, " \
-	"data jsonb, " \
-	"created_at timestamptz DEFAULT now(), " \
-	"meta jsonb"
-
-#define EVENT_ID	"id bigint DEFAULT nvent.next_position() PRIMARY KEY, "
-
-/* Columns that end every entry table. */
-#define ENTRY_COLUMNS \
-	"version bigint NOT NULL DEFAULT 0, " \
-	"updated_at timestamptz DEFAULT now(), " \
-	NVS_SCORE_COLUMN ", " \
-	"extra jsonb"
+#include "store/layout.h"
 
 /* One layout: statements that make it from the one before, and undo them. */
 typedef struct Layout
@@ -46,104 +27,16 @@ typedef struct Layout
 	const char *description;
 	const char *const *up;
 	const char *const *down;
+	bool		has_nvent_tables;	/* and nvent's own, see nvent_layout.c */
 
 	/* What it changes in each generic stream table; NULL: nothing. */
-	void		(*streams_up) (const char *qualified);
-	void		(*streams_down) (const char *qualified);
+	const char *const *stream_up;
+	const char *const *stream_down;
+	const char *stream_column;	/* a table that has it has been changed */
 	const char *marker;			/* a table of it, to tell that it is made */
 } Layout;
 
-static const char *const delete_version = "DELETE FROM {schema_version}";
-
-static const char *const drop_versions =
-"DROP TABLE IF EXISTS {schema_version}";
-
-static const char *const base_up[] = {
-	"CREATE TABLE {flow_events} (" EVENT_ID
-	"run_id text COLLATE \"C\" NOT NULL, "
-	"flow_name text COLLATE \"C\", " EVENT_COLUMNS ")",
-	"CREATE INDEX ON {flow_events} (run_id, id)",
-	"CREATE INDEX ON {flow_events} (flow_name, type, ts DESC)",
-
-	"CREATE TABLE {flow_runs} ("
-	"flow_name text COLLATE \"C\" NOT NULL, "
-	"run_id text COLLATE \"C\" NOT NULL, "
-	"status text COLLATE \"C\" NOT NULL DEFAULT 'running', "
-	"started_at bigint NOT NULL, "
-	"completed_at bigint, "
-	"step_count bigint, "
-	"completed_steps bigint DEFAULT 0, "
-	"last_activity_at bigint, "
-	"emitted_events jsonb DEFAULT '{}', "
-	"awaiting_steps jsonb DEFAULT '{}', " ENTRY_COLUMNS ", "
-	"PRIMARY KEY (flow_name, run_id)) WITH (fillfactor = 70)",
-	"CREATE INDEX ON {flow_runs} (flow_name, score, run_id)",
-	"CREATE INDEX ON {flow_runs} (flow_name, score, run_id) "
-	"WHERE status IN ('running', 'awaiting')",
-
-	"CREATE TABLE {flows} ("
-	"flow_name text COLLATE \"C\" PRIMARY KEY, "
-	"display_name text, "
-	"flow_version integer DEFAULT 1, "
-	"registered_at bigint NOT NULL, "
-	"last_run_at bigint, "
-	"stats_total bigint DEFAULT 0, "
-	"stats_success bigint DEFAULT 0, "
-	"stats_failure bigint DEFAULT 0, "
-	"stats_running bigint DEFAULT 0, "
-	"stats_awaiting bigint DEFAULT 0, "
-	"stats_cancel bigint DEFAULT 0, " ENTRY_COLUMNS ") WITH (fillfactor = 50)",
-	"CREATE INDEX ON {flows} (score, flow_name)",
-
-	"CREATE TABLE {trigger_events} (" EVENT_ID
-	"trigger_name text COLLATE \"C\" NOT NULL, "
-	"run_id text COLLATE \"C\", "
-	"flow_name text COLLATE \"C\", " EVENT_COLUMNS ")",
-	"CREATE INDEX ON {trigger_events} (trigger_name, id)",
-	"CREATE INDEX ON {trigger_events} (type, ts DESC)",
-
-	"CREATE TABLE {triggers} ("
-	"trigger_name text COLLATE \"C\" PRIMARY KEY, "
-	"trigger_type text COLLATE \"C\", "
-	"status text COLLATE \"C\" DEFAULT 'active', "
-	"registered_at bigint NOT NULL, "
-	"last_activity_at bigint, "
-	"display_name text, "
-	"description text, "
-	"scope text, "
-	"source text, "
-	"stats_total_fires bigint DEFAULT 0, "
-	"stats_last_fired_at bigint, "
-	"stats_total_flows_started bigint DEFAULT 0, "
-	"stats_active_subscribers bigint DEFAULT 0, "
-	"subscriptions jsonb DEFAULT '{}', "
-	"webhook jsonb, "
-	"schedule jsonb, "
-	"config jsonb, " ENTRY_COLUMNS ") WITH (fillfactor = 50)",
-	"CREATE INDEX ON {triggers} (score, trigger_name)",
-	"CREATE INDEX ON {triggers} (trigger_type, registered_at DESC)",
-
-	"CREATE TABLE {scheduler_jobs} ("
-	"job_id text COLLATE \"C\" PRIMARY KEY, "
-	"name text COLLATE \"C\", "
-	"job_name text COLLATE \"C\", "
-	"type text COLLATE \"C\", "
-	"schedule text, "
-	"cron text, "
-	"interval bigint, "
-	"execute_at bigint, "
-	"timezone text, "
-	"enabled boolean DEFAULT true, "
-	"scheduled_at bigint NOT NULL, "
-	"last_run_at bigint, "
-	"next_run_at bigint, "
-	"status text COLLATE \"C\" DEFAULT 'pending', "
-	"metadata jsonb, "
-	"config jsonb, " ENTRY_COLUMNS ") WITH (fillfactor = 70)",
-	"CREATE INDEX ON {scheduler_jobs} (score, job_id)",
-	"CREATE INDEX ON {scheduler_jobs} (next_run_at) "
-	"WHERE status = 'pending' AND enabled",
-
+static const char *const kv_up[] = {
 	"CREATE TABLE {kv} ("
 	"key text COLLATE \"C\" PRIMARY KEY, "
 	"value jsonb NOT NULL, "
@@ -154,16 +47,15 @@ static const char *const base_up[] = {
 	NULL
 };
 
-static const char *const base_down[] = {
-	"DROP TABLE IF EXISTS {kv}, {scheduler_jobs}, {triggers}, "
-	"{trigger_events}, {flows}, {flow_runs}, {flow_events}",
+static const char *const kv_down[] = {
+	"DROP TABLE IF EXISTS {kv}",
 	NULL
 };
 
-static const char *const tiers_up[] = {
+static const char *const kinds_up[] = {
 	"CREATE TABLE {entries} ("
 	"key text COLLATE \"C\" NOT NULL, "
-	"id text COLLATE \"C\" NOT NULL, " ENTRY_COLUMNS ", "
+	"id text COLLATE \"C\" NOT NULL, " NVS_ENTRY_COLUMNS ", "
 	"PRIMARY KEY (key, id)) WITH (fillfactor = 70)",
 	"CREATE INDEX ON {entries} (key, score, id)",
 
@@ -176,7 +68,7 @@ static const char *const tiers_up[] = {
 	NULL
 };
 
-static const char *const tiers_down[] = {
+static const char *const kinds_down[] = {
 	"DROP TABLE IF EXISTS {locks}, {entries}",
 	NULL
 };
@@ -247,29 +139,108 @@ static const char *const sourcing_down[] = {
 	NULL
 };
 
-static void sourcing_stream_up(const char *qualified);
-static void sourcing_stream_down(const char *qualified);
-
-static const Layout layouts[] = {
-	{NVS_LAYOUT_BASE, "events, entries and keys", base_up, base_down},
-	{NVS_LAYOUT_KINDS, "generic entries and locks", tiers_up, tiers_down},
-	{NVS_LAYOUT_SOURCING, "event ids, erasable payload and snapshots",
-		sourcing_up, sourcing_down, sourcing_stream_up, sourcing_stream_down,
-	"snapshots"},
-	{NVS_LAYOUT_CONSUMERS, "consumers and checkpoints", consumers_up,
-	consumers_down}
+/* Ids by which an append may be repeated, and payload that can be erased. */
+static const char *const sourcing_stream_up[] = {
+	"ALTER TABLE {table} ADD COLUMN event_id text COLLATE \"C\", "
+	"ADD COLUMN pii jsonb",
+	"CREATE UNIQUE INDEX ON {table} (event_id) WHERE event_id IS NOT NULL",
+	/* The way to the last snapshot; dropped with the column in it. */
+	"CREATE INDEX ON {table} (subject, id) INCLUDE (event_id) "
+	"WHERE type = '__snapshot__'",
+	NULL
 };
 
-static void run_all(const char *const *ddl, const char *prefix,
-					const char *schema);
-static void for_streams(void (*change) (const char *qualified),
-						const char *prefix);
-static void drop_streams(const char *prefix);
-static bool has_column(const char *qualified, const char *column);
+static const char *const sourcing_stream_down[] = {
+	"ALTER TABLE {table} DROP COLUMN event_id, DROP COLUMN pii",
+	NULL
+};
 
-/* Replace each {name} of a text by that table of the store. */
-char *
-nvs_layout_expand(const char *ddl, const char *prefix, const char *schema)
+static const Layout layouts[] = {
+	{
+		.version = NVS_LAYOUT_BASE,
+		.description = "events, entries and keys",
+		.up = kv_up,
+		.down = kv_down,
+		.has_nvent_tables = true
+	},
+	{
+		.version = NVS_LAYOUT_KINDS,
+		.description = "generic entries and locks",
+		.up = kinds_up,
+		.down = kinds_down
+	},
+	{
+		.version = NVS_LAYOUT_SOURCING,
+		.description = "event ids, erasable payload and snapshots",
+		.up = sourcing_up,
+		.down = sourcing_down,
+		.stream_up = sourcing_stream_up,
+		.stream_down = sourcing_stream_down,
+		.stream_column = "event_id",
+		.marker = "snapshots"
+	},
+	{
+		.version = NVS_LAYOUT_CONSUMERS,
+		.description = "consumers and checkpoints",
+		.up = consumers_up,
+		.down = consumers_down
+	}
+};
+
+/* A generic stream table, with versions and as a plain log. */
+static const char *const stream_versioned[] = {
+	"CREATE TABLE {table} (" NVS_EVENT_ID
+	"subject text COLLATE \"C\" NOT NULL, "
+	"version bigint NOT NULL, "
+	"run_id text COLLATE \"C\", "
+	"flow_name text COLLATE \"C\", " NVS_EVENT_COLUMNS ", "
+	"UNIQUE (subject, version))",
+	NULL
+};
+
+static const char *const stream_log[] = {
+	"CREATE TABLE {table} (" NVS_EVENT_ID
+	"subject text COLLATE \"C\" NOT NULL, "
+	"run_id text COLLATE \"C\", "
+	"flow_name text COLLATE \"C\", " NVS_EVENT_COLUMNS ")",
+	NULL
+};
+
+static const char *const stream_indexes[] = {
+	"CREATE INDEX ON {table} (subject, id)",
+	"CREATE INDEX ON {table} (type, id)",
+	"CREATE INDEX ON {table} (run_id, id) WHERE run_id IS NOT NULL",
+	NULL
+};
+
+/* The generic stream tables that are registered for a store. */
+static const NvsStatement layout_streams = {
+	"SELECT schema_name, table_name FROM nvent.stream_table "
+	"WHERE store OPERATOR(pg_catalog.=) $1 ORDER BY type"
+};
+
+/* A generic stream table. */
+typedef struct StreamTable
+{
+	char	   *schema;
+	char	   *name;
+} StreamTable;
+
+static char *layout_expand(const NvsStore *store, const char *table,
+						   const char *ddl);
+static Oid	layout_relid(const char *schema, const char *name);
+static void layout_run_all(const NvsStore *store, const char *const *ddl);
+static void layout_run_all_table(const char *table, const char *const *ddl);
+static List *layout_list_streams(const NvsStore *store);
+static void layout_change_stream(const Layout *layout, const char *schema,
+								 const char *name, bool up);
+static void layout_change_streams(const NvsStore *store,
+								  const Layout *layout, bool up);
+static void layout_drop_streams(const NvsStore *store);
+
+/* DDL with each {name} replaced: by table, or by the store's table. */
+static char *
+layout_expand(const NvsStore *store, const char *table, const char *ddl)
 {
 	StringInfoData buf;
 	const char *p = ddl;
@@ -277,136 +248,100 @@ nvs_layout_expand(const char *ddl, const char *prefix, const char *schema)
 	initStringInfo(&buf);
 	while (*p != '\0')
 	{
-		const char *end = (*p == '{') ? strchr(p, '}') : NULL;
+		int			len = *p == '{' ? (int) strcspn(p + 1, "}") : 0;
+		char	   *name;
 
-		if (end != NULL && end > p + 1)
+		/* '{}' is an empty jsonb, and no name. */
+		if (len == 0)
 		{
-			char	   *name = psprintf("%s_%.*s", prefix,
-										(int) (end - p - 1), p + 1);
-
-			appendStringInfoString(&buf, nvs_qualified(schema, name));
-			p = end + 1;
-		}
-		else
 			appendStringInfoChar(&buf, *p++);
+			continue;
+		}
+		name = store == NULL ? NULL :
+			psprintf("%s_%.*s", store->prefix, len, p + 1);
+		appendStringInfoString(&buf, name == NULL ? table :
+							   nvs_qualified(store->schema, name));
+		p += len + 2;
 	}
 	return buf.data;
 }
 
-/* Run a list of statements. */
+/* OID of a relation; InvalidOid when there is none. */
+static Oid
+layout_relid(const char *schema, const char *name)
+{
+	Oid			nspid = get_namespace_oid(schema, true);
+
+	return OidIsValid(nspid) ? get_relname_relid(name, nspid) : InvalidOid;
+}
+
+/* Run DDL in which {name} stands for the store's table of that name. */
+void
+nvs_layout_run(const NvsStore *store, const char *ddl)
+{
+	nvs_plan_utility(layout_expand(store, NULL, ddl));
+}
+
+/* Run DDL in which {table} stands for this table, which is qualified. */
+void
+nvs_layout_run_table(const char *table, const char *ddl)
+{
+	nvs_plan_utility(layout_expand(NULL, table, ddl));
+}
+
+/* Run a list of DDL on a store's tables. */
 static void
-run_all(const char *const *ddl, const char *prefix, const char *schema)
+layout_run_all(const NvsStore *store, const char *const *ddl)
 {
 	for (; *ddl != NULL; ddl++)
-		nvs_plan_utility(nvs_layout_expand(*ddl, prefix, schema));
+		nvs_layout_run(store, *ddl);
 }
 
-/* Change each generic stream table that is registered for a store. */
+/* Run a list of DDL on a table. */
 static void
-for_streams(void (*change) (const char *qualified), const char *prefix)
+layout_run_all_table(const char *table, const char *const *ddl)
 {
-	char	   *table = pstrdup("");
-
-	if (change == NULL)
-		return;
-	while ((table = nvs_layout_scalar("SELECT pg_catalog.format('%%I.%%I', schema_name, table_name) "
-									  "FROM nvent.stream_table WHERE store OPERATOR(pg_catalog.=) %s "
-									  "AND pg_catalog.format('%%I.%%I', schema_name, table_name) "
-									  "OPERATOR(pg_catalog.>) %s ORDER BY 1 LIMIT 1",
-									  quote_literal_cstr(prefix),
-									  quote_literal_cstr(table))) != NULL)
-		change(table);
-}
-
-/* Does a table have this column? */
-static bool
-has_column(const char *qualified, const char *column)
-{
-	return nvs_layout_scalar("SELECT attname FROM pg_catalog.pg_attribute "
-							 "WHERE attrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass "
-							 "AND attname OPERATOR(pg_catalog.=) %s AND NOT attisdropped",
-							 quote_literal_cstr(qualified),
-							 quote_literal_cstr(column)) != NULL;
+	for (; *ddl != NULL; ddl++)
+		nvs_layout_run_table(table, *ddl);
 }
 
 /*
- * Ids by which an append may be repeated, payload that may be forgotten, and
- * a way to the last snapshot.  A table that has them is left as it is.
+ * First column of the first row of a query as text; NULL when there is none.
+ * For what names a user's table and is too rare for a plan to be kept.
  */
-static void
-sourcing_stream_up(const char *qualified)
+char *
+nvs_layout_text(const char *sql)
 {
-	if (has_column(qualified, "event_id"))
-		return;
-	nvs_plan_utility(psprintf("ALTER TABLE %s "
-							  "ADD COLUMN event_id text COLLATE \"C\", "
-							  "ADD COLUMN pii jsonb", qualified));
-	nvs_plan_utility(psprintf("CREATE UNIQUE INDEX ON %s (event_id) "
-							  "WHERE event_id IS NOT NULL", qualified));
-	/* Goes with the column that it includes. */
-	nvs_plan_utility(psprintf("CREATE INDEX ON %s (subject, id) "
-							  "INCLUDE (event_id) "
-							  "WHERE type = '__snapshot__'", qualified));
-}
-
-/* Take them away. */
-static void
-sourcing_stream_down(const char *qualified)
-{
-	if (has_column(qualified, "event_id"))
-		nvs_plan_utility(psprintf("ALTER TABLE %s DROP COLUMN event_id, "
-								  "DROP COLUMN pii", qualified));
+	nvs_plan_utility(sql);
+	if (SPI_processed == 0)
+		return NULL;
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 }
 
 /* Enter a layout into the store's version table. */
 void
-nvs_layout_record(const char *prefix, const char *schema, int version,
-				  const char *description)
+nvs_layout_record(const NvsStore *store, int version, const char *description)
 {
-	nvs_plan_utility(psprintf("INSERT INTO %s (version, description) "
-							  "VALUES (%d, %s)",
-							  nvs_layout_expand("{schema_version}", prefix,
-												schema),
-							  version, quote_literal_cstr(description)));
+	nvs_layout_run(store,
+				   psprintf("INSERT INTO {schema_version} "
+							"(version, description) VALUES (%d, %s)", version,
+							quote_literal_cstr(description)));
 }
 
 /* The layout of a store; 0 when it has no version table. */
 int
-nvs_layout_version(const char *prefix, const char *schema)
+nvs_layout_version(const NvsStore *store)
 {
-	Oid			nspid = get_namespace_oid(schema, true);
-	char	   *name = psprintf("%s_schema_version", prefix);
+	char	   *table = psprintf("%s_schema_version", store->prefix);
+	char	   *sql;
 	char	   *version;
 
-	if (!OidIsValid(nspid) || !OidIsValid(get_relname_relid(name, nspid)))
+	if (!OidIsValid(layout_relid(store->schema, table)))
 		return 0;
-	version = nvs_layout_scalar("%s", nvs_layout_expand(
-														"SELECT pg_catalog.max(version) FROM {schema_version}",
-														prefix, schema));
+	sql = layout_expand(store, NULL, "SELECT pg_catalog.max(version) "
+						"FROM {schema_version}");
+	version = nvs_layout_text(sql);
 	return version == NULL ? 0 : pg_strtoint32(version);
-}
-
-/* Make the layouts after from, up to to. */
-void
-nvs_layout_up(const char *prefix, const char *schema, int from, int to)
-{
-	int			i;
-
-	if (from == 0)
-		nvs_plan_utility(nvs_layout_expand(
-										   "CREATE TABLE {schema_version} (version integer PRIMARY KEY, "
-										   "applied_at timestamptz DEFAULT now(), description text)",
-										   prefix, schema));
-	for (i = 0; i < lengthof(layouts); i++)
-	{
-		const Layout *l = &layouts[i];
-
-		if (l->version <= from || l->version > to)
-			continue;
-		run_all(l->up, prefix, schema);
-		for_streams(l->streams_up, prefix);
-		nvs_layout_record(prefix, schema, l->version, l->description);
-	}
 }
 
 /* What a layout adds, in words. */
@@ -421,112 +356,177 @@ nvs_layout_description(int version)
 	return "";
 }
 
-/* Undo the layouts above to; 0 drops the version table too. */
+/*
+ * Make the layouts above from, up to to; a store of layout 0 has no version
+ * table yet.
+ */
 void
-nvs_layout_down(const char *prefix, const char *schema, int from, int to)
+nvs_layout_up(const NvsStore *store, int from, int to)
+{
+	int			i;
+
+	if (from == 0)
+		nvs_layout_run(store, "CREATE TABLE {schema_version} ("
+					   "version integer PRIMARY KEY, "
+					   "applied_at timestamptz DEFAULT now(), "
+					   "description text)");
+	for (i = 0; i < lengthof(layouts); i++)
+	{
+		const Layout *layout = &layouts[i];
+
+		if (layout->version <= from || layout->version > to)
+			continue;
+		if (layout->has_nvent_tables)
+			layout_run_all(store, nvs_nvent_tables_up);
+		layout_run_all(store, layout->up);
+		layout_change_streams(store, layout, true);
+		nvs_layout_record(store, layout->version, layout->description);
+	}
+}
+
+/*
+ * Undo the layouts above to.  0 drops everything: generic stream tables, and
+ * the version table.
+ */
+void
+nvs_layout_down(const NvsStore *store, int from, int to)
 {
 	int			i;
 
 	for (i = lengthof(layouts) - 1; i >= 0; i--)
 	{
-		const Layout *l = &layouts[i];
+		const Layout *layout = &layouts[i];
 
-		if (l->version > from || l->version <= to)
+		if (layout->version > from || layout->version <= to)
 			continue;
 		if (to > 0)
-			for_streams(l->streams_down, prefix);
-		run_all(l->down, prefix, schema);
-		nvs_plan_utility(psprintf("%s WHERE version OPERATOR(pg_catalog.=) %d",
-								  nvs_layout_expand(delete_version, prefix,
-													schema),
-								  l->version));
+			layout_change_streams(store, layout, false);
+		layout_run_all(store, layout->down);
+		if (layout->has_nvent_tables)
+			layout_run_all(store, nvs_nvent_tables_down);
+		nvs_layout_run(store,
+					   psprintf("DELETE FROM {schema_version} WHERE version "
+								"OPERATOR(pg_catalog.=) %d",
+								layout->version));
 	}
 	if (to == 0)
 	{
-		drop_streams(prefix);
-		nvs_plan_utility(nvs_layout_expand(drop_versions, prefix, schema));
+		layout_drop_streams(store);
+		nvs_layout_run(store, "DROP TABLE IF EXISTS {schema_version}");
 	}
 }
 
-/* Drop the generic stream tables that are registered for a store. */
-static void
-drop_streams(const char *prefix)
+/* The generic stream tables of a store, a list of StreamTable. */
+static List *
+layout_list_streams(const NvsStore *store)
 {
-	char	   *tables = nvs_layout_scalar("SELECT pg_catalog.string_agg(pg_catalog.format('%%I.%%I', "
-										   "schema_name, table_name), ', ') FROM nvent.stream_table "
-										   "WHERE store OPERATOR(pg_catalog.=) %s",
-										   quote_literal_cstr(prefix));
+	List	   *streams = NIL;
+	NvsParams	params;
+	uint64		n;
+	uint64		i;
 
-	if (tables != NULL)
-		nvs_plan_utility(psprintf("DROP TABLE IF EXISTS %s", tables));
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(store->prefix),
+				   false);
+	n = nvs_execute(nvs_statement_plan(NULL, &layout_streams, &params, NULL),
+					&params, false, 0);
+	for (i = 0; i < n; i++)
+	{
+		StreamTable *table = palloc(sizeof(StreamTable));
+
+		table->schema = SPI_getvalue(SPI_tuptable->vals[i],
+									 SPI_tuptable->tupdesc, 1);
+		table->name = SPI_getvalue(SPI_tuptable->vals[i],
+								   SPI_tuptable->tupdesc, 2);
+		streams = lappend(streams, table);
+	}
+	return streams;
+}
+
+/* Make or undo what a layout changes in a stream table, if that is needed. */
+static void
+layout_change_stream(const Layout *layout, const char *schema,
+					 const char *name, bool up)
+{
+	Oid			relid = layout_relid(schema, name);
+	bool		changed;
+
+	/* Somebody may have dropped it by hand. */
+	if (layout->stream_up == NULL || !OidIsValid(relid))
+		return;
+	changed = get_attnum(relid, layout->stream_column) != InvalidAttrNumber;
+	if (changed != up)
+		layout_run_all_table(nvs_qualified(schema, name),
+							 up ? layout->stream_up : layout->stream_down);
+}
+
+/* The same for each of a store's stream tables. */
+static void
+layout_change_streams(const NvsStore *store, const Layout *layout, bool up)
+{
+	ListCell   *lc;
+
+	if (layout->stream_up == NULL)
+		return;
+	foreach(lc, layout_list_streams(store))
+	{
+		const StreamTable *table = lfirst(lc);
+
+		layout_change_stream(layout, table->schema, table->name, up);
+	}
+}
+
+/* Drop a store's stream tables, by one statement: all or none. */
+static void
+layout_drop_streams(const NvsStore *store)
+{
+	StringInfoData tables;
+	ListCell   *lc;
+
+	initStringInfo(&tables);
+	foreach(lc, layout_list_streams(store))
+	{
+		const StreamTable *table = lfirst(lc);
+
+		nvs_sql(&tables, tables.len > 0 ? ", " : "",
+				nvs_qualified(table->schema, table->name));
+	}
+	if (tables.len > 0)
+		nvs_layout_run_table(tables.data, "DROP TABLE IF EXISTS {table}");
 }
 
 /*
- * Make a generic stream table as the store's layout has them.  The caller may
- * have no right to read the version table.
+ * Make a generic stream table as the store's layout has them.  That is told by
+ * tables, since the caller may have no right to read the version table.
  */
 void
-nvs_layout_stream(const char *prefix, const char *schema, const char *name,
-				  bool versioned)
+nvs_layout_make_stream(const NvsStore *store, const char *name,
+					   bool versioned)
 {
-	const char *qualified = nvs_qualified(schema, name);
-	Oid			nspid = get_namespace_oid(schema, false);
+	const char *qualified = nvs_qualified(store->schema, name);
 	int			i;
 
-	nvs_plan_utility(psprintf(
-							  "CREATE TABLE %s (" EVENT_ID
-							  "subject text COLLATE \"C\" NOT NULL, %s"
-							  "run_id text COLLATE \"C\", "
-							  "flow_name text COLLATE \"C\", " EVENT_COLUMNS "%s)",
-							  qualified, versioned ? "version bigint NOT NULL, " : "",
-							  versioned ? ", UNIQUE (subject, version)" : ""));
-	nvs_plan_utility(psprintf("CREATE INDEX ON %s (subject, id)", qualified));
-	nvs_plan_utility(psprintf("CREATE INDEX ON %s (type, id)", qualified));
-	nvs_plan_utility(psprintf("CREATE INDEX ON %s (run_id, id) "
-							  "WHERE run_id IS NOT NULL", qualified));
+	layout_run_all_table(qualified, versioned ? stream_versioned : stream_log);
+	layout_run_all_table(qualified, stream_indexes);
 	for (i = 0; i < lengthof(layouts); i++)
-		if (layouts[i].streams_up != NULL &&
-			OidIsValid(get_relname_relid(psprintf("%s_%s", prefix,
-												  layouts[i].marker), nspid)))
-			layouts[i].streams_up(qualified);
+	{
+		const Layout *layout = &layouts[i];
+		char	   *marker;
+
+		if (layout->stream_up == NULL)
+			continue;
+		marker = psprintf("%s_%s", store->prefix, layout->marker);
+		if (OidIsValid(layout_relid(store->schema, marker)))
+			layout_change_stream(layout, store->schema, name, true);
+	}
 }
 
 /* Bring a generic stream table to the latest layout. */
 void
-nvs_layout_stream_up(const char *qualified)
+nvs_layout_raise_stream(const char *schema, const char *name)
 {
 	int			i;
 
 	for (i = 0; i < lengthof(layouts); i++)
-		if (layouts[i].streams_up != NULL)
-			layouts[i].streams_up(qualified);
-}
-
-/*
- * Run a query whose text is formatted as by printf, and return the first
- * column of its first row as text; NULL when there is none.  As the caller,
- * and with names and literals that are quoted: never while elevated.
- */
-char *
-nvs_layout_scalar(const char *format,...)
-{
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	for (;;)
-	{
-		va_list		args;
-		int			needed;
-
-		va_start(args, format);
-		needed = appendStringInfoVA(&sql, format, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&sql, needed);
-	}
-	nvs_plan_utility(sql.data);
-	if (SPI_processed == 0)
-		return NULL;
-	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		layout_change_stream(&layouts[i], schema, name, true);
 }

@@ -23,6 +23,7 @@
 #include "base/guc.h"
 #include "base/identity.h"
 #include "base/text.h"
+#include "store/layout.h"
 #include "store/stream_table.h"
 
 /* Hexadecimal digits of the hash in the name of a table. */
@@ -234,7 +235,7 @@ nvs_stream_table_create(const char *prefix, const char *type, bool versioned,
 
 	table_check_count(prefix, n);
 	nvs_pin_search_path(&saved);
-	nvs_layout_stream(prefix, store->schema, name, versioned);
+	nvs_layout_make_stream(store, name, versioned);
 	nvs_become_caller(&saved);
 	nvs_stream_table_register(prefix, type, store->schema);
 	return qualified;

@@ -1,0 +1,24 @@
+/*
+ * store/adopt.h
+ *	  Taking over tables that are there already, with every row.
+ */
+#ifndef NVS_STORE_ADOPT_H
+#define NVS_STORE_ADOPT_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+
+#include "store/store.h"
+
+/* A change that was made. */
+typedef struct NvsChange
+{
+	char	   *relation;
+	char	   *what;
+} NvsChange;
+
+extern List *nvs_adopt_tables(const NvsStore *store, int from,
+							  List **streams);
+
+#endif							/* NVS_STORE_ADOPT_H */

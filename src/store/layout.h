@@ -1,0 +1,75 @@
+/*
+ * store/layout.h
+ *	  Layouts: which tables a store has, by version.
+ */
+#ifndef NVS_STORE_LAYOUT_H
+#define NVS_STORE_LAYOUT_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+
+#include "store/store.h"
+
+/* Layouts 1 and 2 are adapter-store-postgres's own; ours begin at 3. */
+#define NVS_LAYOUT_BASE		3
+#define NVS_LAYOUT_KINDS	4
+#define NVS_LAYOUT_SOURCING	5
+#define NVS_LAYOUT_CONSUMERS	6
+#define NVS_LAYOUT_LATEST	NVS_LAYOUT_CONSUMERS
+
+/* The position of an event, drawn when its row is inserted. */
+#define NVS_EVENT_ID	"id bigint DEFAULT nvent.next_position() PRIMARY KEY, "
+
+/* Columns of every table of events, behind those that say whose they are. */
+#define NVS_EVENT_COLUMNS \
+	"ts bigint NOT NULL, " \
+	"type text COLLATE \"C\" NOT NULL, " \
+	"step_name text COLLATE \"C\", " \
+	"step_id text COLLATE \"C\", " \
+	"attempt integer, " \
+	"data jsonb, " \
+	"created_at timestamptz DEFAULT now(), " \
+	"meta jsonb"
+
+/* An entry is scored by the time of its insertion when nobody says more. */
+#define NVS_SCORE_COLUMN \
+	"score double precision NOT NULL DEFAULT " \
+	"(extract(epoch FROM statement_timestamp()) * 1000)::double precision"
+
+/* Columns that end every table of entries. */
+#define NVS_ENTRY_COLUMNS \
+	"version bigint NOT NULL DEFAULT 0, " \
+	"updated_at timestamptz DEFAULT now(), " \
+	NVS_SCORE_COLUMN ", " \
+	"extra jsonb"
+
+/*
+ * Whole hours of expires_at: coarse, so that refreshing a TTL stays HOT.  A
+ * function of ours, for every write has the expression's tree read anew.
+ */
+#define NVS_BUCKET_COLUMN \
+	"expire_bucket integer GENERATED ALWAYS AS " \
+	"(nvent.kv_expire_bucket(expires_at)) STORED"
+
+/* store/nvent_layout.c: lists of DDL that end with NULL */
+extern const char *const nvs_nvent_tables_up[];
+extern const char *const nvs_nvent_tables_down[];
+
+/* store/layout.c */
+extern void nvs_layout_run(const NvsStore *store, const char *ddl);
+extern void nvs_layout_run_table(const char *table, const char *ddl);
+extern char *nvs_layout_text(const char *sql);
+
+extern int	nvs_layout_version(const NvsStore *store);
+extern void nvs_layout_record(const NvsStore *store, int version,
+							  const char *description);
+extern const char *nvs_layout_description(int version);
+extern void nvs_layout_up(const NvsStore *store, int from, int to);
+extern void nvs_layout_down(const NvsStore *store, int from, int to);
+
+extern void nvs_layout_make_stream(const NvsStore *store, const char *name,
+								   bool versioned);
+extern void nvs_layout_raise_stream(const char *schema, const char *name);
+
+#endif							/* NVS_STORE_LAYOUT_H */
