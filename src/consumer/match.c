@@ -319,7 +319,7 @@ match_make_subject(const NvsTarget *target, const Datum *values,
 		if (i > 0)
 			appendStringInfoChar(subject, ':');
 		if (token->kind == NVS_TOKEN_LITERAL)
-			appendBinaryStringInfo(subject, pattern->text +token->offset,
+			appendBinaryStringInfo(subject, pattern->bytes + token->offset,
 								   token->len);
 		else if (nulls[column])
 			return false;

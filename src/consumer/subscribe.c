@@ -117,7 +117,7 @@ subscribe_add_pattern(FunctionCallInfo fcinfo, int arg,
 	prefix = nvs_pattern_prefix(compiled, &is_literal);
 	nvs_params_add(params, TEXTOID, PointerGetDatum(pattern), false);
 	nvs_params_add(params, TEXTOID,
-				   PointerGetDatum(cstring_to_text_with_len(compiled->text,
+				   PointerGetDatum(cstring_to_text_with_len(compiled->bytes,
 															prefix)),
 				   false);
 }

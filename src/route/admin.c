@@ -127,7 +127,7 @@ nvs_route_add(PG_FUNCTION_ARGS)
 	compiled = nvs_pattern_compile(pattern, strlen(pattern));
 	/* Makes the default store if need be. */
 	if (PG_ARGISNULL(4) && nvs_store_of_pattern(compiled) == NULL)
-		(void) nvs_store_of_write(compiled->text, compiled->prefix_len);
+		(void) nvs_store_of_write(compiled->bytes, compiled->prefix_len);
 	store = pattern_store(pattern, compiled, PG_ARGISNULL(4) ? NULL :
 						  text_to_cstring(PG_GETARG_TEXT_PP(4)));
 	/* It must not be dropped before our route is there. */

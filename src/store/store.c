@@ -232,7 +232,7 @@ nvs_store_of_pattern(const NvsPattern *pattern)
 
 	if (first->kind != NVS_TOKEN_LITERAL)
 		return nvs_store_find(nvs_default_store, strlen(nvs_default_store));
-	return nvs_store_of(pattern->text +first->offset, first->len);
+	return nvs_store_of(pattern->bytes + first->offset, first->len);
 }
 
 /* The store of this prefix, or an error. */

@@ -100,7 +100,7 @@ source_overlap(const NvsPattern *a, const NvsPattern *b)
 		if (source_is_rest(&a->tokens[i]) || source_is_rest(token))
 			return true;
 		if (token->kind == NVS_TOKEN_LITERAL &&
-			!nvs_pattern_may_be(a, i, b->text +token->offset, token->len))
+			!nvs_pattern_may_be(a, i, b->bytes + token->offset, token->len))
 			return false;
 	}
 	return a->ntokens == b->ntokens;
@@ -165,7 +165,7 @@ source_add_subject(const NvsScan *scan, NvsSource *source)
 
 	source->keyed = scan->pattern->is_literal;
 	if (source->keyed)
-		source_add_equal(source, field, scan->pattern->text);
+		source_add_equal(source, field, scan->pattern->bytes);
 	else
 		source_add_match(source, field, scan->pattern_text);
 }
@@ -208,7 +208,7 @@ source_add_capture(const NvsScan *scan, NvsSource *source,
 	if (literal->kind != NVS_TOKEN_LITERAL)
 		return false;
 	source_add_equal(source, field,
-					 pnstrdup(asked->text +literal->offset, literal->len));
+					 pnstrdup(asked->bytes + literal->offset, literal->len));
 	return true;
 }
 
@@ -236,7 +236,7 @@ source_add_rest(const NvsScan *scan, NvsSource *source, const NvsField *field,
 		return false;
 	}
 	source_add_equal(source, field,
-					 asked->text +asked->tokens[token].offset);
+					 asked->bytes + asked->tokens[token].offset);
 	return true;
 }
 
@@ -470,7 +470,7 @@ nvs_source_subject(const NvsSource *source, HeapTuple row, TupleDesc desc)
 			appendStringInfoChar(&subject, ':');
 		if (token->kind == NVS_TOKEN_LITERAL)
 		{
-			appendBinaryStringInfo(&subject, held->text +token->offset,
+			appendBinaryStringInfo(&subject, held->bytes + token->offset,
 								   token->len);
 			continue;
 		}

@@ -99,7 +99,7 @@ nvs_stream_subject(const NvsTarget *target)
 							 target->keys[capture++].field->quoted);
 			continue;
 		}
-		literal = pnstrdup(held->text +token->offset, token->len);
+		literal = pnstrdup(held->bytes + token->offset, token->len);
 		appendStringInfo(&sql, ", %s", quote_literal_cstr(literal));
 	}
 	appendStringInfoChar(&sql, ')');

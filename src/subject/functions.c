@@ -168,7 +168,7 @@ nvs_subject_prefix(PG_FUNCTION_ARGS)
 	bool		is_literal;
 	int			len = nvs_pattern_prefix(pattern, &is_literal);
 
-	PG_RETURN_TEXT_P(cstring_to_text_with_len(pattern->text, len));
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(pattern->bytes, len));
 }
 
 /* nvent.subject_matches(subject, pattern) */

@@ -312,7 +312,7 @@ static bool
 add_capture(NvsPattern *pattern)
 {
 	const NvsPatternToken *token = &pattern->tokens[pattern->ntokens - 1];
-	char	   *name = pattern->text +token->offset;
+	char	   *name = pattern->bytes + token->offset;
 	int			i;
 
 	name[token->len] = '\0';
@@ -339,9 +339,9 @@ add_token(NvsPattern *pattern, const char *s, int pos, int end, bool last)
 	if (is_rest(token) && !last)
 		return NVS_FAULT_NOT_LAST;
 	if (pattern->ntokens++ > 0)
-		pattern->text[pattern->len++] = ':';
+		pattern->bytes[pattern->len++] = ':';
 	token->offset = pattern->len;
-	memcpy(pattern->text +pattern->len, text, token->len);
+	memcpy(pattern->bytes + pattern->len, text, token->len);
 	pattern->len += token->len;
 	if ((token->kind == NVS_TOKEN_CAPTURE ||
 		 token->kind == NVS_TOKEN_CAPTURE_REST) && !add_capture(pattern))
@@ -413,7 +413,7 @@ make_pattern(int ntokens, int len)
 
 	pattern->tokens = (NvsPatternToken *) (chunk + tokens);
 	pattern->capture_token = (uint8 *) (chunk + captures);
-	pattern->text = chunk + captures + ntokens;
+	pattern->bytes = chunk + captures + ntokens;
 	return pattern;
 }
 
@@ -469,7 +469,7 @@ match_token(const NvsPattern *pattern, int t, const char *s, int pos, int len)
 	{
 		case NVS_TOKEN_LITERAL:
 			if (token->len > len - pos ||
-				memcmp(s + pos, pattern->text +token->offset, token->len) != 0)
+				memcmp(s + pos, pattern->bytes + token->offset, token->len) != 0)
 				return -1;
 			return pos + token->len;
 		case NVS_TOKEN_CAPTURE:
@@ -498,7 +498,7 @@ nvs_pattern_match(const NvsPattern *pattern, const char *s, int len,
 	/* min_len is no less than the prefix, so memcmp() stays within s. */
 	if (len < pattern->min_len || len > NVS_SUBJECT_MAX_BYTES)
 		return false;
-	if (memcmp(s, pattern->text, pos) != 0)
+	if (memcmp(s, pattern->bytes, pos) != 0)
 		return false;
 	if (pattern->is_literal)
 		return pos == len;
@@ -538,7 +538,7 @@ nvs_pattern_may_be(const NvsPattern *pattern, int i, const char *s, int len)
 	token = &pattern->tokens[i];
 	return token->kind != NVS_TOKEN_LITERAL ||
 		(token->len == len &&
-		 memcmp(pattern->text +token->offset, s, len) == 0);
+		 memcmp(pattern->bytes + token->offset, s, len) == 0);
 }
 
 /* How many captures the pattern has. */
@@ -553,7 +553,7 @@ const char *
 nvs_pattern_capture_name(const NvsPattern *pattern, int i)
 {
 	Assert(i >= 0 && i < pattern->ncaptures);
-	return pattern->text +pattern->tokens[pattern->capture_token[i]].offset;
+	return pattern->bytes + pattern->tokens[pattern->capture_token[i]].offset;
 }
 
 /* Write a pattern with these texts, by kind, in place of its wildcards. */
@@ -574,7 +574,7 @@ write_pattern(const NvsPattern *pattern, const char *const *wildcards)
 			*to++ = ':';
 		if (token->kind == NVS_TOKEN_LITERAL)
 		{
-			to = put_literal(to, pattern->text +token->offset, token->len);
+			to = put_literal(to, pattern->bytes + token->offset, token->len);
 			continue;
 		}
 		memcpy(to, wildcard, strlen(wildcard));
@@ -606,9 +606,9 @@ nvs_pattern_plain(const NvsPattern *pattern)
 }
 
 /*
- * Length of the bytes, the first ones of text, that every subject that the
- * pattern matches begins with: its leading literal tokens and their ':'.  If
- * *is_literal they are all that it matches.
+ * How many of the pattern's first bytes every subject that it matches begins
+ * with: its leading literal tokens and their ':'.  If *is_literal that is all
+ * that it matches.
  */
 int
 nvs_pattern_prefix(const NvsPattern *pattern, bool *is_literal)

@@ -81,7 +81,7 @@ typedef enum NvsTokenKind
 typedef struct NvsPatternToken
 {
 	uint16		kind;			/* an NvsTokenKind */
-	uint16		offset;			/* in text: of the literal, of the name */
+	uint16		offset;			/* in bytes: of the literal, of the name */
 	uint16		len;
 } NvsPatternToken;
 
@@ -89,7 +89,7 @@ typedef struct NvsPatternToken
  * A compiled pattern: one chunk with all that it points to, which pfree()
  * frees.  Only subject/subject.c writes to it.
  *
- * text has the tokens joined by ':' without the backslashes of literals, so
+ * bytes has the tokens joined by ':' without the backslashes of literals, so
  * that literals that follow one another are the piece of a subject that they
  * match.  A capture is its name and '\0' there, any other wildcard nothing.
  */
@@ -102,10 +102,10 @@ typedef struct NvsPattern
 	uint16		prefix_len;		/* see nvs_pattern_prefix */
 	uint16		prefix_tokens;	/* literal tokens in that prefix */
 	uint16		min_len;		/* no shorter subject matches */
-	uint16		len;			/* of text */
+	uint16		len;			/* of bytes */
 	NvsPatternToken *tokens;	/* ntokens of them */
 	uint8	   *capture_token;	/* capture -> token */
-	char	   *text;
+	char	   *bytes;
 } NvsPattern;
 
 /* subject/subject.c: subjects */

@@ -74,7 +74,7 @@ examine_subject_pattern(const char *s, int len, PatternFacts *facts)
 	if (pattern == NULL)
 		return false;
 	facts->len = nvs_pattern_prefix(pattern, &facts->is_literal);
-	memcpy(facts->prefix, pattern->text, facts->len);
+	memcpy(facts->prefix, pattern->bytes, facts->len);
 	facts->rest_sel = 1.0;
 	for (t = pattern->prefix_tokens; t < pattern->ntokens; t++)
 	{

@@ -224,7 +224,7 @@ payload_slot(NvsTrie *trie, const NvsPattern *pattern)
 		switch ((NvsTokenKind) token->kind)
 		{
 			case NVS_TOKEN_LITERAL:
-				node = get_literal(trie, node, pattern->text +token->offset,
+				node = get_literal(trie, node, pattern->bytes + token->offset,
 								   token->len);
 				break;
 			case NVS_TOKEN_CAPTURE:

@@ -226,7 +226,7 @@ waiter_fill_buckets(void)
 			continue;
 		active[nactive++] = i;
 		for (j = 0; j < pattern->prefix_len; j++)
-			hash = waiter_hash_byte(hash, pattern->text[j]);
+			hash = waiter_hash_byte(hash, pattern->bytes[j]);
 		bucket = waiter_bucket(hash);
 		known[i].next = *bucket;
 		*bucket = i;

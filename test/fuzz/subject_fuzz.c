@@ -231,7 +231,7 @@ check_escaped(const char *escaped, Text subject, const Text *texts, int n)
 
 	REQUIRE(pattern != NULL && pattern->is_literal);
 	REQUIRE(pattern->len == subject.len &&
-			memcmp(pattern->text, subject.s, subject.len) == 0);
+			memcmp(pattern->bytes, subject.s, subject.len) == 0);
 	for (i = 0; i < n; i++)
 		REQUIRE(nvs_pattern_match(pattern, texts[i].s, texts[i].len, NULL) ==
 				(texts[i].len == subject.len &&
@@ -279,7 +279,7 @@ check_plain(const NvsPattern *pattern, const Text *texts, int n)
 	REQUIRE(strlen(text) <= NVS_PATTERN_PLAIN_BYTES);
 	REQUIRE(plain != NULL && plain->ncaptures == 0);
 	REQUIRE(plain->prefix_len == pattern->prefix_len);
-	REQUIRE(memcmp(plain->text, pattern->text, plain->prefix_len) == 0);
+	REQUIRE(memcmp(plain->bytes, pattern->bytes, plain->prefix_len) == 0);
 	for (i = 0; i < n; i++)
 		REQUIRE(nvs_pattern_match(plain, texts[i].s, texts[i].len, NULL) ==
 				nvs_pattern_match(pattern, texts[i].s, texts[i].len, NULL));
@@ -334,7 +334,7 @@ try_patterns(const Text *texts, int n)
 		REQUIRE(is_subject && match_naively(p, &s, 0));
 		check_captures(p, pattern, texts[i], captures);
 		check_tokens(pattern, &s);
-		check_bounds(pattern->text, nvs_pattern_prefix(pattern, &literal),
+		check_bounds(pattern->bytes, nvs_pattern_prefix(pattern, &literal),
 					 texts[i]);
 		REQUIRE(!literal || pattern->prefix_len == texts[i].len);
 	}
