@@ -99,24 +99,22 @@ consumers_no_store(const char *prefix)
 
 /*
  * The consumers of the store of this prefix, NULL when there is no such
- * store.  The registry is read once: what is kept, and the store that it is
- * made from, are of the generation that this returns for.  A store is looked
- * up by its name and kept by no pointer, since another reading frees it.
+ * store.  They are kept under the generation of the store that they are made
+ * from, and point to nothing of it: another reading of the registry frees it.
  */
 static NvsConsumers *
 consumers_find(const char *prefix)
 {
-	uint64		generation = nvs_store_generation();
-	const NvsStore *store = nvs_store_known(prefix, strlen(prefix));
+	const NvsStore *store = nvs_store_find(prefix, strlen(prefix));
 	NvsConsumers *consumers;
 
-	if (generation != consumers_generation)
-	{
-		consumers_forget();
-		consumers_generation = generation;
-	}
 	if (store == NULL)
 		return NULL;
+	if (store->generation != consumers_generation)
+	{
+		consumers_forget();
+		consumers_generation = store->generation;
+	}
 	consumers = hash_search(consumers_by_store, store->prefix, HASH_FIND,
 							NULL);
 	return consumers != NULL ? consumers : consumers_add(store);

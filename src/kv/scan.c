@@ -96,8 +96,7 @@ kv_scan_begin(KvScan *scan, text *pattern, text *after, bool reads)
 	if (is_literal || memchr(scan->prefix, ':', scan->prefix_len) != NULL)
 		store = nvs_store_of(scan->prefix, scan->prefix_len);
 	else
-		store = nvs_store_find(nvs_default_store,
-							   strlen(nvs_default_store));
+		store = nvs_store_find_default();
 	if (store == NULL)
 		return;
 	scan->store = pstrdup(store->prefix);

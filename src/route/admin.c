@@ -16,13 +16,9 @@
 #include "utils/lsyscache.h"
 
 #include "errors.h"
-#include "base/advisory.h"
 #include "base/arg.h"
 #include "base/guc.h"
-#include "base/identity.h"
-#include "base/text.h"
 #include "route/route.h"
-#include "store/stream_table.h"
 #include "wakeup/notify.h"
 
 PG_FUNCTION_INFO_V1(nvs_route_add);
@@ -51,42 +47,41 @@ static const NvsStatement route_others = {
 	"AND shape OPERATOR(pg_catalog.=) $5) ORDER BY pattern"
 };
 
-
-static NvsStore *pattern_store(const char *text, const NvsPattern *pattern,
-							   const char *prefix);
-static void check_unshared(const NvsStore *store, const char *kind,
-						   const char *shape, Oid relid);
-static void insert_route(const NvsStore *store, const char *kind,
-						 const char *pattern, const char *shape, Oid relid,
-						 Datum aliases, const char *notify);
-static void add_text(NvsParams *params, const char *text);
-static Jsonb *resolved_keys(const NvsResolved *resolved);
-
-/*
- * The store that a pattern belongs to: the one named, or by its first token.
- * A pattern of a store begins with the store's prefix; those of the default
- * store may begin with anything that is no other store's prefix.
- */
-static NvsStore *
-pattern_store(const char *text, const NvsPattern *pattern, const char *prefix)
+/* Arguments of route_add(). */
+enum
 {
-	NvsStore   *by_token = nvs_store_of_pattern(pattern);
-	NvsStore   *store = by_token;
+	ADD_KIND,
+	ADD_PATTERN,
+	ADD_RELATION,
+	ADD_ALIASES,
+	ADD_STORE,
+	ADD_NOTIFY
+};
 
-	if (prefix != NULL)
-		store = nvs_store_require(prefix);
-	else if (store == NULL)
-		store = nvs_store_require(nvs_default_store);
-	if (by_token == NULL || store != by_token)
-		ereport(ERROR,
-				(errcode(ERRCODE_NVS_INVALID_PATTERN),
-				 errmsg("pattern \"%s\" cannot belong to store \"%s\"",
-						text, store->prefix),
-				 errdetail("Its subjects belong to store \"%s\".",
-						   by_token == NULL ? nvs_default_store :
-						   by_token->prefix)));
-	return store;
-}
+/* A route that is to be added. */
+typedef struct NewRoute
+{
+	char	   *prefix;			/* of the store */
+	char	   *kind;
+	char	   *pattern;
+	char	   *shape;
+	Oid			relid;
+	Jsonb	   *aliases;
+	char	   *notify;			/* NULL for the setting */
+} NewRoute;
+
+static void add_take_arguments(FunctionCallInfo fcinfo, NewRoute *route);
+static NvsStore *add_open_store(FunctionCallInfo fcinfo,
+								const NewRoute *route);
+static void add_check_unshared(const NewRoute *route);
+static void add_insert(const NewRoute *route);
+static char *admin_store(const char *text, const NvsPattern *pattern,
+						 const char *named);
+static char *admin_text_argument(FunctionCallInfo fcinfo, int n);
+static void admin_add_text(NvsParams *params, const char *text);
+static void resolve_put_row(const NvsResolved *resolved,
+							Tuplestorestate *result, TupleDesc desc);
+static Jsonb *resolve_keys(const NvsResolved *resolved);
 
 /*
  * nvent.route_add(kind, pattern, relation, aliases, store, notify): keep what
@@ -95,117 +90,160 @@ pattern_store(const char *text, const NvsPattern *pattern, const char *prefix)
 Datum
 nvs_route_add(PG_FUNCTION_ARGS)
 {
-	char	   *kind;
-	char	   *pattern;
-	char	   *notify;
-	char	   *shape;
-	NvsPattern *compiled;
-	Oid			relid;
-	Jsonb	   *aliases;
-	char	   *prefix;
+	NewRoute	route;
 	NvsStore   *store;
 	bool		apart;
 
-	NVS_REQUIRE_ARG(0, "kind");
-	NVS_REQUIRE_ARG(1, "pattern");
-	NVS_REQUIRE_ARG(2, "relation");
-	NVS_REQUIRE_ARG(3, "aliases");
-	kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	pattern = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	relid = PG_GETARG_OID(2);
-	aliases = PG_GETARG_JSONB_P(3);
-	notify = PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5));
-	(void) nvs_route_notify(notify);
-	if (!JB_ROOT_IS_OBJECT(aliases))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"aliases\" must be a JSON object"),
-				 errhint("Write {\"field\": \"column\"}.")));
+	add_take_arguments(fcinfo, &route);
 	PreventCommandIfReadOnly("nvent.route_add()");
-
 	nvs_spi_begin();
-	compiled = nvs_pattern_compile(pattern, strlen(pattern));
-	/* Makes the default store if need be. */
-	if (PG_ARGISNULL(4) && nvs_store_of_pattern(compiled) == NULL)
-		(void) nvs_store_of_write(compiled->bytes, compiled->prefix_len);
-	store = pattern_store(pattern, compiled, PG_ARGISNULL(4) ? NULL :
-						  text_to_cstring(PG_GETARG_TEXT_PP(4)));
-	/* It must not be dropped before our route is there. */
-	prefix = pstrdup(store->prefix);
-	nvs_store_lock(prefix, ShareLock);
-	store = nvs_store_require(prefix);
-	nvs_store_check_owner(store);
-	shape = nvs_route_check(nvs_route_kind(kind), store, pattern, relid,
-							aliases, &apart);
+	store = add_open_store(fcinfo, &route);
+	route.prefix = pstrdup(store->prefix);
+	route.shape = nvs_route_check(nvs_route_kind(route.kind), store,
+								  route.pattern, route.relid, route.aliases,
+								  &apart);
 	if (!apart)
-		check_unshared(store, kind, shape, relid);
-	insert_route(store, kind, pattern, shape, relid, JsonbPGetDatum(aliases),
-				 notify);
+		add_check_unshared(&route);
+	add_insert(&route);
 	nvs_spi_end();
 	PG_RETURN_VOID();
 }
 
+/* Take what does not need the registry to be checked. */
+static void
+add_take_arguments(FunctionCallInfo fcinfo, NewRoute *route)
+{
+	NVS_REQUIRE_ARG(ADD_KIND, "kind");
+	NVS_REQUIRE_ARG(ADD_PATTERN, "pattern");
+	NVS_REQUIRE_ARG(ADD_RELATION, "relation");
+	NVS_REQUIRE_ARG(ADD_ALIASES, "aliases");
+	route->kind = admin_text_argument(fcinfo, ADD_KIND);
+	route->pattern = admin_text_argument(fcinfo, ADD_PATTERN);
+	route->relid = PG_GETARG_OID(ADD_RELATION);
+	route->aliases = PG_GETARG_JSONB_P(ADD_ALIASES);
+	route->notify = admin_text_argument(fcinfo, ADD_NOTIFY);
+	(void) nvs_route_notify(route->notify);
+	if (!JB_ROOT_IS_OBJECT(route->aliases))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"aliases\" must be a JSON object"),
+				 errhint("Write {\"field\": \"column\"}.")));
+}
+
 /*
- * Raise an error when another route goes to a relation that cannot tell the
- * subjects of one from those of the other.
+ * The store of a route that is to be added, made when it is the default store
+ * and not there, and locked so that it is not dropped before the route is in
+ * it.  The caller must own it.
+ */
+static NvsStore *
+add_open_store(FunctionCallInfo fcinfo, const NewRoute *route)
+{
+	NvsPattern *pattern = nvs_pattern_compile(route->pattern,
+											  strlen(route->pattern));
+	char	   *prefix;
+	NvsStore   *store;
+
+	if (PG_ARGISNULL(ADD_STORE) && nvs_store_of_pattern(pattern) == NULL)
+		(void) nvs_store_of_write(pattern->bytes, pattern->prefix_len);
+	prefix = admin_store(route->pattern, pattern,
+						 admin_text_argument(fcinfo, ADD_STORE));
+	nvs_store_lock(prefix, ShareLock);
+	store = nvs_store_require(prefix);
+	nvs_store_check_owner(store);
+	return store;
+}
+
+/*
+ * Raise an error when another route goes to the relation, which cannot tell
+ * the subjects of one from those of the other.
  */
 static void
-check_unshared(const NvsStore *store, const char *kind, const char *shape,
-			   Oid relid)
+add_check_unshared(const NewRoute *route)
 {
+	char	   *name = get_rel_name(route->relid);
 	NvsParams	params;
 
 	nvs_params_init(&params);
-	add_text(&params, kind);
-	add_text(&params, get_namespace_name(get_rel_namespace(relid)));
-	add_text(&params, get_rel_name(relid));
-	add_text(&params, store->prefix);
-	add_text(&params, shape);
+	admin_add_text(&params, route->kind);
+	admin_add_text(&params,
+				   get_namespace_name(get_rel_namespace(route->relid)));
+	admin_add_text(&params, name);
+	admin_add_text(&params, route->prefix);
+	admin_add_text(&params, route->shape);
 	if (nvs_store_registry_execute(&route_others, &params) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("relation \"%s\" already holds what matches \"%s\"",
-						get_rel_name(relid),
-						SPI_getvalue(SPI_tuptable->vals[0],
-									 SPI_tuptable->tupdesc, 1)),
+						name, SPI_getvalue(SPI_tuptable->vals[0],
+										   SPI_tuptable->tupdesc, 1)),
 				 errdetail("The two patterns would share rows."),
 				 errhint("Give the relation a column \"%s\" that tells them "
-						 "apart.",
-						 strcmp(kind, "stream") == 0 ? "subject" : "key")));
+						 "apart.", strcmp(route->kind, "stream") == 0 ?
+						 "subject" : "key")));
 }
 
-/* Enter a route, or say which equal one is there. */
+/* Enter a route, or raise an error that says which equal one is there. */
 static void
-insert_route(const NvsStore *store, const char *kind, const char *pattern,
-			 const char *shape, Oid relid, Datum aliases, const char *notify)
+add_insert(const NewRoute *route)
 {
-	char	   *prefix = pstrdup(store->prefix);
 	NvsParams	params;
 
 	nvs_params_init(&params);
-	add_text(&params, prefix);
-	add_text(&params, kind);
-	add_text(&params, pattern);
-	add_text(&params, shape);
-	add_text(&params, get_namespace_name(get_rel_namespace(relid)));
-	add_text(&params, get_rel_name(relid));
-	nvs_params_add(&params, JSONBOID, aliases, false);
-	add_text(&params, notify);
+	admin_add_text(&params, route->prefix);
+	admin_add_text(&params, route->kind);
+	admin_add_text(&params, route->pattern);
+	admin_add_text(&params, route->shape);
+	admin_add_text(&params,
+				   get_namespace_name(get_rel_namespace(route->relid)));
+	admin_add_text(&params, get_rel_name(route->relid));
+	nvs_params_add(&params, JSONBOID, JsonbPGetDatum(route->aliases), false);
+	admin_add_text(&params, route->notify);
 	if (nvs_store_registry_execute(&route_insert, &params) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("a route for pattern \"%s\" exists in store \"%s\"",
-						pattern, prefix),
+						route->pattern, route->prefix),
 				 errdetail("Patterns that match the same subjects with the "
-						   "same precedence are equal: \"%s\".", shape),
+						   "same precedence are equal: \"%s\".",
+						   route->shape),
 				 errhint("Drop it with nvent.route_drop(%s, %s).",
-						 quote_literal_cstr(kind),
-						 quote_literal_cstr(pattern))));
+						 quote_literal_cstr(route->kind),
+						 quote_literal_cstr(route->pattern))));
+}
+
+/*
+ * The prefix of the store that a pattern belongs to, by its first token; an
+ * error when that is not the one named, which may be NULL.  Patterns of the
+ * default store may begin with anything that is no other store's prefix.
+ */
+static char *
+admin_store(const char *text, const NvsPattern *pattern, const char *named)
+{
+	NvsStore   *store = nvs_store_of_pattern(pattern);
+	char	   *prefix = pstrdup(store == NULL ? nvs_default_store :
+								 store->prefix);
+
+	if (named == NULL)
+		(void) nvs_store_require(prefix);
+	else if (strcmp(nvs_store_require(named)->prefix, prefix) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NVS_INVALID_PATTERN),
+				 errmsg("pattern \"%s\" cannot belong to store \"%s\"",
+						text, named),
+				 errdetail("Its subjects belong to store \"%s\".", prefix)));
+	return prefix;
+}
+
+/* A text argument as a string; NULL for NULL. */
+static char *
+admin_text_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
 /* Add a text to a statement's parameters; NULL is SQL's. */
 static void
-add_text(NvsParams *params, const char *text)
+admin_add_text(NvsParams *params, const char *text)
 {
 	nvs_params_add(params, TEXTOID, text == NULL ? (Datum) 0 :
 				   CStringGetTextDatum(text), text == NULL);
@@ -215,27 +253,27 @@ add_text(NvsParams *params, const char *text)
 Datum
 nvs_route_drop(PG_FUNCTION_ARGS)
 {
-	char	   *pattern;
-	NvsPattern *compiled;
-	NvsStore   *store;
+	char	   *text;
+	NvsPattern *pattern;
+	char	   *prefix;
 	NvsParams	params;
 	uint64		rows;
 
 	NVS_REQUIRE_ARG(0, "kind");
 	NVS_REQUIRE_ARG(1, "pattern");
-	(void) nvs_route_kind(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	pattern = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	(void) nvs_route_kind(admin_text_argument(fcinfo, 0));
+	text = admin_text_argument(fcinfo, 1);
+
 	PreventCommandIfReadOnly("nvent.route_drop()");
 
 	nvs_spi_begin();
-	compiled = nvs_pattern_compile(pattern, strlen(pattern));
-	store = pattern_store(pattern, compiled, PG_ARGISNULL(2) ? NULL :
-						  text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	nvs_store_check_owner(store);
+	pattern = nvs_pattern_compile(text, strlen(text));
+	prefix = admin_store(text, pattern, admin_text_argument(fcinfo, 2));
+	nvs_store_check_owner(nvs_store_require(prefix));
 	nvs_params_init(&params);
-	add_text(&params, store->prefix);
+	admin_add_text(&params, prefix);
 	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
-	add_text(&params, nvs_pattern_shape(compiled));
+	admin_add_text(&params, nvs_pattern_shape(pattern));
 	rows = nvs_store_registry_execute(&route_delete, &params);
 	nvs_spi_end();
 	PG_RETURN_BOOL(rows > 0);
@@ -256,35 +294,41 @@ nvs_route_resolve(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(0, "kind");
 	NVS_REQUIRE_ARG(1, "subject");
-	kind = nvs_route_kind(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	kind = nvs_route_kind(admin_text_argument(fcinfo, 0));
 	subject = PG_GETARG_TEXT_PP(1);
 	nvs_spi_begin();
 	if (nvs_route_find(kind, VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject),
 					   false, &resolved))
-	{
-		NvsTarget  *target = resolved.target;
-		const char *pattern = nvs_route_pattern(target);
-		const char *notify = nvs_notify_name(nvs_notify_mode(target->notify));
-		Datum		values[5];
-		bool		nulls[5] = {false, false, false, false, false};
-
-		values[0] = CStringGetTextDatum(target->store->prefix);
-		nulls[1] = pattern == NULL;
-		if (pattern != NULL)
-			values[1] = CStringGetTextDatum(pattern);
-		values[2] = ObjectIdGetDatum(target->relid);
-		values[3] = JsonbPGetDatum(resolved_keys(&resolved));
-		nulls[4] = kind != NVS_KIND_STREAM;
-		values[4] = CStringGetTextDatum(notify);
-		tuplestore_putvalues(result, desc, values, nulls);
-	}
+		resolve_put_row(&resolved, result, desc);
 	nvs_spi_end();
 	return (Datum) 0;
 }
 
+/* Put what was found into the result. */
+static void
+resolve_put_row(const NvsResolved *resolved, Tuplestorestate *result,
+				TupleDesc desc)
+{
+	const NvsTarget *target = resolved->target;
+	const char *pattern = nvs_route_pattern(target);
+	const char *notify = nvs_notify_name(nvs_notify_mode(target->notify));
+	Datum		values[5];
+	bool		nulls[5] = {false, false, false, false, false};
+
+	values[0] = CStringGetTextDatum(target->store->prefix);
+	nulls[1] = pattern == NULL;
+	if (pattern != NULL)
+		values[1] = CStringGetTextDatum(pattern);
+	values[2] = ObjectIdGetDatum(target->relid);
+	values[3] = JsonbPGetDatum(resolve_keys(resolved));
+	nulls[4] = target->kind != NVS_KIND_STREAM;
+	values[4] = CStringGetTextDatum(notify);
+	tuplestore_putvalues(result, desc, values, nulls);
+}
+
 /* {"column": "value"} of the columns that a subject fills. */
 static Jsonb *
-resolved_keys(const NvsResolved *resolved)
+resolve_keys(const NvsResolved *resolved)
 {
 	NvsJsonb	keys;
 	int			i;

@@ -5,13 +5,18 @@
  * A subject's first token chooses the store.  In that store the most specific
  * route of the kind wins (a trie per kind); what no route takes goes to the
  * store's own tables: the generic stream table of its type, see
- * store/stream_table.c, {p}_entries, {p}_kv.  Routes are read with the
- * registry and dropped with it.
+ * store/stream_table.c, {p}_entries, {p}_kv.
+ *
+ * The routes of a store are read when it is first used, and all that were read
+ * are dropped when a store of a later generation of the registry comes along.
+ * What is kept here points to nothing of the registry's: it outlives the store
+ * that it was made for.
  *
  * The relation of a route is compiled on first use; see route/target.c.
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -29,7 +34,7 @@
 typedef struct StoreRoutes
 {
 	char		prefix[NAMEDATALEN];	/* hash key */
-	const NvsStore *store;
+	const NvsStore *store;		/* a copy */
 	NvsTrie    *tries[NVS_ROUTED_KINDS];	/* NULL when there are no routes */
 	NvsRoute   *fallback[NVS_KINDS];
 	List	   *routes;			/* every NvsRoute with a pattern or type */
@@ -43,133 +48,274 @@ typedef struct StreamType
 	int			len;
 } StreamType;
 
+/* The route of a generic stream table. */
 typedef struct StreamRoute
 {
 	StreamType	type;			/* hash key */
 	NvsRoute   *route;
 } StreamRoute;
 
-static const char *const own_tables[] = {NULL, "entries", "kv", "locks",
-"snapshots"};
+/* The store's own table of each kind but streams; {prefix}_ goes before it. */
+static const char *const own_tables[] = {
+	NULL, "entries", "kv", "locks", "snapshots"
+};
 
 static MemoryContext routes_cxt = NULL;
-static HTAB *store_routes = NULL;
-static StoreRoutes *last_routes = NULL; /* that were asked for */
-static uint64 loaded_generation = 0;
+static HTAB *routes_by_store = NULL;	/* StoreRoutes */
+static uint64 routes_generation = 0;	/* of the registry; 0: none */
 
-static const NvsStatement routes_load = {
-	"SELECT store, kind, pattern, schema_name, table_name, aliases, notify "
-	"FROM nvent.route ORDER BY store, kind, shape"
+/* The store that was used last, which most calls use again. */
+static const NvsStore *last_store = NULL;
+static StoreRoutes *last_routes = NULL;
+
+/* In one order, on which the first error of a poll depends. */
+static const NvsStatement route_read = {
+	"SELECT kind, pattern, schema_name, table_name, aliases, notify "
+	"FROM nvent.route WHERE store OPERATOR(pg_catalog.=) $1 "
+	"ORDER BY kind, shape"
 };
 
-static const NvsStatement streams_load = {
-	"SELECT store, type, schema_name, table_name FROM nvent.stream_table "
-	"ORDER BY store, type"
+static const NvsStatement route_read_streams = {
+	"SELECT type, schema_name, table_name FROM nvent.stream_table "
+	"WHERE store OPERATOR(pg_catalog.=) $1 ORDER BY type"
 };
 
-static void load_routes(void);
-static void read_routes(void);
-static void add_route(HeapTuple row, TupleDesc desc);
-static void add_stream(HeapTuple row, TupleDesc desc);
 static StoreRoutes *routes_of(const NvsStore *store);
-static NvsRoute *make_route(StoreRoutes *sr, NvsKind kind, const char *schema,
-							const char *table);
-static StoreRoutes *named_routes(const char *prefix);
-static StoreRoutes *find_routes(const char *subject, int len, bool write);
-static void make_stream(const char *prefix, const char *subject, int len);
-static NvsRoute *match(StoreRoutes *sr, NvsKind kind, NvsResolved *resolved);
-static uint32 type_hash(const void *key, Size keysize);
-static int	type_match(const void *a, const void *b, Size keysize);
-static NvsRoute *find_stream(StoreRoutes *sr, const char *type, int len);
-static List *add_target(List *list, NvsRoute *route, bool missing_ok);
+static void routes_reset(uint64 generation);
+static StoreRoutes *routes_load(const NvsStore *store);
+static const NvsStore *routes_copy_store(const NvsStore *store);
+static void routes_read(StoreRoutes *routes);
+static NvsRoute *routes_make(StoreRoutes *routes, NvsKind kind,
+							 const char *schema, const char *table);
+static void routes_add(StoreRoutes *routes, HeapTuple row, TupleDesc desc);
+static void routes_add_stream(StoreRoutes *routes, HeapTuple row,
+							  TupleDesc desc);
+static HTAB *routes_create_streams(void);
+static uint32 stream_type_hash(const void *key, Size keysize);
+static int	stream_type_match(const void *a, const void *b, Size keysize);
+static NvsRoute *routes_find_stream(const StoreRoutes *routes,
+									const char *type, int len);
+static NvsRoute *routes_match(const StoreRoutes *routes, NvsKind kind,
+							  NvsResolved *resolved);
+static void route_make_stream(const NvsStore *store, const char *subject,
+							  int len);
+static List *route_add_target(List *list, NvsRoute *route, bool missing_ok);
 
-/* Make sure that what we know is the registry's present content. */
-static void
-load_routes(void)
+/* The routes of a store, read now unless they are known. */
+static StoreRoutes *
+routes_of(const NvsStore *store)
 {
-	uint64		generation = nvs_store_generation();
+	StoreRoutes *routes;
+
+	/* Another store at this address would be of a later generation. */
+	if (store == last_store && store->generation <= routes_generation)
+		return last_routes;
+	if (store->generation > routes_generation)
+		routes_reset(store->generation);
+	routes = hash_search(routes_by_store, store->prefix, HASH_FIND, NULL);
+	if (routes == NULL)
+		routes = routes_load(store);
+	last_store = store;
+	last_routes = routes;
+	return routes;
+}
+
+/* Drop all routes, and keep those of this generation from now on. */
+static void
+routes_reset(uint64 generation)
+{
+	MemoryContext fresh;
 	HASHCTL		ctl;
 
-	if (generation == loaded_generation)
-		return;
 	nvs_target_drop_all();
-	if (routes_cxt != NULL)
-		nvs_defer_free(routes_cxt, NULL);
-	loaded_generation = 0;
-	last_routes = NULL;
-	routes_cxt = AllocSetContextCreate(CacheMemoryContext,
-									   "nvent_store routes",
-									   ALLOCSET_DEFAULT_SIZES);
+	fresh = AllocSetContextCreate(CacheMemoryContext, "nvent_store routes",
+								  ALLOCSET_DEFAULT_SIZES);
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.keysize = NAMEDATALEN;
 	ctl.entrysize = sizeof(StoreRoutes);
-	ctl.hcxt = routes_cxt;
-	store_routes = hash_create("nvent_store routes", 16, &ctl,
-							   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	read_routes();
-
-	/* If the registry changed meanwhile, the next call reads it anew. */
-	loaded_generation = generation;
+	ctl.hcxt = fresh;
+	routes_by_store = hash_create("nvent_store routes", 16, &ctl,
+								  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	if (routes_cxt != NULL)
+		nvs_defer_free(routes_cxt, NULL);
+	routes_cxt = fresh;
+	routes_generation = generation;
+	last_store = NULL;
+	last_routes = NULL;
 }
 
-/* Read nvent.route and nvent.stream_table. */
+/*
+ * Read the routes of a store and enter them.  An error leaves nothing behind
+ * but memory that goes with the other routes.
+ */
+static StoreRoutes *
+routes_load(const NvsStore *store)
+{
+	StoreRoutes fresh;
+	StoreRoutes *routes;
+	int			kind;
+
+	memset(&fresh, 0, sizeof(fresh));
+	strlcpy(fresh.prefix, store->prefix, NAMEDATALEN);
+	fresh.store = routes_copy_store(store);
+	for (kind = NVS_KIND_ENTRY; kind < NVS_KINDS; kind++)
+		fresh.fallback[kind] = routes_make(&fresh, kind, store->schema,
+										   psprintf("%s_%s", store->prefix,
+													own_tables[kind]));
+	routes_read(&fresh);
+	routes = hash_search(routes_by_store, fresh.prefix, HASH_ENTER, NULL);
+	*routes = fresh;
+	return routes;
+}
+
+/* A store as it is kept with its routes. */
+static const NvsStore *
+routes_copy_store(const NvsStore *store)
+{
+	NvsStore   *copy = MemoryContextAlloc(routes_cxt, sizeof(NvsStore));
+
+	*copy = *store;
+	copy->schema = MemoryContextStrdup(routes_cxt, store->schema);
+	copy->channel = MemoryContextStrdup(routes_cxt, store->channel);
+	return copy;
+}
+
+/* Read a store's rows of nvent.route and nvent.stream_table. */
 static void
-read_routes(void)
+routes_read(StoreRoutes *routes)
 {
 	NvsIdentity saved;
+	NvsParams	params;
+	uint64		n;
 	uint64		i;
 
 	SPI_connect();
 	nvs_become_owner(&saved);
 	PushActiveSnapshot(GetLatestSnapshot());
-	nvs_execute(nvs_statement_plan(NULL, &routes_load, NULL, NULL), NULL, true,
-				0);
-	for (i = 0; i < SPI_processed; i++)
-		add_route(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
-	nvs_execute(nvs_statement_plan(NULL, &streams_load, NULL, NULL), NULL,
-				true, 0);
-	for (i = 0; i < SPI_processed; i++)
-		add_stream(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(routes->prefix),
+				   false);
+	n = nvs_execute(nvs_statement_plan(NULL, &route_read, &params, NULL),
+					&params, true, 0);
+	for (i = 0; i < n; i++)
+		routes_add(routes, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+	n = nvs_execute(nvs_statement_plan(NULL, &route_read_streams, &params,
+									   NULL), &params, true, 0);
+	for (i = 0; i < n; i++)
+		routes_add_stream(routes, SPI_tuptable->vals[i],
+						  SPI_tuptable->tupdesc);
 	PopActiveSnapshot();
 	nvs_become_caller(&saved);
 	SPI_finish();
 }
 
-/* The routes of a store, made empty with its own tables when unknown. */
-static StoreRoutes *
-routes_of(const NvsStore *store)
-{
-	StoreRoutes *sr;
-	bool		found;
-	int			kind;
-
-	if (last_routes != NULL && last_routes->store == store)
-		return last_routes;
-	sr = hash_search(store_routes, store->prefix, HASH_ENTER, &found);
-	if (found)
-		return last_routes = sr;
-	memset((char *) sr + NAMEDATALEN, 0, sizeof(StoreRoutes) - NAMEDATALEN);
-	sr->store = store;
-	for (kind = NVS_KIND_ENTRY; kind < NVS_KINDS; kind++)
-		sr->fallback[kind] = make_route(sr, kind, store->schema,
-										psprintf("%s_%s", store->prefix,
-												 own_tables[kind]));
-	return sr;
-}
-
 /* A route of a store, still without its pattern. */
 static NvsRoute *
-make_route(StoreRoutes *sr, NvsKind kind, const char *schema,
-		   const char *table)
+routes_make(StoreRoutes *routes, NvsKind kind, const char *schema,
+			const char *table)
 {
 	NvsRoute   *route = MemoryContextAllocZero(routes_cxt, sizeof(NvsRoute));
 
-	route->store = sr->store;
+	route->store = routes->store;
 	route->kind = kind;
 	route->schema = MemoryContextStrdup(routes_cxt, schema);
 	route->table = MemoryContextStrdup(routes_cxt, table);
 	route->notify = -1;
 	return route;
+}
+
+/* Enter a row of nvent.route. */
+static void
+routes_add(StoreRoutes *routes, HeapTuple row, TupleDesc desc)
+{
+	NvsKind		kind = nvs_route_kind(SPI_getvalue(row, desc, 1));
+	char	   *pattern = SPI_getvalue(row, desc, 2);
+	NvsRoute   *route = routes_make(routes, kind, SPI_getvalue(row, desc, 3),
+									SPI_getvalue(row, desc, 4));
+	MemoryContext old = MemoryContextSwitchTo(routes_cxt);
+	bool		isnull;
+
+	route->aliases = DatumGetJsonbPCopy(SPI_getbinval(row, desc, 5, &isnull));
+	route->notify = nvs_route_notify(SPI_getvalue(row, desc, 6));
+	route->pattern = nvs_pattern_compile(pattern, strlen(pattern));
+	route->pattern_text = pstrdup(pattern);
+	if (routes->tries[kind] == NULL)
+		routes->tries[kind] = nvs_trie_create(routes_cxt);
+	nvs_trie_add(routes->tries[kind], route->pattern, route);
+	routes->routes = lappend(routes->routes, route);
+	MemoryContextSwitchTo(old);
+}
+
+/* Enter a row of nvent.stream_table. */
+static void
+routes_add_stream(StoreRoutes *routes, HeapTuple row, TupleDesc desc)
+{
+	NvsRoute   *route = routes_make(routes, NVS_KIND_STREAM,
+									SPI_getvalue(row, desc, 2),
+									SPI_getvalue(row, desc, 3));
+	MemoryContext old = MemoryContextSwitchTo(routes_cxt);
+	StreamType	key;
+	StreamRoute *entry;
+
+	route->type = pstrdup(SPI_getvalue(row, desc, 1));
+	routes->routes = lappend(routes->routes, route);
+	MemoryContextSwitchTo(old);
+	if (routes->streams == NULL)
+		routes->streams = routes_create_streams();
+	key.data = route->type;
+	key.len = strlen(route->type);
+	entry = hash_search(routes->streams, &key, HASH_ENTER, NULL);
+	entry->route = route;
+}
+
+/* Make a hash table of StreamRoute. */
+static HTAB *
+routes_create_streams(void)
+{
+	HASHCTL		ctl;
+
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = sizeof(StreamType);
+	ctl.entrysize = sizeof(StreamRoute);
+	ctl.hash = stream_type_hash;
+	ctl.match = stream_type_match;
+	ctl.hcxt = routes_cxt;
+	return hash_create("nvent_store stream tables", 16, &ctl,
+					   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE |
+					   HASH_CONTEXT);
+}
+
+/* Hash of a StreamType. */
+static uint32
+stream_type_hash(const void *key, Size keysize pg_attribute_unused())
+{
+	const StreamType *type = key;
+
+	return hash_bytes((const unsigned char *) type->data, type->len);
+}
+
+/* 0 when two StreamType are equal. */
+static int
+stream_type_match(const void *a, const void *b,
+				  Size keysize pg_attribute_unused())
+{
+	const StreamType *x = a;
+	const StreamType *y = b;
+
+	return x->len == y->len ? memcmp(x->data, y->data, x->len) : 1;
+}
+
+/* The route of the generic stream table of a type; NULL when there is none. */
+static NvsRoute *
+routes_find_stream(const StoreRoutes *routes, const char *type, int len)
+{
+	StreamType	key = {type, len};
+	StreamRoute *entry;
+
+	if (routes->streams == NULL)
+		return NULL;
+	entry = hash_search(routes->streams, &key, HASH_FIND, NULL);
+	return entry == NULL ? NULL : entry->route;
 }
 
 /* The kind of this name, or an error. */
@@ -188,7 +334,7 @@ nvs_route_kind(const char *name)
 			 errhint("The kinds are \"stream\", \"entry\" and \"kv\".")));
 }
 
-/* The notify mode of this name; -1 for NULL. */
+/* The notify mode of this name, or an error; -1 for NULL. */
 int
 nvs_route_notify(const char *name)
 {
@@ -207,103 +353,11 @@ nvs_route_notify(const char *name)
 					 "follows nvent_store.notify.")));
 }
 
-/* Enter a row of nvent.route. */
-static void
-add_route(HeapTuple row, TupleDesc desc)
-{
-	char	   *prefix = SPI_getvalue(row, desc, 1);
-	char	   *pattern = SPI_getvalue(row, desc, 3);
-	const NvsStore *store = nvs_store_known(prefix, strlen(prefix));
-	NvsKind		kind = nvs_route_kind(SPI_getvalue(row, desc, 2));
-	MemoryContext old;
-	StoreRoutes *sr;
-	NvsRoute   *route;
-	bool		isnull;
-
-	if (store == NULL)
-		return;
-	sr = routes_of(store);
-	route = make_route(sr, kind, SPI_getvalue(row, desc, 4),
-					   SPI_getvalue(row, desc, 5));
-	old = MemoryContextSwitchTo(routes_cxt);
-	route->aliases = DatumGetJsonbPCopy(SPI_getbinval(row, desc, 6, &isnull));
-	route->notify = nvs_route_notify(SPI_getvalue(row, desc, 7));
-	route->pattern = nvs_pattern_compile(pattern, strlen(pattern));
-	route->pattern_text = pstrdup(pattern);
-	if (sr->tries[kind] == NULL)
-		sr->tries[kind] = nvs_trie_create(routes_cxt);
-	nvs_trie_add(sr->tries[kind], route->pattern, route);
-	sr->routes = lappend(sr->routes, route);
-	MemoryContextSwitchTo(old);
-}
-
-/* Enter a row of nvent.stream_table. */
-static void
-add_stream(HeapTuple row, TupleDesc desc)
-{
-	char	   *prefix = SPI_getvalue(row, desc, 1);
-	char	   *type = SPI_getvalue(row, desc, 2);
-	const NvsStore *store = nvs_store_known(prefix, strlen(prefix));
-	MemoryContext old;
-	StoreRoutes *sr;
-	StreamType	key;
-	NvsRoute   *route;
-	StreamRoute *entry;
-
-	if (store == NULL)
-		return;
-	sr = routes_of(store);
-	if (sr->streams == NULL)
-	{
-		HASHCTL		ctl;
-
-		memset(&ctl, 0, sizeof(ctl));
-		ctl.keysize = sizeof(StreamType);
-		ctl.entrysize = sizeof(StreamRoute);
-		ctl.hash = type_hash;
-		ctl.match = type_match;
-		ctl.hcxt = routes_cxt;
-		sr->streams = hash_create("nvent_store stream tables", 16, &ctl,
-								  HASH_ELEM | HASH_FUNCTION | HASH_COMPARE |
-								  HASH_CONTEXT);
-	}
-	route = make_route(sr, NVS_KIND_STREAM, SPI_getvalue(row, desc, 3),
-					   SPI_getvalue(row, desc, 4));
-	old = MemoryContextSwitchTo(routes_cxt);
-	route->type = pstrdup(type);
-	sr->routes = lappend(sr->routes, route);
-	MemoryContextSwitchTo(old);
-	key.data = route->type;
-	key.len = strlen(route->type);
-	entry = hash_search(sr->streams, &key, HASH_ENTER, NULL);
-	entry->route = route;
-}
-
 /*
- * The routes of the store that a subject belongs to; NULL when there is no
- * such store, which with write is made or is an error.  The registry is
- * looked at once: the store and its routes are of one reading.
- */
-static StoreRoutes *
-find_routes(const char *subject, int len, bool write)
-{
-	NvsStore   *store;
-
-	load_routes();
-	store = nvs_store_known_of(subject, len);
-	if (store == NULL && write)
-	{
-		(void) nvs_store_of_write(subject, len);
-		load_routes();
-		store = nvs_store_known_of(subject, len);
-	}
-	return store == NULL ? NULL : routes_of(store);
-}
-
-/*
- * Find where a subject or key lives.  Returns false when nothing holds it;
- * with write that is an error instead, after the store or the stream table
- * was made where it can be.
+ * Find where a subject or key lives.  Returns false when nothing holds it yet;
+ * with write the store or the stream table is made instead, as the caller, or
+ * it is an error that they cannot be.  The relation is locked against being
+ * dropped or altered when this call compiles it, until the transaction ends.
  */
 bool
 nvs_route_find(NvsKind kind, const char *subject, int len, bool write,
@@ -313,105 +367,66 @@ nvs_route_find(NvsKind kind, const char *subject, int len, bool write,
 		nvs_subject_validate(subject, len);
 	resolved->subject = subject;
 	resolved->len = len;
+
+	/* Once more after a table was made, or the route went with its table. */
 	for (;;)
 	{
-		StoreRoutes *sr = find_routes(subject, len, write);
+		const NvsStore *store = write ? nvs_store_of_write(subject, len) :
+			nvs_store_of(subject, len);
 		NvsRoute   *route;
-		uint64		generation = loaded_generation;
 
-		if (sr == NULL)
+		if (store == NULL)
 			return false;
-		route = match(sr, kind, resolved);
+		route = routes_match(routes_of(store), kind, resolved);
 		if (route != NULL)
 		{
 			resolved->target = nvs_target_get(route);
 			if (resolved->target != NULL)
 				return true;
-			/* No such relation: perhaps it went together with its route. */
-			if (generation == nvs_store_generation())
+			if (nvs_store_is_current(store))
 				nvs_route_missing(route);
 		}
 		else if (!write)
 			return false;
 		else
-			make_stream(sr->prefix, subject, len);
+			route_make_stream(store, subject, len);
 	}
+}
+
+/*
+ * The route of a subject or key in its store, with what its pattern captures;
+ * NULL for a stream whose table has not been made.
+ */
+static NvsRoute *
+routes_match(const StoreRoutes *routes, NvsKind kind, NvsResolved *resolved)
+{
+	NvsRoute   *route = NULL;
+	NvsSpan		type;
+	int			n;
+
+	if (kind < NVS_ROUTED_KINDS && routes->tries[kind] != NULL)
+		route = nvs_trie_lookup(routes->tries[kind], resolved->subject,
+								resolved->len, resolved->captures, &n);
+	if (route != NULL)
+		return route;
+	if (kind != NVS_KIND_STREAM)
+		return routes->fallback[kind];
+	type = nvs_stream_type_of(routes->prefix, resolved->subject,
+							  resolved->len);
+	return routes_find_stream(routes, resolved->subject + type.offset,
+							  type.len);
 }
 
 /* Make the generic stream table of a subject. */
 static void
-make_stream(const char *prefix, const char *subject, int len)
+route_make_stream(const NvsStore *store, const char *subject, int len)
 {
+	char	   *prefix = pstrdup(store->prefix);
 	NvsSpan		type = nvs_stream_type_of(prefix, subject, len);
 
-	(void) nvs_stream_table_create(pstrdup(prefix),
+	(void) nvs_stream_table_create(prefix,
 								   pnstrdup(subject + type.offset, type.len),
 								   true, NULL);
-}
-
-/* The route of a subject in its store; NULL when there is none yet. */
-static NvsRoute *
-match(StoreRoutes *sr, NvsKind kind, NvsResolved *resolved)
-{
-	NvsSpan		type;
-
-	if (kind < NVS_ROUTED_KINDS && sr->tries[kind] != NULL)
-	{
-		int			n;
-		NvsRoute   *route = nvs_trie_lookup(sr->tries[kind], resolved->subject,
-											resolved->len,
-											resolved->captures, &n);
-
-		if (route != NULL)
-			return route;
-	}
-	if (kind != NVS_KIND_STREAM)
-		return sr->fallback[kind];
-	type = nvs_stream_type_of(sr->prefix, resolved->subject, resolved->len);
-	return find_stream(sr, resolved->subject + type.offset, type.len);
-}
-
-/* Hash of a StreamType. */
-static uint32
-type_hash(const void *key, Size keysize pg_attribute_unused())
-{
-	const StreamType *type = key;
-
-	return hash_bytes((const unsigned char *) type->data, type->len);
-}
-
-/* 0 when two StreamType are equal. */
-static int
-type_match(const void *a, const void *b, Size keysize pg_attribute_unused())
-{
-	const StreamType *x = a;
-	const StreamType *y = b;
-
-	return x->len == y->len ? memcmp(x->data, y->data, x->len) : 1;
-}
-
-/* The generic stream table of a type; NULL when there is none. */
-static NvsRoute *
-find_stream(StoreRoutes *sr, const char *type, int len)
-{
-	StreamType	key = {type, len};
-	StreamRoute *entry;
-
-	if (sr->streams == NULL)
-		return NULL;
-	entry = hash_search(sr->streams, &key, HASH_FIND, NULL);
-	return entry == NULL ? NULL : entry->route;
-}
-
-/* The routes of the store of this prefix; NULL when there is none. */
-static StoreRoutes *
-named_routes(const char *prefix)
-{
-	NvsStore   *store;
-
-	load_routes();
-	store = nvs_store_known(prefix, strlen(prefix));
-	return store == NULL ? NULL : routes_of(store);
 }
 
 /*
@@ -419,11 +434,10 @@ named_routes(const char *prefix)
  * or somebody dropped it by hand.
  */
 NvsTarget *
-nvs_route_stream_target(const char *prefix, const char *type)
+nvs_route_stream_target(const NvsStore *store, const char *type)
 {
-	StoreRoutes *sr = named_routes(prefix);
-	NvsRoute   *route = sr == NULL ? NULL :
-		find_stream(sr, type, strlen(type));
+	NvsRoute   *route = routes_find_stream(routes_of(store), type,
+										   strlen(type));
 
 	return route == NULL ? NULL : nvs_target_get(route);
 }
@@ -435,22 +449,41 @@ nvs_route_stream_target(const char *prefix, const char *type)
 List *
 nvs_route_targets(NvsKind kind, const NvsStore *store, bool missing_ok)
 {
+	const StoreRoutes *routes = routes_of(store);
 	List	   *result = NIL;
 	ListCell   *lc;
-	StoreRoutes *sr = named_routes(store->prefix);
 
-	if (sr == NULL)
-		return NIL;
-	if (sr->fallback[kind] != NULL)
-		result = add_target(result, sr->fallback[kind], missing_ok);
-	foreach(lc, sr->routes)
+	if (routes->fallback[kind] != NULL)
+		result = route_add_target(result, routes->fallback[kind], missing_ok);
+	foreach(lc, routes->routes)
 	{
 		NvsRoute   *route = lfirst(lc);
 
 		if (route->kind == kind)
-			result = add_target(result, route, missing_ok);
+			result = route_add_target(result, route, missing_ok);
 	}
 	return result;
+}
+
+/* Add the relation of a route to a list that does not have it. */
+static List *
+route_add_target(List *list, NvsRoute *route, bool missing_ok)
+{
+	NvsTarget  *target = nvs_target_get(route);
+	ListCell   *lc;
+
+	if (target == NULL)
+	{
+		if (missing_ok)
+			return list;
+		nvs_route_missing(route);
+	}
+	foreach(lc, list)
+	{
+		if (((NvsTarget *) lfirst(lc))->relid == target->relid)
+			return list;
+	}
+	return lappend(list, target);
 }
 
 /*
@@ -460,27 +493,5 @@ nvs_route_targets(NvsKind kind, const NvsStore *store, bool missing_ok)
 List *
 nvs_route_list(const NvsStore *store)
 {
-	StoreRoutes *sr = named_routes(store->prefix);
-
-	return sr == NULL ? NIL : sr->routes;
-}
-
-/* Add the relation of a route to a list that does not have it. */
-static List *
-add_target(List *list, NvsRoute *route, bool missing_ok)
-{
-	NvsTarget  *target;
-	ListCell   *lc;
-
-	target = nvs_target_get(route);
-	if (target == NULL)
-	{
-		if (missing_ok)
-			return list;
-		nvs_route_missing(route);
-	}
-	foreach(lc, list)
-		if (((NvsTarget *) lfirst(lc))->relid == target->relid)
-		return list;
-	return lappend(list, target);
+	return routes_of(store)->routes;
 }

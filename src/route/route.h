@@ -92,7 +92,7 @@ extern List *nvs_route_targets(NvsKind kind, const NvsStore *store,
 extern List *nvs_route_list(const NvsStore *store);
 extern NvsKind nvs_route_kind(const char *name);
 extern int	nvs_route_notify(const char *name);
-extern NvsTarget *nvs_route_stream_target(const char *prefix,
+extern NvsTarget *nvs_route_stream_target(const NvsStore *store,
 										  const char *type);
 
 /* route/target.c */

@@ -3,10 +3,16 @@
  *	  The registry of stores, as a backend knows it.
  *
  * The registry (nvent.store, nvent.route, nvent.stream_table) is read once
- * per backend and dropped when a trigger on any of the three invalidates it,
- * as seen by the relcache callback.  It is read with the latest snapshot and
- * as the extension's owner: a cache must not keep what an old snapshot or a
- * poor role saw.
+ * per backend, and again when a trigger on any of the three has invalidated
+ * it, as seen by the relcache callback.  It is read with the latest snapshot
+ * and as the extension's owner: a cache must not keep what an old snapshot or
+ * a poor role saw.
+ *
+ * Each reading has a number, the generation, which its stores carry.  What is
+ * derived from a store is kept under the generation of that store and is wrong
+ * for one of a later generation.  A store is readable until no call of ours is
+ * on the stack, but every look here may read the registry anew: two stores
+ * are compared by prefix, never by address.
  */
 #include "postgres.h"
 
@@ -34,22 +40,26 @@ PG_FUNCTION_INFO_V1(nvs_registry_changed);
 
 /* The registry as this backend knows it. */
 static MemoryContext registry_cxt = NULL;
-static HTAB *stores = NULL;
-static NvsStore *default_store = NULL;	/* as the setting was last seen */
-static Oid	registry_relid = InvalidOid;	/* nvent.store, as it was loaded */
+static HTAB *registry_stores = NULL;
+static NvsStore *registry_default = NULL;	/* as the setting was last seen */
+static Oid	registry_relid = InvalidOid;	/* nvent.store, as it was read */
 static bool registry_stale = true;
 static uint64 registry_generation = 0;
 
-static const NvsStatement store_load = {
+static const NvsStatement registry_read = {
 	"SELECT prefix, schema_name FROM nvent.store"
 };
 
 static void registry_callback(Datum arg, Oid relid);
-static void refresh_registry(void);
-static void load_stores(void);
-static int	compare_prefixes(const ListCell *a, const ListCell *b);
+static void registry_refresh(void);
+static void registry_replace(void);
+static void registry_read_stores(void);
+static void registry_add_store(const char *prefix, const char *schema);
+static NvsStore *registry_find(const char *prefix, int len);
+static NvsStore *registry_find_default(void);
+static int	store_compare_prefixes(const ListCell *a, const ListCell *b);
 
-/* Register the callback that drops the registry. */
+/* Register the callback that has the registry read again. */
 void
 nvs_store_init(void)
 {
@@ -87,22 +97,21 @@ nvs_store_changed(void)
 }
 
 /*
- * Number of the registry's present content; what is derived from the
- * registry is wrong once this has changed.  Also absorbs invalidations, so
- * that a change that was committed holds from the next statement on.
+ * Make sure that what we know is the registry as it is now.  A change that was
+ * committed holds from the next statement on, since pending invalidations are
+ * absorbed here.
  */
-uint64
-nvs_store_generation(void)
+static void
+registry_refresh(void)
 {
 	AcceptInvalidationMessages();
 	if (registry_stale)
-		refresh_registry();
-	return registry_generation;
+		registry_replace();
 }
 
 /* Drop what is known and read the registry again. */
 static void
-refresh_registry(void)
+registry_replace(void)
 {
 	HASHCTL		ctl;
 	MemoryContext fresh;
@@ -112,14 +121,14 @@ refresh_registry(void)
 	if (registry_cxt != NULL)
 		nvs_defer_free(registry_cxt, NULL);
 	registry_cxt = fresh;
-	default_store = NULL;
+	registry_default = NULL;
 
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.keysize = NAMEDATALEN;
 	ctl.entrysize = sizeof(NvsStore);
 	ctl.hcxt = registry_cxt;
-	stores = hash_create("nvent_store stores", 16, &ctl,
-						 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	registry_stores = hash_create("nvent_store stores", 16, &ctl,
+								  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	registry_generation++;
 	registry_relid = nvs_registry_table("store");
 
@@ -127,7 +136,7 @@ refresh_registry(void)
 	registry_stale = false;
 	PG_TRY();
 	{
-		load_stores();
+		registry_read_stores();
 	}
 	PG_CATCH();
 	{
@@ -139,37 +148,43 @@ refresh_registry(void)
 
 /* Read nvent.store into the hash table. */
 static void
-load_stores(void)
+registry_read_stores(void)
 {
 	NvsIdentity saved;
+	uint64		n;
 	uint64		i;
 
 	SPI_connect();
 	nvs_become_owner(&saved);
 	PushActiveSnapshot(GetLatestSnapshot());
-	nvs_execute(nvs_statement_plan(NULL, &store_load, NULL, NULL), NULL, true,
-				0);
-	for (i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		char	   *prefix = SPI_getvalue(row, desc, 1);
-		NvsStore   *store = hash_search(stores, prefix, HASH_ENTER, NULL);
-		char		channel[NAMEDATALEN];
-
-		snprintf(channel, sizeof(channel), "%s_events", prefix);
-		store->schema = MemoryContextStrdup(registry_cxt,
-											SPI_getvalue(row, desc, 2));
-		store->channel = MemoryContextStrdup(registry_cxt, channel);
-	}
+	n = nvs_execute(nvs_statement_plan(NULL, &registry_read, NULL, NULL),
+					NULL, true, 0);
+	for (i = 0; i < n; i++)
+		registry_add_store(SPI_getvalue(SPI_tuptable->vals[i],
+										SPI_tuptable->tupdesc, 1),
+						   SPI_getvalue(SPI_tuptable->vals[i],
+										SPI_tuptable->tupdesc, 2));
 	PopActiveSnapshot();
 	nvs_become_caller(&saved);
 	SPI_finish();
 }
 
+/* Enter a store. */
+static void
+registry_add_store(const char *prefix, const char *schema)
+{
+	NvsStore   *store = hash_search(registry_stores, prefix, HASH_ENTER, NULL);
+	char		channel[NAMEDATALEN];
+
+	snprintf(channel, sizeof(channel), "%s_events", prefix);
+	store->generation = registry_generation;
+	store->schema = MemoryContextStrdup(registry_cxt, schema);
+	store->channel = MemoryContextStrdup(registry_cxt, channel);
+}
+
 /* The store of this prefix, or NULL, in the registry as it was last read. */
-NvsStore *
-nvs_store_known(const char *prefix, int len)
+static NvsStore *
+registry_find(const char *prefix, int len)
 {
 	char		key[NAMEDATALEN];
 
@@ -177,62 +192,34 @@ nvs_store_known(const char *prefix, int len)
 		return NULL;
 	memcpy(key, prefix, len);
 	key[len] = '\0';
-	return hash_search(stores, key, HASH_FIND, NULL);
+	return hash_search(registry_stores, key, HASH_FIND, NULL);
 }
 
-/* The same in the registry as it is now. */
+/* The default store in the registry as it was last read; NULL for none. */
+static NvsStore *
+registry_find_default(void)
+{
+	if (registry_default == NULL ||
+		strcmp(registry_default->prefix, nvs_default_store) != 0)
+		registry_default = registry_find(nvs_default_store,
+										 strlen(nvs_default_store));
+	return registry_default;
+}
+
+/* The store of this prefix; NULL when there is none. */
 NvsStore *
 nvs_store_find(const char *prefix, int len)
 {
-	(void) nvs_store_generation();
-	return nvs_store_known(prefix, len);
+	registry_refresh();
+	return registry_find(prefix, len);
 }
 
-/*
- * The store that a subject or key belongs to, in the registry as it was last
- * read: that of its first token, else the default store; NULL when there is
- * neither.
- */
+/* The default store; NULL when it does not exist. */
 NvsStore *
-nvs_store_known_of(const char *subject, int len)
+nvs_store_find_default(void)
 {
-	const char *colon = memchr(subject, ':', len);
-	NvsStore   *store;
-
-	if (default_store == NULL ||
-		strcmp(default_store->prefix, nvs_default_store) != 0)
-		default_store = nvs_store_known(nvs_default_store,
-										strlen(nvs_default_store));
-	if (colon != NULL)
-		len = colon - subject;
-	if (default_store != NULL &&
-		strncmp(default_store->prefix, subject, len) == 0 &&
-		default_store->prefix[len] == '\0')
-		return default_store;
-	store = nvs_store_known(subject, len);
-	return store != NULL ? store : default_store;
-}
-
-/* The same in the registry as it is now. */
-NvsStore *
-nvs_store_of(const char *subject, int len)
-{
-	(void) nvs_store_generation();
-	return nvs_store_known_of(subject, len);
-}
-
-/*
- * The store of the subjects that a pattern matches, in the registry as it is
- * now; the default store for one that begins with a wildcard.
- */
-NvsStore *
-nvs_store_of_pattern(const NvsPattern *pattern)
-{
-	const NvsPatternToken *first = &pattern->tokens[0];
-
-	if (first->kind != NVS_TOKEN_LITERAL)
-		return nvs_store_find(nvs_default_store, strlen(nvs_default_store));
-	return nvs_store_of(pattern->bytes + first->offset, first->len);
+	registry_refresh();
+	return registry_find_default();
 }
 
 /* The store of this prefix, or an error. */
@@ -250,7 +237,60 @@ nvs_store_require(const char *prefix)
 	return store;
 }
 
-/* Prefixes of all stores, in their order. */
+/*
+ * The store that a subject or key belongs to: that of its first token, else
+ * the default store; NULL when there is neither.
+ */
+NvsStore *
+nvs_store_of(const char *subject, int len)
+{
+	const char *colon = memchr(subject, ':', len);
+	NvsStore   *fallback;
+	NvsStore   *store;
+
+	registry_refresh();
+	fallback = registry_find_default();
+	if (colon != NULL)
+		len = colon - subject;
+	if (fallback != NULL && strncmp(fallback->prefix, subject, len) == 0 &&
+		fallback->prefix[len] == '\0')
+		return fallback;
+	store = registry_find(subject, len);
+	return store != NULL ? store : fallback;
+}
+
+/*
+ * The store of the subjects that a pattern matches: the default store for one
+ * that begins with a wildcard; NULL when there is none.
+ */
+NvsStore *
+nvs_store_of_pattern(const NvsPattern *pattern)
+{
+	const NvsPatternToken *first = &pattern->tokens[0];
+
+	if (first->kind != NVS_TOKEN_LITERAL)
+		return nvs_store_find_default();
+	return nvs_store_of(pattern->bytes + first->offset, first->len);
+}
+
+/* Does a subject or key belong to this store? */
+bool
+nvs_store_owns(const NvsStore *store, const char *subject, int len)
+{
+	const NvsStore *owner = nvs_store_of(subject, len);
+
+	return owner != NULL && strcmp(owner->prefix, store->prefix) == 0;
+}
+
+/* Is the registry still as it was when this store was read from it? */
+bool
+nvs_store_is_current(const NvsStore *store)
+{
+	registry_refresh();
+	return store->generation == registry_generation;
+}
+
+/* Prefixes of all stores, in the order of their bytes. */
 List *
 nvs_store_prefixes(void)
 {
@@ -258,17 +298,17 @@ nvs_store_prefixes(void)
 	HASH_SEQ_STATUS scan;
 	NvsStore   *store;
 
-	(void) nvs_store_generation();
-	hash_seq_init(&scan, stores);
+	registry_refresh();
+	hash_seq_init(&scan, registry_stores);
 	while ((store = hash_seq_search(&scan)) != NULL)
 		result = lappend(result, pstrdup(store->prefix));
-	list_sort(result, compare_prefixes);
+	list_sort(result, store_compare_prefixes);
 	return result;
 }
 
 /* list_sort comparator: by bytes. */
 static int
-compare_prefixes(const ListCell *a, const ListCell *b)
+store_compare_prefixes(const ListCell *a, const ListCell *b)
 {
 	return strcmp(lfirst(a), lfirst(b));
 }
@@ -301,14 +341,18 @@ nvs_store_check_owner(const NvsStore *store)
 						 "\"%s.%s\".", store->schema, name)));
 }
 
-/* Refuse a store whose tables could be another's of the same schema. */
+/*
+ * Raise an error when tables of a store that is to be made could be another's
+ * of the same schema: those that are there, as the registry has them now.
+ */
 void
 nvs_store_check_overlap(const char *prefix, const char *schema)
 {
 	HASH_SEQ_STATUS scan;
 	NvsStore   *other;
 
-	hash_seq_init(&scan, stores);
+	registry_refresh();
+	hash_seq_init(&scan, registry_stores);
 	while ((other = hash_seq_search(&scan)) != NULL)
 	{
 		const char *shorter = prefix;

@@ -16,24 +16,28 @@
 /* Bytes of a prefix: leaves room for the longest table name. */
 #define NVS_MAX_PREFIX	40
 
-/* A registered store; lives until the registry changes. */
+/* A registered store, of one reading of the registry; see store/store.c. */
 typedef struct NvsStore
 {
 	char		prefix[NAMEDATALEN];	/* hash key */
+	uint64		generation;		/* number of that reading */
 	char	   *schema;
 	char	   *channel;		/* where its appends are announced */
 } NvsStore;
 
+/* store/store.c: the registry as it is now */
 extern void nvs_store_init(void);
-
-extern uint64 nvs_store_generation(void);
-extern NvsStore *nvs_store_known(const char *prefix, int len);
-extern NvsStore *nvs_store_known_of(const char *subject, int len);
 extern NvsStore *nvs_store_find(const char *prefix, int len);
+extern NvsStore *nvs_store_find_default(void);
+extern NvsStore *nvs_store_require(const char *prefix);
 extern NvsStore *nvs_store_of(const char *subject, int len);
 extern NvsStore *nvs_store_of_pattern(const NvsPattern *pattern);
+extern bool nvs_store_owns(const NvsStore *store, const char *subject,
+						   int len);
+extern bool nvs_store_is_current(const NvsStore *store);
 extern List *nvs_store_prefixes(void);
-extern NvsStore *nvs_store_require(const char *prefix);
+
+/* store/store.c: checks, and changes of the registry */
 extern void nvs_store_lock(const char *prefix, LOCKMODE mode);
 extern void nvs_store_changed(void);
 extern uint64 nvs_store_registry_execute(const NvsStatement *statement,

@@ -387,9 +387,9 @@ nvs_stream_erase(PG_FUNCTION_ARGS)
 Datum
 nvs_stream_retain(PG_FUNCTION_ARGS)
 {
-	const char *prefix = nvs_default_store;
+	const NvsStore *store;
 	char	   *type;
-	NvsTarget  *target;
+	NvsTarget  *target = NULL;
 	NvsParams	params;
 	uint64		deleted = 0;
 
@@ -400,12 +400,10 @@ nvs_stream_retain(PG_FUNCTION_ARGS)
 	type = text_to_cstring(PG_GETARG_TEXT_PP(RETAIN_TYPE));
 	nvs_stream_type_check(type);
 	nvs_spi_begin();
-	if (!PG_ARGISNULL(RETAIN_STORE))
-	{
-		prefix = text_to_cstring(PG_GETARG_TEXT_PP(RETAIN_STORE));
-		(void) nvs_store_require(prefix);
-	}
-	target = nvs_route_stream_target(prefix, type);
+	store = PG_ARGISNULL(RETAIN_STORE) ? nvs_store_find_default() :
+		nvs_store_require(text_to_cstring(PG_GETARG_TEXT_PP(RETAIN_STORE)));
+	if (store != NULL)
+		target = nvs_route_stream_target(store, type);
 	if (target != NULL)
 		deleted = retain_delete(target, &params);
 	nvs_spi_end();

@@ -116,8 +116,10 @@ stats_check_subjects(FunctionCallInfo fcinfo, const NvsScan *scan)
 		char	   *subject = nulls[i] ? NULL :
 			TextDatumGetCString(subjects[i]);
 
-		if (subject == NULL ||
-			nvs_store_of(subject, strlen(subject)) == scan->store)
+		if (subject == NULL || (scan->store == NULL ?
+								nvs_store_of(subject, strlen(subject)) == NULL :
+								nvs_store_owns(scan->store, subject,
+											   strlen(subject))))
 			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

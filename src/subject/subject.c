@@ -469,7 +469,8 @@ match_token(const NvsPattern *pattern, int t, const char *s, int pos, int len)
 	{
 		case NVS_TOKEN_LITERAL:
 			if (token->len > len - pos ||
-				memcmp(s + pos, pattern->bytes + token->offset, token->len) != 0)
+				memcmp(s + pos, pattern->bytes + token->offset,
+					   token->len) != 0)
 				return -1;
 			return pos + token->len;
 		case NVS_TOKEN_CAPTURE:
