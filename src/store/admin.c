@@ -32,7 +32,10 @@ PG_FUNCTION_INFO_V1(nvs_store_version);
 PG_FUNCTION_INFO_V1(nvs_store_migrate);
 PG_FUNCTION_INFO_V1(nvs_store_adopt);
 
-/* The store, and the routes that every store begins with. */
+/* Bytes of a prefix: they leave room for the longest table name. */
+#define ADMIN_MAX_PREFIX	40
+
+/* Enters store $1 of schema $2 with the routes that every store begins with. */
 static const NvsStatement registry_insert = {
 	"WITH store AS (INSERT INTO nvent.store (prefix, schema_name) "
 	"VALUES ($1, $2) RETURNING prefix, schema_name) "
@@ -45,6 +48,7 @@ static const NvsStatement registry_insert = {
 	"FROM store s, nvent.default_route d"
 };
 
+/* Removes store $1 with its routes and its stream tables. */
 static const NvsStatement registry_delete = {
 	"WITH route AS (DELETE FROM nvent.route "
 	"WHERE store OPERATOR(pg_catalog.=) $1), "
@@ -53,33 +57,41 @@ static const NvsStatement registry_delete = {
 	"DELETE FROM nvent.store WHERE prefix OPERATOR(pg_catalog.=) $1"
 };
 
-static void check_prefix(const char *prefix);
-static void check_schema(const char *schema);
-static NvsStore *claim_store(const char *prefix, const char *schema,
+static void admin_check_prefix(const char *prefix);
+static void admin_check_schema(const char *schema);
+static void admin_check_target(int layout);
+static void admin_check_known(const char *prefix, int layout);
+static void admin_check_same(const NvsStore *store, const char *schema);
+static void admin_check_free(const char *prefix, const char *schema);
+static NvsStore *admin_claim(const char *prefix, const char *schema,
 							 const char *command);
-static void ensure_schema(const char *schema);
-static bool version_table_exists(const char *prefix, const char *schema);
-static NvsStore *unregistered_store(const char *prefix, const char *schema);
-static void register_store(const char *prefix, const char *schema);
-static void unregister_store(const char *prefix);
-static void check_layout(const char *prefix, int version);
+static void admin_ensure_schema(const char *schema);
+static bool admin_has_tables(const char *prefix, const char *schema);
+static bool admin_create(const char *prefix, const char *schema);
+static NvsStore *admin_create_default(void);
+static NvsStore *admin_new_store(const char *prefix, const char *schema);
+static void admin_register(const char *prefix, const char *schema);
+static void admin_unregister(const char *prefix);
+static List *admin_adopt(const char *prefix, const char *schema);
+static int	admin_require_tables(const NvsStore *store);
 
 /*
- * A prefix is the first token of subjects and patterns, and the beginning of
- * the names of tables.  It is one that nobody has to quote or to escape.
+ * Raise an error unless this can be a store's prefix: the first token of
+ * subjects and patterns, and the beginning of the names of tables.  It is one
+ * that no pattern has to escape.
  */
 static void
-check_prefix(const char *prefix)
+admin_check_prefix(const char *prefix)
 {
 	size_t		len = strlen(prefix);
 	const char *p = prefix;
 
-	if (len == 0 || len > NVS_MAX_PREFIX)
+	if (len == 0 || len > ADMIN_MAX_PREFIX)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid store prefix \"%s\"", prefix),
 				 errdetail("It has %zu bytes; 1 to %d are allowed.",
-						   len, NVS_MAX_PREFIX)));
+						   len, ADMIN_MAX_PREFIX)));
 	while (*p != '\0' && strchr(":*>{}\x7f", *p) == NULL &&
 		   ((unsigned char) *p >= ' '))
 		p++;
@@ -92,9 +104,12 @@ check_prefix(const char *prefix)
 						   "\":*>{}\", and does not begin with \"\\\".")));
 }
 
-/* A longer name would be cut when the schema is made, then not be found. */
+/*
+ * Raise an error for a name that would be cut when the schema is made, and
+ * then not be found.
+ */
 static void
-check_schema(const char *schema)
+admin_check_schema(const char *schema)
 {
 	if (strlen(schema) >= NAMEDATALEN)
 		ereport(ERROR,
@@ -104,18 +119,77 @@ check_schema(const char *schema)
 						   strlen(schema), NAMEDATALEN - 1)));
 }
 
+/* Raise an error unless a store can be moved to this layout. */
+static void
+admin_check_target(int layout)
+{
+	if (layout != 0 && (layout < NVS_LAYOUT_BASE ||
+						layout > NVS_LAYOUT_LATEST))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("layout %d does not exist", layout),
+				 errdetail("Layouts are %d to %d; 0 drops the store.",
+						   NVS_LAYOUT_BASE, NVS_LAYOUT_LATEST)));
+}
+
+/* Raise an error when a store has a layout of a later nvent_store. */
+static void
+admin_check_known(const char *prefix, int layout)
+{
+	if (layout > NVS_LAYOUT_LATEST)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("layout %d of store \"%s\" is not supported",
+						layout, prefix),
+				 errdetail("The latest that this version of nvent_store knows "
+						   "is %d.", NVS_LAYOUT_LATEST)));
+}
+
+/* Raise an error unless a registered store is in this schema, with tables. */
+static void
+admin_check_same(const NvsStore *store, const char *schema)
+{
+	if (strcmp(store->schema, schema) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("store \"%s\" already exists in schema \"%s\"",
+						store->prefix, store->schema)));
+	if (!admin_has_tables(store->prefix, schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("tables of store \"%s\" in schema \"%s\" do not exist",
+						store->prefix, schema),
+				 errhint("Run SELECT nvent.store_migrate(%s, 0) to forget "
+						 "the store.", quote_literal_cstr(store->prefix))));
+}
+
+/* Raise an error when there are tables that a new store would have. */
+static void
+admin_check_free(const char *prefix, const char *schema)
+{
+	if (admin_has_tables(prefix, schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("tables of prefix \"%s\" already exist in schema "
+						"\"%s\"", prefix, schema),
+				 errhint("Run SELECT * FROM nvent.store_adopt(%s, %s).",
+						 quote_literal_cstr(prefix),
+						 quote_literal_cstr(schema))));
+}
+
 /*
- * Check the name and place of a store that is to be, and keep others from
- * making the same one, its schema or one whose tables would be its own.
- * Returns the store if it is there already.
+ * Check the name and place of a store that is to be, and lock them, until the
+ * end of the transaction, against others that make the same store, its schema
+ * or a store whose tables could be its own.  Returns the store if it is there
+ * already, else NULL.
  */
 static NvsStore *
-claim_store(const char *prefix, const char *schema, const char *command)
+admin_claim(const char *prefix, const char *schema, const char *command)
 {
 	NvsStore   *store;
 
-	check_prefix(prefix);
-	check_schema(schema);
+	admin_check_prefix(prefix);
+	admin_check_schema(schema);
 	PreventCommandIfReadOnly(command);
 	nvs_store_lock(prefix, ExclusiveLock);
 	nvs_lock(NVS_LOCK_STORE, nvs_hash(schema, strlen(schema), 1),
@@ -128,16 +202,16 @@ claim_store(const char *prefix, const char *schema, const char *command)
 
 /* Make the schema when it is not there; needs no right when it is. */
 static void
-ensure_schema(const char *schema)
+admin_ensure_schema(const char *schema)
 {
 	if (!OidIsValid(get_namespace_oid(schema, true)))
 		nvs_plan_utility(psprintf("CREATE SCHEMA %s",
 								  quote_identifier(schema)));
 }
 
-/* Is there the table that every store has? */
+/* Is there the version table, which every store has? */
 static bool
-version_table_exists(const char *prefix, const char *schema)
+admin_has_tables(const char *prefix, const char *schema)
 {
 	Oid			nspid = get_namespace_oid(schema, true);
 
@@ -147,55 +221,38 @@ version_table_exists(const char *prefix, const char *schema)
 }
 
 /*
- * Make a store.  Returns false when it is there already in this schema; is
- * safe when many sessions do it at once.
+ * Make a store as the caller, unless it is there in this schema already; true
+ * when it was made.  Safe when many sessions do so at once: locks the store
+ * until the end of the transaction where it is missing.
  */
-bool
-nvs_store_make(const char *prefix, const char *schema)
+static bool
+admin_create(const char *prefix, const char *schema)
 {
 	NvsIdentity saved;
 	NvsStore   *store = nvs_store_find(prefix, strlen(prefix));
 
 	if (store == NULL)
-		store = claim_store(prefix, schema, "nvent.store_create()");
-	if (store != NULL && strcmp(store->schema, schema) == 0)
+		store = admin_claim(prefix, schema, "nvent.store_create()");
+	if (store != NULL)
 	{
-		if (!version_table_exists(prefix, schema))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_TABLE),
-					 errmsg("tables of store \"%s\" in schema \"%s\" are gone",
-							prefix, schema),
-					 errhint("Run SELECT nvent.store_migrate(%s, 0) to forget "
-							 "the store.", quote_literal_cstr(prefix))));
+		admin_check_same(store, schema);
 		return false;
 	}
-	if (store != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("store \"%s\" exists in schema \"%s\"",
-						prefix, store->schema)));
-	if (version_table_exists(prefix, schema))
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_TABLE),
-				 errmsg("tables of prefix \"%s\" exist in schema \"%s\"",
-						prefix, schema),
-				 errhint("Run SELECT * FROM nvent.store_adopt(%s, %s).",
-						 quote_literal_cstr(prefix),
-						 quote_literal_cstr(schema))));
+	admin_check_free(prefix, schema);
 
 	nvs_spi_begin();
 	nvs_pin_search_path(&saved);
-	ensure_schema(schema);
-	nvs_layout_up(unregistered_store(prefix, schema), 0, NVS_LAYOUT_LATEST);
+	admin_ensure_schema(schema);
+	nvs_layout_up(admin_new_store(prefix, schema), 0, NVS_LAYOUT_LATEST);
 	nvs_become_caller(&saved);
-	register_store(prefix, schema);
+	admin_register(prefix, schema);
 	nvs_spi_end();
 	return true;
 }
 
-/* A store that the registry does not have yet. */
+/* A store that the registry does not have yet; allocated in this context. */
 static NvsStore *
-unregistered_store(const char *prefix, const char *schema)
+admin_new_store(const char *prefix, const char *schema)
 {
 	NvsStore   *store = palloc0(sizeof(NvsStore));
 
@@ -204,14 +261,14 @@ unregistered_store(const char *prefix, const char *schema)
 	return store;
 }
 
-/* Enter a store and its default routes; needs SPI. */
+/* Enter a store and its default routes into the registry; needs SPI. */
 static void
-register_store(const char *prefix, const char *schema)
+admin_register(const char *prefix, const char *schema)
 {
 	NvsParams	params;
 
 	/* Rows of a store of that name that somebody deleted by hand. */
-	unregister_store(prefix);
+	admin_unregister(prefix);
 
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(prefix), false);
@@ -221,7 +278,7 @@ register_store(const char *prefix, const char *schema)
 
 /* Remove a store, its routes and stream tables from the registry; needs SPI. */
 static void
-unregister_store(const char *prefix)
+admin_unregister(const char *prefix)
 {
 	NvsParams	params;
 
@@ -232,7 +289,7 @@ unregister_store(const char *prefix)
 
 /* Make the default store in schema public, if that is allowed. */
 static NvsStore *
-store_create_default(void)
+admin_create_default(void)
 {
 	if (!nvs_auto_create)
 		ereport(ERROR,
@@ -241,17 +298,20 @@ store_create_default(void)
 				 errhint("Run SELECT nvent.store_create(%s), or set "
 						 "nvent_store.auto_create to on.",
 						 quote_literal_cstr(nvs_default_store))));
-	(void) nvs_store_make(nvs_default_store, "public");
+	(void) admin_create(nvs_default_store, "public");
 	return nvs_store_require(nvs_default_store);
 }
 
-/* The store of a subject, for a write: the default store is made if need be. */
+/*
+ * The store that a subject or key belongs to, for a write: where that is the
+ * default store it is made if need be.
+ */
 NvsStore *
 nvs_store_of_write(const char *subject, int len)
 {
 	NvsStore   *store = nvs_store_of(subject, len);
 
-	return store != NULL ? store : store_create_default();
+	return store != NULL ? store : admin_create_default();
 }
 
 /* nvent.store_create(prefix, schema): true when it was made now. */
@@ -260,11 +320,11 @@ nvs_store_create(PG_FUNCTION_ARGS)
 {
 	NVS_REQUIRE_ARG(0, "prefix");
 	NVS_REQUIRE_ARG(1, "schema");
-	PG_RETURN_BOOL(nvs_store_make(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-								  text_to_cstring(PG_GETARG_TEXT_PP(1))));
+	PG_RETURN_BOOL(admin_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								text_to_cstring(PG_GETARG_TEXT_PP(1))));
 }
 
-/* nvent.store_version(prefix): layout, NULL when there is no such store. */
+/* nvent.store_version(prefix): its layout; NULL when there is no such store. */
 Datum
 nvs_store_version(PG_FUNCTION_ARGS)
 {
@@ -280,22 +340,10 @@ nvs_store_version(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(version);
 }
 
-/* Raise an error when a layout is beyond what we know. */
-static void
-check_layout(const char *prefix, int version)
-{
-	if (version > NVS_LAYOUT_LATEST)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("store \"%s\" has layout %d, which is not known here",
-						prefix, version),
-				 errdetail("The latest that this version of nvent_store knows "
-						   "is %d.", NVS_LAYOUT_LATEST)));
-}
-
 /*
  * nvent.store_migrate(prefix, target): move a store to a layout, the latest
- * when target is NULL, 0 to drop all of it.  Returns the layout it had.
+ * when target is NULL, 0 to drop all of it.  Returns the layout it had.  Only
+ * its owner may; the store is locked until the end of the transaction.
  */
 Datum
 nvs_store_migrate(PG_FUNCTION_ARGS)
@@ -306,31 +354,29 @@ nvs_store_migrate(PG_FUNCTION_ARGS)
 	NvsStore   *store;
 	NvsIdentity saved;
 
+	/* Whether it may be. */
 	NVS_REQUIRE_ARG(0, "prefix");
 	prefix = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	if (target != 0 && (target < NVS_LAYOUT_BASE ||
-						target > NVS_LAYOUT_LATEST))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("there is no layout %d to migrate to", target),
-				 errdetail("Layouts are %d to %d; 0 drops the store.",
-						   NVS_LAYOUT_BASE, NVS_LAYOUT_LATEST)));
+	admin_check_target(target);
 	PreventCommandIfReadOnly("nvent.store_migrate()");
 	nvs_store_lock(prefix, ExclusiveLock);
 	store = nvs_store_require(prefix);
 	nvs_store_check_owner(store);
 
+	/* The tables. */
 	nvs_spi_begin();
 	nvs_pin_search_path(&saved);
 	from = nvs_layout_version(store);
-	check_layout(prefix, from);
+	admin_check_known(prefix, from);
 	if (target > from)
 		nvs_layout_up(store, from, target);
 	else
 		nvs_layout_down(store, from, target);
 	nvs_become_caller(&saved);
+
+	/* The registry. */
 	if (target == 0)
-		unregister_store(prefix);
+		admin_unregister(prefix);
 	else
 		nvs_store_changed();
 	nvs_spi_end();
@@ -340,51 +386,20 @@ nvs_store_migrate(PG_FUNCTION_ARGS)
 /*
  * nvent.store_adopt(prefix, schema): take over tables that exist, either of
  * adapter-store-postgres or of a store that is missing from the registry.
+ * Returns a row for each change made to them.
  */
 Datum
 nvs_store_adopt(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
-	NvsIdentity saved;
-	List	   *streams = NIL;
-	List	   *changes;
 	ListCell   *lc;
-	char	   *prefix;
-	char	   *schema;
-	int			from;
-	NvsStore   *store;
 
 	NVS_REQUIRE_ARG(0, "prefix");
 	NVS_REQUIRE_ARG(1, "schema");
-	prefix = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	schema = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	if (claim_store(prefix, schema, "nvent.store_adopt()") != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("store \"%s\" exists", prefix)));
-
 	nvs_spi_begin();
-	nvs_pin_search_path(&saved);
-	store = unregistered_store(prefix, schema);
-	from = nvs_layout_version(store);
-	if (from == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("no tables of prefix \"%s\" in schema \"%s\"",
-						prefix, schema),
-				 errhint("Run SELECT nvent.store_create(%s, %s).",
-						 quote_literal_cstr(prefix),
-						 quote_literal_cstr(schema))));
-	check_layout(prefix, from);
-	nvs_store_check_owner(store);
-	changes = nvs_adopt_tables(store, from, &streams);
-	nvs_become_caller(&saved);
-	register_store(prefix, schema);
-	foreach(lc, streams)
-		nvs_stream_table_register(prefix, strVal(lfirst(lc)), schema);
-
-	foreach(lc, changes)
+	foreach(lc, admin_adopt(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+							text_to_cstring(PG_GETARG_TEXT_PP(1))))
 	{
 		NvsChange  *change = lfirst(lc);
 		Datum		values[2];
@@ -396,4 +411,58 @@ nvs_store_adopt(PG_FUNCTION_ARGS)
 	}
 	nvs_spi_end();
 	return (Datum) 0;
+}
+
+/*
+ * Adopt tables as the caller, who must own them, and enter their store into
+ * the registry; returns the changes, NvsChange.  Locks the store until the end
+ * of the transaction.  Needs SPI.
+ */
+static List *
+admin_adopt(const char *prefix, const char *schema)
+{
+	NvsIdentity saved;
+	List	   *changes;
+	List	   *streams = NIL;
+	ListCell   *lc;
+	NvsStore   *store;
+
+	if (admin_claim(prefix, schema, "nvent.store_adopt()") != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("store \"%s\" already exists", prefix)));
+
+	/* The tables. */
+	nvs_pin_search_path(&saved);
+	store = admin_new_store(prefix, schema);
+	changes = nvs_adopt_tables(store, admin_require_tables(store), &streams);
+	nvs_become_caller(&saved);
+
+	/* The registry. */
+	admin_register(prefix, schema);
+	foreach(lc, streams)
+		nvs_stream_table_register(prefix, strVal(lfirst(lc)), schema);
+	return changes;
+}
+
+/*
+ * Layout of the tables of a store that is not registered; an error when there
+ * are none, they are of a later layout, or somebody else's.  Needs SPI.
+ */
+static int
+admin_require_tables(const NvsStore *store)
+{
+	int			layout = nvs_layout_version(store);
+
+	if (layout == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("tables of prefix \"%s\" do not exist in schema "
+						"\"%s\"", store->prefix, store->schema),
+				 errhint("Run SELECT nvent.store_create(%s, %s).",
+						 quote_literal_cstr(store->prefix),
+						 quote_literal_cstr(store->schema))));
+	admin_check_known(store->prefix, layout);
+	nvs_store_check_owner(store);
+	return layout;
 }

@@ -13,9 +13,6 @@
 #include "base/statement.h"
 #include "subject/subject.h"
 
-/* Bytes of a prefix: leaves room for the longest table name. */
-#define NVS_MAX_PREFIX	40
-
 /* A registered store, of one reading of the registry; see store/store.c. */
 typedef struct NvsStore
 {
@@ -46,7 +43,6 @@ extern void nvs_store_check_owner(const NvsStore *store);
 extern void nvs_store_check_overlap(const char *prefix, const char *schema);
 
 /* store/admin.c */
-extern bool nvs_store_make(const char *prefix, const char *schema);
 extern NvsStore *nvs_store_of_write(const char *subject, int len);
 
 #endif							/* NVS_STORE_STORE_H */
