@@ -23,8 +23,8 @@ PG_FUNCTION_INFO_V1(nvs_subject_cardinal_id);
 PG_FUNCTION_INFO_V1(nvs_subject_member);
 
 static int	category_len(const char *s, int len, int tokens);
-static const char *cardinal_id(const char *s, int len, int tokens,
-							   int *idlen);
+static const char *category_cardinal_id(const char *s, int len, int tokens,
+										int *idlen);
 
 /* Bytes of a subject's first tokens; len when it has no more. */
 static int
@@ -44,7 +44,7 @@ category_len(const char *s, int len, int tokens)
 
 /* The cardinal id; NULL when a subject is a bare category. */
 static const char *
-cardinal_id(const char *s, int len, int tokens, int *idlen)
+category_cardinal_id(const char *s, int len, int tokens, int *idlen)
 {
 	int			start = category_len(s, len, tokens);
 	const char *end;
@@ -91,9 +91,9 @@ nvs_subject_cardinal_id(PG_FUNCTION_ARGS)
 {
 	text	   *subject = PG_GETARG_TEXT_PP(0);
 	int			len;
-	const char *id = cardinal_id(VARDATA_ANY(subject),
-								 VARSIZE_ANY_EXHDR(subject),
-								 PG_GETARG_INT32(1), &len);
+	const char *id = category_cardinal_id(VARDATA_ANY(subject),
+										  VARSIZE_ANY_EXHDR(subject),
+										  PG_GETARG_INT32(1), &len);
 
 	if (id == NULL)
 		PG_RETURN_NULL();
@@ -109,7 +109,7 @@ nvs_subject_member(PG_FUNCTION_ARGS)
 	int			len = VARSIZE_ANY_EXHDR(subject);
 	int32		size = PG_GETARG_INT32(1);
 	int			idlen;
-	const char *id = cardinal_id(s, len, PG_GETARG_INT32(2), &idlen);
+	const char *id = category_cardinal_id(s, len, PG_GETARG_INT32(2), &idlen);
 	uint64		hash;
 
 	if (size < 1)

@@ -35,11 +35,12 @@ PG_FUNCTION_INFO_V1(nvs_subject_captures);
 PG_FUNCTION_INFO_V1(nvs_kv_glob_matches);
 
 /*
- * The call site's cache entry if it holds these bytes, else one that is to be
- * filled; NULL when the call has no site to keep it at.
+ * The cache entry of this call site, made when it has none; NULL when the call
+ * has no site to keep it at.  *hit says whether it is for these bytes.
  */
 static PatternCache *
-find_cache(FunctionCallInfo fcinfo, const char *bytes, int len, bool *hit)
+pattern_cache_find(FunctionCallInfo fcinfo, const char *bytes, int len,
+				   bool *hit)
 {
 	PatternCache *cache;
 
@@ -58,10 +59,13 @@ find_cache(FunctionCallInfo fcinfo, const char *bytes, int len, bool *hit)
 	return cache;
 }
 
-/* Make the entry hold a pattern that was found to be valid. */
+/*
+ * Replace what a cache entry holds by a valid pattern, which was compiled in
+ * the call site's context or is NULL for a glob.
+ */
 static void
-fill_cache(FunctionCallInfo fcinfo, PatternCache *cache, NvsPattern *pattern,
-		   const char *bytes, int len)
+pattern_cache_fill(FunctionCallInfo fcinfo, PatternCache *cache,
+				   NvsPattern *pattern, const char *bytes, int len)
 {
 	char	   *copy = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, len + 1);
 
@@ -83,7 +87,7 @@ pattern_argument(FunctionCallInfo fcinfo, int n)
 	const char *bytes = VARDATA_ANY(arg);
 	int			len = VARSIZE_ANY_EXHDR(arg);
 	bool		hit;
-	PatternCache *cache = find_cache(fcinfo, bytes, len, &hit);
+	PatternCache *cache = pattern_cache_find(fcinfo, bytes, len, &hit);
 	MemoryContext old;
 	NvsPattern *pattern;
 
@@ -92,11 +96,11 @@ pattern_argument(FunctionCallInfo fcinfo, int n)
 	if (cache == NULL)
 		return nvs_pattern_compile(bytes, len);
 
-	/* An error in here leaves the entry as it was. */
+	/* An error in here leaves the cache entry as it was. */
 	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 	pattern = nvs_pattern_compile(bytes, len);
 	MemoryContextSwitchTo(old);
-	fill_cache(fcinfo, cache, pattern, bytes, len);
+	pattern_cache_fill(fcinfo, cache, pattern, bytes, len);
 	return pattern;
 }
 
@@ -171,7 +175,7 @@ nvs_subject_prefix(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(pattern->bytes, len));
 }
 
-/* nvent.subject_matches(subject, pattern) */
+/* nvent.subject_matches(subject, pattern): false for what is no subject. */
 Datum
 nvs_subject_matches(PG_FUNCTION_ARGS)
 {
@@ -182,10 +186,10 @@ nvs_subject_matches(PG_FUNCTION_ARGS)
 									 VARSIZE_ANY_EXHDR(subject), NULL));
 }
 
-/* Make an object of what a pattern's captures took from s. */
+/* A JSON object, by name, of what a pattern's captures took from s. */
 static Jsonb *
-captures_to_jsonb(const NvsPattern *pattern, const char *s,
-				  const NvsCapture *captures)
+subject_captures_jsonb(const NvsPattern *pattern, const char *s,
+					   const NvsCapture *captures)
 {
 	JsonbParseState *state = NULL;
 	JsonbValue *object;
@@ -210,7 +214,7 @@ captures_to_jsonb(const NvsPattern *pattern, const char *s,
 	return JsonbValueToJsonb(object);
 }
 
-/* nvent.subject_captures(subject, pattern) */
+/* nvent.subject_captures(subject, pattern): NULL when it does not match. */
 Datum
 nvs_subject_captures(PG_FUNCTION_ARGS)
 {
@@ -221,10 +225,10 @@ nvs_subject_captures(PG_FUNCTION_ARGS)
 
 	if (!nvs_pattern_match(pattern, s, VARSIZE_ANY_EXHDR(subject), captures))
 		PG_RETURN_NULL();
-	PG_RETURN_JSONB_P(captures_to_jsonb(pattern, s, captures));
+	PG_RETURN_JSONB_P(subject_captures_jsonb(pattern, s, captures));
 }
 
-/* nvent.kv_glob_matches(key, pattern) */
+/* nvent.kv_glob_matches(key, pattern): does the glob match all of the key? */
 Datum
 nvs_kv_glob_matches(PG_FUNCTION_ARGS)
 {
@@ -233,14 +237,14 @@ nvs_kv_glob_matches(PG_FUNCTION_ARGS)
 	const char *bytes = VARDATA_ANY(glob);
 	int			len = VARSIZE_ANY_EXHDR(glob);
 	bool		hit;
-	PatternCache *cache = find_cache(fcinfo, bytes, len, &hit);
+	PatternCache *cache = pattern_cache_find(fcinfo, bytes, len, &hit);
 
 	/* Only its validity is worth keeping: the matcher reads the glob itself. */
 	if (!hit)
 	{
 		nvs_glob_validate(bytes, len);
 		if (cache != NULL)
-			fill_cache(fcinfo, cache, NULL, bytes, len);
+			pattern_cache_fill(fcinfo, cache, NULL, bytes, len);
 	}
 	PG_RETURN_BOOL(nvs_glob_match(bytes, len, VARDATA_ANY(key),
 								  VARSIZE_ANY_EXHDR(key)));

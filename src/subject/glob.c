@@ -19,9 +19,12 @@
 #include "errors.h"
 #include "subject/subject.h"
 
+/* Bytes of a glob that is not valid that an error message shows. */
+#define GLOB_SHOWN_BYTES	128
+
 /* Bytes of the character at s[pos], never beyond len. */
 static inline int
-char_len(const char *s, int pos, int len, int encoding)
+glob_char_len(const char *s, int pos, int len, int encoding)
 {
 	int			n;
 
@@ -33,7 +36,7 @@ char_len(const char *s, int pos, int len, int encoding)
 
 /* Order two characters by their bytes; in UTF-8 that is their code points. */
 static int
-compare_chars(const char *a, int alen, const char *b, int blen)
+glob_compare_chars(const char *a, int alen, const char *b, int blen)
 {
 	int			cmp = memcmp(a, b, Min(alen, blen));
 
@@ -45,8 +48,8 @@ compare_chars(const char *a, int alen, const char *b, int blen)
  * *end is set behind the class's ']', or to plen + 1 when it has none.
  */
 static bool
-match_class(const char *pat, int pos, int plen, const char *c, int clen,
-			int encoding, int *end)
+glob_match_class(const char *pat, int pos, int plen, const char *c, int clen,
+				 int encoding, int *end)
 {
 	bool		negated = false;
 	bool		found = false;
@@ -56,6 +59,7 @@ match_class(const char *pat, int pos, int plen, const char *c, int clen,
 		negated = true;
 		pos++;
 	}
+
 	/* Each round takes one character, or the three of a range. */
 	while (pos < plen && pat[pos] != ']')
 	{
@@ -68,20 +72,21 @@ match_class(const char *pat, int pos, int plen, const char *c, int clen,
 		if (escaped)
 			pos++;
 		low = high = pat + pos;
-		low_len = high_len = char_len(pat, pos, plen, encoding);
+		low_len = high_len = glob_char_len(pat, pos, plen, encoding);
 		pos += low_len;
 		if (!escaped && pos + 1 < plen && pat[pos] == '-')
 		{
 			high = pat + pos + 1;
-			high_len = char_len(pat, pos + 1, plen, encoding);
+			high_len = glob_char_len(pat, pos + 1, plen, encoding);
 			pos += 1 + high_len;
 		}
-		if ((compare_chars(low, low_len, c, clen) <= 0 &&
-			 compare_chars(c, clen, high, high_len) <= 0) ||
-			(compare_chars(high, high_len, c, clen) <= 0 &&
-			 compare_chars(c, clen, low, low_len) <= 0))
+		if ((glob_compare_chars(low, low_len, c, clen) <= 0 &&
+			 glob_compare_chars(c, clen, high, high_len) <= 0) ||
+			(glob_compare_chars(high, high_len, c, clen) <= 0 &&
+			 glob_compare_chars(c, clen, low, low_len) <= 0))
 			found = true;
 	}
+
 	*end = pos + 1;
 	return found != negated;
 }
@@ -113,7 +118,7 @@ nvs_glob_check(const char *pat, int plen, const char **detail)
 							   "and matches nothing.", start + 1);
 			return false;
 		}
-		(void) match_class(pat, pos, plen, "", 0, encoding, &pos);
+		(void) glob_match_class(pat, pos, plen, "", 0, encoding, &pos);
 		if (pos > plen)
 		{
 			*detail = psprintf("The class at byte %d has no \"]\" at its end.",
@@ -133,8 +138,8 @@ nvs_glob_validate(const char *pat, int plen)
 
 	if (nvs_glob_check(pat, plen, &detail))
 		return;
-	if (shown > 128)
-		shown = pg_mbcliplen(pat, plen, 128);
+	if (shown > GLOB_SHOWN_BYTES)
+		shown = pg_mbcliplen(pat, plen, GLOB_SHOWN_BYTES);
 	ereport(ERROR,
 			(errcode(ERRCODE_NVS_INVALID_PATTERN),
 			 errmsg("invalid key pattern \"%.*s%s\"",
@@ -145,12 +150,12 @@ nvs_glob_validate(const char *pat, int plen)
 }
 
 /*
- * Match the one-character item at pat[*pos], which is not '*', with the
- * character or byte at s[*at]; on success both move behind it.
+ * Does what pat[*pos] begins, '?', a class or a literal byte, match what is at
+ * s[*at], a character or a byte?  If so, both positions move behind it.
  */
 static inline bool
-match_item(const char *pat, int *pos, int plen,
-		   const char *s, int *at, int slen, int encoding)
+glob_match_item(const char *pat, int *pos, int plen,
+				const char *s, int *at, int slen, int encoding)
 {
 	int			p = *pos;
 	int			end;
@@ -159,12 +164,13 @@ match_item(const char *pat, int *pos, int plen,
 	switch (pat[p])
 	{
 		case '?':
-			*at += char_len(s, *at, slen, encoding);
+			*at += glob_char_len(s, *at, slen, encoding);
 			*pos = p + 1;
 			return true;
 		case '[':
-			clen = char_len(s, *at, slen, encoding);
-			if (!match_class(pat, p + 1, plen, s + *at, clen, encoding, &end))
+			clen = glob_char_len(s, *at, slen, encoding);
+			if (!glob_match_class(pat, p + 1, plen, s + *at, clen, encoding,
+								  &end))
 				return false;
 			*at += clen;
 			*pos = Min(end, plen);
@@ -183,16 +189,17 @@ match_item(const char *pat, int *pos, int plen,
 }
 
 /*
- * Where to try next what follows a '*', given that it failed at s[at]: one
- * character on, or straight at the next byte that an ASCII literal needs.
+ * Where in s to try the rest of a glob, pat[pos] on, which follows a '*' and
+ * does not match at s[at]: one character on, or straight at the next byte that
+ * is the ASCII literal which the rest begins with.
  */
 static int
-next_start(const char *pat, int pos, int plen,
-		   const char *s, int at, int slen, int encoding)
+glob_next_start(const char *pat, int pos, int plen,
+				const char *s, int at, int slen, int encoding)
 {
 	const char *hit;
 
-	at += char_len(s, at, slen, encoding);
+	at += glob_char_len(s, at, slen, encoding);
 	/* An ASCII byte is never part of another character. */
 	if (pos >= plen || at >= slen || IS_HIGHBIT_SET(pat[pos]) ||
 		pat[pos] == '?' || pat[pos] == '[' || pat[pos] == '\\')
@@ -202,9 +209,8 @@ next_start(const char *pat, int pos, int plen,
 }
 
 /*
- * Does the glob match all of s?  The glob should have passed
- * nvs_glob_validate(); one that did not is safe, and a class that is not
- * closed then reaches to the end.
+ * Does the glob match all of s?  One that is not valid does no harm: a class
+ * that is not closed reaches to the end.
  */
 bool
 nvs_glob_match(const char *pat, int plen, const char *s, int slen)
@@ -217,6 +223,7 @@ nvs_glob_match(const char *pat, int plen, const char *s, int slen)
 
 	for (;;)
 	{
+		/* A '*' takes nothing at first. */
 		if (pos < plen && pat[pos] == '*')
 		{
 			star_pos = ++pos;
@@ -225,27 +232,30 @@ nvs_glob_match(const char *pat, int plen, const char *s, int slen)
 				return true;
 			continue;
 		}
+
+		/* Out of text: a '*' that took more would run out as well. */
 		if (at >= slen)
-		{
-			/* Starting later would run out of text as well. */
 			return pos >= plen;
-		}
+
 		if (pos < plen &&
-			match_item(pat, &pos, plen, s, &at, slen, encoding))
+			glob_match_item(pat, &pos, plen, s, &at, slen, encoding))
 			continue;
+
+		/* Have the last '*' take more, and try again what follows it. */
 		if (star_pos < 0)
 			return false;
 		CHECK_FOR_INTERRUPTS();
-		star_at = next_start(pat, star_pos, plen, s, star_at, slen, encoding);
+		star_at = glob_next_start(pat, star_pos, plen, s, star_at, slen,
+								  encoding);
 		pos = star_pos;
 		at = star_at;
 	}
 }
 
 /*
- * Write the bytes that every match begins with to prefix, which has room for
- * plen bytes, and return their number.  If *is_literal they are all that the
- * glob matches.
+ * Write the bytes that every match of a glob begins with to prefix, which has
+ * room for plen bytes, and return their number.  *is_literal says whether the
+ * glob matches just these bytes.
  */
 int
 nvs_glob_prefix(const char *pat, int plen, char *prefix, bool *is_literal)
@@ -266,11 +276,11 @@ nvs_glob_prefix(const char *pat, int plen, char *prefix, bool *is_literal)
 }
 
 /*
- * Raise the character in c to a later one of as many bytes; false if there is
- * none.
+ * Replace the character at c by one that sorts behind it and has as many
+ * bytes; false, with c spoilt, when there is none.
  */
 static bool
-raise_char(char *c, int len, int encoding)
+prefix_raise_char(char *c, int len, int encoding)
 {
 	int			i;
 
@@ -290,8 +300,9 @@ raise_char(char *c, int len, int encoding)
 /*
  * Write to upper, which has room for len bytes, a text that sorts by bytes
  * behind everything that begins with prefix, and return its length; 0 when
- * there is none.  The last character is raised; if that cannot be, it goes and
- * the one before is raised, which bounds more loosely but never too tightly.
+ * there is none.  It is the prefix with its last character replaced by a later
+ * one, or without that character, and then the one before is replaced, when
+ * there is no later one: a bound that may be loose but is never too tight.
  */
 int
 nvs_prefix_upper(const char *prefix, int len, char *upper)
@@ -303,7 +314,7 @@ nvs_prefix_upper(const char *prefix, int len, char *upper)
 	{
 		int			last = pg_mbcliplen(prefix, len, len - 1);
 
-		if (raise_char(upper + last, len - last, encoding))
+		if (prefix_raise_char(upper + last, len - last, encoding))
 			return len;
 		len = last;
 	}

@@ -25,7 +25,7 @@
 static const char *const shape_wildcards[] = {NULL, "{}", "*", "{...}", ">"};
 static const char *const plain_wildcards[] = {NULL, "*", "*", ">", ">"};
 
-/* Note a fault of the token at [offset, end); returns false for the caller. */
+/* Set *why, unless why is NULL, to a fault in [offset, end); returns false. */
 static bool
 subject_fault(NvsSubjectError *why, NvsSubjectFault fault, int token,
 			  int offset, int end)
@@ -42,7 +42,7 @@ subject_fault(NvsSubjectError *why, NvsSubjectFault fault, int token,
 
 /* Where the token that begins at pos ends: at its ':', or at len. */
 static inline int
-token_end(const char *s, int pos, int len)
+subject_token_end(const char *s, int pos, int len)
 {
 	const char *colon = memchr(s + pos, ':', len - pos);
 
@@ -51,7 +51,7 @@ token_end(const char *s, int pos, int len)
 
 /* How many tokens a text has. */
 static int
-count_tokens(const char *s, int len)
+subject_count_tokens(const char *s, int len)
 {
 	int			n = 1;
 	int			i;
@@ -61,24 +61,28 @@ count_tokens(const char *s, int len)
 	return n;
 }
 
-/* Is a text within these limits?  If not, *why (may be NULL) says why. */
+/*
+ * Has a text 1 to max_bytes bytes, and tokens within the limit?  If not, *why,
+ * which may be NULL, says what is wrong.
+ */
 static bool
-check_limits(const char *s, int len, int max_bytes, NvsSubjectError *why)
+subject_check_limits(const char *s, int len, int max_bytes,
+					 NvsSubjectError *why)
 {
 	if (len <= 0)
 		return subject_fault(why, NVS_FAULT_EMPTY, 0, 0, 0);
 	if (len > max_bytes)
 		return subject_fault(why, NVS_FAULT_TOO_LONG, 0, 0, len);
-	if (count_tokens(s, len) > NVS_SUBJECT_MAX_TOKENS)
+	if (subject_count_tokens(s, len) > NVS_SUBJECT_MAX_TOKENS)
 		return subject_fault(why, NVS_FAULT_TOO_MANY_TOKENS, 0, 0, len);
 	return true;
 }
 
-/* Is this a subject?  If not, *why (may be NULL) says why. */
+/* Is this a subject?  If not, *why, which may be NULL, says what is wrong. */
 bool
 nvs_subject_check(const char *s, int len, NvsSubjectError *why)
 {
-	return check_limits(s, len, NVS_SUBJECT_MAX_BYTES, why);
+	return subject_check_limits(s, len, NVS_SUBJECT_MAX_BYTES, why);
 }
 
 /*
@@ -96,7 +100,7 @@ nvs_subject_split(const char *s, int len, NvsSubject *subject,
 		return false;
 	for (;;)
 	{
-		int			end = token_end(s, pos, len);
+		int			end = subject_token_end(s, pos, len);
 
 		subject->tokens[n].offset = pos;
 		subject->tokens[n].len = end - pos;
@@ -109,9 +113,9 @@ nvs_subject_split(const char *s, int len, NvsSubject *subject,
 	return true;
 }
 
-/* Text for a message, cut at a character's end when it is long. */
+/* A text as a message shows it: cut at a character's end when it is long. */
 static char *
-shown_text(const char *s, int len)
+subject_shown(const char *s, int len)
 {
 	int			clipped;
 
@@ -121,12 +125,15 @@ shown_text(const char *s, int len)
 	return psprintf("%.*s...", clipped, s);
 }
 
-/* What is wrong, as a sentence; noun is "subject" or "pattern". */
+/*
+ * What is wrong with a text, as a sentence; noun is "subject" or "pattern",
+ * one of which has at most max_bytes.
+ */
 static char *
-describe_fault(const char *s, const NvsSubjectError *why, const char *noun,
-			   int max_bytes)
+subject_describe_fault(const char *s, const NvsSubjectError *why,
+					   const char *noun, int max_bytes)
 {
-	char	   *token = shown_text(s + why->offset, why->len);
+	char	   *token = subject_shown(s + why->offset, why->len);
 
 	switch (why->fault)
 	{
@@ -137,7 +144,7 @@ describe_fault(const char *s, const NvsSubjectError *why, const char *noun,
 							why->len, noun, max_bytes);
 		case NVS_FAULT_TOO_MANY_TOKENS:
 			return psprintf("It has %d tokens, and a %s has at most %d.",
-							count_tokens(s, why->len), noun,
+							subject_count_tokens(s, why->len), noun,
 							NVS_SUBJECT_MAX_TOKENS);
 		case NVS_FAULT_CAPTURE:
 			return psprintf("Token %d, \"%s\", begins with \"{\" but is neither \"{name}\" nor \"{name...}\".",
@@ -166,19 +173,20 @@ void
 nvs_subject_validate(const char *s, int len)
 {
 	NvsSubjectError why;
+	const char *detail;
 
 	if (nvs_subject_check(s, len, &why))
 		return;
+	detail = subject_describe_fault(s, &why, "subject", NVS_SUBJECT_MAX_BYTES);
 	ereport(ERROR,
 			(errcode(ERRCODE_NVS_INVALID_SUBJECT),
-			 errmsg("invalid subject \"%s\"", shown_text(s, len)),
-			 errdetail_internal("%s", describe_fault(s, &why, "subject",
-													 NVS_SUBJECT_MAX_BYTES))));
+			 errmsg("invalid subject \"%s\"", subject_shown(s, len)),
+			 errdetail_internal("%s", detail)));
 }
 
-/* Would a pattern take this token for more than a literal? */
+/* Does this token, written as it is in a pattern, stand for anything else? */
 static bool
-needs_backslash(const char *s, int len)
+pattern_needs_backslash(const char *s, int len)
 {
 	if (len == 0)
 		return false;
@@ -188,11 +196,11 @@ needs_backslash(const char *s, int len)
 		(len == 2 && s[0] == '*' && s[1] == '*');
 }
 
-/* Write a token as a literal of a pattern; returns the end. */
+/* Write the literal of a pattern that stands for a token; returns its end. */
 static char *
-put_literal(char *to, const char *s, int len)
+pattern_put_literal(char *to, const char *s, int len)
 {
-	if (needs_backslash(s, len))
+	if (pattern_needs_backslash(s, len))
 		*to++ = '\\';
 	memcpy(to, s, len);
 	return to + len;
@@ -208,9 +216,9 @@ nvs_pattern_of_subject(const char *s, int len)
 
 	for (;;)
 	{
-		int			end = token_end(s, pos, len);
+		int			end = subject_token_end(s, pos, len);
 
-		to = put_literal(to, s + pos, end - pos);
+		to = pattern_put_literal(to, s + pos, end - pos);
 		if (end == len)
 			break;
 		*to++ = ':';
@@ -222,7 +230,7 @@ nvs_pattern_of_subject(const char *s, int len)
 
 /* Is this [A-Za-z_][A-Za-z0-9_]*, whatever the locale? */
 static bool
-is_capture_name(const char *s, int len)
+pattern_is_name(const char *s, int len)
 {
 	int			i;
 
@@ -240,25 +248,26 @@ is_capture_name(const char *s, int len)
 }
 
 /*
- * Take a token that begins with '{' for a capture: set its kind, and *name to
- * where in s its name is.  Answers what is wrong with it.
+ * Parse a token that begins with '{' as a capture: set its kind and length,
+ * and *name to where in s the name is.  Returns what is wrong with it.
  */
 static NvsSubjectFault
-parse_capture(const char *s, int len, NvsPatternToken *token,
-			  const char **name)
+pattern_parse_capture(const char *s, int len, NvsPatternToken *token,
+					  const char **name)
 {
 	NvsTokenKind kind = NVS_TOKEN_CAPTURE;
 	int			name_len = len - 2;
 
 	if (len < 2 || s[len - 1] != '}')
 		return NVS_FAULT_CAPTURE;
-	/* What is left of "{...}" is no name, and is refused as such. */
+
+	/* "{...}" has no name, and what is between its braces is none. */
 	if (name_len > 3 && memcmp(s + len - 4, "...", 3) == 0)
 	{
 		kind = NVS_TOKEN_CAPTURE_REST;
 		name_len -= 3;
 	}
-	if (!is_capture_name(s + 1, name_len))
+	if (!pattern_is_name(s + 1, name_len))
 		return NVS_FAULT_CAPTURE;
 	if (name_len > NVS_CAPTURE_MAX_NAME)
 		return NVS_FAULT_NAME_TOO_LONG;
@@ -269,16 +278,17 @@ parse_capture(const char *s, int len, NvsPatternToken *token,
 }
 
 /*
- * Set the kind of a token, and its len bytes of text, which are at *text.
- * Answers what is wrong with it.
+ * Parse a token of a pattern: set its kind, and its text, a literal or a name,
+ * which is the token->len bytes at *text.  Returns what is wrong with it.
  */
 static NvsSubjectFault
-parse_token(const char *s, int len, NvsPatternToken *token, const char **text)
+pattern_parse_token(const char *s, int len, NvsPatternToken *token,
+					const char **text)
 {
 	*text = s;
 	token->kind = NVS_TOKEN_LITERAL;
 	token->len = len;
-	if (!needs_backslash(s, len))
+	if (!pattern_needs_backslash(s, len))
 		return NVS_FAULT_NONE;
 	switch (s[0])
 	{
@@ -287,7 +297,7 @@ parse_token(const char *s, int len, NvsPatternToken *token, const char **text)
 			*text = s + 1;
 			return NVS_FAULT_NONE;
 		case '{':
-			return parse_capture(s, len, token, text);
+			return pattern_parse_capture(s, len, token, text);
 		case '*':
 			token->kind = len == 1 ? NVS_TOKEN_ONE : NVS_TOKEN_REST;
 			token->len = 0;
@@ -299,17 +309,17 @@ parse_token(const char *s, int len, NvsPatternToken *token, const char **text)
 	}
 }
 
-/* Does a token match all that is left? */
+/* Does this token of a pattern match all that is left of a subject? */
 static bool
-is_rest(const NvsPatternToken *token)
+pattern_is_rest(const NvsPatternToken *token)
 {
 	return token->kind == NVS_TOKEN_REST ||
 		token->kind == NVS_TOKEN_CAPTURE_REST;
 }
 
-/* Enter the capture of the newest token; false if its name is taken. */
+/* Enter a pattern's last token as a capture; false if its name is taken. */
 static bool
-add_capture(NvsPattern *pattern)
+pattern_add_capture(NvsPattern *pattern)
 {
 	const NvsPatternToken *token = &pattern->tokens[pattern->ntokens - 1];
 	char	   *name = pattern->bytes + token->offset;
@@ -326,17 +336,19 @@ add_capture(NvsPattern *pattern)
 	return true;
 }
 
-/* Add the token s[pos, end) to a pattern; answers what is wrong with it. */
+/* Add the token s[pos, end) to a pattern; returns what is wrong with it. */
 static NvsSubjectFault
-add_token(NvsPattern *pattern, const char *s, int pos, int end, bool last)
+pattern_add_token(NvsPattern *pattern, const char *s, int pos, int end,
+				  bool last)
 {
 	NvsPatternToken *token = &pattern->tokens[pattern->ntokens];
 	const char *text;
-	NvsSubjectFault fault = parse_token(s + pos, end - pos, token, &text);
+	NvsSubjectFault fault;
 
+	fault = pattern_parse_token(s + pos, end - pos, token, &text);
 	if (fault != NVS_FAULT_NONE)
 		return fault;
-	if (is_rest(token) && !last)
+	if (pattern_is_rest(token) && !last)
 		return NVS_FAULT_NOT_LAST;
 	if (pattern->ntokens++ > 0)
 		pattern->bytes[pattern->len++] = ':';
@@ -344,20 +356,22 @@ add_token(NvsPattern *pattern, const char *s, int pos, int end, bool last)
 	memcpy(pattern->bytes + pattern->len, text, token->len);
 	pattern->len += token->len;
 	if ((token->kind == NVS_TOKEN_CAPTURE ||
-		 token->kind == NVS_TOKEN_CAPTURE_REST) && !add_capture(pattern))
+		 token->kind == NVS_TOKEN_CAPTURE_REST) &&
+		!pattern_add_capture(pattern))
 		return NVS_FAULT_NAME_TWICE;
 	return NVS_FAULT_NONE;
 }
 
-/* Compute what the matcher and the planner want to know beforehand. */
+/* Set what a pattern says of itself, once it has all its tokens. */
 static void
-finish_pattern(NvsPattern *pattern)
+pattern_finish(NvsPattern *pattern)
 {
-	int			min_len = pattern->ntokens - 1;
+	int			last = pattern->ntokens - 1;
+	int			min_len = last;
 	int			i;
 
 	pattern->is_literal = true;
-	pattern->takes_rest = is_rest(&pattern->tokens[pattern->ntokens - 1]);
+	pattern->takes_rest = pattern_is_rest(&pattern->tokens[last]);
 	pattern->prefix_len = pattern->len;
 	pattern->prefix_tokens = pattern->ntokens;
 	for (i = 0; i < pattern->ntokens; i++)
@@ -373,13 +387,18 @@ finish_pattern(NvsPattern *pattern)
 			pattern->prefix_len = token->offset;
 		}
 	}
+
 	/* A wildcard may match an empty token, but a subject is never empty. */
 	pattern->min_len = Max(min_len, 1);
 }
 
-/* Compile into an empty pattern that has room for all. */
+/*
+ * Compile s into an empty pattern that has room for all of it; false, with
+ * *why set unless why is NULL, when it is not a pattern.
+ */
 static bool
-parse_tokens(NvsPattern *pattern, const char *s, int len, NvsSubjectError *why)
+pattern_parse_tokens(NvsPattern *pattern, const char *s, int len,
+					 NvsSubjectError *why)
 {
 	int			pos = 0;
 	int			end;
@@ -388,23 +407,24 @@ parse_tokens(NvsPattern *pattern, const char *s, int len, NvsSubjectError *why)
 	{
 		NvsSubjectFault fault;
 
-		end = token_end(s, pos, len);
-		fault = add_token(pattern, s, pos, end, end == len);
+		end = subject_token_end(s, pos, len);
+		fault = pattern_add_token(pattern, s, pos, end, end == len);
 		if (fault != NVS_FAULT_NONE)
-			return subject_fault(why, fault, count_tokens(s, pos), pos, end);
+			return subject_fault(why, fault, subject_count_tokens(s, pos),
+								 pos, end);
 		if (end == len)
 			break;
 	}
-	finish_pattern(pattern);
+	pattern_finish(pattern);
 	if (pattern->min_len > NVS_SUBJECT_MAX_BYTES ||
 		(pattern->is_literal && pattern->len == 0))
 		return subject_fault(why, NVS_FAULT_MATCHES_NOTHING, 0, 0, len);
 	return true;
 }
 
-/* An empty pattern in one chunk, with room for so many tokens and bytes. */
+/* An empty pattern with room for ntokens tokens and len bytes of text. */
 static NvsPattern *
-make_pattern(int ntokens, int len)
+pattern_make(int ntokens, int len)
 {
 	Size		tokens = MAXALIGN(sizeof(NvsPattern));
 	Size		captures = tokens + ntokens * sizeof(NvsPatternToken);
@@ -426,10 +446,10 @@ nvs_pattern_parse(const char *s, int len, NvsSubjectError *why)
 {
 	NvsPattern *pattern;
 
-	if (!check_limits(s, len, NVS_PATTERN_MAX_BYTES, why))
+	if (!subject_check_limits(s, len, NVS_PATTERN_MAX_BYTES, why))
 		return NULL;
-	pattern = make_pattern(count_tokens(s, len), len);
-	if (parse_tokens(pattern, s, len, why))
+	pattern = pattern_make(subject_count_tokens(s, len), len);
+	if (pattern_parse_tokens(pattern, s, len, why))
 		return pattern;
 	pfree(pattern);
 	return NULL;
@@ -441,15 +461,14 @@ nvs_pattern_compile(const char *s, int len)
 {
 	NvsSubjectError why;
 	NvsPattern *pattern = nvs_pattern_parse(s, len, &why);
-
 	const char *detail;
 
 	if (pattern != NULL)
 		return pattern;
-	detail = describe_fault(s, &why, "pattern", NVS_PATTERN_MAX_BYTES);
+	detail = subject_describe_fault(s, &why, "pattern", NVS_PATTERN_MAX_BYTES);
 	ereport(ERROR,
 			(errcode(ERRCODE_NVS_INVALID_PATTERN),
-			 errmsg("invalid subject pattern \"%s\"", shown_text(s, len)),
+			 errmsg("invalid subject pattern \"%s\"", subject_shown(s, len)),
 			 errdetail_internal("%s", detail),
 			 why.token == 0 ? 0 :
 			 errhint("Write \"\\\" before a token that is to stand for "
@@ -457,11 +476,12 @@ nvs_pattern_compile(const char *s, int len)
 }
 
 /*
- * Match token t of the pattern at s + pos.  Returns where the match ends, or
- * -1.
+ * Match token t of a pattern with what begins at s[pos].  Returns where the
+ * match ends, or -1 when there is none.
  */
 static int
-match_token(const NvsPattern *pattern, int t, const char *s, int pos, int len)
+pattern_match_token(const NvsPattern *pattern, int t, const char *s, int pos,
+					int len)
 {
 	const NvsPatternToken *token = &pattern->tokens[t];
 
@@ -475,7 +495,7 @@ match_token(const NvsPattern *pattern, int t, const char *s, int pos, int len)
 			return pos + token->len;
 		case NVS_TOKEN_CAPTURE:
 		case NVS_TOKEN_ONE:
-			return token_end(s, pos, len);
+			return subject_token_end(s, pos, len);
 		case NVS_TOKEN_CAPTURE_REST:
 		case NVS_TOKEN_REST:
 			return len;
@@ -484,9 +504,8 @@ match_token(const NvsPattern *pattern, int t, const char *s, int pos, int len)
 }
 
 /*
- * Does the pattern match?  False for whatever is not a subject.  captures is
- * NULL or has room for the pattern's captures; it is only to be read when the
- * answer is true.
+ * Does the pattern match s?  False when s is not a subject.  captures is NULL
+ * or has room for the pattern's captures, which are set when it matches.
  */
 bool
 nvs_pattern_match(const NvsPattern *pattern, const char *s, int len,
@@ -496,7 +515,7 @@ nvs_pattern_match(const NvsPattern *pattern, const char *s, int len,
 	int			pos = pattern->prefix_len;
 	int			t;
 
-	/* min_len is no less than the prefix, so memcmp() stays within s. */
+	/* The prefix, for which s is long enough since min_len counts it. */
 	if (len < pattern->min_len || len > NVS_SUBJECT_MAX_BYTES)
 		return false;
 	if (memcmp(s, pattern->bytes, pos) != 0)
@@ -504,13 +523,14 @@ nvs_pattern_match(const NvsPattern *pattern, const char *s, int len,
 	if (pattern->is_literal)
 		return pos == len;
 
+	/* The tokens behind it. */
 	for (t = pattern->prefix_tokens; t < pattern->ntokens; t++)
 	{
 		int			end;
 
 		if (t > pattern->prefix_tokens && (pos >= len || s[pos++] != ':'))
 			return false;
-		end = match_token(pattern, t, s, pos, len);
+		end = pattern_match_token(pattern, t, s, pos, len);
 		if (end < 0)
 			return false;
 		if (captures != NULL && ncaptures < pattern->ncaptures &&
@@ -523,12 +543,12 @@ nvs_pattern_match(const NvsPattern *pattern, const char *s, int len,
 		pos = end;
 	}
 
-	/* Only what the rest took may have more tokens than a subject. */
+	/* A subject, too?  Only where the rest was taken are tokens uncounted. */
 	return pos == len &&
 		(!pattern->takes_rest || nvs_subject_check(s, len, NULL));
 }
 
-/* May token i, from 0, of a subject that matches be this text? */
+/* May token i, from 0, of a subject that the pattern matches be this text? */
 bool
 nvs_pattern_may_be(const NvsPattern *pattern, int i, const char *s, int len)
 {
@@ -549,7 +569,7 @@ nvs_pattern_capture_count(const NvsPattern *pattern)
 	return pattern->ncaptures;
 }
 
-/* Name of capture i, counted from 0; it lives as long as the pattern. */
+/* Name of capture i, from 0; it lives as long as the pattern. */
 const char *
 nvs_pattern_capture_name(const NvsPattern *pattern, int i)
 {
@@ -557,9 +577,9 @@ nvs_pattern_capture_name(const NvsPattern *pattern, int i)
 	return pattern->bytes + pattern->tokens[pattern->capture_token[i]].offset;
 }
 
-/* Write a pattern with these texts, by kind, in place of its wildcards. */
+/* A pattern's text with these, by NvsTokenKind, in place of its wildcards. */
 static char *
-write_pattern(const NvsPattern *pattern, const char *const *wildcards)
+pattern_write(const NvsPattern *pattern, const char *const *wildcards)
 {
 	/* A wildcard has at most five bytes, and a literal a backslash. */
 	char	   *result = palloc(pattern->len + pattern->ntokens * 5 + 1);
@@ -575,7 +595,8 @@ write_pattern(const NvsPattern *pattern, const char *const *wildcards)
 			*to++ = ':';
 		if (token->kind == NVS_TOKEN_LITERAL)
 		{
-			to = put_literal(to, pattern->bytes + token->offset, token->len);
+			to = pattern_put_literal(to, pattern->bytes + token->offset,
+									 token->len);
 			continue;
 		}
 		memcpy(to, wildcard, strlen(wildcard));
@@ -586,13 +607,13 @@ write_pattern(const NvsPattern *pattern, const char *const *wildcards)
 }
 
 /*
- * What patterns have in common that match the same subjects with the same
- * captures, whatever the names of these.  Not a pattern itself.
+ * A text that two patterns share exactly when they match the same subjects
+ * with the same captures, whatever the names of these.  It is no pattern.
  */
 char *
 nvs_pattern_shape(const NvsPattern *pattern)
 {
-	return write_pattern(pattern, shape_wildcards);
+	return pattern_write(pattern, shape_wildcards);
 }
 
 /*
@@ -603,13 +624,13 @@ nvs_pattern_shape(const NvsPattern *pattern)
 char *
 nvs_pattern_plain(const NvsPattern *pattern)
 {
-	return write_pattern(pattern, plain_wildcards);
+	return pattern_write(pattern, plain_wildcards);
 }
 
 /*
- * How many of the pattern's first bytes every subject that it matches begins
- * with: its leading literal tokens and their ':'.  If *is_literal that is all
- * that it matches.
+ * How many of pattern->bytes every subject that it matches begins with: the
+ * leading literal tokens and their ':'.  *is_literal says whether the pattern
+ * matches just these bytes.
  */
 int
 nvs_pattern_prefix(const NvsPattern *pattern, bool *is_literal)

@@ -33,12 +33,12 @@
 #include "subject/subject.h"
 
 /*
- * Guesses for what cannot be asked of statistics.  A literal token behind the
- * prefix keeps this share of rows, a glob's literal byte that one.
+ * Guesses for what cannot be asked of statistics: the share of the rows with
+ * the prefix that also have what is behind it, in a pattern or in a glob.
  */
-#define TOKEN_SEL		0.1
-#define BYTE_SEL		0.2
-#define CLASS_SEL		0.25
+#define TOKEN_SEL		0.1		/* a literal token */
+#define BYTE_SEL		0.2		/* a literal byte */
+#define CLASS_SEL		0.25	/* a character of a class */
 
 /* From so many histogram entries on, the share that matches is the estimate. */
 #define ENOUGH_HISTOGRAM	100
@@ -46,7 +46,7 @@
 /* Compiling a pattern costs about as much as matching so many rows. */
 #define COMPILE_CALLS	1
 
-/* What a constant pattern says beforehand about the rows that it matches. */
+/* What a constant pattern says, by itself, of the rows that it matches. */
 typedef struct PatternFacts
 {
 	bool		is_literal;		/* matches just the prefix itself */
@@ -55,7 +55,7 @@ typedef struct PatternFacts
 	double		rest_sel;		/* share of rows with the prefix that match */
 } PatternFacts;
 
-/* Reads the facts off a pattern; false when it is not valid. */
+/* Sets what a pattern says of itself; false when it is not valid. */
 typedef bool (*ExaminePattern) (const char *s, int len, PatternFacts *facts);
 
 /* Raises an error unless the pattern is valid. */
@@ -66,7 +66,7 @@ PG_FUNCTION_INFO_V1(nvs_kv_glob_matches_support);
 
 /* ExaminePattern for subject patterns. */
 static bool
-examine_subject_pattern(const char *s, int len, PatternFacts *facts)
+support_examine_pattern(const char *s, int len, PatternFacts *facts)
 {
 	NvsPattern *pattern = nvs_pattern_parse(s, len, NULL);
 	int			t;
@@ -87,7 +87,7 @@ examine_subject_pattern(const char *s, int len, PatternFacts *facts)
 
 /* ValidatePattern for subject patterns. */
 static void
-validate_subject_pattern(const char *s, int len)
+support_validate_pattern(const char *s, int len)
 {
 	pfree(nvs_pattern_compile(s, len));
 }
@@ -97,7 +97,7 @@ validate_subject_pattern(const char *s, int len)
  * is near enough for a guess.
  */
 static bool
-examine_glob(const char *s, int len, PatternFacts *facts)
+support_examine_glob(const char *s, int len, PatternFacts *facts)
 {
 	const char *detail;
 	bool		in_prefix = true;
@@ -128,9 +128,9 @@ examine_glob(const char *s, int len, PatternFacts *facts)
 	return true;
 }
 
-/* The pattern, when it is a constant that is not NULL; else NULL. */
+/* The pattern of a call, if it is a constant that is not NULL; else NULL. */
 static const Const *
-constant_pattern(List *args)
+support_constant(List *args)
 {
 	Node	   *node;
 
@@ -145,7 +145,7 @@ constant_pattern(List *args)
 
 /* A text constant of these bytes. */
 static Const *
-make_text_const(const char *s, int len)
+support_text_const(const char *s, int len)
 {
 	return makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
 					 PointerGetDatum(cstring_to_text_with_len(s, len)),
@@ -154,7 +154,7 @@ make_text_const(const char *s, int len)
 
 /* Examine a constant pattern; NULL when it is not valid. */
 static PatternFacts *
-examine_const(const Const *pattern, ExaminePattern examine)
+support_examine(const Const *pattern, ExaminePattern examine)
 {
 	text	   *bytes = DatumGetTextPP(pattern->constvalue);
 	PatternFacts *facts = palloc0(sizeof(PatternFacts));
@@ -165,10 +165,13 @@ examine_const(const Const *pattern, ExaminePattern examine)
 	return NULL;
 }
 
-/* "leftop op constant" as an index clause; NIL if the family lacks it. */
+/*
+ * The index clause "leftop op s", op being the operator of this strategy, as a
+ * list; NIL if the index's operator family lacks it.
+ */
 static List *
-index_clause(SupportRequestIndexCondition *req, Node *leftop, int strategy,
-			 const char *s, int len)
+support_clause(SupportRequestIndexCondition *req, Node *leftop, int strategy,
+			   const char *s, int len)
 {
 	Oid			operator = get_opfamily_member(req->opfamily, TEXTOID, TEXTOID,
 											   strategy);
@@ -177,7 +180,7 @@ index_clause(SupportRequestIndexCondition *req, Node *leftop, int strategy,
 		return NIL;
 	return list_make1(make_opclause(operator, BOOLOID, false,
 									(Expr *) leftop,
-									(Expr *) make_text_const(s, len),
+									(Expr *) support_text_const(s, len),
 									InvalidOid, req->indexcollation));
 }
 
@@ -186,7 +189,7 @@ index_clause(SupportRequestIndexCondition *req, Node *leftop, int strategy,
  * collation, text_ops does when the index, not the expression, has C.
  */
 static bool
-index_orders_bytes(const SupportRequestIndexCondition *req)
+support_orders_bytes(const SupportRequestIndexCondition *req)
 {
 	if (req->opfamily == TEXT_PATTERN_BTREE_FAM_OID)
 		return true;
@@ -194,134 +197,162 @@ index_orders_bytes(const SupportRequestIndexCondition *req)
 		nvs_collation_is_c(req->indexcollation);
 }
 
-/* Answer the conditions that an index can check, or NIL. */
+/*
+ * The range of an index that has all texts with a prefix, as clauses; NIL if
+ * the index's operator family lacks the operators.
+ */
 static List *
-index_conditions(SupportRequestIndexCondition *req, ExaminePattern examine)
+support_range(SupportRequestIndexCondition *req, Node *leftop,
+			  const char *prefix, int len)
+{
+	List	   *lower_bound = support_clause(req, leftop,
+											 BTGreaterEqualStrategyNumber,
+											 prefix, len);
+	char	   *upper = palloc(len);
+	int			upper_len = nvs_prefix_upper(prefix, len, upper);
+
+	if (upper_len == 0)
+		return lower_bound;
+	return list_concat(lower_bound,
+					   support_clause(req, leftop, BTLessStrategyNumber,
+									  upper, upper_len));
+}
+
+/* The clauses that an index can check in place of a call; NIL for none. */
+static List *
+support_conditions(SupportRequestIndexCondition *req, ExaminePattern examine)
 {
 	const Const *pattern;
 	PatternFacts *facts;
 	Node	   *leftop;
-	char	   *upper;
-	int			upper_len;
-	List	   *lower_bound;
 
 	if (!is_funcclause(req->node) || req->indexarg != 0 ||
-		!index_orders_bytes(req))
+		!support_orders_bytes(req))
 		return NIL;
-	pattern = constant_pattern(((FuncExpr *) req->node)->args);
+	pattern = support_constant(((FuncExpr *) req->node)->args);
 	if (pattern == NULL)
 		return NIL;
-	facts = examine_const(pattern, examine);
+	facts = support_examine(pattern, examine);
 	if (facts == NULL)
 		return NIL;
+
 	leftop = (Node *) linitial(((FuncExpr *) req->node)->args);
 	if (facts->is_literal)
 	{
 		req->lossy = false;
-		return index_clause(req, leftop, BTEqualStrategyNumber,
-							facts->prefix, facts->len);
+		return support_clause(req, leftop, BTEqualStrategyNumber,
+							  facts->prefix, facts->len);
 	}
 	if (facts->len == 0)
 		return NIL;
 
-	/* Within the range the executor checks each row with the function. */
+	/* The executor checks each row of the range with the function. */
 	req->lossy = true;
-	lower_bound = index_clause(req, leftop, BTGreaterEqualStrategyNumber,
-							   facts->prefix, facts->len);
-	upper = palloc(facts->len);
-	upper_len = nvs_prefix_upper(facts->prefix, facts->len, upper);
-	if (upper_len == 0)
-		return lower_bound;
-	return list_concat(lower_bound,
-					   index_clause(req, leftop, BTLessStrategyNumber,
-									upper, upper_len));
+	return support_range(req, leftop, facts->prefix, facts->len);
 }
 
-/* Share of the column's values on one side of a text, or -1 if unknown. */
+/*
+ * Share of a column's histogram that is on one side of a text, by a strategy
+ * of btree; -1 if unknown.
+ */
 static double
-side_selectivity(PlannerInfo *root, VariableStatData *vardata, int strategy,
-				 const char *s, int len)
+support_side(PlannerInfo *root, VariableStatData *vardata, int strategy,
+			 const char *s, int len)
 {
 	Oid			operator = get_opfamily_member(TEXT_BTREE_FAM_OID,
 											   TEXTOID, TEXTOID, strategy);
+	bool		is_lower = strategy == BTGreaterEqualStrategyNumber;
 	FmgrInfo	proc;
 
 	/* The histogram may be in the order of another collation; it copes. */
 	fmgr_info(get_opcode(operator), &proc);
 	return ineq_histogram_selectivity(root, vardata, operator, &proc,
-									  strategy == BTGreaterEqualStrategyNumber,
-									  strategy == BTGreaterEqualStrategyNumber,
-									  C_COLLATION_OID,
-									  make_text_const(s, len)->constvalue,
+									  is_lower, is_lower, C_COLLATION_OID,
+									  support_text_const(s, len)->constvalue,
 									  TEXTOID);
 }
 
-/* Share of the values in the histogram that begin with the prefix. */
+/* Share of a column's values that are equal to the prefix. */
 static double
-prefix_selectivity(PlannerInfo *root, VariableStatData *vardata,
-				   const PatternFacts *facts)
+support_equal(VariableStatData *vardata, const PatternFacts *facts)
+{
+	Const	   *prefix = support_text_const(facts->prefix, facts->len);
+
+	return var_eq_const(vardata, TextEqualOperator, C_COLLATION_OID,
+						prefix->constvalue, false, true, false);
+}
+
+/* Share of a column's histogram that begins with the prefix. */
+static double
+support_prefix(PlannerInfo *root, VariableStatData *vardata,
+			   const PatternFacts *facts)
 {
 	char	   *upper;
 	int			upper_len;
 	double		selec;
-	double		equal;
 
 	if (facts->len == 0)
 		return 1.0;
-	selec = side_selectivity(root, vardata, BTGreaterEqualStrategyNumber,
-							 facts->prefix, facts->len);
+	selec = support_side(root, vardata, BTGreaterEqualStrategyNumber,
+						 facts->prefix, facts->len);
 	if (selec < 0.0)
 		return DEFAULT_MATCH_SEL;
 	upper = palloc(facts->len);
 	upper_len = nvs_prefix_upper(facts->prefix, facts->len, upper);
 	if (upper_len > 0)
-		selec += side_selectivity(root, vardata, BTLessStrategyNumber,
-								  upper, upper_len) - 1.0;
+		selec += support_side(root, vardata, BTLessStrategyNumber,
+							  upper, upper_len) - 1.0;
 
 	/* A range within one histogram bin has at least one value's share. */
-	equal = var_eq_const(vardata, TextEqualOperator, C_COLLATION_OID,
-						 make_text_const(facts->prefix, facts->len)->constvalue,
-						 false, true, false);
-	return Max(selec, equal);
+	return Max(selec, support_equal(vardata, facts));
 }
 
 /*
- * Estimate as LIKE does: run the function over the most common values, and
- * over the histogram as a sample if that is large enough; else, or to that
- * extent, take the prefix's range and guess the rest.
+ * Share of a column's histogram that matches: found by running the function
+ * over it, if it is large enough for a sample; else, or to the extent that it
+ * is not, the share that begins with the prefix, and a guess for the rest.
  */
 static double
-pattern_selectivity(SupportRequestSelectivity *req, VariableStatData *vardata,
-					const Const *pattern, const PatternFacts *facts)
+support_histogram(SupportRequestSelectivity *req, VariableStatData *vardata,
+				  const Const *pattern, const PatternFacts *facts,
+				  FmgrInfo *proc)
 {
-	FmgrInfo	proc;
 	double		selec;
 	double		guess;
-	double		common;
-	double		sumcommon;
-	double		nullfrac = 0.0;
+	double		trust;
 	int			hist_size;
 
-	fmgr_info(req->funcid, &proc);
-	selec = histogram_selectivity(vardata, &proc, req->inputcollid,
-								  pattern->constvalue, true, 10, 1, &hist_size);
+	selec = histogram_selectivity(vardata, proc, req->inputcollid,
+								  pattern->constvalue, true, 10, 1,
+								  &hist_size);
 	if (hist_size < ENOUGH_HISTOGRAM)
 	{
-		guess = prefix_selectivity(req->root, vardata, facts) * facts->rest_sel;
-		if (selec < 0.0)
-			selec = guess;
-		else
-		{
-			double		trust = hist_size / (double) ENOUGH_HISTOGRAM;
-
-			selec = selec * trust + guess * (1.0 - trust);
-		}
+		guess = support_prefix(req->root, vardata, facts) * facts->rest_sel;
+		trust = selec < 0.0 ? 0.0 : hist_size / (double) ENOUGH_HISTOGRAM;
+		selec = selec * trust + guess * (1.0 - trust);
 	}
 
 	/* A sample that has no match, or nothing else, does not prove that. */
-	selec = Min(Max(selec, 0.0001), 0.9999);
+	return Min(Max(selec, 0.0001), 0.9999);
+}
 
-	/* The histogram is of what is neither NULL nor a common value. */
+/*
+ * Share of a column's values that match, found as for LIKE: the function is
+ * run over the most common values; the histogram is of what is neither NULL
+ * nor one of these.
+ */
+static double
+support_share(SupportRequestSelectivity *req, VariableStatData *vardata,
+			  const Const *pattern, const PatternFacts *facts)
+{
+	FmgrInfo	proc;
+	double		selec;
+	double		common;
+	double		sumcommon;
+	double		nullfrac = 0.0;
+
+	fmgr_info(req->funcid, &proc);
+	selec = support_histogram(req, vardata, pattern, facts, &proc);
 	if (HeapTupleIsValid(vardata->statsTuple))
 	{
 		Form_pg_statistic stats;
@@ -338,45 +369,45 @@ pattern_selectivity(SupportRequestSelectivity *req, VariableStatData *vardata,
 
 /* Estimate the share of rows that match; false to leave it to the planner. */
 static bool
-estimate_selectivity(SupportRequestSelectivity *req, ExaminePattern examine)
+support_selectivity(SupportRequestSelectivity *req, ExaminePattern examine)
 {
 	VariableStatData vardata;
 	Node	   *other;
 	bool		varonleft;
-	const Const *pattern = constant_pattern(req->args);
+	const Const *pattern = support_constant(req->args);
 	PatternFacts *facts;
 
 	/* Without statistics, or without a constant, it is as good as LIKE. */
 	req->selectivity = DEFAULT_MATCH_SEL;
 	if (req->is_join || pattern == NULL)
 		return true;
-	facts = examine_const(pattern, examine);
+	facts = support_examine(pattern, examine);
 	if (facts == NULL)
 		return false;
 	if (!get_restriction_variable(req->root, req->args, req->varRelid,
 								  &vardata, &other, &varonleft))
 		return true;
+
 	if (varonleft && facts->is_literal)
-		req->selectivity = var_eq_const(&vardata, TextEqualOperator,
-										C_COLLATION_OID,
-										make_text_const(facts->prefix,
-														facts->len)->constvalue,
-										false, true, false);
+		req->selectivity = support_equal(&vardata, facts);
 	else if (varonleft)
-		req->selectivity = pattern_selectivity(req, &vardata, pattern, facts);
+		req->selectivity = support_share(req, &vardata, pattern, facts);
 	ReleaseVariableStats(vardata);
 	return true;
 }
 
-/* A constant pattern is compiled once, another one perhaps for each row. */
+/*
+ * Estimate the cost of a call, for which a constant pattern is compiled once,
+ * another one perhaps for each row; false to leave it to the planner.
+ */
 static bool
-estimate_cost(SupportRequestCost *req)
+support_cost(SupportRequestCost *req)
 {
 	if (req->node == NULL || !IsA(req->node, FuncExpr))
 		return false;
 	req->startup = 0.0;
 	req->per_tuple = cpu_operator_cost;
-	if (constant_pattern(((FuncExpr *) req->node)->args) != NULL)
+	if (support_constant(((FuncExpr *) req->node)->args) != NULL)
 		req->startup = COMPILE_CALLS * cpu_operator_cost;
 	else
 		req->per_tuple += COMPILE_CALLS * cpu_operator_cost;
@@ -385,9 +416,9 @@ estimate_cost(SupportRequestCost *req)
 
 /* Raise an error for a call with a constant that is not a pattern. */
 static void
-check_constant(const FuncExpr *call, ValidatePattern validate)
+support_check_constant(const FuncExpr *call, ValidatePattern validate)
 {
-	const Const *pattern = constant_pattern(call->args);
+	const Const *pattern = support_constant(call->args);
 	text	   *bytes;
 
 	if (pattern == NULL)
@@ -396,29 +427,29 @@ check_constant(const FuncExpr *call, ValidatePattern validate)
 	validate(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
 }
 
-/* Answer one request of the planner; NULL for what is not understood. */
+/* Answer one request of the planner; NULL to leave it to the planner. */
 static Node *
-support(Node *request, ExaminePattern examine, ValidatePattern validate)
+support_answer(Node *request, ExaminePattern examine, ValidatePattern validate)
 {
 	bool		done = false;
+	FuncExpr   *call;
+	List	   *conditions;
 
 	switch (nodeTag(request))
 	{
 		case T_SupportRequestSimplify:
 			/* Nothing is simpler than the call, but this is asked of each. */
-			check_constant(((SupportRequestSimplify *) request)->fcall,
-						   validate);
+			call = ((SupportRequestSimplify *) request)->fcall;
+			support_check_constant(call, validate);
 			break;
 		case T_SupportRequestIndexCondition:
-			return (Node *)
-				index_conditions((SupportRequestIndexCondition *) request,
-								 examine);
+			conditions = support_conditions((void *) request, examine);
+			return (Node *) conditions;
 		case T_SupportRequestSelectivity:
-			done = estimate_selectivity((SupportRequestSelectivity *) request,
-										examine);
+			done = support_selectivity((void *) request, examine);
 			break;
 		case T_SupportRequestCost:
-			done = estimate_cost((SupportRequestCost *) request);
+			done = support_cost((SupportRequestCost *) request);
 			break;
 		default:
 			break;
@@ -430,15 +461,15 @@ support(Node *request, ExaminePattern examine, ValidatePattern validate)
 Datum
 nvs_subject_matches_support(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_POINTER(support((Node *) PG_GETARG_POINTER(0),
-							  examine_subject_pattern,
-							  validate_subject_pattern));
+	PG_RETURN_POINTER(support_answer((Node *) PG_GETARG_POINTER(0),
+									 support_examine_pattern,
+									 support_validate_pattern));
 }
 
 /* nvent.kv_glob_matches_support(internal) */
 Datum
 nvs_kv_glob_matches_support(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_POINTER(support((Node *) PG_GETARG_POINTER(0),
-							  examine_glob, nvs_glob_validate));
+	PG_RETURN_POINTER(support_answer((Node *) PG_GETARG_POINTER(0),
+									 support_examine_glob, nvs_glob_validate));
 }

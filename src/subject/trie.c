@@ -28,7 +28,7 @@ typedef struct TrieNode
 	void	   *payload;		/* of the pattern that ends here, or NULL */
 	void	   *capture_rest;	/* of the pattern that goes on as {name...} */
 	void	   *rest;			/* of the pattern that goes on as > */
-	uint64		hash;			/* of a literal's node: see edge_hash */
+	uint64		hash;			/* of a literal's node: see trie_hash_edge */
 	int			nliterals;		/* literal edges that leave here */
 	int			len;			/* of the literal that leads here */
 	char		literal[FLEXIBLE_ARRAY_MEMBER];
@@ -48,7 +48,6 @@ struct NvsTrie
 	TrieEdge   *edges;			/* open addressing, at most half full */
 	uint32		nbuckets;
 	uint32		nedges;
-	int			npatterns;
 };
 
 /* Where a lookup stands at one depth. */
@@ -58,9 +57,23 @@ typedef struct TrieStep
 	int			next;			/* the NvsTokenKind to try next */
 } TrieStep;
 
-/* Load 0 to 8 bytes; some may be in it twice, but none is left out. */
+/* One lookup. */
+typedef struct TrieSearch
+{
+	const char *text;
+	NvsSubject	subject;		/* its tokens */
+	TrieStep	steps[NVS_SUBJECT_MAX_TOKENS + 1];	/* by depth */
+	int			depth;			/* of the step that the lookup is at */
+	uint64		hashes[NVS_SUBJECT_MAX_TOKENS]; /* of the first tokens */
+	int			nhashes;
+} TrieSearch;
+
+/*
+ * A number of the first 8 bytes of a token, or of all when it has fewer; a
+ * byte may go into it twice, but none is left out.
+ */
 static inline uint64
-load_bytes(const char *s, int len)
+trie_load_bytes(const char *s, int len)
 {
 	uint32		low;
 	uint32		high;
@@ -76,25 +89,25 @@ load_bytes(const char *s, int len)
 	return (uint64) high << 32 | low;
 }
 
-/* Hash a token, eight bytes at a time. */
+/* Hash of a token, taken eight bytes at a time. */
 static uint64
-token_hash(const char *s, int len)
+trie_hash_token(const char *s, int len)
 {
 	const uint64 factor = UINT64CONST(0x9E3779B97F4A7C15);
 	uint64		hash = (uint64) len * factor;
 
 	for (; len > 8; s += 8, len -= 8)
 	{
-		hash = (hash ^ load_bytes(s, 8)) * factor;
+		hash = (hash ^ trie_load_bytes(s, 8)) * factor;
 		hash ^= hash >> 32;
 	}
-	hash = (hash ^ load_bytes(s, len)) * factor;
+	hash = (hash ^ trie_load_bytes(s, len)) * factor;
 	return hash ^ (hash >> 32);
 }
 
-/* Hash an edge: which node it leaves, and its token's hash. */
+/* Hash of a literal edge, by the node that it leaves and its token's hash. */
 static inline uint64
-edge_hash(const TrieNode *node, uint64 token)
+trie_hash_edge(const TrieNode *node, uint64 token)
 {
 	uint64		hash;
 
@@ -103,10 +116,10 @@ edge_hash(const TrieNode *node, uint64 token)
 	return hash ^ (hash >> 32);
 }
 
-/* Follow a literal edge; NULL when the node has none for this token. */
+/* The node behind a literal edge; NULL when node has none for this token. */
 static TrieNode *
-find_literal(const NvsTrie *trie, const TrieNode *node, uint64 hash,
-			 const char *s, int len)
+trie_find_literal(const NvsTrie *trie, const TrieNode *node, uint64 hash,
+				  const char *s, int len)
 {
 	uint32		mask = trie->nbuckets - 1;
 	uint32		i;
@@ -123,9 +136,9 @@ find_literal(const NvsTrie *trie, const TrieNode *node, uint64 hash,
 	return NULL;
 }
 
-/* Enter a literal edge that is not there, in a table with room for it. */
+/* Enter the edge to child into a table that has room and lacks it. */
 static void
-insert_edge(TrieEdge *edges, uint32 nbuckets, TrieNode *child)
+trie_insert_edge(TrieEdge *edges, uint32 nbuckets, TrieNode *child)
 {
 	uint32		mask = nbuckets - 1;
 	uint32		i = (uint32) child->hash & mask;
@@ -138,7 +151,7 @@ insert_edge(TrieEdge *edges, uint32 nbuckets, TrieNode *child)
 
 /* Double the table of literal edges. */
 static void
-grow_edges(NvsTrie *trie)
+trie_grow_edges(NvsTrie *trie)
 {
 	uint32		nbuckets = trie->nbuckets * 2;
 	TrieEdge   *edges;
@@ -149,16 +162,16 @@ grow_edges(NvsTrie *trie)
 	for (i = 0; i < trie->nbuckets; i++)
 	{
 		if (trie->edges[i].child != NULL)
-			insert_edge(edges, nbuckets, trie->edges[i].child);
+			trie_insert_edge(edges, nbuckets, trie->edges[i].child);
 	}
 	pfree(trie->edges);
 	trie->edges = edges;
 	trie->nbuckets = nbuckets;
 }
 
-/* Make a node behind parent; literal is its token, or NULL. */
+/* Make a node behind parent; its token is these bytes when it is a literal. */
 static TrieNode *
-make_node(NvsTrie *trie, TrieNode *parent, const char *literal, int len)
+trie_make_node(NvsTrie *trie, TrieNode *parent, const char *literal, int len)
 {
 	TrieNode   *node;
 
@@ -171,28 +184,28 @@ make_node(NvsTrie *trie, TrieNode *parent, const char *literal, int len)
 	return node;
 }
 
-/* Follow a literal edge, making it if need be. */
+/* The node behind the literal edge of this token, made if need be. */
 static TrieNode *
-get_literal(NvsTrie *trie, TrieNode *node, const char *s, int len)
+trie_get_literal(NvsTrie *trie, TrieNode *node, const char *s, int len)
 {
-	uint64		hash = edge_hash(node, token_hash(s, len));
-	TrieNode   *child = find_literal(trie, node, hash, s, len);
+	uint64		hash = trie_hash_edge(node, trie_hash_token(s, len));
+	TrieNode   *child = trie_find_literal(trie, node, hash, s, len);
 
 	if (child != NULL)
 		return child;
 	if ((trie->nedges + 1) * 2 > trie->nbuckets)
-		grow_edges(trie);
-	child = make_node(trie, node, s, len);
+		trie_grow_edges(trie);
+	child = trie_make_node(trie, node, s, len);
 	child->hash = hash;
-	insert_edge(trie->edges, trie->nbuckets, child);
+	trie_insert_edge(trie->edges, trie->nbuckets, child);
 	trie->nedges++;
 	node->nliterals++;
 	return child;
 }
 
 /*
- * Make an empty set in the context, which is how it is freed; nothing of the
- * set lives elsewhere.
+ * Make an empty set, all of which is allocated in the context: it is freed
+ * with that.
  */
 NvsTrie *
 nvs_trie_create(MemoryContext context)
@@ -203,15 +216,13 @@ nvs_trie_create(MemoryContext context)
 	trie->nbuckets = FIRST_BUCKETS;
 	trie->edges = MemoryContextAllocZero(context,
 										 FIRST_BUCKETS * sizeof(TrieEdge));
-	trie->root = make_node(trie, NULL, NULL, 0);
+	trie->root = trie_make_node(trie, NULL, NULL, 0);
 	return trie;
 }
 
-/*
- * Walk to the slot for the pattern's payload, making the nodes before it.
- */
+/* Where the pattern's payload belongs; the nodes before it are made. */
 static void **
-payload_slot(NvsTrie *trie, const NvsPattern *pattern)
+trie_payload_slot(NvsTrie *trie, const NvsPattern *pattern)
 {
 	TrieNode   *node = trie->root;
 	int			t;
@@ -224,17 +235,18 @@ payload_slot(NvsTrie *trie, const NvsPattern *pattern)
 		switch ((NvsTokenKind) token->kind)
 		{
 			case NVS_TOKEN_LITERAL:
-				node = get_literal(trie, node, pattern->bytes + token->offset,
-								   token->len);
+				node = trie_get_literal(trie, node,
+										pattern->bytes + token->offset,
+										token->len);
 				break;
 			case NVS_TOKEN_CAPTURE:
 				if (node->capture == NULL)
-					node->capture = make_node(trie, node, NULL, 0);
+					node->capture = trie_make_node(trie, node, NULL, 0);
 				node = node->capture;
 				break;
 			case NVS_TOKEN_ONE:
 				if (node->one == NULL)
-					node->one = make_node(trie, node, NULL, 0);
+					node->one = trie_make_node(trie, node, NULL, 0);
 				node = node->one;
 				break;
 			case NVS_TOKEN_CAPTURE_REST:
@@ -247,76 +259,91 @@ payload_slot(NvsTrie *trie, const NvsPattern *pattern)
 }
 
 /*
- * Add a pattern with what a lookup is to answer, which is not NULL.  The trie
- * keeps nothing of the pattern itself.  Raises an error, and changes nothing,
- * when a pattern of the same shape is there.
+ * Add a pattern and its payload, not NULL, which a lookup returns.  The pattern
+ * itself is not kept.  A pattern of the same shape that is there already is an
+ * error, and stays.
  */
 void
 nvs_trie_add(NvsTrie *trie, const NvsPattern *pattern, void *payload)
 {
-	void	  **slot = payload_slot(trie, pattern);
+	void	  **slot = trie_payload_slot(trie, pattern);
 
 	Assert(payload != NULL);
 	if (*slot != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("subject pattern \"%s\" exists already",
+				 errmsg("subject pattern \"%s\" already exists",
 						nvs_pattern_shape(pattern)),
 				 errdetail("Patterns that differ only in the names of their captures are equal.")));
 	*slot = payload;
-	trie->npatterns++;
-}
-
-/* How many patterns are in the set. */
-int
-nvs_trie_count(const NvsTrie *trie)
-{
-	return trie->npatterns;
 }
 
 /*
- * Search depth first.  Returns the payload of the first hit and leaves *depth
- * at its node; the steps before it have their next one beyond the edge taken.
+ * Hash of a subject's token d, for which those before it have been asked.  A
+ * token is hashed once, for however many nodes, and kept in the search.
+ */
+static uint64
+trie_token_hash(TrieSearch *search, int d)
+{
+	for (; search->nhashes <= d; search->nhashes++)
+	{
+		const NvsSpan *token = &search->subject.tokens[search->nhashes];
+
+		search->hashes[search->nhashes] =
+			trie_hash_token(search->text +token->offset, token->len);
+	}
+	return search->hashes[d];
+}
+
+/*
+ * The node behind the literal edge that leaves node with a subject's token d;
+ * NULL when there is none.
+ */
+static const TrieNode *
+trie_follow_literal(const NvsTrie *trie, const TrieNode *node,
+					TrieSearch *search, int d)
+{
+	const NvsSpan *token = &search->subject.tokens[d];
+
+	if (node->nliterals == 0)
+		return NULL;
+	return trie_find_literal(trie, node,
+							 trie_hash_edge(node, trie_token_hash(search, d)),
+							 search->text +token->offset, token->len);
+}
+
+/*
+ * Search depth first.  Returns the payload of the first hit, whose depth is
+ * search->depth, or NULL; each step before it says by "next" which edge was
+ * taken, the one before that.
  */
 static void *
-search(const NvsTrie *trie, const char *s, const NvsSubject *subject,
-	   TrieStep *steps, int *depth)
+trie_search(const NvsTrie *trie, TrieSearch *search)
 {
-	uint64		hashes[NVS_SUBJECT_MAX_TOKENS];
-	int			nhashes = 0;
 	int			d = 0;
 
-	steps[0].node = trie->root;
-	steps[0].next = NVS_TOKEN_LITERAL;
+	search->steps[0].node = trie->root;
+	search->steps[0].next = NVS_TOKEN_LITERAL;
 	while (d >= 0)
 	{
-		const TrieNode *node = steps[d].node;
-		const NvsSpan *token = &subject->tokens[d];
+		const TrieNode *node = search->steps[d].node;
 		const TrieNode *child = NULL;
 		void	   *found = NULL;
 
-		*depth = d;
-		if (d == subject->ntokens)
+		search->depth = d;
+		if (d == search->subject.ntokens)
 		{
 			if (node->payload != NULL)
 				return node->payload;
 			d--;
 			continue;
 		}
-		switch (steps[d].next++)
+
+		/* The next edge that may leave here, the most specific first. */
+		switch (search->steps[d].next++)
 		{
 			case NVS_TOKEN_LITERAL:
-				if (node->nliterals == 0)
-					break;
-				/* A token is hashed once, for however many nodes. */
-				for (; nhashes <= d; nhashes++)
-				{
-					const NvsSpan *next = &subject->tokens[nhashes];
-
-					hashes[nhashes] = token_hash(s + next->offset, next->len);
-				}
-				child = find_literal(trie, node, edge_hash(node, hashes[d]),
-									 s + token->offset, token->len);
+				child = trie_follow_literal(trie, node, search, d);
 				break;
 			case NVS_TOKEN_CAPTURE:
 				child = node->capture;
@@ -331,24 +358,25 @@ search(const NvsTrie *trie, const char *s, const NvsSubject *subject,
 				found = node->rest;
 				break;
 			default:
-				d--;			/* a dead end: try its parent's next edge */
+				d--;			/* a dead end: back to its parent */
 				break;
 		}
+
 		if (found != NULL)
 			return found;
 		if (child != NULL)
 		{
 			d++;
-			steps[d].node = child;
-			steps[d].next = NVS_TOKEN_LITERAL;
+			search->steps[d].node = child;
+			search->steps[d].next = NVS_TOKEN_LITERAL;
 		}
 	}
 	return NULL;
 }
 
 /*
- * Answer the payload of the most specific pattern that matches the subject,
- * or NULL, also for what is no subject.  Token by token from the left, a
+ * The payload of the most specific pattern that matches the subject s; NULL
+ * when there is none, or s is no subject.  Token by token from the left, a
  * literal goes before {name}, before *, before {name...}, before >.  captures
  * is NULL or has room for NVS_SUBJECT_MAX_TOKENS; *ncaptures of them are set,
  * in the order of the pattern.
@@ -357,30 +385,31 @@ void *
 nvs_trie_lookup(const NvsTrie *trie, const char *s, int len,
 				NvsCapture *captures, int *ncaptures)
 {
-	NvsSubject	subject;
-	TrieStep	steps[NVS_SUBJECT_MAX_TOKENS + 1];
+	TrieSearch	search;
+	const NvsSpan *tokens = search.subject.tokens;
 	void	   *payload;
-	int			depth;
 	int			n = 0;
 	int			d;
 
-	if (!nvs_subject_split(s, len, &subject, NULL))
+	if (!nvs_subject_split(s, len, &search.subject, NULL))
 		return NULL;
-	payload = search(trie, s, &subject, steps, &depth);
+	search.text = s;
+	search.nhashes = 0;
+	payload = trie_search(trie, &search);
 	if (payload == NULL || captures == NULL)
 		return payload;
 
 	/* The path to the hit says which tokens were captured. */
-	for (d = 0; d <= depth && d < subject.ntokens; d++)
+	for (d = 0; d <= search.depth && d < search.subject.ntokens; d++)
 	{
-		int			taken = steps[d].next - 1;
+		int			taken = search.steps[d].next - 1;
 
 		if (taken == NVS_TOKEN_CAPTURE)
-			captures[n++] = subject.tokens[d];
+			captures[n++] = tokens[d];
 		else if (taken == NVS_TOKEN_CAPTURE_REST)
 		{
-			captures[n].offset = subject.tokens[d].offset;
-			captures[n].len = len - subject.tokens[d].offset;
+			captures[n].offset = tokens[d].offset;
+			captures[n].len = len - tokens[d].offset;
 			n++;
 		}
 	}

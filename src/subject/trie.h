@@ -14,7 +14,6 @@ typedef struct NvsTrie NvsTrie;
 extern NvsTrie *nvs_trie_create(MemoryContext context);
 extern void nvs_trie_add(NvsTrie *trie, const NvsPattern *pattern,
 						 void *payload);
-extern int	nvs_trie_count(const NvsTrie *trie);
 extern void *nvs_trie_lookup(const NvsTrie *trie, const char *s, int len,
 							 NvsCapture *captures, int *ncaptures);
 
