@@ -29,7 +29,7 @@ _PG_init(void)
 	nvs_position_init();
 	nvs_notify_init();
 	nvs_store_init();
-	nvs_route_init();
+	nvs_target_init();
 	nvs_launcher_init();
 	nvs_hold_init();
 }

@@ -132,7 +132,7 @@ entry_compile_roles(NvsTarget *target, NvsEntryState *state)
 	/* What the database computes can be read, though not written. */
 	for (i = 0; i < map->nfields; i++)
 		if (map->fields[i].computed &&
-			!nvs_route_is_key(target, &map->fields[i]))
+			!nvs_target_is_key(target, &map->fields[i]))
 			map->fields[i].reserved = false;
 
 	(void) nvs_fields_reserve(map, state->id->column);
@@ -286,7 +286,7 @@ entry_where(const NvsTarget *target, const NvsEntryState *state)
 	StringInfoData where;
 
 	initStringInfo(&where);
-	nvs_route_where(target, &where);
+	nvs_target_where(target, &where);
 	nvs_sql(&where, " AND ", state->id->quoted);
 	nvs_sql_param(&where, " OPERATOR(pg_catalog.=) ", target->nkeys + 1);
 	return where.data;
@@ -366,7 +366,7 @@ entry_id_of_index(NvsTarget *target, Oid indexid, const char **conflict)
 
 			if (entry_is_filter(target, field))
 				found++;
-			else if (!nvs_route_is_key(target, field))
+			else if (!nvs_target_is_key(target, field))
 				id = field;
 			nvs_sql(&columns, i > 0 ? ", " : "", field->quoted);
 		}
@@ -382,7 +382,7 @@ nvs_entry_params(const NvsResolved *resolved, text *id, NvsParams *params)
 	const NvsEntryState *state = resolved->target->state;
 
 	nvs_params_init(params);
-	nvs_route_params(resolved, params);
+	nvs_target_params(resolved, params);
 	nvs_params_add(params, state->id->type,
 				   nvs_field_text_datum(state->id, VARDATA_ANY(id),
 										VARSIZE_ANY_EXHDR(id)), false);

@@ -372,7 +372,7 @@ nvs_entry_read(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	}
 	nvs_params_init(&params);
-	nvs_route_params(&resolved, &params);
+	nvs_target_params(&resolved, &params);
 	initStringInfo(&sql);
 	read_build(fcinfo, &resolved, count, &params, &sql);
 
@@ -412,7 +412,7 @@ read_build(FunctionCallInfo fcinfo, const NvsResolved *resolved, int64 count,
 		direction = "";
 	nvs_sql(sql, "SELECT ", state->columns, " FROM ", target->name,
 			" AS t WHERE ");
-	nvs_route_where(target, sql);
+	nvs_target_where(target, sql);
 	if (!PG_ARGISNULL(ARG_FILTER))
 		nvs_entry_filter(target, PG_GETARG_JSONB_P(ARG_FILTER), params, sql);
 	if (!PG_ARGISNULL(ARG_AFTER_SCORE))

@@ -25,6 +25,7 @@ PG_FUNCTION_INFO_V1(nvs_route_add);
 PG_FUNCTION_INFO_V1(nvs_route_drop);
 PG_FUNCTION_INFO_V1(nvs_route_resolve);
 
+/* Adds a route, unless an equal one is there. */
 static const NvsStatement route_insert = {
 	"INSERT INTO nvent.route (store, kind, pattern, "
 	"shape, schema_name, table_name, aliases, notify) "
@@ -32,12 +33,13 @@ static const NvsStatement route_insert = {
 	"ON CONFLICT (store, kind, shape) DO NOTHING"
 };
 
+/* Drops the route of store $1, kind $2 and shape $3. */
 static const NvsStatement route_delete = {
 	"DELETE FROM nvent.route WHERE store OPERATOR(pg_catalog.=) $1 "
 	"AND kind OPERATOR(pg_catalog.=) $2 AND shape OPERATOR(pg_catalog.=) $3"
 };
 
-/* Other routes to a relation. */
+/* Routes of kind $1 to table $2.$3, without that of store $4 and shape $5. */
 static const NvsStatement route_others = {
 	"SELECT pattern FROM nvent.route "
 	"WHERE kind OPERATOR(pg_catalog.=) $1 "
@@ -84,8 +86,8 @@ static void resolve_put_row(const NvsResolved *resolved,
 static Jsonb *resolve_keys(const NvsResolved *resolved);
 
 /*
- * nvent.route_add(kind, pattern, relation, aliases, store, notify): keep what
- * matches pattern in relation.
+ * nvent.route_add(kind, pattern, relation, aliases, store, notify): have a
+ * relation hold what matches a pattern.
  */
 Datum
 nvs_route_add(PG_FUNCTION_ARGS)
@@ -98,18 +100,21 @@ nvs_route_add(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.route_add()");
 	nvs_spi_begin();
 	store = add_open_store(fcinfo, &route);
+
+	/* Can the relation serve it? */
 	route.prefix = pstrdup(store->prefix);
-	route.shape = nvs_route_check(nvs_route_kind(route.kind), store,
-								  route.pattern, route.relid, route.aliases,
-								  &apart);
+	route.shape = nvs_target_check(nvs_route_kind(route.kind), store,
+								   route.pattern, route.relid, route.aliases,
+								   &apart);
 	if (!apart)
 		add_check_unshared(&route);
+
 	add_insert(&route);
 	nvs_spi_end();
 	PG_RETURN_VOID();
 }
 
-/* Take what does not need the registry to be checked. */
+/* Set a route to the arguments, as checked as they can be without a store. */
 static void
 add_take_arguments(FunctionCallInfo fcinfo, NewRoute *route)
 {
@@ -131,9 +136,9 @@ add_take_arguments(FunctionCallInfo fcinfo, NewRoute *route)
 }
 
 /*
- * The store of a route that is to be added, made when it is the default store
- * and not there, and locked so that it is not dropped before the route is in
- * it.  The caller must own it.
+ * The store of a route that is to be added, which is made if it is the default
+ * store and missing; an error when the caller does not own it.  It is locked,
+ * until the end of the transaction, against being dropped.
  */
 static NvsStore *
 add_open_store(FunctionCallInfo fcinfo, const NewRoute *route)
@@ -143,8 +148,10 @@ add_open_store(FunctionCallInfo fcinfo, const NewRoute *route)
 	char	   *prefix;
 	NvsStore   *store;
 
+	/* Made, if need be and nobody says that it is another. */
 	if (PG_ARGISNULL(ADD_STORE) && nvs_store_of_pattern(pattern) == NULL)
 		(void) nvs_store_of_write(pattern->bytes, pattern->prefix_len);
+
 	prefix = admin_store(route->pattern, pattern,
 						 admin_text_argument(fcinfo, ADD_STORE));
 	nvs_store_lock(prefix, ShareLock);
@@ -154,8 +161,8 @@ add_open_store(FunctionCallInfo fcinfo, const NewRoute *route)
 }
 
 /*
- * Raise an error when another route goes to the relation, which cannot tell
- * the subjects of one from those of the other.
+ * Raise an error when another route goes to the relation of this one, which
+ * cannot tell the subjects of the two apart.
  */
 static void
 add_check_unshared(const NewRoute *route)
@@ -182,7 +189,7 @@ add_check_unshared(const NewRoute *route)
 						 "subject" : "key")));
 }
 
-/* Enter a route, or raise an error that says which equal one is there. */
+/* Enter a route into the registry; an error when an equal one is there. */
 static void
 add_insert(const NewRoute *route)
 {
@@ -201,8 +208,8 @@ add_insert(const NewRoute *route)
 	if (nvs_store_registry_execute(&route_insert, &params) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("a route for pattern \"%s\" exists in store \"%s\"",
-						route->pattern, route->prefix),
+				 errmsg("route for pattern \"%s\" already exists in store "
+						"\"%s\"", route->pattern, route->prefix),
 				 errdetail("Patterns that match the same subjects with the "
 						   "same precedence are equal: \"%s\".",
 						   route->shape),
@@ -212,9 +219,8 @@ add_insert(const NewRoute *route)
 }
 
 /*
- * The prefix of the store that a pattern belongs to, by its first token; an
- * error when that is not the one named, which may be NULL.  Patterns of the
- * default store may begin with anything that is no other store's prefix.
+ * Prefix of the store that a pattern belongs to, which exists.  It is an error
+ * if that is not the store that is named, unless named is NULL.
  */
 static char *
 admin_store(const char *text, const NvsPattern *pattern, const char *named)
@@ -234,14 +240,14 @@ admin_store(const char *text, const NvsPattern *pattern, const char *named)
 	return prefix;
 }
 
-/* A text argument as a string; NULL for NULL. */
+/* An argument of type text as a string; NULL when it is NULL. */
 static char *
 admin_text_argument(FunctionCallInfo fcinfo, int n)
 {
 	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
-/* Add a text to a statement's parameters; NULL is SQL's. */
+/* Add a text, which may be NULL, to a statement's parameters. */
 static void
 admin_add_text(NvsParams *params, const char *text)
 {
@@ -266,10 +272,12 @@ nvs_route_drop(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("nvent.route_drop()");
 
+	/* Only the store's owner may. */
 	nvs_spi_begin();
 	pattern = nvs_pattern_compile(text, strlen(text));
 	prefix = admin_store(text, pattern, admin_text_argument(fcinfo, 2));
 	nvs_store_check_owner(nvs_store_require(prefix));
+
 	nvs_params_init(&params);
 	admin_add_text(&params, prefix);
 	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
@@ -280,8 +288,8 @@ nvs_route_drop(PG_FUNCTION_ARGS)
 }
 
 /*
- * nvent.route_resolve(kind, subject): where a subject lives, as one row; no
- * row when nothing holds it yet.
+ * nvent.route_resolve(kind, subject): the relation that holds a subject or key,
+ * as one row; no row when there is none yet.
  */
 Datum
 nvs_route_resolve(PG_FUNCTION_ARGS)
@@ -304,13 +312,13 @@ nvs_route_resolve(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Put what was found into the result. */
+/* Add the row of a subject that was found to the result. */
 static void
 resolve_put_row(const NvsResolved *resolved, Tuplestorestate *result,
 				TupleDesc desc)
 {
 	const NvsTarget *target = resolved->target;
-	const char *pattern = nvs_route_pattern(target);
+	const char *pattern = nvs_target_pattern(target);
 	const char *notify = nvs_notify_name(nvs_notify_mode(target->notify));
 	Datum		values[5];
 	bool		nulls[5] = {false, false, false, false, false};
@@ -326,7 +334,7 @@ resolve_put_row(const NvsResolved *resolved, Tuplestorestate *result,
 	tuplestore_putvalues(result, desc, values, nulls);
 }
 
-/* {"column": "value"} of the columns that a subject fills. */
+/* What a subject fills key columns with: {"column": "value"}. */
 static Jsonb *
 resolve_keys(const NvsResolved *resolved)
 {
@@ -337,14 +345,9 @@ resolve_keys(const NvsResolved *resolved)
 	for (i = 0; i < resolved->target->nkeys; i++)
 	{
 		const NvsKey *key = &resolved->target->keys[i];
-		const char *s = resolved->subject;
-		int			len = resolved->len;
+		int			len;
+		const char *s = nvs_target_key_text(resolved, key, &len);
 
-		if (key->capture >= 0)
-		{
-			s += resolved->captures[key->capture].offset;
-			len = resolved->captures[key->capture].len;
-		}
 		nvs_jsonb_add_text(&keys, key->field->column,
 						   strlen(key->field->column), s, len);
 	}

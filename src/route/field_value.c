@@ -25,27 +25,29 @@
 #define MIN_ISO_MS	INT64CONST(-62135596800000)
 #define MAX_ISO_MS	INT64CONST(253402300799999)
 
-static const char *child_kind(NvsJsonbChild value);
-pg_noreturn static void wrong_type(const NvsField *field,
-								   NvsJsonbChild value,
-								   const char *wanted);
-static int64 integer_value(const NvsField *field, NvsJsonbChild value);
-static int64 ms_value(const NvsField *field, NvsJsonbChild value);
-static Datum other_value(const NvsField *field, NvsJsonbChild value);
-static char *container_text(const NvsField *field, NvsJsonbChild value);
-static void add_array_literal(StringInfo buf, const JsonbContainer *jc,
-							  bool json);
-static void add_quoted(StringInfo buf, const char *text);
-static Datum input_value(const NvsField *field, char *text);
-static bool names_zone(const char *s, int len);
-static void emit_float8(NvsJsonb *record, const char *key, int keylen,
-						double value);
-static void emit_ms(NvsJsonb *record, const char *key, int keylen, int64 ms);
-static char *put_digits(char *to, int number, int n, char after);
+static const char *value_kind(NvsJsonbChild value);
+pg_noreturn static void value_wrong_type(const NvsField *field,
+										 NvsJsonbChild value,
+										 const char *wanted);
+static int64 value_integer(const NvsField *field, NvsJsonbChild value);
+static int64 value_ms(const NvsField *field, NvsJsonbChild value);
+static Datum value_other(const NvsField *field, NvsJsonbChild value);
+static char *value_container_text(const NvsField *field, NvsJsonbChild value);
+static void value_add_array(StringInfo buf, const JsonbContainer *jc,
+							bool json);
+static void value_add_quoted(StringInfo buf, const char *s);
+static Datum value_input(const NvsField *field, char *text);
+static int64 value_ms_from_iso(const NvsField *field, const char *s, int len);
+static bool value_names_zone(const char *s, int len);
+static void value_emit_float8(NvsJsonb *record, const char *key, int keylen,
+							  double value);
+static void value_emit_ms(NvsJsonb *record, const char *key, int keylen,
+						  int64 ms);
+static char *value_put_digits(char *to, int number, int n, char after);
 
 /* What a JSON value is, in words. */
 static const char *
-child_kind(NvsJsonbChild value)
+value_kind(NvsJsonbChild value)
 {
 	switch (value.type)
 	{
@@ -65,12 +67,12 @@ child_kind(NvsJsonbChild value)
 
 /* Raise the error that a field's value is not what it must be. */
 static void
-wrong_type(const NvsField *field, NvsJsonbChild value, const char *wanted)
+value_wrong_type(const NvsField *field, NvsJsonbChild value, const char *wanted)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("field \"%s\" must be %s", field->label, wanted),
-			 errdetail("It is %s.", child_kind(value))));
+			 errdetail("It is %s.", value_kind(value))));
 }
 
 /* Raise an error unless a value is a number. */
@@ -81,10 +83,10 @@ nvs_check_number(const char *name, NvsJsonbChild value)
 		ereport(ERROR,
 				(errcode(ERRCODE_NVS_NOT_A_NUMBER),
 				 errmsg("value of \"%s\" is not a number", name),
-				 errdetail("It is %s.", child_kind(value))));
+				 errdetail("It is %s.", value_kind(value))));
 }
 
-/* Say which field an error of a type's own function is about. */
+/* Callback of an error: say which field it is about, whose label is arg. */
 static void
 value_context(void *arg)
 {
@@ -93,28 +95,31 @@ value_context(void *arg)
 
 /* Have errors name a field until error_context_stack is put back. */
 static void
-push_context(ErrorContextCallback *context, const char *field)
+value_push_context(ErrorContextCallback *context, const NvsField *field)
 {
 	context->callback = value_context;
-	context->arg = unconstify(char *, field);
+	context->arg = unconstify(char *, field->label);
 	context->previous = error_context_stack;
 	error_context_stack = context;
 }
 
-/* Call a conversion whose errors are to name the field. */
+/* What a conversion makes of a value; its errors name the field. */
 static Datum
-convert(const NvsField *field, PGFunction function, Datum value)
+value_convert(const NvsField *field, PGFunction function, Datum value)
 {
 	ErrorContextCallback context;
 	Datum		result;
 
-	push_context(&context, field->label);
+	value_push_context(&context, field);
 	result = DirectFunctionCall1(function, value);
 	error_context_stack = context.previous;
 	return result;
 }
 
-/* A JSON value as a value of the column's type. */
+/*
+ * A JSON value as a value of the column's type; JSON null is NULL.  Raises an
+ * error, which names the field, when it cannot be one.
+ */
 Datum
 nvs_field_datum(const NvsField *field, NvsJsonbChild value, bool *isnull)
 {
@@ -125,42 +130,45 @@ nvs_field_datum(const NvsField *field, NvsJsonbChild value, bool *isnull)
 	{
 		case NVS_FIELD_TEXT:
 			if (value.type != JENTRY_ISSTRING)
-				wrong_type(field, value, "a string");
+				value_wrong_type(field, value, "a string");
 			return PointerGetDatum(cstring_to_text_with_len(value.data,
 															value.len));
 		case NVS_FIELD_INT2:
-			return convert(field, int82,
-						   Int64GetDatum(integer_value(field, value)));
+			return value_convert(field, int82,
+								 Int64GetDatum(value_integer(field, value)));
 		case NVS_FIELD_INT4:
-			return convert(field, int84,
-						   Int64GetDatum(integer_value(field, value)));
+			return value_convert(field, int84,
+								 Int64GetDatum(value_integer(field, value)));
 		case NVS_FIELD_INT8:
-			return Int64GetDatum(integer_value(field, value));
+			return Int64GetDatum(value_integer(field, value));
 		case NVS_FIELD_MS:
-			return Int64GetDatum(ms_value(field, value));
+			return Int64GetDatum(value_ms(field, value));
 		case NVS_FIELD_FLOAT8:
 			if (value.type != JENTRY_ISNUMERIC)
-				wrong_type(field, value, "a number");
-			return convert(field, numeric_float8,
-						   PointerGetDatum(value.data));
+				value_wrong_type(field, value, "a number");
+			return value_convert(field, numeric_float8,
+								 PointerGetDatum(value.data));
 		case NVS_FIELD_NUMERIC:
 			if (value.type != JENTRY_ISNUMERIC)
-				wrong_type(field, value, "a number");
+				value_wrong_type(field, value, "a number");
 			return PointerGetDatum(value.data);
 		case NVS_FIELD_BOOL:
 			if (value.type != JENTRY_ISBOOL_TRUE &&
 				value.type != JENTRY_ISBOOL_FALSE)
-				wrong_type(field, value, "a boolean");
+				value_wrong_type(field, value, "a boolean");
 			return BoolGetDatum(value.type == JENTRY_ISBOOL_TRUE);
 		case NVS_FIELD_JSONB:
-			return JsonbPGetDatum(nvs_child_document(value));
+			return JsonbPGetDatum(nvs_jsonb_from_child(value));
 		case NVS_FIELD_OTHER:
-			return other_value(field, value);
+			return value_other(field, value);
 	}
 	elog(ERROR, "unexpected kind of field %d", field->kind);
 }
 
-/* The same where JSON null is a value like any other, if it can be. */
+/*
+ * A JSON value as a value of a column that holds a payload: JSON null is a
+ * value like any other where the type has it, else NULL.
+ */
 Datum
 nvs_field_payload(const NvsField *field, NvsJsonbChild value, bool *isnull)
 {
@@ -168,21 +176,21 @@ nvs_field_payload(const NvsField *field, NvsJsonbChild value, bool *isnull)
 		return nvs_field_datum(field, value, isnull);
 	*isnull = false;
 	if (field->kind == NVS_FIELD_JSONB)
-		return JsonbPGetDatum(nvs_child_document(value));
-	return other_value(field, value);
+		return JsonbPGetDatum(nvs_jsonb_from_child(value));
+	return value_other(field, value);
 }
 
-/* A whole number. */
+/* A JSON value as a whole number, or an error that names the field. */
 static int64
-integer_value(const NvsField *field, NvsJsonbChild value)
+value_integer(const NvsField *field, NvsJsonbChild value)
 {
 	Datum		number = PointerGetDatum(value.data);
 	Datum		whole;
 	int64		result;
 
 	if (value.type != JENTRY_ISNUMERIC)
-		wrong_type(field, value, "a whole number");
-	result = DatumGetInt64(convert(field, numeric_int8, number));
+		value_wrong_type(field, value, "a whole number");
+	result = DatumGetInt64(value_convert(field, numeric_int8, number));
 	if (DatumGetInt32(DirectFunctionCall1(numeric_scale, number)) == 0)
 		return result;
 	whole = NumericGetDatum(int64_to_numeric(result));
@@ -196,36 +204,39 @@ integer_value(const NvsField *field, NvsJsonbChild value)
 	return result;
 }
 
-/* Milliseconds, from a number or an ISO-8601 string. */
+/*
+ * A JSON value as milliseconds since 1970: it is their number or an ISO-8601
+ * string, else an error that names the field.
+ */
 static int64
-ms_value(const NvsField *field, NvsJsonbChild value)
+value_ms(const NvsField *field, NvsJsonbChild value)
 {
 	if (value.type == JENTRY_ISSTRING)
-		return nvs_ms_from_iso(field->label, value.data, value.len);
+		return value_ms_from_iso(field, value.data, value.len);
 	if (value.type != JENTRY_ISNUMERIC)
-		wrong_type(field, value, "milliseconds or an ISO-8601 string");
-	return integer_value(field, value);
+		value_wrong_type(field, value, "milliseconds or an ISO-8601 string");
+	return value_integer(field, value);
 }
 
-/* Milliseconds of an ISO-8601 string; UTC when it names no zone. */
-int64
-nvs_ms_from_iso(const char *field, const char *s, int len)
+/* An ISO-8601 string, in UTC when it names no zone, as milliseconds. */
+static int64
+value_ms_from_iso(const NvsField *field, const char *s, int len)
 {
 	char	   *text = psprintf("%.*s%s", len, s,
-								names_zone(s, len) ? "" : "Z");
+								value_names_zone(s, len) ? "" : "Z");
 	ErrorContextCallback context;
 	TimestampTz t;
 
-	/* timestamptz_in takes "now" and "tomorrow" too: those are no dates. */
+	/* timestamptz_in() would take "now" and "tomorrow" as well. */
 	if (len < 10 || s[4] != '-' || strspn(text, "0123456789-:.+TZtz ") <
 		strlen(text))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_DATETIME_FORMAT),
 				 errmsg("field \"%s\" is not an ISO-8601 time: \"%.*s\"",
-						field, len, s),
+						field->label, len, s),
 				 errhint("Write 2026-01-31T12:00:00.000Z, or milliseconds "
 						 "since 1970 as a number.")));
-	push_context(&context, field);
+	value_push_context(&context, field);
 	t = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
 												CStringGetDatum(text),
 												ObjectIdGetDatum(InvalidOid),
@@ -237,12 +248,13 @@ nvs_ms_from_iso(const char *field, const char *s, int len)
 
 /* Does an ISO-8601 time end in Z or an offset? */
 static bool
-names_zone(const char *s, int len)
+value_names_zone(const char *s, int len)
 {
 	int			i;
 
 	if (len > 0 && (s[len - 1] == 'Z' || s[len - 1] == 'z'))
 		return true;
+
 	/* The first ten bytes are the date, whose dashes are no offset. */
 	for (i = 10; i < len; i++)
 		if (s[i] == '+' || s[i] == '-')
@@ -250,39 +262,45 @@ names_zone(const char *s, int len)
 	return false;
 }
 
-/* Any other type takes a JSON scalar as its input function takes the text. */
+/*
+ * A JSON value as a value of a type without a kind of its own: what its input
+ * function makes of the text, that of the JSON where the type takes JSON.
+ */
 static Datum
-other_value(const NvsField *field, NvsJsonbChild value)
+value_other(const NvsField *field, NvsJsonbChild value)
 {
 	if (value.type == JENTRY_ISSTRING && !field->takes_json)
-		return input_value(field, pnstrdup(value.data, value.len));
+		return value_input(field, pnstrdup(value.data, value.len));
 	if (value.type == JENTRY_ISCONTAINER && !field->takes_json)
-		return input_value(field, container_text(field, value));
-	return input_value(field,
-					   JsonbToCString(NULL, &nvs_child_document(value)->root,
+		return value_input(field, value_container_text(field, value));
+	return value_input(field,
+					   JsonbToCString(NULL, &nvs_jsonb_from_child(value)->root,
 									  value.len));
 }
 
-/* A JSON array as the text of an array; nothing else takes a container. */
+/* A JSON array as the text of an SQL array; an error for anything else. */
 static char *
-container_text(const NvsField *field, NvsJsonbChild value)
+value_container_text(const NvsField *field, NvsJsonbChild value)
 {
 	Oid			element = get_element_type(getBaseType(field->type));
 	StringInfoData buf;
 
 	if (!OidIsValid(element))
-		wrong_type(field, value, "a single value");
+		value_wrong_type(field, value, "a single value");
 	if (nvs_jsonb_is_object(value))
-		wrong_type(field, value, "an array");
+		value_wrong_type(field, value, "an array");
 	initStringInfo(&buf);
-	add_array_literal(&buf, &nvs_child_document(value)->root,
-					  element == JSONBOID || element == JSONOID);
+	value_add_array(&buf, &nvs_jsonb_from_child(value)->root,
+					element == JSONBOID || element == JSONOID);
 	return buf.data;
 }
 
-/* Write {1,"two",NULL,{3}}; json has each element be the text of its JSON. */
+/*
+ * Append a JSON array as the text of an SQL array: {1,"two",NULL,{3}}.  json
+ * has each element be the text of its JSON.
+ */
 static void
-add_array_literal(StringInfo buf, const JsonbContainer *jc, bool json)
+value_add_array(StringInfo buf, const JsonbContainer *jc, bool json)
 {
 	uint32		n = JsonContainerSize(jc);
 	uint32		i;
@@ -292,7 +310,7 @@ add_array_literal(StringInfo buf, const JsonbContainer *jc, bool json)
 	for (i = 0; i < n; i++)
 	{
 		NvsJsonbChild child = nvs_jsonb_child(jc, i);
-		JsonbContainer *doc = &nvs_child_document(child)->root;
+		JsonbContainer *doc = &nvs_jsonb_from_child(child)->root;
 
 		CHECK_FOR_INTERRUPTS();
 		if (i > 0)
@@ -300,38 +318,38 @@ add_array_literal(StringInfo buf, const JsonbContainer *jc, bool json)
 		if (child.type == JENTRY_ISNULL)
 			appendStringInfoString(buf, "NULL");
 		else if (child.type == JENTRY_ISSTRING && !json)
-			add_quoted(buf, pnstrdup(child.data, child.len));
+			value_add_quoted(buf, pnstrdup(child.data, child.len));
 		else if (child.type == JENTRY_ISCONTAINER && !json &&
 				 !nvs_jsonb_is_object(child))
-			add_array_literal(buf, doc, json);
+			value_add_array(buf, doc, json);
 		else
-			add_quoted(buf, JsonbToCString(NULL, doc, child.len));
+			value_add_quoted(buf, JsonbToCString(NULL, doc, child.len));
 	}
 	appendStringInfoChar(buf, '}');
 }
 
-/* Write an element of an array in quotes, so that no text means more. */
+/* Append an element of an array in quotes, so that it stands for itself. */
 static void
-add_quoted(StringInfo buf, const char *text)
+value_add_quoted(StringInfo buf, const char *s)
 {
 	appendStringInfoChar(buf, '"');
-	for (; *text !='\0'; text ++)
+	for (; *s != '\0'; s++)
 	{
-		if (*text == '"' || *text == '\\')
+		if (*s == '"' || *s == '\\')
 			appendStringInfoChar(buf, '\\');
-		appendStringInfoChar(buf, *text);
+		appendStringInfoChar(buf, *s);
 	}
 	appendStringInfoChar(buf, '"');
 }
 
-/* What the column's input function makes of a text. */
+/* What the input function of a column's type makes of a text. */
 static Datum
-input_value(const NvsField *field, char *text)
+value_input(const NvsField *field, char *text)
 {
 	ErrorContextCallback context;
 	Datum		result;
 
-	push_context(&context, field->label);
+	value_push_context(&context, field);
 	result = InputFunctionCall(unconstify(FmgrInfo *, &field->input), text,
 							   field->ioparam, field->typmod);
 	error_context_stack = context.previous;
@@ -346,30 +364,24 @@ nvs_field_text_datum(const NvsField *field, const char *value, int len)
 
 	if (field->kind == NVS_FIELD_TEXT)
 		return PointerGetDatum(cstring_to_text_with_len(value, len));
+
 	text = pnstrdup(value, len);
 
 	switch (field->kind)
 	{
 		case NVS_FIELD_INT2:
-			return convert(field, int2in, CStringGetDatum(text));
+			return value_convert(field, int2in, CStringGetDatum(text));
 		case NVS_FIELD_INT4:
-			return convert(field, int4in, CStringGetDatum(text));
+			return value_convert(field, int4in, CStringGetDatum(text));
 		case NVS_FIELD_INT8:
 		case NVS_FIELD_MS:
-			return convert(field, int8in, CStringGetDatum(text));
+			return value_convert(field, int8in, CStringGetDatum(text));
 		default:
-			return input_value(field, text);
+			return value_input(field, text);
 	}
 }
 
-/* Type of the parameter that carries this field. */
-Oid
-nvs_field_param_type(const NvsField *field)
-{
-	return field->type;
-}
-
-/* How the column is named in a SELECT list. */
+/* What a SELECT list has for a field: what nvs_field_emit() takes. */
 const char *
 nvs_field_select(const NvsField *field)
 {
@@ -378,7 +390,11 @@ nvs_field_select(const NvsField *field)
 	return field->quoted;
 }
 
-/* Add a column's value to a record, under its own name. */
+/*
+ * Add a field to a record under its own name, with a value of what
+ * nvs_field_select() selects; iso has times written as ISO-8601 in UTC instead
+ * of milliseconds.
+ */
 void
 nvs_field_emit(const NvsField *field, Datum value, bool iso,
 			   NvsJsonb *record)
@@ -386,10 +402,7 @@ nvs_field_emit(const NvsField *field, Datum value, bool iso,
 	nvs_field_emit_as(field->name, field->namelen, field, value, iso, record);
 }
 
-/*
- * Add a column's value to a record.  iso has times written as ISO-8601 in
- * UTC instead of milliseconds.
- */
+/* Add a field to a record as nvs_field_emit() does, but under another name. */
 void
 nvs_field_emit_as(const char *key, int len, const NvsField *field,
 				  Datum value, bool iso, NvsJsonb *record)
@@ -415,12 +428,12 @@ nvs_field_emit_as(const char *key, int len, const NvsField *field,
 			return;
 		case NVS_FIELD_MS:
 			if (iso)
-				emit_ms(record, key, len, DatumGetInt64(value));
+				value_emit_ms(record, key, len, DatumGetInt64(value));
 			else
 				nvs_jsonb_add_int64(record, key, len, DatumGetInt64(value));
 			return;
 		case NVS_FIELD_FLOAT8:
-			emit_float8(record, key, len, DatumGetFloat8(value));
+			value_emit_float8(record, key, len, DatumGetFloat8(value));
 			return;
 		case NVS_FIELD_NUMERIC:
 			nvs_emit_numeric(record, key, len, DatumGetNumeric(value));
@@ -435,7 +448,7 @@ nvs_field_emit_as(const char *key, int len, const NvsField *field,
 	}
 }
 
-/* A number, or its name where JSON has no such number. */
+/* Add a numeric to a record: as text where JSON has no such number. */
 void
 nvs_emit_numeric(NvsJsonb *record, const char *key, int keylen, Numeric value)
 {
@@ -452,9 +465,9 @@ nvs_emit_numeric(NvsJsonb *record, const char *key, int keylen, Numeric value)
 	nvs_jsonb_add_text(record, key, keylen, text, strlen(text));
 }
 
-/* A double: as JSON number, or as text where JSON has no such number. */
+/* Add a double to a record: as text where JSON has no such number. */
 static void
-emit_float8(NvsJsonb *record, const char *key, int keylen, double value)
+value_emit_float8(NvsJsonb *record, const char *key, int keylen, double value)
 {
 	char	   *text;
 	Datum		number;
@@ -464,7 +477,8 @@ emit_float8(NvsJsonb *record, const char *key, int keylen, double value)
 		nvs_jsonb_add_int64(record, key, keylen, (int64) value);
 		return;
 	}
-	/* Not float8out, whose digits depend on a setting. */
+
+	/* Not float8out(), whose digits depend on a setting. */
 	text = palloc(DOUBLE_SHORTEST_DECIMAL_LEN);
 
 	double_to_shortest_decimal_buf(value, text);
@@ -479,9 +493,12 @@ emit_float8(NvsJsonb *record, const char *key, int keylen, double value)
 	nvs_jsonb_add_numeric(record, key, keylen, DatumGetNumeric(number));
 }
 
-/* 1970-01-01T00:00:00.000Z; milliseconds outside the years 1 to 9999. */
+/*
+ * Add a time to a record as 1970-01-01T00:00:00.000Z; as milliseconds when it
+ * is outside the years 1 to 9999.
+ */
 static void
-emit_ms(NvsJsonb *record, const char *key, int keylen, int64 ms)
+value_emit_ms(NvsJsonb *record, const char *key, int keylen, int64 ms)
 {
 	int64		day;
 	int			rest;
@@ -496,6 +513,8 @@ emit_ms(NvsJsonb *record, const char *key, int keylen, int64 ms)
 		nvs_jsonb_add_int64(record, key, keylen, ms);
 		return;
 	}
+
+	/* Its parts. */
 	day = ms / (SECS_PER_DAY * 1000);
 	rest = (int) (ms - day * (SECS_PER_DAY * 1000));
 	if (rest < 0)
@@ -504,22 +523,23 @@ emit_ms(NvsJsonb *record, const char *key, int keylen, int64 ms)
 		day--;
 	}
 	j2date((int) (day + UNIX_EPOCH_JDATE), &year, &month, &mday);
-	/* By hand: printf took more than all else that makes an entry. */
+
+	/* Their text, by hand: printf() took more than all else of an entry. */
 	end = text = palloc(sizeof("9999-12-31T23:59:59.999Z"));
 
-	end = put_digits(end, year, 4, '-');
-	end = put_digits(end, month, 2, '-');
-	end = put_digits(end, mday, 2, 'T');
-	end = put_digits(end, rest / 3600000, 2, ':');
-	end = put_digits(end, rest / 60000 % 60, 2, ':');
-	end = put_digits(end, rest / 1000 % 60, 2, '.');
-	end = put_digits(end, rest % 1000, 3, 'Z');
+	end = value_put_digits(end, year, 4, '-');
+	end = value_put_digits(end, month, 2, '-');
+	end = value_put_digits(end, mday, 2, 'T');
+	end = value_put_digits(end, rest / 3600000, 2, ':');
+	end = value_put_digits(end, rest / 60000 % 60, 2, ':');
+	end = value_put_digits(end, rest / 1000 % 60, 2, '.');
+	end = value_put_digits(end, rest % 1000, 3, 'Z');
 	nvs_jsonb_add_text(record, key, keylen, text, end - text);
 }
 
-/* Write a number in n digits, and what follows it; returns the end. */
+/* Write a number in n digits, and a byte behind it; returns the end. */
 static char *
-put_digits(char *to, int number, int n, char after)
+value_put_digits(char *to, int number, int n, char after)
 {
 	int			i;
 
@@ -530,28 +550,4 @@ put_digits(char *to, int number, int n, char after)
 	}
 	to[n] = after;
 	return to + n + 1;
-}
-
-/* A child as a document of its own, in the current memory context. */
-Jsonb *
-nvs_child_document(NvsJsonbChild child)
-{
-	Jsonb	   *result;
-
-	if (child.type == JENTRY_ISCONTAINER)
-	{
-		result = palloc(VARHDRSZ + child.len);
-		memcpy(&result->root, child.data, child.len);
-	}
-	else
-	{
-		/* An array of one element, marked as the scalar itself. */
-		result = palloc(VARHDRSZ + 2 * sizeof(uint32) + child.len);
-		result->root.header = 1 | JB_FARRAY | JB_FSCALAR;
-		result->root.children[0] = child.type | child.len | JENTRY_HAS_OFF;
-		memcpy(&result->root.children[1], child.data, child.len);
-		child.len += 2 * sizeof(uint32);
-	}
-	SET_VARSIZE(result, VARHDRSZ + child.len);
-	return result;
 }

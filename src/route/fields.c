@@ -5,8 +5,8 @@
  * The map comes from the catalog alone: column started_at is field startedAt,
  * column stats_total_fires is field totalFires of the object stats (entries
  * only), and a column that is added to the table is a field from then on.  A
- * field may be written under its column's own name too; it is always read
- * under the other, unless that is another column's.
+ * field may be written under its column's name, too, and is read under the
+ * name in camel case, unless that is another column's.
  */
 #include "postgres.h"
 
@@ -21,20 +21,21 @@
 
 #define STATS_PREFIX	"stats_"
 
-static void compile_field(NvsField *field, Form_pg_attribute att, bool stats);
-static void part_names(NvsFieldMap *map);
-static void use_column_name(NvsField *field);
+static void field_compile(NvsField *field, Form_pg_attribute att, bool stats);
+static void fields_part_names(NvsFieldMap *map);
+static void field_use_column_name(NvsField *field);
 static NvsFieldKind field_kind(Form_pg_attribute att);
-static bool ends_with(const char *s, const char *tail);
-static char *camel_case(const char *column);
-static bool same_name(const char *name, const char *other, int len);
-static uint64 name_begin(const char *name, int len);
-static void list_names(NvsFieldMap *map);
-static void list_name(NvsFieldMap *map, const char *name, int field);
+static bool field_ends_with(const char *s, const char *tail);
+static char *field_camel_case(const char *column);
+static bool field_same_name(const char *name, const char *other, int len);
+static uint64 field_name_begin(const char *name, int len);
+static void fields_list_names(NvsFieldMap *map);
+static void fields_list_name(NvsFieldMap *map, const char *name, int field);
 
 /*
- * Read a relation's columns; in the current memory context.  stats has columns
- * stats_x be fields of an object, unless a column is that object.
+ * Make the field map of a relation, in the current memory context.  stats has
+ * columns stats_x be fields of the object "stats", unless there is a column of
+ * that name.
  */
 NvsFieldMap *
 nvs_fields_compile(Oid relid, bool stats)
@@ -44,6 +45,7 @@ nvs_fields_compile(Oid relid, bool stats)
 	TupleDesc	desc = RelationGetDescr(rel);
 	int			i;
 
+	/* The columns. */
 	map->relid = relid;
 	map->fields = palloc0(sizeof(NvsField) * Max(desc->natts, 1));
 	stats = stats && get_attnum(relid, "stats") == InvalidAttrNumber;
@@ -55,25 +57,28 @@ nvs_fields_compile(Oid relid, bool stats)
 		if (att->attisdropped)
 			continue;
 		field = &map->fields[map->nfields++];
-		compile_field(field, att, stats);
+		field_compile(field, att, stats);
 		if (field->in_stats)
 			map->has_stats = true;
 	}
 	table_close(rel, AccessShareLock);
-	part_names(map);
+
+	/* Their names, once all are known. */
+	fields_part_names(map);
 	for (i = 0; i < map->nfields; i++)
 		map->fields[i].label = map->fields[i].in_stats ?
 			psprintf("stats.%s", map->fields[i].name) : map->fields[i].name;
-	list_names(map);
+	fields_list_names(map);
 	return map;
 }
 
 /*
- * Columns started_at and "startedAt" would have one name.  It is the latter's,
- * whose own it is, and the former keeps its column's.
+ * Have no two fields share a name, as those of columns started_at and
+ * "startedAt" would: the name is the latter's, and the field of the former has
+ * its column's.
  */
 static void
-part_names(NvsFieldMap *map)
+fields_part_names(NvsFieldMap *map)
 {
 	int			i;
 	int			j;
@@ -88,26 +93,27 @@ part_names(NvsFieldMap *map)
 
 			if (a->in_stats != b->in_stats || strcmp(a->name, b->name) != 0)
 				continue;
-			use_column_name(strchr(a->column, '_') == NULL ? b : a);
+			field_use_column_name(strchr(a->column, '_') == NULL ? b : a);
 		}
 	}
 }
 
-/* Call a field by its column's own name. */
+/* Name a field as its column. */
 static void
-use_column_name(NvsField *field)
+field_use_column_name(NvsField *field)
 {
 	field->name = field->column + (field->in_stats ? strlen(STATS_PREFIX) : 0);
 	field->namelen = strlen(field->name);
 }
 
-/* Describe one column. */
+/* Set a field to what the catalog says of its column. */
 static void
-compile_field(NvsField *field, Form_pg_attribute att, bool stats)
+field_compile(NvsField *field, Form_pg_attribute att, bool stats)
 {
 	const char *column = pstrdup(NameStr(att->attname));
 	Oid			infunc;
 
+	/* The column. */
 	field->attnum = att->attnum;
 	field->type = att->atttypid;
 	field->typmod = att->atttypmod;
@@ -117,20 +123,24 @@ compile_field(NvsField *field, Form_pg_attribute att, bool stats)
 	field->reserved = field->computed;
 	field->column = column;
 	field->quoted = pstrdup(quote_identifier(column));
+
+	/* How its values are converted. */
 	field->kind = field_kind(att);
 	field->takes_json = getBaseType(att->atttypid) == JSONBOID ||
 		getBaseType(att->atttypid) == JSONOID;
+	getTypeInputInfo(att->atttypid, &infunc, &field->ioparam);
+	fmgr_info_cxt(infunc, &field->input, CurrentMemoryContext);
+
+	/* What it is called in records. */
 	field->in_stats = stats &&
 		strncmp(column, STATS_PREFIX, strlen(STATS_PREFIX)) == 0 &&
 		column[strlen(STATS_PREFIX)] != '\0';
-	field->name = camel_case(field->in_stats ?
-							 column + strlen(STATS_PREFIX) : column);
+	field->name = field_camel_case(field->in_stats ?
+								   column + strlen(STATS_PREFIX) : column);
 	field->namelen = strlen(field->name);
-	getTypeInputInfo(att->atttypid, &infunc, &field->ioparam);
-	fmgr_info_cxt(infunc, &field->input, CurrentMemoryContext);
 }
 
-/* How a column is converted. */
+/* How the values of a column are converted, by its type and its name. */
 static NvsFieldKind
 field_kind(Form_pg_attribute att)
 {
@@ -144,13 +154,13 @@ field_kind(Form_pg_attribute att)
 			return NVS_FIELD_INT4;
 		case INT8OID:
 			if (strcmp(NameStr(att->attname), "ts") == 0 ||
-				ends_with(NameStr(att->attname), "_at"))
+				field_ends_with(NameStr(att->attname), "_at"))
 				return NVS_FIELD_MS;
 			return NVS_FIELD_INT8;
 		case FLOAT8OID:
 			return NVS_FIELD_FLOAT8;
 		case NUMERICOID:
-			/* One with a scale rounds in its own way. */
+			/* One with a scale rounds: its input function does so. */
 			return att->atttypmod < 0 ? NVS_FIELD_NUMERIC : NVS_FIELD_OTHER;
 		case BOOLOID:
 			return NVS_FIELD_BOOL;
@@ -163,7 +173,7 @@ field_kind(Form_pg_attribute att)
 
 /* Does s end in tail? */
 static bool
-ends_with(const char *s, const char *tail)
+field_ends_with(const char *s, const char *tail)
 {
 	size_t		n = strlen(s);
 	size_t		m = strlen(tail);
@@ -171,9 +181,12 @@ ends_with(const char *s, const char *tail)
 	return n >= m && strcmp(s + n - m, tail) == 0;
 }
 
-/* started_at becomes startedAt; an underscore at either end stays. */
+/*
+ * A column's name in camel case: started_at becomes startedAt; an underscore
+ * stays that is at either end or before anything but a lower-case letter.
+ */
 static char *
-camel_case(const char *column)
+field_camel_case(const char *column)
 {
 	char	   *result = palloc(strlen(column) + 1);
 	char	   *out = result;
@@ -190,7 +203,10 @@ camel_case(const char *column)
 	return result;
 }
 
-/* Let a field be written under another name too. */
+/*
+ * Have a field be written under another name, too; an error when there is no
+ * such column.
+ */
 void
 nvs_fields_alias(NvsFieldMap *map, const char *name, int len,
 				 const char *column)
@@ -212,12 +228,12 @@ nvs_fields_alias(NvsFieldMap *map, const char *name, int len,
 	map->aliases[map->naliases].name = pnstrdup(name, len);
 	map->aliases[map->naliases].field = field;
 	map->naliases++;
-	list_names(map);
+	fields_list_names(map);
 }
 
-/* The first eight bytes of a name, as a number. */
+/* First eight bytes of a name, or all and zeros, as a number. */
 static inline uint64
-name_begin(const char *name, int len)
+field_name_begin(const char *name, int len)
 {
 	uint64		begin = 0;
 
@@ -225,9 +241,12 @@ name_begin(const char *name, int len)
 	return begin;
 }
 
-/* List all names, those first that go before others. */
+/*
+ * List all names of the fields of a map.  The first that is equal is taken: an
+ * alias goes before a field's name, which goes before a column's.
+ */
 static void
-list_names(NvsFieldMap *map)
+fields_list_names(NvsFieldMap *map)
 {
 	int			i;
 
@@ -237,30 +256,30 @@ list_names(NvsFieldMap *map)
 						Max(map->naliases + 2 * map->nfields, 1));
 	map->nnames = 0;
 	for (i = 0; i < map->naliases; i++)
-		list_name(map, map->aliases[i].name,
-				  map->aliases[i].field - map->fields);
+		fields_list_name(map, map->aliases[i].name,
+						 map->aliases[i].field - map->fields);
 	for (i = 0; i < map->nfields; i++)
 		if (!map->fields[i].in_stats)
-			list_name(map, map->fields[i].name, i);
+			fields_list_name(map, map->fields[i].name, i);
 	for (i = 0; i < map->nfields; i++)
 		if (map->fields[i].in_stats ||
 			strcmp(map->fields[i].name, map->fields[i].column) != 0)
-			list_name(map, map->fields[i].column, i);
+			fields_list_name(map, map->fields[i].column, i);
 }
 
-/* Add a name to the list. */
+/* Add a name of the field of this number to the list of a map. */
 static void
-list_name(NvsFieldMap *map, const char *name, int field)
+fields_list_name(NvsFieldMap *map, const char *name, int field)
 {
 	NvsFieldName *entry = &map->names[map->nnames++];
 
 	entry->len = strlen(name);
-	entry->begin = name_begin(name, entry->len);
+	entry->begin = field_name_begin(name, entry->len);
 	entry->field = field;
 	entry->name = name;
 }
 
-/* The column of this name, or NULL. */
+/* The field of the column of this name; NULL when there is none. */
 NvsField *
 nvs_fields_column(NvsFieldMap *map, const char *column)
 {
@@ -272,7 +291,10 @@ nvs_fields_column(NvsFieldMap *map, const char *column)
 	return NULL;
 }
 
-/* Take a column from the fields; returns it, NULL when there is none. */
+/*
+ * Have a column be no field of records any more; returns it, NULL when there
+ * is none of this name.
+ */
 NvsField *
 nvs_fields_reserve(NvsFieldMap *map, const char *column)
 {
@@ -283,27 +305,27 @@ nvs_fields_reserve(NvsFieldMap *map, const char *column)
 	return field;
 }
 
-/* Is name, of len bytes, the string other? */
+/* Is the name of len bytes the string other? */
 static bool
-same_name(const char *other, const char *name, int len)
+field_same_name(const char *other, const char *name, int len)
 {
 	return strncmp(other, name, len) == 0 && other[len] == '\0';
 }
 
-/* Is this a field's name, or its column's? */
+/* Is the name of len bytes that of a field, or of its column? */
 bool
 nvs_field_is_named(const NvsField *field, const char *name, int len)
 {
-	return same_name(field->name, name, len) ||
-		same_name(field->column, name, len);
+	return field_same_name(field->name, name, len) ||
+		field_same_name(field->column, name, len);
 }
 
-/* The column of a top-level field, by any of its names; NULL if none. */
+/* The field that has this name, among others; NULL when there is none. */
 const NvsField *
 nvs_field_find(const NvsFieldMap *map, const char *name, int len)
 {
 	const int	nbegin = sizeof(uint64);
-	uint64		begin = name_begin(name, len);
+	uint64		begin = field_name_begin(name, len);
 	int			i;
 
 	for (i = 0; i < map->nnames; i++)
@@ -319,7 +341,7 @@ nvs_field_find(const NvsFieldMap *map, const char *name, int len)
 	return NULL;
 }
 
-/* The column of a field of the object "stats"; NULL if none. */
+/* The field of this name in the object "stats"; NULL when there is none. */
 const NvsField *
 nvs_field_find_stat(const NvsFieldMap *map, const char *name, int len)
 {
@@ -334,7 +356,7 @@ nvs_field_find_stat(const NvsFieldMap *map, const char *name, int len)
 		if (field->reserved || !field->in_stats)
 			continue;
 		if ((field->namelen == len && memcmp(field->name, name, len) == 0) ||
-			same_name(field->column + strlen(STATS_PREFIX), name, len))
+			field_same_name(field->column + strlen(STATS_PREFIX), name, len))
 			return field;
 	}
 	return NULL;

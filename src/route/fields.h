@@ -36,7 +36,7 @@ typedef struct NvsField
 	int32		typmod;
 	bool		not_null;
 	bool		has_default;
-	bool		reserved;		/* not a field: the kind manages it */
+	bool		reserved;		/* no field of records: managed for them */
 	bool		computed;		/* by the database: nobody writes it */
 	bool		takes_json;		/* json, jsonb, and domains over them */
 	bool		in_stats;		/* stats_x: a field of the object "stats" */
@@ -44,9 +44,9 @@ typedef struct NvsField
 	const char *quoted;
 	const char *name;			/* camelCase; in "stats" without that part */
 	int			namelen;
-	const char *label;			/* the same in messages: stats.totalFires */
-	FmgrInfo	input;			/* of the type, and its argument */
-	Oid			ioparam;
+	const char *label;			/* name in messages: stats.totalFires */
+	FmgrInfo	input;			/* input function of the type */
+	Oid			ioparam;		/* its argument */
 } NvsField;
 
 /* Another name of a field. */
@@ -57,8 +57,9 @@ typedef struct NvsAlias
 } NvsAlias;
 
 /*
- * A name and whose it is.  What comparing mostly needs lies here, side by side,
- * for looking names up took more misses of the cache than anything else.
+ * A name and the field that it is of.  What comparing mostly needs lies here,
+ * side by side: looking names up took more misses of the cache than anything
+ * else.
  */
 typedef struct NvsFieldName
 {
@@ -101,7 +102,6 @@ extern Datum nvs_field_payload(const NvsField *field, NvsJsonbChild value,
 							   bool *isnull);
 extern Datum nvs_field_text_datum(const NvsField *field, const char *value,
 								  int len);
-extern Oid	nvs_field_param_type(const NvsField *field);
 extern const char *nvs_field_select(const NvsField *field);
 extern void nvs_field_emit(const NvsField *field, Datum value, bool iso,
 						   NvsJsonb *record);
@@ -109,8 +109,6 @@ extern void nvs_field_emit_as(const char *key, int len, const NvsField *field,
 							  Datum value, bool iso, NvsJsonb *record);
 extern void nvs_emit_numeric(NvsJsonb *record, const char *key, int keylen,
 							 Numeric value);
-extern int64 nvs_ms_from_iso(const char *field, const char *s, int len);
 extern void nvs_check_number(const char *name, NvsJsonbChild value);
-extern Jsonb *nvs_child_document(NvsJsonbChild child);
 
 #endif							/* NVS_ROUTE_FIELDS_H */

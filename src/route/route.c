@@ -3,9 +3,9 @@
  *	  From a subject or key to the relation that holds it.
  *
  * A subject's first token chooses the store.  In that store the most specific
- * route of the kind wins (a trie per kind); what no route takes goes to the
- * store's own tables: the generic stream table of its type, see
- * store/stream_table.c, {p}_entries, {p}_kv.
+ * route of the kind wins (a trie per kind).  What no route takes is in one of
+ * the store's own tables: {prefix}_entries, {prefix}_kv, or the generic stream
+ * table of its type, see store/stream_table.c.
  *
  * The routes of a store are read when it is first used, and all that were read
  * are dropped when a store of a later generation of the registry comes along.
@@ -41,7 +41,7 @@ typedef struct StoreRoutes
 	HTAB	   *streams;		/* StreamRoute by type, NULL when none */
 } StoreRoutes;
 
-/* A type of generic streams, as bytes that lie elsewhere. */
+/* A type of generic streams; its bytes lie elsewhere. */
 typedef struct StreamType
 {
 	const char *data;
@@ -68,13 +68,14 @@ static uint64 routes_generation = 0;	/* of the registry; 0: none */
 static const NvsStore *last_store = NULL;
 static StoreRoutes *last_routes = NULL;
 
-/* In one order, on which the first error of a poll depends. */
+/* Routes of store $1; the order decides which error of a poll is the first. */
 static const NvsStatement route_read = {
 	"SELECT kind, pattern, schema_name, table_name, aliases, notify "
 	"FROM nvent.route WHERE store OPERATOR(pg_catalog.=) $1 "
 	"ORDER BY kind, shape"
 };
 
+/* Generic stream tables of store $1. */
 static const NvsStatement route_read_streams = {
 	"SELECT type, schema_name, table_name FROM nvent.stream_table "
 	"WHERE store OPERATOR(pg_catalog.=) $1 ORDER BY type"
@@ -101,7 +102,10 @@ static void route_make_stream(const NvsStore *store, const char *subject,
 							  int len);
 static List *route_add_target(List *list, NvsRoute *route, bool missing_ok);
 
-/* The routes of a store, read now unless they are known. */
+/*
+ * The routes of a store, read now unless they are known.  They are gone when a
+ * store of a later generation is asked for.
+ */
 static StoreRoutes *
 routes_of(const NvsStore *store)
 {
@@ -120,7 +124,7 @@ routes_of(const NvsStore *store)
 	return routes;
 }
 
-/* Drop all routes, and keep those of this generation from now on. */
+/* Drop all routes, to keep those of a later generation from now on. */
 static void
 routes_reset(uint64 generation)
 {
@@ -145,8 +149,8 @@ routes_reset(uint64 generation)
 }
 
 /*
- * Read the routes of a store and enter them.  An error leaves nothing behind
- * but memory that goes with the other routes.
+ * Read the routes of a store and keep them.  An error leaves nothing behind but
+ * memory, which is freed with the other routes.
  */
 static StoreRoutes *
 routes_load(const NvsStore *store)
@@ -168,7 +172,7 @@ routes_load(const NvsStore *store)
 	return routes;
 }
 
-/* A store as it is kept with its routes. */
+/* A copy of a store, in the memory of the routes. */
 static const NvsStore *
 routes_copy_store(const NvsStore *store)
 {
@@ -209,7 +213,7 @@ routes_read(StoreRoutes *routes)
 	SPI_finish();
 }
 
-/* A route of a store, still without its pattern. */
+/* A new route to a table, still without pattern and type. */
 static NvsRoute *
 routes_make(StoreRoutes *routes, NvsKind kind, const char *schema,
 			const char *table)
@@ -224,7 +228,7 @@ routes_make(StoreRoutes *routes, NvsKind kind, const char *schema,
 	return route;
 }
 
-/* Enter a row of nvent.route. */
+/* Add the route of a row of nvent.route to those of its store. */
 static void
 routes_add(StoreRoutes *routes, HeapTuple row, TupleDesc desc)
 {
@@ -246,7 +250,7 @@ routes_add(StoreRoutes *routes, HeapTuple row, TupleDesc desc)
 	MemoryContextSwitchTo(old);
 }
 
-/* Enter a row of nvent.stream_table. */
+/* Add the table of a row of nvent.stream_table to those of its store. */
 static void
 routes_add_stream(StoreRoutes *routes, HeapTuple row, TupleDesc desc)
 {
@@ -268,7 +272,7 @@ routes_add_stream(StoreRoutes *routes, HeapTuple row, TupleDesc desc)
 	entry->route = route;
 }
 
-/* Make a hash table of StreamRoute. */
+/* A hash table of StreamRoute, in the memory of the routes. */
 static HTAB *
 routes_create_streams(void)
 {
@@ -285,7 +289,7 @@ routes_create_streams(void)
 					   HASH_CONTEXT);
 }
 
-/* Hash of a StreamType. */
+/* HashValueFunc of StreamType. */
 static uint32
 stream_type_hash(const void *key, Size keysize pg_attribute_unused())
 {
@@ -294,7 +298,7 @@ stream_type_hash(const void *key, Size keysize pg_attribute_unused())
 	return hash_bytes((const unsigned char *) type->data, type->len);
 }
 
-/* 0 when two StreamType are equal. */
+/* HashCompareFunc of StreamType. */
 static int
 stream_type_match(const void *a, const void *b,
 				  Size keysize pg_attribute_unused())
@@ -354,10 +358,11 @@ nvs_route_notify(const char *name)
 }
 
 /*
- * Find where a subject or key lives.  Returns false when nothing holds it yet;
- * with write the store or the stream table is made instead, as the caller, or
- * it is an error that they cannot be.  The relation is locked against being
- * dropped or altered when this call compiles it, until the transaction ends.
+ * Find the relation that holds a subject or key.  Returns false when there is
+ * none yet; with write, the store and the stream table are made instead, as
+ * the caller, and it is an error when they cannot be.  Where this call compiles
+ * the relation it locks it against being dropped or altered, until the end of
+ * the transaction.
  */
 bool
 nvs_route_find(NvsKind kind, const char *subject, int len, bool write,
@@ -368,7 +373,7 @@ nvs_route_find(NvsKind kind, const char *subject, int len, bool write,
 	resolved->subject = subject;
 	resolved->len = len;
 
-	/* Once more after a table was made, or the route went with its table. */
+	/* Again after a table was made, and when a route went with its table. */
 	for (;;)
 	{
 		const NvsStore *store = write ? nvs_store_of_write(subject, len) :
@@ -384,7 +389,7 @@ nvs_route_find(NvsKind kind, const char *subject, int len, bool write,
 			if (resolved->target != NULL)
 				return true;
 			if (nvs_store_is_current(store))
-				nvs_route_missing(route);
+				nvs_target_missing(route);
 		}
 		else if (!write)
 			return false;
@@ -394,8 +399,9 @@ nvs_route_find(NvsKind kind, const char *subject, int len, bool write,
 }
 
 /*
- * The route of a subject or key in its store, with what its pattern captures;
- * NULL for a stream whose table has not been made.
+ * The route of the subject or key in *resolved, which belongs to this store;
+ * NULL for a stream whose table has not been made.  Sets what the route's
+ * pattern captures.
  */
 static NvsRoute *
 routes_match(const StoreRoutes *routes, NvsKind kind, NvsResolved *resolved)
@@ -417,7 +423,7 @@ routes_match(const StoreRoutes *routes, NvsKind kind, NvsResolved *resolved)
 							  type.len);
 }
 
-/* Make the generic stream table of a subject. */
+/* Make the generic stream table of a subject's type, as the caller. */
 static void
 route_make_stream(const NvsStore *store, const char *subject, int len)
 {
@@ -430,8 +436,8 @@ route_make_stream(const NvsStore *store, const char *subject, int len)
 }
 
 /*
- * The generic stream table of a type, compiled; NULL when the store has none,
- * or somebody dropped it by hand.
+ * The target of a store's generic stream table of this type; NULL when there is
+ * none, or somebody dropped it by hand.
  */
 NvsTarget *
 nvs_route_stream_target(const NvsStore *store, const char *type)
@@ -443,8 +449,9 @@ nvs_route_stream_target(const NvsStore *store, const char *type)
 }
 
 /*
- * Every relation of a kind in a store, each once, its own table first; with
- * missing_ok without those that do not exist.
+ * The targets of a kind in a store, as NvsTarget, each relation once, the
+ * store's own table first.  A relation that does not exist is passed over with
+ * missing_ok, else an error.
  */
 List *
 nvs_route_targets(NvsKind kind, const NvsStore *store, bool missing_ok)
@@ -465,7 +472,7 @@ nvs_route_targets(NvsKind kind, const NvsStore *store, bool missing_ok)
 	return result;
 }
 
-/* Add the relation of a route to a list that does not have it. */
+/* Add the target of a route to a list, unless that has its relation. */
 static List *
 route_add_target(List *list, NvsRoute *route, bool missing_ok)
 {
@@ -476,7 +483,7 @@ route_add_target(List *list, NvsRoute *route, bool missing_ok)
 	{
 		if (missing_ok)
 			return list;
-		nvs_route_missing(route);
+		nvs_target_missing(route);
 	}
 	foreach(lc, list)
 	{
@@ -488,7 +495,8 @@ route_add_target(List *list, NvsRoute *route, bool missing_ok)
 
 /*
  * Every NvsRoute of a store that has a pattern or a type, also of those that
- * share a relation.  Not to be changed; gone with the next call of ours.
+ * share a relation.  The list must not be changed, nor be used any more after
+ * another call in here.
  */
 List *
 nvs_route_list(const NvsStore *store)

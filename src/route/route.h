@@ -19,8 +19,9 @@ typedef enum NvsKind
 	NVS_KIND_STREAM,
 	NVS_KIND_ENTRY,
 	NVS_KIND_KV,
-	NVS_KIND_LOCK,				/* has no routes, only its table */
-	NVS_KIND_SNAPSHOT			/* as well */
+	/* these have no routes, only a table in each store */
+	NVS_KIND_LOCK,
+	NVS_KIND_SNAPSHOT
 } NvsKind;
 
 #define NVS_ROUTED_KINDS	3
@@ -28,7 +29,10 @@ typedef enum NvsKind
 
 struct NvsTarget;
 
-/* A route as the registry has it; also one for each table of a store. */
+/*
+ * A route as the registry has it.  Each of a store's own tables, too, is
+ * reached by one, which has no pattern.
+ */
 typedef struct NvsRoute
 {
 	const NvsStore *store;
@@ -39,7 +43,7 @@ typedef struct NvsRoute
 	const char *schema;
 	const char *table;
 	Jsonb	   *aliases;		/* NULL for none */
-	int			notify;
+	int			notify;			/* an NvsNotifyMode, -1 for the setting */
 	struct NvsTarget *target;	/* NULL until compiled */
 } NvsRoute;
 
@@ -47,7 +51,7 @@ typedef struct NvsRoute
 typedef struct NvsKey
 {
 	const NvsField *field;
-	int			capture;		/* -1: the whole subject */
+	int			capture;		/* that it holds; -1: the whole subject */
 	bool		filters;		/* part of the WHERE clause */
 } NvsKey;
 
@@ -61,7 +65,7 @@ typedef struct NvsTarget
 	struct NvsTarget *next;		/* list of all, for invalidation */
 	NvsRoute   *route;
 	MemoryContext cxt;
-	bool		valid;
+	bool		valid;			/* the relation has not changed since */
 	NvsKind		kind;
 	const NvsStore *store;
 	Oid			relid;
@@ -71,10 +75,10 @@ typedef struct NvsTarget
 	NvsKey	   *keys;
 	int			notify;			/* an NvsNotifyMode, -1 for the setting */
 	NvsPlanSet *plans;
-	void	   *state;			/* what the kind made of it, in cxt */
+	void	   *state;			/* what the kind's code keeps, in cxt */
 } NvsTarget;
 
-/* A subject and where it lives. */
+/* A subject and the relation that holds it. */
 typedef struct NvsResolved
 {
 	NvsTarget  *target;
@@ -84,7 +88,6 @@ typedef struct NvsResolved
 } NvsResolved;
 
 /* route/route.c */
-extern void nvs_route_init(void);
 extern bool nvs_route_find(NvsKind kind, const char *subject, int len,
 						   bool write, NvsResolved *resolved);
 extern List *nvs_route_targets(NvsKind kind, const NvsStore *store,
@@ -96,17 +99,18 @@ extern NvsTarget *nvs_route_stream_target(const NvsStore *store,
 										  const char *type);
 
 /* route/target.c */
+extern void nvs_target_init(void);
 extern NvsTarget *nvs_target_get(NvsRoute *route);
-pg_noreturn extern void nvs_route_missing(const NvsRoute *route);
+pg_noreturn extern void nvs_target_missing(const NvsRoute *route);
 extern void nvs_target_drop_all(void);
-extern void nvs_route_params(const NvsResolved *resolved, NvsParams *params);
-extern void nvs_route_where(const NvsTarget *target, StringInfo sql);
-extern bool nvs_route_is_key(const NvsTarget *target, const NvsField *field);
-extern const char *nvs_route_pattern(const NvsTarget *target);
-extern char *nvs_route_check(NvsKind kind, const NvsStore *store,
-							 const char *pattern, Oid relid, Jsonb *aliases,
-							 bool *apart);
-
-/* route/admin.c */
+extern const char *nvs_target_key_text(const NvsResolved *resolved,
+									   const NvsKey *key, int *len);
+extern void nvs_target_params(const NvsResolved *resolved, NvsParams *params);
+extern void nvs_target_where(const NvsTarget *target, StringInfo sql);
+extern bool nvs_target_is_key(const NvsTarget *target, const NvsField *field);
+extern const char *nvs_target_pattern(const NvsTarget *target);
+extern char *nvs_target_check(NvsKind kind, const NvsStore *store,
+							  const char *pattern, Oid relid, Jsonb *aliases,
+							  bool *apart);
 
 #endif							/* NVS_ROUTE_ROUTE_H */

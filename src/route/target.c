@@ -2,8 +2,9 @@
  * route/target.c
  *	  The relation of a route, compiled: its fields, keys and plans.
  *
- * A target is made on first use.  A relcache callback marks it as stale and
- * does nothing but that; the next use makes another one.
+ * A target is made when its route is first used.  A relcache callback marks it
+ * as stale and does nothing but that: it may run inside of any access to the
+ * catalog.  The next use makes another target.
  */
 #include "postgres.h"
 
@@ -21,14 +22,14 @@
 #include "route/route.h"
 
 /* A column that a kind cannot do without. */
-typedef struct Requirement
+typedef struct TargetColumn
 {
 	NvsKind		kind;
 	const char *column;
 	Oid			type;			/* InvalidOid: any */
-} Requirement;
+} TargetColumn;
 
-static const Requirement requirements[] = {
+static const TargetColumn target_columns[] = {
 	{NVS_KIND_STREAM, "id", INT8OID},
 	{NVS_KIND_STREAM, "ts", INT8OID},
 	{NVS_KIND_STREAM, "type", TEXTOID},
@@ -39,43 +40,43 @@ static const Requirement requirements[] = {
 	{NVS_KIND_KV, "expires_at", TIMESTAMPTZOID}
 };
 
-static NvsTarget *targets = NULL;
+static NvsTarget *target_list = NULL;	/* all that belong to a route */
 
-static void route_callback(Datum arg, Oid relid);
-static void retire_target(NvsTarget *target);
-static Oid	route_relid(const NvsRoute *route);
-static Oid	lock_relation(const NvsRoute *route);
-static NvsTarget *compile_target(NvsRoute *route, Oid relid);
-static void check_requirements(NvsTarget *target);
-static const char *whole_column(NvsKind kind);
-static void compile_keys(NvsTarget *target);
-static void add_key(NvsTarget *target, const char *column, int capture,
-					bool filters);
-static void compile_aliases(NvsTarget *target);
+static void target_callback(Datum arg, Oid relid);
+static void target_drop(NvsTarget *target);
+static Oid	target_find_relation(const NvsRoute *route);
+static Oid	target_lock_relation(const NvsRoute *route);
+static NvsTarget *target_compile(NvsRoute *route, Oid relid);
+static void target_check_columns(NvsTarget *target);
+static const char *target_whole_column(NvsKind kind);
+static void target_compile_keys(NvsTarget *target);
+static void target_add_key(NvsTarget *target, const char *column, int capture,
+						   bool filters);
+static void target_compile_aliases(NvsTarget *target);
 
 /* Register the callback that marks targets as stale. */
 void
-nvs_route_init(void)
+nvs_target_init(void)
 {
-	CacheRegisterRelcacheCallback(route_callback, (Datum) 0);
+	CacheRegisterRelcacheCallback(target_callback, (Datum) 0);
 }
 
 /* A relation changed: what was compiled from it is not to be used again. */
 static void
-route_callback(Datum arg pg_attribute_unused(), Oid relid)
+target_callback(Datum arg pg_attribute_unused(), Oid relid)
 {
 	NvsTarget  *target;
 
-	for (target = targets; target != NULL; target = target->next)
+	for (target = target_list; target != NULL; target = target->next)
 		if (relid == InvalidOid || target->relid == relid)
 			target->valid = false;
 }
 
-/* Unlink a target and free it when nobody can be using it. */
+/* Take a target from its route, and free it when nobody can be using it. */
 static void
-retire_target(NvsTarget *target)
+target_drop(NvsTarget *target)
 {
-	NvsTarget **link = &targets;
+	NvsTarget **link = &target_list;
 
 	while (*link != NULL && *link != target)
 		link = &(*link)->next;
@@ -85,15 +86,19 @@ retire_target(NvsTarget *target)
 	nvs_defer_free(target->cxt, target->plans);
 }
 
-/* Forget every target: the routes that they belong to are gone. */
+/* Drop every target, before the routes that they belong to are freed. */
 void
 nvs_target_drop_all(void)
 {
-	while (targets != NULL)
-		retire_target(targets);
+	while (target_list != NULL)
+		target_drop(target_list);
 }
 
-/* The compiled relation of a route; NULL when there is no such relation. */
+/*
+ * The target of a route, compiled now unless it is there; NULL when there is no
+ * such relation.  Where it is compiled, the relation is locked against being
+ * dropped or altered until the end of the transaction.
+ */
 NvsTarget *
 nvs_target_get(NvsRoute *route)
 {
@@ -102,14 +107,14 @@ nvs_target_get(NvsRoute *route)
 	if (route->target != NULL && route->target->valid)
 		return route->target;
 	if (route->target != NULL)
-		retire_target(route->target);
-	relid = lock_relation(route);
-	return OidIsValid(relid) ? compile_target(route, relid) : NULL;
+		target_drop(route->target);
+	relid = target_lock_relation(route);
+	return OidIsValid(relid) ? target_compile(route, relid) : NULL;
 }
 
 /* OID of the relation that a route names; InvalidOid when there is none. */
 static Oid
-route_relid(const NvsRoute *route)
+target_find_relation(const NvsRoute *route)
 {
 	Oid			nspid = get_namespace_oid(route->schema, true);
 
@@ -118,21 +123,21 @@ route_relid(const NvsRoute *route)
 }
 
 /*
- * Keep the relation that a route names from being dropped or altered until
- * the end of the transaction; InvalidOid when there is none.  Waiting for the
- * lock, we may find that the name has become another's.
+ * Lock the relation that a route names against being dropped or altered, until
+ * the end of the transaction; InvalidOid when there is none.  While the lock is
+ * waited for the name may become another relation's, which is then locked.
  */
 static Oid
-lock_relation(const NvsRoute *route)
+target_lock_relation(const NvsRoute *route)
 {
-	Oid			relid = route_relid(route);
+	Oid			relid = target_find_relation(route);
 
 	while (OidIsValid(relid))
 	{
 		Oid			again;
 
 		LockRelationOid(relid, AccessShareLock);
-		again = route_relid(route);
+		again = target_find_relation(route);
 		if (again == relid)
 			break;
 		UnlockRelationOid(relid, AccessShareLock);
@@ -141,9 +146,9 @@ lock_relation(const NvsRoute *route)
 	return relid;
 }
 
-/* Report that the relation of a route does not exist. */
+/* Raise the error that the relation of a route does not exist. */
 void
-nvs_route_missing(const NvsRoute *route)
+nvs_target_missing(const NvsRoute *route)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -159,9 +164,12 @@ nvs_route_missing(const NvsRoute *route)
 					 quote_literal_cstr(route->store->prefix))));
 }
 
-/* Compile a relation for a route and link it. */
+/*
+ * Compile a relation, which is locked, as the target of a route; an error when
+ * it cannot serve that.
+ */
 static NvsTarget *
-compile_target(NvsRoute *route, Oid relid)
+target_compile(NvsRoute *route, Oid relid)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
 											  "nvent_store target",
@@ -169,6 +177,7 @@ compile_target(NvsRoute *route, Oid relid)
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	NvsTarget  *target = palloc0(sizeof(NvsTarget));
 
+	/* In a context of its own, which an error frees with the caller's. */
 	target->route = route;
 	target->cxt = cxt;
 	target->kind = route->kind;
@@ -180,29 +189,29 @@ compile_target(NvsRoute *route, Oid relid)
 	target->notify = route->notify;
 	target->plans = nvs_planset_create(cxt);
 	nvs_planset_define(target->plans, "table", target->name);
-	check_requirements(target);
-	compile_keys(target);
-	compile_aliases(target);
+	target_check_columns(target);
+	target_compile_keys(target);
+	target_compile_aliases(target);
 	MemoryContextSwitchTo(old);
 
-	/* From here on nothing fails. */
+	/* Once it is complete it becomes the route's; nothing here fails. */
 	MemoryContextSetParent(cxt, CacheMemoryContext);
 	target->valid = true;
-	target->next = targets;
-	targets = target;
+	target->next = target_list;
+	target_list = target;
 	route->target = target;
 	return target;
 }
 
 /* Raise an error when the relation lacks a column that the kind needs. */
 static void
-check_requirements(NvsTarget *target)
+target_check_columns(NvsTarget *target)
 {
 	int			i;
 
-	for (i = 0; i < lengthof(requirements); i++)
+	for (i = 0; i < lengthof(target_columns); i++)
 	{
-		const Requirement *r = &requirements[i];
+		const TargetColumn *r = &target_columns[i];
 		NvsField   *field;
 
 		if (r->kind != target->kind)
@@ -220,39 +229,45 @@ check_requirements(NvsTarget *target)
 	}
 }
 
-/* The column that holds all of a subject or key. */
+/* Name of the column that holds all of a subject or key. */
 static const char *
-whole_column(NvsKind kind)
+target_whole_column(NvsKind kind)
 {
 	return kind == NVS_KIND_STREAM ? "subject" : "key";
 }
 
-/* Which columns tell the rows of one subject from those of others. */
+/*
+ * Set the key columns, which tell the rows of one subject from those of others;
+ * an error when they cannot.
+ */
 static void
-compile_keys(NvsTarget *target)
+target_compile_keys(NvsTarget *target)
 {
 	const NvsPattern *pattern = target->route->pattern;
-	const char *whole = whole_column(target->kind);
+	const char *whole = target_whole_column(target->kind);
 	bool		has_whole = false;
 	int			ncaptures = 0;
 	int			i;
 
 	if (target->kind != NVS_KIND_STREAM && target->kind != NVS_KIND_ENTRY)
 		return;
+
+	/* The whole subject, and what the route's pattern captures of it. */
 	if (pattern != NULL)
 		ncaptures = nvs_pattern_capture_count(pattern);
 	target->keys = palloc(sizeof(NvsKey) * (ncaptures + 1));
 	if (nvs_fields_column(target->map, whole) != NULL)
 	{
 		has_whole = true;
-		add_key(target, whole, -1, true);
+		target_add_key(target, whole, -1, true);
 	}
 	for (i = 0; i < ncaptures; i++)
-		add_key(target, nvs_pattern_capture_name(pattern, i), i, !has_whole);
+		target_add_key(target, nvs_pattern_capture_name(pattern, i), i,
+					   !has_whole);
 	if (has_whole || pattern == NULL)
 		return;
 
-	/* Without a column for it all, captures must tell subjects apart. */
+	/* Without a column for the whole, every wildcard must be captured. */
 	for (i = 0; i < pattern->ntokens; i++)
 		if (pattern->tokens[i].kind == NVS_TOKEN_ONE ||
 			pattern->tokens[i].kind == NVS_TOKEN_REST)
@@ -265,9 +280,13 @@ compile_keys(NvsTarget *target)
 							 whole)));
 }
 
-/* Add a key column. */
+/*
+ * Have a column, which is no field of records any more, hold a capture, -1 for
+ * the whole subject.  filters says whether it is part of the WHERE clause.
+ */
 static void
-add_key(NvsTarget *target, const char *column, int capture, bool filters)
+target_add_key(NvsTarget *target, const char *column, int capture,
+			   bool filters)
 {
 	NvsField   *field = nvs_fields_reserve(target->map, column);
 	NvsKey	   *key = &target->keys[target->nkeys];
@@ -275,8 +294,8 @@ add_key(NvsTarget *target, const char *column, int capture, bool filters)
 	if (field == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("relation %s has no column \"%s\"", target->name,
-						column),
+				 errmsg("column \"%s\" of relation %s does not exist",
+						column, target->name),
 				 errdetail("The pattern of its route captures it.")));
 	if (field->kind != NVS_FIELD_TEXT && field->kind != NVS_FIELD_OTHER)
 		ereport(ERROR,
@@ -292,7 +311,7 @@ add_key(NvsTarget *target, const char *column, int capture, bool filters)
 
 /* Enter the aliases of a route, {"field": "column"}, into the field map. */
 static void
-compile_aliases(NvsTarget *target)
+target_compile_aliases(NvsTarget *target)
 {
 	const JsonbContainer *jc;
 	uint32		i;
@@ -315,9 +334,25 @@ compile_aliases(NvsTarget *target)
 	}
 }
 
-/* Add the values of the key columns, in their order. */
+/* What a key column holds of the subject that was found: *len bytes. */
+const char *
+nvs_target_key_text(const NvsResolved *resolved, const NvsKey *key, int *len)
+{
+	const NvsCapture *capture;
+
+	if (key->capture < 0)
+	{
+		*len = resolved->len;
+		return resolved->subject;
+	}
+	capture = &resolved->captures[key->capture];
+	*len = capture->len;
+	return resolved->subject + capture->offset;
+}
+
+/* Add the values of all key columns, in their order, to the parameters. */
 void
-nvs_route_params(const NvsResolved *resolved, NvsParams *params)
+nvs_target_params(const NvsResolved *resolved, NvsParams *params)
 {
 	const NvsTarget *target = resolved->target;
 	int			i;
@@ -325,22 +360,20 @@ nvs_route_params(const NvsResolved *resolved, NvsParams *params)
 	for (i = 0; i < target->nkeys; i++)
 	{
 		const NvsKey *key = &target->keys[i];
-		const char *s = resolved->subject;
-		int			len = resolved->len;
+		int			len;
+		const char *s = nvs_target_key_text(resolved, key, &len);
 
-		if (key->capture >= 0)
-		{
-			s += resolved->captures[key->capture].offset;
-			len = resolved->captures[key->capture].len;
-		}
 		nvs_params_add(params, key->field->type,
 					   nvs_field_text_datum(key->field, s, len), false);
 	}
 }
 
-/* Add the condition on the key columns, whose values are $1 and on. */
+/*
+ * Append the condition on the key columns to a statement that has their values,
+ * as nvs_target_params() adds them, as its first parameters.
+ */
 void
-nvs_route_where(const NvsTarget *target, StringInfo sql)
+nvs_target_where(const NvsTarget *target, StringInfo sql)
 {
 	const char *and = "";
 	int			i;
@@ -357,9 +390,9 @@ nvs_route_where(const NvsTarget *target, StringInfo sql)
 		appendStringInfoString(sql, "true");
 }
 
-/* Is a column one of the key columns? */
+/* Is a field's column one of the key columns? */
 bool
-nvs_route_is_key(const NvsTarget *target, const NvsField *field)
+nvs_target_is_key(const NvsTarget *target, const NvsField *field)
 {
 	int			i;
 
@@ -370,12 +403,13 @@ nvs_route_is_key(const NvsTarget *target, const NvsField *field)
 }
 
 /*
- * Raise an error unless a relation can serve a pattern of a kind.  Returns
- * the pattern's shape; *apart is whether the relation could serve others too.
+ * Raise an error unless a relation can serve a route of this pattern and these
+ * aliases.  Returns the pattern's shape; *apart says whether the relation could
+ * serve other patterns beside it.
  */
 char *
-nvs_route_check(NvsKind kind, const NvsStore *store, const char *pattern,
-				Oid relid, Jsonb *aliases, bool *apart)
+nvs_target_check(NvsKind kind, const NvsStore *store, const char *pattern,
+				 Oid relid, Jsonb *aliases, bool *apart)
 {
 	NvsRoute	route;
 	NvsTarget  *target;
@@ -384,26 +418,30 @@ nvs_route_check(NvsKind kind, const NvsStore *store, const char *pattern,
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid)));
+
+	/* Whether the target can be compiled. */
 	memset(&route, 0, sizeof(route));
 	route.store = store;
 	route.kind = kind;
 	route.pattern = nvs_pattern_compile(pattern, strlen(pattern));
 	route.aliases = aliases;
 	route.notify = -1;
-	target = compile_target(&route, relid);
-	retire_target(target);
+	target = target_compile(&route, relid);
+	target_drop(target);
+
+	/* What an existing route may have, but no new one. */
 	if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("relation %s cannot be routed to", target->name),
 				 errdetail("It is temporary: no other session can use it.")));
-	*apart = nvs_fields_column(target->map, whole_column(kind)) != NULL;
+	*apart = nvs_fields_column(target->map, target_whole_column(kind)) != NULL;
 	return nvs_pattern_shape(route.pattern);
 }
 
-/* The text of the pattern that a target serves; NULL for a store's own. */
+/* The pattern of a target's route; NULL for a store's own table. */
 const char *
-nvs_route_pattern(const NvsTarget *target)
+nvs_target_pattern(const NvsTarget *target)
 {
 	return target->route->pattern == NULL ? NULL :
 		target->route->pattern_text;

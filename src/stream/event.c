@@ -263,7 +263,7 @@ event_put_keys(const NvsResolved *resolved, NvsEvent *event)
 	int			i;
 
 	nvs_params_init(&keys);
-	nvs_route_params(resolved, &keys);
+	nvs_target_params(resolved, &keys);
 	for (i = 0; i < target->nkeys; i++)
 		event_set(event, target->map, target->keys[i].field, keys.values[i]);
 }

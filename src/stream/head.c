@@ -96,7 +96,7 @@ head_lock_key(const NvsResolved *resolved)
 	if (head_has_text_keys(resolved))
 		return nvs_hash(resolved->subject, resolved->len, 0);
 	nvs_params_init(&params);
-	nvs_route_params(resolved, &params);
+	nvs_target_params(resolved, &params);
 	hash = target->relid;
 	for (i = 0; i < target->nkeys; i++)
 	{
@@ -255,7 +255,7 @@ head_read(NvsAppend *stream)
 	SPIPlanPtr	plan;
 
 	nvs_params_init(&params);
-	nvs_route_params(&stream->resolved, &params);
+	nvs_target_params(&stream->resolved, &params);
 	plan = nvs_statement_plan(target->plans, &head_of_one, &params, NULL);
 	if (nvs_execute(plan, &params, true, 1) > 0)
 		head_set(stream, SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
@@ -317,7 +317,7 @@ head_add_key_arrays(NvsAppend **streams, int n, NvsParams *params)
 		NvsParams	keys;
 
 		nvs_params_init(&keys);
-		nvs_route_params(&streams[i]->resolved, &keys);
+		nvs_target_params(&streams[i]->resolved, &keys);
 		for (k = 0; k < target->nkeys; k++)
 			values[k * n + i] = keys.values[k];
 	}

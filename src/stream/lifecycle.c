@@ -239,7 +239,7 @@ truncate_to_snapshot(Truncation *call)
 	TupleDesc	desc;
 
 	nvs_params_init(&params);
-	nvs_route_params(resolved, &params);
+	nvs_target_params(resolved, &params);
 	nvs_params_add_arg(&params, fcinfo, ARG_BEFORE_TS, INT8OID);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(max_id), false);
 	if (nvs_execute(nvs_statement_plan(plans, &find_snapshot, &params, NULL),
@@ -264,7 +264,7 @@ lifecycle_write(const NvsResolved *resolved, const NvsStatement *statement,
 	SPIPlanPtr	plan;
 
 	nvs_params_init(&params);
-	nvs_route_params(resolved, &params);
+	nvs_target_params(resolved, &params);
 	if (bound != NULL)
 		nvs_params_add(&params, INT8OID, Int64GetDatum(*bound), false);
 	plan = nvs_statement_plan(target->plans, statement, &params, NULL);

@@ -109,7 +109,7 @@ read_plan(ReadCall *call)
 	int			p;
 
 	nvs_params_init(&call->params);
-	nvs_route_params(&call->resolved, &call->params);
+	nvs_target_params(&call->resolved, &call->params);
 	initStringInfo(&call->sql);
 	appendStringInfo(&call->sql, "SELECT %s FROM %s WHERE ", state->read_list,
 					 call->target->name);
@@ -170,7 +170,7 @@ read_add_bounds(ReadCall *call)
 	if (call->ranged)
 		read_add_range(call);
 	else
-		nvs_route_where(call->target, &call->sql);
+		nvs_target_where(call->target, &call->sql);
 	if (call->by_version || !call->ranged)
 	{
 		read_add_bound(call, ARG_AFTER, "id", ">");
@@ -279,7 +279,7 @@ read_last_snapshot(const NvsTarget *target)
 		appendStringInfo(&sql, "s.%s OPERATOR(pg_catalog.>=) $1 "
 						 "AND s.%s OPERATOR(pg_catalog.<=) $1", key, key);
 	else
-		nvs_route_where(target, &sql);
+		nvs_target_where(target, &sql);
 	appendStringInfoString(&sql, " AND s.type OPERATOR(pg_catalog.=) '"
 						   NVS_TYPE_SNAPSHOT "' ORDER BY ");
 	if (ranged)

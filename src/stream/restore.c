@@ -243,7 +243,7 @@ nvs_stream_clear(PG_FUNCTION_ARGS)
 	foreach(lc, nvs_route_targets(NVS_KIND_STREAM, store, true))
 	{
 		/* Tables that routes name are their users' own. */
-		if (nvs_route_pattern(lfirst(lc)) == NULL)
+		if (nvs_target_pattern(lfirst(lc)) == NULL)
 			deleted += clear_table(lfirst(lc));
 	}
 	foreach(lc, nvs_route_targets(NVS_KIND_SNAPSHOT, store, true))

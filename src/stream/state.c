@@ -200,7 +200,7 @@ state_define_names(const NvsTarget *target, const NvsStreamState *state)
 	char	   *second = psprintf("$%d", target->nkeys + 2);
 
 	initStringInfo(&keys);
-	nvs_route_where(target, &keys);
+	nvs_target_where(target, &keys);
 
 	nvs_planset_define(target->plans, "keys", keys.data);
 	nvs_planset_define(target->plans, "first", first);
