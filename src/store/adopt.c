@@ -33,7 +33,7 @@
  */
 #define ADOPT_MAX_POSITION	(PG_INT64_MAX / 2)
 
-/* A text column whose order and equality are those of its bytes. */
+/* Type of a text column whose order and equality are those of its bytes. */
 #define ADOPT_C_TEXT	"text COLLATE \"C\""
 
 /* A column as layout 3 has it. */
@@ -45,7 +45,7 @@ typedef struct AdoptColumn
 	const char *dflt;			/* of a column that has to be added */
 } AdoptColumn;
 
-/* What else is done to a table, in words and in DDL. */
+/* Something else that is done to a table, in words and in DDL. */
 typedef struct AdoptStep
 {
 	const char *table;
@@ -65,7 +65,7 @@ typedef struct AdoptStep
 	{table, "version", "bigint"}, \
 	{table, "extra", "jsonb"}
 
-/* Those that an older layout lacks or has otherwise. */
+/* Columns that layouts 1 and 2 lack or have otherwise. */
 static const AdoptColumn adopt_columns[] = {
 	ADOPT_EVENT_FIELDS("flow_events"),
 
@@ -134,6 +134,7 @@ static const AdoptColumn adopt_columns[] = {
 	{table, "index (" columns ") is made", \
 	 "CREATE INDEX ON {" table "} (" columns ")"}
 
+/* What brings a table of layout 1 or 2 to layout 3, besides its columns. */
 static const AdoptStep adopt_steps[] = {
 	{"flow_events", "column flow_name may be NULL",
 	"ALTER TABLE {flow_events} ALTER COLUMN flow_name DROP NOT NULL"},
@@ -150,6 +151,7 @@ static const AdoptStep adopt_steps[] = {
 	{"kv", "fillfactor is 80", "ALTER TABLE {kv} SET (fillfactor = 80)"}
 };
 
+/* The tables that layouts 1 and 2 have. */
 static const char *const adopt_tables[] = {
 	"flow_events", "trigger_events", "flow_runs", "flows", "triggers",
 	"scheduler_jobs", "kv"
@@ -185,7 +187,7 @@ static const NvsStatement adopt_expiry_indexes = {
 	"AND a.attname OPERATOR(pg_catalog.=) 'expires_at' ORDER BY 1"
 };
 
-/* Tables of schema $1 whose names begin with $2 and that have subjects. */
+/* Tables of schema $1 with a column "subject" whose names begin with $2. */
 static const NvsStatement adopt_stream_names = {
 	"SELECT c.relname::pg_catalog.text FROM pg_catalog.pg_class c "
 	"JOIN pg_catalog.pg_namespace n "
@@ -199,7 +201,7 @@ static const NvsStatement adopt_stream_names = {
 	"AND NOT a.attisdropped) ORDER BY c.relname"
 };
 
-/* A store that is being adopted, and what was done. */
+/* A store that is being adopted, and the changes made to its tables. */
 typedef struct Adoption
 {
 	const NvsStore *store;
@@ -235,11 +237,11 @@ nvs_adopt_tables(const NvsStore *store, int from, List **streams)
 	Adoption	a = {store, NIL};
 	int			layout;
 
-	/* Nothing may be inserted while we look for the highest position. */
+	/* Nothing may be inserted between looking at the ids and the end. */
 	nvs_layout_run(store, "LOCK TABLE {flow_events}, {trigger_events} "
 				   "IN ACCESS EXCLUSIVE MODE");
 
-	/* What the base layout has, and what the extension made and took away. */
+	/* The base layout, and what went with the extension. */
 	adopt_ids(&a, "flow_events");
 	adopt_ids(&a, "trigger_events");
 	if (from < NVS_LAYOUT_BASE)
@@ -247,7 +249,7 @@ nvs_adopt_tables(const NvsStore *store, int from, List **streams)
 	adopt_bucket(&a);
 	*streams = adopt_streams(&a);
 
-	/* The layouts that it lacks. */
+	/* The layouts above that are missing. */
 	from = Max(from, NVS_LAYOUT_BASE);
 	nvs_layout_up(store, from, NVS_LAYOUT_LATEST);
 	for (layout = from + 1; layout <= NVS_LAYOUT_LATEST; layout++)
@@ -257,21 +259,21 @@ nvs_adopt_tables(const NvsStore *store, int from, List **streams)
 	return a.changes;
 }
 
-/* Name of a table of the store. */
+/* Name of the store's table, as it is in the catalog. */
 static char *
 adopt_name(const Adoption *a, const char *table)
 {
 	return psprintf("%s_%s", a->store->prefix, table);
 }
 
-/* Its name with the schema, quoted where that is needed. */
+/* Name of the store's table with the schema, quoted as SQL needs it. */
 static char *
 adopt_qualified(const Adoption *a, const char *table)
 {
 	return nvs_qualified(a->store->schema, adopt_name(a, table));
 }
 
-/* OID of a table of the store; InvalidOid when there is none. */
+/* OID of the store's table; InvalidOid when there is none. */
 static Oid
 adopt_relid(const Adoption *a, const char *table)
 {
@@ -280,9 +282,9 @@ adopt_relid(const Adoption *a, const char *table)
 }
 
 /*
- * Run a query whose parameters are texts, the second of which may be NULL for
- * none.  Returns all columns of all rows as a list of strings, NULL among
- * them.
+ * Run a query with one or two texts as parameters; second is NULL for one.
+ * Returns all columns of all rows as a list of strings, of which SQL's NULL is
+ * NULL.
  */
 static List *
 adopt_query_texts(const NvsStatement *statement, const char *first,
@@ -308,7 +310,7 @@ adopt_query_texts(const NvsStatement *statement, const char *first,
 	return result;
 }
 
-/* Add a line to the report. */
+/* Add a change of the store's table to the report. */
 static void
 adopt_report(Adoption *a, const char *table, char *what)
 {
@@ -319,7 +321,7 @@ adopt_report(Adoption *a, const char *table, char *what)
 	a->changes = lappend(a->changes, change);
 }
 
-/* Bring tables of layout 1 or 2 to layout 3. */
+/* Bring the tables of layout 1 or 2 to the base layout. */
 static void
 adopt_base(Adoption *a)
 {
@@ -371,8 +373,8 @@ adopt_columns_of(Adoption *a, const char *table)
 }
 
 /*
- * What has to be done to a column, as an action of ALTER TABLE and in words;
- * NULL when it is there and wide enough.
+ * What ALTER TABLE has to do to a column, and, in *what, the same in words;
+ * NULL when the column is there and wide enough.
  */
 static char *
 adopt_column(const AdoptColumn *column, Oid relid, char **what)
@@ -398,7 +400,10 @@ adopt_column(const AdoptColumn *column, Oid relid, char **what)
 	return psprintf("ALTER COLUMN %s TYPE %s", column->column, column->type);
 }
 
-/* Draw the ids of an event table from the one sequence of the database. */
+/*
+ * Have a table of events draw its ids from the sequence of positions, the one
+ * that the database has, and drop the sequence that it had for itself.
+ */
 static void
 adopt_ids(Adoption *a, const char *table)
 {
@@ -423,10 +428,10 @@ adopt_ids(Adoption *a, const char *table)
 }
 
 /*
- * Move the position sequence beyond every id of a table, which is locked, and
- * of the sequence that it had, which may be NULL; true if it was moved.  The
- * lock on ours keeps others from drawing meanwhile, so that it is never moved
- * back; it is held until the end of the transaction.
+ * Move the sequence of positions beyond every id of a table, which must be
+ * locked, and of the table's own sequence, which may be NULL; true if it was
+ * moved.  Locks the sequence of positions until the end of the transaction: if
+ * others could draw from it meanwhile, it might be moved back.
  */
 static bool
 adopt_raise_position(const char *qualified, const char *sequence)
@@ -452,8 +457,9 @@ adopt_raise_position(const char *qualified, const char *sequence)
 }
 
 /*
- * The highest id of a table, or of the sequence for it; false if none.  Read as
- * the caller; what the table says is a number, or an error.
+ * The highest id of a table and of its own sequence, which may be NULL; false
+ * when there is none.  Both are somebody's, and their names are text of a
+ * statement: it is run as the caller, and what it returns is a number.
  */
 static bool
 adopt_highest(const char *qualified, const char *sequence, int64 *highest)
@@ -472,7 +478,10 @@ adopt_highest(const char *qualified, const char *sequence, int64 *highest)
 	return !isnull;
 }
 
-/* Make the computed column of the keys, which goes with the extension. */
+/*
+ * Make the computed column of the keys where it is missing: DROP EXTENSION
+ * CASCADE drops it, since a function of the extension computes it.
+ */
 static void
 adopt_bucket(Adoption *a)
 {
@@ -502,8 +511,8 @@ adopt_drop_expiry_indexes(Adoption *a)
 }
 
 /*
- * Take over the generic stream tables, which only the registry could name.
- * Returns their types.
+ * Take over the generic stream tables: those with the name of the type of their
+ * subjects.  Returns their types, as String.
  */
 static List *
 adopt_streams(Adoption *a)
@@ -536,9 +545,9 @@ adopt_streams(Adoption *a)
 }
 
 /*
- * The type that a generic stream table is for: that of any subject in it,
- * else what its name says.  NULL when neither can tell; another when the
- * table is none of ours.
+ * The type of a table that may be a generic stream table: that of one of the
+ * subjects in it, else what its name says; NULL when the table is empty and its
+ * name is a hash.
  */
 static char *
 adopt_stream_type(const Adoption *a, const char *name)

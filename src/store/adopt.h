@@ -11,11 +11,11 @@
 
 #include "store/store.h"
 
-/* A change that was made. */
+/* A change made to a table, as store_adopt() reports it. */
 typedef struct NvsChange
 {
-	char	   *relation;
-	char	   *what;
+	char	   *relation;		/* name of the table, without the schema */
+	char	   *what;			/* in words */
 } NvsChange;
 
 extern List *nvs_adopt_tables(const NvsStore *store, int from,

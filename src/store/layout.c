@@ -20,20 +20,20 @@
 #include "base/text.h"
 #include "store/layout.h"
 
-/* One layout: statements that make it from the one before, and undo them. */
+/* One layout: lists of DDL that make it from the one before, and undo that. */
 typedef struct Layout
 {
 	int			version;
 	const char *description;
 	const char *const *up;
 	const char *const *down;
-	bool		has_nvent_tables;	/* and nvent's own, see nvent_layout.c */
+	bool		has_nvent_tables;	/* also those of store/nvent_layout.c */
 
 	/* What it changes in each generic stream table; NULL: nothing. */
 	const char *const *stream_up;
 	const char *const *stream_down;
 	const char *stream_column;	/* a table that has it has been changed */
-	const char *marker;			/* a table of it, to tell that it is made */
+	const char *marker;			/* a store that has this table is of it */
 } Layout;
 
 static const char *const kv_up[] = {
@@ -73,10 +73,7 @@ static const char *const kinds_down[] = {
 	NULL
 };
 
-/*
- * Consumers with work that can be leased now, the ones that claims walk; and
- * those with work whose lease or deferral has to end first.
- */
+/* A consumer has work; and it can be leased now: nothing has to end first. */
 #define HAS_WORK	"NOT blocked AND position OPERATOR(pg_catalog.<) mark"
 #define IS_READY	HAS_WORK " AND due_at IS NULL"
 
@@ -139,12 +136,15 @@ static const char *const sourcing_down[] = {
 	NULL
 };
 
-/* Ids by which an append may be repeated, and payload that can be erased. */
+/*
+ * To a generic stream table: ids by which an append may be repeated, payload
+ * that can be erased, and a way to the last snapshot of a subject.
+ */
 static const char *const sourcing_stream_up[] = {
 	"ALTER TABLE {table} ADD COLUMN event_id text COLLATE \"C\", "
 	"ADD COLUMN pii jsonb",
 	"CREATE UNIQUE INDEX ON {table} (event_id) WHERE event_id IS NOT NULL",
-	/* The way to the last snapshot; dropped with the column in it. */
+	/* Goes with event_id, which it has in it. */
 	"CREATE INDEX ON {table} (subject, id) INCLUDE (event_id) "
 	"WHERE type = '__snapshot__'",
 	NULL
@@ -187,7 +187,7 @@ static const Layout layouts[] = {
 	}
 };
 
-/* A generic stream table, with versions and as a plain log. */
+/* Makes a generic stream table that has versions. */
 static const char *const stream_versioned[] = {
 	"CREATE TABLE {table} (" NVS_EVENT_ID
 	"subject text COLLATE \"C\" NOT NULL, "
@@ -198,6 +198,7 @@ static const char *const stream_versioned[] = {
 	NULL
 };
 
+/* Makes one that is a plain log. */
 static const char *const stream_log[] = {
 	"CREATE TABLE {table} (" NVS_EVENT_ID
 	"subject text COLLATE \"C\" NOT NULL, "
@@ -206,6 +207,7 @@ static const char *const stream_log[] = {
 	NULL
 };
 
+/* The indexes of either. */
 static const char *const stream_indexes[] = {
 	"CREATE INDEX ON {table} (subject, id)",
 	"CREATE INDEX ON {table} (type, id)",
@@ -213,7 +215,7 @@ static const char *const stream_indexes[] = {
 	NULL
 };
 
-/* The generic stream tables that are registered for a store. */
+/* The generic stream tables that are registered for store $1. */
 static const NvsStatement layout_streams = {
 	"SELECT schema_name, table_name FROM nvent.stream_table "
 	"WHERE store OPERATOR(pg_catalog.=) $1 ORDER BY type"
@@ -238,7 +240,10 @@ static void layout_change_streams(const NvsStore *store,
 								  const Layout *layout, bool up);
 static void layout_drop_streams(const NvsStore *store);
 
-/* DDL with each {name} replaced: by table, or by the store's table. */
+/*
+ * DDL with each {name} replaced: by the store's table of that name, or by table
+ * when store is NULL.
+ */
 static char *
 layout_expand(const NvsStore *store, const char *table, const char *ddl)
 {
@@ -251,7 +256,7 @@ layout_expand(const NvsStore *store, const char *table, const char *ddl)
 		int			len = *p == '{' ? (int) strcspn(p + 1, "}") : 0;
 		char	   *name;
 
-		/* '{}' is an empty jsonb, and no name. */
+		/* In '{}', which is an empty jsonb, there is no name. */
 		if (len == 0)
 		{
 			appendStringInfoChar(&buf, *p++);
@@ -289,7 +294,7 @@ nvs_layout_run_table(const char *table, const char *ddl)
 	nvs_plan_utility(layout_expand(NULL, table, ddl));
 }
 
-/* Run a list of DDL on a store's tables. */
+/* Run each DDL of a list as nvs_layout_run() does. */
 static void
 layout_run_all(const NvsStore *store, const char *const *ddl)
 {
@@ -297,7 +302,7 @@ layout_run_all(const NvsStore *store, const char *const *ddl)
 		nvs_layout_run(store, *ddl);
 }
 
-/* Run a list of DDL on a table. */
+/* Run each DDL of a list as nvs_layout_run_table() does. */
 static void
 layout_run_all_table(const char *table, const char *const *ddl)
 {
@@ -306,8 +311,9 @@ layout_run_all_table(const char *table, const char *const *ddl)
 }
 
 /*
- * First column of the first row of a query as text; NULL when there is none.
- * For what names a user's table and is too rare for a plan to be kept.
+ * First column of the first row of a query, as text; NULL when it is NULL or
+ * there is no row.  For a query that names a user's table and is too rare for
+ * its plan to be kept.
  */
 char *
 nvs_layout_text(const char *sql)
@@ -357,8 +363,8 @@ nvs_layout_description(int version)
 }
 
 /*
- * Make the layouts above from, up to to; a store of layout 0 has no version
- * table yet.
+ * Make the layouts of a store above from, up to and including to.  Where from
+ * is 0 the version table is made first.
  */
 void
 nvs_layout_up(const NvsStore *store, int from, int to)
@@ -385,8 +391,8 @@ nvs_layout_up(const NvsStore *store, int from, int to)
 }
 
 /*
- * Undo the layouts above to.  0 drops everything: generic stream tables, and
- * the version table.
+ * Undo the layouts of a store above to, down from from.  Where to is 0 the
+ * generic stream tables and the version table are dropped, too.
  */
 void
 nvs_layout_down(const NvsStore *store, int from, int to)
@@ -399,6 +405,8 @@ nvs_layout_down(const NvsStore *store, int from, int to)
 
 		if (layout->version > from || layout->version <= to)
 			continue;
+
+		/* Generic stream tables that are to be dropped are not changed. */
 		if (to > 0)
 			layout_change_streams(store, layout, false);
 		layout_run_all(store, layout->down);
@@ -443,7 +451,10 @@ layout_list_streams(const NvsStore *store)
 	return streams;
 }
 
-/* Make or undo what a layout changes in a stream table, if that is needed. */
+/*
+ * Make or undo what a layout changes in a generic stream table, unless that is
+ * done or the table was dropped by hand.
+ */
 static void
 layout_change_stream(const Layout *layout, const char *schema,
 					 const char *name, bool up)
@@ -451,7 +462,6 @@ layout_change_stream(const Layout *layout, const char *schema,
 	Oid			relid = layout_relid(schema, name);
 	bool		changed;
 
-	/* Somebody may have dropped it by hand. */
 	if (layout->stream_up == NULL || !OidIsValid(relid))
 		return;
 	changed = get_attnum(relid, layout->stream_column) != InvalidAttrNumber;
@@ -460,7 +470,7 @@ layout_change_stream(const Layout *layout, const char *schema,
 							 up ? layout->stream_up : layout->stream_down);
 }
 
-/* The same for each of a store's stream tables. */
+/* Make or undo what a layout changes in a store's generic stream tables. */
 static void
 layout_change_streams(const NvsStore *store, const Layout *layout, bool up)
 {
@@ -476,7 +486,7 @@ layout_change_streams(const NvsStore *store, const Layout *layout, bool up)
 	}
 }
 
-/* Drop a store's stream tables, by one statement: all or none. */
+/* Drop a store's generic stream tables, by one statement: all or none. */
 static void
 layout_drop_streams(const NvsStore *store)
 {
@@ -496,8 +506,9 @@ layout_drop_streams(const NvsStore *store)
 }
 
 /*
- * Make a generic stream table as the store's layout has them.  That is told by
- * tables, since the caller may have no right to read the version table.
+ * Make a generic stream table as the layout of its store has them.  Which one
+ * that is the store's tables tell, since the caller may have no right to read
+ * the version table.
  */
 void
 nvs_layout_make_stream(const NvsStore *store, const char *name,

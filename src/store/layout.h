@@ -11,14 +11,14 @@
 
 #include "store/store.h"
 
-/* Layouts 1 and 2 are adapter-store-postgres's own; ours begin at 3. */
+/* Layouts of adapter-store-postgres are 1 and 2; ours begin at 3. */
 #define NVS_LAYOUT_BASE		3
 #define NVS_LAYOUT_KINDS	4
 #define NVS_LAYOUT_SOURCING	5
 #define NVS_LAYOUT_CONSUMERS	6
 #define NVS_LAYOUT_LATEST	NVS_LAYOUT_CONSUMERS
 
-/* The position of an event, drawn when its row is inserted. */
+/* Column of an event's position, drawn when its row is inserted. */
 #define NVS_EVENT_ID	"id bigint DEFAULT nvent.next_position() PRIMARY KEY, "
 
 /* Columns of every table of events, behind those that say whose they are. */
@@ -32,7 +32,7 @@
 	"created_at timestamptz DEFAULT now(), " \
 	"meta jsonb"
 
-/* An entry is scored by the time of its insertion when nobody says more. */
+/* Column of an entry's score: when it was inserted, unless somebody says. */
 #define NVS_SCORE_COLUMN \
 	"score double precision NOT NULL DEFAULT " \
 	"(extract(epoch FROM statement_timestamp()) * 1000)::double precision"
@@ -45,8 +45,9 @@
 	"extra jsonb"
 
 /*
- * Whole hours of expires_at: coarse, so that refreshing a TTL stays HOT.  A
- * function of ours, for every write has the expression's tree read anew.
+ * Column of the whole hours of expires_at: coarse, so that refreshing a TTL
+ * stays HOT.  Computed by one call of a function, since every write has the
+ * tree of the expression read anew.
  */
 #define NVS_BUCKET_COLUMN \
 	"expire_bucket integer GENERATED ALWAYS AS " \

@@ -99,7 +99,7 @@ const char *const nvs_nvent_tables_up[] = {
 	NULL
 };
 
-/* Drops them. */
+/* Drops the tables. */
 const char *const nvs_nvent_tables_down[] = {
 	"DROP TABLE IF EXISTS {scheduler_jobs}, {triggers}, "
 	"{trigger_events}, {flows}, {flow_runs}, {flow_events}",

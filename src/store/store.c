@@ -8,11 +8,13 @@
  * and as the extension's owner: a cache must not keep what an old snapshot or
  * a poor role saw.
  *
- * Each reading has a number, the generation, which its stores carry.  What is
- * derived from a store is kept under the generation of that store and is wrong
- * for one of a later generation.  A store is readable until no call of ours is
- * on the stack, but every look here may read the registry anew: two stores
- * are compared by prefix, never by address.
+ * Each reading has a number, the generation, which its stores carry: what is
+ * derived from a store is kept with that number, and is stale for a store of a
+ * later one.  So nobody has to ask for the generation, let alone twice.
+ *
+ * A store is readable until no call of ours is on the stack, but every look
+ * here may read the registry anew: two stores are compared by prefix, never by
+ * address.
  */
 #include "postgres.h"
 
@@ -38,7 +40,7 @@
 
 PG_FUNCTION_INFO_V1(nvs_registry_changed);
 
-/* The registry as this backend knows it. */
+/* The registry as this backend knows it; NULL and 0: not read yet. */
 static MemoryContext registry_cxt = NULL;
 static HTAB *registry_stores = NULL;
 static NvsStore *registry_default = NULL;	/* as the setting was last seen */
@@ -46,6 +48,7 @@ static Oid	registry_relid = InvalidOid;	/* nvent.store, as it was read */
 static bool registry_stale = true;
 static uint64 registry_generation = 0;
 
+/* All stores. */
 static const NvsStatement registry_read = {
 	"SELECT prefix, schema_name FROM nvent.store"
 };
@@ -89,7 +92,7 @@ nvs_registry_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* Have every backend read the registry again once we commit. */
+/* Have every backend read the registry again, others once we commit. */
 void
 nvs_store_changed(void)
 {
@@ -97,9 +100,8 @@ nvs_store_changed(void)
 }
 
 /*
- * Make sure that what we know is the registry as it is now.  A change that was
- * committed holds from the next statement on, since pending invalidations are
- * absorbed here.
+ * Read the registry again if it has changed since it was read; changes that
+ * others have committed are noticed.
  */
 static void
 registry_refresh(void)
@@ -109,13 +111,17 @@ registry_refresh(void)
 		registry_replace();
 }
 
-/* Drop what is known and read the registry again. */
+/*
+ * Drop what is known and read the registry again.  After an error nothing is
+ * known, and the next look reads it.
+ */
 static void
 registry_replace(void)
 {
 	HASHCTL		ctl;
 	MemoryContext fresh;
 
+	/* Empty, in a context of its own. */
 	fresh = AllocSetContextCreate(CacheMemoryContext, "nvent_store registry",
 								  ALLOCSET_DEFAULT_SIZES);
 	if (registry_cxt != NULL)
@@ -146,7 +152,7 @@ registry_replace(void)
 	PG_END_TRY();
 }
 
-/* Read nvent.store into the hash table. */
+/* Read nvent.store, as the extension's owner and with the latest snapshot. */
 static void
 registry_read_stores(void)
 {
@@ -169,7 +175,7 @@ registry_read_stores(void)
 	SPI_finish();
 }
 
-/* Enter a store. */
+/* Add a store to those that are known. */
 static void
 registry_add_store(const char *prefix, const char *schema)
 {
@@ -182,7 +188,7 @@ registry_add_store(const char *prefix, const char *schema)
 	store->channel = MemoryContextStrdup(registry_cxt, channel);
 }
 
-/* The store of this prefix, or NULL, in the registry as it was last read. */
+/* The store of this prefix, as the registry was last read; NULL for none. */
 static NvsStore *
 registry_find(const char *prefix, int len)
 {
@@ -195,7 +201,7 @@ registry_find(const char *prefix, int len)
 	return hash_search(registry_stores, key, HASH_FIND, NULL);
 }
 
-/* The default store in the registry as it was last read; NULL for none. */
+/* The default store, as the registry was last read; NULL for none. */
 static NvsStore *
 registry_find_default(void)
 {
@@ -222,7 +228,7 @@ nvs_store_find_default(void)
 	return registry_find_default();
 }
 
-/* The store of this prefix, or an error. */
+/* The store of this prefix; an error when there is none. */
 NvsStore *
 nvs_store_require(const char *prefix)
 {
@@ -252,6 +258,8 @@ nvs_store_of(const char *subject, int len)
 	fallback = registry_find_default();
 	if (colon != NULL)
 		len = colon - subject;
+
+	/* The default store is asked first: mostly it is the one. */
 	if (fallback != NULL && strncmp(fallback->prefix, subject, len) == 0 &&
 		fallback->prefix[len] == '\0')
 		return fallback;
@@ -260,8 +268,9 @@ nvs_store_of(const char *subject, int len)
 }
 
 /*
- * The store of the subjects that a pattern matches: the default store for one
- * that begins with a wildcard; NULL when there is none.
+ * The store that a pattern belongs to: that of its first token if that is a
+ * literal and a store's prefix, else the default store; NULL when there is
+ * neither.
  */
 NvsStore *
 nvs_store_of_pattern(const NvsPattern *pattern)
@@ -306,14 +315,17 @@ nvs_store_prefixes(void)
 	return result;
 }
 
-/* list_sort comparator: by bytes. */
+/* list_sort() comparator of strings, by their bytes. */
 static int
 store_compare_prefixes(const ListCell *a, const ListCell *b)
 {
 	return strcmp(lfirst(a), lfirst(b));
 }
 
-/* Raise an error unless the current user owns the store. */
+/*
+ * Raise an error unless the current user owns the store, that is, its version
+ * table.  Where that is gone, only a superuser does.
+ */
 void
 nvs_store_check_owner(const NvsStore *store)
 {
@@ -323,6 +335,7 @@ nvs_store_check_owner(const NvsStore *store)
 
 	if (OidIsValid(nspid))
 		relid = get_relname_relid(name, nspid);
+
 	if (!OidIsValid(relid))
 	{
 		if (superuser())
@@ -342,8 +355,10 @@ nvs_store_check_owner(const NvsStore *store)
 }
 
 /*
- * Raise an error when tables of a store that is to be made could be another's
- * of the same schema: those that are there, as the registry has them now.
+ * Raise an error when tables of a store that is to be made could be another
+ * store's of the same schema: one prefix with "_stream" behind it begins the
+ * other.  The caller must hold a lock that keeps others from making stores in
+ * the schema.
  */
 void
 nvs_store_check_overlap(const char *prefix, const char *schema)
@@ -382,8 +397,9 @@ nvs_store_check_overlap(const char *prefix, const char *schema)
 }
 
 /*
- * Run a statement that changes the registry, as its owner, and make the change
- * visible to what follows; returns its rows.  Needs SPI.
+ * Run a statement that changes the registry, as the extension's owner, and make
+ * the change visible to what follows.  Returns the number of its rows, which
+ * are in SPI_tuptable.  Needs SPI.
  */
 uint64
 nvs_store_registry_execute(const NvsStatement *statement,
@@ -401,8 +417,8 @@ nvs_store_registry_execute(const NvsStatement *statement,
 }
 
 /*
- * Lock a store until the end of the transaction: to make or change it
- * exclusively, to add to it shared.
+ * Lock a store, which need not exist, until the end of the transaction:
+ * exclusively to make or change it, shared to add to it.
  */
 void
 nvs_store_lock(const char *prefix, LOCKMODE mode)

@@ -16,10 +16,10 @@
 /* A registered store, of one reading of the registry; see store/store.c. */
 typedef struct NvsStore
 {
-	char		prefix[NAMEDATALEN];	/* hash key */
+	char		prefix[NAMEDATALEN];	/* first, as a hash table's key */
 	uint64		generation;		/* number of that reading */
 	char	   *schema;
-	char	   *channel;		/* where its appends are announced */
+	char	   *channel;		/* NOTIFY channel of its appends */
 } NvsStore;
 
 /* store/store.c: the registry as it is now */

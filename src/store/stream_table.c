@@ -2,11 +2,11 @@
  * store/stream_table.c
  *	  Generic stream tables: which one a subject belongs to, making, dropping.
  *
- * What no route takes is in the generic stream table of its type, which is a
- * token: the one behind the store's name where a subject begins with that,
- * else the first, since what begins with no store's name is the default
- * store's.  "order:17" and "nvent:order:17" are subjects of type "order".  The
- * type may be empty, as that of ":x" and of "nvent" alone.
+ * A subject that no route takes is in the generic stream table of its type.
+ * That is one of its tokens: the one behind the store's name where the subject
+ * begins with that, else the first, since a subject that begins with no store's
+ * name is the default store's.  "order:17" and "nvent:order:17" are of type
+ * "order".  The type may be empty, as that of ":x" and of "nvent" alone.
  */
 #include "postgres.h"
 
@@ -29,17 +29,19 @@
 /* Hexadecimal digits of the hash in the name of a table. */
 #define NAME_HASH_LEN	12
 
+/* Registers table $3.$4 of store $1 and type $2, unless it is registered. */
 static const NvsStatement table_insert = {
 	"INSERT INTO nvent.stream_table (store, type, schema_name, table_name) "
 	"VALUES ($1, $2, $3, $4) ON CONFLICT (store, type) DO NOTHING"
 };
 
+/* Removes the table of store $1 and type $2 from the registry. */
 static const NvsStatement table_delete = {
 	"DELETE FROM nvent.stream_table WHERE store OPERATOR(pg_catalog.=) $1 "
 	"AND type OPERATOR(pg_catalog.=) $2"
 };
 
-/* How many tables a store has, and whether one of them is of this type. */
+/* How many tables store $1 has, and whether one of them is of type $2. */
 static const NvsStatement table_count = {
 	"SELECT pg_catalog.count(*), COALESCE(pg_catalog.bool_or("
 	"type OPERATOR(pg_catalog.=) $2), false) FROM nvent.stream_table "
@@ -90,8 +92,9 @@ nvs_stream_type_of(const char *prefix, const char *subject, int len)
 }
 
 /*
- * May subjects of this type match the pattern?  So they may whatever the
- * default store is: which one that was when they were written, nobody knows.
+ * May subjects in a store's table of this type match the pattern?  They may
+ * begin with the type even if the store is not the default store: it may have
+ * been when they were written.
  */
 bool
 nvs_stream_type_matches(const char *prefix, const char *type,
@@ -138,7 +141,7 @@ nvs_stream_table_name(const char *prefix, const char *type)
 										  UINT64CONST(0xFFFFFFFFFFFF)));
 }
 
-/* Begin a statement's parameters with a store and a type. */
+/* Set a statement's parameters to a store's prefix and a type. */
 static void
 table_params(NvsParams *params, const char *prefix, const char *type)
 {
@@ -148,8 +151,8 @@ table_params(NvsParams *params, const char *prefix, const char *type)
 }
 
 /*
- * Does the registry, as it is now, have a store's table of this type?  *n is
- * how many tables the store has.
+ * Does the registry, as it is now, have a store's table of this type?  Sets *n
+ * to how many tables the store has.  Needs SPI.
  */
 static bool
 table_registered(const char *prefix, const char *type, int64 *n)
@@ -186,7 +189,10 @@ table_check_count(const char *prefix, int64 n)
 						 "table with nvent.route_add().")));
 }
 
-/* Enter a generic stream table into the registry, unless it is there. */
+/*
+ * Enter the generic stream table of a type into the registry, unless it is
+ * there.  Needs SPI.
+ */
 void
 nvs_stream_table_register(const char *prefix, const char *type,
 						  const char *schema)
@@ -202,11 +208,11 @@ nvs_stream_table_register(const char *prefix, const char *type,
 }
 
 /*
- * Make the generic stream table of a type where it is missing, as the caller;
- * safe when many sessions do so at once, and beside one that drops the store:
- * locks the table's name exclusively, then the store shared, until the end of
- * the transaction.  Returns its qualified name; *created, unless NULL, says
- * whether it was missing.  Needs SPI.
+ * Make the generic stream table of a type, as the caller, where it is missing.
+ * Returns its qualified name; *created, unless created is NULL, says whether it
+ * was missing.  Safe when many sessions do so at once, and beside one that
+ * drops the store: locks the table's name exclusively and then the store
+ * shared, until the end of the transaction.  Needs SPI.
  */
 char *
 nvs_stream_table_create(const char *prefix, const char *type, bool versioned,
@@ -222,6 +228,8 @@ nvs_stream_table_create(const char *prefix, const char *type, bool versioned,
 	PreventCommandIfReadOnly("nvent.stream_create_table()");
 	nvs_lock(NVS_LOCK_TABLE, nvs_hash(name, strlen(name), 0), ExclusiveLock);
 	nvs_store_lock(prefix, ShareLock);
+
+	/* Missing is what is not registered, and what was dropped by hand. */
 	store = nvs_store_require(prefix);
 	qualified = nvs_qualified(store->schema, name);
 	missing = !table_registered(prefix, type, &n) ||
@@ -243,7 +251,8 @@ nvs_stream_table_create(const char *prefix, const char *type, bool versioned,
 
 /*
  * Drop the generic stream table of a type; false when there is none.  Only the
- * store's owner may.  Needs SPI.
+ * store's owner may.  Locks the table's name until the end of the transaction.
+ * Needs SPI.
  */
 bool
 nvs_stream_table_drop(const char *prefix, const char *type)
