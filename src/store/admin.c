@@ -159,8 +159,9 @@ admin_check_same(const NvsStore *store, const char *schema)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("tables of store \"%s\" in schema \"%s\" do not exist",
 						store->prefix, schema),
-				 errhint("Run SELECT nvent.store_migrate(%s, 0) to forget "
-						 "the store.", quote_literal_cstr(store->prefix))));
+				 errhint("Run SELECT nvent.store_migrate(%s, 0) to remove the "
+						 "store from the registry.",
+						 quote_literal_cstr(store->prefix))));
 }
 
 /* Raise an error when there are tables that a new store would have. */

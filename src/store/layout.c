@@ -222,11 +222,11 @@ static const NvsStatement layout_streams = {
 };
 
 /* A generic stream table. */
-typedef struct StreamTable
+typedef struct LayoutStream
 {
 	char	   *schema;
 	char	   *name;
-} StreamTable;
+} LayoutStream;
 
 static char *layout_expand(const NvsStore *store, const char *table,
 						   const char *ddl);
@@ -424,7 +424,7 @@ nvs_layout_down(const NvsStore *store, int from, int to)
 	}
 }
 
-/* The generic stream tables of a store, a list of StreamTable. */
+/* The generic stream tables of a store, a list of LayoutStream. */
 static List *
 layout_list_streams(const NvsStore *store)
 {
@@ -440,7 +440,7 @@ layout_list_streams(const NvsStore *store)
 					&params, false, 0);
 	for (i = 0; i < n; i++)
 	{
-		StreamTable *table = palloc(sizeof(StreamTable));
+		LayoutStream *table = palloc(sizeof(LayoutStream));
 
 		table->schema = SPI_getvalue(SPI_tuptable->vals[i],
 									 SPI_tuptable->tupdesc, 1);
@@ -480,7 +480,7 @@ layout_change_streams(const NvsStore *store, const Layout *layout, bool up)
 		return;
 	foreach(lc, layout_list_streams(store))
 	{
-		const StreamTable *table = lfirst(lc);
+		const LayoutStream *table = lfirst(lc);
 
 		layout_change_stream(layout, table->schema, table->name, up);
 	}
@@ -496,7 +496,7 @@ layout_drop_streams(const NvsStore *store)
 	initStringInfo(&tables);
 	foreach(lc, layout_list_streams(store))
 	{
-		const StreamTable *table = lfirst(lc);
+		const LayoutStream *table = lfirst(lc);
 
 		nvs_sql(&tables, tables.len > 0 ? ", " : "",
 				nvs_qualified(table->schema, table->name));
