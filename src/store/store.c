@@ -61,6 +61,7 @@ static void registry_add_store(const char *prefix, const char *schema);
 static NvsStore *registry_find(const char *prefix, int len);
 static NvsStore *registry_find_default(void);
 static int	store_compare_prefixes(const ListCell *a, const ListCell *b);
+static bool store_overlaps(const char *shorter, const char *longer);
 
 /* Register the callback that has the registry read again. */
 void
@@ -355,10 +356,22 @@ nvs_store_check_owner(const NvsStore *store)
 }
 
 /*
- * Raise an error when tables of a store that is to be made could be another
- * store's of the same schema: one prefix with "_stream" behind it begins the
- * other.  The caller must hold a lock that keeps others from making stores in
- * the schema.
+ * Could a generic stream table of the store of one prefix have the name of a
+ * table of the store of the other, longer prefix?
+ */
+static bool
+store_overlaps(const char *shorter, const char *longer)
+{
+	size_t		len = strlen(shorter);
+
+	return strncmp(shorter, longer, len) == 0 &&
+		strncmp(longer + len, "_stream", strlen("_stream")) == 0;
+}
+
+/*
+ * Raise an error when tables of a store that is to be made could be those of
+ * another store in the schema.  The caller must hold a lock that keeps others
+ * from making stores there.
  */
 void
 nvs_store_check_overlap(const char *prefix, const char *schema)
@@ -371,19 +384,12 @@ nvs_store_check_overlap(const char *prefix, const char *schema)
 	while ((other = hash_seq_search(&scan)) != NULL)
 	{
 		const char *shorter = prefix;
-		const char *longer = other->prefix;
-		size_t		n;
 
 		if (strcmp(other->schema, schema) != 0)
 			continue;
-		if (strlen(shorter) > strlen(longer))
-		{
+		if (store_overlaps(other->prefix, prefix))
 			shorter = other->prefix;
-			longer = prefix;
-		}
-		n = strlen(shorter);
-		if (strncmp(shorter, longer, n) != 0 ||
-			strncmp(longer + n, "_stream", 7) != 0)
+		else if (!store_overlaps(prefix, other->prefix))
 			continue;
 		hash_seq_term(&scan);
 		ereport(ERROR,

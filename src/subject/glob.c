@@ -69,6 +69,7 @@ glob_match_class(const char *pat, int pos, int plen, const char *c, int clen,
 		int			high_len;
 		bool		escaped = (pat[pos] == '\\' && pos + 1 < plen);
 
+		/* From this character, after a backslash any, to that. */
 		if (escaped)
 			pos++;
 		low = high = pat + pos;
@@ -80,6 +81,8 @@ glob_match_class(const char *pat, int pos, int plen, const char *c, int clen,
 			high_len = glob_char_len(pat, pos + 1, plen, encoding);
 			pos += 1 + high_len;
 		}
+
+		/* Is c between them, whichever comes first? */
 		if ((glob_compare_chars(low, low_len, c, clen) <= 0 &&
 			 glob_compare_chars(c, clen, high, high_len) <= 0) ||
 			(glob_compare_chars(high, high_len, c, clen) <= 0 &&
@@ -98,12 +101,15 @@ nvs_glob_check(const char *pat, int plen, const char **detail)
 	int			encoding = GetDatabaseEncoding();
 	int			pos = 0;
 
+	/* The length. */
 	if (plen > NVS_PATTERN_MAX_BYTES)
 	{
 		*detail = psprintf("It has %d bytes, and a glob has at most %d.",
 						   plen, NVS_PATTERN_MAX_BYTES);
 		return false;
 	}
+
+	/* The classes, of which none may be empty or open. */
 	while (pos < plen)
 	{
 		int			start = pos++;

@@ -330,6 +330,7 @@ trie_search(const NvsTrie *trie, TrieSearch *search)
 		const TrieNode *child = NULL;
 		void	   *found = NULL;
 
+		/* All tokens were taken: a hit if a pattern ends here, too. */
 		search->depth = d;
 		if (d == search->subject.ntokens)
 		{
@@ -362,6 +363,7 @@ trie_search(const NvsTrie *trie, TrieSearch *search)
 				break;
 		}
 
+		/* A token that takes the rest is a hit; else one step down. */
 		if (found != NULL)
 			return found;
 		if (child != NULL)
