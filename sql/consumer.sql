@@ -83,6 +83,8 @@ SELECT nvent.consumer_mark(ARRAY['a', 'a', 'nobody'], ARRAY[7, 5, 9]);
 SELECT mark FROM nvent.consumer_list(ARRAY['a']);
 SELECT nvent.consumer_mark(ARRAY['a'], ARRAY[7]);
 SELECT nvent.consumer_mark(ARRAY['a'], ARRAY[NULL::bigint]);
+SELECT nvent.consumer_mark(ARRAY['a', NULL, 'a'], ARRAY[8, 9, 9]);
+SELECT mark FROM nvent.consumer_list(ARRAY['a']);
 SELECT nvent.consumer_mark(ARRAY['a', 'b'], ARRAY[1]);
 SELECT nvent.consumer_mark(NULL, ARRAY[1]);
 SELECT nvent.consumer_mark(ARRAY['a'], NULL);

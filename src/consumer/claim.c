@@ -57,6 +57,15 @@ static const ClaimOrder claim_newest_first = {
 	PICK(IN_LANE, "position DESC")
 };
 
+/* What one statement locked, and the leases that are made of it. */
+typedef struct ClaimBatch
+{
+	NvsClaim   *claim;
+	int			n;
+	NvsNamedConsumer *picked;	/* by name; index says where it stood */
+	HeapTuple  *leases;			/* as they were picked; NULL: not leased */
+} ClaimBatch;
+
 static void claim_free_due(NvsClaim *claim);
 static void claim_pick(NvsClaim *claim, const ClaimOrder *order, int64 count,
 					   bool lagging);
@@ -121,12 +130,12 @@ nvs_claim_run(NvsClaim *claim)
 }
 
 static const NvsStatement claim_due = {
-	"WITH due AS MATERIALIZED (SELECT name FROM {consumers} "
+	"UPDATE {consumers} SET due_at = NULL "
+	"WHERE name OPERATOR(pg_catalog.=) ANY (ARRAY("
+	"SELECT d.name FROM {consumers} d "
 	"WHERE " NVS_HAS_WORK " AND due_at IS NOT NULL "
 	"AND due_at OPERATOR(pg_catalog.<=) $1 "
-	"ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED) "
-	"UPDATE {consumers} c SET due_at = NULL FROM due d "
-	"WHERE c.name OPERATOR(pg_catalog.=) d.name"
+	"ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED))"
 };
 
 /* Make consumers free whose lease or deferral has run out by now. */
@@ -159,39 +168,55 @@ claim_pick(NvsClaim *claim, const ClaimOrder *order, int64 count,
 	if (nvs_consumer_run(claim->consumers, claim->lane == NULL ?
 						 &order->any_lane : &order->one_lane, &params) > 0)
 		claim_lease_picked(claim, lagging);
-	SPI_freetuptable(SPI_tuptable);
 }
 
-/* The names are those of rows that we hold, in their order. */
+/*
+ * Leases the consumers $1.  It has no join, for which a plan that is kept
+ * could be one that suited a small table.
+ */
 static const NvsStatement claim_lease = {
 	"UPDATE {consumers} c SET token = $2, owner = $3, "
-	"leased_until = v.until, due_at = v.until, "
+	"leased_until = "
+	"pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) $4, "
+	"due_at = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) $4, "
 	"attempt = LEAST(c.attempt, 2147483646) OPERATOR(pg_catalog.+) 1 "
-	"FROM (SELECT u.name, pg_catalog.clock_timestamp() "
-	"OPERATOR(pg_catalog.+) $4 AS until "
-	"FROM pg_catalog.unnest($1) u (name)) v "
-	"WHERE c.name OPERATOR(pg_catalog.=) v.name "
+	"WHERE c.name OPERATOR(pg_catalog.=) ANY ($1) "
 	"RETURNING c.name, c.token, c.position, c.mark, c.attempt, c.lane, "
 	"c.priority, c.pattern, c.source, c.owner, c.leased_until, $5"
 };
 
 /*
- * Lease the consumers that the last statement locked.  The token is drawn
- * while their rows are held, so it is above that of any lease before.
+ * Lease the consumers that the last statement locked, and keep the leases in
+ * its order.  The token is drawn while their rows are held, so it is above
+ * that of any lease before.
  */
 static void
 claim_lease_picked(NvsClaim *claim, bool lagging)
 {
+	SPITupleTable *table = SPI_tuptable;
+	int			n = table->numvals;
+	Datum	   *names = palloc(sizeof(Datum) * n);
+	ClaimBatch	batch;
 	NvsParams	params;
 	SPIPlanPtr	plan;
-	int			n = SPI_processed;
-	Datum	   *names = palloc(sizeof(Datum) * n);
-	bool		isnull;
 	int			i;
 
+	/* What was picked, to be found again by name. */
+	batch.claim = claim;
+	batch.n = n;
+	batch.picked = palloc(sizeof(NvsNamedConsumer) * n);
+	batch.leases = palloc0(sizeof(HeapTuple) * n);
 	for (i = 0; i < n; i++)
-		names[i] = SPI_getbinval(SPI_tuptable->vals[i],
-								 SPI_tuptable->tupdesc, 1, &isnull);
+	{
+		bool		isnull;
+
+		names[i] = SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull);
+		batch.picked[i].name = DatumGetTextPP(names[i]);
+		batch.picked[i].index = i;
+	}
+	qsort(batch.picked, n, sizeof(NvsNamedConsumer),
+		  nvs_consumers_compare_names);
+
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTARRAYOID,
 				   nvs_array_of(TEXTOID, names, NULL, n), false);
@@ -203,7 +228,35 @@ claim_lease_picked(NvsClaim *claim, bool lagging)
 	nvs_params_add(&params, BOOLOID, BoolGetDatum(lagging), false);
 	plan = nvs_statement_plan(claim->consumers->plans, &claim_lease, &params,
 							  NULL);
-	(void) nvs_execute_each(plan, &params, false, claim_add_lease, claim);
+	(void) nvs_execute_each(plan, &params, false, claim_add_lease, &batch);
+
+	for (i = 0; i < n; i++)
+		if (batch.leases[i] != NULL)
+			claim->leases = lappend(claim->leases, batch.leases[i]);
+	SPI_freetuptable(table);
+}
+
+/* Keep a lease, a row of claim_lease, at its place; arg is the ClaimBatch. */
+static void
+claim_add_lease(TupleTableSlot *slot, void *arg)
+{
+	ClaimBatch *batch = arg;
+	NvsClaim   *claim = batch->claim;
+	MemoryContext old = MemoryContextSwitchTo(claim->cxt);
+	NvsNamedConsumer key;
+	NvsNamedConsumer *picked;
+	bool		isnull;
+
+	if (claim->desc == NULL)
+		claim->desc = CreateTupleDescCopy(slot->tts_tupleDescriptor);
+	key.name = DatumGetTextPP(slot_getattr(slot, NVS_LEASE_NAME, &isnull));
+	picked = bsearch(&key, batch->picked, batch->n, sizeof(NvsNamedConsumer),
+					 nvs_consumers_compare_names);
+	if (picked != NULL)
+		batch->leases[picked->index] = ExecCopySlotHeapTuple(slot);
+	else						/* a trigger has renamed it */
+		claim->leases = lappend(claim->leases, ExecCopySlotHeapTuple(slot));
+	MemoryContextSwitchTo(old);
 }
 
 static const NvsStatement claim_token = {
@@ -221,19 +274,6 @@ claim_draw_token(NvsClaim *claim)
 						  NULL, false, CurrentMemoryContext, &token))
 		claim->token = DatumGetInt64(token);
 	return Int64GetDatum(claim->token);
-}
-
-/* Keep a lease, a row of claim_lease; arg is the NvsClaim. */
-static void
-claim_add_lease(TupleTableSlot *slot, void *arg)
-{
-	NvsClaim   *claim = arg;
-	MemoryContext old = MemoryContextSwitchTo(claim->cxt);
-
-	if (claim->desc == NULL)
-		claim->desc = CreateTupleDescCopy(slot->tts_tupleDescriptor);
-	claim->leases = lappend(claim->leases, ExecCopySlotHeapTuple(slot));
-	MemoryContextSwitchTo(old);
 }
 
 /* nvent.consumer_claim(): a row for each lease. */

@@ -48,6 +48,7 @@ static char *consumers_table(const NvsStore *store, const char *name);
 static void consumers_check_layout(const NvsStore *store);
 static void consumers_forget(void);
 pg_noreturn static void consumers_no_store(const char *prefix);
+static int	consumers_compare_named(const void *a, const void *b);
 
 /*
  * The consumers of the store that argument arg names, of the default store
@@ -292,4 +293,93 @@ nvs_consumer_plan_by_index(void)
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
 								 false);
 	return level;
+}
+
+/*
+ * Read the first narrays arguments, of which the first has the names of
+ * consumers, and the others, unless they are NULL, an element for each.
+ * Names that are NULL are left out; the others are put in order, so that
+ * calls that lock the rows one by one do not deadlock.
+ */
+void
+nvs_consumers_named(NvsNamedConsumers *named, FunctionCallInfo fcinfo,
+					const NvsConsumerArray *arrays, int narrays)
+{
+	NvsArrayArgs args = {"consumers", NVS_MAX_CONSUMERS};
+	int			i;
+
+	Assert(narrays <= NVS_MAX_CONSUMER_ARRAYS);
+	named->arrays = arrays;
+	named->narrays = narrays;
+	for (i = 0; i < narrays; i++)
+		if (!nvs_array_argument(&args, fcinfo, i, arrays[i].name,
+								&named->values[i], &named->nulls[i]))
+			named->values[i] = NULL;
+
+	named->n = 0;
+	named->consumers = palloc(sizeof(NvsNamedConsumer) * Max(args.length, 1));
+	for (i = 0; i < args.length; i++)
+	{
+		NvsNamedConsumer *consumer = &named->consumers[named->n];
+
+		if (named->nulls[0][i])
+			continue;
+		consumer->name = DatumGetTextPP(named->values[0][i]);
+		consumer->index = i;
+		named->n++;
+	}
+	qsort(named->consumers, named->n, sizeof(NvsNamedConsumer),
+		  consumers_compare_named);
+}
+
+/* qsort() comparator: by the bytes of the names of two NvsNamedConsumer. */
+int
+nvs_consumers_compare_names(const void *a, const void *b)
+{
+	const text *x = ((const NvsNamedConsumer *) a)->name;
+	const text *y = ((const NvsNamedConsumer *) b)->name;
+	int			xlen = VARSIZE_ANY_EXHDR(x);
+	int			ylen = VARSIZE_ANY_EXHDR(y);
+	int			cmp = memcmp(VARDATA_ANY(x), VARDATA_ANY(y),
+							 Min(xlen, ylen));
+
+	return cmp != 0 ? cmp : xlen - ylen;
+}
+
+/* qsort() comparator: by name, and the same name as it was given. */
+static int
+consumers_compare_named(const void *a, const void *b)
+{
+	int			cmp = nvs_consumers_compare_names(a, b);
+
+	return cmp != 0 ? cmp : ((const NvsNamedConsumer *) a)->index -
+		((const NvsNamedConsumer *) b)->index;
+}
+
+/* Begin the parameters of a statement with the elements of one consumer. */
+void
+nvs_consumers_named_params(const NvsNamedConsumers *named, int i,
+						   NvsParams *params)
+{
+	int			index = named->consumers[i].index;
+	int			k;
+
+	nvs_params_init(params);
+	for (k = 0; k < named->narrays; k++)
+	{
+		bool		isnull = named->values[k] == NULL ||
+			named->nulls[k][index];
+
+		nvs_params_add(params, named->arrays[k].type,
+					   isnull ? (Datum) 0 : named->values[k][index], isnull);
+	}
+}
+
+/* Has the consumer before this one the same name? */
+bool
+nvs_consumers_named_again(const NvsNamedConsumers *named, int i)
+{
+	return i > 0 &&
+		nvs_consumers_compare_names(&named->consumers[i - 1],
+									&named->consumers[i]) == 0;
 }

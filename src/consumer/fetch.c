@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/snapmgr.h"
 
 #include "errors.h"
@@ -53,6 +54,7 @@ nvs_consumer_fetch(PG_FUNCTION_ARGS)
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	NvsConsumers *consumers;
 	NvsClaim	claim;
+	List	   *idle = NIL;
 	int			max_events;
 
 	NVS_REQUIRE_ARG(7, "max_events");
@@ -71,8 +73,9 @@ nvs_consumer_fetch(PG_FUNCTION_ARGS)
 		nvs_claim_begin(&claim, fcinfo, consumers);
 		nvs_claim_run(&claim);
 		if (claim.leases != NIL)
-			fetch_pass_idle(&claim, fetch_put_leases(&claim, max_events,
-													 result, desc));
+			idle = fetch_put_leases(&claim, max_events, result, desc);
+		if (idle != NIL)
+			fetch_pass_idle(&claim, idle);
 	}
 	nvs_spi_end();
 	return (Datum) 0;
@@ -162,6 +165,7 @@ static const NvsStatement fetch_pass = {
 static void
 fetch_pass_idle(NvsClaim *claim, List *idle)
 {
+	int			level = nvs_consumer_plan_by_index();
 	ListCell   *lc;
 
 	foreach(lc, idle)
@@ -174,4 +178,5 @@ fetch_pass_idle(NvsClaim *claim, List *idle)
 		nvs_params_add(&params, INT8OID, Int64GetDatum(entry->upto), false);
 		(void) nvs_consumer_run(claim->consumers, &fetch_pass, &params);
 	}
+	AtEOXact_GUC(false, level);
 }

@@ -22,6 +22,33 @@
 #define NVS_HAS_WORK \
 	"NOT blocked AND position OPERATOR(pg_catalog.<) mark"
 
+/* An array argument with an element for each consumer that a call names. */
+typedef struct NvsConsumerArray
+{
+	const char *name;
+	Oid			type;			/* of an element */
+} NvsConsumerArray;
+
+#define NVS_MAX_CONSUMER_ARRAYS	5
+
+/* A name, and its place in the order in which it was given or found. */
+typedef struct NvsNamedConsumer
+{
+	text	   *name;
+	int			index;
+} NvsNamedConsumer;
+
+/* The consumers that a call names, with their elements of each array. */
+typedef struct NvsNamedConsumers
+{
+	const NvsConsumerArray *arrays;
+	int			narrays;
+	Datum	   *values[NVS_MAX_CONSUMER_ARRAYS];	/* NULL for a NULL array */
+	bool	   *nulls[NVS_MAX_CONSUMER_ARRAYS];
+	int			n;
+	NvsNamedConsumer *consumers;	/* in the order of names */
+} NvsNamedConsumers;
+
 /* Columns of a lease, in the order in which claims return them. */
 typedef enum NvsLeaseColumn
 {
@@ -57,6 +84,13 @@ typedef struct NvsClaim
 /* consumer/consumer.c */
 extern void nvs_consumer_put_row(TupleTableSlot *slot, void *arg);
 extern int	nvs_consumer_plan_by_index(void);
+extern void nvs_consumers_named(NvsNamedConsumers *named,
+								FunctionCallInfo fcinfo,
+								const NvsConsumerArray *arrays, int narrays);
+extern void nvs_consumers_named_params(const NvsNamedConsumers *named, int i,
+									   NvsParams *params);
+extern int	nvs_consumers_compare_names(const void *a, const void *b);
+extern bool nvs_consumers_named_again(const NvsNamedConsumers *named, int i);
 
 /* consumer/mark.c */
 extern bool nvs_mark_scan(NvsConsumers *consumers, int max_events,

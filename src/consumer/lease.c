@@ -6,12 +6,16 @@
  * somebody else leases the consumer or it is given back: a lease that has run
  * out but was not taken over still counts, since nobody else has begun.  All
  * statements check that on the row as it is once they hold it.
+ *
+ * The functions for many leases run the statement for one on each of them, in
+ * the order of names, so that two such calls wait for one another at most.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/snapmgr.h"
 
@@ -24,34 +28,48 @@ PG_FUNCTION_INFO_V1(nvs_consumer_renew);
 PG_FUNCTION_INFO_V1(nvs_consumer_block);
 PG_FUNCTION_INFO_V1(nvs_consumer_block_many);
 
-/* Is the lease of row c held with this token and by this owner? */
-#define IS_HELD_BY(token, owner) \
-	"c.token IS NOT NULL " \
-	"AND (" token " IS NOT NULL OR " owner " IS NOT NULL) " \
-	"AND (" token " IS NULL OR c.token OPERATOR(pg_catalog.=) " token ") " \
+/* Is row c the consumer $1, held with the token $2 and by this owner? */
+#define IS_HELD_BY(owner) \
+	"c.name OPERATOR(pg_catalog.=) $1 AND c.token IS NOT NULL " \
+	"AND ($2 IS NOT NULL OR " owner " IS NOT NULL) " \
+	"AND ($2 IS NULL OR c.token OPERATOR(pg_catalog.=) $2) " \
 	"AND (" owner " IS NULL OR c.owner OPERATOR(pg_catalog.=) " owner ")"
 
-/*
- * What an acknowledgement sets.  Going back brings events into reach that no
- * scan has looked at for this consumer, so it is to be initialized again.
- */
-#define ACK_SET(upto, due, attempt) \
-	"position = " upto ", " \
-	"admitted = c.admitted AND (c.pattern IS NULL OR " \
-	upto " OPERATOR(pg_catalog.>=) c.position), " \
-	"attempt = CASE WHEN " due " IS NULL THEN 0 " \
-	"ELSE COALESCE(" attempt ", 0) END, " \
-	"owner = NULL, token = NULL, leased_until = NULL, " \
-	"deferred_until = " due ", due_at = " due
+/* A result whose rows are those of a statement without its first column. */
+typedef struct LeaseResult
+{
+	Tuplestorestate *rows;
+	TupleDesc	desc;
+} LeaseResult;
 
-#define BLOCK_SET(error) \
-	"blocked = true, error = " error ", deferred_until = NULL, " \
-	"due_at = c.leased_until"
-
+static NvsConsumers *lease_begin(FunctionCallInfo fcinfo, int store,
+								 int *level);
+static void lease_end(int level);
 static void lease_require_holder(FunctionCallInfo fcinfo, int token,
 								 int owner);
 pg_noreturn static void lease_refuse(const NvsConsumers *consumers,
 									 FunctionCallInfo fcinfo, bool acks);
+static void lease_put_acked(TupleTableSlot *slot, void *arg);
+
+/*
+ * Begin a call of ours: the consumers of the store that an argument names.
+ * What is planned until lease_end(*level) goes by indexes.
+ */
+static NvsConsumers *
+lease_begin(FunctionCallInfo fcinfo, int store, int *level)
+{
+	nvs_spi_begin();
+	*level = nvs_consumer_plan_by_index();
+	return nvs_consumers_require(fcinfo, store);
+}
+
+/* End what lease_begin() began. */
+static void
+lease_end(int level)
+{
+	AtEOXact_GUC(false, level);
+	nvs_spi_end();
+}
 
 /* A holder says who it is by a token, by an owner's name, or by both. */
 static void
@@ -174,12 +192,28 @@ lease_refuse(const NvsConsumers *consumers, FunctionCallInfo fcinfo,
 					 "lease.")));
 }
 
+/*
+ * Acknowledges up to $3.  Going back brings events into reach that no scan
+ * has looked at for this consumer, so it is to be initialized again.
+ */
 static const NvsStatement lease_ack = {
-	"UPDATE {consumers} c SET " ACK_SET("$3", "$4", "$5")
-	" WHERE c.name OPERATOR(pg_catalog.=) $1 AND " IS_HELD_BY("$2", "$7")
-	" AND ($6 OR c.position OPERATOR(pg_catalog.<=) $3) "
+	"UPDATE {consumers} c SET position = $3, "
+	"admitted = c.admitted AND (c.pattern IS NULL OR "
+	"$3 OPERATOR(pg_catalog.>=) c.position), "
+	"attempt = CASE WHEN $4 IS NULL THEN 0 ELSE COALESCE($5, 0) END, "
+	"owner = NULL, token = NULL, leased_until = NULL, "
+	"deferred_until = $4, due_at = $4 "
+	"WHERE " IS_HELD_BY("$7") " AND $3 IS NOT NULL "
+	"AND ($6 OR c.position OPERATOR(pg_catalog.<=) $3) "
 	"RETURNING COALESCE(c.position OPERATOR(pg_catalog.<) c.mark, false) "
-	"AND NOT c.blocked"
+	"AND NOT c.blocked, c.name, c.position, c.attempt, c.lane, c.source, "
+	"c.deferred_until"
+};
+
+/* The first parameters of lease_ack. */
+static const NvsConsumerArray lease_ack_arrays[] = {
+	{"names", TEXTOID}, {"tokens", INT8OID}, {"uptos", INT8OID},
+	{"defer_until", TIMESTAMPTZOID}, {"attempts", INT4OID}
 };
 
 /*
@@ -190,96 +224,80 @@ Datum
 nvs_consumer_ack(PG_FUNCTION_ARGS)
 {
 	NvsConsumers *consumers;
+	int			level;
 	NvsParams	params;
 	SPIPlanPtr	plan;
 	Datum		more;
+	int			i;
 
 	NVS_REQUIRE_ARG(0, "name");
 	NVS_REQUIRE_ARG(2, "upto");
 	NVS_REQUIRE_ARG(5, "force");
 	lease_require_holder(fcinfo, 1, 6);
 	PreventCommandIfReadOnly("nvent.consumer_ack()");
-	nvs_spi_begin();
-	consumers = nvs_consumers_require(fcinfo, 7);
+	consumers = lease_begin(fcinfo, 7, &level);
 	nvs_params_init(&params);
-	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
-	nvs_params_add_arg(&params, fcinfo, 1, INT8OID);
-	nvs_params_add_arg(&params, fcinfo, 2, INT8OID);
-	nvs_params_add_arg(&params, fcinfo, 3, TIMESTAMPTZOID);
-	nvs_params_add_arg(&params, fcinfo, 4, INT4OID);
+	for (i = 0; i < lengthof(lease_ack_arrays); i++)
+		nvs_params_add_arg(&params, fcinfo, i, lease_ack_arrays[i].type);
 	nvs_params_add_arg(&params, fcinfo, 5, BOOLOID);
 	nvs_params_add_arg(&params, fcinfo, 6, TEXTOID);
 	plan = nvs_statement_plan(consumers->plans, &lease_ack, &params, NULL);
 	if (!nvs_execute_first(plan, &params, false, CurrentMemoryContext, &more))
 		lease_refuse(consumers, fcinfo, true);
-	nvs_spi_end();
+	lease_end(level);
 	PG_RETURN_BOOL(DatumGetBool(more));
 }
 
-static const NvsStatement lease_ack_many = {
-	"WITH v AS MATERIALIZED (SELECT * FROM ROWS FROM "
-	"(pg_catalog.unnest($1), pg_catalog.unnest($2), "
-	"pg_catalog.unnest($3), pg_catalog.unnest($4), "
-	"pg_catalog.unnest($5)) u (name, token, upto, due, attempt)), "
-	"held AS MATERIALIZED (SELECT c.name FROM {consumers} c, v "
-	"WHERE c.name OPERATOR(pg_catalog.=) v.name "
-	"ORDER BY c.name FOR NO KEY UPDATE OF c) "
-	"UPDATE {consumers} c SET "
-	ACK_SET("v.upto", "v.due", "v.attempt")
-	" FROM v, (SELECT DISTINCT name FROM held) h "
-	"WHERE h.name OPERATOR(pg_catalog.=) v.name "
-	"AND c.name OPERATOR(pg_catalog.=) v.name "
-	"AND v.upto IS NOT NULL "
-	"AND " IS_HELD_BY("v.token", "$7")
-	" AND ($6 OR c.position OPERATOR(pg_catalog.<=) v.upto) "
-	"RETURNING c.name, c.position, c.attempt, c.lane, c.source, "
-	"c.deferred_until"
-};
-
 /*
  * nvent.consumer_ack_many(names, tokens, uptos, defer_until, attempts, force,
- * owner, store): the consumers that took it.  Rows are locked in the order
- * of names, so that two such calls do not wait for one another.
+ * owner, store): the consumers that took it.  Of a name that comes twice the
+ * first one that holds the lease counts.
  */
 Datum
 nvs_consumer_ack_many(PG_FUNCTION_ARGS)
 {
-	TupleDesc	desc;
-	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
+	LeaseResult result;
 	NvsConsumers *consumers;
-	NvsParams	params;
-	SPIPlanPtr	plan;
-	NvsArrayArgs arrays = {"consumers", NVS_MAX_CONSUMERS};
-	Datum	   *values;
-	bool	   *nulls;
+	int			level;
+	NvsNamedConsumers named;
+	int			i;
 
+	result.rows = nvs_result_set(fcinfo, &result.desc);
 	NVS_REQUIRE_ARG(0, "names");
 	NVS_REQUIRE_ARG(2, "uptos");
 	NVS_REQUIRE_ARG(5, "force");
 	lease_require_holder(fcinfo, 1, 6);
-	(void) nvs_array_argument(&arrays, fcinfo, 0, "names", &values, &nulls);
-	(void) nvs_array_argument(&arrays, fcinfo, 1, "tokens", &values, &nulls);
-	(void) nvs_array_argument(&arrays, fcinfo, 2, "uptos", &values, &nulls);
-	(void) nvs_array_argument(&arrays, fcinfo, 3, "defer_until", &values,
-							  &nulls);
-	(void) nvs_array_argument(&arrays, fcinfo, 4, "attempts", &values, &nulls);
+	nvs_consumers_named(&named, fcinfo, lease_ack_arrays,
+						lengthof(lease_ack_arrays));
 	PreventCommandIfReadOnly("nvent.consumer_ack_many()");
-	nvs_spi_begin();
-	consumers = nvs_consumers_require(fcinfo, 7);
-	nvs_params_init(&params);
-	nvs_params_add_arg(&params, fcinfo, 0, TEXTARRAYOID);
-	nvs_params_add_arg(&params, fcinfo, 1, INT8ARRAYOID);
-	nvs_params_add_arg(&params, fcinfo, 2, INT8ARRAYOID);
-	nvs_params_add_arg(&params, fcinfo, 3, TIMESTAMPTZARRAYOID);
-	nvs_params_add_arg(&params, fcinfo, 4, INT4ARRAYOID);
-	nvs_params_add_arg(&params, fcinfo, 5, BOOLOID);
-	nvs_params_add_arg(&params, fcinfo, 6, TEXTOID);
-	plan = nvs_statement_plan(consumers->plans, &lease_ack_many, &params,
-							  NULL);
-	(void) nvs_execute_each(plan, &params, false, nvs_consumer_put_row,
-							result);
-	nvs_spi_end();
+	consumers = lease_begin(fcinfo, 7, &level);
+	for (i = 0; i < named.n; i++)
+	{
+		NvsParams	params;
+		SPIPlanPtr	plan;
+
+		CHECK_FOR_INTERRUPTS();
+		nvs_consumers_named_params(&named, i, &params);
+		nvs_params_add_arg(&params, fcinfo, 5, BOOLOID);
+		nvs_params_add_arg(&params, fcinfo, 6, TEXTOID);
+		plan = nvs_statement_plan(consumers->plans, &lease_ack, &params,
+								  NULL);
+		(void) nvs_execute_each(plan, &params, false, lease_put_acked,
+								&result);
+	}
+	lease_end(level);
 	return (Datum) 0;
+}
+
+/* Put a row of lease_ack, but not whether more is known, into the result. */
+static void
+lease_put_acked(TupleTableSlot *slot, void *arg)
+{
+	LeaseResult *result = arg;
+
+	slot_getallattrs(slot);
+	tuplestore_putvalues(result->rows, result->desc, slot->tts_values + 1,
+						 slot->tts_isnull + 1);
 }
 
 static const NvsStatement lease_renew = {
@@ -287,8 +305,7 @@ static const NvsStatement lease_renew = {
 	"leased_until = "
 	"pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) $3, "
 	"due_at = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) $3 "
-	"WHERE c.name OPERATOR(pg_catalog.=) $1 AND " IS_HELD_BY("$2", "$4")
-	" RETURNING c.leased_until"
+	"WHERE " IS_HELD_BY("$4") " RETURNING c.leased_until"
 };
 
 /* nvent.consumer_renew(name, token, lease, owner, store): its new end. */
@@ -297,6 +314,7 @@ nvs_consumer_renew(PG_FUNCTION_ARGS)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	NvsConsumers *consumers;
+	int			level;
 	NvsParams	params;
 	SPIPlanPtr	plan;
 	Datum		until;
@@ -305,8 +323,7 @@ nvs_consumer_renew(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(2, "lease");
 	lease_require_holder(fcinfo, 1, 3);
 	PreventCommandIfReadOnly("nvent.consumer_renew()");
-	nvs_spi_begin();
-	consumers = nvs_consumers_require(fcinfo, 4);
+	consumers = lease_begin(fcinfo, 4, &level);
 	nvs_params_init(&params);
 	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
 	nvs_params_add_arg(&params, fcinfo, 1, INT8OID);
@@ -315,21 +332,27 @@ nvs_consumer_renew(PG_FUNCTION_ARGS)
 	plan = nvs_statement_plan(consumers->plans, &lease_renew, &params, NULL);
 	if (!nvs_execute_first(plan, &params, false, cxt, &until))
 		lease_refuse(consumers, fcinfo, false);
-	nvs_spi_end();
+	lease_end(level);
 	PG_RETURN_DATUM(until);
 }
 
+/* Blocks with the error $3; the lease stays. */
 static const NvsStatement lease_block = {
-	"UPDATE {consumers} c SET " BLOCK_SET("$3")
-	" WHERE c.name OPERATOR(pg_catalog.=) $1 AND " IS_HELD_BY("$2", "$4")
-	" AND NOT c.blocked"
+	"UPDATE {consumers} c SET blocked = true, error = $3, "
+	"deferred_until = NULL, due_at = c.leased_until "
+	"WHERE " IS_HELD_BY("$4") " AND NOT c.blocked "
+	"RETURNING c.name, c.position, c.attempt, c.lane, c.source"
 };
 
 /* Is it held and blocked already?  Its parameters are those of lease_block. */
 static const NvsStatement lease_blocked = {
 	"SELECT true FROM {consumers} c "
-	"WHERE c.name OPERATOR(pg_catalog.=) $1 AND " IS_HELD_BY("$2", "$4")
-	" AND c.blocked"
+	"WHERE " IS_HELD_BY("$4") " AND c.blocked"
+};
+
+/* The first parameters of lease_block. */
+static const NvsConsumerArray lease_block_arrays[] = {
+	{"names", TEXTOID}, {"tokens", INT8OID}, {"errors", TEXTOID}
 };
 
 /* nvent.consumer_block(name, token, error, owner, store): false if it was. */
@@ -337,40 +360,25 @@ Datum
 nvs_consumer_block(PG_FUNCTION_ARGS)
 {
 	NvsConsumers *consumers;
+	int			level;
 	NvsParams	params;
 	bool		blocked;
+	int			i;
 
 	NVS_REQUIRE_ARG(0, "name");
 	lease_require_holder(fcinfo, 1, 3);
 	PreventCommandIfReadOnly("nvent.consumer_block()");
-	nvs_spi_begin();
-	consumers = nvs_consumers_require(fcinfo, 4);
+	consumers = lease_begin(fcinfo, 4, &level);
 	nvs_params_init(&params);
-	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
-	nvs_params_add_arg(&params, fcinfo, 1, INT8OID);
-	nvs_params_add_arg(&params, fcinfo, 2, TEXTOID);
+	for (i = 0; i < lengthof(lease_block_arrays); i++)
+		nvs_params_add_arg(&params, fcinfo, i, lease_block_arrays[i].type);
 	nvs_params_add_arg(&params, fcinfo, 3, TEXTOID);
 	blocked = nvs_consumer_run(consumers, &lease_block, &params) > 0;
 	if (!blocked && nvs_consumer_run(consumers, &lease_blocked, &params) == 0)
 		lease_refuse(consumers, fcinfo, false);
-	nvs_spi_end();
+	lease_end(level);
 	PG_RETURN_BOOL(blocked);
 }
-
-static const NvsStatement lease_block_many = {
-	"WITH v AS MATERIALIZED (SELECT * FROM ROWS FROM "
-	"(pg_catalog.unnest($1), pg_catalog.unnest($2), "
-	"pg_catalog.unnest($3)) u (name, token, error)), "
-	"held AS MATERIALIZED (SELECT c.name FROM {consumers} c, v "
-	"WHERE c.name OPERATOR(pg_catalog.=) v.name "
-	"ORDER BY c.name FOR NO KEY UPDATE OF c) "
-	"UPDATE {consumers} c SET " BLOCK_SET("v.error")
-	" FROM v, (SELECT DISTINCT name FROM held) h "
-	"WHERE h.name OPERATOR(pg_catalog.=) v.name "
-	"AND c.name OPERATOR(pg_catalog.=) v.name AND NOT c.blocked "
-	"AND " IS_HELD_BY("v.token", "$4")
-	" RETURNING c.name, c.position, c.attempt, c.lane, c.source"
-};
 
 /*
  * nvent.consumer_block_many(names, tokens, errors, owner, store): those that
@@ -382,29 +390,29 @@ nvs_consumer_block_many(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	NvsConsumers *consumers;
-	NvsParams	params;
-	SPIPlanPtr	plan;
-	NvsArrayArgs arrays = {"consumers", NVS_MAX_CONSUMERS};
-	Datum	   *values;
-	bool	   *nulls;
+	int			level;
+	NvsNamedConsumers named;
+	int			i;
 
 	NVS_REQUIRE_ARG(0, "names");
 	lease_require_holder(fcinfo, 1, 3);
-	(void) nvs_array_argument(&arrays, fcinfo, 0, "names", &values, &nulls);
-	(void) nvs_array_argument(&arrays, fcinfo, 1, "tokens", &values, &nulls);
-	(void) nvs_array_argument(&arrays, fcinfo, 2, "errors", &values, &nulls);
+	nvs_consumers_named(&named, fcinfo, lease_block_arrays,
+						lengthof(lease_block_arrays));
 	PreventCommandIfReadOnly("nvent.consumer_block_many()");
-	nvs_spi_begin();
-	consumers = nvs_consumers_require(fcinfo, 4);
-	nvs_params_init(&params);
-	nvs_params_add_arg(&params, fcinfo, 0, TEXTARRAYOID);
-	nvs_params_add_arg(&params, fcinfo, 1, INT8ARRAYOID);
-	nvs_params_add_arg(&params, fcinfo, 2, TEXTARRAYOID);
-	nvs_params_add_arg(&params, fcinfo, 3, TEXTOID);
-	plan = nvs_statement_plan(consumers->plans, &lease_block_many, &params,
-							  NULL);
-	(void) nvs_execute_each(plan, &params, false, nvs_consumer_put_row,
-							result);
-	nvs_spi_end();
+	consumers = lease_begin(fcinfo, 4, &level);
+	for (i = 0; i < named.n; i++)
+	{
+		NvsParams	params;
+		SPIPlanPtr	plan;
+
+		CHECK_FOR_INTERRUPTS();
+		nvs_consumers_named_params(&named, i, &params);
+		nvs_params_add_arg(&params, fcinfo, 3, TEXTOID);
+		plan = nvs_statement_plan(consumers->plans, &lease_block, &params,
+								  NULL);
+		(void) nvs_execute_each(plan, &params, false, nvs_consumer_put_row,
+								result);
+	}
+	lease_end(level);
 	return (Datum) 0;
 }

@@ -63,7 +63,6 @@ static void mark_scan(MarkScan *scan);
 static void mark_add_kept(MarkScan *scan);
 static void mark_add_uninitialized(MarkScan *scan);
 static void mark_apply(MarkScan *scan);
-static void mark_find_locked(MarkScan *scan);
 static void mark_save_checkpoint(MarkScan *scan);
 
 /*
@@ -246,110 +245,57 @@ mark_add_kept(MarkScan *scan)
 	SPI_freetuptable(SPI_tuptable);
 }
 
+/* Sets the mark $2 of the consumer $1, initialized with the pattern $3. */
 static const NvsStatement mark_set = {
-	"WITH v AS MATERIALIZED (SELECT * FROM ROWS FROM "
-	"(pg_catalog.unnest($1), pg_catalog.unnest($2), "
-	"pg_catalog.unnest($3)) u (name, mark, pattern)), "
-	"free AS MATERIALIZED (SELECT c.name FROM v, {consumers} c "
-	"WHERE c.name OPERATOR(pg_catalog.=) v.name "
-	"FOR NO KEY UPDATE OF c SKIP LOCKED) "
-	"UPDATE {consumers} c SET mark = GREATEST(c.mark, v.mark), "
-	"admitted = c.admitted OR (v.pattern IS NOT NULL AND "
-	"c.pattern OPERATOR(pg_catalog.=) v.pattern) "
-	"FROM v, free f WHERE f.name OPERATOR(pg_catalog.=) v.name "
-	"AND c.name OPERATOR(pg_catalog.=) f.name"
+	"UPDATE {consumers} c SET mark = GREATEST(c.mark, $2), "
+	"admitted = c.admitted OR "
+	"COALESCE(c.pattern OPERATOR(pg_catalog.=) $3, false) "
+	"WHERE c.name OPERATOR(pg_catalog.=) (SELECT f.name FROM {consumers} f "
+	"WHERE f.name OPERATOR(pg_catalog.=) $1 "
+	"FOR NO KEY UPDATE SKIP LOCKED)"
+};
+
+/* Is the consumer $1 there, without the mark $2? */
+static const NvsStatement mark_not_set = {
+	"SELECT true FROM {consumers} WHERE name OPERATOR(pg_catalog.=) $1 "
+	"AND (mark IS NULL OR mark OPERATOR(pg_catalog.<) $2)"
 };
 
 /*
- * Write the markings to the rows that nobody has locked.  A consumer is
- * initialized only while it has the pattern that was matched; it may have got
- * another one since.
+ * Write the markings to the rows that nobody has locked, one by one: a plan
+ * for all of them that is kept could be one that suited a small table.  A
+ * consumer is initialized only while it has the pattern that was matched; it
+ * may have got another one since.
  */
 static void
 mark_apply(MarkScan *scan)
 {
 	HASH_SEQ_STATUS seq;
 	NvsMarking *marking;
-	NvsParams	params;
-	int			n = hash_get_num_entries(scan->markings);
-	Datum	   *names = palloc(sizeof(Datum) * n);
-	Datum	   *marks = palloc(sizeof(Datum) * n);
-	bool	   *no_mark = palloc(sizeof(bool) * n);
-	Datum	   *patterns = palloc0(sizeof(Datum) * n);
-	bool	   *no_pattern = palloc(sizeof(bool) * n);
-	int			i = 0;
-
-	if (n == 0)
-		return;
-	hash_seq_init(&seq, scan->markings);
-	while ((marking = hash_seq_search(&seq)) != NULL)
-	{
-		names[i] = nvs_match_text_datum(&marking->name);
-		marks[i] = Int64GetDatum(marking->mark);
-		no_mark[i] = !marking->has_mark;
-		no_pattern[i] = marking->initialize == NULL;
-		if (!no_pattern[i])
-			patterns[i] = CStringGetTextDatum(marking->initialize);
-		i++;
-	}
-	nvs_params_init(&params);
-	nvs_params_add(&params, TEXTARRAYOID,
-				   nvs_array_of(TEXTOID, names, NULL, n), false);
-	nvs_params_add(&params, INT8ARRAYOID,
-				   nvs_array_of(INT8OID, marks, no_mark, n), false);
-	nvs_params_add(&params, TEXTARRAYOID,
-				   nvs_array_of(TEXTOID, patterns, no_pattern, n), false);
-	if (nvs_consumer_run(scan->consumers, &mark_set, &params) < n)
-		mark_find_locked(scan);
-}
-
-static const NvsStatement mark_not_set = {
-	"SELECT c.name FROM ROWS FROM (pg_catalog.unnest($1), "
-	"pg_catalog.unnest($2)) v (name, mark), {consumers} c "
-	"WHERE c.name OPERATOR(pg_catalog.=) v.name AND (c.mark IS NULL "
-	"OR c.mark OPERATOR(pg_catalog.<) v.mark)"
-};
-
-/*
- * Find the marks that could not be set, since their rows were locked.  Those
- * whose consumer is gone are nobody's.
- */
-static void
-mark_find_locked(MarkScan *scan)
-{
-	HASH_SEQ_STATUS seq;
-	NvsMarking *marking;
-	NvsParams	params;
-	int			size = hash_get_num_entries(scan->markings);
-	Datum	   *names = palloc(sizeof(Datum) * size);
-	Datum	   *marks = palloc(sizeof(Datum) * size);
-	uint64		nlocked;
-	uint64		i;
-	int			n = 0;
 
 	hash_seq_init(&seq, scan->markings);
 	while ((marking = hash_seq_search(&seq)) != NULL)
 	{
-		if (!marking->has_mark)
-			continue;
-		names[n] = nvs_match_text_datum(&marking->name);
-		marks[n++] = Int64GetDatum(marking->mark);
+		bool		initialize = marking->initialize != NULL;
+		NvsParams	params;
+
+		CHECK_FOR_INTERRUPTS();
+		nvs_params_init(&params);
+		nvs_params_add(&params, TEXTOID, nvs_match_text_datum(&marking->name),
+					   false);
+		nvs_params_add(&params, INT8OID, Int64GetDatum(marking->mark),
+					   !marking->has_mark);
+		nvs_params_add(&params, TEXTOID, initialize ?
+					   CStringGetTextDatum(marking->initialize) : (Datum) 0,
+					   !initialize);
+		if (nvs_consumer_run(scan->consumers, &mark_set, &params) == 0 &&
+			marking->has_mark &&
+			nvs_consumer_run(scan->consumers, &mark_not_set, &params) > 0)
+		{
+			marking->row_locked = true;
+			scan->nlocked++;
+		}
 	}
-	nvs_params_init(&params);
-	nvs_params_add(&params, TEXTARRAYOID,
-				   nvs_array_of(TEXTOID, names, NULL, n), false);
-	nvs_params_add(&params, INT8ARRAYOID,
-				   nvs_array_of(INT8OID, marks, NULL, n), false);
-	nlocked = nvs_consumer_run(scan->consumers, &mark_not_set, &params);
-	for (i = 0; i < nlocked; i++)
-	{
-		marking = nvs_markings_get(scan->markings,
-								   SPI_getvalue(SPI_tuptable->vals[i],
-												SPI_tuptable->tupdesc, 1));
-		marking->row_locked = true;
-		scan->nlocked++;
-	}
-	SPI_freetuptable(SPI_tuptable);
 }
 
 static const NvsStatement mark_save = {
@@ -413,43 +359,52 @@ nvs_consumer_correlate(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(scanned);
 }
 
-static const NvsStatement mark_raise = {
-	"WITH v AS MATERIALIZED (SELECT u.name, "
-	"pg_catalog.max(u.mark) AS mark FROM ROWS FROM "
-	"(pg_catalog.unnest($1), pg_catalog.unnest($2)) u (name, mark) "
-	"GROUP BY u.name), "
-	"held AS MATERIALIZED (SELECT c.name FROM {consumers} c, v "
-	"WHERE c.name OPERATOR(pg_catalog.=) v.name "
-	"ORDER BY c.name FOR NO KEY UPDATE OF c) "
-	"UPDATE {consumers} c SET mark = v.mark FROM v, held h "
-	"WHERE h.name OPERATOR(pg_catalog.=) v.name "
-	"AND c.name OPERATOR(pg_catalog.=) v.name "
-	"AND (c.mark IS NULL OR c.mark OPERATOR(pg_catalog.<) v.mark)"
+static const NvsConsumerArray mark_arrays[] = {
+	{"names", TEXTOID}, {"marks", INT8OID}
 };
 
-/* nvent.consumer_mark(names, marks, store): how many were raised. */
+static const NvsStatement mark_raise = {
+	"UPDATE {consumers} SET mark = $2 "
+	"WHERE name OPERATOR(pg_catalog.=) $1 "
+	"AND (mark IS NULL AND $2 IS NOT NULL OR mark OPERATOR(pg_catalog.<) $2)"
+};
+
+/*
+ * nvent.consumer_mark(names, marks, store): how many were raised.  A name
+ * that comes twice gets the highest of its marks, and is one.
+ */
 Datum
 nvs_consumer_mark(PG_FUNCTION_ARGS)
 {
 	NvsConsumers *consumers;
-	NvsParams	params;
-	NvsArrayArgs arrays = {"consumers", NVS_MAX_CONSUMERS};
-	Datum	   *values;
-	bool	   *nulls;
-	uint64		raised;
+	NvsNamedConsumers named;
+	bool		counted = false;
+	int			level;
+	int64		raised = 0;
+	int			i;
 
 	NVS_REQUIRE_ARG(0, "names");
 	NVS_REQUIRE_ARG(1, "marks");
-	(void) nvs_array_argument(&arrays, fcinfo, 0, "names", &values, &nulls);
-	(void) nvs_array_argument(&arrays, fcinfo, 1, "marks", &values, &nulls);
+	nvs_consumers_named(&named, fcinfo, mark_arrays, lengthof(mark_arrays));
 	PreventCommandIfReadOnly("nvent.consumer_mark()");
 	nvs_spi_begin();
 	consumers = nvs_consumers_require(fcinfo, 2);
-	nvs_params_init(&params);
-	nvs_params_add_arg(&params, fcinfo, 0, TEXTARRAYOID);
-	nvs_params_add_arg(&params, fcinfo, 1, INT8ARRAYOID);
-	/* Names may come twice: the highest mark counts. */
-	raised = nvs_consumer_run(consumers, &mark_raise, &params);
+	level = nvs_consumer_plan_by_index();
+	for (i = 0; i < named.n; i++)
+	{
+		NvsParams	params;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!nvs_consumers_named_again(&named, i))
+			counted = false;
+		nvs_consumers_named_params(&named, i, &params);
+		if (nvs_consumer_run(consumers, &mark_raise, &params) > 0 && !counted)
+		{
+			counted = true;
+			raised++;
+		}
+	}
+	AtEOXact_GUC(false, level);
 	nvs_spi_end();
 	PG_RETURN_INT64(raised);
 }
