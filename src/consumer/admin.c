@@ -153,7 +153,7 @@ nvs_consumer_reset(PG_FUNCTION_ARGS)
 {
 	static const AdminChange change = {
 		"nvent.consumer_reset()",
-		"position = $1, admitted = c.pattern IS NULL, " CLEARED,
+		"position = $1, initialized = c.pattern IS NULL, " CLEARED,
 		"true", INT8OID, 5
 	};
 

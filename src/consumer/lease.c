@@ -198,7 +198,7 @@ lease_refuse(const NvsConsumers *consumers, FunctionCallInfo fcinfo,
  */
 static const NvsStatement lease_ack = {
 	"UPDATE {consumers} c SET position = $3, "
-	"admitted = c.admitted AND (c.pattern IS NULL OR "
+	"initialized = c.initialized AND (c.pattern IS NULL OR "
 	"$3 OPERATOR(pg_catalog.>=) c.position), "
 	"attempt = CASE WHEN $4 IS NULL THEN 0 ELSE COALESCE($5, 0) END, "
 	"owner = NULL, token = NULL, leased_until = NULL, "

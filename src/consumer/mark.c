@@ -13,10 +13,9 @@
  * events and their consumers cost, however many consumers there are; nothing
  * is cached, and a consumer counts from the moment its transaction commits.
  *
- * A scan sees a consumer or it does not; one that no scan has seen is not
- * initialized (column "admitted").  The first scan that sees it initializes
- * it, by a mark at the position before its own events: that is worth one look
- * at what is older.
+ * A consumer that no scan has seen is not initialized.  The first scan that
+ * sees it initializes it, by a mark at the position before its own events:
+ * that is worth one look at what is older.
  *
  * A scan never waits for the row of a consumer.  Marks of rows that others
  * have locked are kept in the checkpoint's data, and the next scan tries to
@@ -122,7 +121,7 @@ nvs_mark_count_argument(FunctionCallInfo fcinfo, int n, const char *name)
 /* Consumers that no scan has seen; one scan initializes so many. */
 static const NvsStatement mark_uninitialized = {
 	"SELECT name, pattern, position FROM {consumers} "
-	"WHERE NOT admitted ORDER BY name LIMIT 1000"
+	"WHERE NOT initialized ORDER BY name LIMIT 1000"
 };
 
 /*
@@ -248,7 +247,7 @@ mark_add_kept(MarkScan *scan)
 /* Sets the mark $2 of the consumer $1, initialized with the pattern $3. */
 static const NvsStatement mark_set = {
 	"UPDATE {consumers} c SET mark = GREATEST(c.mark, $2), "
-	"admitted = c.admitted OR "
+	"initialized = c.initialized OR "
 	"COALESCE(c.pattern OPERATOR(pg_catalog.=) $3, false) "
 	"WHERE c.name OPERATOR(pg_catalog.=) (SELECT f.name FROM {consumers} f "
 	"WHERE f.name OPERATOR(pg_catalog.=) $1 "

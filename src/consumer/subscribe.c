@@ -27,7 +27,7 @@ static void subscribe_check_store(const char *pattern, int len,
 /* A new consumer's position and source are those of the call, NULL is none. */
 static const NvsStatement subscribe_upsert = {
 	"INSERT INTO {consumers} AS c (name, pattern, prefix, source, "
-	"lane, priority, position, mark, admitted) "
+	"lane, priority, position, mark, initialized) "
 	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $2 IS NULL) "
 	"ON CONFLICT (name) DO UPDATE SET "
 	"pattern = COALESCE(EXCLUDED.pattern, c.pattern), "
@@ -35,7 +35,7 @@ static const NvsStatement subscribe_upsert = {
 	"lane = EXCLUDED.lane, "
 	"priority = GREATEST(c.priority, EXCLUDED.priority), "
 	"mark = GREATEST(c.mark, EXCLUDED.mark), "
-	"admitted = c.admitted AND (EXCLUDED.pattern IS NULL OR "
+	"initialized = c.initialized AND (EXCLUDED.pattern IS NULL OR "
 	"NOT nvent.entry_is_changed(c.pattern, EXCLUDED.pattern)) "
 	"WHERE nvent.entry_is_changed(c.pattern, "
 	"COALESCE(EXCLUDED.pattern, c.pattern)) "

@@ -87,7 +87,7 @@ static const char *const consumers_up[] = {
 	"priority integer NOT NULL DEFAULT 0, "
 	"position bigint NOT NULL DEFAULT 0, "
 	"mark bigint, "
-	"admitted boolean NOT NULL DEFAULT false, "
+	"initialized boolean NOT NULL DEFAULT false, "
 	"attempt integer NOT NULL DEFAULT 0, "
 	"blocked boolean NOT NULL DEFAULT false, "
 	"error text, "
@@ -98,7 +98,7 @@ static const char *const consumers_up[] = {
 	"due_at timestamptz, "
 	"created_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 80)",
 	"CREATE INDEX ON {consumers} (prefix) WHERE prefix IS NOT NULL",
-	"CREATE INDEX ON {consumers} (name) WHERE NOT admitted",
+	"CREATE INDEX ON {consumers} (name) WHERE NOT initialized",
 	"CREATE INDEX ON {consumers} (priority DESC, position) WHERE " IS_READY,
 	"CREATE INDEX ON {consumers} (position) WHERE " IS_READY,
 	"CREATE INDEX ON {consumers} (lane, priority DESC, position) "
