@@ -85,6 +85,7 @@ nvs_claim_begin(NvsClaim *claim, FunctionCallInfo fcinfo,
 	int64		leading = nvs_count_argument(fcinfo, 4, "max_leading");
 	int64		scanned;
 
+	/* How many of each frontier. */
 	NVS_REQUIRE_ARG(1, "lease");
 	memset(claim, 0, sizeof(*claim));
 	claim->consumers = consumers;
@@ -98,12 +99,15 @@ nvs_claim_begin(NvsClaim *claim, FunctionCallInfo fcinfo,
 						claim->lagging + claim->leading),
 				 errdetail("One claim leases at most %d.",
 						   NVS_MAX_CONSUMERS)));
+
+	/* For how long, where, and by whom. */
 	claim->lease = PG_GETARG_INTERVAL_P(1);
 	if (!PG_ARGISNULL(2))
 		claim->lane = PG_GETARG_TEXT_PP(2);
 	if (!PG_ARGISNULL(3))
 		claim->owner = PG_GETARG_TEXT_PP(3);
 	claim->cxt = CurrentMemoryContext;
+
 	if (!PG_ARGISNULL(5))
 		(void) nvs_mark_scan(consumers,
 							 nvs_mark_count_argument(fcinfo, 5, "max_scan"),
@@ -217,6 +221,7 @@ claim_lease_picked(NvsClaim *claim, bool lagging)
 	qsort(batch.picked, n, sizeof(NvsNamedConsumer),
 		  nvs_consumers_compare_names);
 
+	/* Lease it. */
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTARRAYOID,
 				   nvs_array_of(TEXTOID, names, NULL, n), false);
@@ -230,6 +235,7 @@ claim_lease_picked(NvsClaim *claim, bool lagging)
 							  NULL);
 	(void) nvs_execute_each(plan, &params, false, claim_add_lease, &batch);
 
+	/* The leases, as they were picked. */
 	for (i = 0; i < n; i++)
 		if (batch.leases[i] != NULL)
 			claim->leases = lappend(claim->leases, batch.leases[i]);

@@ -81,7 +81,10 @@ nvs_consumer_fetch(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Return the leases that have events; the others are the answer. */
+/*
+ * Put the leases that have events, and those without a pattern, into the
+ * result; returns the others, a list of FetchIdle.
+ */
 static List *
 fetch_put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
 				 TupleDesc desc)
@@ -122,8 +125,8 @@ fetch_put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
 }
 
 /*
- * Add the events of a lease to its columns.  A consumer without a pattern
- * gets none, and reads for itself up to its mark.
+ * Add upto and the events to the columns of a lease; false when it has none.
+ * A consumer without a pattern gets none, and reads for itself up to its mark.
  */
 static bool
 fetch_read_events(NvsClaim *claim, Datum *values, bool *nulls, int64 safe,
