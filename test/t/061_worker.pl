@@ -10,7 +10,8 @@
 # - "the ring is full": without the count of what had no room;
 # - "what a worker had not sent": without the flag that it had something;
 # - "DROP DATABASE" and the like: without the ProcessUtility hook;
-# - "maintained as its owner": without SetUserIdAndSecContext().
+# - "maintained as its owner": without nvs_become_role() in
+#   maintain_as_owner().
 
 use strict;
 use warnings;
