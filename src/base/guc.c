@@ -36,6 +36,8 @@ static const struct config_enum_entry notify_options[] = {
 static bool guc_check_notify(int *newval, void **extra, GucSource source);
 static void guc_define_shared(void);
 static void guc_define_worker(void);
+static void guc_define_stores(void);
+static void guc_define_streams(void);
 
 /* check_hook: without a launcher nobody would send what is for the worker. */
 static bool
@@ -111,18 +113,10 @@ guc_define_worker(void)
 							NULL, NULL, NULL);
 }
 
-/* Define every setting and reserve the prefix. */
-void
-nvs_guc_init(void)
+/* Define the settings of stores. */
+static void
+guc_define_stores(void)
 {
-	/* Where there can be a worker, there is one by default. */
-	int			notify = process_shared_preload_libraries_in_progress ?
-		NVS_NOTIFY_WORKER : NVS_NOTIFY_INLINE;
-
-	if (process_shared_preload_libraries_in_progress)
-		guc_define_shared();
-	guc_define_worker();
-
 	DefineCustomBoolVariable("nvent_store.auto_create",
 							 "Creates the default store on the first write to it.",
 							 "When off, such a write is an error that names store_create.",
@@ -139,6 +133,26 @@ nvs_guc_init(void)
 							   PGC_USERSET, 0,
 							   NULL, NULL, NULL);
 
+	DefineCustomIntVariable("nvent_store.max_stream_tables",
+							"Sets the maximum number of generic stream tables of one store.",
+							"Guards against subjects that would make a table each; "
+							"0 means that none is made.",
+							&nvs_max_stream_tables,
+							256, 0, INT_MAX,
+							PGC_SUSET, 0,
+							NULL, NULL, NULL);
+}
+
+/*
+ * Define the settings of appends and of those who wait for them.  Where there
+ * can be a worker, it is the one that notifies by default.
+ */
+static void
+guc_define_streams(void)
+{
+	int			notify = process_shared_preload_libraries_in_progress ?
+		NVS_NOTIFY_WORKER : NVS_NOTIFY_INLINE;
+
 	DefineCustomIntVariable("nvent_store.max_append_age",
 							"Sets the maximum time for which a transaction may go on appending.",
 							"An open appender holds back readers of what others "
@@ -147,15 +161,6 @@ nvs_guc_init(void)
 							&nvs_max_append_age,
 							0, 0, INT_MAX,
 							PGC_SUSET, GUC_UNIT_MS,
-							NULL, NULL, NULL);
-
-	DefineCustomIntVariable("nvent_store.max_stream_tables",
-							"Sets the maximum number of generic stream tables of one store.",
-							"Guards against subjects that would make a table each; "
-							"0 means that none is made.",
-							&nvs_max_stream_tables,
-							256, 0, INT_MAX,
-							PGC_SUSET, 0,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("nvent_store.max_wait",
@@ -178,6 +183,16 @@ nvs_guc_init(void)
 							 notify, notify_options,
 							 PGC_USERSET, 0,
 							 guc_check_notify, NULL, NULL);
+}
 
+/* Define every setting and reserve the prefix. */
+void
+nvs_guc_init(void)
+{
+	if (process_shared_preload_libraries_in_progress)
+		guc_define_shared();
+	guc_define_stores();
+	guc_define_streams();
+	guc_define_worker();
 	MarkGUCPrefixReserved("nvent_store");
 }

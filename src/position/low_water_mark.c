@@ -34,12 +34,12 @@ static TimestampTz my_since = 0;
 /* Where the mark is; NULL when it is an advisory lock. */
 static NvsSlot *my_slot = NULL;
 
-static void mark_lock(int64 mark);
-static bool mark_read_slot(int i, int64 *mark);
-static bool mark_is_lock(const LOCKTAG *tag);
-static int64 mark_of_lock(const LOCKTAG *tag);
-static void mark_put_slots(Tuplestorestate *result, TupleDesc desc);
-static void mark_put_locks(Tuplestorestate *result, TupleDesc desc);
+static void low_water_mark_lock(int64 mark);
+static bool low_water_mark_read_slot(int i, int64 *mark);
+static bool low_water_mark_is_lock(const LOCKTAG *tag);
+static int64 low_water_mark_of_lock(const LOCKTAG *tag);
+static void low_water_mark_put_slots(Tuplestorestate *result, TupleDesc desc);
+static void low_water_mark_put_locks(Tuplestorestate *result, TupleDesc desc);
 
 /* This transaction's mark; 0 when it has not appended. */
 int64
@@ -57,7 +57,7 @@ nvs_low_water_mark_publish(int64 mark, bool in_slot)
 {
 	my_since = GetCurrentStatementStartTimestamp();
 	if (!in_slot)
-		mark_lock(mark);
+		low_water_mark_lock(mark);
 	else
 	{
 		my_slot = nvs_shmem_my_slot();
@@ -76,7 +76,7 @@ void
 nvs_low_water_mark_lower(int64 mark)
 {
 	if (my_slot == NULL)
-		mark_lock(mark);
+		low_water_mark_lock(mark);
 	else
 	{
 		pg_atomic_write_u64(&my_slot->low_water_mark, mark);
@@ -91,7 +91,7 @@ nvs_low_water_mark_lower(int64 mark)
  * therefore owned by the top-level transaction.
  */
 static void
-mark_lock(int64 mark)
+low_water_mark_lock(int64 mark)
 {
 	ResourceOwner old = CurrentResourceOwner;
 
@@ -126,7 +126,7 @@ nvs_low_water_mark_before_prepare(void)
 	if (my_slot == NULL)
 		return;
 	/* Counted once the lock is there: see nvs_low_water_mark_may_be_locks(). */
-	mark_lock(my_mark);
+	low_water_mark_lock(my_mark);
 	pg_atomic_fetch_add_u64(&nvs_shmem_database()->lock_marks_made, 1);
 }
 
@@ -153,7 +153,7 @@ nvs_low_water_mark_after_locks(void)
 
 /* Read the mark of slot i; false when it has none of our database. */
 static bool
-mark_read_slot(int i, int64 *mark)
+low_water_mark_read_slot(int i, int64 *mark)
 {
 	NvsSlot    *slot = nvs_shmem_slot(i);
 	Oid			database;
@@ -183,7 +183,7 @@ nvs_low_water_mark_lowest_slot(void)
 	{
 		int64		mark;
 
-		if (mark_read_slot(i, &mark))
+		if (low_water_mark_read_slot(i, &mark))
 			lowest = Min(lowest, mark);
 	}
 	return lowest;
@@ -206,7 +206,7 @@ nvs_low_water_mark_may_be_locks(NvsDatabase *db)
 
 /* Is this lock a mark, of our database? */
 static bool
-mark_is_lock(const LOCKTAG *tag)
+low_water_mark_is_lock(const LOCKTAG *tag)
 {
 	return tag->locktag_type == LOCKTAG_ADVISORY &&
 		tag->locktag_field1 == MyDatabaseId &&
@@ -215,7 +215,7 @@ mark_is_lock(const LOCKTAG *tag)
 
 /* The mark that a lock is. */
 static int64
-mark_of_lock(const LOCKTAG *tag)
+low_water_mark_of_lock(const LOCKTAG *tag)
 {
 	return (int64) (((uint64) tag->locktag_field2 << 32) |
 					tag->locktag_field3);
@@ -238,10 +238,10 @@ nvs_low_water_mark_locks(NvsDatabase *db)
 	{
 		const LOCKTAG *tag = &locks->locks[i].locktag;
 
-		if (!mark_is_lock(tag))
+		if (!low_water_mark_is_lock(tag))
 			continue;
 		marks.n++;
-		marks.lowest = Min(marks.lowest, mark_of_lock(tag));
+		marks.lowest = Min(marks.lowest, low_water_mark_of_lock(tag));
 	}
 	pfree(locks->locks);
 	pfree(locks);
@@ -267,7 +267,7 @@ nvs_low_water_mark_warn_of_age(int64 warned_of, TimestampTz now)
 		NvsSlot    *slot = nvs_shmem_slot(i);
 		int64		mark;
 
-		if (!mark_read_slot(i, &mark) || mark <= warned_of ||
+		if (!low_water_mark_read_slot(i, &mark) || mark <= warned_of ||
 			!TimestampDifferenceExceeds(slot->since, now, nvs_max_append_age))
 			continue;
 		highest = Max(highest, mark);
@@ -289,14 +289,14 @@ nvs_appender_low_water_marks(PG_FUNCTION_ARGS)
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 
 	if (nvs_shmem_available())
-		mark_put_slots(result, desc);
-	mark_put_locks(result, desc);
+		low_water_mark_put_slots(result, desc);
+	low_water_mark_put_locks(result, desc);
 	return (Datum) 0;
 }
 
 /* Add a row to a result for each mark in shared memory. */
 static void
-mark_put_slots(Tuplestorestate *result, TupleDesc desc)
+low_water_mark_put_slots(Tuplestorestate *result, TupleDesc desc)
 {
 	int			n = nvs_shmem_slots();
 	int			i;
@@ -308,7 +308,7 @@ mark_put_slots(Tuplestorestate *result, TupleDesc desc)
 		Datum		values[4] = {0};
 		bool		nulls[4] = {false, true, false, false};
 
-		if (!mark_read_slot(i, &mark))
+		if (!low_water_mark_read_slot(i, &mark))
 			continue;
 		values[0] = Int32GetDatum(slot->pid);
 		values[2] = TimestampTzGetDatum(slot->since);
@@ -319,7 +319,7 @@ mark_put_slots(Tuplestorestate *result, TupleDesc desc)
 
 /* Add a row to a result for each mark that is a lock. */
 static void
-mark_put_locks(Tuplestorestate *result, TupleDesc desc)
+low_water_mark_put_locks(Tuplestorestate *result, TupleDesc desc)
 {
 	LockData   *locks = GetLockStatusData();
 	int			i;
@@ -330,11 +330,11 @@ mark_put_locks(Tuplestorestate *result, TupleDesc desc)
 		Datum		values[4] = {0};
 		bool		nulls[4] = {lock->pid == 0, false, true, false};
 
-		if (!mark_is_lock(&lock->locktag))
+		if (!low_water_mark_is_lock(&lock->locktag))
 			continue;
 		values[0] = Int32GetDatum(lock->pid);
 		values[1] = CStringGetTextDatum(nvs_lock_holder(lock));
-		values[3] = Int64GetDatum(mark_of_lock(&lock->locktag));
+		values[3] = Int64GetDatum(low_water_mark_of_lock(&lock->locktag));
 		tuplestore_putvalues(result, desc, values, nulls);
 	}
 }

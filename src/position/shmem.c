@@ -110,6 +110,7 @@ shmem_init_segment(void *pointer)
 	Size		rings_offset;
 	int			i;
 
+	/* The header. */
 	memset(h, 0, shmem_segment_size());
 	LWLockInitialize(&h->lock, tranche);
 	h->nslots = MaxBackends;
@@ -122,7 +123,7 @@ shmem_init_segment(void *pointer)
 	h->databases_offset = h->waiters_offset + WAITER_SIZE * h->nslots;
 	rings_offset = h->databases_offset + DATABASE_SIZE * h->ndatabases;
 
-	/* From here on parts are found by the header. */
+	/* The parts, which are found by the header. */
 	header = h;
 	for (i = 0; i < h->nslots; i++)
 	{

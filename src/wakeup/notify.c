@@ -159,6 +159,8 @@ nvs_notify_append(int mode, const char *channel, const char *subject, int len,
 	if (by_subject == NULL)
 		by_subject = announcement_create(TopTransactionContext, 16, NULL);
 	events_announced += count;
+
+	/* Announced before, at this level?  Then only the position is new. */
 	probe.channel = channel;
 	probe.subject = subject;
 	probe.len = len;
@@ -172,6 +174,7 @@ nvs_notify_append(int mode, const char *channel, const char *subject, int len,
 		return;
 	}
 
+	/* A new one, first in the list, whose levels descend. */
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	a = palloc(sizeof(Announcement));
 	*a = probe;
@@ -345,6 +348,7 @@ notify_merge_level(int level)
 		a->next = mine;
 		mine = a;
 	}
+	/* Put them back, or into the parent's announcement of the same. */
 	while (mine != NULL)
 	{
 		AnnouncementSlot *slot;

@@ -185,6 +185,7 @@ waiter_read_pattern(int number)
 	MemoryContext old;
 	int			len;
 
+	/* Copy it; it counts if nobody wrote it meanwhile. */
 	if (generation % 2 != 0)
 		return false;
 	pg_read_barrier();
@@ -196,6 +197,7 @@ waiter_read_pattern(int number)
 	if (pg_atomic_read_u64(&waiter->generation) != generation)
 		return false;
 
+	/* Know this one in place of that of before. */
 	if (known[number].pattern != NULL)
 		pfree(known[number].pattern);
 	known[number].pattern = NULL;

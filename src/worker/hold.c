@@ -152,8 +152,10 @@ hold_begin(const char *name)
 	db = OidIsValid(oid) ? nvs_shmem_find_database(oid) : NULL;
 	if (db == NULL)
 		return NULL;
+	/* Have no worker come. */
 	until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HOLD_TIME);
 	pg_atomic_write_u64(&db->hold_until, until);
+	/* Have the one that is there see it, and wait until it has left. */
 	for (waited = 0; waited < LEAVE_TIME; waited += 10)
 	{
 		uint32		worker = pg_atomic_read_u32(&db->worker);

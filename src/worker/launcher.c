@@ -100,6 +100,7 @@ nvs_launcher_main(Datum arg pg_attribute_unused())
 {
 	ListCell   *lc;
 
+	/* Become the launcher that others wake. */
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
@@ -108,6 +109,8 @@ nvs_launcher_main(Datum arg pg_attribute_unused())
 		proc_exit(0);
 	before_shmem_exit(launcher_exit, (Datum) 0);
 	nvs_shmem_set_launcher(nvs_my_proc_number());
+
+	/* A worker looks whether there is work left from before. */
 	MemoryContextSwitchTo(TopMemoryContext);
 	foreach(lc, launcher_list_databases())
 		launcher_note_job(lfirst_oid(lc));

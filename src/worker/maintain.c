@@ -33,6 +33,7 @@
 #include "base/arg.h"
 #include "base/identity.h"
 #include "base/statement.h"
+#include "base/text.h"
 #include "base/time.h"
 #include "route/route.h"
 #include "worker/worker.h"
@@ -234,42 +235,44 @@ maintain_sweep(Sweep *sweep, int64 wanted)
 static char *
 maintain_sweep_text(const Sweep *sweep, NvsParams *params, int64 wanted)
 {
+	const char *table = sweep->target->name;
 	TimestampTz now = GetCurrentTimestamp();
 	StringInfoData sql;
 
 	initStringInfo(&sql);
 	nvs_params_add(params, INT8OID, Int64GetDatum(wanted), false);
 	nvs_params_add(params, TIMESTAMPTZOID, TimestampTzGetDatum(now), false);
-	appendStringInfoString(&sql, "WITH ");
+
+	/* The rows to look at, where there are buckets. */
+	nvs_sql(&sql, "WITH ");
 	if (sweep->buckets)
 	{
 		nvs_params_add(params, INT4OID,
 					   Int32GetDatum(nvs_timestamptz_to_hours(now)), false);
 		nvs_params_add(params, INT8OID, Int64GetDatum(wanted * LOOK_FACTOR),
 					   false);
-		appendStringInfo(&sql, "seen AS MATERIALIZED ("
-						 "SELECT t.%s AS id, t.expires_at FROM %s AS t "
-						 "WHERE t.expire_bucket OPERATOR(pg_catalog.<=) $3 "
-						 "ORDER BY t.expire_bucket LIMIT $4), ",
-						 sweep->key, sweep->target->name);
+		nvs_sql(&sql, "seen AS MATERIALIZED (SELECT t.", sweep->key,
+				" AS id, t.expires_at FROM ", table, " AS t "
+				"WHERE t.expire_bucket OPERATOR(pg_catalog.<=) $3 "
+				"ORDER BY t.expire_bucket LIMIT $4), ");
 	}
-	appendStringInfo(&sql, "held AS MATERIALIZED ("
-					 "SELECT t.%s AS id FROM %s AS t ",
-					 sweep->key, sweep->target->name);
+
+	/* Those of them that have expired and that nobody else has locked. */
+	nvs_sql(&sql, "held AS MATERIALIZED (SELECT t.", sweep->key,
+			" AS id FROM ", table, " AS t ");
 	if (sweep->buckets)
-		appendStringInfo(&sql, "JOIN seen s "
-						 "ON t.%s OPERATOR(pg_catalog.=) s.id "
-						 "AND s.expires_at OPERATOR(pg_catalog.<=) $2 ",
-						 sweep->key);
-	appendStringInfo(&sql,
-					 "WHERE t.expires_at OPERATOR(pg_catalog.<=) $2 "
-					 "%sLIMIT $1 FOR UPDATE OF t SKIP LOCKED) "
-					 "DELETE FROM %s AS t USING held "
-					 "WHERE t.%s OPERATOR(pg_catalog.=) held.id "
-					 "AND t.expires_at OPERATOR(pg_catalog.<=) "
-					 "pg_catalog.clock_timestamp()",
-					 sweep->buckets ? "ORDER BY s.expires_at " : "",
-					 sweep->target->name, sweep->key);
+		nvs_sql(&sql, "JOIN seen s ON t.", sweep->key,
+				" OPERATOR(pg_catalog.=) s.id "
+				"AND s.expires_at OPERATOR(pg_catalog.<=) $2 ");
+	nvs_sql(&sql, "WHERE t.expires_at OPERATOR(pg_catalog.<=) $2 ",
+			sweep->buckets ? "ORDER BY s.expires_at " : "",
+			"LIMIT $1 FOR UPDATE OF t SKIP LOCKED) ");
+
+	/* They go, unless they were renewed before we had them. */
+	nvs_sql(&sql, "DELETE FROM ", table, " AS t USING held WHERE t.",
+			sweep->key, " OPERATOR(pg_catalog.=) held.id "
+			"AND t.expires_at OPERATOR(pg_catalog.<=) "
+			"pg_catalog.clock_timestamp()");
 	return sql.data;
 }
 

@@ -113,6 +113,8 @@ nvs_worker_main(Datum arg)
 		}
 		MemoryContextSwitchTo(cxt);
 		MemoryContextReset(cxt);
+
+		/* Nobody may be connected: leave at once. */
 		now = GetCurrentTimestamp();
 		if (pg_atomic_read_u64(&db->hold_until) > (uint64) now)
 			worker_leave();
