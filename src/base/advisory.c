@@ -10,9 +10,11 @@
 
 #include "base/advisory.h"
 
+static void advisory_set_tag(LOCKTAG *tag, NvsLockClass class, uint64 key);
+
 /* Fill the tag of one of our locks in this database. */
-void
-nvs_set_lock_tag(LOCKTAG *tag, NvsLockClass class, uint64 key)
+static void
+advisory_set_tag(LOCKTAG *tag, NvsLockClass class, uint64 key)
 {
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (key >> 32),
 						 (uint32) key, class);
@@ -24,7 +26,7 @@ nvs_lock(NvsLockClass class, uint64 key, LOCKMODE mode)
 {
 	LOCKTAG		tag;
 
-	nvs_set_lock_tag(&tag, class, key);
+	advisory_set_tag(&tag, class, key);
 	(void) LockAcquire(&tag, mode, false, false);
 }
 
@@ -37,7 +39,7 @@ nvs_lock_if_free(NvsLockClass class, uint64 key, LOCKMODE mode)
 {
 	LOCKTAG		tag;
 
-	nvs_set_lock_tag(&tag, class, key);
+	advisory_set_tag(&tag, class, key);
 	return LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 

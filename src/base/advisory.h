@@ -22,7 +22,6 @@ typedef enum NvsLockClass
 	NVS_LOCK_SCAN = 0x4E10		/* marking of a store's consumers */
 } NvsLockClass;
 
-extern void nvs_set_lock_tag(LOCKTAG *tag, NvsLockClass class, uint64 key);
 extern void nvs_lock(NvsLockClass class, uint64 key, LOCKMODE mode);
 extern bool nvs_lock_if_free(NvsLockClass class, uint64 key, LOCKMODE mode);
 extern uint64 nvs_hash(const char *data, int len, uint64 seed);

@@ -168,45 +168,6 @@ nvs_plan_execute(SPIPlanPtr plan, Datum *values, const char *nulls,
 	return SPI_processed;
 }
 
-/*
- * Execute a plan whose first row's first column is wanted.  Returns false
- * when there is no row or the column is NULL; the value is copied to cxt.
- */
-bool
-nvs_plan_first(SPIPlanPtr plan, Datum *values, const char *nulls,
-			   bool read_only, MemoryContext cxt, Datum *result)
-{
-	bool		isnull;
-
-	return nvs_plan_row(plan, values, nulls, read_only, cxt, 1, result,
-						&isnull) && !isnull;
-}
-
-/*
- * Execute a plan whose first row's first columns are wanted.  Returns false
- * when there is no row; values are copied to cxt.
- */
-bool
-nvs_plan_row(SPIPlanPtr plan, Datum *values, const char *nulls,
-			 bool read_only, MemoryContext cxt, int ncolumns, Datum *row,
-			 bool *isnull)
-{
-	FirstRow	first = {cxt, false, ncolumns, row, isnull};
-
-	/* A statement that writes is to run to its end. */
-	plan_execute_rows(plan, values, nulls, read_only, read_only ? 1 : 0,
-					  plan_keep_first, &first);
-	return first.found;
-}
-
-/* Execute a plan and call a function for each row.  Returns their number. */
-uint64
-nvs_plan_each(SPIPlanPtr plan, Datum *values, const char *nulls,
-			  bool read_only, NvsRowFunction function, void *arg)
-{
-	return plan_execute_rows(plan, values, nulls, read_only, 0, function, arg);
-}
-
 /* Run a plan; at most count rows, 0 for all.  Returns rows processed. */
 uint64
 nvs_execute(SPIPlanPtr plan, const NvsParams *params, bool read_only,

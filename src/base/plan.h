@@ -47,14 +47,6 @@ extern SPIPlanPtr nvs_plan_prepare(const char *sql, int nargs,
 								   const Oid *types, int cursor_options);
 extern uint64 nvs_plan_execute(SPIPlanPtr plan, Datum *values,
 							   const char *nulls, bool read_only, long count);
-extern bool nvs_plan_first(SPIPlanPtr plan, Datum *values, const char *nulls,
-						   bool read_only, MemoryContext cxt, Datum *result);
-extern bool nvs_plan_row(SPIPlanPtr plan, Datum *values, const char *nulls,
-						 bool read_only, MemoryContext cxt, int ncolumns,
-						 Datum *row, bool *isnull);
-extern uint64 nvs_plan_each(SPIPlanPtr plan, Datum *values, const char *nulls,
-							bool read_only, NvsRowFunction function,
-							void *arg);
 extern void nvs_plan_utility(const char *sql);
 
 extern uint64 nvs_execute(SPIPlanPtr plan, const NvsParams *params,

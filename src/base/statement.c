@@ -75,7 +75,6 @@ struct NvsPlanSet
 {
 	MemoryContext cxt;
 	fixed_hash *fixed;			/* FixedPlan, NULL until one is needed */
-	SPIPlanPtr	slots[NVS_PLAN_SLOTS];
 	MemoryContext texts_cxt;	/* of texts and the strings in it */
 	text_hash  *texts;			/* TextPlan, NULL until one is needed */
 	int			nnames;
@@ -207,7 +206,10 @@ planset_find_name(const NvsPlanSet *set, const char *name, int len)
 	return NULL;				/* keep the compiler quiet */
 }
 
-/* The plan of a statement found by its text, prepared on its first use. */
+/*
+ * The plan of a statement that is found by its text, prepared on its first
+ * use.
+ */
 SPIPlanPtr
 nvs_statement_plan_text(NvsPlanSet *set, const char *sql,
 						const NvsParams *params, NvsPlanMode mode)
@@ -215,23 +217,6 @@ nvs_statement_plan_text(NvsPlanSet *set, const char *sql,
 	static const int options[] = {
 		CURSOR_OPT_GENERIC_PLAN, 0, CURSOR_OPT_CUSTOM_PLAN
 	};
-
-	return nvs_planset_text(set, sql, params, options[mode]);
-}
-
-/* The place of a fixed statement; NULL there until the caller fills it. */
-SPIPlanPtr *
-nvs_planset_slot(NvsPlanSet *set, int slot)
-{
-	Assert(slot >= 0 && slot < NVS_PLAN_SLOTS);
-	return &set->slots[slot];
-}
-
-/* The plan of this text, prepared on its first use. */
-SPIPlanPtr
-nvs_planset_text(NvsPlanSet *set, const char *sql, const NvsParams *params,
-				 int cursor_options)
-{
 	TextPlan   *entry;
 	SPIPlanPtr	plan;
 	bool		found;
@@ -242,9 +227,10 @@ nvs_planset_text(NvsPlanSet *set, const char *sql, const NvsParams *params,
 	if (entry != NULL)
 		return entry->plan;
 
+	/* Prepared and entered last: an error leaves nothing behind. */
 	if (set->texts->members >= MAX_TEXTS)
 		planset_drop_texts(set);
-	plan = nvs_plan_prepare(sql, params->n, params->types, cursor_options);
+	plan = nvs_plan_prepare(sql, params->n, params->types, options[mode]);
 	sql = MemoryContextStrdup(set->texts_cxt, sql);
 	text_insert(set->texts, sql, &found)->plan = plan;
 	return plan;
@@ -280,7 +266,7 @@ void
 nvs_defer_free(MemoryContext cxt, NvsPlanSet *set)
 {
 	SPIPlanPtr *plans;
-	int			n = NVS_PLAN_SLOTS;
+	int			n = 0;
 
 	if (set == NULL)
 	{
@@ -301,13 +287,9 @@ planset_collect(const NvsPlanSet *set, SPIPlanPtr *plans)
 	fixed_iterator fixed_scan;
 	text_iterator text_scan;
 	FixedPlan  *fixed;
-	TextPlan   *text;
+	TextPlan   *by_text;
 	int			n = 0;
-	int			i;
 
-	for (i = 0; i < NVS_PLAN_SLOTS; i++)
-		if (set->slots[i] != NULL)
-			plans[n++] = set->slots[i];
 	if (set->fixed != NULL)
 	{
 		fixed_start_iterate(set->fixed, &fixed_scan);
@@ -317,8 +299,8 @@ planset_collect(const NvsPlanSet *set, SPIPlanPtr *plans)
 	if (set->texts != NULL)
 	{
 		text_start_iterate(set->texts, &text_scan);
-		while ((text = text_iterate(set->texts, &text_scan)) !=NULL)
-			plans[n++] = text->plan;
+		while ((by_text = text_iterate(set->texts, &text_scan)) != NULL)
+			plans[n++] = by_text->plan;
 	}
 	return n;
 }

@@ -16,9 +16,6 @@
 
 #include "base/plan.h"
 
-/* Statements of a set that have a fixed text; each tier numbers its own. */
-#define NVS_PLAN_SLOTS	24
-
 typedef struct NvsPlanSet NvsPlanSet;
 
 /*
@@ -52,11 +49,5 @@ extern SPIPlanPtr nvs_statement_plan_text(NvsPlanSet *set, const char *sql,
 										  const NvsParams *params,
 										  NvsPlanMode mode);
 extern void nvs_defer_free(MemoryContext cxt, NvsPlanSet *set);
-
-/* Until every caller has statements. */
-extern SPIPlanPtr *nvs_planset_slot(NvsPlanSet *set, int slot);
-extern SPIPlanPtr nvs_planset_text(NvsPlanSet *set, const char *sql,
-								   const NvsParams *params,
-								   int cursor_options);
 
 #endif							/* NVS_BASE_STATEMENT_H */
