@@ -54,10 +54,10 @@ static int	ncalls = 0;
 
 static void plan_push_call(void);
 static void plan_free_deferred(void);
-static ParamListInfo plan_make_params(SPIPlanPtr plan, const Datum *values,
-									  const char *nulls);
-static uint64 plan_execute_rows(SPIPlanPtr plan, const Datum *values,
-								const char *nulls, bool read_only, uint64 count,
+static ParamListInfo plan_make_params(SPIPlanPtr plan,
+									  const NvsParams *params);
+static uint64 plan_execute_rows(SPIPlanPtr plan, const NvsParams *params,
+								bool read_only, uint64 count,
 								NvsRowFunction function, void *arg);
 static bool plan_receive_row(TupleTableSlot *slot, DestReceiver *self);
 static void plan_receive_startup(DestReceiver *self, int operation,
@@ -155,27 +155,23 @@ nvs_plan_prepare(const char *sql, int nargs, const Oid *types,
 	return plan;
 }
 
-/* Execute a plan; at most count rows, 0 for all.  Returns rows processed. */
+/*
+ * Run a plan; params is NULL when it has none.  At most count rows, 0 for all.
+ * Returns how many were processed.
+ */
 uint64
-nvs_plan_execute(SPIPlanPtr plan, Datum *values, const char *nulls,
-				 bool read_only, long count)
+nvs_execute(SPIPlanPtr plan, const NvsParams *params, bool read_only,
+			long count)
 {
-	int			rc = SPI_execute_plan(plan, values, nulls, read_only, count);
+	int			rc = SPI_execute_plan(plan,
+									  params == NULL ? NULL : params->values,
+									  params == NULL ? NULL : params->nulls,
+									  read_only, count);
 
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_plan failed: %s",
 			 SPI_result_code_string(rc));
 	return SPI_processed;
-}
-
-/* Run a plan; at most count rows, 0 for all.  Returns rows processed. */
-uint64
-nvs_execute(SPIPlanPtr plan, const NvsParams *params, bool read_only,
-			long count)
-{
-	return nvs_plan_execute(plan, params == NULL ? NULL : params->values,
-							params == NULL ? NULL : params->nulls, read_only,
-							count);
 }
 
 /*
@@ -203,9 +199,8 @@ nvs_execute_row(SPIPlanPtr plan, const NvsParams *params, bool read_only,
 	FirstRow	first = {cxt, false, ncolumns, row, isnull};
 
 	/* A statement that writes is to run to its end. */
-	plan_execute_rows(plan, params == NULL ? NULL : params->values,
-					  params == NULL ? NULL : params->nulls, read_only,
-					  read_only ? 1 : 0, plan_keep_first, &first);
+	plan_execute_rows(plan, params, read_only, read_only ? 1 : 0,
+					  plan_keep_first, &first);
 	return first.found;
 }
 
@@ -214,9 +209,7 @@ uint64
 nvs_execute_each(SPIPlanPtr plan, const NvsParams *params, bool read_only,
 				 NvsRowFunction function, void *arg)
 {
-	return plan_execute_rows(plan, params == NULL ? NULL : params->values,
-							 params == NULL ? NULL : params->nulls,
-							 read_only, 0, function, arg);
+	return plan_execute_rows(plan, params, read_only, 0, function, arg);
 }
 
 /*
@@ -224,9 +217,8 @@ nvs_execute_each(SPIPlanPtr plan, const NvsParams *params, bool read_only,
  * tuple table would copy each of them twice.
  */
 static uint64
-plan_execute_rows(SPIPlanPtr plan, const Datum *values, const char *nulls,
-				  bool read_only, uint64 count, NvsRowFunction function,
-				  void *arg)
+plan_execute_rows(SPIPlanPtr plan, const NvsParams *params, bool read_only,
+				  uint64 count, NvsRowFunction function, void *arg)
 {
 	SPIExecuteOptions options;
 	RowReceiver receiver;
@@ -242,7 +234,7 @@ plan_execute_rows(SPIPlanPtr plan, const Datum *values, const char *nulls,
 	receiver.arg = arg;
 
 	memset(&options, 0, sizeof(options));
-	options.params = plan_make_params(plan, values, nulls);
+	options.params = plan_make_params(plan, params);
 	options.read_only = read_only;
 	options.dest = &receiver.pub;
 	options.tcount = count;
@@ -255,22 +247,22 @@ plan_execute_rows(SPIPlanPtr plan, const Datum *values, const char *nulls,
 
 /* Parameters of a plan in the form that the executor wants. */
 static ParamListInfo
-plan_make_params(SPIPlanPtr plan, const Datum *values, const char *nulls)
+plan_make_params(SPIPlanPtr plan, const NvsParams *params)
 {
 	int			n = SPI_getargcount(plan);
-	ParamListInfo params = makeParamList(n);
+	ParamListInfo list = makeParamList(n);
 	int			i;
 
 	for (i = 0; i < n; i++)
 	{
-		ParamExternData *param = &params->params[i];
+		ParamExternData *param = &list->params[i];
 
-		param->value = values[i];
-		param->isnull = nulls != NULL && nulls[i] == 'n';
+		param->value = params->values[i];
+		param->isnull = params->nulls[i] == 'n';
 		param->pflags = PARAM_FLAG_CONST;
 		param->ptype = SPI_getargtypeid(plan, i);
 	}
-	return params;
+	return list;
 }
 
 /* Take a row from the executor. */

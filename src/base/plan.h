@@ -45,8 +45,6 @@ extern void nvs_spi_unwind(int level);
 
 extern SPIPlanPtr nvs_plan_prepare(const char *sql, int nargs,
 								   const Oid *types, int cursor_options);
-extern uint64 nvs_plan_execute(SPIPlanPtr plan, Datum *values,
-							   const char *nulls, bool read_only, long count);
 extern void nvs_plan_utility(const char *sql);
 
 extern uint64 nvs_execute(SPIPlanPtr plan, const NvsParams *params,
