@@ -92,6 +92,7 @@ OBJS = \
 	src/consumer/fetch.o \
 	src/consumer/admin.o \
 	src/checkpoint/checkpoint.o \
+	src/worker/foreign_code.o \
 	src/worker/maintain.o \
 	src/worker/worker.o \
 	src/worker/launcher.o \

@@ -1,5 +1,5 @@
 -- One bounded pass: what has expired is removed, and nothing else; in all
--- stores or one, found by an index, as the owner of each table.
+-- stores or one, found by an index, as the caller and without code of others.
 \pset null NULL
 
 -- Without a store there is nothing to do.
@@ -33,9 +33,9 @@ SELECT nvent.lock_acquire('released', '1 hour') > :token AS greater;
 SELECT nvent.kv_clear('*') > 0 AS cleared;
 CREATE FUNCTION pg_temp.expired(store text, n integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    EXECUTE format('INSERT INTO %I (key, value, expires_at) '
+    EXECUTE format('INSERT INTO %s (key, value, expires_at) '
                    'SELECT %L || i, ''1'', now() - interval ''1 day'' FROM generate_series(1, $1) i',
-                   store || '_kv', store || ':') USING n;
+                   (store || '_kv')::regclass, store || ':') USING n;
 END $$;
 SELECT pg_temp.expired('nvent', 100), pg_temp.expired('shop', 100);
 SELECT nvent.maintain(budget => 40, store => 'shop');
@@ -69,39 +69,7 @@ SELECT nvent.maintain(store => 'nvent');
 SELECT seq_scan - :scans_0 AS scans, idx_tup_fetch - :fetched_0 < 100 AS few_rows FROM pg_stat_xact_user_tables WHERE relname = 'nvent_kv';
 COMMIT;
 
--- It leaves alone what its caller may not delete, and its owners' triggers do
--- not get the caller's rights, now or at the end of the transaction.
-CREATE ROLE regress_tenant;
-GRANT USAGE ON SCHEMA nvent TO regress_tenant;
-CREATE SCHEMA tenant AUTHORIZATION regress_tenant;
-SET ROLE regress_tenant;
-SELECT nvent.store_create('tenant', 'tenant');
-CREATE TABLE tenant.ran_as (who text);
-CREATE FUNCTION tenant.climb() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO tenant.ran_as VALUES (current_user);
-    BEGIN
-        EXECUTE 'RESET ROLE';
-    EXCEPTION WHEN others THEN
-        INSERT INTO tenant.ran_as VALUES (sqlerrm);
-    END;
-    RETURN OLD;
-END $$;
-CREATE TRIGGER climb BEFORE DELETE ON tenant.tenant_kv FOR EACH ROW EXECUTE FUNCTION tenant.climb();
-SELECT nvent.kv_set('tenant:k', '1', interval '1 microsecond');
-RESET ROLE;
-SELECT nvent.maintain();
-SELECT * FROM tenant.ran_as;
-SET ROLE regress_tenant;
-CREATE CONSTRAINT TRIGGER later AFTER DELETE ON tenant.tenant_kv DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tenant.climb();
-SELECT nvent.kv_set('tenant:k', '1', interval '1 microsecond');
-RESET ROLE;
-\set VERBOSITY terse
-SELECT nvent.maintain();
-DROP OWNED BY regress_tenant CASCADE;
-DELETE FROM nvent.store WHERE prefix = 'tenant';
-DROP ROLE regress_tenant;
-\set VERBOSITY default
+-- It leaves alone what its caller may not delete.
 SELECT pg_temp.expired('nvent', 5), pg_temp.expired('shop', 5);
 CREATE ROLE regress_sweeper;
 GRANT USAGE ON SCHEMA nvent TO regress_sweeper;
@@ -111,6 +79,182 @@ SET ROLE regress_sweeper;
 SELECT nvent.maintain();
 RESET ROLE;
 SELECT (SELECT count(*) FROM nvent_kv WHERE expires_at < now()) AS nvent, (SELECT count(*) FROM shop_kv) AS shop;
+SELECT nvent.maintain();
+
+-- It works as its caller, and runs no code of those who lack the caller's
+-- rights.  Mallory may have triggers and foreign keys on a
+-- superuser's table.
+CREATE ROLE regress_mallory;
+GRANT USAGE ON SCHEMA nvent TO regress_mallory;
+GRANT TRIGGER, REFERENCES ON shop_kv TO regress_mallory;
+CREATE SCHEMA mallory AUTHORIZATION regress_mallory;
+SET ROLE regress_mallory;
+GRANT USAGE ON SCHEMA mallory TO PUBLIC;
+CREATE TABLE mallory.ran (who text);
+GRANT ALL ON mallory.ran TO PUBLIC;
+CREATE FUNCTION mallory.climb() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO mallory.ran VALUES (CASE current_user WHEN 'regress_mallory' THEN 'mallory' ELSE 'somebody else' END);
+    BEGIN
+        EXECUTE 'ALTER ROLE regress_mallory SUPERUSER';
+    EXCEPTION WHEN insufficient_privilege THEN
+        NULL;
+    END;
+    RETURN OLD;
+END $$;
+RESET ROLE;
+SELECT pg_temp.expired('shop', 5);
+\set VERBOSITY terse
+-- Calls by a superuser, and by a role that has no more than the rights on the table.
+CREATE FUNCTION pg_temp.sweep(store text) RETURNS TABLE (superuser bigint, sweeper bigint, climbed boolean, ran bigint, mallory_is_superuser boolean)
+LANGUAGE plpgsql AS $$
+BEGIN
+    superuser := nvent.maintain(1, store);
+    SET LOCAL ROLE regress_sweeper;
+    sweeper := nvent.maintain(1, store);
+    RESET ROLE;
+    SELECT count(*) FILTER (WHERE who <> 'mallory') > 0, count(*) FROM mallory.ran INTO climbed, ran;
+    SELECT rolsuper FROM pg_roles WHERE rolname = 'regress_mallory' INTO mallory_is_superuser;
+    ALTER ROLE regress_mallory NOSUPERUSER;
+    DELETE FROM mallory.ran;
+    RETURN NEXT;
+END $$;
+-- A trigger of his.
+SET ROLE regress_mallory;
+CREATE TRIGGER climb BEFORE DELETE ON shop_kv FOR EACH ROW EXECUTE FUNCTION mallory.climb();
+RESET ROLE;
+SELECT * FROM pg_temp.sweep('shop');
+DROP TRIGGER climb ON shop_kv;
+-- At the end of the transaction.
+SET ROLE regress_mallory;
+CREATE CONSTRAINT TRIGGER climb AFTER DELETE ON shop_kv DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION mallory.climb();
+RESET ROLE;
+SELECT * FROM pg_temp.sweep('shop');
+DROP TRIGGER climb ON shop_kv;
+-- A function of PostgreSQL's, and a condition of his, or arguments.
+SET ROLE regress_mallory;
+CREATE TRIGGER climb BEFORE DELETE ON shop_kv FOR EACH ROW
+    WHEN (query_to_xml($$INSERT INTO mallory.ran VALUES ('somebody else')$$, true, true, '') IS NULL) EXECUTE FUNCTION suppress_redundant_updates_trigger();
+RESET ROLE;
+SELECT * FROM pg_temp.sweep('shop');
+DROP TRIGGER climb ON shop_kv;
+CREATE FUNCTION run_argument() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE tg_argv[0]; RETURN OLD; END $$;
+SET ROLE regress_mallory;
+CREATE TRIGGER climb BEFORE DELETE ON shop_kv FOR EACH STATEMENT EXECUTE FUNCTION run_argument($$INSERT INTO mallory.ran VALUES ('somebody else')$$);
+RESET ROLE;
+SELECT * FROM pg_temp.sweep('shop');
+DROP TRIGGER climb ON shop_kv;
+DROP FUNCTION run_argument;
+-- A table of his that follows, whose trigger runs after the deletion.
+SET ROLE regress_mallory;
+CREATE TABLE mallory.follower (key text REFERENCES shop_kv ON DELETE CASCADE);
+CREATE TRIGGER climb AFTER DELETE ON mallory.follower FOR EACH ROW EXECUTE FUNCTION mallory.climb();
+RESET ROLE;
+INSERT INTO mallory.follower SELECT key FROM shop_kv;
+SELECT * FROM pg_temp.sweep('shop');
+DROP TABLE mallory.follower;
+-- What does not run when rows are deleted is in nobody's way.
+SET ROLE regress_mallory;
+CREATE TRIGGER climb BEFORE INSERT OR UPDATE ON shop_kv FOR EACH ROW EXECUTE FUNCTION mallory.climb();
+RESET ROLE;
+SELECT * FROM pg_temp.sweep('shop');
+DROP TRIGGER climb ON shop_kv;
+
+-- In a store of his own he may do anything, and does it as himself.
+SET ROLE regress_mallory;
+SELECT nvent.store_create('evil', 'mallory');
+GRANT SELECT, UPDATE, DELETE ON mallory.evil_kv TO regress_sweeper;
+CREATE FUNCTION mallory.look(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+CREATE DOMAIN mallory.dom AS text CHECK (mallory.look(VALUE));
+CREATE OPERATOR mallory.~~~~ (FUNCTION = mallory.look, RIGHTARG = text);
+SELECT pg_temp.expired('mallory.evil', 9);
+CREATE TRIGGER climb BEFORE DELETE ON mallory.evil_kv FOR EACH ROW EXECUTE FUNCTION mallory.climb();
+RESET ROLE;
+SELECT * FROM pg_temp.sweep('evil');
+SET ROLE regress_mallory;
+SELECT nvent.maintain(1, 'evil');
+SELECT * FROM mallory.ran;
+DELETE FROM mallory.ran;
+DROP TRIGGER climb ON mallory.evil_kv;
+CREATE RULE climb AS ON DELETE TO mallory.evil_kv DO ALSO SELECT mallory.look(OLD.key);
+RESET ROLE;
+SELECT * FROM pg_temp.sweep('evil');
+DROP RULE climb ON mallory.evil_kv;
+SET ROLE regress_mallory;
+CREATE POLICY climb ON mallory.evil_kv USING (true);
+ALTER TABLE mallory.evil_kv ENABLE ROW LEVEL SECURITY;
+RESET ROLE;
+SELECT * FROM pg_temp.sweep('evil');
+DROP POLICY climb ON mallory.evil_kv;
+ALTER TABLE mallory.evil_kv DISABLE ROW LEVEL SECURITY;
+SET ROLE regress_mallory;
+CREATE INDEX climb ON mallory.evil_kv (key) WHERE mallory.look(''::text);
+RESET ROLE;
+SELECT * FROM pg_temp.sweep('evil');
+DROP INDEX mallory.climb;
+SET ROLE regress_mallory;
+CREATE INDEX climb ON mallory.evil_kv ((key::mallory.dom));
+RESET ROLE;
+SELECT * FROM pg_temp.sweep('evil');
+DROP INDEX mallory.climb;
+SET ROLE regress_mallory;
+ALTER TABLE mallory.evil_kv ADD CONSTRAINT climb CHECK (OPERATOR(mallory.~~~~) 'a'::text) NOT VALID;
+RESET ROLE;
+SELECT * FROM pg_temp.sweep('evil');
+ALTER TABLE mallory.evil_kv DROP CONSTRAINT climb;
+SET ROLE regress_mallory;
+CREATE STATISTICS mallory.climb ON (mallory.look(key)), key FROM mallory.evil_kv;
+RESET ROLE;
+SELECT * FROM pg_temp.sweep('evil');
+DROP STATISTICS mallory.climb;
+SELECT * FROM pg_temp.sweep('evil');
+-- A view in place of a table, and a partition with a trigger.
+SET ROLE regress_mallory;
+ALTER TABLE mallory.evil_kv RENAME TO kept_kv;
+CREATE VIEW mallory.evil_kv AS SELECT key, value, expires_at FROM mallory.kept_kv WHERE mallory.look(key);
+GRANT SELECT, UPDATE, DELETE ON mallory.evil_kv TO regress_sweeper;
+RESET ROLE;
+SELECT * FROM pg_temp.sweep('evil');
+SET ROLE regress_mallory;
+DROP VIEW mallory.evil_kv;
+CREATE TABLE mallory.evil_kv (key text PRIMARY KEY, value jsonb, expires_at timestamptz) PARTITION BY LIST (key);
+CREATE TABLE mallory.part PARTITION OF mallory.evil_kv DEFAULT;
+GRANT SELECT, UPDATE, DELETE ON mallory.evil_kv TO regress_sweeper;
+SELECT pg_temp.expired('mallory.evil', 9);
+CREATE TRIGGER climb BEFORE DELETE ON mallory.part FOR EACH ROW EXECUTE FUNCTION mallory.climb();
+RESET ROLE;
+SELECT * FROM pg_temp.sweep('evil');
+DROP TRIGGER climb ON mallory.part;
+-- The code of those who have the caller's rights anyway does run, as the caller.
+CREATE TABLE who_deleted (who text);
+GRANT INSERT ON who_deleted TO regress_sweeper;
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO who_deleted VALUES (current_user); RETURN OLD; END $$;
+CREATE TRIGGER note BEFORE DELETE ON shop_kv FOR EACH ROW EXECUTE FUNCTION note();
+SET ROLE regress_sweeper;
+SELECT nvent.maintain(1, 'shop');
+RESET ROLE;
+SELECT * FROM who_deleted;
+DROP TRIGGER note ON shop_kv;
+DROP FUNCTION note;
+DROP TABLE who_deleted;
+GRANT regress_sweeper TO regress_mallory;
+SET ROLE regress_mallory;
+CREATE TRIGGER climb BEFORE DELETE ON mallory.evil_kv FOR EACH ROW EXECUTE FUNCTION mallory.climb();
+SET ROLE regress_sweeper;
+SELECT nvent.maintain(1, 'evil');
+-- What is said about a table that is left alone.
+RESET ROLE;
+REVOKE regress_sweeper FROM regress_mallory;
+\set VERBOSITY default
+SET ROLE regress_sweeper;
+SELECT nvent.maintain(1, 'evil');
+RESET ROLE;
+\set VERBOSITY terse
+SELECT nvent.maintain();
+DROP OWNED BY regress_mallory CASCADE;
+DELETE FROM nvent.store WHERE prefix = 'evil';
+DROP ROLE regress_mallory;
+\set VERBOSITY default
 
 -- Each error.
 SELECT nvent.maintain(NULL);

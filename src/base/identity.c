@@ -82,17 +82,6 @@ nvs_become_role(Oid role, NvsIdentity *saved)
 						   saved->context | SECURITY_RESTRICTED_OPERATION);
 }
 
-/*
- * Act as the owner of a user's table, as by nvs_become_role(): for work that
- * the caller did not ask for on just this table, so that its triggers and
- * functions, which may be anybody's, do not run with the caller's rights.
- */
-void
-nvs_become_table_owner(Oid relid, NvsIdentity *saved)
-{
-	nvs_become_role(identity_owner_of(relid), saved);
-}
-
 /* Owner of a relation. */
 static Oid
 identity_owner_of(Oid relid)

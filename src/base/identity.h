@@ -20,7 +20,6 @@ extern Oid	nvs_namespace(void);
 extern Oid	nvs_registry_table(const char *name);
 extern void nvs_become_owner(NvsIdentity *saved);
 extern void nvs_become_role(Oid role, NvsIdentity *saved);
-extern void nvs_become_table_owner(Oid relid, NvsIdentity *saved);
 extern void nvs_pin_search_path(NvsIdentity *saved);
 extern void nvs_become_caller(const NvsIdentity *saved);
 

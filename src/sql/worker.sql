@@ -13,20 +13,27 @@ COMMENT ON FUNCTION nvent.maintain(integer, text) IS
 'Removes rows of expired keys and locks, in one bounded pass.
 
 Call it from time to time, in any number of sessions; nothing else depends on it. It passes over
-tables on which the caller lacks SELECT, UPDATE or DELETE, and over rows that others have locked. On
-the other tables it works as their owners, so that their triggers get no rights of the caller''s. A
-key that expired in this hour may be left to a later pass.
+tables on which the caller lacks SELECT, UPDATE or DELETE, and over rows that others have locked. It
+works as the caller, with whom triggers and policies run as with any DELETE of the caller''s. A key
+that expired in this hour may be left to a later pass.
+
+A table is left alone, with a warning, when deleting from it would run code with privileges that the
+code''s author lacks: a trigger, policy, index, constraint or statistics whose functions, operators
+or types belong to a role that is not the caller, a superuser or a member of the caller''s role. So
+is a table with a rule, with a trigger for DELETE that has a condition or arguments, with a policy
+that reads another table, or with a foreign key that refers to it, whoever calls. The worker calls
+it as the store''s owner, and warns once in the server''s log.
 
 Arguments:
   budget: how many rows at most
-  store: one store; NULL for all
+  store: one store, and no other is touched; NULL for all
 Returns:
   how many rows were removed
 Raises:
   NV009: there is no such store
   22023: budget is negative
 Locks:
-  the rows that it removes, until the transaction ends
+  the tables, as DELETE does, and the rows that it removes, until the transaction ends
 Example:
   SELECT nvent.maintain();';
 

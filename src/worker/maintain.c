@@ -6,14 +6,16 @@
  * Nothing needs this to be correct: what has expired is absent whether its
  * row is there or not.  A pass deletes rows in batches, passes over rows that
  * others have locked, so that any number of sessions may make one at once,
- * and looks again at a row's expiry when it has the row.  It leaves alone the
- * tables that the caller may not delete from, and works on the others as their
- * owners, whose triggers must not get the rights of who calls.
+ * and looks again at a row's expiry when it has the row.  It works as the
+ * caller, on all tables that the caller may delete from, whoever made them; so
+ * that nobody's code gets the caller's rights by that, a table with code that
+ * is foreign to the caller (worker/foreign_code.c) is left alone and reported.
  *
  * The worker calls nvent.maintain() once for each store, in a transaction of
  * its own and as the store's owner: the worker is a superuser, and nothing of a
- * store may run with more rights than its owner has.  A store that fails is
- * named in the log and does not keep the others from their turn.
+ * store may run with more rights than its owner has, nor leave them (a
+ * security-restricted operation).  A store that fails is named in the log and
+ * does not keep the others from their turn.
  */
 #include "postgres.h"
 
@@ -24,9 +26,9 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "errors.h"
@@ -87,10 +89,17 @@ static const NvsStatement call_maintain = {
 	"SELECT nvent.maintain($1, $2)"
 };
 
+/* Are we the worker, and what tables has it reported, in TopMemoryContext? */
+static bool in_worker = false;
+static List *reported = NIL;
+
 PG_FUNCTION_INFO_V1(nvs_maintain);
 
 static List *maintain_list_sweeps(const char *prefix, List *sweeps);
 static List *maintain_add_sweep(List *sweeps, NvsTarget *target);
+static bool maintain_may_delete(Oid relid);
+static bool maintain_has_name(const NvsTarget *target);
+static void maintain_report(const NvsTarget *target, const char *code);
 static int64 maintain_sweep_all(List *sweeps, int64 budget);
 static int64 maintain_sweep(Sweep *sweep, int64 wanted);
 static char *maintain_sweep_text(const Sweep *sweep, NvsParams *params,
@@ -147,30 +156,93 @@ maintain_list_sweeps(const char *prefix, List *sweeps)
 	return sweeps;
 }
 
-/* Add a table, unless it is there or the caller has no right to sweep it. */
+/*
+ * Add a table, unless it is there, the caller has no right to sweep it, or what
+ * that would run is foreign to the caller.
+ */
 static List *
 maintain_add_sweep(List *sweeps, NvsTarget *target)
 {
-	AclMode		needed = ACL_SELECT | ACL_UPDATE | ACL_DELETE;
 	const NvsField *bucket = nvs_fields_column(target->map, "expire_bucket");
 	Sweep	   *sweep;
 	ListCell   *lc;
+	char	   *code;
 
 	foreach(lc, sweeps)
 		if (((Sweep *) lfirst(lc))->target->relid == target->relid)
 		return sweeps;
-	/* It may have been dropped since it was compiled; now it cannot be. */
-	LockRelationOid(target->relid, AccessShareLock);
-	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(target->relid)))
+	/* It may be dropped or renamed, or a right revoked, before we have it. */
+	if (!maintain_may_delete(target->relid))
 		return sweeps;
-	if (pg_class_aclmask(target->relid, GetUserId(), needed, ACLMASK_ALL) !=
-		needed)
+	LockRelationOid(target->relid, RowExclusiveLock);
+	if (!maintain_may_delete(target->relid) || !maintain_has_name(target))
+		return sweeps;
+	code = nvs_foreign_code(target->relid);
+	maintain_report(target, code);
+	if (code != NULL)
 		return sweeps;
 	sweep = palloc0(sizeof(Sweep));
 	sweep->target = target;
 	sweep->key = target->kind == NVS_KIND_LOCK ? "name" : "key";
 	sweep->buckets = bucket != NULL && bucket->type == INT4OID;
 	return lappend(sweeps, sweep);
+}
+
+/* Is the table there, and has the caller the privileges to sweep it? */
+static bool
+maintain_may_delete(Oid relid)
+{
+	static const AclMode needed[] = {ACL_SELECT, ACL_UPDATE, ACL_DELETE};
+	bool		is_missing = false;
+	int			i;
+
+	for (i = 0; i < lengthof(needed); i++)
+	{
+		if (pg_class_aclcheck_ext(relid, GetUserId(), needed[i],
+								  &is_missing) != ACLCHECK_OK || is_missing)
+			return false;
+	}
+	return true;
+}
+
+/* Is the name that statements use still this table's, not another one's? */
+static bool
+maintain_has_name(const NvsTarget *target)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(target->relid));
+	char	   *name = get_rel_name(target->relid);
+
+	return schema != NULL && name != NULL &&
+		strcmp(nvs_qualified(schema, name), target->name) == 0;
+}
+
+/*
+ * Say that a table is left alone for some code, or forget it when code is NULL.
+ * The worker says so once, until the code is gone.
+ */
+static void
+maintain_report(const NvsTarget *target, const char *code)
+{
+	MemoryContext old;
+
+	if (code == NULL)
+	{
+		reported = list_delete_oid(reported, target->relid);
+		return;
+	}
+	if (in_worker && list_member_oid(reported, target->relid))
+		return;
+	ereport(WARNING,
+			(errmsg("skipping table %s, as deleting from it would run code of another role",
+					target->name),
+			 errdetail("The author of %s may lack privileges of role \"%s\", which it would run with.",
+					   code, GetUserNameFromId(GetUserId(), false)),
+			 errhint("Call nvent.maintain() as a role whose privileges the author has, remove the code, or delete rows that have expired yourself.")));
+	if (!in_worker)
+		return;
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	reported = lappend_oid(reported, target->relid);
+	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -214,17 +286,12 @@ maintain_sweep(Sweep *sweep, int64 wanted)
 	NvsParams	params;
 	char	   *sql;
 	SPIPlanPtr	plan;
-	NvsIdentity saved;
-	int64		removed;
 
 	nvs_params_init(&params);
 	sql = maintain_sweep_text(sweep, &params, wanted);
-	nvs_become_table_owner(sweep->target->relid, &saved);
 	plan = nvs_statement_plan_text(sweep->target->plans, sql, &params,
 								   NVS_PLAN_CUSTOM);
-	removed = nvs_execute(plan, &params, false, 0);
-	nvs_become_caller(&saved);
-	return removed;
+	return nvs_execute(plan, &params, false, 0);
 }
 
 /*
@@ -286,6 +353,7 @@ nvs_maintain_stores(void)
 	List	   *stores = maintain_owned_stores(CurrentMemoryContext);
 	ListCell   *lc;
 
+	in_worker = true;
 	foreach(lc, stores)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -11,6 +11,9 @@
 extern void nvs_launcher_init(void);
 extern void nvs_hold_init(void);
 
+/* worker/foreign_code.c */
+extern char *nvs_foreign_code(Oid relid);
+
 /* worker/maintain.c, for the worker */
 extern void nvs_maintain_stores(void);
 

@@ -10,8 +10,8 @@
 # - "the ring is full": without the count of what had no room;
 # - "what a worker had not sent": without the flag that it had something;
 # - "DROP DATABASE" and the like: without the ProcessUtility hook;
-# - "maintained as its owner": without nvs_become_role() in
-#   maintain_as_owner().
+# - "each as its owner": without SetUserIdAndSecContext();
+# - "nothing of a stranger's runs": when tables with such code are swept.
 
 use strict;
 use warnings;
@@ -207,6 +207,79 @@ GRANT INSERT ON public.ran TO keeper;
 SET SESSION AUTHORIZATION keeper;
 SELECT nvent.store_create('kept', 'kept');
 EOT
+# Mallory may have triggers on a superuser's table, and on the keeper's.
+$node->safe_psql('postgres', <<'EOT');
+CREATE ROLE mallory;
+CREATE SCHEMA mallory AUTHORIZATION mallory;
+GRANT USAGE ON SCHEMA mallory, kept TO PUBLIC;
+CREATE TABLE mallory.climbed (who text);
+GRANT INSERT ON mallory.climbed TO PUBLIC;
+GRANT TRIGGER ON nvent_kv, kept.kept_locks TO mallory;
+SET SESSION AUTHORIZATION mallory;
+CREATE FUNCTION mallory.climb() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO mallory.climbed VALUES (current_user);
+	BEGIN
+		ALTER ROLE mallory SUPERUSER;
+	EXCEPTION WHEN insufficient_privilege THEN
+		NULL;
+	END;
+	RETURN OLD;
+END $$;
+CREATE TRIGGER climb BEFORE DELETE ON public.nvent_kv FOR EACH ROW EXECUTE FUNCTION mallory.climb();
+CREATE TRIGGER climb BEFORE DELETE ON kept.kept_locks FOR EACH ROW EXECUTE FUNCTION mallory.climb();
+SET SESSION AUTHORIZATION keeper;
+CREATE FUNCTION kept.note() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO public.ran VALUES (OLD.key, current_user);
+	BEGIN
+		EXECUTE 'RESET SESSION AUTHORIZATION';
+		INSERT INTO public.ran VALUES ('session', current_user);
+	EXCEPTION WHEN insufficient_privilege THEN
+		NULL;
+	END;
+	RETURN OLD;
+END $$;
+CREATE TRIGGER note BEFORE DELETE ON kept.kept_kv FOR EACH ROW EXECUTE FUNCTION kept.note();
+SELECT nvent.kv_set('kept:k', '1', '1 microsecond'), nvent.lock_acquire('kept:l', '1 microsecond');
+RESET SESSION AUTHORIZATION;
+SELECT nvent.kv_set('k', '1', '1 microsecond'), nvent.lock_acquire('l', '1 microsecond');
+ALTER SYSTEM SET nvent_store.maintenance_interval = '50ms';
+SELECT pg_reload_conf();
+EOT
+# sweeps(): two passes, seen by what is removed from tables that are in order.
+sub sweeps
+{
+	foreach (1, 2)
+	{
+		$node->safe_psql('postgres', <<'EOT');
+SELECT nvent.lock_acquire('l', '1 microsecond');
+SET SESSION AUTHORIZATION keeper;
+SELECT nvent.kv_set('kept:k', '1', '1 microsecond');
+EOT
+		return 0 unless wait_until(sub { $node->safe_psql('postgres',
+			'SELECT (SELECT count(*) FROM nvent_locks) + (SELECT count(*) FROM kept.kept_kv)') eq '0' });
+	}
+	return 1;
+}
+append($node, '1');
+ok(sweeps(), 'what is expired is removed');
+is($node->safe_psql('postgres', 'SELECT DISTINCT store, by FROM ran'),
+	'kept:k|keeper', "the owner's triggers run as the owner, who stays that");
+is($node->safe_psql('postgres', q{SELECT (SELECT count(*) FROM mallory.climbed), rolsuper FROM pg_roles WHERE rolname = 'mallory'}),
+	'0|f', "nothing of a stranger's runs");
+is($node->safe_psql('postgres', 'SELECT (SELECT count(*) FROM nvent_kv), (SELECT count(*) FROM kept.kept_locks)'),
+	'1|1', 'such tables are left alone');
+foreach my $table ('public.nvent_kv', 'kept.kept_locks')
+{
+	my @reports = slurp_file($node->logfile) =~ /WARNING:  skipping table \Q$table\E,/g;
+	is(scalar(@reports), 1, "and $table is reported once");
+}
+$node->safe_psql('postgres', 'DROP TRIGGER climb ON nvent_kv');
+ok(wait_until(sub { $node->safe_psql('postgres', 'SELECT count(*) FROM nvent_kv') eq '0' }),
+	'until it is in order');
+$node->safe_psql('postgres', 'TRUNCATE ran');
+
 $node->safe_psql('postgres', <<'EOT');
 CREATE OR REPLACE FUNCTION nvent.maintain(budget integer DEFAULT 1000, store text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql AS $$
