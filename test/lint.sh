@@ -675,6 +675,8 @@ rule 'CONTRIBUTING.md, SECURITY.md: lines of at most 120 columns' wide
 rule 'control file, META.json, CHANGELOG.md and README.md have one version' \
 	versions
 rule 'sql/examples.sql is the statements of README.md' examples
+rule 'test/README.md names every test, and what to look for in it' \
+	test/readme_tests.sh
 rule 'shell scripts parse and can be run' scripts
 
 # --- The scripts of test/ have tests of their own, a line for each. ---
