@@ -113,7 +113,7 @@ then
 	[ -n "$major" ] || die "cannot use PG_CONFIG=\"${PG_CONFIG:-}\", and no" \
 		"package is known that has it"
 	[ "$major" -ge 15 ] || die "this distribution has PostgreSQL $major;" \
-		"nvent_store needs 15 or later (see https://apt.postgresql.org)"
+		"nvent_store needs 15 or later, which PostgreSQL has packages of"
 	for package in "postgresql-$major" "postgresql-server-dev-$major"
 	do
 		have_package "$package" || missing+=("$package")

@@ -65,7 +65,7 @@ configure_apt()
 		do
 			case $origin in
 				Debian) ;;
-				Ubuntu | apt.postgresql.org) ;;
+				Ubuntu | *postgresql*) ;;
 				*) continue ;;
 			esac
 			echo "deb-src $uri $release $component"
