@@ -705,14 +705,19 @@ AS 'MODULE_PATHNAME', 'nvs_stream_guard_ddl'
 LANGUAGE C;
 
 COMMENT ON FUNCTION nvent.stream_guard_ddl() IS
-'event trigger that keeps owners of protected tables from disabling or dropping what protects them';
+'event trigger that keeps what protects a table as it is, and protects what inherits from it';
 
-CREATE EVENT TRIGGER nvent_guard_alter ON ddl_command_end
-    WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION nvent.stream_guard_ddl();
-CREATE EVENT TRIGGER nvent_guard_drop ON ddl_command_start
+CREATE EVENT TRIGGER nvent_guard_ddl ON ddl_command_end
+    WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER TRIGGER', 'CREATE TABLE',
+        'CREATE FOREIGN TABLE', 'CREATE SCHEMA', 'CREATE TRIGGER')
+    EXECUTE FUNCTION nvent.stream_guard_ddl();
+CREATE EVENT TRIGGER nvent_guard_drop ON sql_drop
     WHEN TAG IN ('DROP TRIGGER') EXECUTE FUNCTION nvent.stream_guard_ddl();
-COMMENT ON EVENT TRIGGER nvent_guard_alter IS 'see nvent.stream_guard_ddl()';
+CREATE EVENT TRIGGER nvent_guard_rewrite ON table_rewrite
+    EXECUTE FUNCTION nvent.stream_guard_ddl();
+COMMENT ON EVENT TRIGGER nvent_guard_ddl IS 'see nvent.stream_guard_ddl()';
 COMMENT ON EVENT TRIGGER nvent_guard_drop IS 'see nvent.stream_guard_ddl()';
+COMMENT ON EVENT TRIGGER nvent_guard_rewrite IS 'see nvent.stream_guard_ddl()';
 
 CREATE FUNCTION nvent.stream_protect(
     relation regclass
@@ -721,20 +726,28 @@ AS 'MODULE_PATHNAME', 'nvs_stream_protect'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.stream_protect(regclass) IS
-'Protects a table of events, and its partitions, from all changes but those of our functions.
+'Protects a table of events from all changes but those of our functions.
 
-INSERT, UPDATE, DELETE and TRUNCATE are refused to everybody, the owner and superusers too. Only the
-table''s owner may call it. Superusers can bypass it with nvent.stream_unprotect,
-session_replication_role or by disabling the trigger, and the owner can still drop the table.
-Partitions that are attached later need another call.
+INSERT, UPDATE, DELETE, MERGE, COPY and TRUNCATE are refused to everybody, whatever rights a role
+has, the owner and superusers too, and whether the statement names the table, a partition, or a table
+that it inherits from. Partitions and tables that inherit from it are protected with it, and when
+they are added later.
+
+Nobody but a superuser and the extension''s owner can take that away: not by disabling, dropping,
+renaming or replacing the trigger, by another table that it is made to inherit from, or by a
+change of a column''s type. What a table''s owner can still do is to drop the table or a column of it,
+to rename it, to move it to another schema, to detach a partition, and to add columns, rules and
+triggers of his own. Superusers can bypass it with nvent.stream_unprotect, with
+session_replication_role, or by disabling triggers.
 
 Arguments:
-  relation: the table
+  relation: the table; the caller must own it
 Returns:
   true when it is protected now, false when it was
 Raises:
-  42809: the relation is not a table
+  42809: the relation is not a table of events
   42501: the caller does not own the table
+  55000: it inherits from a table that is not protected, or is a partition of one
 Locks:
   the table and its partitions until the transaction ends, against all who write to them
 Example:
@@ -755,7 +768,7 @@ Returns:
   true when it was protected, false when it was not
 Raises:
   42501: the caller is neither a superuser nor the owner of the extension
-  42809: the relation is not a table
+  42809: the relation is not a table of events
 Locks:
   the table and its partitions until the transaction ends, against everybody
 Example:
