@@ -387,9 +387,10 @@ nvs_stream_erase(PG_FUNCTION_ARGS)
 Datum
 nvs_stream_retain(PG_FUNCTION_ARGS)
 {
-	const NvsStore *store;
+	char	   *prefix = PG_ARGISNULL(RETAIN_STORE) ? nvs_default_store :
+		text_to_cstring(PG_GETARG_TEXT_PP(RETAIN_STORE));
 	char	   *type;
-	NvsTarget  *target = NULL;
+	NvsTarget  *target;
 	NvsParams	params;
 	uint64		deleted = 0;
 
@@ -400,10 +401,7 @@ nvs_stream_retain(PG_FUNCTION_ARGS)
 	type = text_to_cstring(PG_GETARG_TEXT_PP(RETAIN_TYPE));
 	nvs_stream_type_check(type);
 	nvs_spi_begin();
-	store = PG_ARGISNULL(RETAIN_STORE) ? nvs_store_find_default() :
-		nvs_store_require(text_to_cstring(PG_GETARG_TEXT_PP(RETAIN_STORE)));
-	if (store != NULL)
-		target = nvs_route_stream_target(store, type);
+	target = nvs_route_stream_target(nvs_store_require(prefix), type);
 	if (target != NULL)
 		deleted = retain_delete(target, &params);
 	nvs_spi_end();
