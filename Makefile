@@ -14,6 +14,7 @@ OBJS = \
 	src/base/time.o \
 	src/base/advisory.o \
 	src/base/identity.o \
+	src/base/grant.o \
 	src/base/text.o \
 	src/base/plan.o \
 	src/base/statement.o \
@@ -40,6 +41,7 @@ OBJS = \
 	src/wakeup/notify.o \
 	src/store/store.o \
 	src/store/admin.o \
+	src/store/grant.o \
 	src/store/stream_table.o \
 	src/store/layout.o \
 	src/store/nvent_layout.o \
@@ -135,6 +137,7 @@ REGRESS = \
 	store \
 	store_adopt \
 	store_layout \
+	store_grant \
 	route \
 	route_subject \
 	route_fields \

@@ -5,6 +5,7 @@
 SET client_min_messages = warning;
 CREATE ROLE regress_nvs_mallory;
 GRANT USAGE ON SCHEMA nvent TO regress_nvs_mallory;
+GRANT EXECUTE ON FUNCTION nvent.store_create, nvent.store_adopt, nvent.position_publish TO regress_nvs_mallory;
 CREATE SCHEMA own AUTHORIZATION regress_nvs_mallory;
 CREATE SCHEMA trap AUTHORIZATION regress_nvs_mallory;
 CREATE FUNCTION trap.sprung(what text) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog
@@ -257,5 +258,5 @@ DO $$ DECLARE r record; BEGIN
     END LOOP;
 END $$;
 DROP SCHEMA trap CASCADE;
-REVOKE ALL ON SCHEMA nvent FROM regress_nvs_mallory;
+DROP OWNED BY regress_nvs_mallory;
 DROP ROLE regress_nvs_mallory;

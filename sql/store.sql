@@ -191,10 +191,12 @@ SELECT nvent.store_create('frail', 'frail');
 SELECT nvent.store_migrate('frail', 0) AS had, nvent.store_create('frail', 'frail') AS made, nvent.store_migrate('frail', 0) AS had;
 
 -- Who makes a store owns it, and needs no right on anything of ours but the
--- use of schema nvent.
+-- use of schema nvent and of the function.
 CREATE ROLE regress_nvs_app;
 CREATE ROLE regress_nvs_other;
 GRANT USAGE ON SCHEMA nvent TO regress_nvs_app, regress_nvs_other;
+GRANT EXECUTE ON FUNCTION nvent.store_create TO regress_nvs_app;
+GRANT EXECUTE ON FUNCTION nvent.store_migrate, nvent.stream_drop_table TO regress_nvs_other;
 CREATE SCHEMA mine AUTHORIZATION regress_nvs_app;
 SET ROLE regress_nvs_app;
 \set VERBOSITY sqlstate

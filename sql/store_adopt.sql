@@ -283,6 +283,7 @@ SELECT nvent.store_adopt('future', 'app');
 DELETE FROM app.future_schema_version WHERE version = 99;
 CREATE ROLE regress_nvs_stranger;
 GRANT USAGE ON SCHEMA nvent, app TO regress_nvs_stranger;
+GRANT EXECUTE ON FUNCTION nvent.store_adopt TO regress_nvs_stranger;
 GRANT SELECT ON ALL TABLES IN SCHEMA app TO regress_nvs_stranger;
 SET ROLE regress_nvs_stranger;
 SELECT nvent.store_adopt('future', 'app');
@@ -311,8 +312,7 @@ VALUES (9223372036854775807, 'r', 'f', 1, 't');
 SELECT nvent.store_adopt('hostile', 'app');
 SELECT nvent.next_position() < 9000000000000000000 AS goes_on;
 
-REVOKE ALL ON SCHEMA nvent, app FROM regress_nvs_stranger;
-REVOKE ALL ON ALL TABLES IN SCHEMA app FROM regress_nvs_stranger;
+DROP OWNED BY regress_nvs_stranger;
 DROP ROLE regress_nvs_stranger;
 SELECT nvent.store_migrate('lost', 0);
 DROP SCHEMA app, "My-App" CASCADE;

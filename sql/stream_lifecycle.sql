@@ -115,6 +115,9 @@ SELECT pg_temp.make('test:log:2', 'a', 'b');
 SELECT nvent.stream_retain('log', '1 day', 'test'), pg_temp.events('test:log:2') IS NULL AS empty;
 SELECT nvent.stream_retain('none', '1 day', 'test');
 SELECT nvent.stream_retain('audit', '1 day', 'nowhere');
+SET nvent_store.default_store = 'nowhere';
+SELECT nvent.stream_retain('audit', '1 day');
+RESET nvent_store.default_store;
 SELECT nvent.stream_retain('audit:1', '1 day', 'test');
 SELECT nvent.stream_retain('audit', NULL, 'test');
 SELECT nvent.stream_retain('audit', '1 day', 'test', max_count => -1);
@@ -182,10 +185,10 @@ SELECT nvent.consumer_subscribe('r', 'other:b:>', store => 'other'), pg_temp.fet
 SELECT pg_temp.fetched() IS NULL AS no_more;
 SELECT nvent.store_migrate('other', 0) > 0 AS dropped;
 
--- Only the owner of a store restores and clears.
+-- Only who administers a store restores and clears.
 CREATE ROLE regress_nvs_other;
-GRANT USAGE ON SCHEMA nvent, test TO regress_nvs_other;
-GRANT ALL ON ALL TABLES IN SCHEMA test TO regress_nvs_other;
+SELECT nvent.store_grant('regress_nvs_other', 'write', 'test');
+GRANT EXECUTE ON FUNCTION nvent.stream_restore, nvent.stream_clear TO regress_nvs_other;
 SET ROLE regress_nvs_other;
 SELECT nvent.stream_restore(ARRAY['{"subject": "test:new:1", "type": "x"}']::jsonb[]);
 SELECT nvent.stream_clear('test');

@@ -73,6 +73,7 @@ COMMIT;
 SELECT pg_temp.expired('nvent', 5), pg_temp.expired('shop', 5);
 CREATE ROLE regress_sweeper;
 GRANT USAGE ON SCHEMA nvent TO regress_sweeper;
+GRANT EXECUTE ON FUNCTION nvent.maintain TO regress_sweeper;
 GRANT SELECT, UPDATE, DELETE ON shop_kv TO regress_sweeper;
 GRANT SELECT, DELETE ON nvent_kv TO regress_sweeper;
 SET ROLE regress_sweeper;
@@ -86,6 +87,7 @@ SELECT nvent.maintain();
 -- superuser's table.
 CREATE ROLE regress_mallory;
 GRANT USAGE ON SCHEMA nvent TO regress_mallory;
+GRANT EXECUTE ON FUNCTION nvent.store_create TO regress_mallory;
 GRANT TRIGGER, REFERENCES ON shop_kv TO regress_mallory;
 CREATE SCHEMA mallory AUTHORIZATION regress_mallory;
 SET ROLE regress_mallory;

@@ -18,6 +18,7 @@
 #include "utils/relcache.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "varatt.h"
 #endif
 #if PG_VERSION_NUM >= 170000
@@ -44,6 +45,18 @@ nvs_owns_relation(Oid relid, Oid role)
 	return object_ownercheck(RelationRelationId, relid, role);
 #else
 	return pg_class_ownercheck(relid, role);
+#endif
+}
+
+/* Has a role one of these privileges on a schema? */
+static inline bool
+nvs_has_schema_privilege(Oid schema, Oid role, AclMode privileges)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(NamespaceRelationId, schema, role,
+						   privileges) == ACLCHECK_OK;
+#else
+	return pg_namespace_aclcheck(schema, role, privileges) == ACLCHECK_OK;
 #endif
 }
 

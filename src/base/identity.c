@@ -15,7 +15,7 @@
 #include "errors.h"
 #include "base/identity.h"
 
-static Oid	identity_owner_of(Oid relid);
+static void identity_pin(const char *name, const char *value);
 
 /*
  * Is the extension in our database?  Needs a transaction, and mostly looks
@@ -62,7 +62,7 @@ nvs_registry_table(const char *name)
 void
 nvs_become_owner(NvsIdentity *saved)
 {
-	Oid			owner = identity_owner_of(nvs_registry_table("store"));
+	Oid			owner = nvs_relation_owner(nvs_registry_table("store"));
 
 	nvs_pin_search_path(saved);
 	SetUserIdAndSecContext(owner,
@@ -72,25 +72,27 @@ nvs_become_owner(NvsIdentity *saved)
 /*
  * Act as a role, restricted as in VACUUM, until nvs_become_caller(): what runs
  * has the role's rights and can neither leave it nor change settings of the
- * session.
+ * session.  Nor does the session choose where and how what is made is stored.
  */
 void
 nvs_become_role(Oid role, NvsIdentity *saved)
 {
 	nvs_pin_search_path(saved);
+	identity_pin("default_tablespace", "");
+	identity_pin("default_table_access_method", "heap");
 	SetUserIdAndSecContext(role,
 						   saved->context | SECURITY_RESTRICTED_OPERATION);
 }
 
-/* Owner of a relation. */
-static Oid
-identity_owner_of(Oid relid)
+/* Owner of a relation; InvalidOid when it is gone. */
+Oid
+nvs_relation_owner(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid			owner;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
+		return InvalidOid;
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	return owner;
@@ -105,9 +107,15 @@ nvs_pin_search_path(NvsIdentity *saved)
 {
 	GetUserIdAndSecContext(&saved->user, &saved->context);
 	saved->nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
+	identity_pin("search_path", "pg_catalog, pg_temp");
+}
+
+/* Set a setting until nvs_become_caller(). */
+static void
+identity_pin(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 }
 
 /*

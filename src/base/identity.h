@@ -18,6 +18,7 @@ typedef struct NvsIdentity
 extern bool nvs_is_installed(void);
 extern Oid	nvs_namespace(void);
 extern Oid	nvs_registry_table(const char *name);
+extern Oid	nvs_relation_owner(Oid relid);
 extern void nvs_become_owner(NvsIdentity *saved);
 extern void nvs_become_role(Oid role, NvsIdentity *saved);
 extern void nvs_pin_search_path(NvsIdentity *saved);

@@ -17,6 +17,7 @@
 
 #include "errors.h"
 #include "base/arg.h"
+#include "base/grant.h"
 #include "base/guc.h"
 #include "route/route.h"
 #include "wakeup/notify.h"
@@ -307,7 +308,11 @@ nvs_route_resolve(PG_FUNCTION_ARGS)
 	nvs_spi_begin();
 	if (nvs_route_find(kind, VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject),
 					   false, &resolved))
+	{
+		/* It may have been compiled before, as another role. */
+		nvs_check_use_relation(resolved.target->relid, NVS_ACL_WRITE);
 		resolve_put_row(&resolved, result, desc);
+	}
 	nvs_spi_end();
 	return (Datum) 0;
 }

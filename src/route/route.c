@@ -27,6 +27,7 @@
 #include "base/guc.h"
 #include "base/identity.h"
 #include "route/route.h"
+#include "store/grant.h"
 #include "store/stream_table.h"
 #include "subject/trie.h"
 
@@ -100,6 +101,7 @@ static NvsRoute *routes_match(const StoreRoutes *routes, NvsKind kind,
 							  NvsResolved *resolved);
 static void route_make_stream(const NvsStore *store, const char *subject,
 							  int len);
+static List *route_list_kind(NvsKind kind, const NvsStore *store);
 static List *route_add_target(List *list, NvsRoute *route, bool missing_ok);
 
 /*
@@ -359,8 +361,8 @@ nvs_route_notify(const char *name)
 
 /*
  * Find the relation that holds a subject or key.  Returns false when there is
- * none yet; with write, the store and the stream table are made instead, as
- * the caller, and it is an error when they cannot be.  Where this call compiles
+ * none yet; with write, the store and the stream table are made instead, and it
+ * is an error when they cannot be.  Where this call compiles
  * the relation it locks it against being dropped or altered, until the end of
  * the transaction.
  */
@@ -423,13 +425,14 @@ routes_match(const StoreRoutes *routes, NvsKind kind, NvsResolved *resolved)
 							  type.len);
 }
 
-/* Make the generic stream table of a subject's type, as the caller. */
+/* Make the generic stream table of a subject's type, for who may write. */
 static void
 route_make_stream(const NvsStore *store, const char *subject, int len)
 {
 	char	   *prefix = pstrdup(store->prefix);
 	NvsSpan		type = nvs_stream_type_of(prefix, subject, len);
 
+	nvs_store_check_writer(store);
 	(void) nvs_stream_table_create(prefix,
 								   pnstrdup(subject + type.offset, type.len),
 								   true, NULL);
@@ -456,18 +459,43 @@ nvs_route_stream_target(const NvsStore *store, const char *type)
 List *
 nvs_route_targets(NvsKind kind, const NvsStore *store, bool missing_ok)
 {
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, route_list_kind(kind, store))
+		result = route_add_target(result, lfirst(lc), missing_ok);
+	return result;
+}
+
+/* The same, without relations that the caller has no right on. */
+List *
+nvs_route_usable_targets(NvsKind kind, const NvsStore *store)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, route_list_kind(kind, store))
+		if (nvs_target_may_use(lfirst(lc)))
+		result = route_add_target(result, lfirst(lc), true);
+	return result;
+}
+
+/* The routes of a kind in a store, that of the store's own table first. */
+static List *
+route_list_kind(NvsKind kind, const NvsStore *store)
+{
 	const StoreRoutes *routes = routes_of(store);
 	List	   *result = NIL;
 	ListCell   *lc;
 
 	if (routes->fallback[kind] != NULL)
-		result = route_add_target(result, routes->fallback[kind], missing_ok);
+		result = lappend(result, routes->fallback[kind]);
 	foreach(lc, routes->routes)
 	{
 		NvsRoute   *route = lfirst(lc);
 
 		if (route->kind == kind)
-			result = route_add_target(result, route, missing_ok);
+			result = lappend(result, route);
 	}
 	return result;
 }

@@ -92,6 +92,7 @@ extern bool nvs_route_find(NvsKind kind, const char *subject, int len,
 						   bool write, NvsResolved *resolved);
 extern List *nvs_route_targets(NvsKind kind, const NvsStore *store,
 							   bool missing_ok);
+extern List *nvs_route_usable_targets(NvsKind kind, const NvsStore *store);
 extern List *nvs_route_list(const NvsStore *store);
 extern NvsKind nvs_route_kind(const char *name);
 extern int	nvs_route_notify(const char *name);
@@ -101,6 +102,7 @@ extern NvsTarget *nvs_route_stream_target(const NvsStore *store,
 /* route/target.c */
 extern void nvs_target_init(void);
 extern NvsTarget *nvs_target_get(NvsRoute *route);
+extern bool nvs_target_may_use(const NvsRoute *route);
 pg_noreturn extern void nvs_target_missing(const NvsRoute *route);
 extern void nvs_target_drop_all(void);
 extern const char *nvs_target_key_text(const NvsResolved *resolved,

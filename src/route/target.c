@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "errors.h"
+#include "base/grant.h"
 #include "base/text.h"
 #include "route/route.h"
 
@@ -97,7 +98,8 @@ nvs_target_drop_all(void)
 /*
  * The target of a route, compiled now unless it is there; NULL when there is no
  * such relation.  Where it is compiled, the relation is locked against being
- * dropped or altered until the end of the transaction.
+ * dropped or altered until the end of the transaction, so it is an error when
+ * the caller may do nothing with it.
  */
 NvsTarget *
 nvs_target_get(NvsRoute *route)
@@ -122,9 +124,19 @@ target_find_relation(const NvsRoute *route)
 		InvalidOid;
 }
 
+/* May the caller read or change the relation of a route?  Not if it is gone. */
+bool
+nvs_target_may_use(const NvsRoute *route)
+{
+	Oid			relid = target_find_relation(route);
+
+	return OidIsValid(relid) && nvs_may_use_relation(relid, NVS_ACL_WRITE);
+}
+
 /*
- * Lock the relation that a route names against being dropped or altered, until
- * the end of the transaction; InvalidOid when there is none.  While the lock is
+ * Lock the relation that a route names, which the caller may use, against being
+ * dropped or altered until the end of the transaction; InvalidOid when there is
+ * none.  While the lock is
  * waited for the name may become another relation's, which is then locked.
  */
 static Oid
@@ -136,6 +148,7 @@ target_lock_relation(const NvsRoute *route)
 	{
 		Oid			again;
 
+		nvs_check_use_relation(relid, NVS_ACL_WRITE);
 		LockRelationOid(relid, AccessShareLock);
 		again = target_find_relation(route);
 		if (again == relid)

@@ -133,3 +133,11 @@ COMMENT ON COLUMN nvent.appenders.low_water_mark IS
 'positions below it do not wait for this transaction';
 COMMENT ON COLUMN nvent.appenders.tables IS 'event tables that it writes to';
 GRANT SELECT ON nvent.appenders TO PUBLIC;
+
+-- Whoever holds its row keeps the worker from publishing.
+REVOKE ALL ON FUNCTION
+    nvent.position_publish
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    nvent.position_publish
+TO @extowner@ WITH GRANT OPTION;

@@ -93,6 +93,17 @@ Columns:
 Raises:
   NV004: the text is not a subject
   22023: kind is not valid
+  42501: the caller has no privilege on the table
   42P01: the table of the route is gone
 Example:
   SELECT * FROM nvent.route_resolve(''stream'', ''nvent:flow:run:abc'');';
+
+-- For owners of stores, see src/store/grant.c.
+REVOKE ALL ON FUNCTION
+    nvent.route_add,
+    nvent.route_drop
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    nvent.route_add,
+    nvent.route_drop
+TO @extowner@ WITH GRANT OPTION;

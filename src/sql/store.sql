@@ -210,3 +210,86 @@ Locks:
   the tables until commit, against everybody
 Example:
   SELECT * FROM nvent.store_adopt(''nvent'');';
+
+CREATE FUNCTION nvent.store_grant(
+    role regrole,
+    privilege text,
+    store text DEFAULT NULL
+) RETURNS void
+AS 'MODULE_PATHNAME', 'nvs_store_grant'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.store_grant(regrole, text, text) IS
+'Lets a role read, write or administer a store: all that an application needs.
+
+It grants USAGE on schema nvent and on the schema of the store''s tables, and privileges on all of
+them: tables of the layout, stream tables, and tables of its routes. Stream tables that are made
+later, by the first append of a type or by nvent.stream_create_table, belong to the store''s owner
+and get the privileges that a role has on prefix_flow_events. A table to which a route is added later
+gets them by another call. Tables of a route that belong to somebody else are left alone, with a
+warning.
+
+"read" is SELECT, for all functions that read. "write" adds INSERT, UPDATE and DELETE, for all that
+write, and stream tables are made as they are needed. "admin" adds nvent.stream_create_table,
+stream_drop_table, stream_retain, stream_restore, stream_clear and maintain. Routes, layouts,
+protection and grants are the owner''s alone; for a role that a store was given to by ALTER TABLE ..
+OWNER TO or REASSIGN OWNED, the call gives the functions for that.
+
+Arguments:
+  role: the role
+  privilege: "read", "write" or "admin"; each includes those before it
+  store: the store; NULL is the default store
+Raises:
+  NV009: there is no such store
+  42501: the caller is not the store''s owner
+  22023: privilege is not valid
+Locks:
+  the store until the transaction ends, against new tables
+Example:
+  SELECT nvent.store_grant(''app'', ''write'');';
+
+CREATE FUNCTION nvent.store_revoke(
+    role regrole,
+    privilege text,
+    store text DEFAULT NULL
+) RETURNS void
+AS 'MODULE_PATHNAME', 'nvs_store_revoke'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.store_revoke(regrole, text, text) IS
+'Takes from a role what nvent.store_grant gave: a privilege and those that include it.
+
+So "read" takes everything, and "write" leaves "read". USAGE on schemas and EXECUTE on functions
+stay: they give no right on a store, and the role may have them for something else.
+
+Arguments:
+  role: the role
+  privilege: "read", "write" or "admin"
+  store: the store; NULL is the default store
+Raises:
+  NV009: there is no such store
+  42501: the caller is not the store''s owner
+  22023: privilege is not valid
+Locks:
+  the store until the transaction ends, against new tables
+Example:
+  SELECT nvent.store_revoke(''app'', ''write'');';
+
+-- Making a store claims a token of the subjects of the whole database.  Who owns one is given
+-- EXECUTE on what administers it, see src/store/grant.c.
+REVOKE ALL ON FUNCTION
+    nvent.registry_changed,
+    nvent.store_create,
+    nvent.store_migrate,
+    nvent.store_adopt,
+    nvent.store_grant,
+    nvent.store_revoke
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    nvent.registry_changed,
+    nvent.store_create,
+    nvent.store_migrate,
+    nvent.store_adopt,
+    nvent.store_grant,
+    nvent.store_revoke
+TO @extowner@ WITH GRANT OPTION;

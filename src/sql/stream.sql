@@ -207,7 +207,8 @@ COMMENT ON FUNCTION nvent.stream_create_table(text, boolean, text) IS
 'Makes the table prefix_stream_type of the subjects of a type.
 
 The type of a subject is the token after the store''s prefix, or its first token when that is not
-the prefix. It may be empty. The first append to a subject makes the table too, with versions.
+the prefix. It may be empty. The first append to a subject makes the table too, with versions, for who may write
+to the store. It belongs to the store''s owner.
 
 Arguments:
   type: one token
@@ -219,6 +220,7 @@ Raises:
   NV003: the store has nvent_store.max_stream_tables tables already
   NV004: the type is not one token of a subject
   NV009: there is no such store
+  42501: the caller does not administer the store
 Locks:
   the type until the transaction ends, against other calls for it
 Example:
@@ -234,7 +236,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.stream_drop_table(text, text) IS
 'Drops a generic stream table with its events.
 
-Only the store''s owner may.
+Only who administers the store may, see nvent.store_grant.
 
 Arguments:
   type: the type of its subjects
@@ -243,7 +245,7 @@ Returns:
   true when it was dropped, false when there is none
 Raises:
   NV009: there is no such store
-  42501: the caller is not the store''s owner
+  42501: the caller does not administer the store
 Locks:
   the type and the table until the transaction ends
 Example:
@@ -649,7 +651,8 @@ COMMENT ON FUNCTION nvent.stream_restore(jsonb[]) IS
 
 "id" is drawn anew. A version that is missing is the next one; one that is given must be so too, or
 any where the stream has no event yet. To restore a store as a whole, call it several times in one
-transaction, after nvent.stream_clear. Only the store''s owner may.
+transaction, after nvent.stream_clear. Only who administers the
+store may.
 
 Arguments:
   events: records of at most 4,096 subjects
@@ -658,7 +661,7 @@ Returns:
 Raises:
   22023: a version is out of order, or a record is no object with a subject
   NV004: a subject is not valid
-  42501: the caller is not the owner of a subject''s store
+  42501: the caller does not administer a subject''s store
   54000: there are too many subjects
 Locks:
   streams with versions until the transaction ends: appends to them wait
@@ -675,8 +678,8 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.stream_clear(text) IS
 'Deletes all events of the generic stream tables of a store, and its snapshots.
 
-Versions begin at 1 again, positions do not. Routed tables and consumers are not touched. Only the
-store''s owner may.
+Versions begin at 1 again, positions do not. Routed tables and consumers are not touched. Only who
+administers the store may.
 
 Arguments:
   store: the store; NULL is the default store
@@ -684,7 +687,7 @@ Returns:
   how many events there were
 Raises:
   NV009: there is no such store
-  42501: the caller is not the store''s owner
+  42501: the caller does not administer the store
 Locks:
   the tables until the transaction ends, against all who write to them
 Example:
@@ -773,3 +776,27 @@ Locks:
   the table and its partitions until the transaction ends, against everybody
 Example:
   SELECT nvent.stream_unprotect(''nvent_flow_events'');';
+
+-- For who owns or administers a store, see src/store/grant.c; unprotecting is for neither.
+REVOKE ALL ON FUNCTION
+    nvent.stream_create_table,
+    nvent.stream_drop_table,
+    nvent.stream_retain,
+    nvent.stream_restore,
+    nvent.stream_clear,
+    nvent.stream_guard,
+    nvent.stream_guard_ddl,
+    nvent.stream_protect,
+    nvent.stream_unprotect
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    nvent.stream_create_table,
+    nvent.stream_drop_table,
+    nvent.stream_retain,
+    nvent.stream_restore,
+    nvent.stream_clear,
+    nvent.stream_guard,
+    nvent.stream_guard_ddl,
+    nvent.stream_protect,
+    nvent.stream_unprotect
+TO @extowner@ WITH GRANT OPTION;

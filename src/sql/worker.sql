@@ -61,3 +61,11 @@ Columns:
   waiters: sessions in nvent.stream_wait
 Example:
   SELECT * FROM nvent.worker_status();';
+
+-- For who owns or administers a store, see src/store/grant.c.
+REVOKE ALL ON FUNCTION
+    nvent.maintain
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    nvent.maintain
+TO @extowner@ WITH GRANT OPTION;

@@ -23,6 +23,7 @@
 #include "base/identity.h"
 #include "base/plan.h"
 #include "store/adopt.h"
+#include "store/grant.h"
 #include "store/layout.h"
 #include "store/store.h"
 #include "store/stream_table.h"
@@ -247,6 +248,7 @@ admin_create(const char *prefix, const char *schema)
 	nvs_layout_up(admin_new_store(prefix, schema), 0, NVS_LAYOUT_LATEST);
 	nvs_become_caller(&saved);
 	admin_register(prefix, schema);
+	nvs_store_grant_to_owner(nvs_store_require(prefix));
 	nvs_spi_end();
 	return true;
 }
@@ -364,13 +366,16 @@ nvs_store_migrate(PG_FUNCTION_ARGS)
 	store = nvs_store_require(prefix);
 	nvs_store_check_owner(store);
 
-	/* The tables. */
+	/* The tables, which are made and dropped as their owner. */
 	nvs_spi_begin();
-	nvs_pin_search_path(&saved);
+	nvs_store_become_owner(store, &saved);
 	from = nvs_layout_version(store);
 	admin_check_known(prefix, from);
 	if (target > from)
+	{
 		nvs_layout_up(store, from, target);
+		nvs_store_grant_on_tables(store);
+	}
 	else
 		nvs_layout_down(store, from, target);
 	nvs_become_caller(&saved);
@@ -443,6 +448,7 @@ admin_adopt(const char *prefix, const char *schema)
 	admin_register(prefix, schema);
 	foreach(lc, streams)
 		nvs_stream_table_register(prefix, strVal(lfirst(lc)), schema);
+	nvs_store_grant_to_owner(nvs_store_require(prefix));
 	return changes;
 }
 

@@ -36,6 +36,16 @@ typedef struct Layout
 	const char *marker;			/* a store that has this table is of it */
 } Layout;
 
+/*
+ * Every table that a layout makes but the version table, behind the store's
+ * prefix; ends with NULL.
+ */
+const char *const nvs_layout_tables[] = {
+	"flow_events", "flow_runs", "flows", "trigger_events", "triggers",
+	"scheduler_jobs", "kv", "entries", "locks", "snapshots", "consumers",
+	"checkpoints", NULL
+};
+
 static const char *const kv_up[] = {
 	"CREATE TABLE {kv} ("
 	"key text COLLATE \"C\" PRIMARY KEY, "

@@ -57,7 +57,11 @@
 extern const char *const nvs_nvent_tables_up[];
 extern const char *const nvs_nvent_tables_down[];
 
+/* Table that a stream table of the same store has its privileges from. */
+#define NVS_MODEL_TABLE		"flow_events"
+
 /* store/layout.c */
+extern const char *const nvs_layout_tables[];
 extern void nvs_layout_run(const NvsStore *store, const char *ddl);
 extern void nvs_layout_run_table(const char *table, const char *ddl);
 extern char *nvs_layout_text(const char *sql);

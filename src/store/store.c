@@ -60,6 +60,8 @@ static void registry_read_stores(void);
 static void registry_add_store(const char *prefix, const char *schema);
 static NvsStore *registry_find(const char *prefix, int len);
 static NvsStore *registry_find_default(void);
+static Oid	store_version_table(const NvsStore *store);
+pg_noreturn static void store_has_no_tables(const NvsStore *store);
 static int	store_compare_prefixes(const ListCell *a, const ListCell *b);
 static bool store_overlaps(const char *shorter, const char *longer);
 
@@ -323,6 +325,28 @@ store_compare_prefixes(const ListCell *a, const ListCell *b)
 	return strcmp(lfirst(a), lfirst(b));
 }
 
+/* OID of the store's version table; InvalidOid when it is gone. */
+static Oid
+store_version_table(const NvsStore *store)
+{
+	Oid			nspid = get_namespace_oid(store->schema, true);
+
+	return !OidIsValid(nspid) ? InvalidOid :
+		get_relname_relid(psprintf("%s_schema_version", store->prefix),
+						  nspid);
+}
+
+/* Raise the error that a store's version table is gone. */
+static void
+store_has_no_tables(const NvsStore *store)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("table \"%s.%s_schema_version\" of store \"%s\" does not "
+					"exist", store->schema, store->prefix, store->prefix),
+			 errdetail("Its owner is the owner of the store.")));
+}
+
 /*
  * Raise an error unless the current user owns the store, that is, its version
  * table.  Where that is gone, only a superuser does.
@@ -330,29 +354,43 @@ store_compare_prefixes(const ListCell *a, const ListCell *b)
 void
 nvs_store_check_owner(const NvsStore *store)
 {
-	Oid			nspid = get_namespace_oid(store->schema, true);
-	char	   *name = psprintf("%s_schema_version", store->prefix);
-	Oid			relid = InvalidOid;
-
-	if (OidIsValid(nspid))
-		relid = get_relname_relid(name, nspid);
+	Oid			relid = store_version_table(store);
 
 	if (!OidIsValid(relid))
 	{
 		if (superuser())
 			return;
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table \"%s.%s\" of store \"%s\" does not exist",
-						store->schema, name, store->prefix),
-				 errdetail("Its owner is the owner of the store.")));
+		store_has_no_tables(store);
 	}
 	if (!nvs_owns_relation(relid, GetUserId()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be owner of store \"%s\"", store->prefix),
 				 errhint("The store belongs to the owner of table "
-						 "\"%s.%s\".", store->schema, name)));
+						 "\"%s.%s_schema_version\".", store->schema,
+						 store->prefix)));
+}
+
+/*
+ * Act as the store's owner until nvs_become_caller(), for DDL on its tables:
+ * they all belong to it.  Whether the caller may have that done is asked
+ * before.  Unless that is the caller itself, restricted as in
+ * nvs_become_role().  Where the version table is gone a superuser owns it.
+ */
+void
+nvs_store_become_owner(const NvsStore *store, NvsIdentity *saved)
+{
+	Oid			relid = store_version_table(store);
+	Oid			owner = GetUserId();
+
+	if (OidIsValid(relid))
+		owner = nvs_relation_owner(relid);
+	else if (!superuser())
+		store_has_no_tables(store);
+	if (owner == GetUserId())
+		nvs_pin_search_path(saved);
+	else
+		nvs_become_role(owner, saved);
 }
 
 /*

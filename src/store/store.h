@@ -10,6 +10,7 @@
 #include "nodes/pg_list.h"
 #include "storage/lockdefs.h"
 
+#include "base/identity.h"
 #include "base/statement.h"
 #include "subject/subject.h"
 
@@ -40,6 +41,7 @@ extern void nvs_store_changed(void);
 extern uint64 nvs_store_registry_execute(const NvsStatement *statement,
 										 const NvsParams *params);
 extern void nvs_store_check_owner(const NvsStore *store);
+extern void nvs_store_become_owner(const NvsStore *store, NvsIdentity *saved);
 extern void nvs_store_check_overlap(const char *prefix, const char *schema);
 
 /* store/admin.c */

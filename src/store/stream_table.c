@@ -23,6 +23,7 @@
 #include "base/guc.h"
 #include "base/identity.h"
 #include "base/text.h"
+#include "store/grant.h"
 #include "store/layout.h"
 #include "store/stream_table.h"
 
@@ -52,6 +53,8 @@ static void table_params(NvsParams *params, const char *prefix,
 						 const char *type);
 static bool table_registered(const char *prefix, const char *type, int64 *n);
 static void table_check_count(const char *prefix, int64 n);
+static void table_make(const NvsStore *store, const char *name,
+					   bool versioned);
 
 /* Raise an error unless this can be a type: a token of a subject. */
 void
@@ -208,11 +211,30 @@ nvs_stream_table_register(const char *prefix, const char *type,
 }
 
 /*
- * Make the generic stream table of a type, as the caller, where it is missing.
- * Returns its qualified name; *created, unless created is NULL, says whether it
- * was missing.  Safe when many sessions do so at once, and beside one that
- * drops the store: locks the table's name exclusively and then the store
- * shared, until the end of the transaction.  Needs SPI.
+ * Make a generic stream table as the store's owner, to whom it then belongs,
+ * with the privileges that the store was granted with.  Its name, quoted, is
+ * all that a caller chooses; nothing but event triggers, which are superusers',
+ * runs beside the DDL.
+ */
+static void
+table_make(const NvsStore *store, const char *name, bool versioned)
+{
+	Oid			schema = get_namespace_oid(store->schema, false);
+	NvsIdentity saved;
+
+	nvs_store_become_owner(store, &saved);
+	nvs_layout_make_stream(store, name, versioned);
+	nvs_store_grant_on(store, get_relname_relid(name, schema));
+	nvs_become_caller(&saved);
+}
+
+/*
+ * Make the generic stream table of a type where it is missing; whether the
+ * caller may is asked before.  Returns its qualified name; *created, unless
+ * created is NULL, says whether it was missing.  Safe when many sessions do so
+ * at once, and beside one that drops the store: locks the table's name
+ * exclusively and then the store shared, until the end of the transaction.
+ * Needs SPI.
  */
 char *
 nvs_stream_table_create(const char *prefix, const char *type, bool versioned,
@@ -221,7 +243,6 @@ nvs_stream_table_create(const char *prefix, const char *type, bool versioned,
 	char	   *name = nvs_stream_table_name(prefix, type);
 	NvsStore   *store;
 	char	   *qualified;
-	NvsIdentity saved;
 	int64		n;
 	bool		missing;
 
@@ -242,34 +263,39 @@ nvs_stream_table_create(const char *prefix, const char *type, bool versioned,
 		return qualified;
 
 	table_check_count(prefix, n);
-	nvs_pin_search_path(&saved);
-	nvs_layout_make_stream(store, name, versioned);
-	nvs_become_caller(&saved);
+	table_make(store, name, versioned);
 	nvs_stream_table_register(prefix, type, store->schema);
 	return qualified;
 }
 
 /*
- * Drop the generic stream table of a type; false when there is none.  Only the
- * store's owner may.  Locks the table's name until the end of the transaction.
- * Needs SPI.
+ * Drop the generic stream table of a type, as the store's owner; false when
+ * there is none.  Only who administers the store may.  Locks the table's name
+ * until the end of the transaction.  Needs SPI.
  */
 bool
 nvs_stream_table_drop(const char *prefix, const char *type)
 {
 	char	   *name = nvs_stream_table_name(prefix, type);
 	NvsStore   *store;
+	NvsIdentity saved;
 	NvsParams	params;
 	int64		n;
 
 	PreventCommandIfReadOnly("nvent.stream_drop_table()");
+	store = nvs_store_find(prefix, strlen(prefix));
+	if (store == NULL)
+		return false;
+	nvs_store_check_admin(store);
 	nvs_lock(NVS_LOCK_TABLE, nvs_hash(name, strlen(name), 0), ExclusiveLock);
 	store = nvs_store_find(prefix, strlen(prefix));
 	if (store == NULL || !table_registered(prefix, type, &n))
 		return false;
-	nvs_store_check_owner(store);
+	nvs_store_check_admin(store);
+	nvs_store_become_owner(store, &saved);
 	nvs_plan_utility(psprintf("DROP TABLE IF EXISTS %s",
 							  nvs_qualified(store->schema, name)));
+	nvs_become_caller(&saved);
 	table_params(&params, prefix, type);
 	return nvs_store_registry_execute(&table_delete, &params) > 0;
 }

@@ -3,7 +3,7 @@
  *	  Taking events in as they were elsewhere, and emptying a store for that.
  *
  * Restored events keep their subject, version, time and content; positions
- * are drawn anew, in the order of the array.  Only a store's owner may.
+ * are drawn anew, in the order of the array.  Only who administers a store may.
  */
 #include "postgres.h"
 
@@ -15,6 +15,7 @@
 #include "errors.h"
 #include "base/arg.h"
 #include "base/guc.h"
+#include "store/grant.h"
 #include "stream/append.h"
 #include "stream/write.h"
 
@@ -118,7 +119,7 @@ restore_make_streams(Jsonb **docs, int n)
 		of[i]->stream->resolved.len = subject.len;
 		of[i]->stream->nevents = 1;
 		restore_resolve(of[i]->stream);
-		nvs_store_check_owner(of[i]->stream->resolved.target->store);
+		nvs_store_check_admin(of[i]->stream->resolved.target->store);
 	}
 	restore_lock_streams(streams, nstreams);
 	for (i = 0; i < n; i++)
@@ -239,7 +240,7 @@ nvs_stream_clear(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.stream_clear()");
 	nvs_spi_begin();
 	store = nvs_store_require(prefix);
-	nvs_store_check_owner(store);
+	nvs_store_check_admin(store);
 	foreach(lc, nvs_route_targets(NVS_KIND_STREAM, store, true))
 	{
 		/* Tables that routes name are their users' own. */

@@ -11,6 +11,7 @@
 #include "base/arg.h"
 #include "base/guc.h"
 #include "route/route.h"
+#include "store/grant.h"
 #include "store/stream_table.h"
 
 PG_FUNCTION_INFO_V1(nvs_stream_create_table);
@@ -43,6 +44,7 @@ nvs_stream_create_table(PG_FUNCTION_ARGS)
 	/* The default store may not be there yet. */
 	if (PG_ARGISNULL(2))
 		(void) nvs_store_of_write(prefix, strlen(prefix));
+	nvs_store_check_admin(nvs_store_require(prefix));
 	(void) nvs_stream_table_create(prefix, type, PG_GETARG_BOOL(1), &created);
 	nvs_spi_end();
 	PG_RETURN_BOOL(created);

@@ -150,7 +150,7 @@ maintain_list_sweeps(const char *prefix, List *sweeps)
 	{
 		ListCell   *lc;
 
-		foreach(lc, nvs_route_targets(kinds[i], store, true))
+		foreach(lc, nvs_route_usable_targets(kinds[i], store))
 			sweeps = maintain_add_sweep(sweeps, lfirst(lc));
 	}
 	return sweeps;

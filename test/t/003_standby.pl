@@ -131,7 +131,7 @@ my @writes = (
 	q{lock_acquire('m', interval '1 s')}, q{lock_release('l', 1)}, q{lock_renew('l', 1, interval '1 s')}, q{lock_assert('l', 1)},
 	q{maintain()}, q{next_position()},
 	q{route_add('stream', 'nvent:log:>', 'log')}, q{route_drop('stream', 'nvent:flow:run:{run_id...}')},
-	q{store_adopt('nvent')}, q{store_create('other', 'public')}, q{store_migrate('nvent', 0)},
+	q{store_adopt('nvent')}, q{store_create('other', 'public')}, q{store_migrate('nvent', 0)}, q{store_grant('pg_monitor', 'read')}, q{store_revoke('pg_monitor', 'read')},
 	q{stream_append('nvent:flow:run:1', '{"type": "t"}')}, q{stream_append('nvent:order:1', '{"type": "t"}')}, q{stream_append('nvent:new:1', '{"type": "t"}')},
 	q{stream_append_batch('nvent:order:1', array_fill('{"type": "t"}'::jsonb, '{2}'))},
 	q{stream_append_many('[{"subject": "nvent:order:1", "events": [{"type": "t"}]}]')},

@@ -1,9 +1,11 @@
 # Who may do what: roles that log in, with and without the use of schema nvent,
-# readers, writers and owners of a store; and what an owner plants for those
+# readers, writers and owners of a store; README.md's first minute by a role
+# that was given the store and nothing else; and what an owner plants for those
 # who have more rights than he.
 #
 # Seen to fail with USAGE on schema nvent granted to PUBLIC (strangers call
-# us), with maintenance not becoming the table's owner (it runs the owner's
+# us), with stream tables made as the caller (the writer can make none), with
+# maintenance not becoming the table's owner (it runs the owner's
 # trigger as a superuser), and with the search path of the registry's
 # statements not pinned (traps are sprung).
 
@@ -21,7 +23,7 @@ $node->init;
 $node->append_conf('postgresql.conf', "fsync = off");
 $node->start;
 $node->safe_psql('postgres', q{
-	CREATE ROLE dba LOGIN; CREATE ROLE app LOGIN; CREATE ROLE reader LOGIN; CREATE ROLE writer LOGIN; CREATE ROLE stranger LOGIN; CREATE ROLE mallory LOGIN;
+	CREATE ROLE dba LOGIN; CREATE ROLE app LOGIN; CREATE ROLE reader LOGIN; CREATE ROLE writer LOGIN; CREATE ROLE stranger LOGIN; CREATE ROLE mallory LOGIN; CREATE ROLE minimal LOGIN; CREATE ROLE ops LOGIN;
 	CREATE DATABASE db OWNER dba;
 });
 
@@ -56,12 +58,19 @@ foreach my $role (qw(stranger dba))
 is(as('stranger', 'SELECT * FROM nvent.store'), '42501', 'a stranger cannot read the registry');
 is(as('stranger', 'SELECT * FROM nvent.appenders'), '42501', 'nor who appends');
 
-# With USAGE a role makes a store of its own, in a schema of its own.
+# With USAGE alone a role makes no store, also where it may make tables.
 $node->safe_psql('db', q{
-	GRANT USAGE ON SCHEMA nvent TO app, reader, writer, mallory;
+	GRANT USAGE ON SCHEMA nvent TO app, mallory, minimal;
+	GRANT CREATE ON SCHEMA public TO minimal;
 	CREATE SCHEMA app AUTHORIZATION app; CREATE SCHEMA mallory AUTHORIZATION mallory; CREATE SCHEMA postgres AUTHORIZATION mallory;
 	ALTER ROLE app SET search_path = '';
 });
+is(as('minimal', q{SELECT nvent.store_create('session', 'public')}), '42501', 'nobody claims a token of the database');
+is(as('minimal', q{SELECT nvent.store_adopt('session', 'public')}), '42501', 'nor by adopting it');
+$node->safe_psql('db', 'REVOKE ALL ON SCHEMA public FROM minimal');
+
+# With the right to it, a role makes a store of its own, in a schema of its own.
+$node->safe_psql('db', 'GRANT EXECUTE ON FUNCTION nvent.store_create TO app, mallory');
 is(as('app', q{SELECT nvent.store_create('app', 'app')}), 't', 'an owner makes a store');
 is(as('app', q{SELECT nvent.store_create('two', 'public')}), '42501', 'but not where he may make no tables');
 is(as('app', q{SELECT nvent.stream_append('nvent:flow:run:1', '{"type": "t"}')}), '42501', 'nor the default store there');
@@ -75,9 +84,7 @@ is(as('app', q{
 
 # Rights on the tables are rights on the store.
 is(as('app', q{
-	GRANT USAGE ON SCHEMA app TO reader, writer;
-	GRANT SELECT ON ALL TABLES IN SCHEMA app TO reader; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA app TO writer;
-	ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO reader}), '', 'the owner grants');
+	SELECT nvent.store_grant('reader', 'read', 'app'), nvent.store_grant('writer', 'write', 'app'), nvent.store_grant('ops', 'admin', 'app')}), '||', 'the owner grants');
 my @reads = (
 	q{SELECT count(*) FROM nvent.stream_read('app:order:1')}, q{SELECT cardinality(events) FROM nvent.stream_poll('app:order:>', 0)},
 	q{SELECT count(*) FROM nvent.entry_read('app:flows')}, q{SELECT nvent.kv_get('app:k')}, q{SELECT nvent.store_version('app') > 0},
@@ -88,11 +95,13 @@ my @writes = (
 	q{SELECT nvent.entry_update('app:flows', 'f', '{"displayName": "n"}') > 0}, q{SELECT nvent.lock_acquire('app:m', '1 hour') > 0},
 	q{SELECT nvent.stream_delete('app:order:2')}, q{SELECT nvent.kv_delete('app:n')}, q{SELECT nvent.entry_delete('app:flows', 'f')});
 my @owns = (
-	q{SELECT nvent.stream_append('app:fresh:1', '{"type": "t"}')}, q{SELECT nvent.stream_create_table('made', store => 'app')}, q{SELECT nvent.stream_drop_table('order', 'app')},
+	q{SELECT nvent.stream_create_table('made', store => 'app')}, q{SELECT nvent.stream_drop_table('order', 'app')}, q{SELECT nvent.maintain()},
+	q{SELECT nvent.stream_retain('order', '1 day', 'app')}, q{SELECT nvent.stream_clear('app')}, q{SELECT nvent.stream_restore('{}')},
+	q{SELECT nvent.store_grant('mallory', 'write', 'app')}, q{SELECT nvent.store_revoke('reader', 'read', 'app')}, q{SELECT nvent.position_publish()},
 	q{SELECT nvent.route_add('stream', 'app:x:>', 'app.app_stream_order')}, q{SELECT nvent.route_drop('stream', 'app:flow:run:{x...}')},
 	q{SELECT nvent.store_migrate('app', 0)}, q{SELECT nvent.store_migrate('app')}, q{SELECT nvent.stream_protect('app.app_stream_order')},
 	q{ALTER TABLE app.app_kv ADD COLUMN x text}, q{INSERT INTO nvent.route SELECT * FROM nvent.route}, q{DELETE FROM nvent.store}, q{SELECT nextval('nvent.position_seq')});
-foreach my $case (['reader', 1, 0], ['writer', 1, 1], ['mallory', 0, 0])
+foreach my $case (['reader', 1, 0], ['writer', 1, 1], ['mallory', 0, 0], ['minimal', 0, 0])
 {
 	my ($role, $reads, $writes) = @$case;
 
@@ -102,10 +111,26 @@ foreach my $case (['reader', 1, 0], ['writer', 1, 1], ['mallory', 0, 0])
 	is(as($role, $_), '42501', "$role does not write: $_") foreach $writes ? () : @writes;
 	is(as($role, $_), '42501', "$role does not own: $_") foreach @owns;
 }
-is($node->safe_psql('db', q{SELECT count(*) FROM pg_class WHERE relname IN ('app_stream_fresh', 'app_stream_made')}), '0', 'none of them made a table');
-is(as('app', q{SELECT nvent.stream_append('app:fresh:1', '{"type": "t"}') OPERATOR(pg_catalog.->) 'version'}), '1', 'the owner makes one');
-is(as('reader', q{SELECT count(*) FROM nvent.stream_read('app:fresh:1')}), '1', 'the reader may read it, by default privileges');
-is(as('writer', q{SELECT nvent.stream_append('app:fresh:1', '{"type": "t"}')}), '42501', 'the writer was given none');
+is($node->safe_psql('db', q{SELECT count(*) FROM pg_class WHERE relname = 'app_stream_made'}), '0', 'none of them made a table');
+is(as('reader', q{SELECT nvent.stream_append('app:fresh:1', '{"type": "t"}')}), '42501', 'the reader does not make one by an append');
+is(as('writer', q{SELECT nvent.stream_append('app:fresh:1', '{"type": "t"}') -> 'version'}), '1', 'the writer does');
+is($node->safe_psql('db', q{SELECT relowner::regrole FROM pg_class WHERE relname = 'app_stream_fresh'}), 'app', "it is the store's owner's");
+is(as('reader', q{SELECT count(*) FROM nvent.stream_read('app:fresh:1')}), '1', 'the reader may read it');
+is(as('ops', q{SELECT nvent.stream_create_table('made', false, 'app'), nvent.stream_retain('made', '1 day', 'app'), nvent.maintain(1, 'app'), nvent.stream_drop_table('made', 'app')}),
+	't|0|0|t', 'who administers it makes and drops tables');
+foreach my $sql (q{SELECT nvent.route_drop('stream', 'app:flow:run:{x...}')}, q{SELECT nvent.store_migrate('app', 0)}, q{SELECT nvent.store_grant('ops', 'read', 'app')},
+	q{SELECT nvent.stream_protect('app.app_stream_order')})
+{
+	is(as('ops', $sql), '42501', "and does not own it: $sql");
+}
+
+# README.md's first minute, by a role that was given the default store.
+my ($minute) = slurp_file("$FindBin::RealBin/../../README.md") =~ /^## In one minute\n.*?```sql\n(.*?)```/ms or die 'README.md has no first minute';
+$minute =~ s/^CREATE EXTENSION .*\n//m;
+$node->safe_psql('db', q{CREATE ROLE novice LOGIN; SELECT nvent.store_create(), nvent.store_grant('novice', 'write')});
+is(as('novice', $minute), qq{1\nplaced|{"total": 42}\n1|t\n0|1\nt}, "README.md's first minute");
+is($node->safe_psql('db', q{SELECT relowner::regrole FROM pg_class WHERE relname = 'nvent_stream_order'}), $node->safe_psql('db', 'SELECT current_user'), 'whose table is not his');
+$node->safe_psql('db', 'SELECT nvent.store_migrate(target => 0)');
 
 # A function of the owner lends his rights, and nothing more.
 is(as('app', q{

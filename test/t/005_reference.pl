@@ -44,7 +44,7 @@ is(join("\n", @broken), '', 'links lead to headings and files that are there');
 
 # What the examples name.
 $node->safe_psql('postgres',
-	'SELECT nvent.store_create(); CREATE TABLE order_events (subject text)');
+	'SELECT nvent.store_create(); CREATE ROLE app; CREATE TABLE order_events (subject text)');
 
 # An example shows its answer behind "-- "; one without is only planned.
 my ($reference) = $made =~ /<!-- reference(.*)<!-- end of reference/s;

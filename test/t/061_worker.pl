@@ -201,6 +201,7 @@ unlike(slurp_file($node->logfile), qr/database \d+ does not exist/,
 $node->safe_psql('postgres', <<'EOT');
 CREATE ROLE keeper;
 GRANT USAGE ON SCHEMA nvent TO keeper;
+GRANT EXECUTE ON FUNCTION nvent.store_create TO keeper;
 CREATE SCHEMA kept AUTHORIZATION keeper;
 CREATE TABLE public.ran (store text, by text);
 GRANT INSERT ON public.ran TO keeper;

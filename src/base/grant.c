@@ -1,0 +1,227 @@
+/*
+ * base/grant.c
+ *	  GRANT and REVOKE, and what an access control list says.
+ *
+ * Statements are put together from nodes: no name is ever part of a text that
+ * is parsed, and no utility hook or event trigger sees them.  They have the
+ * rights of whoever is the current user.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_func.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+#include "base/grant.h"
+
+static void grant_run(bool is_grant, ObjectType type, void *object,
+					  List *privileges, Oid role);
+static List *grant_privilege(List *list, const char *name);
+static Acl *grant_acl(int cache, Oid oid, AttrNumber column);
+
+/*
+ * Grant privileges on an object to a role, 0 for PUBLIC, or revoke them.  What
+ * was changed is seen by what follows.
+ */
+static void
+grant_run(bool is_grant, ObjectType type, void *object, List *privileges,
+		  Oid role)
+{
+	GrantStmt  *stmt = makeNode(GrantStmt);
+	RoleSpec   *grantee = makeNode(RoleSpec);
+
+	grantee->roletype = OidIsValid(role) ? ROLESPEC_CSTRING : ROLESPEC_PUBLIC;
+	if (OidIsValid(role))
+		grantee->rolename = GetUserNameFromId(role, false);
+	grantee->location = -1;
+	stmt->is_grant = is_grant;
+	stmt->targtype = ACL_TARGET_OBJECT;
+	stmt->objtype = type;
+	stmt->objects = list_make1(object);
+	stmt->privileges = privileges;
+	stmt->grantees = list_make1(grantee);
+	stmt->behavior = DROP_RESTRICT;
+	ExecuteGrantStmt(stmt);
+	CommandCounterIncrement();
+}
+
+/* Add a privilege to a list of AccessPriv. */
+static List *
+grant_privilege(List *list, const char *name)
+{
+	AccessPriv *privilege = makeNode(AccessPriv);
+
+	privilege->priv_name = pstrdup(name);
+	return lappend(list, privilege);
+}
+
+/* Grant a role USAGE on a schema. */
+void
+nvs_grant_schema(const char *schema, Oid role)
+{
+	grant_run(true, OBJECT_SCHEMA, makeString(pstrdup(schema)),
+			  grant_privilege(NIL, "usage"), role);
+}
+
+/*
+ * Grant a role EXECUTE on the function of this name in schema nvent, of which
+ * there is one.
+ */
+void
+nvs_grant_function(const char *name, Oid role)
+{
+	ObjectWithArgs *function = makeNode(ObjectWithArgs);
+
+	function->objname = list_make2(makeString(pstrdup("nvent")),
+								   makeString(pstrdup(name)));
+	function->args_unspecified = true;
+	grant_run(true, OBJECT_FUNCTION, function,
+			  grant_privilege(NIL, "execute"), role);
+}
+
+/*
+ * Grant a role privileges on a relation, or revoke them: those of
+ * NVS_ACL_WRITE, and USAGE when it is a sequence.
+ */
+void
+nvs_grant_relation(bool is_grant, Oid relid, AclMode privileges, Oid role)
+{
+	static const struct
+	{
+		AclMode		mode;
+		const char *name;
+	}			names[] = {
+		{ACL_SELECT, "select"}, {ACL_INSERT, "insert"},
+		{ACL_UPDATE, "update"}, {ACL_DELETE, "delete"},
+		{ACL_USAGE, "usage"}
+	};
+	RangeVar   *relation;
+	List	   *list = NIL;
+	int			i;
+
+	for (i = 0; i < lengthof(names); i++)
+		if (privileges & names[i].mode)
+			list = grant_privilege(list, names[i].name);
+	if (list == NIL)
+		return;
+	relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
+							get_rel_name(relid), -1);
+	grant_run(is_grant, get_rel_relkind(relid) == RELKIND_SEQUENCE ?
+			  OBJECT_SEQUENCE : OBJECT_TABLE, relation, list, role);
+}
+
+/* A copy of the access control list of an object; NULL for the default one. */
+static Acl *
+grant_acl(int cache, Oid oid, AttrNumber column)
+{
+	HeapTuple	tuple = SearchSysCache1(cache, ObjectIdGetDatum(oid));
+	Datum		value;
+	bool		isnull;
+	Acl		   *acl = NULL;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	value = SysCacheGetAttr(cache, tuple, column, &isnull);
+	if (!isnull)
+		acl = DatumGetAclPCopy(value);
+	ReleaseSysCache(tuple);
+	return acl;
+}
+
+/* The access control list of a relation; NULL if nothing was granted on it. */
+Acl *
+nvs_acl_of_relation(Oid relid)
+{
+	return grant_acl(RELOID, relid, Anum_pg_class_relacl);
+}
+
+/* Was USAGE on a schema granted to a role itself? */
+bool
+nvs_acl_has_schema(Oid schema, Oid role)
+{
+	const Acl  *acl = grant_acl(NAMESPACEOID, schema,
+								Anum_pg_namespace_nspacl);
+
+	return (nvs_acl_mask(acl, role) & ACL_USAGE) != 0;
+}
+
+/*
+ * Was EXECUTE on the function of this name in schema nvent, of which there is
+ * one, granted to a role itself?
+ */
+bool
+nvs_acl_has_function(const char *name, Oid role)
+{
+	List	   *names = list_make2(makeString("nvent"),
+								   makeString(unconstify(char *, name)));
+	Oid			function = LookupFuncName(names, -1, NULL, false);
+	const Acl  *acl = grant_acl(PROCOID, function, Anum_pg_proc_proacl);
+
+	return (nvs_acl_mask(acl, role) & ACL_EXECUTE) != 0;
+}
+
+/*
+ * What a list grants to a role itself, 0 for PUBLIC: not what it has as a
+ * member of others.  acl may be NULL.
+ */
+AclMode
+nvs_acl_mask(const Acl *acl, Oid role)
+{
+	AclMode		mask = ACL_NO_RIGHTS;
+	int			i;
+
+	for (i = 0; acl != NULL && i < ACL_NUM(acl); i++)
+		if (ACL_DAT(acl)[i].ai_grantee == role)
+			mask |= ACLITEM_GET_PRIVS(ACL_DAT(acl)[i]);
+	return mask;
+}
+
+/*
+ * May the current user use a relation: its schema, and one of these privileges
+ * on it or on a column?  Not if it is gone.
+ */
+bool
+nvs_may_use_relation(Oid relid, AclMode privileges)
+{
+	Oid			schema = get_rel_namespace(relid);
+	bool		is_missing = false;
+
+	if (!OidIsValid(schema) ||
+		!nvs_has_schema_privilege(schema, GetUserId(), ACL_USAGE))
+		return false;
+	if (pg_class_aclcheck_ext(relid, GetUserId(), privileges,
+							  &is_missing) == ACLCHECK_OK)
+		return !is_missing;
+	return !is_missing &&
+		pg_attribute_aclcheck_all(relid, GetUserId(), privileges,
+								  ACLMASK_ANY) == ACLCHECK_OK;
+}
+
+/*
+ * Raise an error unless the current user may use a relation.  Nothing is locked
+ * by that: a lock is a thing that only those may have who may use it.
+ */
+void
+nvs_check_use_relation(Oid relid, AclMode privileges)
+{
+	Oid			schema = get_rel_namespace(relid);
+
+	if (nvs_may_use_relation(relid, privileges) || !OidIsValid(schema))
+		return;
+	if (!nvs_has_schema_privilege(schema, GetUserId(), ACL_USAGE))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA,
+					   get_namespace_name(schema));
+	aclcheck_error(ACLCHECK_NO_PRIV,
+				   get_relkind_objtype(get_rel_relkind(relid)),
+				   get_rel_name(relid));
+}
