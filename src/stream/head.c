@@ -21,6 +21,8 @@
 #include "errors.h"
 #include "base/advisory.h"
 #include "base/arg.h"
+#include "base/grant.h"
+#include "store/grant.h"
 #include "stream/append.h"
 #include "stream/statement.h"
 
@@ -39,6 +41,7 @@ static bool head_has_text_keys(const NvsResolved *resolved);
 static uint64 head_lock_key(const NvsResolved *resolved);
 static int	head_compare_locks(const void *a, const void *b);
 static void head_check_distinct(const NvsAppend *a, const NvsAppend *b);
+static void head_check_writer(const NvsAppend *stream);
 static bool head_is_readable(const NvsAppend *stream);
 static void head_read(NvsAppend *stream);
 static void head_read_group(NvsAppend **streams, int n);
@@ -141,6 +144,27 @@ head_check_distinct(const NvsAppend *a, const NvsAppend *b)
 }
 
 /*
+ * Raise an error unless the caller may write to a stream: whoever may not is
+ * not to keep others from it.
+ */
+static void
+head_check_writer(const NvsAppend *stream)
+{
+	const NvsResolved *resolved = &stream->resolved;
+	const NvsStore *store;
+
+	if (resolved->target != NULL)
+	{
+		nvs_check_use_relation(resolved->target->relid,
+							   NVS_ACL_WRITE & ~NVS_ACL_READ);
+		return;
+	}
+	store = nvs_store_of(resolved->subject, resolved->len);
+	if (store != NULL)
+		nvs_store_check_writer(store);
+}
+
+/*
  * Lock the subjects of a call until the end of the transaction, those that
  * get events exclusively.  Plain logs are not locked.
  */
@@ -153,6 +177,7 @@ nvs_stream_lock(NvsAppend *streams, int n)
 	PreventCommandIfReadOnly("nvent.stream_append()");
 	for (i = 0; i < n; i++)
 	{
+		head_check_writer(&streams[i]);
 		streams[i].lock = head_lock_key(&streams[i].resolved);
 		order[i] = &streams[i];
 	}
