@@ -2,8 +2,8 @@
 -- give, tables that are made after it, and what a writer cannot have done by
 -- the making of tables.  Seen to fail with tables made as the caller (they
 -- belong to the writer), with no grants on tables that are made later, with the
--- session's settings left as they are, and with locks taken before rights are
--- asked for.
+-- session's settings left as they are, and with locks of subjects for those who
+-- may not write.  That rights come before locks is in store_grant_wait.spec.
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set helpers :abs_srcdir '/sql/include/helpers.sql'
 \i :helpers
