@@ -7,7 +7,8 @@
  * Sixteen writers append until so many events are committed, while readers
  * follow.  Whoever calls this kills and restarts the server meanwhile; lines
  * "progress EVENTS" say how far things are.  After a line "written" the server
- * is to be left alone, which the end of our input says.  Then the tables are
+ * is to be left alone, which the end of our input says; when that comes before,
+ * the caller is gone, and so are we.  Then the tables are
  * read as they are, and compared with what writers know to be committed, and
  * with what each reader got.
  *
@@ -21,9 +22,6 @@
 #include <unistd.h>
 
 #include "checker.h"
-
-/* How long a reader may take for what is left, in s. */
-#define PATIENCE	60
 
 #define POLL(pattern) \
 	"SELECT p.next_cursor, (e ->> 'id')::bigint, e ->> 'subject', " \
@@ -54,6 +52,9 @@ static Reader readers[] = {
 };
 
 #define NREADERS	(int) (sizeof(readers) / sizeof(readers[0]))
+
+/* Our input has ended. */
+static atomic_bool left_alone;
 
 static Event *truth;
 static int	ntruth;
@@ -169,6 +170,17 @@ start_all(uint64_t seed)
 	}
 }
 
+/* The thread that reads our input to its end. */
+static void *
+watch_caller(void *arg)
+{
+	(void) arg;
+	while (getchar() != EOF)
+		;
+	left_alone = true;
+	return NULL;
+}
+
 /* Say how far the writers are until they are done. */
 static void
 wait_for_writers(void)
@@ -177,6 +189,8 @@ wait_for_writers(void)
 
 	while (committed < wanted)
 	{
+		if (left_alone)
+			fail(NULL, "nobody wants to know");
 		printf("progress %d\n", committed);
 		fflush(stdout);
 		usleep(20000);
@@ -185,7 +199,21 @@ wait_for_writers(void)
 		pthread_join(writers[i].thread, NULL);
 }
 
-/* Append the last event, and note its position. */
+/* Run a statement that has a result. */
+static PGresult *
+run(PGconn *conn, const char *sql)
+{
+	PGresult   *result = PQexec(conn, sql);
+
+	if (is_error(result) || PQstatus(conn) != CONNECTION_OK)
+		fail(conn, sql);
+	return result;
+}
+
+/*
+ * Append the last event.  Its position is known before anybody can read it:
+ * who did not know would wait for another one.
+ */
 static void
 append_last(PGconn *conn)
 {
@@ -198,11 +226,11 @@ append_last(PGconn *conn)
 	writer->fates[writer->next++] = COMMITTED;
 	sprintf(sql, "SELECT nvent.stream_append('checker:t0:3', '{\"type\": \"t\", \"n\": %lld}') ->> 'id'",
 			(long long) LABEL(NWRITERS, 0));
-	result = PQexec(conn, sql);
-	if (PQresultStatus(result) != PGRES_TUPLES_OK)
-		fail(conn, sql);
+	PQclear(run(conn, "BEGIN"));
+	result = run(conn, sql);
 	last_position = atoll(PQgetvalue(result, 0, 0));
 	PQclear(result);
+	PQclear(run(conn, "COMMIT"));
 }
 
 /* Let the readers come to the end. */
@@ -226,11 +254,9 @@ wait_for_readers(void)
 static void
 read_truth(PGconn *conn)
 {
-	PGresult   *result = PQexec(conn, "SELECT NULL, e.* FROM checker_events(0, 2147483647) e ORDER BY id");
+	PGresult   *result = run(conn, "SELECT NULL, e.* FROM checker_events(0, 2147483647) e ORDER BY id");
 	int			i;
 
-	if (PQresultStatus(result) != PGRES_TUPLES_OK)
-		fail(conn, "checker_events");
 	ntruth = PQntuples(result);
 	truth = calloc(ntruth, sizeof(Event));
 	for (i = 0; i < ntruth; i++)
@@ -383,6 +409,7 @@ main(int argc, char **argv)
 	double		began = now();
 	double		wrote;
 	PGconn	   *conn;
+	pthread_t	watcher;
 	int			i;
 
 	if (argc < 3)
@@ -391,13 +418,14 @@ main(int argc, char **argv)
 	without_worker = argc > 3 && strcmp(argv[3], "--without-worker") == 0;
 	if (argc > 4 && strcmp(argv[3], "--standby") == 0)
 		standby_port = argv[4];
+	pthread_create(&watcher, NULL, watch_caller, NULL);
 	start_all(strtoull(argv[2], NULL, 10));
 	wait_for_writers();
 	wrote = now() - began;
 	printf("written\n");
 	fflush(stdout);
-	while (getchar() != EOF)
-		;
+	while (!left_alone)
+		usleep(1000);
 	while ((conn = reconnect(NULL, "judge", 0, NULL)) == NULL)
 		;
 	append_last(conn);

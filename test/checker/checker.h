@@ -99,6 +99,9 @@ struct Reader
 	pthread_t	thread;
 };
 
+/* How long a reader may take for what is left, in s. */
+#define PATIENCE		60
+
 /* Number of events that are wanted, and that are committed. */
 extern int	wanted;
 extern atomic_int committed;

@@ -147,17 +147,20 @@ poll_turn(Reader *reader)
 	usleep(5000);
 }
 
-/* Wait until there is something, for as long as that takes. */
+/*
+ * Wait until there is something.  Who is not woken for the last event is seen
+ * to come late, and not waited for for good.
+ */
 void
 await_turn(Reader *reader)
 {
-	char		sql[100];
+	char		sql[150];
 
 	if (!read_all(reader) ||
 		(last_position != 0 && reader->cursor >= last_position))
 		return;
-	sprintf(sql, "CALL nvent.stream_await('checker:>', %lld)",
-			(long long) reader->cursor);
+	sprintf(sql, "CALL nvent.stream_await('checker:>', %lld, '%d s')",
+			(long long) reader->cursor, PATIENCE);
 	PQclear(query(reader, sql));
 }
 

@@ -47,13 +47,17 @@ sub build
 		glob("$dir/*.c"), "-L$libdir", "-Wl,-rpath,$libdir", '-lpq') == 0;
 }
 
-# A statement's result; empty while the server cannot be reached.
+# A statement's result; empty while the server cannot be reached.  psql is not
+# written to, as it may be gone before it reads.
 sub ask
 {
 	my ($sql) = @_;
-	my ($ret, $out) = $node->psql('postgres', $sql);
+	my $out = '';
+	my $done = IPC::Run::run([ 'psql', '-XAtq', '-c', $sql ],
+		'<', '/dev/null', '>', \$out, '2>', '/dev/null');
 
-	return defined $ret && $ret == 0 ? $out : '';
+	chomp $out;
+	return $done ? $out : '';
 }
 
 sub is_up
