@@ -29,6 +29,7 @@ OBJS = \
 	src/subject/trie.o \
 	src/subject/category.o \
 	src/subject/support.o \
+	src/position/marks.o \
 	src/position/shmem.o \
 	src/wakeup/ring.o \
 	src/wakeup/waiter.o \
@@ -49,6 +50,7 @@ OBJS = \
 	src/route/fields.o \
 	src/route/field_value.o \
 	src/route/route.o \
+	src/route/draw.o \
 	src/route/target.o \
 	src/route/admin.o \
 	src/stream/state.o \
@@ -110,8 +112,8 @@ SQL_PARTS = \
 	schema \
 	json \
 	subject \
-	position \
 	store \
+	position \
 	route \
 	stream \
 	snapshot \

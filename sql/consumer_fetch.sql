@@ -42,7 +42,7 @@ SELECT nvent.consumer_reset(ARRAY['one'], position - 1) FROM nvent.consumer_list
 SELECT name, events FROM got();
 SELECT name, position >= mark AS done, attempt, token FROM nvent.consumer_list(ARRAY['late', 'one']);
 -- A key that PostgreSQL compresses, as it may in a wide row, is no other key.
-CREATE TABLE wide_events (id bigint DEFAULT nvent.next_position() PRIMARY KEY, ts bigint, type text, data jsonb, key text, a text, b text, c text, d text);
+CREATE TABLE wide_events (id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, ts bigint, type text, data jsonb, key text, a text, b text, c text, d text);
 SELECT nvent.route_add('stream', 'nvent:wide:{key}', 'wide_events');
 SELECT nvent.consumer_subscribe('wide', 'nvent:wide:' || repeat('k', 490));
 SELECT nvent.stream_append('nvent:wide:' || repeat('k', 490), jsonb_object(ARRAY['type', 'a', 'b', 'c', 'd'], ARRAY['t'] || array_fill(repeat('x', 450), '{4}')) || '{"data": 7}') -> 'data' AS data;

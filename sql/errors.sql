@@ -57,7 +57,7 @@ SELECT statement, pg_temp.outcome(statement) FROM tries ORDER BY n;
 TRUNCATE tries;
 
 -- Where it should go.
-CREATE TABLE gone (id bigint DEFAULT nvent.next_position(), ts bigint, type text, subject text);
+CREATE TABLE gone (id bigint DEFAULT nvent.next_position('nvent'), ts bigint, type text, subject text);
 CREATE TABLE no_default (id bigint PRIMARY KEY, ts bigint, type text, subject text);
 SELECT nvent.route_add('stream', 'gone:>', 'gone'), nvent.route_add('stream', 'nodef:>', 'no_default');
 DROP TABLE gone;

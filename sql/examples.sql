@@ -119,7 +119,7 @@ SELECT nvent.lock_acquire('job:nightly', '30 seconds', owner => 'worker-2') IS N
 SELECT nvent.lock_get('job:nightly') ->> 'owner' AS owner;
 
 CREATE TABLE order_events (
-    id bigint DEFAULT nvent.next_position() PRIMARY KEY,
+    id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY,
     customer text COLLATE "C" NOT NULL,
     subject text COLLATE "C" NOT NULL,
     ts bigint NOT NULL,

@@ -4,8 +4,9 @@
 -- test/t/01*.pl.
 DROP EXTENSION nvent_store;
 CREATE EXTENSION nvent_store;
-CREATE TABLE log_a (id bigint DEFAULT nvent.next_position() PRIMARY KEY, n int);
-CREATE TABLE log_b (id bigint DEFAULT nvent.next_position() PRIMARY KEY, n int);
+SELECT nvent.store_create();
+CREATE TABLE log_a (id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, n int);
+CREATE TABLE log_b (id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, n int);
 
 -- Nothing was drawn yet.
 SELECT nvent.safe_position();
@@ -30,7 +31,7 @@ SELECT nvent.safe_position();
 INSERT INTO log_a (n) VALUES (6);
 INSERT INTO log_b (n) VALUES (7);
 SELECT nvent.safe_position();
-SELECT pid = pg_backend_pid() AS me, prepared, since >= now() AS from_here_on, low_water_mark, tables
+SELECT pid = pg_backend_pid() AS me, prepared, since >= now() AS from_here_on, low_water_mark, stores, tables
 FROM nvent.appenders;
 COMMIT;
 SELECT nvent.safe_position();
@@ -95,11 +96,67 @@ INSERT INTO log_a (n) VALUES (14);
 ROLLBACK;
 RESET nvent_store.max_append_age;
 
--- Nothing is drawn where nothing may be written.
+-- Nothing is drawn where nothing may be written, nor for no store.
 BEGIN READ ONLY;
-SELECT nvent.next_position();
+SELECT nvent.next_position('nvent');
 ROLLBACK;
+SELECT nvent.next_position('none');
+SELECT nvent.next_position(repeat('n', 100));
+SELECT nvent.next_position(NULL);
+SELECT nvent.safe_position('none');
 SELECT count(*) FROM nvent.appenders;
+
+-- Low-water marks are of stores.  A process has four: with more stores the
+-- last one counts for all that are further.
+SELECT nvent.store_create(s, 'many') FROM unnest(ARRAY['a', 'b', 'c', 'd', 'e', 'f']) s;
+SELECT nvent.safe_position('f') AS before \gset
+CREATE VIEW safe AS SELECT prefix, nvent.safe_position(prefix) AS safe FROM nvent.store;
+BEGIN;
+SELECT nvent.next_position(s) - :before AS drawn FROM unnest(ARRAY['a', 'b', 'a', 'c', 'd']) s;
+SELECT prefix, safe - :before AS safe FROM safe ORDER BY 1;
+SELECT low_water_mark - :before AS low_water_mark, stores FROM nvent.appenders;
+SELECT nvent.next_position(s) - :before AS drawn FROM unnest(ARRAY['e', 'a']) s;
+SELECT prefix, safe - :before AS safe FROM safe ORDER BY 1;
+SELECT low_water_mark - :before AS low_water_mark, stores FROM nvent.appenders;
+SELECT nvent.next_position('f') - :before AS drawn;
+SELECT prefix, safe - :before AS safe FROM safe ORDER BY 1;
+COMMIT;
+SELECT prefix, safe - :before AS safe FROM safe ORDER BY 1;
+
+-- Who draws may append to the store: to one of its tables, or a column of it.
+-- That is looked at for each user and store.
+CREATE ROLE regress_position_writer;
+GRANT USAGE ON SCHEMA nvent TO regress_position_writer;
+GRANT EXECUTE ON FUNCTION nvent.next_position(text) TO regress_position_writer;
+GRANT INSERT (run_id) ON many.a_trigger_events TO regress_position_writer;
+GRANT SELECT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON many.b_trigger_events TO regress_position_writer;
+GRANT INSERT ON many.b_flows TO regress_position_writer;
+BEGIN;
+SELECT nvent.next_position('b') - :before AS drawn;
+SET ROLE regress_position_writer;
+SELECT nvent.next_position('a') - :before AS drawn;
+SAVEPOINT s;
+SELECT nvent.next_position('b');
+ROLLBACK TO s;
+SELECT nvent.next_position('none');
+ROLLBACK;
+RESET ROLE;
+
+-- A table that draws for one store holds no events of another.
+CREATE TABLE many.wrong (id bigint DEFAULT nvent.next_position('a') PRIMARY KEY, ts bigint, type text, subject text);
+SELECT nvent.route_add('stream', 'b:wrong:>', 'many.wrong');
+ALTER TABLE many.wrong ALTER id SET DEFAULT nvent.next_position('b');
+SELECT nvent.route_add('stream', 'b:wrong:>', 'many.wrong');
+ALTER TABLE many.wrong ALTER id SET DEFAULT nvent.next_position('a');
+SELECT nvent.stream_append('b:wrong:1', '{"type": "t", "ts": 1}');
+SELECT nvent.stream_poll('b:wrong:>', 0);
+DROP VIEW safe;
+DROP TABLE many.wrong;
+DO $$ BEGIN PERFORM nvent.store_migrate(s, 0) FROM unnest(ARRAY['a', 'b', 'c', 'd', 'e', 'f']) s; END $$;
+DROP SCHEMA many;
+REVOKE ALL ON FUNCTION nvent.next_position(text) FROM regress_position_writer;
+REVOKE USAGE ON SCHEMA nvent FROM regress_position_writer;
+DROP ROLE regress_position_writer;
 
 -- The published position: what a snapshot that cannot be renewed may go by.
 SELECT * FROM nvent.published_position;
@@ -121,12 +178,18 @@ SELECT ctid AS before FROM nvent.published_position \gset
 SELECT nvent.position_publish() = position AS same FROM nvent.published_position;
 SELECT ctid = :'before' AS untouched FROM nvent.published_position;
 
--- An open appender holds it back as well.
+-- An open appender holds its store back as well.
 BEGIN;
 INSERT INTO log_a (n) VALUES (15) RETURNING id AS held \gset
-SELECT nvent.position_publish() < :held AS below;
+SELECT nvent.position_publish() = :held AS written;
+SELECT position = :held AS drawn, held_stores[1] & 32767 = nvent.store_number('nvent') & 32767 AS held, held_positions[1] < :held AS below
+FROM nvent.published_position;
+COMMIT;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT nvent.safe_position() < :held AS below;
 COMMIT;
 SELECT nvent.position_publish() >= :held AS reached;
+SELECT held_stores, held_positions FROM nvent.published_position;
 
 -- Everybody may see who holds them back, and nobody may write what is
 -- published.
@@ -142,25 +205,15 @@ RESET ROLE;
 REVOKE USAGE ON SCHEMA nvent FROM regress_position_reader;
 DROP ROLE regress_position_reader;
 
--- Somebody moves the sequence back: the low-water mark follows it.
-SELECT setval('nvent.position_seq', 1000);
-INSERT INTO log_b (n) VALUES (16);
-SELECT setval('nvent.position_seq', 500);
-BEGIN;
-INSERT INTO log_b (n) VALUES (17);
-INSERT INTO log_b (n) VALUES (18);
-SELECT low_water_mark FROM nvent.appenders;
-SELECT nvent.safe_position();
-COMMIT;
-SELECT nvent.safe_position();
-
 -- Another extension of the name begins anew.
 DROP TABLE log_a, log_b;
 DROP PROCEDURE append_five();
+SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;
 DROP EXTENSION nvent_store;
 CREATE EXTENSION nvent_store;
+SELECT nvent.store_create();
 SELECT nvent.safe_position();
-CREATE TABLE log_a (id bigint DEFAULT nvent.next_position() PRIMARY KEY, n int);
+CREATE TABLE log_a (id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, n int);
 BEGIN;
 INSERT INTO log_a (n) VALUES (1);
 SELECT low_water_mark, tables FROM nvent.appenders;
@@ -168,3 +221,4 @@ SELECT nvent.safe_position();
 COMMIT;
 SELECT nvent.safe_position();
 DROP TABLE log_a;
+SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;

@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 SELECT nvent.store_create();
 SELECT nvent.store_create('shop', 'shop');
 CREATE TABLE log (
-    id bigint DEFAULT nvent.next_position() PRIMARY KEY, ts bigint NOT NULL,
+    id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, ts bigint NOT NULL,
     type text NOT NULL, subject text NOT NULL, a text, b text, c text, meta jsonb
 );
 
@@ -42,7 +42,7 @@ SELECT nvent.stream_append('nvent:cap:1:2:3', '{"type": "t"}') - 'id' - 'ts';
 SELECT count(*) FROM nvent.stream_read('nvent:cap:1:2:3:4');
 -- Without a column subject they are what tells subjects apart.
 CREATE TABLE events (
-    id bigint DEFAULT nvent.next_position() PRIMARY KEY, ts bigint NOT NULL,
+    id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, ts bigint NOT NULL,
     type text NOT NULL, tenant text, "Order No" text, order_no uuid, kind varchar(10), version bigint, amount numeric
 );
 SELECT nvent.route_add('stream', 'ev:{tenant}:{order_no}', 'events');
@@ -70,7 +70,10 @@ SELECT nvent.route_drop('stream', 'nvent:cap:{x}:{y}:{z...}'), nvent.route_drop(
 SELECT nvent.route_drop('entry', 'nvent:same:*');
 
 -- A pattern belongs to the store of its first token, or to the default one.
-SELECT nvent.route_add('stream', 'shop:x:>', 'log', store => 'shop');
+CREATE TABLE shop_log (LIKE log INCLUDING ALL);
+SELECT nvent.route_add('stream', 'shop:x:>', 'shop_log', store => 'shop');
+ALTER TABLE shop_log ALTER id SET DEFAULT nvent.next_position('shop');
+SELECT nvent.route_add('stream', 'shop:x:>', 'shop_log', store => 'shop');
 SELECT nvent.route_add('stream', 'free:x:>', 'log', store => 'nvent');
 \set VERBOSITY default
 SELECT nvent.route_add('stream', 'shop:y:>', 'log', store => 'nvent');
@@ -80,6 +83,7 @@ SELECT nvent.route_add('stream', 'nvent:y:>', 'log', store => 'shop');
 SELECT nvent.route_add('stream', '*:y:>', 'log', store => 'shop');
 SELECT nvent.route_drop('stream', 'shop:x:>', 'nvent');
 SELECT nvent.route_drop('stream', 'shop:x:>', 'shop'), nvent.route_drop('stream', 'free:x:>');
+DROP TABLE shop_log;
 
 -- A table must have what its kind needs.
 CREATE TABLE lacking (a text);
@@ -115,7 +119,7 @@ SELECT nvent.route_add('stream', 'nvent:m:{a}', 'lacking'), nvent.route_drop('st
 -- Anything that has columns will do: a view, a partitioned or foreign table;
 -- not an index, not what is gone or temporary.
 CREATE VIEW recent AS SELECT * FROM log;
-ALTER VIEW recent ALTER id SET DEFAULT nvent.next_position();
+ALTER VIEW recent ALTER id SET DEFAULT nvent.next_position('nvent');
 SELECT nvent.route_add('stream', 'nvent:view:>', 'recent');
 SELECT nvent.stream_append('nvent:view:1', '{"type": "t"}') - 'id' - 'ts';
 SELECT e - 'id' - 'ts' FROM nvent.stream_read('nvent:view:1') e;

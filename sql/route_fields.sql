@@ -12,7 +12,7 @@ CREATE DOMAIN short AS text CHECK (length(value) < 10);
 CREATE DOMAIN doc AS jsonb;
 CREATE TYPE pair AS (x integer, y text);
 CREATE TABLE kinds (
-    id bigint DEFAULT nvent.next_position() PRIMARY KEY,
+    id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY,
     ts bigint NOT NULL,
     type text NOT NULL,
     subject text NOT NULL,
@@ -167,7 +167,7 @@ SELECT pg_temp.rec(nvent.stream_append('kinds:name', '{"type": "t", "anInt4": 2,
 -- Two columns never answer to one name: the exact name wins, the other keeps
 -- its column's.
 CREATE TABLE names (
-    id bigint DEFAULT nvent.next_position() PRIMARY KEY, ts bigint, type text,
+    id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, ts bigint, type text,
     subject text, started_at text, "startedAt" text, a_b_c text, "aB_c" text,
     stats_total integer, total integer, "Upper Case" text, _lead text,
     "ümläut_x" text, trail_ text, two__scores text, x_1 text
@@ -197,7 +197,7 @@ SELECT pg_temp.rec(nvent.stream_append('names:2', '{"type": "t", "another": 1}')
 -- Columns of these names mean something to streams only when they can: here
 -- all of them are fields like others.
 CREATE TABLE plain (
-    id bigint DEFAULT nvent.next_position() PRIMARY KEY, ts bigint, type text,
+    id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, ts bigint, type text,
     subject text, version text, meta text, created_at bigint NOT NULL
 );
 SELECT nvent.route_add('stream', 'plain:>', 'plain');
@@ -209,7 +209,7 @@ SELECT pg_temp.rec(e) FROM nvent.stream_append_batch('plain:1', ARRAY[
 
 -- ts and type may be computed; a version may be an integer, up to its end.
 CREATE TABLE computed (
-    id bigint DEFAULT nvent.next_position() PRIMARY KEY, n bigint,
+    id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, n bigint,
     ts bigint GENERATED ALWAYS AS (n * 1000) STORED,
     type text GENERATED ALWAYS AS ('type ' || n) STORED,
     version integer, subject text
@@ -225,7 +225,7 @@ SELECT nvent.stream_append('computed:1', '{"n": 7}') - 'id';
 -- Aliases are other names of columns.  What a stream manages, and what the
 -- database computes, cannot be set by any name.
 CREATE TABLE aliased (
-    id bigint DEFAULT nvent.next_position() PRIMARY KEY, ts bigint, type text,
+    id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, ts bigint, type text,
     customer text, amount numeric, version bigint,
     vat numeric GENERATED ALWAYS AS (amount * 0.2) STORED, meta jsonb
 );

@@ -134,7 +134,7 @@ ANALYZE nvent_flow_events;
 SELECT count(nvent.stream_append('nvent:flow:run:' || r, '{"type": "t"}')) FROM unnest(ARRAY['', 'last', 'a:']) r;
 SELECT p AS pattern, run_ids('nvent:flow:run:' || p) FROM unnest(ARRAY['', '*', '{x}', 'a:*', '*:']) p;
 -- A route's literals may look like wildcards.
-CREATE TABLE odd (id bigint DEFAULT nvent.next_position() PRIMARY KEY, ts bigint NOT NULL, type text NOT NULL, x text COLLATE "C");
+CREATE TABLE odd (id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, ts bigint NOT NULL, type text NOT NULL, x text COLLATE "C");
 SELECT nvent.route_add('stream', 'od\d:\*:{x}:\{x}', 'odd');
 SELECT nvent.route_add('stream', '\od\d:\*:{y}:\{x}', 'odd');
 SELECT nvent.route_add('stream', 'od\d:*:{x}:\{x}', 'odd');

@@ -58,7 +58,7 @@ GRANT USAGE ON SCHEMA trap TO PUBLIC;
 -- A table of the user, whose own default and constraint mean what its owner
 -- wrote; made before the traps are in the way.
 CREATE TABLE own.log (
-    id bigint DEFAULT nvent.next_position() PRIMARY KEY, ts bigint NOT NULL, type text NOT NULL CHECK (type <> 'x'),
+    id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, ts bigint NOT NULL, type text NOT NULL CHECK (type <> 'x'),
     subject text NOT NULL, who text DEFAULT current_user || '!', version integer, tags text[], at timestamptz, meta jsonb
 );
 ALTER TABLE own.log OWNER TO regress_nvs_mallory;
@@ -183,10 +183,12 @@ BEGIN
         END;
     END LOOP;
 END $$;
+ALTER TABLE own.log ALTER id SET DEFAULT nvent.next_position('root');
 CALL public.call_all('root');
 DELETE FROM nvent.store;
 -- Without any path at all.
 SET search_path = '';
+ALTER TABLE own.log ALTER id SET DEFAULT nvent.next_position('bare');
 CALL public.call_all('bare');
 DELETE FROM nvent.store;
 
@@ -201,6 +203,7 @@ DO $$ DECLARE t text; BEGIN
 END $$;
 SET ROLE regress_nvs_mallory;
 SET search_path = pg_temp, trap, pg_catalog;
+ALTER TABLE own.log ALTER id SET DEFAULT nvent.next_position('evil');
 CALL public.call_all('evil');
 -- Nor when they are in functions that run when his rows are written.
 RESET search_path;
@@ -241,6 +244,7 @@ SELECT nvent.store_version('private');
 SELECT nvent.route_add('stream', 'evil:private:{run_id...}', 'private.private_flow_events');
 RESET ROLE;
 SELECT nvent.stream_create_table('s', store => 'private');
+ALTER TABLE private.private_stream_s ALTER id SET DEFAULT nvent.next_position('evil');
 SELECT nvent.route_add('stream', 'evil:private:>', 'private.private_stream_s');
 SET ROLE regress_nvs_mallory;
 SELECT nvent.stream_read('evil:private:1');

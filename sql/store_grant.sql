@@ -211,7 +211,7 @@ ALTER SCHEMA test OWNER TO regress_nvs_owner;
 
 -- Tables of routes are the store's, too; not those of somebody else.
 SET ROLE regress_nvs_owner;
-CREATE TABLE test.log (seq serial, id bigint DEFAULT nvent.next_position() PRIMARY KEY, subject text COLLATE "C" NOT NULL, ts bigint NOT NULL, type text NOT NULL);
+CREATE TABLE test.log (seq serial, id bigint DEFAULT nvent.next_position('test') PRIMARY KEY, subject text COLLATE "C" NOT NULL, ts bigint NOT NULL, type text NOT NULL);
 SELECT nvent.route_add('stream', 'test:log:>', 'test.log');
 SET ROLE regress_nvs_app;
 SELECT nvent.stream_append('test:log:1', '{"type": "t"}');

@@ -83,7 +83,7 @@ SELECT nvent.stream_append_batch('batch:b:2', array_fill('{"type": "a"}'::jsonb,
 SELECT count(*) FROM nvent.stream_read('batch:b:2');
 -- Columns that some events leave to their default.
 CREATE TABLE defaulted (
-    id bigint DEFAULT nvent.next_position() PRIMARY KEY, ts bigint NOT NULL, type text NOT NULL DEFAULT 'plain',
+    id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, ts bigint NOT NULL, type text NOT NULL DEFAULT 'plain',
     subject text NOT NULL, level integer DEFAULT 7, note text, version bigint
 );
 SELECT nvent.route_add('stream', 'def:>', 'defaulted');
@@ -130,7 +130,7 @@ SELECT nvent.stream_append('nvent:flow:run:v', '{"type": "t"}', 0);
 
 -- Users' tables keep their constraints, triggers, partitions and policies.
 CREATE TABLE orders (
-    id bigint DEFAULT nvent.next_position(), ts bigint NOT NULL, type text NOT NULL, subject text NOT NULL,
+    id bigint DEFAULT nvent.next_position('nvent'), ts bigint NOT NULL, type text NOT NULL, subject text NOT NULL,
     customer text NOT NULL, amount numeric CHECK (amount > 0), version integer, seen boolean DEFAULT false, meta jsonb,
     PRIMARY KEY (customer, id), UNIQUE (customer, subject, version)
 ) PARTITION BY LIST (customer);
@@ -218,7 +218,7 @@ DEALLOCATE ALL;
 
 -- A record says what was stored, whoever changed it on the way there.  Fails
 -- where it takes the parameters for it: without the tests of kept_columns().
-CREATE TABLE altered (id bigint PRIMARY KEY DEFAULT nvent.next_position(), ts bigint NOT NULL, type text NOT NULL,
+CREATE TABLE altered (id bigint PRIMARY KEY DEFAULT nvent.next_position('nvent'), ts bigint NOT NULL, type text NOT NULL,
     item text NOT NULL, price numeric(6, 1), code char(4), name varchar(3), at timestamptz(0), n int DEFAULT 7,
     price_with_tax numeric GENERATED ALWAYS AS (price * 1.2) STORED, data jsonb, meta jsonb);
 CREATE TABLE parted (LIKE altered INCLUDING ALL) PARTITION BY RANGE (id);

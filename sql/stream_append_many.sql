@@ -88,7 +88,7 @@ SELECT pg_temp.outcome($$SELECT nvent.stream_append_many('[
 SELECT pg_temp.outcome($$SELECT nvent.stream_version('test:log:1')$$);
 
 -- Routed tables, whose subjects are spread over columns, do so too.
-CREATE TABLE test.visits (id bigint DEFAULT nvent.next_position() PRIMARY KEY,
+CREATE TABLE test.visits (id bigint DEFAULT nvent.next_position('test') PRIMARY KEY,
     site text NOT NULL, page text NOT NULL, ts bigint NOT NULL,
     type text NOT NULL, version integer NOT NULL, UNIQUE (site, page, version));
 SELECT nvent.route_add('stream', 'test:visit:{site}:{page}', 'test.visits');

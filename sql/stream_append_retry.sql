@@ -62,7 +62,7 @@ SELECT nvent.stream_delete('test:account:second');
 SELECT pg_temp.show(nvent.stream_append('test:account:second', '{"type": "d", "eventId": "m-2"}'));
 
 -- A table of one's own has ids when it has the column, of type uuid too.
-CREATE TABLE test.notes (id bigint DEFAULT nvent.next_position() PRIMARY KEY,
+CREATE TABLE test.notes (id bigint DEFAULT nvent.next_position('test') PRIMARY KEY,
     subject text COLLATE "C" NOT NULL, version integer NOT NULL, ts bigint NOT NULL,
     type text NOT NULL, event_id uuid UNIQUE, data json, place point);
 SELECT nvent.route_add('stream', 'test:note:>', 'test.notes');

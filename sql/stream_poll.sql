@@ -19,10 +19,10 @@ BEGIN ATOMIC
     LEFT JOIN LATERAL unnest(p.events) WITH ORDINALITY u(e, n) ON true
     ORDER BY n;
 END;
-SELECT set_config('poll.base', nvent.safe_position()::text, false) IS NOT NULL AS based;
+SELECT set_config('poll.base', nvent.safe_position('poll')::text, false) IS NOT NULL AS based;
 
 -- Nothing there yet: the cursor is the safe position.
-SELECT next_cursor = nvent.safe_position() AS safe, events FROM nvent.stream_poll('poll:>', 0);
+SELECT next_cursor = nvent.safe_position('poll') AS safe, events FROM nvent.stream_poll('poll:>', 0);
 
 -- Three tables, one order.  Appends are by turns, so that each page has all.
 SELECT count(nvent.stream_append(s, '{"type": "made"}'))
@@ -81,7 +81,7 @@ SELECT * FROM poll.page('>', 9, store => 'poll');
 
 -- Tables of the user's own: a captured column each, of whatever type ...
 CREATE TABLE poll.visit (
-    id bigint DEFAULT nvent.next_position() PRIMARY KEY,
+    id bigint DEFAULT nvent.next_position('poll') PRIMARY KEY,
     host text COLLATE "C" NOT NULL,
     visitor uuid NOT NULL,
     ts bigint NOT NULL,
@@ -100,7 +100,7 @@ SELECT * FROM poll.page('poll:*:*:by:>', 11);
 
 -- ... or one for the whole subject, under two routes.
 CREATE TABLE poll.audit (
-    id bigint DEFAULT nvent.next_position() PRIMARY KEY,
+    id bigint DEFAULT nvent.next_position('poll') PRIMARY KEY,
     subject text COLLATE "C" NOT NULL,
     ts bigint NOT NULL,
     type text);
@@ -176,7 +176,7 @@ BEGIN
         pages := pages + 1;
         c := n;
     END LOOP;
-    ASSERT c <= n AND n = nvent.safe_position();
+    ASSERT c <= n AND n = nvent.safe_position('poll');
 END $$;
 CREATE FUNCTION poll.sorted(s text[]) RETURNS text[] LANGUAGE sql
 RETURN ARRAY(SELECT x FROM unnest(s) x ORDER BY split_part(x, ' ', 1)::bigint, x COLLATE "C");

@@ -160,7 +160,7 @@ INSERT INTO test.test_kv (key, value) VALUES ('a', '1');
 UPDATE test.test_kv SET value = '2';
 DROP TRIGGER wrong ON test.test_kv;
 -- Partitions are protected with their table.
-CREATE TABLE test.parts (id bigint DEFAULT nvent.next_position(), subject text NOT NULL,
+CREATE TABLE test.parts (id bigint DEFAULT nvent.next_position('test'), subject text NOT NULL,
     ts bigint NOT NULL, type text NOT NULL) PARTITION BY RANGE (id);
 CREATE TABLE test.part1 PARTITION OF test.parts DEFAULT;
 SELECT nvent.route_add('stream', 'test:part:>', 'test.parts');

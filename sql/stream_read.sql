@@ -134,7 +134,7 @@ SELECT pg_temp.read('with_snaps => true, max_count => 2'), pg_temp.read('with_sn
 SELECT nvent.stream_create_table('log', versioned => false, store => 'test');
 SELECT count(nvent.stream_append('test:log:1', '{"type": "a"}'));
 SELECT nvent.stream_read('test:log:1', after_version => 0);
-CREATE TABLE test.bare (id bigint DEFAULT nvent.next_position() PRIMARY KEY, subject text COLLATE "C" NOT NULL, ts bigint NOT NULL, type text NOT NULL);
+CREATE TABLE test.bare (id bigint DEFAULT nvent.next_position('test') PRIMARY KEY, subject text COLLATE "C" NOT NULL, ts bigint NOT NULL, type text NOT NULL);
 SELECT nvent.route_add('stream', 'test:bare:>', 'test.bare');
 SELECT count(nvent.stream_append('test:bare:1', '{"type": "a"}'));
 SELECT count(*) FROM nvent.stream_read('test:bare:1', correlation => 'x');

@@ -26,7 +26,7 @@ SELECT s.subject, s.events FROM nvent.stream_read('test:b:1', after_version => 1
 SELECT s.subject, pg_temp.show(t) AS tail, pg_temp.show(h) AS head FROM nvent.stream_stats('test:>', exclude => '{__snapshot__}') s,
     nvent.stream_read(s.subject, after => s.first_id - 1, max_count => 1) t, nvent.stream_read(s.subject, after => s.last_id - 1, max_count => 1) h;
 -- Where subjects are spread over columns, one of which has no value.
-CREATE TABLE test.visits (id bigint DEFAULT nvent.next_position() PRIMARY KEY, site text, page text, ts bigint NOT NULL, type text);
+CREATE TABLE test.visits (id bigint DEFAULT nvent.next_position('test') PRIMARY KEY, site text, page text, ts bigint NOT NULL, type text);
 SELECT nvent.route_add('stream', 'test:visit:{site}:{page}', 'test.visits');
 INSERT INTO test.visits (site, page, ts, type) VALUES ('x', '1', 0, 'a'), ('x', NULL, 0, 'a'), ('x', '1', 0, NULL);
 SELECT subject, events, types FROM nvent.stream_stats('test:visit:>');

@@ -11,21 +11,21 @@ SELECT nvent.stream_wait('wait:>', NULL, NULL);
 SELECT nvent.stream_wait('>', 0, '10 s', store => 'wait');
 
 -- Nor is longer waited than asked for.
-SELECT nvent.stream_wait('wait:>', nvent.safe_position(), '10 ms');
+SELECT nvent.stream_wait('wait:>', nvent.safe_position('wait'), '10 ms');
 SELECT nvent.stream_wait('wait:flow:run:b', 0, '10 ms');
 SELECT nvent.stream_wait('wait:none:>', 0, '0');
-SELECT nvent.stream_wait('wait:>', nvent.safe_position(), '-1 s');
+SELECT nvent.stream_wait('wait:>', nvent.safe_position('wait'), '-1 s');
 
 -- A function waits no longer than the setting allows, whatever it is asked for.
 SET nvent_store.max_wait = '10ms';
-SELECT nvent.stream_wait('wait:>', nvent.safe_position(), '1 day');
-SELECT nvent.stream_wait('wait:>', nvent.safe_position(), NULL);
+SELECT nvent.stream_wait('wait:>', nvent.safe_position('wait'), '1 day');
+SELECT nvent.stream_wait('wait:>', nvent.safe_position('wait'), NULL);
 BEGIN;
-CALL nvent.stream_await('wait:>', nvent.safe_position(), '1 day');
+CALL nvent.stream_await('wait:>', nvent.safe_position('wait'), '1 day');
 COMMIT;
 CREATE FUNCTION await_in_function() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    CALL nvent.stream_await('wait:>', nvent.safe_position(), '1 day');
+    CALL nvent.stream_await('wait:>', nvent.safe_position('wait'), '1 day');
 END $$;
 SELECT await_in_function();
 DROP FUNCTION await_in_function();
@@ -33,13 +33,13 @@ RESET nvent_store.max_wait;
 
 -- The procedure has its own transactions, alone and in procedures.
 CALL nvent.stream_await('wait:>', 0);
-CALL nvent.stream_await('wait:>', nvent.safe_position(), '10 ms');
+CALL nvent.stream_await('wait:>', nvent.safe_position('wait'), '10 ms');
 CREATE TABLE steps (n int);
 CREATE PROCEDURE await_twice() LANGUAGE plpgsql AS $$
 BEGIN
     FOR n IN 1 .. 2 LOOP
         INSERT INTO steps VALUES (n);
-        CALL nvent.stream_await('wait:>', nvent.safe_position(), '10 ms');
+        CALL nvent.stream_await('wait:>', nvent.safe_position('wait'), '10 ms');
         -- It was committed before the wait.
         ROLLBACK;
     END LOOP;
@@ -59,7 +59,7 @@ SELECT nvent.stream_wait('wait:flow:run:own', 0, '10 s');
 
 -- It can be interrupted.
 SET statement_timeout = '50ms';
-SELECT nvent.stream_wait('wait:>', nvent.safe_position(), '1 day');
+SELECT nvent.stream_wait('wait:>', nvent.safe_position('wait'), '1 day');
 CALL nvent.stream_await('wait:>', 9000000000000000000, '1 day');
 RESET statement_timeout;
 SELECT COALESCE(waiters, 0) AS waiters FROM nvent.worker_status();

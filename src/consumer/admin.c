@@ -59,7 +59,7 @@ static void admin_add_conditions(FunctionCallInfo fcinfo, int first, int n,
 								 StringInfo sql, NvsParams *params);
 static Datum admin_report(FunctionCallInfo fcinfo,
 						  const NvsStatement *statement,
-						  const NvsParams *params);
+						  bool with_safe);
 
 /*
  * Make a change, and return how many consumers it met.  Rows are locked in
@@ -242,19 +242,28 @@ nvs_consumer_list(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Return the rows of a query, none where there is no store. */
+/*
+ * Return the rows of a query, none where there is no store.  $1 is the safe
+ * position when with_safe.
+ */
 static Datum
 admin_report(FunctionCallInfo fcinfo, const NvsStatement *statement,
-			 const NvsParams *params)
+			 bool with_safe)
 {
+	NvsParams	params;
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	NvsConsumers *consumers;
 
 	nvs_spi_begin();
 	consumers = nvs_consumers_open(fcinfo, 0, false);
+	nvs_params_init(&params);
+	if (consumers != NULL && with_safe)
+		nvs_params_add(&params, INT8OID,
+					   Int64GetDatum(nvs_position_safe(consumers->number)),
+					   false);
 	if (consumers != NULL)
-		nvs_consumer_emit(consumers, statement, params, result);
+		nvs_consumer_emit(consumers, statement, &params, result);
 	nvs_spi_end();
 	return (Datum) 0;
 }
@@ -278,7 +287,7 @@ static const NvsStatement admin_lanes = {
 Datum
 nvs_consumer_lanes(PG_FUNCTION_ARGS)
 {
-	return admin_report(fcinfo, &admin_lanes, NULL);
+	return admin_report(fcinfo, &admin_lanes, false);
 }
 
 static const NvsStatement admin_stats = {
@@ -291,10 +300,5 @@ static const NvsStatement admin_stats = {
 Datum
 nvs_consumer_stats(PG_FUNCTION_ARGS)
 {
-	NvsParams	params;
-
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT8OID, Int64GetDatum(nvs_position_safe()),
-				   false);
-	return admin_report(fcinfo, &admin_stats, &params);
+	return admin_report(fcinfo, &admin_stats, true);
 }

@@ -135,6 +135,7 @@ consumers_add(const NvsStore *store)
 					   consumers_table(store, "checkpoints"));
 	consumers = hash_search(consumers_by_store, store->prefix, HASH_ENTER,
 							NULL);
+	consumers->number = store->number;
 	consumers->table = table;
 	consumers->plans = plans;
 	return consumers;

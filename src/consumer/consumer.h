@@ -20,6 +20,7 @@
 typedef struct NvsConsumers
 {
 	char		prefix[NAMEDATALEN];	/* of the store; hash key */
+	uint32		number;			/* the store's */
 	const char *table;			/* qualified and quoted */
 	NvsPlanSet *plans;			/* defines {consumers} and {checkpoints} */
 } NvsConsumers;

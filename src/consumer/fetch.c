@@ -92,7 +92,7 @@ fetch_put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
 											  "nvent_store fetch",
 											  ALLOCSET_DEFAULT_SIZES);
-	int64		safe = nvs_position_push_snapshot();
+	int64		safe = nvs_position_push_snapshot(claim->consumers->number);
 	List	   *idle = NIL;
 	ListCell   *lc;
 

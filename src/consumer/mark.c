@@ -131,7 +131,7 @@ static const NvsStatement mark_uninitialized = {
 static bool
 mark_has_reason(MarkScan *scan)
 {
-	int64		safe = nvs_position_push_snapshot();
+	int64		safe = nvs_position_push_snapshot(scan->consumers->number);
 	bool		reason;
 
 	mark_read_checkpoint(scan);
@@ -166,7 +166,7 @@ mark_read_checkpoint(MarkScan *scan)
 static void
 mark_scan(MarkScan *scan)
 {
-	int64		safe = nvs_position_push_snapshot();
+	int64		safe = nvs_position_push_snapshot(scan->consumers->number);
 	List	   *targets;
 
 	/* Only now, so that no table is missing that holds safe events. */

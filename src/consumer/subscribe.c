@@ -76,7 +76,8 @@ nvs_consumer_subscribe(PG_FUNCTION_ARGS)
 	nvs_params_add_arg(&params, fcinfo, 2, TEXTOID);
 	nvs_params_add_arg(&params, fcinfo, 3, INT4OID);
 	if (PG_ARGISNULL(4))
-		nvs_params_add(&params, INT8OID, Int64GetDatum(nvs_position_safe()),
+		nvs_params_add(&params, INT8OID,
+					   Int64GetDatum(nvs_position_safe(consumers->number)),
 					   false);
 	else
 		nvs_params_add_arg(&params, fcinfo, 4, INT8OID);

@@ -1,12 +1,14 @@
 /*
  * position/low_water_mark.c
- *	  Low-water marks: none of an open appender's positions is below its own.
+ *	  Low-water marks: none of an open appender's positions in a store is below
+ *	  its mark for the store.
  *
- * A mark is a number in the process's slot of shared memory.  Where there is
- * no shared memory, and for prepared transactions, which have no process, it
- * is a transaction-level advisory lock whose tag is the mark: the lock survives
- * a crash with the prepared transaction and goes with it.  It is a share lock,
- * as marks of several transactions may be equal.
+ * Marks are numbers in the process's slot of shared memory.  Where there is no
+ * shared memory, and for prepared transactions, which have no process, each is
+ * a transaction-level advisory lock whose tag is the mark and the low bits of
+ * the store's number: the lock survives a crash with the prepared transaction
+ * and goes with it.  It is a share lock, as marks of several transactions may
+ * be equal.
  */
 #include "postgres.h"
 
@@ -27,62 +29,95 @@
 
 PG_FUNCTION_INFO_V1(nvs_appender_low_water_marks);
 
-/* This transaction's mark, 0 for none, and when it was published. */
-static int64 my_mark = 0;
+/* This transaction's marks, and when the first was published. */
+static NvsMark my_marks[NVS_SLOT_MARKS];
+static int	my_nmarks = 0;
 static TimestampTz my_since = 0;
 
-/* Where the mark is; NULL when it is an advisory lock. */
+/* Where the marks are; NULL when they are advisory locks. */
 static NvsSlot *my_slot = NULL;
 
-static void low_water_mark_lock(int64 mark);
-static bool low_water_mark_read_slot(int i, int64 *mark);
+static int	low_water_mark_place(uint32 *store, int64 *mark);
+static void low_water_mark_write(int i, uint32 store, int64 mark);
+static void low_water_mark_lock(uint32 store, int64 mark);
+static int	low_water_mark_read_slot(NvsSlot *slot, NvsMark *marks);
 static bool low_water_mark_is_lock(const LOCKTAG *tag);
-static int64 low_water_mark_of_lock(const LOCKTAG *tag);
+static NvsMark low_water_mark_of_lock(const LOCKTAG *tag);
 static void low_water_mark_put_slots(Tuplestorestate *result, TupleDesc desc);
 static void low_water_mark_put_locks(Tuplestorestate *result, TupleDesc desc);
 
-/* This transaction's mark; 0 when it has not appended. */
-int64
-nvs_low_water_mark(void)
+/* Does this transaction hold back the readers of a store? */
+bool
+nvs_low_water_mark_holds(uint32 store)
 {
-	return my_mark;
+	int			i;
+
+	for (i = 0; i < my_nmarks; i++)
+		if (my_marks[i].store == store || my_marks[i].store == 0)
+			return true;
+	return false;
+}
+
+/* The last mark that this transaction published; 0 when there is none. */
+int64
+nvs_low_water_mark_last(void)
+{
+	return my_nmarks == 0 ? 0 : my_marks[my_nmarks - 1].position;
 }
 
 /*
- * Publish this transaction's mark, in the process's slot or as a lock.  When
- * this returns, whoever looks for marks finds it: positions may be drawn.
+ * Publish this transaction's mark for a store, in the process's slot or as a
+ * lock.  When this returns, whoever looks for marks of the store finds it:
+ * positions may be drawn.
  */
 void
-nvs_low_water_mark_publish(int64 mark, bool in_slot)
+nvs_low_water_mark_publish(uint32 store, int64 mark, bool in_slot)
 {
-	my_since = GetCurrentStatementStartTimestamp();
-	if (!in_slot)
-		low_water_mark_lock(mark);
-	else
+	int			i;
+
+	if (my_nmarks == 0)
 	{
-		my_slot = nvs_shmem_my_slot();
+		my_since = GetCurrentStatementStartTimestamp();
+		my_slot = in_slot ? nvs_shmem_my_slot() : NULL;
+	}
+	i = low_water_mark_place(&store, &mark);
+	if (my_slot == NULL)
+		low_water_mark_lock(store, mark);
+	else
+		low_water_mark_write(i, store, mark);
+	my_marks[i].store = store;
+	my_marks[i].position = mark;
+	my_nmarks = Max(my_nmarks, i + 1);
+}
+
+/*
+ * Where to put a mark.  When there is no room for one more, the last becomes
+ * one of any store, and stays as low as it is.
+ */
+static int
+low_water_mark_place(uint32 *store, int64 *mark)
+{
+	if (my_nmarks < NVS_SLOT_MARKS)
+		return my_nmarks;
+	*store = 0;
+	*mark = my_marks[NVS_SLOT_MARKS - 1].position;
+	return NVS_SLOT_MARKS - 1;
+}
+
+/* Have mark i of our slot be this one. */
+static void
+low_water_mark_write(int i, uint32 store, int64 mark)
+{
+	if (i == 0)
+	{
 		my_slot->pid = MyProcPid;
 		my_slot->since = my_since;
 		pg_atomic_write_u32(&my_slot->database, MyDatabaseId);
-		pg_write_barrier();
-		pg_atomic_write_u64(&my_slot->low_water_mark, mark);
-		pg_memory_barrier();
 	}
-	my_mark = mark;
-}
-
-/* Lower this transaction's mark, as somebody moved the sequence back. */
-void
-nvs_low_water_mark_lower(int64 mark)
-{
-	if (my_slot == NULL)
-		low_water_mark_lock(mark);
-	else
-	{
-		pg_atomic_write_u64(&my_slot->low_water_mark, mark);
-		pg_memory_barrier();
-	}
-	my_mark = mark;
+	pg_atomic_write_u32(&my_slot->stores[i], store);
+	pg_write_barrier();
+	pg_atomic_write_u64(&my_slot->marks[i], mark);
+	pg_memory_barrier();
 }
 
 /*
@@ -91,12 +126,13 @@ nvs_low_water_mark_lower(int64 mark)
  * therefore owned by the top-level transaction.
  */
 static void
-low_water_mark_lock(int64 mark)
+low_water_mark_lock(uint32 store, int64 mark)
 {
 	ResourceOwner old = CurrentResourceOwner;
 
 	CurrentResourceOwner = TopTransactionResourceOwner;
-	nvs_lock(NVS_LOCK_LOW_WATER_MARK, (uint64) mark, ShareLock);
+	nvs_lock(NVS_LOCK_LOW_WATER_MARK | (store & NVS_STORE_BITS),
+			 (uint64) mark, ShareLock);
 	CurrentResourceOwner = old;
 }
 
@@ -117,76 +153,121 @@ nvs_low_water_mark_check_age(void)
 }
 
 /*
- * Leave the mark with a transaction that is about to be prepared.  Raises when
- * there is no room for the lock.
+ * Leave the marks with a transaction that is about to be prepared.  Raises when
+ * there is no room for the locks.
  */
 void
 nvs_low_water_mark_before_prepare(void)
 {
+	int			i;
+
 	if (my_slot == NULL)
 		return;
-	/* Counted once the lock is there: see nvs_low_water_mark_may_be_locks(). */
-	low_water_mark_lock(my_mark);
-	pg_atomic_fetch_add_u64(&nvs_shmem_database()->lock_marks_made, 1);
+	for (i = 0; i < my_nmarks; i++)
+	{
+		low_water_mark_lock(my_marks[i].store, my_marks[i].position);
+		/* Counted once it is there: see nvs_low_water_mark_may_be_locks(). */
+		pg_atomic_fetch_add_u64(&nvs_shmem_database()->lock_marks_made, 1);
+	}
 }
 
 /*
- * Take the mark out of the slot; true if this transaction had a mark.  To be
+ * Take the marks out of the slot; true if this transaction had any.  To be
  * called when the transaction's locks are released.  Does not raise.
  */
 bool
 nvs_low_water_mark_after_locks(void)
 {
-	bool		had_mark = my_mark != 0;
+	bool		had_mark = my_nmarks != 0;
+	int			i;
 
 	if (my_slot != NULL)
 	{
 		pg_memory_barrier();
-		pg_atomic_write_u64(&my_slot->low_water_mark, 0);
+		for (i = 0; i < my_nmarks; i++)
+			pg_atomic_write_u64(&my_slot->marks[i], 0);
 		/* Before wake_on_xact_end is read: see worker_nap_time(). */
 		pg_memory_barrier();
 	}
 	my_slot = NULL;
-	my_mark = 0;
+	my_nmarks = 0;
 	return had_mark;
 }
 
-/* Read the mark of slot i; false when it has none of our database. */
-static bool
-low_water_mark_read_slot(int i, int64 *mark)
+/*
+ * Read the marks of a slot; returns how many there are of our database.
+ *
+ * Who looks for marks has noted the highest position drawn.  Those of a
+ * transaction that had drawn by then are here and do not change, except that
+ * the last may become one of any store, for a position above the note.  Other
+ * marks may come and go as they are read: it does not matter what they are
+ * taken for, but a mark of another database would be much too low.
+ */
+static int
+low_water_mark_read_slot(NvsSlot *slot, NvsMark *marks)
 {
-	NvsSlot    *slot = nvs_shmem_slot(i);
+	int64		first;
 	Oid			database;
+	int			n;
 
-	/* The slot may change hands between the two reads. */
 	do
 	{
-		*mark = (int64) pg_atomic_read_u64(&slot->low_water_mark);
-		if (*mark == 0)
-			return false;
+		first = (int64) pg_atomic_read_u64(&slot->marks[0]);
+		if (first == 0)
+			return 0;
 		pg_read_barrier();
 		database = pg_atomic_read_u32(&slot->database);
+		for (n = 0; n < NVS_SLOT_MARKS; n++)
+		{
+			marks[n].position = (int64) pg_atomic_read_u64(&slot->marks[n]);
+			if (marks[n].position == 0)
+				break;
+			pg_read_barrier();
+			marks[n].store = pg_atomic_read_u32(&slot->stores[n]);
+		}
 		pg_read_barrier();
-	} while ((int64) pg_atomic_read_u64(&slot->low_water_mark) != *mark);
-	return database == MyDatabaseId;
+	} while ((int64) pg_atomic_read_u64(&slot->marks[0]) != first);
+	return database == MyDatabaseId ? n : 0;
 }
 
-/* The lowest mark in shared memory; PG_INT64_MAX when there is none. */
+/*
+ * The lowest mark in shared memory that holds back readers of a store;
+ * PG_INT64_MAX when there is none.
+ */
 int64
-nvs_low_water_mark_lowest_slot(void)
+nvs_low_water_mark_lowest_slot(uint32 store)
 {
-	int			n = nvs_shmem_slots();
+	int			nslots = nvs_shmem_slots();
 	int64		lowest = PG_INT64_MAX;
 	int			i;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < nslots; i++)
 	{
-		int64		mark;
+		NvsMark		marks[NVS_SLOT_MARKS];
+		int			n = low_water_mark_read_slot(nvs_shmem_slot(i), marks);
 
-		if (low_water_mark_read_slot(i, &mark))
-			lowest = Min(lowest, mark);
+		while (n-- > 0)
+			if (nvs_mark_holds(marks[n].store, store))
+				lowest = Min(lowest, marks[n].position);
 	}
 	return lowest;
+}
+
+/* Add the marks in shared memory. */
+void
+nvs_low_water_mark_add_slots(NvsMarks *marks)
+{
+	int			nslots = nvs_shmem_slots();
+	int			i;
+
+	for (i = 0; i < nslots; i++)
+	{
+		NvsMark		found[NVS_SLOT_MARKS];
+		int			n = low_water_mark_read_slot(nvs_shmem_slot(i), found);
+
+		while (n-- > 0)
+			nvs_marks_add(marks, found[n].store, found[n].position);
+	}
 }
 
 /*
@@ -210,44 +291,49 @@ low_water_mark_is_lock(const LOCKTAG *tag)
 {
 	return tag->locktag_type == LOCKTAG_ADVISORY &&
 		tag->locktag_field1 == MyDatabaseId &&
-		tag->locktag_field4 == NVS_LOCK_LOW_WATER_MARK;
+		(tag->locktag_field4 & ~NVS_STORE_BITS) == NVS_LOCK_LOW_WATER_MARK;
 }
 
 /* The mark that a lock is. */
-static int64
+static NvsMark
 low_water_mark_of_lock(const LOCKTAG *tag)
 {
-	return (int64) (((uint64) tag->locktag_field2 << 32) |
-					tag->locktag_field3);
+	NvsMark		mark;
+
+	mark.store = tag->locktag_field4 & NVS_STORE_BITS;
+	mark.position = (int64) (((uint64) tag->locktag_field2 << 32) |
+							 tag->locktag_field3);
+	return mark;
 }
 
 /*
- * The marks that are locks; when there are none, db (if not NULL) is told so.
- * Copies the whole lock table, all of whose partitions are held meanwhile.
+ * Add the marks that are locks; when there are none, db (if not NULL) is told
+ * so.  Copies the whole lock table, all of whose partitions are held meanwhile.
  */
-NvsLockMarks
-nvs_low_water_mark_locks(NvsDatabase *db)
+void
+nvs_low_water_mark_add_locks(NvsMarks *marks, NvsDatabase *db)
 {
 	uint64		made = db == NULL ? 0 :
 		pg_atomic_read_u64(&db->lock_marks_made);
 	LockData   *locks = GetLockStatusData();
-	NvsLockMarks marks = {0, PG_INT64_MAX};
+	int			before = marks->n;
 	int			i;
 
 	for (i = 0; i < locks->nelements; i++)
 	{
 		const LOCKTAG *tag = &locks->locks[i].locktag;
 
-		if (!low_water_mark_is_lock(tag))
-			continue;
-		marks.n++;
-		marks.lowest = Min(marks.lowest, low_water_mark_of_lock(tag));
+		if (low_water_mark_is_lock(tag))
+		{
+			NvsMark		mark = low_water_mark_of_lock(tag);
+
+			nvs_marks_add(marks, mark.store, mark.position);
+		}
 	}
 	pfree(locks->locks);
 	pfree(locks);
-	if (marks.n == 0 && db != NULL)
+	if (marks->n == before && db != NULL)
 		pg_atomic_write_u64(&db->lock_marks_gone, made);
-	return marks;
 }
 
 /*
@@ -265,12 +351,13 @@ nvs_low_water_mark_warn_of_age(int64 warned_of, TimestampTz now)
 	for (i = 0; i < n; i++)
 	{
 		NvsSlot    *slot = nvs_shmem_slot(i);
-		int64		mark;
+		NvsMark		marks[NVS_SLOT_MARKS];
 
-		if (!low_water_mark_read_slot(i, &mark) || mark <= warned_of ||
+		if (low_water_mark_read_slot(slot, marks) == 0 ||
+			marks[0].position <= warned_of ||
 			!TimestampDifferenceExceeds(slot->since, now, nvs_max_append_age))
 			continue;
-		highest = Max(highest, mark);
+		highest = Max(highest, marks[0].position);
 		ereport(WARNING,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("process %d holds back readers of events", slot->pid),
@@ -298,22 +385,26 @@ nvs_appender_low_water_marks(PG_FUNCTION_ARGS)
 static void
 low_water_mark_put_slots(Tuplestorestate *result, TupleDesc desc)
 {
-	int			n = nvs_shmem_slots();
+	int			nslots = nvs_shmem_slots();
 	int			i;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < nslots; i++)
 	{
 		NvsSlot    *slot = nvs_shmem_slot(i);
-		int64		mark;
-		Datum		values[4] = {0};
-		bool		nulls[4] = {false, true, false, false};
+		NvsMark		marks[NVS_SLOT_MARKS];
+		int			n = low_water_mark_read_slot(slot, marks);
 
-		if (!low_water_mark_read_slot(i, &mark))
-			continue;
-		values[0] = Int32GetDatum(slot->pid);
-		values[2] = TimestampTzGetDatum(slot->since);
-		values[3] = Int64GetDatum(mark);
-		tuplestore_putvalues(result, desc, values, nulls);
+		while (n-- > 0)
+		{
+			Datum		values[5] = {0};
+			bool		nulls[5] = {false, true, false, false, false};
+
+			values[0] = Int32GetDatum(slot->pid);
+			values[2] = TimestampTzGetDatum(slot->since);
+			values[3] = Int32GetDatum((int32) marks[n].store);
+			values[4] = Int64GetDatum(marks[n].position);
+			tuplestore_putvalues(result, desc, values, nulls);
+		}
 	}
 }
 
@@ -327,14 +418,17 @@ low_water_mark_put_locks(Tuplestorestate *result, TupleDesc desc)
 	for (i = 0; i < locks->nelements; i++)
 	{
 		const LockInstanceData *lock = &locks->locks[i];
-		Datum		values[4] = {0};
-		bool		nulls[4] = {lock->pid == 0, false, true, false};
+		Datum		values[5] = {0};
+		bool		nulls[5] = {lock->pid == 0, false, true, false, false};
+		NvsMark		mark;
 
 		if (!low_water_mark_is_lock(&lock->locktag))
 			continue;
+		mark = low_water_mark_of_lock(&lock->locktag);
 		values[0] = Int32GetDatum(lock->pid);
 		values[1] = CStringGetTextDatum(nvs_lock_holder(lock));
-		values[3] = Int64GetDatum(low_water_mark_of_lock(&lock->locktag));
+		values[3] = Int32GetDatum((int32) mark.store);
+		values[4] = Int64GetDatum(mark.position);
 		tuplestore_putvalues(result, desc, values, nulls);
 	}
 }

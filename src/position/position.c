@@ -5,8 +5,10 @@
  * A position is drawn before its row can be seen, so a reader that follows by
  * position must not pass one that may still appear.  An appender therefore
  * publishes a low-water mark before it draws: none of its positions is below
- * it.  The mark goes when the transaction's rows can be seen or are gone, and
- * others have been told what it changed in the catalogs and in our registry.
+ * it.  Marks count per store, so that an appender holds back the readers of
+ * those that it appends to.  The mark goes when the transaction's rows can be
+ * seen or are gone, and others have been told what it changed in the catalogs
+ * and in our registry.
  *
  * A reader notes the highest position drawn, then looks for marks, and only
  * then takes the snapshot that it reads with.  An appender whose mark it did
@@ -25,19 +27,22 @@
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
 
+#include "base/advisory.h"
 #include "base/plan.h"
 #include "position/internal.h"
 #include "position/position.h"
 
-PG_FUNCTION_INFO_V1(nvs_next_position);
-PG_FUNCTION_INFO_V1(nvs_safe_position);
+PG_FUNCTION_INFO_V1(nvs_store_number_of);
 PG_FUNCTION_INFO_V1(nvs_position_publish);
 
 /* Positions that this transaction drew. */
 static uint64 ndrawn = 0;
 
-static void position_publish_mark(NvsDatabase *db);
-static bool position_snapshot_is_kept(void);
+/* Keeps store numbers apart from the keys of locks on stores. */
+#define NUMBER_SEED		2
+
+static void position_publish_mark(NvsDatabase *db, uint32 store);
+static int64 position_note_last(void);
 
 /* Register the callback of position/sequence.c. */
 void
@@ -46,43 +51,63 @@ nvs_position_init(void)
 	nvs_sequence_init();
 }
 
-/* nvent.next_position(): a position for a row that this transaction inserts. */
+/* A store's number: never 0, nor are its low bits; see position/marks.h. */
+uint32
+nvs_store_number(const char *prefix, int len)
+{
+	uint32		number = (uint32) nvs_hash(prefix, len, NUMBER_SEED);
+
+	return (number & NVS_STORE_BITS) != 0 ? number : number | 1;
+}
+
+/* nvent.store_number(store) */
 Datum
-nvs_next_position(PG_FUNCTION_ARGS pg_attribute_unused())
+nvs_store_number_of(PG_FUNCTION_ARGS)
+{
+	text	   *store = PG_GETARG_TEXT_PP(0);
+
+	PG_RETURN_INT32((int32) nvs_store_number(VARDATA_ANY(store),
+											 VARSIZE_ANY_EXHDR(store)));
+}
+
+/* Draw a position for a row that this transaction inserts into a store. */
+int64
+nvs_position_next(uint32 store)
 {
 	NvsDatabase *db = nvs_shmem_database();
 	int64		position;
 
-	if (nvs_low_water_mark() == 0)
-		position_publish_mark(db);
-	else
+	if (nvs_low_water_mark_last() != 0)
 		nvs_low_water_mark_check_age();
+	if (!nvs_low_water_mark_holds(store))
+		position_publish_mark(db, store);
 	position = nvs_sequence_next(db);
 	ndrawn++;
-	PG_RETURN_INT64(position);
+	return position;
 }
 
 /*
- * Publish this transaction's low-water mark: the first position above those
- * that are drawn.  By the time it is published others may have drawn more, so
- * that it is lower than need be, which only makes readers wait for longer.
+ * Publish this transaction's low-water mark for a store: the first position
+ * above those that are drawn.  By the time it is published others may have
+ * drawn more, so that it is lower than need be, which only makes readers wait
+ * for longer.
  */
 static void
-position_publish_mark(NvsDatabase *db)
+position_publish_mark(NvsDatabase *db, uint32 store)
 {
 	PreventCommandIfReadOnly("nvent.next_position()");
 	if (db == NULL)
 	{
-		nvs_low_water_mark_publish(nvs_sequence_last(NULL) + 1, false);
+		nvs_low_water_mark_publish(store, nvs_sequence_last(NULL) + 1, false);
 		return;
 	}
 	nvs_sequence_seed(db);
-	nvs_low_water_mark_publish(nvs_position_drawn(db) + 1, true);
+	nvs_low_water_mark_publish(store, nvs_position_drawn(db) + 1, true);
 }
 
 /*
  * Fill in what the transaction that has ended did with positions, and take its
- * low-water mark back; position/xact.c says when.  Does not raise.
+ * low-water marks back; position/xact.c says when.  Does not raise.
  */
 void
 nvs_position_after_locks(NvsXactEnd *end)
@@ -100,82 +125,94 @@ nvs_position_drawn(NvsDatabase *db)
 }
 
 /*
- * The position at or below which everything is settled: read it first, take
- * a snapshot after that, then read rows up to it.
+ * The position at or below which everything in a store is settled, for 0 in
+ * all of them: read it first, take a snapshot after that, then read rows up to
+ * it.
  */
 int64
-nvs_position_safe(void)
+nvs_position_safe(uint32 store)
 {
 	NvsDatabase *db = nvs_shmem_database();
+	int64		last = position_note_last();
+	int64		lowest = PG_INT64_MAX;
+
+	/* Slots before locks: a mark moves from the one to the other. */
+	if (nvs_shmem_available())
+		lowest = nvs_low_water_mark_lowest_slot(store);
+	if (nvs_low_water_mark_may_be_locks(db))
+	{
+		NvsMarks	locks;
+		int			i;
+
+		nvs_marks_init(&locks, CurrentMemoryContext);
+		nvs_low_water_mark_add_locks(&locks, db);
+		for (i = 0; i < locks.n; i++)
+			if (nvs_mark_holds(locks.list[i].store, store))
+				lowest = Min(lowest, locks.list[i].position);
+	}
+	return Min(last, lowest - 1);
+}
+
+/* The highest position drawn, noted before one looks for marks. */
+static int64
+position_note_last(void)
+{
 	XLogRecPtr	logged;
 	int64		last = nvs_sequence_last(&logged);
-	int64		by_slot = PG_INT64_MAX;
-	int64		by_lock = PG_INT64_MAX;
 
 	pg_memory_barrier();
 	/* Cursors outlive a crash; what was rolled back has flushed nothing. */
 	XLogFlush(logged);
-	/* Slots before locks: a mark moves from the one to the other. */
-	if (nvs_shmem_available())
-		by_slot = nvs_low_water_mark_lowest_slot();
-	if (nvs_low_water_mark_may_be_locks(db))
-		by_lock = nvs_low_water_mark_locks(db).lowest;
-	return Min(last, Min(by_slot, by_lock) - 1);
+	return last;
 }
 
 /* Can no newer snapshot be taken than the one that shows our reads? */
-static bool
-position_snapshot_is_kept(void)
+bool
+nvs_position_snapshot_is_kept(void)
 {
 	return IsolationUsesXactSnapshot() || RecoveryInProgress();
 }
 
 /*
- * Push the snapshot to read events with, and return the position up to which
- * it shows everything.  The caller pops it; needs SPI.
+ * Push the snapshot to read events of a store with, and return the position up
+ * to which it shows everything.  The caller pops it; needs SPI.
  */
 int64
-nvs_position_push_snapshot(void)
+nvs_position_push_snapshot(uint32 store)
 {
 	int64		safe;
 
-	if (position_snapshot_is_kept())
+	if (nvs_position_snapshot_is_kept())
 	{
 		PushActiveSnapshot(IsolationUsesXactSnapshot() ?
 						   GetTransactionSnapshot() : GetLatestSnapshot());
-		return nvs_published_position_read();
+		return nvs_published_position_read(store);
 	}
-	safe = nvs_position_safe();
+	safe = nvs_position_safe(store);
 	PushActiveSnapshot(GetLatestSnapshot());
 	return safe;
 }
 
-/* nvent.safe_position() */
-Datum
-nvs_safe_position(PG_FUNCTION_ARGS pg_attribute_unused())
-{
-	int64		safe;
-
-	if (!position_snapshot_is_kept())
-		PG_RETURN_INT64(nvs_position_safe());
-	nvs_spi_begin();
-	safe = nvs_position_push_snapshot();
-	PopActiveSnapshot();
-	nvs_spi_end();
-	PG_RETURN_INT64(safe);
-}
-
 /*
- * Write the safe position into nvent.published_position; returns the position
+ * Write the safe positions into nvent.published_position; returns the position
  * that is there now.  The row is locked until commit.
  */
 int64
 nvs_position_publish_safe(void)
 {
+	NvsDatabase *db = nvs_shmem_database();
+	NvsMarks	marks;
+	int64		last;
 	int64		position;
 
 	nvs_spi_begin();
-	position = nvs_published_position_write(nvs_position_safe());
+	nvs_marks_init(&marks, CurrentMemoryContext);
+	last = position_note_last();
+	if (nvs_shmem_available())
+		nvs_low_water_mark_add_slots(&marks);
+	if (nvs_low_water_mark_may_be_locks(db))
+		nvs_low_water_mark_add_locks(&marks, db);
+	position = nvs_published_position_write(last, &marks);
 	nvs_spi_end();
 	return position;
 }

@@ -10,25 +10,32 @@
 #include "datatype/timestamp.h"
 #include "storage/block.h"
 
+#include "position/marks.h"
 #include "position/shmem.h"
 
-/* What the worker knows of its database's safe position between two looks. */
+/* What the worker knows of its database's safe positions between two looks. */
 typedef struct NvsPositionWatch
 {
 	NvsDatabase *db;
-	int64		safe;			/* the safe position */
-	int64		by_slots;		/* the same but for marks that are locks */
-	int			nlocks;			/* such marks, and the lowest of them */
-	int64		lowest_lock;
-	uint64		lock_marks_made;	/* when they were looked for, and ... */
+	int64		drawn;			/* the highest position that was drawn */
+	NvsMarks	slots;			/* marks of open transactions, unordered */
+	NvsMarks	locks;			/* marks that are locks */
+	NvsMarks	marks;			/* all of them, in order */
+	bool		changed;		/* the last look found something else */
+	uint64		lock_marks_made;	/* when those were looked for, and ... */
 	TimestampTz locks_seen_at;	/* ... at what time that was */
+	int64		published;		/* drawn and ... */
+	NvsMarks	published_marks;	/* ... the marks that were published last */
 	int64		warned_of;		/* appenders up to this mark are in the log */
 } NvsPositionWatch;
 
 extern void nvs_position_init(void);
 
-extern int64 nvs_position_safe(void);
-extern int64 nvs_position_push_snapshot(void);
+extern uint32 nvs_store_number(const char *prefix, int len);
+extern int64 nvs_position_next(uint32 store);
+extern int64 nvs_position_safe(uint32 store);
+extern bool nvs_position_snapshot_is_kept(void);
+extern int64 nvs_position_push_snapshot(uint32 store);
 extern int64 nvs_position_publish_safe(void);
 extern BlockNumber nvs_published_position_blocks(void);
 extern int64 nvs_position_drawn(NvsDatabase *db);
@@ -36,8 +43,12 @@ extern int64 nvs_position_drawn(NvsDatabase *db);
 /* watch.c, for the worker */
 extern void nvs_position_watch_begin(NvsPositionWatch *watch, NvsDatabase *db);
 extern bool nvs_position_watch(NvsPositionWatch *watch, TimestampTz now);
-extern bool nvs_position_watch_moved(const NvsPositionWatch *watch);
+extern int64 nvs_position_watch_safe(const NvsPositionWatch *watch,
+									 uint32 store);
+extern bool nvs_position_watch_moved(NvsPositionWatch *watch);
 extern bool nvs_position_watch_settled(const NvsPositionWatch *watch);
+extern bool nvs_position_watch_is_published(const NvsPositionWatch *watch);
+extern void nvs_position_watch_published(NvsPositionWatch *watch);
 extern long nvs_position_watch_nap(const NvsPositionWatch *watch);
 extern void nvs_position_watch_warn(NvsPositionWatch *watch, TimestampTz now);
 

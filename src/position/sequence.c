@@ -14,6 +14,7 @@
 #include "storage/bufmgr.h"
 #include "utils/inval.h"
 
+#include "compat.h"
 #include "base/identity.h"
 #include "position/internal.h"
 
@@ -22,6 +23,7 @@ static Oid	sequence_relid = InvalidOid;
 
 static void sequence_relcache_callback(Datum arg, Oid relid);
 static Oid	sequence_get_relid(void);
+pg_noreturn static void sequence_moved_back(int64 position);
 
 /* Register the callback. */
 void
@@ -49,20 +51,16 @@ sequence_get_relid(void)
 
 /*
  * Draw a position, and tell shared memory, db, of it, if there is any.  The
- * low-water mark must be published.  When the position is below the mark,
- * somebody has moved the sequence back, and the mark is lowered.
+ * low-water mark must be published.
  */
 int64
 nvs_sequence_next(NvsDatabase *db)
 {
 	int64		position = nextval_internal(sequence_get_relid(), false);
-	bool		moved_back = position < nvs_low_water_mark();
 	uint64		drawn;
 
-	if (moved_back && db != NULL)
-		pg_atomic_write_u64(&db->drawn, position);
-	if (moved_back)
-		nvs_low_water_mark_lower(position);
+	if (position < nvs_low_water_mark_last())
+		sequence_moved_back(position);
 	if (db == NULL)
 		return position;
 	drawn = pg_atomic_read_u64(&db->drawn);
@@ -70,6 +68,25 @@ nvs_sequence_next(NvsDatabase *db)
 		   !pg_atomic_compare_exchange_u64(&db->drawn, &drawn, position))
 		;
 	return position;
+}
+
+/*
+ * Raise the error that somebody has moved the sequence back: readers may have
+ * passed the position that was drawn.
+ */
+static void
+sequence_moved_back(int64 position)
+{
+	int64		last = nvs_low_water_mark_last() - 1;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("sequence nvent.position_seq was moved back"),
+			 errdetail("Position %lld was drawn after %lld, and readers that "
+					   "have passed it would never get its event.",
+					   (long long) position, (long long) last),
+			 errhint("Run SELECT setval('nvent.position_seq', %lld).",
+					 (long long) last)));
 }
 
 /*

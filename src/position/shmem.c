@@ -60,6 +60,7 @@ static NvsDatabase *my_database = NULL;
 static Size shmem_segment_size(void);
 static void shmem_init_segment(void *pointer);
 static bool shmem_attach(void);
+static void shmem_init_slot(NvsSlot *slot);
 static void shmem_init_database(NvsDatabase *db);
 static NvsDatabase *shmem_find_database(Oid oid, bool make);
 static void shmem_set_latch(uint32 number);
@@ -127,10 +128,10 @@ shmem_init_segment(void *pointer)
 	header = h;
 	for (i = 0; i < h->nslots; i++)
 	{
-		pg_atomic_init_u64(&nvs_shmem_slot(i)->low_water_mark, 0);
-		pg_atomic_init_u32(&nvs_shmem_slot(i)->database, InvalidOid);
+		shmem_init_slot(nvs_shmem_slot(i));
 		pg_atomic_init_u64(&nvs_shmem_waiter(i)->generation, 0);
 		pg_atomic_init_u64(&nvs_shmem_waiter(i)->wake_at, 0);
+		pg_atomic_init_u32(&nvs_shmem_waiter(i)->store, 0);
 	}
 	for (i = 0; i < h->ndatabases; i++)
 	{
@@ -141,6 +142,20 @@ shmem_init_segment(void *pointer)
 		db->ring_offset = rings_offset + h->ring_size * i;
 		shmem_init_database(db);
 	}
+}
+
+/* Set up a process's slot. */
+static void
+shmem_init_slot(NvsSlot *slot)
+{
+	int			i;
+
+	for (i = 0; i < NVS_SLOT_MARKS; i++)
+	{
+		pg_atomic_init_u64(&slot->marks[i], 0);
+		pg_atomic_init_u32(&slot->stores[i], 0);
+	}
+	pg_atomic_init_u32(&slot->database, InvalidOid);
 }
 
 /* Set up a database's entry, new or freed, but for its locks and its ring. */

@@ -14,16 +14,20 @@
 
 #include "subject/subject.h"
 
+/* So many low-water marks has a slot: one per store that is appended to. */
+#define NVS_SLOT_MARKS	4
+
 /*
- * A process's low-water mark; only it writes here.  In a cache line of its
+ * A process's low-water marks; only it writes here.  In a cache line of its
  * own.
  */
 typedef struct NvsSlot
 {
-	pg_atomic_uint64 low_water_mark;	/* 0: none */
-	pg_atomic_uint32 database;	/* of the mark; written before it */
+	pg_atomic_uint64 marks[NVS_SLOT_MARKS]; /* 0: none, nor behind it */
+	pg_atomic_uint32 stores[NVS_SLOT_MARKS];	/* written before the mark */
+	pg_atomic_uint32 database;	/* of the marks; written before them */
 	int			pid;
-	TimestampTz since;			/* when the mark was published */
+	TimestampTz since;			/* when the first mark was published */
 } NvsSlot;
 
 /*
@@ -34,6 +38,7 @@ typedef struct NvsWaiter
 {
 	pg_atomic_uint64 generation;
 	pg_atomic_uint64 wake_at;	/* when this position is safe; 0: not yet */
+	pg_atomic_uint32 store;		/* number of the one that it reads */
 	Oid			database;		/* InvalidOid: waits for nothing */
 	int			len;
 	char		pattern[NVS_PATTERN_PLAIN_BYTES];

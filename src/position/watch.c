@@ -1,6 +1,7 @@
 /*
  * position/watch.c
- *	  The safe position as the worker follows it, cheaply and in no transaction.
+ *	  The safe positions as the worker follows them, cheaply and in no
+ *	  transaction.
  *
  * Positions and marks in shared memory are read at each look.  Positions that
  * were drawn by others than nvent.next_position() are left out: a later one
@@ -14,6 +15,7 @@
 
 #include <limits.h>
 
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "position/internal.h"
@@ -22,9 +24,11 @@
 /* How often to look whether prepared transactions have ended, in ms. */
 #define LOCK_INTERVAL	200
 
-static int64 watch_by_slots(NvsDatabase *db);
+static void watch_slots(NvsPositionWatch *watch, int64 *drawn,
+						NvsMarks *slots);
 static bool watch_locks_due(const NvsPositionWatch *watch, TimestampTz now);
 static bool watch_look_for_locks(NvsPositionWatch *watch, TimestampTz now);
+static void watch_copy(NvsMarks *to, const NvsMarks *from);
 
 /* Begin to watch our database, db; needs a transaction. */
 void
@@ -33,49 +37,71 @@ nvs_position_watch_begin(NvsPositionWatch *watch, NvsDatabase *db)
 	memset(watch, 0, sizeof(*watch));
 	nvs_sequence_seed(db);
 	watch->db = db;
-	watch->lowest_lock = PG_INT64_MAX;
+	watch->published = -1;
+	nvs_marks_init(&watch->slots, TopMemoryContext);
+	nvs_marks_init(&watch->locks, TopMemoryContext);
+	nvs_marks_init(&watch->marks, TopMemoryContext);
+	nvs_marks_init(&watch->published_marks, TopMemoryContext);
 	watch->lock_marks_made = pg_atomic_read_u64(&db->lock_marks_made);
 }
 
 /*
- * Look at the safe position: watch->safe.  True when a prepared transaction
- * that appended has ended since the look before.
+ * Look at the safe positions, which nvs_position_watch_safe() then tells.
+ * True when a prepared transaction that appended has ended since the look
+ * before.
  */
 bool
 nvs_position_watch(NvsPositionWatch *watch, TimestampTz now)
 {
+	int64		drawn = watch->drawn;
+	NvsMarks	last;
 	bool		ended = false;
 
 	if (watch_locks_due(watch, now))
 		ended = watch_look_for_locks(watch, now);
-	watch->by_slots = watch_by_slots(watch->db);
+	watch_slots(watch, &watch->drawn, &watch->slots);
 
 	/* A mark may just have moved from its slot to a lock. */
 	pg_memory_barrier();
 	if (pg_atomic_read_u64(&watch->db->lock_marks_made) !=
 		watch->lock_marks_made)
 		ended = watch_look_for_locks(watch, now) || ended;
-	watch->safe = Min(watch->by_slots, watch->lowest_lock - 1);
+
+	nvs_marks_init(&last, CurrentMemoryContext);
+	watch_copy(&last, &watch->marks);
+	nvs_marks_clear(&watch->marks);
+	nvs_marks_add_all(&watch->marks, &watch->slots);
+	nvs_marks_add_all(&watch->marks, &watch->locks);
+	nvs_marks_sort(&watch->marks);
+	watch->changed = drawn != watch->drawn ||
+		!nvs_marks_equal(&last, &watch->marks);
 	return ended;
 }
 
-/* The safe position as shared memory knows it, marks that are locks aside. */
-static int64
-watch_by_slots(NvsDatabase *db)
+/* The safe position of a store as of the last look; of all stores for 0. */
+int64
+nvs_position_watch_safe(const NvsPositionWatch *watch, uint32 store)
 {
-	int64		drawn = nvs_position_drawn(db);
-	int64		lowest;
+	int64		lowest = nvs_marks_lowest(&watch->marks, store);
 
+	return Min(watch->drawn, lowest - 1);
+}
+
+/* Read what is drawn, and then the marks, of shared memory. */
+static void
+watch_slots(NvsPositionWatch *watch, int64 *drawn, NvsMarks *slots)
+{
+	*drawn = nvs_position_drawn(watch->db);
 	pg_memory_barrier();
-	lowest = nvs_low_water_mark_lowest_slot();
-	return Min(drawn, lowest - 1);
+	nvs_marks_clear(slots);
+	nvs_low_water_mark_add_slots(slots);
 }
 
 /* Is it time to look for marks that are locks? */
 static bool
 watch_locks_due(const NvsPositionWatch *watch, TimestampTz now)
 {
-	if (watch->nlocks == 0 && !nvs_low_water_mark_may_be_locks(watch->db))
+	if (watch->locks.n == 0 && !nvs_low_water_mark_may_be_locks(watch->db))
 		return false;
 	return pg_atomic_read_u64(&watch->db->lock_marks_made) !=
 		watch->lock_marks_made ||
@@ -88,35 +114,67 @@ static bool
 watch_look_for_locks(NvsPositionWatch *watch, TimestampTz now)
 {
 	uint64		made = pg_atomic_read_u64(&watch->db->lock_marks_made);
-	uint64		expected = watch->nlocks + (made - watch->lock_marks_made);
-	NvsLockMarks marks = nvs_low_water_mark_locks(watch->db);
+	uint64		expected = watch->locks.n + (made - watch->lock_marks_made);
 
-	watch->nlocks = marks.n;
-	watch->lowest_lock = marks.lowest;
+	nvs_marks_clear(&watch->locks);
+	nvs_low_water_mark_add_locks(&watch->locks, watch->db);
 	watch->lock_marks_made = made;
 	watch->locks_seen_at = now;
-	return marks.n < expected;
+	return watch->locks.n < expected;
 }
 
-/* Would another look find another position, marks that are locks aside? */
-bool
-nvs_position_watch_moved(const NvsPositionWatch *watch)
+/* Make one list of marks what another is. */
+static void
+watch_copy(NvsMarks *to, const NvsMarks *from)
 {
-	return watch_by_slots(watch->db) != watch->by_slots;
+	nvs_marks_clear(to);
+	nvs_marks_add_all(to, from);
+}
+
+/*
+ * Would another look find other positions, marks that are locks aside?
+ * Allocates in the current memory context.
+ */
+bool
+nvs_position_watch_moved(NvsPositionWatch *watch)
+{
+	NvsMarks	slots;
+	int64		drawn;
+
+	nvs_marks_init(&slots, CurrentMemoryContext);
+	watch_slots(watch, &drawn, &slots);
+	return drawn != watch->drawn || !nvs_marks_equal(&slots, &watch->slots);
 }
 
 /* Is everything that was ever drawn settled? */
 bool
 nvs_position_watch_settled(const NvsPositionWatch *watch)
 {
-	return watch->nlocks == 0 && watch->safe >= nvs_position_drawn(watch->db);
+	return watch->marks.n == 0 &&
+		watch->drawn >= nvs_position_drawn(watch->db);
+}
+
+/* Is what the last look found published? */
+bool
+nvs_position_watch_is_published(const NvsPositionWatch *watch)
+{
+	return watch->published == watch->drawn &&
+		nvs_marks_equal(&watch->published_marks, &watch->marks);
+}
+
+/* What the last look found is published. */
+void
+nvs_position_watch_published(NvsPositionWatch *watch)
+{
+	watch->published = watch->drawn;
+	watch_copy(&watch->published_marks, &watch->marks);
 }
 
 /* After how many ms to look again even if nobody wakes us; LONG_MAX: never. */
 long
 nvs_position_watch_nap(const NvsPositionWatch *watch)
 {
-	return watch->nlocks > 0 ? LOCK_INTERVAL : LONG_MAX;
+	return watch->locks.n > 0 ? LOCK_INTERVAL : LONG_MAX;
 }
 
 /* Name in the log, each once, who has held readers back for too long. */

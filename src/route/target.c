@@ -8,9 +8,11 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -19,6 +21,7 @@
 
 #include "errors.h"
 #include "base/grant.h"
+#include "base/identity.h"
 #include "base/text.h"
 #include "route/route.h"
 
@@ -49,6 +52,9 @@ static Oid	target_find_relation(const NvsRoute *route);
 static Oid	target_lock_relation(const NvsRoute *route);
 static NvsTarget *target_compile(NvsRoute *route, Oid relid);
 static void target_check_columns(NvsTarget *target);
+static void target_check_default(Oid relid, AttrNumber attnum,
+								 const NvsStore *store);
+static char *target_default_store(Oid relid, AttrNumber attnum);
 static const char *target_whole_column(NvsKind kind);
 static void target_compile_keys(NvsTarget *target);
 static void target_add_key(NvsTarget *target, const char *column, int capture,
@@ -216,7 +222,7 @@ target_compile(NvsRoute *route, Oid relid)
 	return target;
 }
 
-/* Raise an error when the relation lacks a column that the kind needs. */
+/* Raise an error when the relation cannot serve the kind and the store. */
 static void
 target_check_columns(NvsTarget *target)
 {
@@ -240,6 +246,56 @@ target_check_columns(NvsTarget *target)
 							   OidIsValid(r->type) ?
 							   format_type_be(r->type) : "")));
 	}
+	if (target->kind == NVS_KIND_STREAM)
+		target_check_default(target->relid,
+							 nvs_fields_column(target->map, "id")->attnum,
+							 target->store);
+}
+
+/*
+ * Raise an error when a relation that is to hold events of a store draws the
+ * positions of another: readers would pass them.
+ */
+static void
+target_check_default(Oid relid, AttrNumber attnum, const NvsStore *store)
+{
+	char	   *other = target_default_store(relid, attnum);
+
+	if (other == NULL || strcmp(other, store->prefix) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("relation \"%s\" cannot hold events of store \"%s\"",
+					get_rel_name(relid), store->prefix),
+			 errdetail("The default of column \"%s\" draws positions of store "
+					   "\"%s\".", get_attname(relid, attnum, false), other),
+			 errhint("Have it be nvent.next_position(%s).",
+					 quote_literal_cstr(store->prefix))));
+}
+
+/*
+ * The store for which the default of a column draws positions; NULL when it
+ * does not, or not for a fixed one.
+ */
+static char *
+target_default_store(Oid relid, AttrNumber attnum)
+{
+	Relation	rel = relation_open(relid, AccessShareLock);
+	Node	   *node = build_column_default(rel, attnum);
+	FuncExpr   *call = (FuncExpr *) node;
+	Const	   *store;
+	char	   *name;
+
+	relation_close(rel, NoLock);
+	if (node == NULL || !IsA(node, FuncExpr) || list_length(call->args) != 1 ||
+		get_func_namespace(call->funcid) != nvs_namespace())
+		return NULL;
+	name = get_func_name(call->funcid);
+	store = linitial(call->args);
+	if (strcmp(name, "next_position") != 0 || !IsA(store, Const) ||
+		store->constisnull || store->consttype != TEXTOID)
+		return NULL;
+	return TextDatumGetCString(store->constvalue);
 }
 
 /* Name of the column that holds all of a subject or key. */

@@ -1,45 +1,62 @@
 
 -- Positions of events.  See src/position/position.c.
 
--- CACHE 1: a cached range would be drawn before its low-water mark is published.
 CREATE SEQUENCE nvent.position_seq AS bigint CACHE 1;
 COMMENT ON SEQUENCE nvent.position_seq IS
 'positions of events, one sequence for the database; '
 'draw from it only through nvent.next_position()';
 SELECT pg_catalog.pg_extension_config_dump('nvent.position_seq', '');
 
-CREATE FUNCTION nvent.next_position() RETURNS bigint
+CREATE FUNCTION nvent.next_position(store text) RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_next_position'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION nvent.next_position() IS
-'Draws a position for a row that this transaction inserts.
+COMMENT ON FUNCTION nvent.next_position(text) IS
+'Draws a position for a row that this transaction inserts into a table of a store.
 
 It is the default of column id of every event table, so that INSERT and COPY by hand keep the
-order that readers rely on. With its first position the transaction publishes its low-water mark:
-readers get no event at or above it until the transaction ends, see nvent.appenders.
+order that readers rely on. With its first position for the store the transaction publishes a
+low-water mark: readers of the store get no event at or above it until the transaction ends, see
+nvent.appenders. A transaction that appends to more than four stores holds back the readers of
+all.
 
+Arguments:
+  store: the store, whose readers are held back
 Returns:
-  the position, higher than all that were drawn before
+  the position, higher than all that were drawn before, for whichever store
 Raises:
   25000: this transaction appended first longer ago than nvent_store.max_append_age
+  42501: the caller has the right to INSERT into none of the event tables of the store
+  55000: nvent.position_seq was moved back
+  NV009: there is no such store
 Example:
-  SELECT nvent.next_position();';
+  SELECT nvent.next_position(''nvent'');';
 
-CREATE FUNCTION nvent.safe_position() RETURNS bigint
+CREATE FUNCTION nvent.store_number(store text) RETURNS integer
+AS 'MODULE_PATHNAME', 'nvs_store_number_of'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION nvent.store_number(text) IS
+'Number of a store, a hash of its name: what low-water marks and nvent.published_position know the '
+'store by; the lowest 15 bits of it where that is all that is known, and 0 for any store.';
+
+CREATE FUNCTION nvent.safe_position(store text DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_safe_position'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION nvent.safe_position() IS
-'Returns the position at or below which every event is committed or gone.
+COMMENT ON FUNCTION nvent.safe_position(text) IS
+'Returns the position at or below which every event of a store is committed or gone.
 
 Call it in one statement, then read events up to it in the next, which must have a snapshot of its
 own; nvent.stream_poll does both. In REPEATABLE READ and SERIALIZABLE and on a standby it is the
 position in nvent.published_position as the snapshot shows it.
 
+Arguments:
+  store: NULL is the default store
 Returns:
   the safe position
 Raises:
+  NV009: there is no such store
   55000: the snapshot goes by nvent.published_position, and that was never written
 Example:
   SELECT nvent.safe_position();';
@@ -48,15 +65,21 @@ Example:
 CREATE TABLE nvent.published_position (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     position bigint,
+    held_stores integer[] NOT NULL DEFAULT '{}',
+    held_positions bigint[] NOT NULL DEFAULT '{}',
     published_at timestamptz
 );
 COMMENT ON TABLE nvent.published_position IS
-'one row: a position at or below which every event is committed or gone, and seen by whoever sees '
+'one row: positions at or below which every event is committed or gone, and seen by whoever sees '
 'the row; what readers in REPEATABLE READ, on standbys and on logical subscribers go by; '
 'written by the worker and by nvent.position_publish()';
 COMMENT ON COLUMN nvent.published_position.only_row IS 'true: there is one row';
 COMMENT ON COLUMN nvent.published_position.position IS
-'the position; NULL until it is first published';
+'the position of stores without an open appender; NULL until it is first published';
+COMMENT ON COLUMN nvent.published_position.held_stores IS
+'the others, by nvent.store_number(), or the lowest 15 bits of it; 0 is any store';
+COMMENT ON COLUMN nvent.published_position.held_positions IS
+'the position of each of these';
 COMMENT ON COLUMN nvent.published_position.published_at IS 'when it was written';
 INSERT INTO nvent.published_position DEFAULT VALUES;
 GRANT SELECT ON nvent.published_position TO PUBLIC;
@@ -82,6 +105,7 @@ CREATE FUNCTION nvent.appender_low_water_marks(
     OUT pid integer,
     OUT virtualtransaction text,
     OUT since timestamptz,
+    OUT store integer,
     OUT low_water_mark bigint
 ) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'nvs_appender_low_water_marks'
@@ -92,10 +116,19 @@ COMMENT ON FUNCTION nvent.appender_low_water_marks() IS
 'and since when, those that are locks with the virtual transaction that pg_locks shows, and no '
 'process when it is prepared; nvent.appenders says more about each.';
 
-CREATE VIEW nvent.appenders AS
+CREATE VIEW nvent.appenders WITH (security_invoker = true) AS
 SELECT a.pid, p.gid AS prepared,
     COALESCE(a.since, p.prepared, s.xact_start) AS since,
     a.low_water_mark,
+    ARRAY(
+        SELECT n.prefix
+        FROM nvent.store n
+        WHERE a.stores OPERATOR(pg_catalog.&&) ARRAY[
+            0, nvent.store_number(n.prefix),
+            nvent.store_number(n.prefix) OPERATOR(pg_catalog.&) 32767
+        ]
+        ORDER BY 1
+    ) AS stores,
     ARRAY(
         SELECT DISTINCT ad.adrelid::pg_catalog.regclass
         FROM pg_catalog.pg_locks l
@@ -104,7 +137,7 @@ SELECT a.pid, p.gid AS prepared,
             ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass
             AND d.objid OPERATOR(pg_catalog.=) ad.oid
         WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
-        AND d.refobjid OPERATOR(pg_catalog.=) 'nvent.next_position()'::pg_catalog.regprocedure
+        AND d.refobjid OPERATOR(pg_catalog.=) 'nvent.next_position(text)'::pg_catalog.regprocedure
         AND l.locktype OPERATOR(pg_catalog.=) 'relation'
         AND l.mode OPERATOR(pg_catalog.=) 'RowExclusiveLock'
         AND (l.pid OPERATOR(pg_catalog.=) a.pid
@@ -112,7 +145,13 @@ SELECT a.pid, p.gid AS prepared,
              AND l.virtualtransaction OPERATOR(pg_catalog.=) a.virtualtransaction)
         ORDER BY 1
     ) AS tables
-FROM nvent.appender_low_water_marks() a
+FROM (
+    SELECT m.pid, m.virtualtransaction, pg_catalog.min(m.since) AS since,
+        pg_catalog.min(m.low_water_mark) AS low_water_mark,
+        pg_catalog.array_agg(m.store) AS stores
+    FROM nvent.appender_low_water_marks() m
+    GROUP BY 1, 2
+) a
 LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid OPERATOR(pg_catalog.=) a.pid
 LEFT JOIN pg_catalog.pg_locks x ON a.pid IS NULL AND x.pid IS NULL
     AND x.locktype OPERATOR(pg_catalog.=) 'transactionid'
@@ -120,8 +159,8 @@ LEFT JOIN pg_catalog.pg_locks x ON a.pid IS NULL AND x.pid IS NULL
 LEFT JOIN pg_catalog.pg_prepared_xacts p
     ON p.transaction OPERATOR(pg_catalog.=) x.transactionid;
 COMMENT ON VIEW nvent.appenders IS
-'open transactions of this database that have appended: readers get no event at or above the '
-'lowest low-water mark until they end; '
+'open transactions of this database that have appended: readers of a store get no event at or '
+'above the lowest low-water mark of those that have appended to it until they end; '
 'example: SELECT * FROM nvent.appenders ORDER BY low_water_mark LIMIT 1';
 COMMENT ON COLUMN nvent.appenders.pid IS 'process; NULL for a prepared transaction';
 COMMENT ON COLUMN nvent.appenders.prepared IS
@@ -131,6 +170,8 @@ COMMENT ON COLUMN nvent.appenders.since IS
 'without shared memory when it began';
 COMMENT ON COLUMN nvent.appenders.low_water_mark IS
 'positions below it do not wait for this transaction';
+COMMENT ON COLUMN nvent.appenders.stores IS
+'stores whose readers wait for it; of a prepared one also those that cannot be told apart';
 COMMENT ON COLUMN nvent.appenders.tables IS 'event tables that it writes to';
 GRANT SELECT ON nvent.appenders TO PUBLIC;
 

@@ -411,13 +411,17 @@ adopt_ids(Adoption *a, const char *table)
 	List	   *source = adopt_query_texts(&adopt_id_source, qualified, NULL);
 	char	   *sequence = linitial(source);
 	char	   *dflt = lsecond(source);
+	char	   *draw;
 
 	if (adopt_raise_position(qualified, sequence))
 		adopt_report(a, table, pstrdup("new positions are above its ids"));
-	if (dflt == NULL || strcmp(dflt, "nvent.next_position()") != 0)
+	draw = psprintf("nvent.next_position(%s::text)",
+					quote_literal_cstr(a->store->prefix));
+	if (dflt == NULL || strcmp(dflt, draw) != 0)
 	{
-		nvs_layout_run_table(qualified, "ALTER TABLE {table} ALTER COLUMN id "
-							 "SET DEFAULT nvent.next_position()");
+		nvs_layout_run_table(qualified,
+							 psprintf("ALTER TABLE {table} ALTER COLUMN id "
+									  "SET DEFAULT %s", draw));
 		adopt_report(a, table,
 					 pstrdup("id is drawn from nvent.next_position()"));
 	}

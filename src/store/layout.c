@@ -5,7 +5,8 @@
  * Layouts 1 and 2 are those of adapter-store-postgres, see store/adopt.c.  New
  * stores begin at layout 3.  In the texts, {name} stands for the store's table
  * "schema"."prefix_name"; in those for generic stream tables, {table} is one of
- * these.  Which layout a store has is recorded in {schema_version}.
+ * these.  {'store'} is the store's name as a literal.  Which layout a store has
+ * is recorded in {schema_version}.
  *
  * All of it runs as the caller, to whom the tables then belong, and needs SPI.
  */
@@ -240,9 +241,12 @@ typedef struct LayoutStream
 
 static char *layout_expand(const NvsStore *store, const char *table,
 						   const char *ddl);
+static const char *layout_name(const NvsStore *store, const char *table,
+							   const char *name, int len);
 static Oid	layout_relid(const char *schema, const char *name);
 static void layout_run_all(const NvsStore *store, const char *const *ddl);
-static void layout_run_all_table(const char *table, const char *const *ddl);
+static void layout_run_all_table(const NvsStore *store, const char *table,
+								 const char *const *ddl);
 static List *layout_list_streams(const NvsStore *store);
 static void layout_change_stream(const Layout *layout, const char *schema,
 								 const char *name, bool up);
@@ -251,8 +255,8 @@ static void layout_change_streams(const NvsStore *store,
 static void layout_drop_streams(const NvsStore *store);
 
 /*
- * DDL with each {name} replaced: by the store's table of that name, or by table
- * when store is NULL.
+ * DDL with each {name} replaced: by table, or where that is NULL by the store's
+ * table of that name.  A store of NULL has no name.
  */
 static char *
 layout_expand(const NvsStore *store, const char *table, const char *ddl)
@@ -264,7 +268,6 @@ layout_expand(const NvsStore *store, const char *table, const char *ddl)
 	while (*p != '\0')
 	{
 		int			len = *p == '{' ? (int) strcspn(p + 1, "}") : 0;
-		char	   *name;
 
 		/* In '{}', which is an empty jsonb, there is no name. */
 		if (len == 0)
@@ -272,13 +275,23 @@ layout_expand(const NvsStore *store, const char *table, const char *ddl)
 			appendStringInfoChar(&buf, *p++);
 			continue;
 		}
-		name = store == NULL ? NULL :
-			psprintf("%s_%.*s", store->prefix, len, p + 1);
-		appendStringInfoString(&buf, name == NULL ? table :
-							   nvs_qualified(store->schema, name));
+		appendStringInfoString(&buf, layout_name(store, table, p + 1, len));
 		p += len + 2;
 	}
 	return buf.data;
+}
+
+/* What a name in DDL, len bytes of it, stands for. */
+static const char *
+layout_name(const NvsStore *store, const char *table, const char *name,
+			int len)
+{
+	if (strncmp(name, "'store'", len) == 0)
+		return quote_literal_cstr(store->prefix);
+	if (table != NULL)
+		return table;
+	return nvs_qualified(store->schema,
+						 psprintf("%s_%.*s", store->prefix, len, name));
 }
 
 /* OID of a relation; InvalidOid when there is none. */
@@ -312,12 +325,13 @@ layout_run_all(const NvsStore *store, const char *const *ddl)
 		nvs_layout_run(store, *ddl);
 }
 
-/* Run each DDL of a list as nvs_layout_run_table() does. */
+/* Run each DDL of a list, in which {table} stands for a table of the store. */
 static void
-layout_run_all_table(const char *table, const char *const *ddl)
+layout_run_all_table(const NvsStore *store, const char *table,
+					 const char *const *ddl)
 {
 	for (; *ddl != NULL; ddl++)
-		nvs_layout_run_table(table, *ddl);
+		nvs_plan_utility(layout_expand(store, table, *ddl));
 }
 
 /*
@@ -476,7 +490,7 @@ layout_change_stream(const Layout *layout, const char *schema,
 		return;
 	changed = get_attnum(relid, layout->stream_column) != InvalidAttrNumber;
 	if (changed != up)
-		layout_run_all_table(nvs_qualified(schema, name),
+		layout_run_all_table(NULL, nvs_qualified(schema, name),
 							 up ? layout->stream_up : layout->stream_down);
 }
 
@@ -527,8 +541,9 @@ nvs_layout_make_stream(const NvsStore *store, const char *name,
 	const char *qualified = nvs_qualified(store->schema, name);
 	int			i;
 
-	layout_run_all_table(qualified, versioned ? stream_versioned : stream_log);
-	layout_run_all_table(qualified, stream_indexes);
+	layout_run_all_table(store, qualified,
+						 versioned ? stream_versioned : stream_log);
+	layout_run_all_table(store, qualified, stream_indexes);
 	for (i = 0; i < lengthof(layouts); i++)
 	{
 		const Layout *layout = &layouts[i];

@@ -19,7 +19,8 @@
 #define NVS_LAYOUT_LATEST	NVS_LAYOUT_CONSUMERS
 
 /* Column of an event's position, drawn when its row is inserted. */
-#define NVS_EVENT_ID	"id bigint DEFAULT nvent.next_position() PRIMARY KEY, "
+#define NVS_EVENT_ID \
+	"id bigint DEFAULT nvent.next_position({'store'}) PRIMARY KEY, "
 
 /* Columns of every table of events, behind those that say whose they are. */
 #define NVS_EVENT_COLUMNS \

@@ -36,6 +36,7 @@
 #include "base/guc.h"
 #include "base/identity.h"
 #include "base/statement.h"
+#include "position/position.h"
 #include "store/store.h"
 
 PG_FUNCTION_INFO_V1(nvs_registry_changed);
@@ -187,6 +188,7 @@ registry_add_store(const char *prefix, const char *schema)
 
 	snprintf(channel, sizeof(channel), "%s_events", prefix);
 	store->generation = registry_generation;
+	store->number = nvs_store_number(prefix, strlen(prefix));
 	store->schema = MemoryContextStrdup(registry_cxt, schema);
 	store->channel = MemoryContextStrdup(registry_cxt, channel);
 }

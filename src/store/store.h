@@ -19,6 +19,7 @@ typedef struct NvsStore
 {
 	char		prefix[NAMEDATALEN];	/* first, as a hash table's key */
 	uint64		generation;		/* number of that reading */
+	uint32		number;			/* of its low-water marks */
 	char	   *schema;
 	char	   *channel;		/* NOTIFY channel of its appends */
 } NvsStore;

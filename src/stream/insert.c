@@ -348,9 +348,9 @@ insert_announce(const InsertRun *run)
 
 		if (i + 1 < run->n && events[i + 1].stream == events[i].stream)
 			continue;
-		nvs_notify_append(mode, run->target->store->channel,
-						  resolved->subject, resolved->len,
-						  run->positions[i], i + 1 - first);
+		nvs_notify_append(mode, run->target->store->number,
+						  run->target->store->channel, resolved->subject,
+						  resolved->len, run->positions[i], i + 1 - first);
 		first = i + 1;
 	}
 }

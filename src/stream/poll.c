@@ -2,10 +2,9 @@
  * stream/poll.c
  *	  Following a pattern over all tables of a store, in one total order.
  *
- * A page is what lies above the caller's cursor and at or below the safe
- * position (position/position.c), which is taken first: before the snapshot,
- * and before the registry is looked at, so that no table is missing whose
- * events are said to be settled.
+ * A page is what lies above the caller's cursor and at or below the store's
+ * safe position (position/position.c), which is taken first: before the
+ * snapshot, and before the store's tables are looked for.
  */
 #include "postgres.h"
 
@@ -57,7 +56,6 @@ nvs_poll_begin(NvsPoll *poll, FunctionCallInfo fcinfo, text *pattern,
 			   int store_arg)
 {
 	text	   *store = NULL;
-	int64		safe;
 
 	NVS_REQUIRE_ARG(NVS_POLL_ARG_MAX_COUNT, "max_count");
 	poll_check_count(PG_GETARG_INT32(NVS_POLL_ARG_MAX_COUNT));
@@ -66,14 +64,13 @@ nvs_poll_begin(NvsPoll *poll, FunctionCallInfo fcinfo, text *pattern,
 	poll->cxt = CurrentMemoryContext;
 
 	nvs_spi_begin();
-	safe = nvs_position_push_snapshot();
 	if (!PG_ARGISNULL(store_arg))
 		store = PG_GETARG_TEXT_PP(store_arg);
 	nvs_scan_init(&poll->scan, pattern, store);
+	poll->scan.upto = nvs_scan_push_snapshot(&poll->scan);
 	if (!PG_ARGISNULL(NVS_POLL_ARG_TYPES))
 		nvs_scan_types(&poll->scan, PG_GETARG_ARRAYTYPE_P(NVS_POLL_ARG_TYPES));
 	poll->scan.after = NVS_ARG_OR(NVS_POLL_ARG_AFTER, PG_GETARG_INT64, 0);
-	poll->scan.upto = safe;
 	poll->scan.limit = PG_GETARG_INT32(NVS_POLL_ARG_MAX_COUNT);
 }
 

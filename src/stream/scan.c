@@ -22,8 +22,10 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #include "errors.h"
+#include "position/position.h"
 #include "stream/event.h"
 #include "stream/scan.h"
 #include "stream/source.h"
@@ -39,6 +41,7 @@
  */
 #define SCAN_MIN_SHARE	16
 
+static void scan_find_store(NvsScan *scan);
 static void scan_source(NvsScan *scan, NvsSource *source);
 static void scan_by_key(NvsScan *scan, NvsSource *source);
 static bool scan_by_filter(NvsScan *scan, NvsSource *source, int64 *position);
@@ -61,22 +64,50 @@ static int	scan_compare(const void *a, const void *b);
 void
 nvs_scan_init(NvsScan *scan, text *pattern, text *store)
 {
-	char	   *prefix;
-
 	memset(scan, 0, sizeof(NvsScan));
 	scan->cxt = CurrentMemoryContext;
 	nvs_scan_again(scan, text_to_cstring(pattern));
-	if (store == NULL)
+	if (store != NULL)
+		scan->store_name = text_to_cstring(store);
+	scan_find_store(scan);
+}
+
+/* Look for the store of a scan; an error when it is named and not there. */
+static void
+scan_find_store(NvsScan *scan)
+{
+	if (scan->store_name == NULL)
 	{
 		scan->store = nvs_store_of_pattern(scan->pattern);
 		return;
 	}
-	prefix = text_to_cstring(store);
-	scan->store = nvs_store_find(prefix, strlen(prefix));
+	scan->store = nvs_store_find(scan->store_name, strlen(scan->store_name));
 	if (scan->store == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_NVS_NO_STORE),
-				 errmsg("store \"%s\" does not exist", prefix)));
+				 errmsg("store \"%s\" does not exist", scan->store_name)));
+}
+
+/*
+ * Push the snapshot for a scan to run under, and return the position up to
+ * which it shows everything of the store.  The registry is looked at after
+ * that, so that no table is missing whose events are said to be settled; when
+ * the pattern is another store's by then, it begins again.
+ */
+int64
+nvs_scan_push_snapshot(NvsScan *scan)
+{
+	for (;;)
+	{
+		uint32		number = scan->store == NULL ? 0 : scan->store->number;
+		int64		safe = nvs_position_push_snapshot(number);
+
+		scan_find_store(scan);
+		if (number == 0 || scan->store == NULL ||
+			scan->store->number == number)
+			return safe;
+		PopActiveSnapshot();
+	}
 }
 
 /* Keep events of these types only; the array must outlive the scan. */

@@ -2,13 +2,13 @@
  * stream/scan.h
  *	  Events of a pattern, from all tables that may hold them.
  *
- * Typical use, within nvs_spi_begin() and under an active snapshot:
+ * Typical use, within nvs_spi_begin():
  *
  *		NvsScan		scan;
  *
  *		nvs_scan_init(&scan, pattern, NULL);
+ *		scan.upto = nvs_scan_push_snapshot(&scan);
  *		scan.after = cursor;
- *		scan.upto = safe;
  *		scan.limit = max_count;
  *		nvs_scan_run(&scan);
  *		next_cursor = Max(scan.upto, cursor);
@@ -41,6 +41,7 @@ typedef struct NvsScan
 {
 	char	   *pattern_text;
 	NvsPattern *pattern;
+	char	   *store_name;		/* NULL: that of the pattern */
 	const NvsStore *store;		/* NULL: there is none, hence no event */
 	Datum		types;			/* text[], 0 for any type */
 	int			ntypes;
@@ -59,6 +60,7 @@ typedef struct NvsScan
 } NvsScan;
 
 extern void nvs_scan_init(NvsScan *scan, text *pattern, text *store);
+extern int64 nvs_scan_push_snapshot(NvsScan *scan);
 extern void nvs_scan_types(NvsScan *scan, ArrayType *types);
 extern void nvs_scan_again(NvsScan *scan, const char *pattern);
 extern void nvs_scan_run(NvsScan *scan);

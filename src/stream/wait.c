@@ -185,8 +185,11 @@ wait_look(StreamWait *wait)
 	int64		first = 0;
 
 	nvs_spi_begin();
-	safe = nvs_position_push_snapshot();
 	nvs_scan_init(&scan, wait->pattern, wait->store);
+	safe = nvs_scan_push_snapshot(&scan);
+	if (wait->db != NULL)
+		nvs_waiter_set_store(wait->db,
+							 scan.store == NULL ? 0 : scan.store->number);
 	scan.after = wait->after;
 	scan.upto = PG_INT64_MAX;
 	scan.limit = 1;

@@ -36,6 +36,7 @@
 typedef struct Announcement
 {
 	struct Announcement *next;
+	uint32		store;			/* number of the subject's */
 	const char *channel;
 	const char *subject;
 	int			len;			/* of the subject */
@@ -138,12 +139,13 @@ nvs_notify_name(int mode)
 }
 
 /*
- * Remember to announce an append of count events, position being that of the
- * last one; mode is what nvs_notify_mode() said.
+ * Remember to announce an append of count events to a subject of the store of
+ * this number, position being that of the last one; mode is what
+ * nvs_notify_mode() said.
  */
 void
-nvs_notify_append(int mode, const char *channel, const char *subject, int len,
-				  int64 position, int count)
+nvs_notify_append(int mode, uint32 store, const char *channel,
+				  const char *subject, int len, int64 position, int count)
 {
 	NvsDatabase *db = nvs_shmem_database();
 	Announcement probe;
@@ -161,6 +163,7 @@ nvs_notify_append(int mode, const char *channel, const char *subject, int len,
 	events_announced += count;
 
 	/* Announced before, at this level?  Then only the position is new. */
+	probe.store = store;
 	probe.channel = channel;
 	probe.subject = subject;
 	probe.len = len;
@@ -199,7 +202,8 @@ notify_hash(const Announcement *a)
 static bool
 notify_equal(const Announcement *a, const Announcement *b)
 {
-	return a->level == b->level && a->len == b->len && a->mode == b->mode &&
+	return a->store == b->store && a->level == b->level &&
+		a->len == b->len && a->mode == b->mode &&
 		memcmp(a->subject, b->subject, a->len) == 0 &&
 		strcmp(a->channel, b->channel) == 0;
 }
@@ -249,7 +253,8 @@ notify_add_to_block(NvsDatabase *db, const Announcement *a)
 		block = makeStringInfo();
 		MemoryContextSwitchTo(old);
 	}
-	nvs_ring_append(block, a->mode == NVS_NOTIFY_WORKER ? a->channel : NULL,
+	nvs_ring_append(block, a->store,
+					a->mode == NVS_NOTIFY_WORKER ? a->channel : NULL,
 					a->subject, a->len, a->position);
 	(void) nvs_shmem_ring(db, &size);
 	if (block->len > size / 2)

@@ -11,7 +11,7 @@ extern void nvs_notify_init(void);
 
 extern int	nvs_notify_mode(int route_mode);
 extern const char *nvs_notify_name(int mode);
-extern void nvs_notify_append(int mode, const char *channel,
+extern void nvs_notify_append(int mode, uint32 store, const char *channel,
 							  const char *subject, int len, int64 position,
 							  int count);
 

@@ -3,10 +3,10 @@
  *	  What the worker has to tell listeners, and when.
  *
  * Listeners are told of an event once they can read it, that is when its
- * position is safe: told earlier they would read, find nothing, and not be
- * told again.  Until then the announcement is here, in the worker's memory;
- * shared memory knows that there is something (has_unsent), so that another
- * worker has everybody read again if this one does not live to send it.
+ * position is safe in its store: told earlier they would read, find nothing,
+ * and not be told again.  Until then the announcement is here, in the worker's
+ * memory; shared memory knows that there is something (has_unsent), so that
+ * another worker has everybody read again if this one does not live to send it.
  *
  * What did not fit into the ring, what there were too many of here, and the
  * events of transactions that were prepared are made up for by a resync: every
@@ -31,6 +31,7 @@
 typedef struct OutboxItem
 {
 	int64		position;
+	uint32		store;			/* its number */
 	char	   *channel;		/* in one chunk with the subject */
 	char	   *subject;
 } OutboxItem;
@@ -50,6 +51,8 @@ static int64 resync_at = 0;		/* once more when this is safe; 0: no */
 static void outbox_distribute(NvsDatabase *db, Size len);
 static void outbox_add(NvsDatabase *db, const NvsRingItem *item);
 static void outbox_drop_first(int n);
+static bool outbox_item_is_due(const OutboxItem *item,
+							   const NvsPositionWatch *watch);
 static int	outbox_latest(OutboxItem **latest);
 static int	outbox_by_subject(const void *a, const void *b);
 static int	outbox_by_position(const void *a, const void *b);
@@ -148,6 +151,7 @@ outbox_add(NvsDatabase *db, const NvsRingItem *item)
 	}
 	entry = &pending[npending++];
 	entry->position = item->position;
+	entry->store = item->store;
 	entry->channel = MemoryContextAlloc(TopMemoryContext,
 										item->channel_len +
 										item->subject_len + 2);
@@ -178,39 +182,45 @@ nvs_outbox_has_pending(void)
 }
 
 /*
- * Is there something to send, now that safe is the safe position?  Moves the
+ * Is there something to send, as far as the watch sees?  Moves the
  * announcements that are due to the front.
  */
 bool
-nvs_outbox_is_due(int64 safe)
+nvs_outbox_is_due(const NvsPositionWatch *watch)
 {
-	static int64 last_safe = 0;
 	static int	last_npending = 0;
 	int			i;
 
 	/* What was not due is still not. */
-	if (safe != last_safe || npending != last_npending)
+	if (watch->changed || npending != last_npending)
 	{
 		ndue = 0;
 		for (i = 0; i < npending; i++)
-			if (pending[i].position <= safe)
+			if (outbox_item_is_due(&pending[i], watch))
 			{
 				OutboxItem	swap = pending[ndue];
 
 				pending[ndue++] = pending[i];
 				pending[i] = swap;
 			}
-		last_safe = safe;
 		last_npending = npending - ndue;
 	}
-	return ndue > 0 || nvs_outbox_resync_is_due(safe);
+	return ndue > 0 || nvs_outbox_resync_is_due(watch);
+}
+
+/* Can an announcement's event be read? */
+static bool
+outbox_item_is_due(const OutboxItem *item, const NvsPositionWatch *watch)
+{
+	return item->position <= nvs_position_watch_safe(watch, item->store);
 }
 
 /* Is everybody to be told to read again, now or once more? */
 bool
-nvs_outbox_resync_is_due(int64 safe)
+nvs_outbox_resync_is_due(const NvsPositionWatch *watch)
 {
-	return resync_now || (resync_at > 0 && resync_at <= safe);
+	return resync_now || (resync_at > 0 &&
+						  resync_at <= nvs_position_watch_safe(watch, 0));
 }
 
 /*
@@ -220,8 +230,9 @@ nvs_outbox_resync_is_due(int64 safe)
  * shows whether it was sent: then comes nvs_outbox_sent().
  */
 void
-nvs_outbox_send(int64 safe, const List *channels)
+nvs_outbox_send(const NvsPositionWatch *watch, const List *channels)
 {
+	int64		safe = nvs_position_watch_safe(watch, 0);
 	OutboxItem **latest = palloc(sizeof(OutboxItem *) * Max(ndue, 1));
 	ListCell   *lc;
 	int			n;
@@ -261,15 +272,15 @@ outbox_latest(OutboxItem **latest)
 
 /* What nvs_outbox_send() sent is committed: drop it. */
 void
-nvs_outbox_sent(NvsDatabase *db, int64 safe)
+nvs_outbox_sent(const NvsPositionWatch *watch)
 {
 	resync_now = false;
-	if (resync_at <= safe)
+	if (resync_at <= nvs_position_watch_safe(watch, 0))
 		resync_at = 0;
 	outbox_drop_first(ndue);
 	ndue = 0;
 	if (!nvs_outbox_has_pending())
-		pg_atomic_write_u32(&db->has_unsent, 0);
+		pg_atomic_write_u32(&watch->db->has_unsent, 0);
 }
 
 /* For qsort(): by subject and channel, then by position. */

@@ -19,8 +19,8 @@ static void ring_copy_out(NvsDatabase *db, char *data, Size len);
  * channel, NULL, is for sessions in stream_wait() only.
  */
 void
-nvs_ring_append(StringInfo block, const char *channel, const char *subject,
-				int subject_len, int64 position)
+nvs_ring_append(StringInfo block, uint32 store, const char *channel,
+				const char *subject, int subject_len, int64 position)
 {
 	static const char padding[MAXIMUM_ALIGNOF] = {0};
 	NvsRingItem item;
@@ -28,6 +28,7 @@ nvs_ring_append(StringInfo block, const char *channel, const char *subject,
 
 	memset(&item, 0, sizeof(item));
 	item.position = position;
+	item.store = store;
 	item.channel_len = channel == NULL ? 0 : strlen(channel);
 	item.subject_len = subject_len;
 	size = sizeof(item) + item.channel_len + subject_len;

@@ -15,14 +15,15 @@
 typedef struct NvsRingItem
 {
 	int64		position;
+	uint32		store;			/* its number */
+	uint32		size;			/* of all of it, MAXALIGNed */
 	uint16		channel_len;	/* 0: for waiting sessions only */
 	uint16		subject_len;
-	uint32		size;			/* of all of it, MAXALIGNed */
 } NvsRingItem;
 
-extern void nvs_ring_append(StringInfo block, const char *channel,
-							const char *subject, int subject_len,
-							int64 position);
+extern void nvs_ring_append(StringInfo block, uint32 store,
+							const char *channel, const char *subject,
+							int subject_len, int64 position);
 extern void nvs_ring_push(NvsDatabase *db, const char *block, Size len);
 extern Size nvs_ring_take(NvsDatabase *db, char *buffer);
 extern Size nvs_ring_used(NvsDatabase *db);

@@ -79,11 +79,26 @@ nvs_waiter_begin(NvsDatabase *db, const char *pattern, int len)
 	pg_atomic_fetch_add_u64(&waiter->generation, 1);
 	waiter->database = MyDatabaseId;
 	waiter->len = len;
+	pg_atomic_write_u32(&waiter->store, 0);
 	memcpy(waiter->pattern, pattern, len);
 	pg_atomic_write_u64(&waiter->wake_at, 0);
 	pg_atomic_fetch_add_u64(&waiter->generation, 1);
 	pg_atomic_fetch_add_u32(&db->waiters, 1);
 	waiter_count_change(db);
+}
+
+/*
+ * Say which store this session reads, by its number: when it is woken for a
+ * position depends on that.  0 is one that is yet to be made.
+ */
+void
+nvs_waiter_set_store(NvsDatabase *db, uint32 store)
+{
+	NvsWaiter  *waiter = waiter_mine();
+
+	if (pg_atomic_exchange_u32(&waiter->store, store) != store &&
+		pg_atomic_read_u64(&waiter->wake_at) != 0)
+		nvs_shmem_wake_worker(db);
 }
 
 /*
@@ -298,7 +313,7 @@ nvs_waiters_arm_all(int64 position)
 
 /* Wake those whose event is safe to read. */
 void
-nvs_waiters_wake(int64 safe)
+nvs_waiters_wake(const NvsPositionWatch *watch)
 {
 	int			i;
 
@@ -307,12 +322,14 @@ nvs_waiters_wake(int64 safe)
 	any_armed = false;
 	for (i = 0; i < nactive; i++)
 	{
-		pg_atomic_uint64 *wake_at = &nvs_shmem_waiter(active[i])->wake_at;
+		NvsWaiter  *waiter = nvs_shmem_waiter(active[i]);
+		pg_atomic_uint64 *wake_at = &waiter->wake_at;
 		uint64		position = pg_atomic_read_u64(wake_at);
+		uint32		store = pg_atomic_read_u32(&waiter->store);
 
 		if (position == 0)
 			continue;
-		if ((int64) position > safe)
+		if ((int64) position > nvs_position_watch_safe(watch, store))
 		{
 			any_armed = true;
 			continue;

@@ -56,11 +56,10 @@ PG_FUNCTION_INFO_V1(nvs_worker_status);
 static NvsDatabase *db = NULL;
 static bool done = false;
 
-/* The safe position. */
+/* The safe positions. */
 static NvsPositionWatch watch;
 
-/* The position that we published last, -1 for none, and when that was. */
-static int64 published = -1;
+/* When we published them last. */
 static TimestampTz published_at = 0;
 
 /* How many times rarer it is published than the setting says. */
@@ -220,8 +219,8 @@ worker_pass(TimestampTz now)
 	bool		publish;
 
 	worker_take(now);
-	nvs_waiters_wake(watch.safe);
-	send = nvs_outbox_is_due(watch.safe);
+	nvs_waiters_wake(&watch);
+	send = nvs_outbox_is_due(&watch);
 	publish = worker_publish_is_due(now);
 	if (send || publish)
 		worker_tell(send, publish);
@@ -233,14 +232,12 @@ worker_pass(TimestampTz now)
 static void
 worker_take(TimestampTz now)
 {
-	int64		last_safe = watch.safe;
-
 	if (nvs_outbox_collect(db))
 		active_at = now;
 	/* Nobody announces the events of a prepared transaction. */
 	if (nvs_position_watch(&watch, now))
 		nvs_outbox_request_resync(db);
-	if (watch.safe != last_safe && last_safe != 0)
+	if (watch.changed)
 		active_at = now;
 }
 
@@ -248,7 +245,8 @@ worker_take(TimestampTz now)
 static bool
 worker_publish_is_due(TimestampTz now)
 {
-	return nvs_publish_interval > 0 && watch.safe != published &&
+	return nvs_publish_interval > 0 &&
+		!nvs_position_watch_is_published(&watch) &&
 		worker_is_over(published_at, now,
 					   (long) nvs_publish_interval * publish_factor);
 }
@@ -269,7 +267,7 @@ worker_tell(bool send, bool publish)
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	if (send)
-		nvs_outbox_sent(db, watch.safe);
+		nvs_outbox_sent(&watch);
 	if (publish)
 	{
 		published_at = GetCurrentTimestamp();
@@ -284,7 +282,7 @@ worker_send(void)
 	List	   *channels = NIL;
 	ListCell   *lc;
 
-	if (nvs_outbox_resync_is_due(watch.safe))
+	if (nvs_outbox_resync_is_due(&watch))
 		foreach(lc, nvs_store_prefixes())
 	{
 		NvsStore   *store = nvs_store_find(lfirst(lc), strlen(lfirst(lc)));
@@ -293,7 +291,7 @@ worker_send(void)
 		if (store != NULL)
 			channels = lappend(channels, pstrdup(store->channel));
 	}
-	nvs_outbox_send(watch.safe, channels);
+	nvs_outbox_send(&watch, channels);
 }
 
 /*
@@ -305,7 +303,7 @@ static void
 worker_publish(void)
 {
 	(void) nvs_position_publish_safe();
-	published = watch.safe;
+	nvs_position_watch_published(&watch);
 	publish_factor = 1 + nvs_published_position_blocks() / PUBLISH_BLOCKS;
 }
 
@@ -340,7 +338,8 @@ worker_is_idle(TimestampTz now)
 {
 	return nvs_worker_idle_timeout > 0 &&
 		worker_is_over(active_at, now, nvs_worker_idle_timeout) &&
-		(watch.safe == published || nvs_publish_interval == 0) &&
+		(nvs_publish_interval == 0 ||
+		 nvs_position_watch_is_published(&watch)) &&
 		!nvs_outbox_has_pending() && nvs_position_watch_settled(&watch) &&
 		pg_atomic_read_u32(&db->waiters) == 0 && nvs_ring_used(db) == 0;
 }
@@ -354,7 +353,7 @@ static long
 worker_nap_time(void)
 {
 	bool		publishing = nvs_publish_interval > 0 &&
-		watch.safe != published;
+		!nvs_position_watch_is_published(&watch);
 	bool		every_end = !publishing || nvs_outbox_has_pending() ||
 		pg_atomic_read_u32(&db->waiters) > 0;
 	bool		was_every_end;

@@ -3,7 +3,7 @@
 
 CREATE EXTENSION IF NOT EXISTS nvent_store;
 SELECT nvent.store_create('checker');
-CREATE TABLE checker_hand (id bigint DEFAULT nvent.next_position() PRIMARY KEY, ts bigint, type text, subject text, meta jsonb);
+CREATE TABLE checker_hand (id bigint DEFAULT nvent.next_position('checker') PRIMARY KEY, ts bigint, type text, subject text, meta jsonb);
 SELECT nvent.route_add('stream', 'checker:hand:>', 'checker_hand');
 SELECT nvent.position_publish();
 

@@ -51,7 +51,7 @@ on_primary(q{
 	SELECT nvent.store_create();
 	SELECT nvent.stream_append_batch('nvent:flow:run:1', array_fill('{"type": "t"}'::jsonb, '{10}'));
 	SELECT nvent.stream_append('nvent:order:1', '{"type": "t"}');
-	CREATE TABLE log (id bigint DEFAULT nvent.next_position(), ts bigint, type text, subject text, meta jsonb);
+	CREATE TABLE log (id bigint DEFAULT nvent.next_position('nvent'), ts bigint, type text, subject text, meta jsonb);
 	SELECT nvent.entry_add('nvent:flows', 'f', 1, '{"registeredAt": 1}');
 	SELECT nvent.entry_add('nvent:own', 'e', 1, '{"a": 1}');
 	SELECT nvent.kv_set('k', '{"a": false}'), nvent.kv_set('dead', '1', interval '1 microsecond'), nvent.kv_set('n', '1');
@@ -93,6 +93,7 @@ my %reads = (
 	q{lock_get('l') IS NOT NULL} => 't',
 	q{route_resolve('stream', 'nvent:flow:run:1')} => '(nvent,nvent:flow:run:{run_id...},nvent_flow_events,"{""run_id"": ""1""}",inline)',
 	q{safe_position() > 0} => 't',
+	q{store_number('nvent') IS NOT NULL} => 't',
 	q{store_version() > 0} => 't',
 	q{stream_poll('nvent:flow:>', 0) IS NOT NULL} => 't',
 	q{stream_read('nvent:order:1')->'version'} => '1',
@@ -129,7 +130,7 @@ my @writes = (
 	q{kv_cas('k', '{"a": false}', '2')}, q{kv_clear('k*')}, q{kv_delete('k')}, q{kv_expire('k', interval '1 s')}, q{kv_getdel('k')},
 	q{kv_getset('k', '1')}, q{kv_increment('n')}, q{kv_mset('{"m": 1}')}, q{kv_persist('k')}, q{kv_set('k', '1')},
 	q{lock_acquire('m', interval '1 s')}, q{lock_release('l', 1)}, q{lock_renew('l', 1, interval '1 s')}, q{lock_assert('l', 1)},
-	q{maintain()}, q{next_position()},
+	q{maintain()}, q{next_position('nvent')},
 	q{route_add('stream', 'nvent:log:>', 'log')}, q{route_drop('stream', 'nvent:flow:run:{run_id...}')},
 	q{store_adopt('nvent')}, q{store_create('other', 'public')}, q{store_migrate('nvent', 0)}, q{store_grant('pg_monitor', 'read')}, q{store_revoke('pg_monitor', 'read')},
 	q{stream_append('nvent:flow:run:1', '{"type": "t"}')}, q{stream_append('nvent:order:1', '{"type": "t"}')}, q{stream_append('nvent:new:1', '{"type": "t"}')},

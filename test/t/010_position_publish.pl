@@ -62,6 +62,7 @@ EOT
 
 # --- How often ---
 
+query("SELECT nvent.store_create('other'), nvent.stream_create_table('t', store => 'other')");
 append($node, '1');
 ok(wait_until(sub { (published() || 0) == query('SELECT nvent.safe_position()') }),
 	'the worker publishes what is safe');
@@ -110,6 +111,20 @@ append($node, 'last');
 is(next_page(), '', 'standby: nor does a reader when it has ended');
 query('SELECT nvent.position_publish()');
 is(next_page(), 'slow,fast,last', 'standby: then all of it, in order');
+
+# An appender of another store holds back nobody here, open or prepared.
+foreach my $how ('COMMIT', "PREPARE TRANSACTION 'p'")
+{
+	$open->query_safe("BEGIN; SELECT nvent.stream_append('other:t:1', '{\"type\": \"x\"}'); " . ($how eq 'COMMIT' ? '' : $how));
+	append($node, 'free');
+	query('SELECT nvent.position_publish()');
+	is(next_page(), 'free', "standby: what is published for a store passes an appender of another, $how");
+	is($standby->safe_psql('postgres', "SELECT cardinality(events) FROM nvent.stream_poll('other:>', $cursor - 2)"),
+		0, "standby: and not for its own, $how");
+	$open->query_safe($how eq 'COMMIT' ? 'COMMIT' : "COMMIT PREPARED 'p'");
+}
+query('SELECT nvent.position_publish()');
+next_page();
 is($standby->safe_psql('postgres', 'SELECT nvent.safe_position()'), published(),
 	'standby: what is safe is what is published');
 $open->quit;

@@ -40,7 +40,7 @@ sub try
 	ok(wait_until(sub { $pid = wal_writer(); $pid ne '' }), "$title: up");
 	kill 'STOP', $pid;
 	$out = $node->safe_psql('postgres',
-		"BEGIN; SELECT count(nvent.next_position()) FROM generate_series(1, 100); ROLLBACK; $sql");
+		"BEGIN; SELECT count(nvent.next_position('nvent')) FROM generate_series(1, 100); ROLLBACK; $sql");
 	($cursor) = $out =~ /(\d+)[^\n]*\z/;
 	kill 'KILL', $pid;
 	ok(wait_until(sub { my $other = wal_writer(); $other ne '' && $other ne $pid }),

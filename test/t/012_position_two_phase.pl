@@ -39,13 +39,16 @@ sub next_page
 	return $events;
 }
 
-# Is this the published position before long?  Without a worker we publish it.
+# Is this what is published for the store before long?  Without a worker we
+# publish it.
 sub published
 {
 	my ($position, $preloaded) = @_;
 
 	$node->safe_psql('postgres', 'SELECT nvent.position_publish()') unless $preloaded;
-	return wait_until(sub { $node->safe_psql('postgres', 'SELECT position FROM nvent.published_position') == $position });
+	return wait_until(sub {
+		$node->safe_psql('postgres', 'SET default_transaction_isolation = \'repeatable read\'; SELECT nvent.safe_position()') == $position;
+	});
 }
 
 # The end of a prepared transaction after two crashes.

@@ -16,7 +16,7 @@ use Test::More;
 my $node = plain_server('main');
 $node->safe_psql('postgres', q{
 	SELECT nvent.store_create();
-	CREATE TABLE own (id bigint DEFAULT nvent.next_position() PRIMARY KEY, ts bigint, type text, subject text, version bigint, meta jsonb, UNIQUE (subject, version));
+	CREATE TABLE own (id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, ts bigint, type text, subject text, version bigint, meta jsonb, UNIQUE (subject, version));
 	SELECT nvent.route_add('stream', 'own:>', 'own');
 	CREATE TABLE errors (state text PRIMARY KEY, message text);
 	CREATE FUNCTION try(statement text) RETURNS void LANGUAGE plpgsql AS $$

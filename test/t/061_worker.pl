@@ -94,6 +94,14 @@ $open->query_safe('COMMIT');
 is(scalar(notified($listener, qr/t:open/, qr/t:above/, qr/t:beyond/)),
 	3, 'all of them at once, each once');
 
+# Another store's appender is of no interest.
+$node->safe_psql('postgres', "SELECT nvent.store_create('shop'), nvent.stream_create_table('t', store => 'shop')");
+$open->query_safe("BEGIN; SELECT nvent.stream_append('shop:t:1', '{\"type\": \"x\"}')");
+append($node, 'beside');
+is(scalar(notified($listener, qr/t:beside/)), 1, 'an open appender of another store delays nobody');
+$open->query_safe('COMMIT');
+$node->safe_psql('postgres', "SELECT nvent.store_migrate('shop', 0)");
+
 # Another database's appender is of no interest.
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 $node->safe_psql('other', 'CREATE EXTENSION nvent_store');
