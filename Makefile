@@ -136,6 +136,7 @@ REGRESS = \
 	subject_plan \
 	subject_category \
 	position \
+	wakeup_notify \
 	store \
 	store_adopt \
 	store_layout \

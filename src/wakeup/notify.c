@@ -23,6 +23,7 @@
 #include "commands/async.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 
@@ -374,6 +375,49 @@ notify_merge_level(int level)
 	}
 }
 
+/* Append a character of UTF-8 as JSON has it in ASCII. */
+static void
+notify_append_escape(StringInfo payload, const char *c)
+{
+	pg_wchar	code = utf8_to_unicode((const unsigned char *) c);
+
+	if (code < 0x10000)
+		appendStringInfo(payload, "\\u%04x", code);
+	else
+		appendStringInfo(payload, "\\u%04x\\u%04x",
+						 0xd800 + ((code - 0x10000) >> 10),
+						 0xdc00 + (code & 0x3ff));
+}
+
+/*
+ * Append text as a JSON string.  It is ASCII: a payload that cannot be
+ * converted to the encoding of a listener ends its session.  Where nothing is
+ * ever converted, text stays as it is.
+ */
+static void
+notify_append_text(StringInfo payload, const char *text)
+{
+	StringInfoData json;
+	const char *c;
+
+	if (GetDatabaseEncoding() == PG_SQL_ASCII)
+	{
+		escape_json(payload, text);
+		return;
+	}
+	initStringInfo(&json);
+	escape_json(&json, text);
+	c = pg_server_to_any(json.data, json.len, PG_UTF8);
+	for (; *c != '\0'; c += pg_encoding_mblen(PG_UTF8, c))
+	{
+		if (IS_HIGHBIT_SET(*c))
+			notify_append_escape(payload, c);
+		else
+			appendStringInfoChar(payload, *c);
+	}
+	pfree(json.data);
+}
+
 /* NOTIFY of a subject, sent when the transaction commits. */
 void
 nvs_notify_send(const char *channel, const char *subject, int64 position)
@@ -382,7 +426,7 @@ nvs_notify_send(const char *channel, const char *subject, int64 position)
 
 	initStringInfo(&payload);
 	appendStringInfoString(&payload, "{\"stream\": ");
-	escape_json(&payload, subject);
+	notify_append_text(&payload, subject);
 	appendStringInfo(&payload, ", \"id\": " INT64_FORMAT "}", position);
 	Async_Notify(channel, payload.data);
 	pfree(payload.data);
