@@ -106,12 +106,16 @@ admin_check_prefix(const char *prefix)
 }
 
 /*
- * Raise an error for a name that would be cut when the schema is made, and
- * then not be found.
+ * Raise an error for a name that no schema can have, or that would be cut when
+ * the schema is made, and then not be found.
  */
 static void
 admin_check_schema(const char *schema)
 {
+	if (schema[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
+				 errmsg("invalid schema name \"%s\"", schema)));
 	if (strlen(schema) >= NAMEDATALEN)
 		ereport(ERROR,
 				(errcode(ERRCODE_NAME_TOO_LONG),
