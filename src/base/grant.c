@@ -73,19 +73,23 @@ nvs_grant_schema(const char *schema, Oid role)
 			  grant_privilege(NIL, "usage"), role);
 }
 
-/*
- * Grant a role EXECUTE on the function of this name in schema nvent, of which
- * there is one.
- */
-void
-nvs_grant_function(const char *name, Oid role)
+/* The function of this name in schema nvent, of which there is one. */
+static ObjectWithArgs *
+grant_function(const char *name)
 {
 	ObjectWithArgs *function = makeNode(ObjectWithArgs);
 
 	function->objname = list_make2(makeString(pstrdup("nvent")),
 								   makeString(pstrdup(name)));
 	function->args_unspecified = true;
-	grant_run(true, OBJECT_FUNCTION, function,
+	return function;
+}
+
+/* Grant a role EXECUTE on the function of this name in schema nvent. */
+void
+nvs_grant_function(const char *name, Oid role)
+{
+	grant_run(true, OBJECT_FUNCTION, grant_function(name),
 			  grant_privilege(NIL, "execute"), role);
 }
 
@@ -156,15 +160,14 @@ nvs_acl_has_schema(Oid schema, Oid role)
 }
 
 /*
- * Was EXECUTE on the function of this name in schema nvent, of which there is
- * one, granted to a role itself?
+ * Was EXECUTE on the function of this name in schema nvent granted to a role
+ * itself?
  */
 bool
 nvs_acl_has_function(const char *name, Oid role)
 {
-	List	   *names = list_make2(makeString("nvent"),
-								   makeString(unconstify(char *, name)));
-	Oid			function = LookupFuncName(names, -1, NULL, false);
+	Oid			function = LookupFuncWithArgs(OBJECT_FUNCTION,
+											  grant_function(name), false);
 	const Acl  *acl = grant_acl(PROCOID, function, Anum_pg_proc_proacl);
 
 	return (nvs_acl_mask(acl, role) & ACL_EXECUTE) != 0;
