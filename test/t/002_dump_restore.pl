@@ -31,7 +31,7 @@ my $contents = q{
 		AND relnamespace::regnamespace::text !~ '^pg_' AND c.oid <> 'nvent.published_position'::regclass
 	ORDER BY 1};
 
-$node->safe_psql('postgres', 'CREATE DATABASE src');
+$node->safe_psql('postgres', 'CREATE DATABASE src; CREATE ROLE keeper; CREATE ROLE app; CREATE ROLE ops');
 $node->safe_psql('src', q{
 	CREATE EXTENSION nvent_store;
 	SELECT nvent.store_create();
@@ -67,6 +67,10 @@ $node->safe_psql('src', q{
 	SELECT nvent.consumer_subscribe('behind', 'nvent:flow:run:r1');
 	SELECT nvent.consumer_subscribe('ahead', 'nvent:>', after => NULL);
 	SELECT nvent.consumer_ack(name, token, upto) FROM nvent.consumer_fetch(max_events => 7);
+	CREATE SCHEMA keeper AUTHORIZATION keeper; GRANT USAGE ON SCHEMA nvent TO keeper; GRANT EXECUTE ON FUNCTION nvent.store_create TO keeper;
+	SET SESSION AUTHORIZATION keeper;
+	SELECT nvent.store_create('keeper', 'keeper');
+	SELECT nvent.store_grant('app', 'write', 'keeper'), nvent.store_grant('ops', 'admin', 'keeper');
 });
 
 # What a reader gets from its cursor, and who gets what of the consumers.
@@ -95,6 +99,20 @@ sub check
 	is($node->safe_psql($db, $contents), $rows, "$name: every row and sequence");
 	is($node->safe_psql($db, $shape), $routes, "$name: every route and stream table");
 	goes_on($db, $name);
+	is_granted($db, $name);
+}
+
+# Roles have what they were given, and owners what they need.
+sub is_granted
+{
+	my ($db, $name) = @_;
+
+	is($node->safe_psql($db, q{
+		SET SESSION AUTHORIZATION app; SELECT nvent.stream_append('keeper:fresh:1', '{"type": "t"}') -> 'version', nvent.kv_set('keeper:k', '1');
+		RESET SESSION AUTHORIZATION; SELECT relowner::regrole FROM pg_class WHERE oid = 'keeper.keeper_stream_fresh'::regclass;
+		SET SESSION AUTHORIZATION ops; SELECT nvent.stream_drop_table('fresh', 'keeper');
+		SET SESSION AUTHORIZATION keeper; SELECT nvent.store_revoke('ops', 'read', 'keeper') IS NULL;
+		SET SESSION AUTHORIZATION ops; SELECT has_table_privilege('keeper.keeper_kv', 'SELECT')}), "1|t\nkeeper\nt\nf\nf", "$name: whoever was granted a store has it");
 }
 
 # Appends come after all that is there, with the next version.
@@ -137,6 +155,7 @@ $node->command_ok(['pg_restore', '--exit-on-error', '--data-only', '--disable-tr
 is($node->safe_psql('two', $contents), $rows, 'schema, then data: every row and sequence');
 is($session->query(q{SELECT relation FROM nvent.route_resolve('stream', 'nvent:flow:run:r1')}), 'nvent_flow_events', 'the session sees the store');
 goes_on('two', 'schema, then data');
+is_granted('two', 'schema, then data');
 $session->quit;
 
 # The trigger has sessions see what is copied into the registry.
