@@ -39,12 +39,16 @@ static void guc_define_worker(void);
 static void guc_define_stores(void);
 static void guc_define_streams(void);
 
-/* check_hook: without a launcher nobody would send what is for the worker. */
+/*
+ * check_hook: without a launcher nobody would send what is for the worker.  A
+ * binary upgrade starts none, with the settings of a server that may have one;
+ * it sends nothing.
+ */
 static bool
 guc_check_notify(int *newval, void **extra pg_attribute_unused(),
 				 GucSource source pg_attribute_unused())
 {
-	if (*newval != NVS_NOTIFY_WORKER || nvs_worker_possible)
+	if (*newval != NVS_NOTIFY_WORKER || nvs_worker_possible || IsBinaryUpgrade)
 		return true;
 	GUC_check_errdetail("There is a worker only when nvent_store is in "
 						"shared_preload_libraries.");
