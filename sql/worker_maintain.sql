@@ -227,6 +227,30 @@ CREATE TRIGGER climb BEFORE DELETE ON mallory.part FOR EACH ROW EXECUTE FUNCTION
 RESET ROLE;
 SELECT * FROM pg_temp.sweep('evil');
 DROP TRIGGER climb ON mallory.part;
+-- Columns of types of his: locks whose time is one by a cast of his.  What is
+-- wrong with a store does not keep others from their turn.
+SET ROLE regress_mallory;
+CREATE TYPE mallory.moment AS (at timestamptz);
+CREATE FUNCTION mallory.at(mallory.moment) RETURNS timestamptz IMMUTABLE LANGUAGE plpgsql AS
+    $$ BEGIN RAISE NOTICE 'cast as %', current_user; RETURN ($1).at; END $$;
+CREATE CAST (mallory.moment AS timestamptz) WITH FUNCTION mallory.at(mallory.moment) AS IMPLICIT;
+SELECT nvent.lock_acquire('evil:l', '1 microsecond') > 0 AS acquired;
+ALTER TABLE mallory.evil_locks ALTER expires_at TYPE mallory.moment USING row(expires_at)::mallory.moment;
+RESET ROLE;
+SELECT nvent.maintain(1) AS of_shop;
+SELECT nvent.maintain(0, 'evil');
+SET ROLE regress_mallory;
+ALTER TABLE mallory.evil_locks ALTER expires_at TYPE timestamptz USING (expires_at).at;
+DROP TYPE mallory.moment CASCADE;
+RESET ROLE;
+-- A partition key of his.
+SET ROLE regress_mallory;
+CREATE TABLE mallory.parts (key text, value jsonb, expires_at timestamptz) PARTITION BY LIST ((mallory.look(''::text) AND key IS NOT NULL));
+SELECT nvent.route_add('kv', 'evil:parts:>', 'mallory.parts');
+RESET ROLE;
+SELECT nvent.maintain(0, 'evil');
+DROP TABLE mallory.parts;
+SELECT nvent.route_drop('kv', 'evil:parts:>');
 -- The code of those who have the caller's rights anyway does run, as the caller.
 CREATE TABLE who_deleted (who text);
 GRANT INSERT ON who_deleted TO regress_sweeper;

@@ -25,7 +25,11 @@
 #include "base/text.h"
 #include "route/route.h"
 
-/* A column that a kind cannot do without. */
+/*
+ * A column that a kind cannot do without.  Of a column of another type than it
+ * should have, casts and operators might be somebody else's, also where
+ * maintenance compares it and nobody has asked for the table.
+ */
 typedef struct TargetColumn
 {
 	NvsKind		kind;
@@ -41,7 +45,13 @@ static const TargetColumn target_columns[] = {
 	{NVS_KIND_ENTRY, "score", FLOAT8OID},
 	{NVS_KIND_KV, "key", TEXTOID},
 	{NVS_KIND_KV, "value", JSONBOID},
-	{NVS_KIND_KV, "expires_at", TIMESTAMPTZOID}
+	{NVS_KIND_KV, "expires_at", TIMESTAMPTZOID},
+	{NVS_KIND_LOCK, "name", TEXTOID},
+	{NVS_KIND_LOCK, "token", INT8OID},
+	{NVS_KIND_LOCK, "acquired_at", TIMESTAMPTZOID},
+	{NVS_KIND_LOCK, "expires_at", TIMESTAMPTZOID},
+	{NVS_KIND_SNAPSHOT, "id", TEXTOID},
+	{NVS_KIND_SNAPSHOT, "versions", JSONBOID}
 };
 
 static NvsTarget *target_list = NULL;	/* all that belong to a route */

@@ -436,10 +436,13 @@ nvs_layout_down(const NvsStore *store, int from, int to)
 		layout_run_all(store, layout->down);
 		if (layout->has_nvent_tables)
 			layout_run_all(store, nvs_nvent_tables_down);
-		nvs_layout_run(store,
-					   psprintf("DELETE FROM {schema_version} WHERE version "
-								"OPERATOR(pg_catalog.=) %d",
-								layout->version));
+
+		/* That table goes too, and triggers that somebody has on it. */
+		if (to > 0)
+			nvs_layout_run(store,
+						   psprintf("DELETE FROM {schema_version} "
+									"WHERE version OPERATOR(pg_catalog.=) %d",
+									layout->version));
 	}
 	if (to == 0)
 	{

@@ -12,8 +12,10 @@
  * the table or a policy that reads, counts as foreign to everybody.
  *
  * A DELETE computes no defaults and no generated columns.  It does not test
- * CHECK constraints or make index entries either, but the planner evaluates
- * constant parts of these, and of extended statistics.
+ * CHECK constraints, make index entries or look for partitions either, but the
+ * planner evaluates constant parts of all of these, and of extended statistics.
+ * The columns that a pass compares are of types of PostgreSQL's own, so that no
+ * cast is foreign: see target_columns in route/target.c.
  */
 #include "postgres.h"
 
@@ -59,6 +61,12 @@ static const NvsStatement find_foreign_code = {
 	"FROM tables t JOIN pg_catalog.pg_constraint k "
 	"ON k.conrelid OPERATOR(pg_catalog.=) t.oid "
 	"WHERE k.contype OPERATOR(pg_catalog.=) 'c' "
+	"UNION ALL "
+	/* Of a table these are its columns' types, too. */
+	"SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, p.partrelid "
+	"FROM tables t JOIN pg_catalog.pg_partitioned_table p "
+	"ON p.partrelid OPERATOR(pg_catalog.=) t.oid "
+	"WHERE p.partexprs IS NOT NULL "
 	"UNION ALL "
 	"SELECT 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, s.oid "
 	"FROM tables t JOIN pg_catalog.pg_statistic_ext s "

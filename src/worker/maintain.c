@@ -28,6 +28,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -96,6 +97,8 @@ static List *reported = NIL;
 PG_FUNCTION_INFO_V1(nvs_maintain);
 
 static List *maintain_list_sweeps(const char *prefix, List *sweeps);
+static List *maintain_try_sweeps(const char *prefix, List *sweeps);
+static void maintain_skip_store(const char *prefix);
 static List *maintain_add_sweep(List *sweeps, NvsTarget *target);
 static bool maintain_may_delete(Oid relid);
 static bool maintain_has_name(const NvsTarget *target);
@@ -113,7 +116,6 @@ static void maintain_as_owner(const OwnedStore *store);
 Datum
 nvs_maintain(PG_FUNCTION_ARGS)
 {
-	List	   *prefixes;
 	List	   *sweeps = NIL;
 	ListCell   *lc;
 	int64		removed;
@@ -127,12 +129,12 @@ nvs_maintain(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.maintain()");
 
 	nvs_spi_begin();
-	if (PG_ARGISNULL(1))
-		prefixes = nvs_store_prefixes();
+	if (!PG_ARGISNULL(1))
+		sweeps = maintain_list_sweeps(text_to_cstring(PG_GETARG_TEXT_PP(1)),
+									  NIL);
 	else
-		prefixes = list_make1(text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	foreach(lc, prefixes)
-		sweeps = maintain_list_sweeps(lfirst(lc), sweeps);
+		foreach(lc, nvs_store_prefixes())
+			sweeps = maintain_try_sweeps(lfirst(lc), sweeps);
 	removed = maintain_sweep_all(sweeps, PG_GETARG_INT32(0));
 	nvs_spi_end();
 	PG_RETURN_INT64(removed);
@@ -154,6 +156,56 @@ maintain_list_sweeps(const char *prefix, List *sweeps)
 			sweeps = maintain_add_sweep(sweeps, lfirst(lc));
 	}
 	return sweeps;
+}
+
+/*
+ * Add the tables of a store, or say what is wrong with one of them: it is not
+ * to keep other stores from their turn.
+ */
+static List *
+maintain_try_sweeps(const char *prefix, List *sweeps)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	List	   *volatile result = sweeps;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(cxt);
+	PG_TRY();
+	{
+		result = maintain_list_sweeps(prefix, list_copy(sweeps));
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cxt);
+		maintain_skip_store(prefix);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(cxt);
+	CurrentResourceOwner = owner;
+	return result;
+}
+
+/*
+ * End the subtransaction that an error left, and have the error be a warning,
+ * unless somebody wants the call to end.
+ */
+static void
+maintain_skip_store(const char *prefix)
+{
+	ErrorData  *error = CopyErrorData();
+
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		PG_RE_THROW();
+	FlushErrorState();
+	RollbackAndReleaseCurrentSubTransaction();
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("skipping store \"%s\": %s", prefix, error->message),
+			 error->detail == NULL ? 0 : errdetail_internal("%s",
+															error->detail)));
+	FreeErrorData(error);
 }
 
 /*
