@@ -41,6 +41,8 @@ OBJS = \
 	src/position/xact.o \
 	src/wakeup/notify.o \
 	src/store/store.o \
+	src/store/relation.o \
+	src/store/claim.o \
 	src/store/admin.o \
 	src/store/grant.o \
 	src/store/stream_table.o \
@@ -139,6 +141,7 @@ REGRESS = \
 	wakeup_notify \
 	store \
 	store_adopt \
+	store_identity \
 	store_layout \
 	store_grant \
 	route \

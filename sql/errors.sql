@@ -58,15 +58,18 @@ TRUNCATE tries;
 
 -- Where it should go.
 CREATE TABLE gone (id bigint DEFAULT nvent.next_position('nvent'), ts bigint, type text, subject text);
-CREATE TABLE no_default (id bigint PRIMARY KEY, ts bigint, type text, subject text);
+CREATE TABLE no_default (LIKE gone INCLUDING ALL);
+CREATE TABLE another (LIKE gone INCLUDING ALL);
+ALTER TABLE no_default ADD PRIMARY KEY (id);
 SELECT nvent.route_add('stream', 'gone:>', 'gone'), nvent.route_add('stream', 'nodef:>', 'no_default');
+ALTER TABLE no_default ALTER id DROP DEFAULT;
 DROP TABLE gone;
 INSERT INTO tries (statement) VALUES
     ($$SELECT nvent.stream_append('gone:1', '{"type": "t"}')$$),
     ($$SELECT nvent.stream_read('gone:1')$$),
     ($$SELECT nvent.stream_append('nodef:1', '{"type": "t", "ts": 0}')$$),
     ($$SELECT nvent.stream_append('nodef:1', '{"type": "t", "more": 1}')$$),
-    ($$SELECT nvent.route_add('stream', 'gone:>', 'no_default')$$),
+    ($$SELECT nvent.route_add('stream', 'gone:>', 'another')$$),
     ($$SELECT nvent.route_add('stream', 'x:>', 'pg_class')$$),
     ($$SELECT nvent.route_add('stream', 'x:>:y', 'no_default')$$),
     ($$SELECT nvent.route_add('queue', 'x:>', 'no_default')$$),
@@ -114,6 +117,6 @@ SELECT left(type, 10) AS type FROM nvent.stream_tables();
 SELECT count(*) FROM nvent.stream_read('a:b');
 
 SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;
-DROP TABLE tries, no_default;
+DROP TABLE tries, no_default, another;
 REVOKE ALL ON SCHEMA nvent FROM regress_nvs_nobody;
 DROP ROLE regress_nvs_nobody;

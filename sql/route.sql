@@ -105,6 +105,15 @@ SELECT nvent.route_add('stream', 'nvent:l:{b}', 'lacking');
 SELECT nvent.route_add('stream', 'nvent:l:{ts}', 'lacking');
 \set VERBOSITY terse
 SELECT nvent.route_add('stream', 'nvent:l:{a}:*', 'lacking');
+-- Readers rely on how ids are drawn.
+\set VERBOSITY default
+SELECT nvent.route_add('stream', 'nvent:l:{a}', 'lacking');
+\set VERBOSITY terse
+ALTER TABLE lacking ALTER id SET DEFAULT nextval('nvent.position_seq');
+SELECT nvent.route_add('stream', 'nvent:l:{a}', 'lacking');
+ALTER TABLE lacking ALTER id SET DEFAULT nvent.next_position('nvent') + 1;
+SELECT nvent.route_add('stream', 'nvent:l:{a}', 'lacking');
+ALTER TABLE lacking ALTER id SET DEFAULT nvent.next_position('nvent');
 SELECT nvent.route_add('stream', 'nvent:l:{a}', 'lacking');
 -- Two patterns share no rows of one table.
 \set VERBOSITY default

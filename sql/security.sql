@@ -57,11 +57,15 @@ GRANT USAGE ON SCHEMA trap TO PUBLIC;
 
 -- A table of the user, whose own default and constraint mean what its owner
 -- wrote; made before the traps are in the way.
-CREATE TABLE own.log (
-    id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, ts bigint NOT NULL, type text NOT NULL CHECK (type <> 'x'),
+CREATE TABLE own.evil_log (
+    id bigint DEFAULT nvent.next_position('evil') PRIMARY KEY, ts bigint NOT NULL, type text NOT NULL CHECK (type <> 'x'),
     subject text NOT NULL, who text DEFAULT current_user || '!', version integer, tags text[], at timestamptz, meta jsonb
 );
-ALTER TABLE own.log OWNER TO regress_nvs_mallory;
+CREATE TABLE own.root_log (LIKE own.evil_log INCLUDING ALL);
+CREATE TABLE own.bare_log (LIKE own.evil_log INCLUDING ALL);
+ALTER TABLE own.root_log ALTER id SET DEFAULT nvent.next_position('root');
+ALTER TABLE own.bare_log ALTER id SET DEFAULT nvent.next_position('bare');
+ALTER TABLE own.evil_log OWNER TO regress_nvs_mallory;
 -- Tables for store_adopt(), as layout 3 without a registry.
 SELECT nvent.store_create('found', 'own');
 DELETE FROM nvent.store WHERE prefix = 'found';
@@ -96,7 +100,7 @@ BEGIN
         'nvent.stream_read(''%s:flow:run:1'')',
         'nvent.stream_create_table(''log'', false, ''%s'')',
         'nvent.stream_tables(''%s'')',
-        'nvent.route_add(''stream'', ''%s:own:>'', ''own.log'', ''{"kind": "type"}'')',
+        'nvent.route_add(''stream'', ''%s:own:>'', ''own.%s_log'', ''{"kind": "type"}'')',
         'nvent.route_resolve(''stream'', ''%s:own:1'')',
         'nvent.stream_append(''%s:own:1'', ''{"kind": "t", "tags": ["a"], "at": "2026-01-31"}'')',
         'nvent.stream_append_batch(''%s:own:1'', ''{"{\"type\": \"t\"}", "{\"type\": \"u\"}"}'')',
@@ -183,12 +187,10 @@ BEGIN
         END;
     END LOOP;
 END $$;
-ALTER TABLE own.log ALTER id SET DEFAULT nvent.next_position('root');
 CALL public.call_all('root');
 DELETE FROM nvent.store;
 -- Without any path at all.
 SET search_path = '';
-ALTER TABLE own.log ALTER id SET DEFAULT nvent.next_position('bare');
 CALL public.call_all('bare');
 DELETE FROM nvent.store;
 
@@ -203,7 +205,6 @@ DO $$ DECLARE t text; BEGIN
 END $$;
 SET ROLE regress_nvs_mallory;
 SET search_path = pg_temp, trap, pg_catalog;
-ALTER TABLE own.log ALTER id SET DEFAULT nvent.next_position('evil');
 CALL public.call_all('evil');
 -- Nor when they are in functions that run when his rows are written.
 RESET search_path;
@@ -222,10 +223,10 @@ SELECT current_user, session_user = current_user AS still;
 SELECT e->>'type' AS type FROM nvent.stream_read('evil:inner:outer') e;
 -- After an error in the middle of it he is himself, too.
 SELECT nvent.store_create('evil', 'pg_catalog');
-SELECT nvent.route_add('stream', 'evil:a:>', 'own.log'), nvent.route_add('stream', 'evil:a:>', 'own.log');
+SELECT nvent.route_add('stream', 'evil:a:>', 'own.evil_log'), nvent.route_add('stream', 'evil:a:>', 'own.evil_log');
 DO $$ BEGIN
     BEGIN
-        PERFORM nvent.route_add('stream', 'evil:b:>', 'own.log'), nvent.route_add('stream', 'evil:b:>', 'own.log');
+        PERFORM nvent.route_add('stream', 'evil:b:>', 'own.evil_log'), nvent.route_add('stream', 'evil:b:>', 'own.evil_log');
     EXCEPTION WHEN duplicate_object THEN
         RAISE WARNING 'caught as %', current_user;
     END;
@@ -246,6 +247,9 @@ RESET ROLE;
 SELECT nvent.stream_create_table('s', store => 'private');
 ALTER TABLE private.private_stream_s ALTER id SET DEFAULT nvent.next_position('evil');
 SELECT nvent.route_add('stream', 'evil:private:>', 'private.private_stream_s');
+-- Not even when the registry says so.
+INSERT INTO nvent.route (store, kind, pattern, shape, schema_name, table_name)
+VALUES ('evil', 'stream', 'evil:private:>', 'evil:private:>', 'private', 'private_stream_s');
 SET ROLE regress_nvs_mallory;
 SELECT nvent.stream_read('evil:private:1');
 SELECT nvent.stream_append('evil:private:1', '{"type": "t"}');

@@ -3,6 +3,9 @@
 \set VERBOSITY terse
 SET client_min_messages = warning;
 
+-- Positions are above all ids here, whatever ran before.
+SELECT setval('nvent.position_seq', last_value + 2000) > 2000 AS above FROM nvent.position_seq;
+
 -- A deployment as its migrations 1 and 2 make it: tables, indexes, defaults.
 CREATE FUNCTION deploy(p text, s text, layout integer) RETURNS void
 LANGUAGE plpgsql AS $deploy$

@@ -262,6 +262,7 @@ CREATE VIEW doubled AS SELECT id, ts, type, item FROM altered;
 CREATE RULE doubled AS ON INSERT TO doubled DO INSTEAD
     INSERT INTO altered (ts, type, item) SELECT NEW.ts, NEW.type, NEW.item FROM generate_series(1, 3)
     RETURNING id, ts, type, item;
+ALTER VIEW doubled ALTER id SET DEFAULT nvent.next_position('nvent');
 SELECT nvent.route_add('stream', 'doubled:{item}', 'doubled') IS NOT NULL AS added;
 SELECT nvent.stream_append('doubled:2', '{"type": "t"}');
 SELECT count(*) FROM nvent.stream_read('doubled:2');

@@ -163,6 +163,7 @@ DROP TRIGGER wrong ON test.test_kv;
 CREATE TABLE test.parts (id bigint DEFAULT nvent.next_position('test'), subject text NOT NULL,
     ts bigint NOT NULL, type text NOT NULL) PARTITION BY RANGE (id);
 CREATE TABLE test.part1 PARTITION OF test.parts DEFAULT;
+ALTER TABLE test.parts OWNER TO regress_nvs_owner;
 SELECT nvent.route_add('stream', 'test:part:>', 'test.parts');
 SELECT nvent.stream_protect('test.parts');
 SELECT nvent.stream_append('test:part:1', '{"type": "a"}')->>'type';

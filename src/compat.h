@@ -19,6 +19,7 @@
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "varatt.h"
 #endif
 #if PG_VERSION_NUM >= 170000
@@ -57,6 +58,29 @@ nvs_has_schema_privilege(Oid schema, Oid role, AclMode privileges)
 						   privileges) == ACLCHECK_OK;
 #else
 	return pg_namespace_aclcheck(schema, role, privileges) == ACLCHECK_OK;
+#endif
+}
+
+/* May a role execute a function? */
+static inline bool
+nvs_may_execute(Oid function, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, role,
+						   ACL_EXECUTE) == ACLCHECK_OK;
+#else
+	return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+/* Raise an error unless the current user can become this role. */
+static inline void
+nvs_check_can_be(Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	check_can_set_role(GetUserId(), role);
+#else
+	check_is_member_of_role(GetUserId(), role);
 #endif
 }
 

@@ -7,6 +7,7 @@
 #include "fmgr.h"
 
 #include "base/guc.h"
+#include "consumer/consumer.h"
 #include "position/position.h"
 #include "position/shmem.h"
 #include "position/xact.h"
@@ -30,6 +31,7 @@ _PG_init(void)
 	nvs_notify_init();
 	nvs_store_init();
 	nvs_target_init();
+	nvs_consumers_init();
 	nvs_launcher_init();
 	nvs_hold_init();
 }

@@ -12,10 +12,12 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
 #include "errors.h"
 #include "base/identity.h"
 
 static void identity_pin(const char *name, const char *value);
+pg_noreturn static void identity_missing(const char *name);
 
 /*
  * Is the extension in our database?  Needs a transaction, and mostly looks
@@ -48,11 +50,18 @@ nvs_registry_table(const char *name)
 	Oid			relid = get_relname_relid(name, nvs_namespace());
 
 	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"nvent.%s\" does not exist", name),
-				 errhint("Run CREATE EXTENSION nvent_store.")));
+		identity_missing(name);
 	return relid;
+}
+
+/* Raise the error for a table or sequence of schema nvent that is gone. */
+static void
+identity_missing(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("relation \"nvent.%s\" does not exist", name),
+			 errhint("Run CREATE EXTENSION nvent_store.")));
 }
 
 /*
@@ -64,6 +73,9 @@ nvs_become_owner(NvsIdentity *saved)
 {
 	Oid			owner = nvs_relation_owner(nvs_registry_table("store"));
 
+	/* It may be dropped at any moment that nobody locks it. */
+	if (!OidIsValid(owner))
+		identity_missing("store");
 	nvs_pin_search_path(saved);
 	SetUserIdAndSecContext(owner,
 						   saved->context | SECURITY_LOCAL_USERID_CHANGE);

@@ -345,6 +345,25 @@ nvs_plan_utility(const char *sql)
 			 SPI_result_code_string(rc), sql);
 }
 
+/*
+ * The same for a query with parameters: the first column of its first row as
+ * text; NULL when that is NULL or there is no row.
+ */
+char *
+nvs_plan_text(const char *sql, const NvsParams *params)
+{
+	int			rc = SPI_execute_with_args(sql, params->n, params->types,
+										   params->values, params->nulls,
+										   false, 1);
+
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_with_args failed: %s: %s",
+			 SPI_result_code_string(rc), sql);
+	if (SPI_processed == 0)
+		return NULL;
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
 /* Begin an empty list of parameters. */
 void
 nvs_params_init(NvsParams *params)

@@ -46,6 +46,7 @@ extern void nvs_spi_unwind(int level);
 extern SPIPlanPtr nvs_plan_prepare(const char *sql, int nargs,
 								   const Oid *types, int cursor_options);
 extern void nvs_plan_utility(const char *sql);
+extern char *nvs_plan_text(const char *sql, const NvsParams *params);
 
 extern uint64 nvs_execute(SPIPlanPtr plan, const NvsParams *params,
 						  bool read_only, long count);

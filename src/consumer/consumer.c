@@ -18,15 +18,16 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
-#include "utils/lsyscache.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "errors.h"
 #include "base/guc.h"
@@ -40,20 +41,57 @@
 /* NvsConsumers of every store that was used, for one registry generation. */
 static MemoryContext consumers_cxt = NULL;
 static HTAB *consumers_by_store = NULL;
+static NvsConsumers *consumers_list = NULL; /* the same, one after another */
 static uint64 consumers_generation = 0;
+static uint64 schema_changes = 0;	/* that this backend was told of */
 
-static NvsConsumers *consumers_find(const char *prefix);
+static void consumers_callback(Datum arg, Oid relid);
+static void consumers_schema_callback(Datum arg, int cacheid, uint32 hash);
+static NvsConsumers *consumers_find(const char *prefix, LOCKMODE mode);
 static NvsConsumers *consumers_add(const NvsStore *store);
-static char *consumers_table(const NvsStore *store, const char *name);
-static void consumers_check_layout(const NvsStore *store);
+static bool consumers_lock(const NvsConsumers *consumers, LOCKMODE mode);
+static void consumers_compile(NvsConsumers *consumers, const NvsStore *store,
+							  LOCKMODE mode);
+static Oid	consumers_lock_table(const NvsStore *store, const char *name,
+								 LOCKMODE mode);
 static void consumers_forget(void);
-pg_noreturn static void consumers_no_store(const char *prefix);
 static int	consumers_compare_named(const void *a, const void *b);
+
+/* Register the callbacks that have tables looked at again. */
+void
+nvs_consumers_init(void)
+{
+	CacheRegisterRelcacheCallback(consumers_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, consumers_schema_callback,
+								  (Datum) 0);
+}
+
+/* A relation changed: statements that name it may mean another one. */
+static void
+consumers_callback(Datum arg pg_attribute_unused(), Oid relid)
+{
+	NvsConsumers *c;
+
+	for (c = consumers_list; c != NULL; c = c->next)
+		if (relid == InvalidOid || relid == c->relid ||
+			relid == c->checkpoints)
+			c->valid = false;
+}
+
+/* A schema changed, and with it what the names in statements mean. */
+static void
+consumers_schema_callback(Datum arg, int cacheid pg_attribute_unused(),
+						  uint32 hash pg_attribute_unused())
+{
+	schema_changes++;
+	consumers_callback(arg, InvalidOid);
+}
 
 /*
  * The consumers of the store that argument arg names, of the default store
  * for NULL.  With write the default store is made when it is not there; else
- * NULL stands for that.  An error when another store is not there.
+ * NULL stands for that.  An error when another store is not there.  The tables
+ * are locked until the end of the transaction, so that their names are theirs.
  */
 NvsConsumers *
 nvs_consumers_open(FunctionCallInfo fcinfo, int arg, bool write)
@@ -61,15 +99,14 @@ nvs_consumers_open(FunctionCallInfo fcinfo, int arg, bool write)
 	bool		by_default = PG_ARGISNULL(arg);
 	char	   *prefix = by_default ? pstrdup(nvs_default_store) :
 		text_to_cstring(PG_GETARG_TEXT_PP(arg));
-	NvsConsumers *consumers = consumers_find(prefix);
+	LOCKMODE	mode = write ? RowExclusiveLock : AccessShareLock;
+	NvsConsumers *consumers;
 
-	if (consumers == NULL && by_default && write)
-	{
+	if (by_default && write)
 		(void) nvs_store_of_write(prefix, strlen(prefix));
-		consumers = consumers_find(prefix);
-	}
+	consumers = consumers_find(prefix, mode);
 	if (consumers == NULL && (write || !by_default))
-		consumers_no_store(prefix);
+		nvs_store_missing(prefix);
 	return consumers;
 }
 
@@ -83,28 +120,18 @@ nvs_consumers_require(FunctionCallInfo fcinfo, int arg)
 	NvsConsumers *consumers = nvs_consumers_open(fcinfo, arg, false);
 
 	if (consumers == NULL)
-		consumers_no_store(nvs_default_store);
+		nvs_store_missing(nvs_default_store);
 	return consumers;
-}
-
-/* Raise the error for a store that is not in the registry. */
-static void
-consumers_no_store(const char *prefix)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_NVS_NO_STORE),
-			 errmsg("store \"%s\" does not exist", prefix),
-			 errhint("Run SELECT nvent.store_create(%s).",
-					 quote_literal_cstr(prefix))));
 }
 
 /*
  * The consumers of the store of this prefix, NULL when there is no such
- * store.  They are kept under the generation of the store that they are made
- * from, and point to nothing of it: another reading of the registry frees it.
+ * store.  Their tables are locked.  They are kept under the generation of the
+ * store that they are made from, and point to nothing of it: another reading of
+ * the registry frees it.
  */
 static NvsConsumers *
-consumers_find(const char *prefix)
+consumers_find(const char *prefix, LOCKMODE mode)
 {
 	const NvsStore *store = nvs_store_find(prefix, strlen(prefix));
 	NvsConsumers *consumers;
@@ -118,53 +145,97 @@ consumers_find(const char *prefix)
 	}
 	consumers = hash_search(consumers_by_store, store->prefix, HASH_FIND,
 							NULL);
-	return consumers != NULL ? consumers : consumers_add(store);
-}
-
-/* Enter the consumers of a store; an error leaves nothing behind. */
-static NvsConsumers *
-consumers_add(const NvsStore *store)
-{
-	NvsConsumers *consumers;
-	NvsPlanSet *plans = nvs_planset_create(consumers_cxt);
-	char	   *table = consumers_table(store, "consumers");
-
-	consumers_check_layout(store);
-	nvs_planset_define(plans, "consumers", table);
-	nvs_planset_define(plans, "checkpoints",
-					   consumers_table(store, "checkpoints"));
-	consumers = hash_search(consumers_by_store, store->prefix, HASH_ENTER,
-							NULL);
-	consumers->number = store->number;
-	consumers->table = table;
-	consumers->plans = plans;
+	if (consumers == NULL)
+		consumers = consumers_add(store);
+	while (!consumers_lock(consumers, mode))
+		consumers_compile(consumers, store, mode);
 	return consumers;
 }
 
-/* A table of a store, qualified and quoted, in consumers_cxt. */
-static char *
-consumers_table(const NvsStore *store, const char *name)
+/* Enter the consumers of a store, still to be compiled. */
+static NvsConsumers *
+consumers_add(const NvsStore *store)
 {
-	char	   *table = psprintf("%s_%s", store->prefix, name);
+	NvsConsumers *consumers = hash_search(consumers_by_store, store->prefix,
+										  HASH_ENTER, NULL);
 
-	return MemoryContextStrdup(consumers_cxt,
-							   nvs_qualified(store->schema, table));
+	consumers->number = store->number;
+	consumers->valid = false;
+	consumers->relid = InvalidOid;
+	consumers->checkpoints = InvalidOid;
+	consumers->plans = NULL;
+	consumers->next = consumers_list;
+	consumers_list = consumers;
+	return consumers;
 }
 
-/* Raise an error that says what to do when a store is of an older layout. */
-static void
-consumers_check_layout(const NvsStore *store)
+/* Lock the tables of consumers; false, and no lock, when they have changed. */
+static bool
+consumers_lock(const NvsConsumers *consumers, LOCKMODE mode)
 {
-	Oid			nspid = get_namespace_oid(store->schema, true);
-	char	   *table = psprintf("%s_consumers", store->prefix);
+	Oid			relid = consumers->relid;
+	Oid			checkpoints = consumers->checkpoints;
 
-	if (!OidIsValid(nspid) || !OidIsValid(get_relname_relid(table, nspid)))
+	if (!consumers->valid)
+		return false;
+	LockRelationOid(relid, mode);
+	LockRelationOid(checkpoints, mode);
+	if (consumers->valid)
+		return true;
+	UnlockRelationOid(checkpoints, mode);
+	UnlockRelationOid(relid, mode);
+	return false;
+}
+
+/*
+ * Look the tables of consumers up, lock them, and have the statements go to
+ * them.  What the statements were before may still be used by a call; an error
+ * changes nothing.
+ */
+static void
+consumers_compile(NvsConsumers *consumers, const NvsStore *store,
+				  LOCKMODE mode)
+{
+	uint64		changes = schema_changes;
+	char	   *name = psprintf("%s_consumers", store->prefix);
+	char	   *other = psprintf("%s_checkpoints", store->prefix);
+	Oid			relid = consumers_lock_table(store, name, mode);
+	Oid			checkpoints = consumers_lock_table(store, other, mode);
+	NvsPlanSet *plans = nvs_planset_create(consumers_cxt);
+	char	   *table = MemoryContextStrdup(consumers_cxt,
+											nvs_qualified(store->schema, name));
+
+	nvs_planset_define(plans, "consumers", table);
+	nvs_planset_define(plans, "checkpoints",
+					   MemoryContextStrdup(consumers_cxt,
+										   nvs_qualified(store->schema,
+														 other)));
+	if (consumers->plans != NULL)
+		nvs_defer_free(NULL, consumers->plans);
+	consumers->relid = relid;
+	consumers->checkpoints = checkpoints;
+	consumers->table = table;
+	consumers->plans = plans;
+	consumers->valid = changes == schema_changes;
+}
+
+/*
+ * Lock a table of a store; an error that says what to do when it is not there,
+ * as in an older layout.
+ */
+static Oid
+consumers_lock_table(const NvsStore *store, const char *name, LOCKMODE mode)
+{
+	Oid			relid = nvs_relation_lock(store, NULL, name, true, mode);
+
+	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s.%s\" of store \"%s\" does not exist",
-						store->schema, table, store->prefix),
+						store->schema, name, store->prefix),
 				 errhint("Run SELECT nvent.store_migrate(%s).",
 						 quote_literal_cstr(store->prefix))));
+	return relid;
 }
 
 /*
@@ -178,12 +249,13 @@ consumers_forget(void)
 
 	if (consumers_by_store != NULL)
 	{
-		HASH_SEQ_STATUS scan;
 		NvsConsumers *consumers;
 
-		hash_seq_init(&scan, consumers_by_store);
-		while ((consumers = hash_seq_search(&scan)) != NULL)
-			nvs_defer_free(NULL, consumers->plans);
+		for (consumers = consumers_list; consumers != NULL;
+			 consumers = consumers->next)
+			if (consumers->plans != NULL)
+				nvs_defer_free(NULL, consumers->plans);
+		consumers_list = NULL;
 		nvs_defer_free(consumers_cxt, NULL);
 		consumers_by_store = NULL;
 	}

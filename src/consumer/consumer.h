@@ -21,7 +21,11 @@ typedef struct NvsConsumers
 {
 	char		prefix[NAMEDATALEN];	/* of the store; hash key */
 	uint32		number;			/* the store's */
-	const char *table;			/* qualified and quoted */
+	struct NvsConsumers *next;	/* list of all, for invalidation */
+	bool		valid;			/* neither table has changed since */
+	Oid			relid;			/* of the consumers */
+	Oid			checkpoints;	/* of the checkpoints */
+	const char *table;			/* consumers, qualified and quoted */
 	NvsPlanSet *plans;			/* defines {consumers} and {checkpoints} */
 } NvsConsumers;
 
@@ -35,6 +39,7 @@ typedef struct NvsLeaseState
 } NvsLeaseState;
 
 /* consumer/consumer.c */
+extern void nvs_consumers_init(void);
 extern NvsConsumers *nvs_consumers_open(FunctionCallInfo fcinfo, int arg,
 										bool write);
 extern NvsConsumers *nvs_consumers_require(FunctionCallInfo fcinfo, int arg);

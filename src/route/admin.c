@@ -3,22 +3,28 @@
  *	  Adding and dropping routes, and showing which one takes a subject.
  *
  * A route belongs to a store, and only the store's owner may change one: what
- * is routed away is written and read elsewhere from then on.
+ * is routed away is written and read elsewhere from then on.  The relation
+ * must be the owner's too, and no other store's: a store's functions write it,
+ * delete from it, and answer for the order of its events.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "compat.h"
 #include "errors.h"
 #include "base/arg.h"
 #include "base/grant.h"
 #include "base/guc.h"
+#include "base/identity.h"
 #include "route/route.h"
 #include "wakeup/notify.h"
 
@@ -40,14 +46,45 @@ static const NvsStatement route_delete = {
 	"AND kind OPERATOR(pg_catalog.=) $2 AND shape OPERATOR(pg_catalog.=) $3"
 };
 
-/* Routes of kind $1 to table $2.$3, without that of store $4 and shape $5. */
+/*
+ * Routes of store $1 and kind $2 to table $4 of schema $3, NULL for the store's
+ * own, without that of shape $5.
+ */
 static const NvsStatement route_others = {
 	"SELECT pattern FROM nvent.route "
-	"WHERE kind OPERATOR(pg_catalog.=) $1 "
-	"AND schema_name OPERATOR(pg_catalog.=) $2 "
-	"AND table_name OPERATOR(pg_catalog.=) $3 "
-	"AND NOT (store OPERATOR(pg_catalog.=) $4 "
-	"AND shape OPERATOR(pg_catalog.=) $5) ORDER BY pattern"
+	"WHERE store OPERATOR(pg_catalog.=) $1 "
+	"AND kind OPERATOR(pg_catalog.=) $2 "
+	"AND COALESCE(schema_name, '') OPERATOR(pg_catalog.=) COALESCE($3, '') "
+	"AND table_name OPERATOR(pg_catalog.=) $4 "
+	"AND shape OPERATOR(pg_catalog.<>) $5 ORDER BY pattern"
+};
+
+/*
+ * Stores of owner $2 but store $1 that have table $4 of schema $3, as one of
+ * their own or by a route.  Those of other owners cannot use it.
+ */
+static const NvsStatement route_elsewhere = {
+	"SELECT s.prefix FROM nvent.store s "
+	"JOIN pg_catalog.pg_class v "
+	"ON v.oid OPERATOR(pg_catalog.=) s.version_table::pg_catalog.oid "
+	"JOIN pg_catalog.pg_namespace n "
+	"ON n.oid OPERATOR(pg_catalog.=) v.relnamespace "
+	"WHERE s.prefix OPERATOR(pg_catalog.<>) $1 "
+	"AND v.relowner OPERATOR(pg_catalog.=) $2 "
+	"AND (EXISTS (SELECT FROM nvent.route r "
+	"WHERE r.store OPERATOR(pg_catalog.=) s.prefix "
+	"AND COALESCE(r.schema_name, n.nspname::pg_catalog.text) "
+	"OPERATOR(pg_catalog.=) $3 "
+	"AND r.table_name OPERATOR(pg_catalog.=) $4) "
+	"OR n.nspname::pg_catalog.text OPERATOR(pg_catalog.=) $3 "
+	"AND (EXISTS (SELECT FROM nvent.stream_table t "
+	"WHERE t.store OPERATOR(pg_catalog.=) s.prefix "
+	"AND t.table_name OPERATOR(pg_catalog.=) $4) "
+	"OR EXISTS (SELECT FROM pg_catalog.unnest('{flow_events,flow_runs,flows,"
+	"trigger_events,triggers,scheduler_jobs,kv,entries,locks,snapshots,"
+	"consumers,checkpoints,schema_version}'::pg_catalog.text[]) own (name) "
+	"WHERE pg_catalog.concat(s.prefix, '_', own.name) "
+	"OPERATOR(pg_catalog.=) $4))) ORDER BY s.prefix"
 };
 
 /* Arguments of route_add(). */
@@ -69,6 +106,8 @@ typedef struct NewRoute
 	char	   *pattern;
 	char	   *shape;
 	Oid			relid;
+	char	   *schema;			/* of the relation; NULL for the store's own */
+	char	   *table;
 	Jsonb	   *aliases;
 	char	   *notify;			/* NULL for the setting */
 } NewRoute;
@@ -76,7 +115,11 @@ typedef struct NewRoute
 static void add_take_arguments(FunctionCallInfo fcinfo, NewRoute *route);
 static NvsStore *add_open_store(FunctionCallInfo fcinfo,
 								const NewRoute *route);
+static void add_open_relation(const NvsStore *store, NewRoute *route);
+static void add_check_relation(const NvsStore *store, Oid relid);
 static void add_check_unshared(const NewRoute *route);
+static void add_check_elsewhere(const NvsStore *store,
+								const NewRoute *route);
 static void add_insert(const NewRoute *route);
 static char *admin_store(const char *text, const NvsPattern *pattern,
 						 const char *named);
@@ -104,6 +147,8 @@ nvs_route_add(PG_FUNCTION_ARGS)
 
 	/* Can the relation serve it? */
 	route.prefix = pstrdup(store->prefix);
+	add_open_relation(store, &route);
+	add_check_elsewhere(store, &route);
 	route.shape = nvs_target_check(nvs_route_kind(route.kind), store,
 								   route.pattern, route.relid, route.aliases,
 								   &apart);
@@ -155,10 +200,67 @@ add_open_store(FunctionCallInfo fcinfo, const NewRoute *route)
 
 	prefix = admin_store(route->pattern, pattern,
 						 admin_text_argument(fcinfo, ADD_STORE));
+	nvs_store_check_owner(nvs_store_require(prefix));
 	nvs_store_lock(prefix, ShareLock);
 	store = nvs_store_require(prefix);
 	nvs_store_check_owner(store);
 	return store;
+}
+
+/*
+ * Lock the relation of a route, which must be the store's owner's and the
+ * caller's, until the end of the transaction: whoever is writing to it ends
+ * first, as what they wrote may have been numbered otherwise.  Sets its names.
+ */
+static void
+add_open_relation(const NvsStore *store, NewRoute *route)
+{
+	Oid			nspid;
+
+	add_check_relation(store, route->relid);
+	LockRelationOid(route->relid, ShareRowExclusiveLock);
+	/* It may have been dropped, or given away, while we waited. */
+	add_check_relation(store, route->relid);
+	nspid = get_rel_namespace(route->relid);
+	route->schema = nspid == store->nspid ? NULL : get_namespace_name(nspid);
+	route->table = get_rel_name(route->relid);
+}
+
+/* Raise an error unless a relation is the caller's and the store's owner's. */
+static void
+add_check_relation(const NvsStore *store, Oid relid)
+{
+	if (get_rel_name(relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	if (!nvs_owns_relation(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER,
+					   get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+	nvs_relation_check(store, relid, false);
+}
+
+/* Raise an error when the relation of a route is another store's. */
+static void
+add_check_elsewhere(const NvsStore *store, const NewRoute *route)
+{
+	NvsParams	params;
+
+	nvs_params_init(&params);
+	admin_add_text(&params, route->prefix);
+	nvs_params_add(&params, OIDOID, ObjectIdGetDatum(store->owner), false);
+	admin_add_text(&params, route->schema != NULL ? route->schema :
+				   store->schema);
+	admin_add_text(&params, route->table);
+	if (nvs_store_registry_execute(&route_elsewhere, &params) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("relation \"%s\" is used by store \"%s\"",
+						route->table,
+						SPI_getvalue(SPI_tuptable->vals[0],
+									 SPI_tuptable->tupdesc, 1)),
+				 errdetail("A relation is of one store.")));
 }
 
 /*
@@ -168,22 +270,20 @@ add_open_store(FunctionCallInfo fcinfo, const NewRoute *route)
 static void
 add_check_unshared(const NewRoute *route)
 {
-	char	   *name = get_rel_name(route->relid);
 	NvsParams	params;
 
 	nvs_params_init(&params);
-	admin_add_text(&params, route->kind);
-	admin_add_text(&params,
-				   get_namespace_name(get_rel_namespace(route->relid)));
-	admin_add_text(&params, name);
 	admin_add_text(&params, route->prefix);
+	admin_add_text(&params, route->kind);
+	admin_add_text(&params, route->schema);
+	admin_add_text(&params, route->table);
 	admin_add_text(&params, route->shape);
 	if (nvs_store_registry_execute(&route_others, &params) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("relation \"%s\" already holds what matches \"%s\"",
-						name, SPI_getvalue(SPI_tuptable->vals[0],
-										   SPI_tuptable->tupdesc, 1)),
+						route->table, SPI_getvalue(SPI_tuptable->vals[0],
+												   SPI_tuptable->tupdesc, 1)),
 				 errdetail("The two patterns would share rows."),
 				 errhint("Give the relation a column \"%s\" that tells them "
 						 "apart.", strcmp(route->kind, "stream") == 0 ?
@@ -201,9 +301,8 @@ add_insert(const NewRoute *route)
 	admin_add_text(&params, route->kind);
 	admin_add_text(&params, route->pattern);
 	admin_add_text(&params, route->shape);
-	admin_add_text(&params,
-				   get_namespace_name(get_rel_namespace(route->relid)));
-	admin_add_text(&params, get_rel_name(route->relid));
+	admin_add_text(&params, route->schema);
+	admin_add_text(&params, route->table);
 	nvs_params_add(&params, JSONBOID, JsonbPGetDatum(route->aliases), false);
 	admin_add_text(&params, route->notify);
 	if (nvs_store_registry_execute(&route_insert, &params) == 0)

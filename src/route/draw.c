@@ -8,13 +8,11 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
@@ -99,15 +97,13 @@ draw_check_rights(const NvsStore *store)
 static bool
 draw_may_insert(const NvsRoute *route)
 {
-	Oid			nspid;
 	Oid			relid;
 
 	if (route->kind != NVS_KIND_STREAM)
 		return false;
-	nspid = get_namespace_oid(route->schema, true);
-	relid = OidIsValid(nspid) ? get_relname_relid(route->table, nspid) :
-		InvalidOid;
+	relid = nvs_relation_find(route->store, route->schema, route->table);
 	return OidIsValid(relid) &&
+		nvs_relation_is_own(route->store, relid, route->pattern == NULL) &&
 		(pg_class_aclcheck(relid, GetUserId(), ACL_INSERT) == ACLCHECK_OK ||
 		 pg_attribute_aclcheck_all(relid, GetUserId(), ACL_INSERT,
 								   ACLMASK_ANY) == ACLCHECK_OK);

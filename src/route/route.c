@@ -78,7 +78,7 @@ static const NvsStatement route_read = {
 
 /* Generic stream tables of store $1. */
 static const NvsStatement route_read_streams = {
-	"SELECT type, schema_name, table_name FROM nvent.stream_table "
+	"SELECT type, table_name FROM nvent.stream_table "
 	"WHERE store OPERATOR(pg_catalog.=) $1 ORDER BY type"
 };
 
@@ -165,7 +165,7 @@ routes_load(const NvsStore *store)
 	strlcpy(fresh.prefix, store->prefix, NAMEDATALEN);
 	fresh.store = routes_copy_store(store);
 	for (kind = NVS_KIND_ENTRY; kind < NVS_KINDS; kind++)
-		fresh.fallback[kind] = routes_make(&fresh, kind, store->schema,
+		fresh.fallback[kind] = routes_make(&fresh, kind, NULL,
 										   psprintf("%s_%s", store->prefix,
 													own_tables[kind]));
 	routes_read(&fresh);
@@ -215,7 +215,10 @@ routes_read(StoreRoutes *routes)
 	SPI_finish();
 }
 
-/* A new route to a table, still without pattern and type. */
+/*
+ * A new route to a table, still without pattern and type; schema is NULL for
+ * the store's own.
+ */
 static NvsRoute *
 routes_make(StoreRoutes *routes, NvsKind kind, const char *schema,
 			const char *table)
@@ -224,7 +227,8 @@ routes_make(StoreRoutes *routes, NvsKind kind, const char *schema,
 
 	route->store = routes->store;
 	route->kind = kind;
-	route->schema = MemoryContextStrdup(routes_cxt, schema);
+	if (schema != NULL)
+		route->schema = MemoryContextStrdup(routes_cxt, schema);
 	route->table = MemoryContextStrdup(routes_cxt, table);
 	route->notify = -1;
 	return route;
@@ -256,9 +260,8 @@ routes_add(StoreRoutes *routes, HeapTuple row, TupleDesc desc)
 static void
 routes_add_stream(StoreRoutes *routes, HeapTuple row, TupleDesc desc)
 {
-	NvsRoute   *route = routes_make(routes, NVS_KIND_STREAM,
-									SPI_getvalue(row, desc, 2),
-									SPI_getvalue(row, desc, 3));
+	NvsRoute   *route = routes_make(routes, NVS_KIND_STREAM, NULL,
+									SPI_getvalue(row, desc, 2));
 	MemoryContext old = MemoryContextSwitchTo(routes_cxt);
 	StreamType	key;
 	StreamRoute *entry;
@@ -361,10 +364,9 @@ nvs_route_notify(const char *name)
 
 /*
  * Find the relation that holds a subject or key.  Returns false when there is
- * none yet; with write, the store and the stream table are made instead, and it
- * is an error when they cannot be.  Where this call compiles
- * the relation it locks it against being dropped or altered, until the end of
- * the transaction.
+ * none yet; with write, the store and the stream table are made instead, as
+ * the store's owner, and it is an error when they cannot be.  The relation is
+ * locked against being dropped or altered until the end of the transaction.
  */
 bool
 nvs_route_find(NvsKind kind, const char *subject, int len, bool write,
@@ -387,7 +389,9 @@ nvs_route_find(NvsKind kind, const char *subject, int len, bool write,
 		route = routes_match(routes_of(store), kind, resolved);
 		if (route != NULL)
 		{
-			resolved->target = nvs_target_get(route);
+			resolved->target = nvs_target_get(route, write ?
+											  RowExclusiveLock :
+											  AccessShareLock);
 			if (resolved->target != NULL)
 				return true;
 			if (nvs_store_is_current(store))
@@ -448,13 +452,14 @@ nvs_route_stream_target(const NvsStore *store, const char *type)
 	NvsRoute   *route = routes_find_stream(routes_of(store), type,
 										   strlen(type));
 
-	return route == NULL ? NULL : nvs_target_get(route);
+	return route == NULL ? NULL : nvs_target_get(route, AccessShareLock);
 }
 
 /*
  * The targets of a kind in a store, as NvsTarget, each relation once, the
  * store's own table first.  A relation that does not exist is passed over with
- * missing_ok, else an error.
+ * missing_ok, else an error; one that is there and not the store's is always an
+ * error, lest events that it holds are passed over.
  */
 List *
 nvs_route_targets(NvsKind kind, const NvsStore *store, bool missing_ok)
@@ -467,7 +472,10 @@ nvs_route_targets(NvsKind kind, const NvsStore *store, bool missing_ok)
 	return result;
 }
 
-/* The same, without relations that the caller has no right on. */
+/*
+ * The same, without relations that are not the store's, or that the caller has
+ * no right on.
+ */
 List *
 nvs_route_usable_targets(NvsKind kind, const NvsStore *store)
 {
@@ -504,7 +512,7 @@ route_list_kind(NvsKind kind, const NvsStore *store)
 static List *
 route_add_target(List *list, NvsRoute *route, bool missing_ok)
 {
-	NvsTarget  *target = nvs_target_get(route);
+	NvsTarget  *target = nvs_target_get(route, AccessShareLock);
 	ListCell   *lc;
 
 	if (target == NULL)

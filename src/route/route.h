@@ -40,7 +40,7 @@ typedef struct NvsRoute
 	NvsPattern *pattern;		/* NULL for a store's own table */
 	const char *pattern_text;
 	const char *type;			/* of a generic stream table, else NULL */
-	const char *schema;
+	const char *schema;			/* NULL for the store's own */
 	const char *table;
 	Jsonb	   *aliases;		/* NULL for none */
 	int			notify;			/* an NvsNotifyMode, -1 for the setting */
@@ -101,7 +101,7 @@ extern NvsTarget *nvs_route_stream_target(const NvsStore *store,
 
 /* route/target.c */
 extern void nvs_target_init(void);
-extern NvsTarget *nvs_target_get(NvsRoute *route);
+extern NvsTarget *nvs_target_get(NvsRoute *route, LOCKMODE mode);
 extern bool nvs_target_may_use(const NvsRoute *route);
 pg_noreturn extern void nvs_target_missing(const NvsRoute *route);
 extern void nvs_target_drop_all(void);

@@ -9,7 +9,6 @@
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "rewrite/rewriteHandler.h"
@@ -18,6 +17,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "errors.h"
 #include "base/grant.h"
@@ -55,27 +55,31 @@ static const TargetColumn target_columns[] = {
 };
 
 static NvsTarget *target_list = NULL;	/* all that belong to a route */
+static uint64 schema_changes = 0;	/* that this backend was told of */
 
 static void target_callback(Datum arg, Oid relid);
+static void target_schema_callback(Datum arg, int cacheid, uint32 hash);
 static void target_drop(NvsTarget *target);
 static Oid	target_find_relation(const NvsRoute *route);
-static Oid	target_lock_relation(const NvsRoute *route);
 static NvsTarget *target_compile(NvsRoute *route, Oid relid);
 static void target_check_columns(NvsTarget *target);
 static void target_check_default(Oid relid, AttrNumber attnum,
 								 const NvsStore *store);
 static char *target_default_store(Oid relid, AttrNumber attnum);
+static void target_require_default(const NvsTarget *target);
 static const char *target_whole_column(NvsKind kind);
 static void target_compile_keys(NvsTarget *target);
 static void target_add_key(NvsTarget *target, const char *column, int capture,
 						   bool filters);
 static void target_compile_aliases(NvsTarget *target);
 
-/* Register the callback that marks targets as stale. */
+/* Register the callbacks that mark targets as stale. */
 void
 nvs_target_init(void)
 {
 	CacheRegisterRelcacheCallback(target_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, target_schema_callback,
+								  (Datum) 0);
 }
 
 /* A relation changed: what was compiled from it is not to be used again. */
@@ -87,6 +91,15 @@ target_callback(Datum arg pg_attribute_unused(), Oid relid)
 	for (target = target_list; target != NULL; target = target->next)
 		if (relid == InvalidOid || target->relid == relid)
 			target->valid = false;
+}
+
+/* A schema changed: statements that name it may mean other relations now. */
+static void
+target_schema_callback(Datum arg, int cacheid pg_attribute_unused(),
+					   uint32 hash pg_attribute_unused())
+{
+	schema_changes++;
+	target_callback(arg, InvalidOid);
 }
 
 /* Take a target from its route, and free it when nobody can be using it. */
@@ -113,66 +126,60 @@ nvs_target_drop_all(void)
 
 /*
  * The target of a route, compiled now unless it is there; NULL when there is no
- * such relation.  Where it is compiled, the relation is locked against being
- * dropped or altered until the end of the transaction, so it is an error when
- * the caller may do nothing with it.
+ * The target of a route, compiled now unless it is there; NULL when there is no
+ * such relation.  Raises 42P16 when the relation is not the store's, and 42501
+ * when it is to be compiled and the caller may do nothing with it.  It is
+ * locked until the end of the transaction: nobody alters it, and nothing else
+ * gets its name, while statements are run that use the name.
  */
 NvsTarget *
-nvs_target_get(NvsRoute *route)
+nvs_target_get(NvsRoute *route, LOCKMODE mode)
 {
 	Oid			relid;
 
-	if (route->target != NULL && route->target->valid)
-		return route->target;
-	if (route->target != NULL)
-		target_drop(route->target);
-	relid = target_lock_relation(route);
-	return OidIsValid(relid) ? target_compile(route, relid) : NULL;
+	for (;;)
+	{
+		if (route->target != NULL && route->target->valid)
+		{
+			relid = route->target->relid;
+			LockRelationOid(relid, mode);
+			if (route->target->valid)
+				return route->target;
+			/* It was changed or dropped while we waited. */
+			UnlockRelationOid(relid, mode);
+		}
+		if (route->target != NULL)
+			target_drop(route->target);
+		relid = target_find_relation(route);
+		if (OidIsValid(relid))
+			nvs_check_use_relation(relid, NVS_ACL_WRITE);
+		relid = nvs_relation_lock(route->store, route->schema, route->table,
+								  route->pattern == NULL, mode);
+		if (!OidIsValid(relid))
+			return NULL;
+		(void) target_compile(route, relid);
+	}
 }
 
 /* OID of the relation that a route names; InvalidOid when there is none. */
 static Oid
 target_find_relation(const NvsRoute *route)
 {
-	Oid			nspid = get_namespace_oid(route->schema, true);
-
-	return OidIsValid(nspid) ? get_relname_relid(route->table, nspid) :
-		InvalidOid;
+	return nvs_relation_find(route->store, route->schema, route->table);
 }
 
-/* May the caller read or change the relation of a route?  Not if it is gone. */
+/*
+ * Is the relation of a route the store's, and may the caller read or change it?
+ * Not if it is gone.
+ */
 bool
 nvs_target_may_use(const NvsRoute *route)
 {
 	Oid			relid = target_find_relation(route);
 
-	return OidIsValid(relid) && nvs_may_use_relation(relid, NVS_ACL_WRITE);
-}
-
-/*
- * Lock the relation that a route names, which the caller may use, against being
- * dropped or altered until the end of the transaction; InvalidOid when there is
- * none.  While the lock is
- * waited for the name may become another relation's, which is then locked.
- */
-static Oid
-target_lock_relation(const NvsRoute *route)
-{
-	Oid			relid = target_find_relation(route);
-
-	while (OidIsValid(relid))
-	{
-		Oid			again;
-
-		nvs_check_use_relation(relid, NVS_ACL_WRITE);
-		LockRelationOid(relid, AccessShareLock);
-		again = target_find_relation(route);
-		if (again == relid)
-			break;
-		UnlockRelationOid(relid, AccessShareLock);
-		relid = again;
-	}
-	return relid;
+	return OidIsValid(relid) &&
+		nvs_relation_is_own(route->store, relid, route->pattern == NULL) &&
+		nvs_may_use_relation(relid, NVS_ACL_WRITE);
 }
 
 /* Raise the error that the relation of a route does not exist. */
@@ -182,7 +189,9 @@ nvs_target_missing(const NvsRoute *route)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
 			 errmsg("relation \"%s.%s\" of store \"%s\" does not exist",
-					route->schema, route->table, route->store->prefix),
+					route->schema != NULL ? route->schema :
+					route->store->schema, route->table,
+					route->store->prefix),
 			 route->pattern != NULL ?
 			 errhint("Make the table, or drop the route with "
 					 "nvent.route_drop().") :
@@ -205,6 +214,7 @@ target_compile(NvsRoute *route, Oid relid)
 											  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	NvsTarget  *target = palloc0(sizeof(NvsTarget));
+	uint64		changes = schema_changes;
 
 	/* In a context of its own, which an error frees with the caller's. */
 	target->route = route;
@@ -225,7 +235,7 @@ target_compile(NvsRoute *route, Oid relid)
 
 	/* Once it is complete it becomes the route's; nothing here fails. */
 	MemoryContextSetParent(cxt, CacheMemoryContext);
-	target->valid = true;
+	target->valid = changes == schema_changes;
 	target->next = target_list;
 	target_list = target;
 	route->target = target;
@@ -306,6 +316,24 @@ target_default_store(Oid relid, AttrNumber attnum)
 		store->constisnull || store->consttype != TEXTOID)
 		return NULL;
 	return TextDatumGetCString(store->constvalue);
+}
+
+/* Raise an error when ids are drawn otherwise than as a store's positions. */
+static void
+target_require_default(const NvsTarget *target)
+{
+	NvsField   *id = nvs_fields_column(target->map, "id");
+	char	   *prefix = quote_literal_cstr(target->store->prefix);
+
+	if (target_default_store(target->relid, id->attnum) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("relation %s cannot be routed to", target->name),
+				 errdetail("Column \"id\" does not draw positions, and "
+						   "readers would pass events that are inserted with "
+						   "other ids."),
+				 errhint("Run ALTER TABLE %s ALTER COLUMN id SET DEFAULT "
+						 "nvent.next_position(%s).", target->name, prefix)));
 }
 
 /* Name of the column that holds all of a subject or key. */
@@ -482,9 +510,9 @@ nvs_target_is_key(const NvsTarget *target, const NvsField *field)
 }
 
 /*
- * Raise an error unless a relation can serve a route of this pattern and these
- * aliases.  Returns the pattern's shape; *apart says whether the relation could
- * serve other patterns beside it.
+ * Raise an error unless a relation, which is locked, can serve a route of this
+ * pattern and these aliases.  Returns the pattern's shape; *apart says whether
+ * the relation could serve other patterns beside it.
  */
 char *
 nvs_target_check(NvsKind kind, const NvsStore *store, const char *pattern,
@@ -492,11 +520,6 @@ nvs_target_check(NvsKind kind, const NvsStore *store, const char *pattern,
 {
 	NvsRoute	route;
 	NvsTarget  *target;
-
-	if (get_rel_name(relid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
 
 	/* Whether the target can be compiled. */
 	memset(&route, 0, sizeof(route));
@@ -509,6 +532,8 @@ nvs_target_check(NvsKind kind, const NvsStore *store, const char *pattern,
 	target_drop(target);
 
 	/* What an existing route may have, but no new one. */
+	if (kind == NVS_KIND_STREAM)
+		target_require_default(target);
 	if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),

@@ -15,7 +15,8 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.route_add(text, text, regclass, jsonb, text, text) IS
 'Keeps the subjects or keys that match a pattern in a table of the user.
 
-Only the store''s owner may.
+Only the store''s owner may, with a table of the same owner that no other store uses. A table of
+events must draw its ids from nvent.next_position(store).
 
 Arguments:
   kind: "stream", "entry" or "kv"
@@ -29,12 +30,14 @@ Raises:
   42710: an equal pattern is there
   NV005: the pattern is malformed, or its subjects belong to another store
   42P16: the table lacks a column that the kind needs, cannot tell the subjects of the route
-    apart, holds what matches another pattern, or is temporary
+    apart, holds what matches another pattern, is temporary, another role''s or another store''s,
+    or numbers its events otherwise
   42703: the table has no column for a capture, or for an alias
   22023: kind, notify or aliases is not valid
-  42501: the caller is not the store''s owner
+  42501: the caller is not the owner of the store and of the table
 Locks:
-  the store until the transaction ends, against nvent.store_migrate
+  the store until the transaction ends, against nvent.store_migrate; the table against writing, so
+  that transactions that have written to it end first
 Example:
   SELECT nvent.route_add(''stream'', ''orders:{customer}:>'', ''order_events'');';
 

@@ -1,9 +1,25 @@
 
 -- The registry of stores.  See src/store/store.c.
 
+-- Computes a stored column and is said to be immutable for that: it tells what
+-- a name meant when the row was written, as by CREATE, COPY or a restore.  A dump
+-- leaves such a column out, so it never has the OID of another database.
+CREATE FUNCTION nvent.version_table(
+    schema_name text,
+    prefix text
+) RETURNS regclass
+AS 'MODULE_PATHNAME', 'nvs_version_table'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION nvent.version_table(text, text) IS
+'the table by which a store is known, prefix_schema_version; NULL when there is none';
+REVOKE ALL ON FUNCTION nvent.version_table(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION nvent.version_table(text, text) TO @extowner@ WITH GRANT OPTION;
+
 CREATE TABLE nvent.store (
     prefix text COLLATE "C" PRIMARY KEY,
     schema_name text COLLATE "C" NOT NULL,
+    version_table regclass GENERATED ALWAYS AS (nvent.version_table(schema_name, prefix)) STORED,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE nvent.store IS
@@ -11,7 +27,11 @@ COMMENT ON TABLE nvent.store IS
 'written by nvent.store_create, store_adopt and store_migrate only';
 COMMENT ON COLUMN nvent.store.prefix IS
 'first token of the store''s subjects and beginning of its tables'' names';
-COMMENT ON COLUMN nvent.store.schema_name IS 'schema of its tables';
+COMMENT ON COLUMN nvent.store.schema_name IS
+'schema of its tables when it was made; where they are now is where version_table is';
+COMMENT ON COLUMN nvent.store.version_table IS
+'the table by which the store is known, whatever others get its name; '
+'who owns it owns the store, and where it is gone the store is';
 COMMENT ON COLUMN nvent.store.created_at IS 'when it was made or adopted';
 
 -- No foreign keys: pg_restore -j loads the registry's tables in any order.
@@ -20,7 +40,7 @@ CREATE TABLE nvent.route (
     kind text COLLATE "C" NOT NULL,
     pattern text COLLATE "C" NOT NULL,
     shape text COLLATE "C" NOT NULL,
-    schema_name text COLLATE "C" NOT NULL,
+    schema_name text COLLATE "C",
     table_name text COLLATE "C" NOT NULL,
     aliases jsonb NOT NULL DEFAULT '{}',
     notify text COLLATE "C",
@@ -36,8 +56,10 @@ COMMENT ON COLUMN nvent.route.pattern IS
 COMMENT ON COLUMN nvent.route.shape IS
 'the pattern without the names of its captures: '
 'equal shapes match the same subjects with the same precedence';
-COMMENT ON COLUMN nvent.route.schema_name IS 'schema of the relation';
-COMMENT ON COLUMN nvent.route.table_name IS 'name of the relation';
+COMMENT ON COLUMN nvent.route.schema_name IS
+'schema of the relation; NULL for where the store''s own tables are';
+COMMENT ON COLUMN nvent.route.table_name IS
+'name of the relation, which must belong to the store''s owner';
 COMMENT ON COLUMN nvent.route.aliases IS 'other names of fields: {"field": "column"}';
 COMMENT ON COLUMN nvent.route.notify IS
 'worker, inline or off; NULL follows nvent_store.notify';
@@ -45,7 +67,6 @@ COMMENT ON COLUMN nvent.route.notify IS
 CREATE TABLE nvent.stream_table (
     store text COLLATE "C" NOT NULL,
     type text COLLATE "C" NOT NULL,
-    schema_name text COLLATE "C" NOT NULL,
     table_name text COLLATE "C" NOT NULL,
     PRIMARY KEY (store, type)
 );
@@ -56,9 +77,8 @@ COMMENT ON COLUMN nvent.stream_table.store IS 'prefix of the store';
 COMMENT ON COLUMN nvent.stream_table.type IS
 'type of its subjects: the token after the store''s prefix, '
 'or their first when that is not the prefix';
-COMMENT ON COLUMN nvent.stream_table.schema_name IS 'schema of the table';
 COMMENT ON COLUMN nvent.stream_table.table_name IS
-'name of the table, hashed where prefix and type are too long';
+'name of the table, hashed where prefix and type are too long; it is where the store is';
 
 SELECT pg_catalog.pg_extension_config_dump('nvent.store', '');
 SELECT pg_catalog.pg_extension_config_dump('nvent.route', '');
@@ -108,28 +128,37 @@ COMMENT ON COLUMN nvent.default_route.aliases IS 'as in nvent.route';
 
 CREATE FUNCTION nvent.store_create(
     prefix text DEFAULT 'nvent',
-    schema text DEFAULT 'public'
+    schema text DEFAULT 'public',
+    owner text DEFAULT NULL
 ) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_store_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION nvent.store_create(text, text) IS
-'Makes a store: tables prefix_... in a schema, owned by the caller.
+COMMENT ON FUNCTION nvent.store_create(text, text, text) IS
+'Makes a store: tables prefix_... in a schema, which belong to one role.
 
-Many sessions may do it at once.
+Its name is claimed for the whole database: from then on everything whose first token it is belongs
+to the store. So it is refused while another store holds something under that name. What
+transactions hold open meanwhile is not seen and stays where it was written. Many sessions may make
+the same store at once. A store whose tables were dropped is made anew.
 
 Arguments:
   prefix: name of the store, one token of 1 to 40 bytes; none of "*", ">", "{", "}" and control
     characters is in it, and it does not begin with "\"
-  schema: where its tables go; it is made too when it is missing
+  schema: where its tables go; it is made too, for the owner, when it is missing
+  owner: the role that the store is to belong to, and that the caller is a member of; NULL is the
+    caller
 Returns:
   true when the store was made now, false when it was there in that schema
 Raises:
-  42710: the prefix is taken in another schema, or is too close to one of another store there
+  42710: the prefix is taken in another schema or by another owner, or is too close to one of
+    another store there
+  55006: another store holds keys, entries, locks, events, snapshots, consumers or routes under it
   42P07: unregistered tables of that prefix are there, see nvent.store_adopt
-  42P01: the store is registered but its tables are gone
   42622: the name of the schema is too long
-  22023: the prefix is not valid
+  22023: the prefix is not valid, or the schema is temporary
+  42704: there is no such role
+  42501: the caller is no member of that role, or that role may not make tables in the schema
 Locks:
   the names of the store and of the schema until the transaction ends, against other calls like it
 Example:
@@ -161,13 +190,14 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.store_migrate(text, integer) IS
 'Moves a store to a layout, up or down.
 
-Only the store''s owner may.
+Only the store''s owner may. The name of a store whose tables were dropped is given up by target 0,
+by whoever may make stores.
 
 Arguments:
   prefix: name of the store
   target: the layout; NULL is the latest, 0 drops every table of the store with its rows
 Returns:
-  the layout that the store had
+  the layout that the store had; NULL for one whose tables were gone
 Raises:
   22023: there is no such layout
   NV009: there is no such store
@@ -191,7 +221,9 @@ COMMENT ON FUNCTION nvent.store_adopt(text, text) IS
 'Takes over tables that are there already, in place and with every row.
 
 They are those of a deployment of adapter-store-postgres (layout 1 or 2), or of a store that the
-registry does not know. The caller must own the tables.
+registry does not know or whose version table it has lost. They must be plain tables of one role,
+as which the caller can act; it is the owner of the store. The name is claimed as by
+nvent.store_create.
 
 Arguments:
   prefix: beginning of the tables'' names
@@ -205,6 +237,10 @@ Raises:
   42P01: there are no such tables
   42710: the store exists
   42501: the caller does not own the tables
+  42P16: a table belongs to another role, is a view or the like, or has a column of another type
+  42809: a table is partitioned, a partition, or inherits or is inherited from
+  22003: an id is too high to be a position; the message says in which table
+  55006: another store holds something under the prefix
   0A000: the tables have a later layout than this version of nvent_store knows
 Locks:
   the tables until commit, against everybody

@@ -266,9 +266,12 @@ BEGIN ATOMIC
                 AND a.attname OPERATOR(pg_catalog.=) 'version'
                 AND NOT a.attisdropped)
     FROM nvent.stream_table t
-    JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema_name
-    JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+    JOIN nvent.store s ON s.prefix OPERATOR(pg_catalog.=) t.store
+    JOIN pg_catalog.pg_class v ON v.oid OPERATOR(pg_catalog.=) s.version_table::pg_catalog.oid
+    JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) v.relnamespace
         AND c.relname OPERATOR(pg_catalog.=) t.table_name
+        AND c.relowner OPERATOR(pg_catalog.=) v.relowner
+        AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}')
     WHERE $1 IS NULL OR t.store OPERATOR(pg_catalog.=) $1
     ORDER BY t.store, t.type;
 END;

@@ -3,8 +3,12 @@
  *	  Making, moving and adopting stores.
  *
  * The registry is written as the extension's owner, after the checks made
- * here.  A store's tables are made by and belong to the caller.  Who owns the
- * version table {prefix}_schema_version owns the store.
+ * here.  A store's tables are made as, and belong to, one role, the store's
+ * owner: who owns the version table {prefix}_schema_version.
+ *
+ * A store claims a first token for the whole database.  So whoever may execute
+ * nvent.store_create() decides about names; that is asked too before the first
+ * write to the default store makes it.
  */
 #include "postgres.h"
 
@@ -13,9 +17,11 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/value.h"
+#include "parser/parse_func.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 
+#include "compat.h"
 #include "errors.h"
 #include "base/advisory.h"
 #include "base/arg.h"
@@ -23,6 +29,7 @@
 #include "base/identity.h"
 #include "base/plan.h"
 #include "store/adopt.h"
+#include "store/claim.h"
 #include "store/grant.h"
 #include "store/layout.h"
 #include "store/store.h"
@@ -36,17 +43,28 @@ PG_FUNCTION_INFO_V1(nvs_store_adopt);
 /* Bytes of a prefix: they leave room for the longest table name. */
 #define ADMIN_MAX_PREFIX	40
 
-/* Enters store $1 of schema $2 with the routes that every store begins with. */
+/* Enters store $1 of schema $2; the table by which it is known from now on. */
 static const NvsStatement registry_insert = {
-	"WITH store AS (INSERT INTO nvent.store (prefix, schema_name) "
-	"VALUES ($1, $2) RETURNING prefix, schema_name) "
+	"INSERT INTO nvent.store (prefix, schema_name) VALUES ($1, $2) "
+	"RETURNING version_table::pg_catalog.oid"
+};
+
+/* Has a dump find store $1 in schema $2, where it is; as above. */
+static const NvsStatement registry_move = {
+	"UPDATE nvent.store SET schema_name = $2 "
+	"WHERE prefix OPERATOR(pg_catalog.=) $1 "
+	"AND schema_name OPERATOR(pg_catalog.<>) $2 "
+	"RETURNING version_table::pg_catalog.oid"
+};
+
+/* Enters the routes that every store begins with for store $1. */
+static const NvsStatement registry_insert_routes = {
 	"INSERT INTO nvent.route (store, kind, pattern, shape, "
-	"schema_name, table_name, aliases) "
-	"SELECT s.prefix, d.kind, "
-	"pg_catalog.concat(s.prefix, ':', d.pattern), "
-	"pg_catalog.concat(s.prefix, ':', d.shape), s.schema_name, "
-	"pg_catalog.concat(s.prefix, '_', d.table_name), d.aliases "
-	"FROM store s, nvent.default_route d"
+	"table_name, aliases) "
+	"SELECT $1, d.kind, pg_catalog.concat($1, ':', d.pattern), "
+	"pg_catalog.concat($1, ':', d.shape), "
+	"pg_catalog.concat($1, '_', d.table_name), d.aliases "
+	"FROM nvent.default_route d"
 };
 
 /* Removes store $1 with its routes and its stream tables. */
@@ -58,23 +76,38 @@ static const NvsStatement registry_delete = {
 	"DELETE FROM nvent.store WHERE prefix OPERATOR(pg_catalog.=) $1"
 };
 
+/* Arguments of store_create(). */
+enum
+{
+	CREATE_PREFIX,
+	CREATE_SCHEMA,
+	CREATE_OWNER
+};
+
 static void admin_check_prefix(const char *prefix);
 static void admin_check_schema(const char *schema);
 static void admin_check_target(int layout);
 static void admin_check_known(const char *prefix, int layout);
-static void admin_check_same(const NvsStore *store, const char *schema);
-static void admin_check_free(const char *prefix, const char *schema);
+static void admin_check_same(const NvsStore *store, const char *schema,
+							 Oid owner);
+static void admin_check_free(const NvsStore *store);
+static bool admin_may_create(void);
+static Oid	admin_owner_argument(FunctionCallInfo fcinfo, int n);
 static NvsStore *admin_claim(const char *prefix, const char *schema,
 							 const char *command);
-static void admin_ensure_schema(const char *schema);
-static bool admin_has_tables(const char *prefix, const char *schema);
-static bool admin_create(const char *prefix, const char *schema);
+static void admin_ensure_schema(const char *schema, Oid owner);
+static bool admin_create(const char *prefix, const char *schema, Oid owner);
 static NvsStore *admin_create_default(void);
 static NvsStore *admin_new_store(const char *prefix, const char *schema);
-static void admin_register(const char *prefix, const char *schema);
+static void admin_register(const NvsStore *store);
+static void admin_place(const NvsStatement *statement, const NvsStore *store,
+						Oid relid);
 static void admin_unregister(const char *prefix);
+static bool admin_give_up(const char *prefix);
 static List *admin_adopt(const char *prefix, const char *schema);
-static int	admin_require_tables(const NvsStore *store);
+static void admin_require_owner(const NvsStore *store);
+static int	admin_require_layout(const NvsStore *store);
+pg_noreturn static void admin_no_tables(const NvsStore *store);
 
 /*
  * Raise an error unless this can be a store's prefix: the first token of
@@ -107,15 +140,25 @@ admin_check_prefix(const char *prefix)
 
 /*
  * Raise an error for a name that no schema can have, or that would be cut when
- * the schema is made, and then not be found.
+ * the schema is made, and then not be found, and for a schema that goes with a
+ * session.
  */
 static void
 admin_check_schema(const char *schema)
 {
+	Oid			nspid;
+
 	if (schema[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
 				 errmsg("invalid schema name \"%s\"", schema)));
+	nspid = get_namespace_oid(schema, true);
+	if (strcmp(schema, "pg_temp") == 0 ||
+		(OidIsValid(nspid) && isAnyTempNamespace(nspid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("schema \"%s\" is temporary", schema),
+				 errdetail("A store is there for every session.")));
 	if (strlen(schema) >= NAMEDATALEN)
 		ereport(ERROR,
 				(errcode(ERRCODE_NAME_TOO_LONG),
@@ -150,44 +193,72 @@ admin_check_known(const char *prefix, int layout)
 						   "is %d.", NVS_LAYOUT_LATEST)));
 }
 
-/* Raise an error unless a registered store is in this schema, with tables. */
+/*
+ * Raise an error unless a store that is there is in this schema, and belongs
+ * to this owner; InvalidOid: to anybody.
+ */
 static void
-admin_check_same(const NvsStore *store, const char *schema)
+admin_check_same(const NvsStore *store, const char *schema, Oid owner)
 {
 	if (strcmp(store->schema, schema) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("store \"%s\" already exists in schema \"%s\"",
 						store->prefix, store->schema)));
-	if (!admin_has_tables(store->prefix, schema))
+	if (OidIsValid(owner) && owner != store->owner)
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("tables of store \"%s\" in schema \"%s\" do not exist",
-						store->prefix, schema),
-				 errhint("Run SELECT nvent.store_migrate(%s, 0) to remove the "
-						 "store from the registry.",
-						 quote_literal_cstr(store->prefix))));
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("store \"%s\" already exists and belongs to role \"%s\"",
+						store->prefix,
+						GetUserNameFromId(store->owner, true))));
 }
 
-/* Raise an error when there are tables that a new store would have. */
+/* Raise an error when the version table of a new store is there already. */
 static void
-admin_check_free(const char *prefix, const char *schema)
+admin_check_free(const NvsStore *store)
 {
-	if (admin_has_tables(prefix, schema))
+	if (OidIsValid(store->relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_TABLE),
 				 errmsg("tables of prefix \"%s\" already exist in schema "
-						"\"%s\"", prefix, schema),
+						"\"%s\"", store->prefix, store->schema),
 				 errhint("Run SELECT * FROM nvent.store_adopt(%s, %s).",
-						 quote_literal_cstr(prefix),
-						 quote_literal_cstr(schema))));
+						 quote_literal_cstr(store->prefix),
+						 quote_literal_cstr(store->schema))));
+}
+
+/* May the current user make stores, that is, execute nvent.store_create()? */
+static bool
+admin_may_create(void)
+{
+	List	   *name = list_make2(makeString("nvent"),
+								  makeString("store_create"));
+
+	return nvs_may_execute(LookupFuncName(name, -1, NULL, false),
+						   GetUserId());
+}
+
+/*
+ * The role that argument n names, as whom the caller must be able to act; the
+ * caller for NULL.
+ */
+static Oid
+admin_owner_argument(FunctionCallInfo fcinfo, int n)
+{
+	Oid			owner;
+
+	if (PG_ARGISNULL(n))
+		return InvalidOid;
+	owner = get_role_oid(text_to_cstring(PG_GETARG_TEXT_PP(n)), false);
+	nvs_check_can_be(owner);
+	return owner;
 }
 
 /*
  * Check the name and place of a store that is to be, and lock them, until the
  * end of the transaction, against others that make the same store, its schema
  * or a store whose tables could be its own.  Returns the store if it is there
- * already, else NULL.
+ * already, else NULL; one that is gone is not there.
  */
 static NvsStore *
 admin_claim(const char *prefix, const char *schema, const char *command)
@@ -200,64 +271,70 @@ admin_claim(const char *prefix, const char *schema, const char *command)
 	nvs_store_lock(prefix, ExclusiveLock);
 	nvs_lock(NVS_LOCK_STORE, nvs_hash(schema, strlen(schema), 1),
 			 ExclusiveLock);
-	store = nvs_store_find(prefix, strlen(prefix));
+	store = nvs_store_find_registered(prefix);
+	if (store != NULL && OidIsValid(store->relid))
+		return store;
+	nvs_store_check_overlap(prefix, schema);
 	if (store == NULL)
-		nvs_store_check_overlap(prefix, schema);
-	return store;
-}
-
-/* Make the schema when it is not there; needs no right when it is. */
-static void
-admin_ensure_schema(const char *schema)
-{
-	if (!OidIsValid(get_namespace_oid(schema, true)))
-		nvs_plan_utility(psprintf("CREATE SCHEMA %s",
-								  quote_identifier(schema)));
-}
-
-/* Is there the version table, which every store has? */
-static bool
-admin_has_tables(const char *prefix, const char *schema)
-{
-	Oid			nspid = get_namespace_oid(schema, true);
-
-	return OidIsValid(nspid) &&
-		OidIsValid(get_relname_relid(psprintf("%s_schema_version", prefix),
-									 nspid));
+		nvs_claim_check(prefix);
+	return NULL;
 }
 
 /*
- * Make a store as the caller, unless it is there in this schema already; true
- * when it was made.  Safe when many sessions do so at once: locks the store
- * until the end of the transaction where it is missing.
+ * Make the schema, for the owner of the store, when it is not there; needs no
+ * right when it is.
+ */
+static void
+admin_ensure_schema(const char *schema, Oid owner)
+{
+	if (!OidIsValid(get_namespace_oid(schema, true)))
+		nvs_plan_utility(psprintf("CREATE SCHEMA %s AUTHORIZATION %s",
+								  quote_identifier(schema),
+								  quote_identifier(GetUserNameFromId(owner,
+																	 false))));
+}
+
+/*
+ * Make a store for a role, InvalidOid being the caller, unless it is there in
+ * this schema already; true when it was made.  Safe when many sessions do so at
+ * once: locks the store until the end of the transaction where it is missing.
  */
 static bool
-admin_create(const char *prefix, const char *schema)
+admin_create(const char *prefix, const char *schema, Oid owner)
 {
 	NvsIdentity saved;
-	NvsStore   *store = nvs_store_find(prefix, strlen(prefix));
+	NvsStore   *store = nvs_store_find_registered(prefix);
 
-	if (store == NULL)
+	if (store == NULL || !OidIsValid(store->relid))
 		store = admin_claim(prefix, schema, "nvent.store_create()");
 	if (store != NULL)
 	{
-		admin_check_same(store, schema);
+		admin_check_same(store, schema, owner);
 		return false;
 	}
-	admin_check_free(prefix, schema);
+	if (!OidIsValid(owner))
+		owner = GetUserId();
 
 	nvs_spi_begin();
 	nvs_pin_search_path(&saved);
-	admin_ensure_schema(schema);
-	nvs_layout_up(admin_new_store(prefix, schema), 0, NVS_LAYOUT_LATEST);
+	admin_ensure_schema(schema, owner);
 	nvs_become_caller(&saved);
-	admin_register(prefix, schema);
-	nvs_store_grant_to_owner(nvs_store_require(prefix));
+	store = admin_new_store(prefix, schema);
+	admin_check_free(store);
+	store->owner = owner;
+	nvs_store_grant_to_owner(store);
+	nvs_store_become_owner(store, &saved);
+	nvs_layout_up(store, 0, NVS_LAYOUT_LATEST);
+	nvs_become_caller(&saved);
+	admin_register(store);
 	nvs_spi_end();
 	return true;
 }
 
-/* A store that the registry does not have yet; allocated in this context. */
+/*
+ * A store that the registry does not have, or not any more, with what is there
+ * of it; allocated in this context.
+ */
 static NvsStore *
 admin_new_store(const char *prefix, const char *schema)
 {
@@ -265,22 +342,59 @@ admin_new_store(const char *prefix, const char *schema)
 
 	strlcpy(store->prefix, prefix, NAMEDATALEN);
 	store->schema = pstrdup(schema);
+	store->nspid = get_namespace_oid(schema, true);
+	store->relid = nvs_relation_find(store, NULL,
+									 psprintf("%s_schema_version", prefix));
+	store->owner = nvs_relation_owner(store->relid);
 	return store;
 }
 
-/* Enter a store and its default routes into the registry; needs SPI. */
+/*
+ * Enter a store whose tables have been made, and its default routes, into the
+ * registry; what the registry had by that name goes.  Needs SPI.
+ */
 static void
-admin_register(const char *prefix, const char *schema)
+admin_register(const NvsStore *store)
 {
+	Oid			relid = nvs_relation_find(store, NULL,
+										  psprintf("%s_schema_version",
+												   store->prefix));
 	NvsParams	params;
 
-	/* Rows of a store of that name that somebody deleted by hand. */
-	admin_unregister(prefix);
+	admin_unregister(store->prefix);
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(store->prefix),
+				   false);
+	(void) nvs_store_registry_execute(&registry_insert_routes, &params);
+	admin_place(&registry_insert, store, relid);
+}
+
+/*
+ * Enter or change where a store is, whose version table is relid.  Needs SPI.
+ */
+static void
+admin_place(const NvsStatement *statement, const NvsStore *store, Oid relid)
+{
+	NvsParams	params;
+	Datum		known;
+	bool		isnull;
 
 	nvs_params_init(&params);
-	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(prefix), false);
-	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(schema), false);
-	(void) nvs_store_registry_execute(&registry_insert, &params);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(store->prefix),
+				   false);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(store->schema),
+				   false);
+	if (nvs_store_registry_execute(statement, &params) == 0)
+		return;
+
+	/* Its schema may be renamed at any moment. */
+	known = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+						  &isnull);
+	if (isnull || DatumGetObjectId(known) != relid)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("schema \"%s\" was renamed meanwhile",
+						store->schema)));
 }
 
 /* Remove a store, its routes and stream tables from the registry; needs SPI. */
@@ -294,6 +408,29 @@ admin_unregister(const char *prefix)
 	(void) nvs_store_registry_execute(&registry_delete, &params);
 }
 
+/*
+ * Remove a store that is gone from the registry; false when there is no such
+ * store or it is not gone.  Who may make stores may.
+ */
+static bool
+admin_give_up(const char *prefix)
+{
+	NvsStore   *store = nvs_store_find_registered(prefix);
+
+	if (store == NULL || OidIsValid(store->relid))
+		return false;
+	if (!admin_may_create())
+		nvs_store_missing(prefix);
+	nvs_store_lock(prefix, ExclusiveLock);
+	store = nvs_store_find_registered(prefix);
+	if (store == NULL || OidIsValid(store->relid))
+		return false;
+	nvs_spi_begin();
+	admin_unregister(prefix);
+	nvs_spi_end();
+	return true;
+}
+
 /* Make the default store in schema public, if that is allowed. */
 static NvsStore *
 admin_create_default(void)
@@ -305,30 +442,47 @@ admin_create_default(void)
 				 errhint("Run SELECT nvent.store_create(%s), or set "
 						 "nvent_store.auto_create to on.",
 						 quote_literal_cstr(nvs_default_store))));
-	(void) admin_create(nvs_default_store, "public");
+	if (!admin_may_create())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to create store \"%s\"",
+						nvs_default_store),
+				 errdetail("The default store does not exist, and the first write by a role that may execute nvent.store_create() makes it."),
+				 errhint("Have an administrator run SELECT nvent.store_create(%s).",
+						 quote_literal_cstr(nvs_default_store))));
+	(void) admin_create(nvs_default_store, "public", InvalidOid);
 	return nvs_store_require(nvs_default_store);
 }
 
 /*
  * The store that a subject or key belongs to, for a write: where that is the
- * default store it is made if need be.
+ * default store it is made if it is not there or gone.
  */
 NvsStore *
 nvs_store_of_write(const char *subject, int len)
 {
-	NvsStore   *store = nvs_store_of(subject, len);
+	NvsStore   *store = nvs_store_of_registered(subject, len);
 
-	return store != NULL ? store : admin_create_default();
+	if (store != NULL && OidIsValid(store->relid))
+		return store;
+	if (store != NULL && strcmp(store->prefix, nvs_default_store) != 0)
+		nvs_store_missing(store->prefix);
+	return admin_create_default();
 }
 
-/* nvent.store_create(prefix, schema): true when it was made now. */
+/* nvent.store_create(prefix, schema, owner): true when it was made now. */
 Datum
 nvs_store_create(PG_FUNCTION_ARGS)
 {
-	NVS_REQUIRE_ARG(0, "prefix");
-	NVS_REQUIRE_ARG(1, "schema");
-	PG_RETURN_BOOL(admin_create(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-								text_to_cstring(PG_GETARG_TEXT_PP(1))));
+	char	   *prefix;
+	char	   *schema;
+
+	NVS_REQUIRE_ARG(CREATE_PREFIX, "prefix");
+	NVS_REQUIRE_ARG(CREATE_SCHEMA, "schema");
+	prefix = text_to_cstring(PG_GETARG_TEXT_PP(CREATE_PREFIX));
+	schema = text_to_cstring(PG_GETARG_TEXT_PP(CREATE_SCHEMA));
+	PG_RETURN_BOOL(admin_create(prefix, schema,
+								admin_owner_argument(fcinfo, CREATE_OWNER)));
 }
 
 /* nvent.store_version(prefix): its layout; NULL when there is no such store. */
@@ -336,10 +490,10 @@ Datum
 nvs_store_version(PG_FUNCTION_ARGS)
 {
 	char	   *prefix = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	NvsStore   *store = nvs_store_find(prefix, strlen(prefix));
+	NvsStore   *store = nvs_store_find_registered(prefix);
 	int			version;
 
-	if (store == NULL)
+	if (store == NULL || !OidIsValid(store->relid))
 		PG_RETURN_NULL();
 	nvs_spi_begin();
 	version = nvs_layout_version(store);
@@ -349,8 +503,9 @@ nvs_store_version(PG_FUNCTION_ARGS)
 
 /*
  * nvent.store_migrate(prefix, target): move a store to a layout, the latest
- * when target is NULL, 0 to drop all of it.  Returns the layout it had.  Only
- * its owner may; the store is locked until the end of the transaction.
+ * when target is NULL, 0 to drop all of it.  Returns the layout it had, NULL
+ * for a store that was gone.  Only its owner may; the store is locked until the
+ * end of the transaction.
  */
 Datum
 nvs_store_migrate(PG_FUNCTION_ARGS)
@@ -366,6 +521,9 @@ nvs_store_migrate(PG_FUNCTION_ARGS)
 	prefix = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	admin_check_target(target);
 	PreventCommandIfReadOnly("nvent.store_migrate()");
+	if (target == 0 && admin_give_up(prefix))
+		PG_RETURN_NULL();
+	nvs_store_check_owner(nvs_store_require(prefix));
 	nvs_store_lock(prefix, ExclusiveLock);
 	store = nvs_store_require(prefix);
 	nvs_store_check_owner(store);
@@ -388,7 +546,10 @@ nvs_store_migrate(PG_FUNCTION_ARGS)
 	if (target == 0)
 		admin_unregister(prefix);
 	else
+	{
+		admin_place(&registry_move, store, store->relid);
 		nvs_store_changed();
+	}
 	nvs_spi_end();
 	PG_RETURN_INT32(from);
 }
@@ -424,9 +585,9 @@ nvs_store_adopt(PG_FUNCTION_ARGS)
 }
 
 /*
- * Adopt tables as the caller, who must own them, and enter their store into
- * the registry; returns the changes, NvsChange.  Locks the store until the end
- * of the transaction.  Needs SPI.
+ * Adopt tables as their owner, as whom the caller must be able to act, and
+ * enter their store into the registry; returns the changes, NvsChange.  Locks
+ * the store until the end of the transaction.  Needs SPI.
  */
 static List *
 admin_adopt(const char *prefix, const char *schema)
@@ -443,37 +604,56 @@ admin_adopt(const char *prefix, const char *schema)
 				 errmsg("store \"%s\" already exists", prefix)));
 
 	/* The tables. */
-	nvs_pin_search_path(&saved);
 	store = admin_new_store(prefix, schema);
-	changes = nvs_adopt_tables(store, admin_require_tables(store), &streams);
+	admin_require_owner(store);
+	nvs_store_grant_to_owner(store);
+	nvs_store_become_owner(store, &saved);
+	changes = nvs_adopt_tables(store, admin_require_layout(store), &streams);
 	nvs_become_caller(&saved);
 
 	/* The registry. */
-	admin_register(prefix, schema);
+	admin_register(store);
 	foreach(lc, streams)
-		nvs_stream_table_register(prefix, strVal(lfirst(lc)), schema);
-	nvs_store_grant_to_owner(nvs_store_require(prefix));
+		nvs_stream_table_register(prefix, strVal(lfirst(lc)));
 	return changes;
 }
 
 /*
- * Layout of the tables of a store that is not registered; an error when there
- * are none, they are of a later layout, or somebody else's.  Needs SPI.
+ * Raise an error unless a store that is not registered has a version table, and
+ * the caller the privileges of whom that belongs to.
+ */
+static void
+admin_require_owner(const NvsStore *store)
+{
+	if (!OidIsValid(store->relid))
+		admin_no_tables(store);
+	nvs_store_check_owner(store);
+}
+
+/*
+ * Layout of the tables of a store that is not registered; an error when they
+ * have none or a later one.  Needs SPI.
  */
 static int
-admin_require_tables(const NvsStore *store)
+admin_require_layout(const NvsStore *store)
 {
 	int			layout = nvs_layout_version(store);
 
 	if (layout == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("tables of prefix \"%s\" do not exist in schema "
-						"\"%s\"", store->prefix, store->schema),
-				 errhint("Run SELECT nvent.store_create(%s, %s).",
-						 quote_literal_cstr(store->prefix),
-						 quote_literal_cstr(store->schema))));
+		admin_no_tables(store);
 	admin_check_known(store->prefix, layout);
-	nvs_store_check_owner(store);
 	return layout;
+}
+
+/* Raise the error that there is nothing to adopt. */
+static void
+admin_no_tables(const NvsStore *store)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("tables of prefix \"%s\" do not exist in schema \"%s\"",
+					store->prefix, store->schema),
+			 errhint("Run SELECT nvent.store_create(%s, %s).",
+					 quote_literal_cstr(store->prefix),
+					 quote_literal_cstr(store->schema))));
 }

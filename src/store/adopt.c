@@ -7,12 +7,15 @@
  * schema, or DROP EXTENSION CASCADE took the registry away.  Each change is
  * made only where it is needed, and reported.
  *
- * All of it runs as the caller, who must own the tables, and needs SPI.
+ * All of it runs as the role that the version table belongs to, which must own
+ * every other table too, and needs SPI.  The tables must be plain ones: neither
+ * rows nor code of anybody else come with them.
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_collation_d.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "nodes/value.h"
@@ -157,6 +160,56 @@ static const char *const adopt_tables[] = {
 	"scheduler_jobs", "kv"
 };
 
+/* Those that later layouts have too. */
+static const char *const adopt_later_tables[] = {
+	"entries", "locks", "snapshots", "consumers", "checkpoints"
+};
+
+/* A column that is not converted, and the types that it may have. */
+typedef struct AdoptType
+{
+	const char *table;
+	const char *column;
+	Oid			types[2];		/* InvalidOid: none */
+	const char *wanted;			/* the same in words */
+} AdoptType;
+
+#define ADOPT_TEXT		{TEXTOID, VARCHAROID}, "text"
+#define ADOPT_INTEGER	{INT4OID, INT8OID}, "integer or bigint"
+#define ADOPT_BIGINT	{INT8OID}, "bigint"
+
+static const AdoptType adopt_types[] = {
+	{"schema_version", "version", {INT4OID}, "integer"},
+	{"flow_events", "id", ADOPT_INTEGER},
+	{"flow_events", "ts", ADOPT_BIGINT},
+	{"flow_events", "type", ADOPT_TEXT},
+	{"flow_events", "run_id", ADOPT_TEXT},
+	{"trigger_events", "id", ADOPT_INTEGER},
+	{"trigger_events", "ts", ADOPT_BIGINT},
+	{"trigger_events", "type", ADOPT_TEXT},
+	{"trigger_events", "trigger_name", ADOPT_TEXT},
+	{"flow_runs", "flow_name", ADOPT_TEXT},
+	{"flow_runs", "run_id", ADOPT_TEXT},
+	{"flow_runs", "started_at", ADOPT_BIGINT},
+	{"flows", "flow_name", ADOPT_TEXT},
+	{"flows", "registered_at", ADOPT_BIGINT},
+	{"triggers", "trigger_name", ADOPT_TEXT},
+	{"triggers", "registered_at", ADOPT_BIGINT},
+	{"scheduler_jobs", "job_id", ADOPT_TEXT},
+	{"scheduler_jobs", "scheduled_at", ADOPT_BIGINT},
+	{"kv", "key", ADOPT_TEXT},
+	{"kv", "value", {JSONBOID}, "jsonb"},
+	{"kv", "expires_at", {TIMESTAMPTZOID}, "timestamp with time zone"}
+};
+
+/* The columns of a generic stream table. */
+static const AdoptType adopt_stream_types[] = {
+	{NULL, "id", {INT8OID}, "bigint"},
+	{NULL, "ts", ADOPT_BIGINT},
+	{NULL, "type", ADOPT_TEXT},
+	{NULL, "subject", ADOPT_TEXT}
+};
+
 /* The sequence of an id column, and the column's default, of table $1. */
 static const NvsStatement adopt_id_source = {
 	"SELECT pg_catalog.pg_get_serial_sequence($1, 'id'), "
@@ -193,7 +246,6 @@ static const NvsStatement adopt_stream_names = {
 	"JOIN pg_catalog.pg_namespace n "
 	"ON n.oid OPERATOR(pg_catalog.=) c.relnamespace "
 	"WHERE n.nspname OPERATOR(pg_catalog.=) $1 "
-	"AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}') "
 	"AND pg_catalog.starts_with(c.relname, $2) "
 	"AND EXISTS (SELECT FROM pg_catalog.pg_attribute a "
 	"WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid "
@@ -213,6 +265,10 @@ static char *adopt_qualified(const Adoption *a, const char *table);
 static Oid	adopt_relid(const Adoption *a, const char *table);
 static List *adopt_query_texts(const NvsStatement *statement,
 							   const char *first, const char *second);
+static void adopt_take(const Adoption *a, const char *table, bool missing_ok);
+static void adopt_check_plain(const Adoption *a, Oid relid);
+static void adopt_check_types(const Adoption *a, const char *table, Oid relid,
+							  const AdoptType *types, int ntypes);
 static void adopt_report(Adoption *a, const char *table, char *what);
 static void adopt_base(Adoption *a);
 static void adopt_columns_of(Adoption *a, const char *table);
@@ -224,6 +280,7 @@ static bool adopt_highest(const char *qualified, const char *sequence,
 static void adopt_bucket(Adoption *a);
 static void adopt_drop_expiry_indexes(Adoption *a);
 static List *adopt_streams(Adoption *a);
+static bool adopt_take_stream(const Adoption *a, const char *name);
 static char *adopt_stream_type(const Adoption *a, const char *name);
 
 /*
@@ -236,10 +293,14 @@ nvs_adopt_tables(const NvsStore *store, int from, List **streams)
 {
 	Adoption	a = {store, NIL};
 	int			layout;
+	int			i;
 
-	/* Nothing may be inserted between looking at the ids and the end. */
-	nvs_layout_run(store, "LOCK TABLE {flow_events}, {trigger_events} "
-				   "IN ACCESS EXCLUSIVE MODE");
+	/* Nothing may change between a look at a table and the end. */
+	adopt_take(&a, "schema_version", false);
+	for (i = 0; i < lengthof(adopt_tables); i++)
+		adopt_take(&a, adopt_tables[i], false);
+	for (i = 0; i < lengthof(adopt_later_tables); i++)
+		adopt_take(&a, adopt_later_tables[i], true);
 
 	/* The base layout, and what went with the extension. */
 	adopt_ids(&a, "flow_events");
@@ -277,8 +338,78 @@ adopt_qualified(const Adoption *a, const char *table)
 static Oid
 adopt_relid(const Adoption *a, const char *table)
 {
-	return get_relname_relid(adopt_name(a, table),
-							 get_namespace_oid(a->store->schema, false));
+	return nvs_relation_find(a->store, NULL, adopt_name(a, table));
+}
+
+/*
+ * Lock a table against everybody until the end of the transaction, which can be
+ * adopted; an error when it cannot, or, without missing_ok, is not there.
+ */
+static void
+adopt_take(const Adoption *a, const char *table, bool missing_ok)
+{
+	Oid			relid = nvs_relation_lock(a->store, NULL,
+										  adopt_name(a, table), true,
+										  AccessExclusiveLock);
+
+	if (!OidIsValid(relid) && missing_ok)
+		return;
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table %s does not exist",
+						adopt_qualified(a, table)),
+				 errdetail("It is one of those that are adopted.")));
+	adopt_check_plain(a, relid);
+	adopt_check_types(a, table, relid, adopt_types, lengthof(adopt_types));
+}
+
+/*
+ * Raise an error unless a table, which is locked, is a plain one: what inherits
+ * from another one, or is inherited from, shares rows with tables that may be
+ * anybody's.
+ */
+static void
+adopt_check_plain(const Adoption *a, Oid relid)
+{
+	if (get_rel_relkind(relid) == RELKIND_RELATION &&
+		!get_rel_relispartition(relid) && !has_superclass(relid) &&
+		!has_subclass(relid))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("table %s cannot be adopted",
+					nvs_qualified(a->store->schema, get_rel_name(relid))),
+			 errdetail("It is partitioned, a partition, or inherits or is inherited from.")));
+}
+
+/* Raise an error unless columns of a table have types that can be adopted. */
+static void
+adopt_check_types(const Adoption *a, const char *table, Oid relid,
+				  const AdoptType *types, int ntypes)
+{
+	int			i;
+
+	for (i = 0; i < ntypes; i++)
+	{
+		const AdoptType *t = &types[i];
+		AttrNumber	attnum;
+		Oid			type;
+
+		if (t->table != NULL && strcmp(t->table, table) != 0)
+			continue;
+		attnum = get_attnum(relid, t->column);
+		type = attnum == InvalidAttrNumber ? InvalidOid :
+			get_atttype(relid, attnum);
+		if (OidIsValid(type) && (type == t->types[0] || type == t->types[1]))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("table %s cannot be adopted",
+						adopt_qualified(a, table)),
+				 errdetail("It has no column \"%s\" of type %s.", t->column,
+						   t->wanted)));
+	}
 }
 
 /*
@@ -408,11 +539,18 @@ static void
 adopt_ids(Adoption *a, const char *table)
 {
 	char	   *qualified = adopt_qualified(a, table);
+	Oid			relid = adopt_relid(a, table);
 	List	   *source = adopt_query_texts(&adopt_id_source, qualified, NULL);
 	char	   *sequence = linitial(source);
 	char	   *dflt = lsecond(source);
 	char	   *draw;
 
+	if (get_atttype(relid, get_attnum(relid, "id")) != INT8OID)
+	{
+		nvs_layout_run_table(qualified, "ALTER TABLE {table} ALTER COLUMN id "
+							 "TYPE bigint");
+		adopt_report(a, table, pstrdup("column id is bigint"));
+	}
 	if (adopt_raise_position(qualified, sequence))
 		adopt_report(a, table, pstrdup("new positions are above its ids"));
 	draw = psprintf("nvent.next_position(%s::text)",
@@ -448,7 +586,7 @@ adopt_raise_position(const char *qualified, const char *sequence)
 	if (highest > ADOPT_MAX_POSITION)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("position %lld of table %s is too high",
+				 errmsg("id %lld of table %s is too high to be a position",
 						(long long) highest, qualified),
 				 errdetail("Positions of adopted events are at most %lld.",
 						   (long long) ADOPT_MAX_POSITION),
@@ -530,7 +668,11 @@ adopt_streams(Adoption *a)
 	{
 		char	   *name = lfirst(lc);
 		char	   *table = name + strlen(store->prefix) + 1;
-		char	   *type = adopt_stream_type(a, name);
+		char	   *type;
+
+		if (!adopt_take_stream(a, name))
+			continue;
+		type = adopt_stream_type(a, name);
 
 		if (type == NULL)
 			adopt_report(a, table,
@@ -538,14 +680,34 @@ adopt_streams(Adoption *a)
 		if (type == NULL ||
 			strcmp(nvs_stream_table_name(store->prefix, type), name) != 0)
 			continue;
-		nvs_layout_run_table(nvs_qualified(store->schema, name),
-							 "LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+		adopt_check_types(a, table, adopt_relid(a, table), adopt_stream_types,
+						  lengthof(adopt_stream_types));
 		adopt_ids(a, table);
-		nvs_layout_raise_stream(store->schema, name);
+		nvs_layout_raise_stream(store, name);
 		adopt_report(a, table, psprintf("stream table of type \"%s\"", type));
 		types = lappend(types, makeString(type));
 	}
 	return types;
+}
+
+/*
+ * Lock a relation that may be a generic stream table against everybody until
+ * the end of the transaction; false when it is no plain table of the store's
+ * owner, and therefore none.
+ */
+static bool
+adopt_take_stream(const Adoption *a, const char *name)
+{
+	Oid			relid = nvs_relation_find(a->store, NULL, name);
+
+	if (!OidIsValid(relid) || !nvs_relation_is_own(a->store, relid, true))
+		return false;
+	relid = nvs_relation_lock(a->store, NULL, name, true,
+							  AccessExclusiveLock);
+	if (!OidIsValid(relid))
+		return false;
+	adopt_check_plain(a, relid);
+	return true;
 }
 
 /*

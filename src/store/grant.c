@@ -92,7 +92,7 @@ static const GrantFunction grant_functions[] = {
 
 /* Relations that the registry knows of store $1. */
 static const NvsStatement grant_registered = {
-	"SELECT schema_name, table_name FROM nvent.stream_table "
+	"SELECT NULL, table_name FROM nvent.stream_table "
 	"WHERE store OPERATOR(pg_catalog.=) $1 "
 	"UNION SELECT schema_name, table_name FROM nvent.route "
 	"WHERE store OPERATOR(pg_catalog.=) $1 ORDER BY 1, 2"
@@ -104,16 +104,11 @@ static GrantLevel grant_level_named(const char *name);
 static void grant_set_privileges(GrantChange *change);
 static NvsStore *grant_open_store(FunctionCallInfo fcinfo);
 static Oid	grant_table(const NvsStore *store, const char *name);
-static Oid	grant_version_table(const NvsStore *store);
 static List *grant_list_tables(const NvsStore *store);
-static List *grant_add_table(List *tables, const char *schema,
-							 const char *name);
+static List *grant_add_table(List *tables, const NvsStore *store,
+							 const char *schema, const char *name);
 static void grant_on_tables(const GrantChange *change, const NvsStore *store);
-static void grant_on_table(const GrantChange *change, Oid relid,
-						   AclMode privileges);
-static bool grant_may_grant(Oid relid, AclMode privileges);
 static void grant_on_schema(const GrantChange *change, Oid schema);
-static bool grant_is_owner(const NvsStore *store, Oid role);
 static void grant_on_extension(Oid role, GrantLevel level);
 
 /*
@@ -149,7 +144,7 @@ grant_call(FunctionCallInfo fcinfo, bool is_grant)
 							 "nvent.store_revoke()");
 	nvs_spi_begin();
 	store = grant_open_store(fcinfo);
-	if (grant_is_owner(store, change.role))
+	if (store->owner == change.role)
 		change.level = LEVEL_OWNER;
 	else
 		grant_on_tables(&change, store);
@@ -244,30 +239,16 @@ grant_open_store(FunctionCallInfo fcinfo)
 	return store;
 }
 
-/* OID of a store's table; InvalidOid when there is none. */
+/* OID of a store's table; InvalidOid when there is none that is its own. */
 static Oid
 grant_table(const NvsStore *store, const char *name)
 {
-	Oid			schema = get_namespace_oid(store->schema, true);
+	Oid			relid = nvs_relation_find(store, NULL,
+										  psprintf("%s_%s", store->prefix,
+												   name));
 
-	return !OidIsValid(schema) ? InvalidOid :
-		get_relname_relid(psprintf("%s_%s", store->prefix, name), schema);
-}
-
-/* OID of a store's version table; InvalidOid when it is gone. */
-static Oid
-grant_version_table(const NvsStore *store)
-{
-	return grant_table(store, "schema_version");
-}
-
-/* Is a role itself the owner of a store? */
-static bool
-grant_is_owner(const NvsStore *store, Oid role)
-{
-	Oid			version = grant_version_table(store);
-
-	return OidIsValid(version) && nvs_relation_owner(version) == role;
+	return OidIsValid(relid) && nvs_relation_is_own(store, relid, true) ?
+		relid : InvalidOid;
 }
 
 /*
@@ -284,14 +265,14 @@ grant_list_tables(const NvsStore *store)
 	uint64		i;
 
 	for (name = nvs_layout_tables; *name != NULL; name++)
-		tables = grant_add_table(tables, store->schema,
+		tables = grant_add_table(tables, store, NULL,
 								 psprintf("%s_%s", store->prefix, *name));
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(store->prefix),
 				   false);
 	n = nvs_store_registry_execute(&grant_registered, &params);
 	for (i = 0; i < n; i++)
-		tables = grant_add_table(tables,
+		tables = grant_add_table(tables, store,
 								 SPI_getvalue(SPI_tuptable->vals[i],
 											  SPI_tuptable->tupdesc, 1),
 								 SPI_getvalue(SPI_tuptable->vals[i],
@@ -299,22 +280,24 @@ grant_list_tables(const NvsStore *store)
 	return tables;
 }
 
-/* Add the OID of a table to a list, unless it is there or the table is not. */
+/*
+ * Add the OID of a store's relation to a list, unless it is there, or the
+ * relation is not, or is not the store's.
+ */
 static List *
-grant_add_table(List *tables, const char *schema, const char *name)
+grant_add_table(List *tables, const NvsStore *store, const char *schema,
+				const char *name)
 {
-	Oid			schema_oid = get_namespace_oid(schema, true);
-	Oid			relid = OidIsValid(schema_oid) ?
-		get_relname_relid(name, schema_oid) : InvalidOid;
+	Oid			relid = nvs_relation_find(store, schema, name);
 
-	return OidIsValid(relid) ? list_append_unique_oid(tables, relid) : tables;
+	return OidIsValid(relid) && nvs_relation_is_own(store, relid, false) ?
+		list_append_unique_oid(tables, relid) : tables;
 }
 
 /* Grant or revoke on all tables of a store and their schemas, as the caller. */
 static void
 grant_on_tables(const GrantChange *change, const NvsStore *store)
 {
-	Oid			version = grant_version_table(store);
 	List	   *tables = grant_list_tables(store);
 	List	   *schemas = NIL;
 	ListCell   *lc;
@@ -324,54 +307,18 @@ grant_on_tables(const GrantChange *change, const NvsStore *store)
 										 get_rel_namespace(lfirst_oid(lc)));
 	foreach(lc, schemas)
 		grant_on_schema(change, lfirst_oid(lc));
-	if (OidIsValid(version))
-		grant_on_table(change, version, change->on_version);
+	nvs_grant_relation(change->is_grant, store->relid, change->on_version,
+					   change->role);
 	foreach(lc, tables)
 	{
 		ListCell   *sequence;
 
-		grant_on_table(change, lfirst_oid(lc), change->on_tables);
+		nvs_grant_relation(change->is_grant, lfirst_oid(lc), change->on_tables,
+						   change->role);
 		foreach(sequence, getOwnedSequences(lfirst_oid(lc)))
-			grant_on_table(change, lfirst_oid(sequence),
-						   change->on_sequences);
+			nvs_grant_relation(change->is_grant, lfirst_oid(sequence),
+							   change->on_sequences, change->role);
 	}
-}
-
-/*
- * Grant or revoke on a relation, as the caller.  Where the caller may not it is
- * left as it is, with a warning: the rest is worth having.
- */
-static void
-grant_on_table(const GrantChange *change, Oid relid, AclMode privileges)
-{
-	if (privileges == ACL_NO_RIGHTS)
-		return;
-	if (grant_may_grant(relid, privileges))
-	{
-		nvs_grant_relation(change->is_grant, relid, privileges, change->role);
-		return;
-	}
-	ereport(WARNING,
-			(errcode(change->is_grant ? ERRCODE_WARNING_PRIVILEGE_NOT_GRANTED :
-					 ERRCODE_WARNING_PRIVILEGE_NOT_REVOKED),
-			 change->is_grant ?
-			 errmsg("no privileges were granted for \"%s\"",
-					get_rel_name(relid)) :
-			 errmsg("no privileges could be revoked for \"%s\"",
-					get_rel_name(relid)),
-			 errdetail("A route of the store leads to it, and it is another "
-					   "role's."),
-			 errhint("Have its owner grant or revoke them.")));
-}
-
-/* May the caller grant these privileges on a relation? */
-static bool
-grant_may_grant(Oid relid, AclMode privileges)
-{
-	AclMode		options = ACL_GRANT_OPTION_FOR(privileges);
-
-	return pg_class_aclmask(relid, GetUserId(), options,
-							ACLMASK_ALL) == options;
 }
 
 /*
@@ -433,10 +380,7 @@ grant_on_extension(Oid role, GrantLevel level)
 void
 nvs_store_grant_to_owner(const NvsStore *store)
 {
-	Oid			version = grant_version_table(store);
-
-	if (OidIsValid(version))
-		grant_on_extension(nvs_relation_owner(version), LEVEL_OWNER);
+	grant_on_extension(store->owner, LEVEL_OWNER);
 }
 
 /*
@@ -447,15 +391,14 @@ nvs_store_grant_to_owner(const NvsStore *store)
 void
 nvs_store_grant_on(const NvsStore *store, Oid relid)
 {
-	Oid			version = grant_version_table(store);
 	Oid			model = grant_table(store, NVS_MODEL_TABLE);
 	Acl		   *given;
 	Acl		   *rights;
 	int			i;
 
-	if (!OidIsValid(version) || !OidIsValid(model))
+	if (!OidIsValid(model))
 		return;
-	given = nvs_acl_of_relation(version);
+	given = nvs_acl_of_relation(store->relid);
 	rights = nvs_acl_of_relation(model);
 	for (i = 0; given != NULL && i < ACL_NUM(given); i++)
 	{
@@ -493,10 +436,7 @@ nvs_store_grant_on_tables(const NvsStore *store)
 void
 nvs_store_check_admin(const NvsStore *store)
 {
-	Oid			version = grant_version_table(store);
-
-	if (!OidIsValid(version) ||
-		!nvs_may_use_relation(version, ACL_INSERT))
+	if (!nvs_may_use_relation(store->relid, ACL_INSERT))
 		nvs_store_check_owner(store);
 }
 
@@ -509,12 +449,10 @@ void
 nvs_store_check_writer(const NvsStore *store)
 {
 	Oid			model = grant_table(store, NVS_MODEL_TABLE);
-	Oid			version = grant_version_table(store);
 
 	if (OidIsValid(model) && nvs_may_use_relation(model, ACL_INSERT))
 		return;
-	if (superuser() ||
-		(OidIsValid(version) && nvs_owns_relation(version, GetUserId())))
+	if (has_privs_of_role(GetUserId(), store->owner))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

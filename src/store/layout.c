@@ -8,26 +8,28 @@
  * these.  {'store'} is the store's name as a literal.  Which layout a store has
  * is recorded in {schema_version}.
  *
- * All of it runs as the caller, to whom the tables then belong, and needs SPI.
+ * All of it runs as the store's owner, to whom the tables then belong, and
+ * needs SPI.  Nothing of it is done to a relation that is not the store's, see
+ * store/relation.c.
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "base/identity.h"
 #include "base/plan.h"
 #include "base/text.h"
 #include "store/layout.h"
 
-/* One layout: lists of DDL that make it from the one before, and undo that. */
+/* One layout: the DDL that makes it from the one before, and what that made. */
 typedef struct Layout
 {
 	int			version;
 	const char *description;
 	const char *const *up;
-	const char *const *down;
+	const char *const *down;	/* the tables that it made */
 	bool		has_nvent_tables;	/* also those of store/nvent_layout.c */
 
 	/* What it changes in each generic stream table; NULL: nothing. */
@@ -58,10 +60,7 @@ static const char *const kv_up[] = {
 	NULL
 };
 
-static const char *const kv_down[] = {
-	"DROP TABLE IF EXISTS {kv}",
-	NULL
-};
+static const char *const kv_down[] = {"kv", NULL};
 
 static const char *const kinds_up[] = {
 	"CREATE TABLE {entries} ("
@@ -79,10 +78,7 @@ static const char *const kinds_up[] = {
 	NULL
 };
 
-static const char *const kinds_down[] = {
-	"DROP TABLE IF EXISTS {locks}, {entries}",
-	NULL
-};
+static const char *const kinds_down[] = {"locks", "entries", NULL};
 
 /* A consumer has work; and it can be leased now: nothing has to end first. */
 #define HAS_WORK	"NOT blocked AND position OPERATOR(pg_catalog.<) mark"
@@ -128,8 +124,7 @@ static const char *const consumers_up[] = {
 };
 
 static const char *const consumers_down[] = {
-	"DROP TABLE {checkpoints}, {consumers}",
-	NULL
+	"checkpoints", "consumers", NULL
 };
 
 static const char *const sourcing_up[] = {
@@ -142,10 +137,7 @@ static const char *const sourcing_up[] = {
 	NULL
 };
 
-static const char *const sourcing_down[] = {
-	"DROP TABLE IF EXISTS {snapshots}",
-	NULL
-};
+static const char *const sourcing_down[] = {"snapshots", NULL};
 
 /*
  * To a generic stream table: ids by which an append may be repeated, payload
@@ -228,31 +220,24 @@ static const char *const stream_indexes[] = {
 
 /* The generic stream tables that are registered for store $1. */
 static const NvsStatement layout_streams = {
-	"SELECT schema_name, table_name FROM nvent.stream_table "
+	"SELECT table_name FROM nvent.stream_table "
 	"WHERE store OPERATOR(pg_catalog.=) $1 ORDER BY type"
 };
-
-/* A generic stream table. */
-typedef struct LayoutStream
-{
-	char	   *schema;
-	char	   *name;
-} LayoutStream;
 
 static char *layout_expand(const NvsStore *store, const char *table,
 						   const char *ddl);
 static const char *layout_name(const NvsStore *store, const char *table,
 							   const char *name, int len);
-static Oid	layout_relid(const char *schema, const char *name);
 static void layout_run_all(const NvsStore *store, const char *const *ddl);
 static void layout_run_all_table(const NvsStore *store, const char *table,
 								 const char *const *ddl);
 static List *layout_list_streams(const NvsStore *store);
-static void layout_change_stream(const Layout *layout, const char *schema,
-								 const char *name, bool up);
+static void layout_change_stream(const NvsStore *store,
+								 const Layout *layout, const char *name,
+								 bool up);
 static void layout_change_streams(const NvsStore *store,
 								  const Layout *layout, bool up);
-static void layout_drop_streams(const NvsStore *store);
+static void layout_drop_all(const NvsStore *store, const char *const *names);
 
 /*
  * DDL with each {name} replaced: by table, or where that is NULL by the store's
@@ -292,15 +277,6 @@ layout_name(const NvsStore *store, const char *table, const char *name,
 		return table;
 	return nvs_qualified(store->schema,
 						 psprintf("%s_%.*s", store->prefix, len, name));
-}
-
-/* OID of a relation; InvalidOid when there is none. */
-static Oid
-layout_relid(const char *schema, const char *name)
-{
-	Oid			nspid = get_namespace_oid(schema, true);
-
-	return OidIsValid(nspid) ? get_relname_relid(name, nspid) : InvalidOid;
 }
 
 /* Run DDL in which {name} stands for the store's table of that name. */
@@ -366,7 +342,8 @@ nvs_layout_version(const NvsStore *store)
 	char	   *sql;
 	char	   *version;
 
-	if (!OidIsValid(layout_relid(store->schema, table)))
+	if (!OidIsValid(nvs_relation_lock(store, NULL, table, true,
+									  AccessShareLock)))
 		return 0;
 	sql = layout_expand(store, NULL, "SELECT pg_catalog.max(version) "
 						"FROM {schema_version}");
@@ -433,9 +410,9 @@ nvs_layout_down(const NvsStore *store, int from, int to)
 		/* Generic stream tables that are to be dropped are not changed. */
 		if (to > 0)
 			layout_change_streams(store, layout, false);
-		layout_run_all(store, layout->down);
+		layout_drop_all(store, layout->down);
 		if (layout->has_nvent_tables)
-			layout_run_all(store, nvs_nvent_tables_down);
+			layout_drop_all(store, nvs_nvent_tables_down);
 
 		/* That table goes too, and triggers that somebody has on it. */
 		if (to > 0)
@@ -446,16 +423,52 @@ nvs_layout_down(const NvsStore *store, int from, int to)
 	}
 	if (to == 0)
 	{
-		layout_drop_streams(store);
-		nvs_layout_run(store, "DROP TABLE IF EXISTS {schema_version}");
+		nvs_layout_drop(store, layout_list_streams(store));
+		nvs_layout_drop(store, list_make1(psprintf("%s_schema_version",
+												   store->prefix)));
 	}
 }
 
-/* The generic stream tables of a store, a list of LayoutStream. */
+/* Drop those of a layout's tables that are there, by one statement. */
+static void
+layout_drop_all(const NvsStore *store, const char *const *names)
+{
+	List	   *tables = NIL;
+
+	for (; *names != NULL; names++)
+		tables = lappend(tables, psprintf("%s_%s", store->prefix, *names));
+	nvs_layout_drop(store, tables);
+}
+
+/*
+ * Drop tables of a store by one statement, all or none.  Those that are gone,
+ * and relations of others in their place, are left out.
+ */
+void
+nvs_layout_drop(const NvsStore *store, List *tables)
+{
+	StringInfoData names;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, tables)
+	{
+		Oid			relid = nvs_relation_find(store, NULL, lfirst(lc));
+
+		if (OidIsValid(relid) && nvs_relation_is_own(store, relid, true))
+			nvs_sql(&names, names.len > 0 ? ", " : "",
+					nvs_qualified(store->schema, lfirst(lc)));
+	}
+	if (names.len > 0)
+		nvs_layout_run_table(names.data, "DROP TABLE {table}");
+}
+
+/* Names of the generic stream tables of a store; read as our owner. */
 static List *
 layout_list_streams(const NvsStore *store)
 {
 	List	   *streams = NIL;
+	NvsIdentity saved;
 	NvsParams	params;
 	uint64		n;
 	uint64		i;
@@ -463,37 +476,35 @@ layout_list_streams(const NvsStore *store)
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(store->prefix),
 				   false);
+	nvs_become_owner(&saved);
 	n = nvs_execute(nvs_statement_plan(NULL, &layout_streams, &params, NULL),
 					&params, false, 0);
+	nvs_become_caller(&saved);
 	for (i = 0; i < n; i++)
-	{
-		LayoutStream *table = palloc(sizeof(LayoutStream));
-
-		table->schema = SPI_getvalue(SPI_tuptable->vals[i],
-									 SPI_tuptable->tupdesc, 1);
-		table->name = SPI_getvalue(SPI_tuptable->vals[i],
-								   SPI_tuptable->tupdesc, 2);
-		streams = lappend(streams, table);
-	}
+		streams = lappend(streams, SPI_getvalue(SPI_tuptable->vals[i],
+												SPI_tuptable->tupdesc, 1));
 	return streams;
 }
 
 /*
  * Make or undo what a layout changes in a generic stream table, unless that is
- * done or the table was dropped by hand.
+ * done or the table was dropped by hand.  Locks it against everybody.
  */
 static void
-layout_change_stream(const Layout *layout, const char *schema,
+layout_change_stream(const NvsStore *store, const Layout *layout,
 					 const char *name, bool up)
 {
-	Oid			relid = layout_relid(schema, name);
+	Oid			relid;
 	bool		changed;
 
-	if (layout->stream_up == NULL || !OidIsValid(relid))
+	if (layout->stream_up == NULL)
+		return;
+	relid = nvs_relation_lock(store, NULL, name, true, AccessExclusiveLock);
+	if (!OidIsValid(relid))
 		return;
 	changed = get_attnum(relid, layout->stream_column) != InvalidAttrNumber;
 	if (changed != up)
-		layout_run_all_table(NULL, nvs_qualified(schema, name),
+		layout_run_all_table(NULL, nvs_qualified(store->schema, name),
 							 up ? layout->stream_up : layout->stream_down);
 }
 
@@ -506,36 +517,12 @@ layout_change_streams(const NvsStore *store, const Layout *layout, bool up)
 	if (layout->stream_up == NULL)
 		return;
 	foreach(lc, layout_list_streams(store))
-	{
-		const LayoutStream *table = lfirst(lc);
-
-		layout_change_stream(layout, table->schema, table->name, up);
-	}
-}
-
-/* Drop a store's generic stream tables, by one statement: all or none. */
-static void
-layout_drop_streams(const NvsStore *store)
-{
-	StringInfoData tables;
-	ListCell   *lc;
-
-	initStringInfo(&tables);
-	foreach(lc, layout_list_streams(store))
-	{
-		const LayoutStream *table = lfirst(lc);
-
-		nvs_sql(&tables, tables.len > 0 ? ", " : "",
-				nvs_qualified(table->schema, table->name));
-	}
-	if (tables.len > 0)
-		nvs_layout_run_table(tables.data, "DROP TABLE IF EXISTS {table}");
+		layout_change_stream(store, layout, lfirst(lc), up);
 }
 
 /*
- * Make a generic stream table as the layout of its store has them.  Which one
- * that is the store's tables tell, since the caller may have no right to read
- * the version table.
+ * Make a generic stream table as the layout of its store has them, which the
+ * store's tables tell.
  */
 void
 nvs_layout_make_stream(const NvsStore *store, const char *name,
@@ -552,20 +539,20 @@ nvs_layout_make_stream(const NvsStore *store, const char *name,
 		const Layout *layout = &layouts[i];
 		char	   *marker;
 
-		if (layout->stream_up == NULL)
+		if (layout->marker == NULL)
 			continue;
 		marker = psprintf("%s_%s", store->prefix, layout->marker);
-		if (OidIsValid(layout_relid(store->schema, marker)))
-			layout_change_stream(layout, store->schema, name, true);
+		if (OidIsValid(nvs_relation_find(store, NULL, marker)))
+			layout_change_stream(store, layout, name, true);
 	}
 }
 
 /* Bring a generic stream table to the latest layout. */
 void
-nvs_layout_raise_stream(const char *schema, const char *name)
+nvs_layout_raise_stream(const NvsStore *store, const char *name)
 {
 	int			i;
 
 	for (i = 0; i < lengthof(layouts); i++)
-		layout_change_stream(&layouts[i], schema, name, true);
+		layout_change_stream(store, &layouts[i], name, true);
 }

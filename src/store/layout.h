@@ -54,7 +54,7 @@
 	"expire_bucket integer GENERATED ALWAYS AS " \
 	"(nvent.kv_expire_bucket(expires_at)) STORED"
 
-/* store/nvent_layout.c: lists of DDL that end with NULL */
+/* store/nvent_layout.c: lists of DDL and of tables that end with NULL */
 extern const char *const nvs_nvent_tables_up[];
 extern const char *const nvs_nvent_tables_down[];
 
@@ -72,10 +72,11 @@ extern void nvs_layout_record(const NvsStore *store, int version,
 							  const char *description);
 extern const char *nvs_layout_description(int version);
 extern void nvs_layout_up(const NvsStore *store, int from, int to);
+extern void nvs_layout_drop(const NvsStore *store, List *tables);
 extern void nvs_layout_down(const NvsStore *store, int from, int to);
 
 extern void nvs_layout_make_stream(const NvsStore *store, const char *name,
 								   bool versioned);
-extern void nvs_layout_raise_stream(const char *schema, const char *name);
+extern void nvs_layout_raise_stream(const NvsStore *store, const char *name);
 
 #endif							/* NVS_STORE_LAYOUT_H */

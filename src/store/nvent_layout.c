@@ -99,9 +99,8 @@ const char *const nvs_nvent_tables_up[] = {
 	NULL
 };
 
-/* Drops the tables. */
+/* The tables. */
 const char *const nvs_nvent_tables_down[] = {
-	"DROP TABLE IF EXISTS {scheduler_jobs}, {triggers}, "
-	"{trigger_events}, {flows}, {flow_runs}, {flow_events}",
-	NULL
+	"scheduler_jobs", "triggers", "trigger_events", "flows", "flow_runs",
+	"flow_events", NULL
 };

@@ -12,6 +12,14 @@
  * derived from a store is kept with that number, and is stale for a store of a
  * later one.  So nobody has to ask for the generation, let alone twice.
  *
+ * A store is known by its version table, {prefix}_schema_version, and belongs
+ * to whom that belongs to.  The registry has the table's OID, as its name was
+ * resolved when the row came into the registry.  Where a table of that OID and
+ * name is no more, the store is gone: its prefix stays taken, lest its subjects
+ * become another's, and every use is an error until somebody makes it anew or
+ * gives up the name.  What else a store has is found by name in the schema of
+ * the version table, and must be its owner's; see store/relation.c.
+ *
  * A store is readable until no call of ours is on the stack, but every look
  * here may read the registry anew: two stores are compared by prefix, never by
  * address.
@@ -19,16 +27,15 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "storage/sinval.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "errors.h"
@@ -47,38 +54,82 @@ static HTAB *registry_stores = NULL;
 static NvsStore *registry_default = NULL;	/* as the setting was last seen */
 static Oid	registry_relid = InvalidOid;	/* nvent.store, as it was read */
 static bool registry_stale = true;
+static bool registry_is_loading = false;
 static uint64 registry_generation = 0;
 
-/* All stores. */
+/* What stores are known by: each one's version table, and its schema's hash. */
+typedef struct StoreMark
+{
+	Oid			relid;
+	uint32		namespace_hash;
+} StoreMark;
+
+static StoreMark *registry_marks = NULL;	/* in registry_cxt */
+static int	registry_nmarks = 0;
+
+/* All stores, with what their version tables are now; NULLs for no table. */
 static const NvsStatement registry_read = {
-	"SELECT prefix, schema_name FROM nvent.store"
+	"SELECT s.prefix, "
+	"COALESCE(n.nspname::pg_catalog.text, s.schema_name), "
+	"c.oid, n.oid, c.relowner "
+	"FROM nvent.store s LEFT JOIN (pg_catalog.pg_class c "
+	"JOIN pg_catalog.pg_namespace n "
+	"ON n.oid OPERATOR(pg_catalog.=) c.relnamespace) "
+	"ON c.oid OPERATOR(pg_catalog.=) s.version_table::pg_catalog.oid "
+	"AND c.relname OPERATOR(pg_catalog.=) "
+	"pg_catalog.concat(s.prefix, '_schema_version') "
+	"AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}')"
 };
 
 static void registry_callback(Datum arg, Oid relid);
+static void registry_schema_callback(Datum arg, int cacheid, uint32 hash);
 static void registry_refresh(void);
 static void registry_replace(void);
 static void registry_read_stores(void);
-static void registry_add_store(const char *prefix, const char *schema);
+static void registry_add_store(HeapTuple row, TupleDesc desc);
+static Oid	registry_get_oid(HeapTuple row, TupleDesc desc, int column);
 static NvsStore *registry_find(const char *prefix, int len);
 static NvsStore *registry_find_default(void);
-static Oid	store_version_table(const NvsStore *store);
-pg_noreturn static void store_has_no_tables(const NvsStore *store);
+static NvsStore *store_check_live(NvsStore *store);
 static int	store_compare_prefixes(const ListCell *a, const ListCell *b);
 static bool store_overlaps(const char *shorter, const char *longer);
 
-/* Register the callback that has the registry read again. */
+/* Register the callbacks that have the registry read again. */
 void
 nvs_store_init(void)
 {
 	CacheRegisterRelcacheCallback(registry_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, registry_schema_callback,
+								  (Datum) 0);
 }
 
-/* Note that a registry table changed; may run inside any catalog access. */
+/*
+ * Note that a registry table or a version table changed; may run inside any
+ * catalog access.  While the registry is read it is not known yet which tables
+ * matter.
+ */
 static void
 registry_callback(Datum arg pg_attribute_unused(), Oid relid)
 {
-	if (relid == InvalidOid || relid == registry_relid)
+	int			i;
+
+	if (relid == InvalidOid || relid == registry_relid || registry_is_loading)
 		registry_stale = true;
+	for (i = 0; i < registry_nmarks && !registry_stale; i++)
+		registry_stale = registry_marks[i].relid == relid;
+}
+
+/* Note that a schema with a version table may have changed, likewise. */
+static void
+registry_schema_callback(Datum arg pg_attribute_unused(),
+						 int cacheid pg_attribute_unused(), uint32 hash)
+{
+	int			i;
+
+	if (hash == 0 || registry_is_loading)
+		registry_stale = true;
+	for (i = 0; i < registry_nmarks && !registry_stale; i++)
+		registry_stale = registry_marks[i].namespace_hash == hash;
 }
 
 /*
@@ -132,6 +183,7 @@ registry_replace(void)
 		nvs_defer_free(registry_cxt, NULL);
 	registry_cxt = fresh;
 	registry_default = NULL;
+	registry_nmarks = 0;
 
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.keysize = NAMEDATALEN;
@@ -144,16 +196,19 @@ registry_replace(void)
 
 	/* Cleared first: what comes in while we read must not be lost. */
 	registry_stale = false;
+	registry_is_loading = true;
 	PG_TRY();
 	{
 		registry_read_stores();
 	}
 	PG_CATCH();
 	{
+		registry_is_loading = false;
 		registry_stale = true;
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	registry_is_loading = false;
 }
 
 /* Read nvent.store, as the extension's owner and with the latest snapshot. */
@@ -169,28 +224,48 @@ registry_read_stores(void)
 	PushActiveSnapshot(GetLatestSnapshot());
 	n = nvs_execute(nvs_statement_plan(NULL, &registry_read, NULL, NULL),
 					NULL, true, 0);
+	registry_marks = MemoryContextAlloc(registry_cxt,
+										sizeof(StoreMark) * (n + 1));
 	for (i = 0; i < n; i++)
-		registry_add_store(SPI_getvalue(SPI_tuptable->vals[i],
-										SPI_tuptable->tupdesc, 1),
-						   SPI_getvalue(SPI_tuptable->vals[i],
-										SPI_tuptable->tupdesc, 2));
+		registry_add_store(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
 	PopActiveSnapshot();
 	nvs_become_caller(&saved);
 	SPI_finish();
 }
 
-/* Add a store to those that are known. */
+/* Add the store of a row of registry_read to those that are known. */
 static void
-registry_add_store(const char *prefix, const char *schema)
+registry_add_store(HeapTuple row, TupleDesc desc)
 {
+	char	   *prefix = SPI_getvalue(row, desc, 1);
 	NvsStore   *store = hash_search(registry_stores, prefix, HASH_ENTER, NULL);
-	char		channel[NAMEDATALEN];
+	StoreMark  *mark;
 
-	snprintf(channel, sizeof(channel), "%s_events", prefix);
 	store->generation = registry_generation;
 	store->number = nvs_store_number(prefix, strlen(prefix));
-	store->schema = MemoryContextStrdup(registry_cxt, schema);
-	store->channel = MemoryContextStrdup(registry_cxt, channel);
+	store->schema = MemoryContextStrdup(registry_cxt,
+										SPI_getvalue(row, desc, 2));
+	store->relid = registry_get_oid(row, desc, 3);
+	store->nspid = registry_get_oid(row, desc, 4);
+	store->owner = registry_get_oid(row, desc, 5);
+	store->channel = MemoryContextStrdup(registry_cxt,
+										 psprintf("%s_events", prefix));
+	if (!OidIsValid(store->relid))
+		return;
+	mark = &registry_marks[registry_nmarks++];
+	mark->relid = store->relid;
+	mark->namespace_hash =
+		GetSysCacheHashValue1(NAMESPACEOID, ObjectIdGetDatum(store->nspid));
+}
+
+/* A column of a row that is an OID; InvalidOid for NULL. */
+static Oid
+registry_get_oid(HeapTuple row, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(row, desc, column, &isnull);
+
+	return isnull ? InvalidOid : DatumGetObjectId(value);
 }
 
 /* The store of this prefix, as the registry was last read; NULL for none. */
@@ -217,43 +292,77 @@ registry_find_default(void)
 	return registry_default;
 }
 
-/* The store of this prefix; NULL when there is none. */
+/* A store, or NULL, as it is; raises NV009 when its tables are gone. */
+static NvsStore *
+store_check_live(NvsStore *store)
+{
+	if (store != NULL && !OidIsValid(store->relid))
+		nvs_store_missing(store->prefix);
+	return store;
+}
+
+/* The store of this prefix; NULL when there is none, NV009 when it is gone. */
 NvsStore *
 nvs_store_find(const char *prefix, int len)
 {
 	registry_refresh();
-	return registry_find(prefix, len);
+	return store_check_live(registry_find(prefix, len));
 }
 
-/* The default store; NULL when it does not exist. */
+/* The store of this prefix, though it may be gone; NULL when there is none. */
+NvsStore *
+nvs_store_find_registered(const char *prefix)
+{
+	registry_refresh();
+	return registry_find(prefix, strlen(prefix));
+}
+
+/* The default store; NULL when it does not exist, NV009 when it is gone. */
 NvsStore *
 nvs_store_find_default(void)
 {
 	registry_refresh();
-	return registry_find_default();
+	return store_check_live(registry_find_default());
 }
 
-/* The store of this prefix; an error when there is none. */
+/* The store of this prefix; NV009 when there is none. */
 NvsStore *
 nvs_store_require(const char *prefix)
 {
 	NvsStore   *store = nvs_store_find(prefix, strlen(prefix));
 
 	if (store == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NVS_NO_STORE),
-				 errmsg("store \"%s\" does not exist", prefix),
-				 errhint("Run SELECT nvent.store_create(%s).",
-						 quote_literal_cstr(prefix))));
+		nvs_store_missing(prefix);
 	return store;
 }
 
+/* Raise NV009: a store of this prefix was never made, or is gone. */
+void
+nvs_store_missing(const char *prefix)
+{
+	const NvsStore *gone = nvs_store_find_registered(prefix);
+	char	   *quoted = quote_literal_cstr(prefix);
+
+	if (gone == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NVS_NO_STORE),
+				 errmsg("store \"%s\" does not exist", prefix),
+				 errhint("Run SELECT nvent.store_create(%s).", quoted)));
+	ereport(ERROR,
+			(errcode(ERRCODE_NVS_NO_STORE),
+			 errmsg("store \"%s\" does not exist any more", prefix),
+			 errdetail("Table \"%s_schema_version\" of schema \"%s\", by which it was known, was dropped or renamed.",
+					   prefix, gone->schema),
+			 errhint("Make it anew with SELECT nvent.store_create(%s, %s), take over what is left of it with nvent.store_adopt(), or give up its name with SELECT nvent.store_migrate(%s, 0).",
+					 quoted, quote_literal_cstr(gone->schema), quoted)));
+}
+
 /*
- * The store that a subject or key belongs to: that of its first token, else
- * the default store; NULL when there is neither.
+ * The store that a subject or key belongs to, though it may be gone: that of
+ * its first token, else the default store; NULL when there is neither.
  */
 NvsStore *
-nvs_store_of(const char *subject, int len)
+nvs_store_of_registered(const char *subject, int len)
 {
 	const char *colon = memchr(subject, ':', len);
 	NvsStore   *fallback;
@@ -270,6 +379,16 @@ nvs_store_of(const char *subject, int len)
 		return fallback;
 	store = registry_find(subject, len);
 	return store != NULL ? store : fallback;
+}
+
+/*
+ * The same, but raises NV009 when the store is gone: what belongs to a store is
+ * never another's.
+ */
+NvsStore *
+nvs_store_of(const char *subject, int len)
+{
+	return store_check_live(nvs_store_of_registered(subject, len));
 }
 
 /*
@@ -304,7 +423,7 @@ nvs_store_is_current(const NvsStore *store)
 	return store->generation == registry_generation;
 }
 
-/* Prefixes of all stores, in the order of their bytes. */
+/* Prefixes of all stores that are not gone, in the order of their bytes. */
 List *
 nvs_store_prefixes(void)
 {
@@ -315,7 +434,8 @@ nvs_store_prefixes(void)
 	registry_refresh();
 	hash_seq_init(&scan, registry_stores);
 	while ((store = hash_seq_search(&scan)) != NULL)
-		result = lappend(result, pstrdup(store->prefix));
+		if (OidIsValid(store->relid))
+			result = lappend(result, pstrdup(store->prefix));
 	list_sort(result, store_compare_prefixes);
 	return result;
 }
@@ -327,44 +447,14 @@ store_compare_prefixes(const ListCell *a, const ListCell *b)
 	return strcmp(lfirst(a), lfirst(b));
 }
 
-/* OID of the store's version table; InvalidOid when it is gone. */
-static Oid
-store_version_table(const NvsStore *store)
-{
-	Oid			nspid = get_namespace_oid(store->schema, true);
-
-	return !OidIsValid(nspid) ? InvalidOid :
-		get_relname_relid(psprintf("%s_schema_version", store->prefix),
-						  nspid);
-}
-
-/* Raise the error that a store's version table is gone. */
-static void
-store_has_no_tables(const NvsStore *store)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_TABLE),
-			 errmsg("table \"%s.%s_schema_version\" of store \"%s\" does not "
-					"exist", store->schema, store->prefix, store->prefix),
-			 errdetail("Its owner is the owner of the store.")));
-}
-
 /*
- * Raise an error unless the current user owns the store, that is, its version
- * table.  Where that is gone, only a superuser does.
+ * Raise an error unless the current user has the privileges of the store's
+ * owner.
  */
 void
 nvs_store_check_owner(const NvsStore *store)
 {
-	Oid			relid = store_version_table(store);
-
-	if (!OidIsValid(relid))
-	{
-		if (superuser())
-			return;
-		store_has_no_tables(store);
-	}
-	if (!nvs_owns_relation(relid, GetUserId()))
+	if (!has_privs_of_role(GetUserId(), store->owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be owner of store \"%s\"", store->prefix),
@@ -377,22 +467,15 @@ nvs_store_check_owner(const NvsStore *store)
  * Act as the store's owner until nvs_become_caller(), for DDL on its tables:
  * they all belong to it.  Whether the caller may have that done is asked
  * before.  Unless that is the caller itself, restricted as in
- * nvs_become_role().  Where the version table is gone a superuser owns it.
+ * nvs_become_role().
  */
 void
 nvs_store_become_owner(const NvsStore *store, NvsIdentity *saved)
 {
-	Oid			relid = store_version_table(store);
-	Oid			owner = GetUserId();
-
-	if (OidIsValid(relid))
-		owner = nvs_relation_owner(relid);
-	else if (!superuser())
-		store_has_no_tables(store);
-	if (owner == GetUserId())
+	if (store->owner == GetUserId())
 		nvs_pin_search_path(saved);
 	else
-		nvs_become_role(owner, saved);
+		nvs_become_role(store->owner, saved);
 }
 
 /*
@@ -425,7 +508,7 @@ nvs_store_check_overlap(const char *prefix, const char *schema)
 	{
 		const char *shorter = prefix;
 
-		if (strcmp(other->schema, schema) != 0)
+		if (!OidIsValid(other->relid) || strcmp(other->schema, schema) != 0)
 			continue;
 		if (store_overlaps(other->prefix, prefix))
 			shorter = other->prefix;

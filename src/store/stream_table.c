@@ -10,12 +10,10 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
 #include "errors.h"
@@ -30,10 +28,10 @@
 /* Hexadecimal digits of the hash in the name of a table. */
 #define NAME_HASH_LEN	12
 
-/* Registers table $3.$4 of store $1 and type $2, unless it is registered. */
+/* Registers table $3 of store $1 and type $2, unless it is registered. */
 static const NvsStatement table_insert = {
-	"INSERT INTO nvent.stream_table (store, type, schema_name, table_name) "
-	"VALUES ($1, $2, $3, $4) ON CONFLICT (store, type) DO NOTHING"
+	"INSERT INTO nvent.stream_table (store, type, table_name) "
+	"VALUES ($1, $2, $3) ON CONFLICT (store, type) DO NOTHING"
 };
 
 /* Removes the table of store $1 and type $2 from the registry. */
@@ -197,13 +195,11 @@ table_check_count(const char *prefix, int64 n)
  * there.  Needs SPI.
  */
 void
-nvs_stream_table_register(const char *prefix, const char *type,
-						  const char *schema)
+nvs_stream_table_register(const char *prefix, const char *type)
 {
 	NvsParams	params;
 
 	table_params(&params, prefix, type);
-	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(schema), false);
 	nvs_params_add(&params, TEXTOID,
 				   CStringGetTextDatum(nvs_stream_table_name(prefix, type)),
 				   false);
@@ -219,12 +215,11 @@ nvs_stream_table_register(const char *prefix, const char *type,
 static void
 table_make(const NvsStore *store, const char *name, bool versioned)
 {
-	Oid			schema = get_namespace_oid(store->schema, false);
 	NvsIdentity saved;
 
 	nvs_store_become_owner(store, &saved);
 	nvs_layout_make_stream(store, name, versioned);
-	nvs_store_grant_on(store, get_relname_relid(name, schema));
+	nvs_store_grant_on(store, nvs_relation_find(store, NULL, name));
 	nvs_become_caller(&saved);
 }
 
@@ -250,13 +245,14 @@ nvs_stream_table_create(const char *prefix, const char *type, bool versioned,
 	nvs_lock(NVS_LOCK_TABLE, nvs_hash(name, strlen(name), 0), ExclusiveLock);
 	nvs_store_lock(prefix, ShareLock);
 
-	/* Missing is what is not registered, and what was dropped by hand. */
+	/* It may be another store than when the caller was asked. */
 	store = nvs_store_require(prefix);
+	nvs_store_check_writer(store);
+
+	/* Missing is what is not registered, and what was dropped by hand. */
 	qualified = nvs_qualified(store->schema, name);
 	missing = !table_registered(prefix, type, &n) ||
-		!OidIsValid(get_relname_relid(name,
-									  get_namespace_oid(store->schema,
-														false)));
+		!OidIsValid(nvs_relation_find(store, NULL, name));
 	if (created != NULL)
 		*created = missing;
 	if (!missing)
@@ -264,14 +260,15 @@ nvs_stream_table_create(const char *prefix, const char *type, bool versioned,
 
 	table_check_count(prefix, n);
 	table_make(store, name, versioned);
-	nvs_stream_table_register(prefix, type, store->schema);
+	nvs_stream_table_register(prefix, type);
 	return qualified;
 }
 
 /*
  * Drop the generic stream table of a type, as the store's owner; false when
- * there is none.  Only who administers the store may.  Locks the table's name
- * until the end of the transaction.  Needs SPI.
+ * there is none.  Only who administers the store may.  A relation of somebody
+ * else that has its name stays.  Locks the table's name until the end of the
+ * transaction.  Needs SPI.
  */
 bool
 nvs_stream_table_drop(const char *prefix, const char *type)
@@ -293,8 +290,7 @@ nvs_stream_table_drop(const char *prefix, const char *type)
 		return false;
 	nvs_store_check_admin(store);
 	nvs_store_become_owner(store, &saved);
-	nvs_plan_utility(psprintf("DROP TABLE IF EXISTS %s",
-							  nvs_qualified(store->schema, name)));
+	nvs_layout_drop(store, list_make1(name));
 	nvs_become_caller(&saved);
 	table_params(&params, prefix, type);
 	return nvs_store_registry_execute(&table_delete, &params) > 0;

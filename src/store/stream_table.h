@@ -18,8 +18,7 @@ extern bool nvs_stream_type_matches(const char *prefix, const char *type,
 
 extern char *nvs_stream_table_name(const char *prefix, const char *type);
 extern bool nvs_stream_table_hashed(const char *name);
-extern void nvs_stream_table_register(const char *prefix, const char *type,
-									  const char *schema);
+extern void nvs_stream_table_register(const char *prefix, const char *type);
 extern char *nvs_stream_table_create(const char *prefix, const char *type,
 									 bool versioned, bool *created);
 extern bool nvs_stream_table_drop(const char *prefix, const char *type);

@@ -135,7 +135,7 @@ source_is_listed(List *sources, const NvsTarget *target)
 static NvsSource *
 source_open(NvsScan *scan, NvsRoute *route, List *sources)
 {
-	NvsTarget  *target = nvs_target_get(route);
+	NvsTarget  *target = nvs_target_get(route, AccessShareLock);
 	NvsSource  *source;
 
 	if (target == NULL || source_is_listed(sources, target))

@@ -78,12 +78,8 @@ typedef struct OwnedStores
 
 static const NvsStatement list_stores = {
 	"SELECT s.prefix, c.relowner FROM nvent.store s "
-	"JOIN pg_catalog.pg_namespace n "
-	"ON n.nspname OPERATOR(pg_catalog.=) s.schema_name "
 	"JOIN pg_catalog.pg_class c "
-	"ON c.relnamespace OPERATOR(pg_catalog.=) n.oid "
-	"AND c.relname OPERATOR(pg_catalog.=) "
-	"pg_catalog.concat(s.prefix, '_schema_version')"
+	"ON c.oid OPERATOR(pg_catalog.=) s.version_table::pg_catalog.oid"
 };
 
 static const NvsStatement call_maintain = {

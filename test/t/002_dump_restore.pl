@@ -45,9 +45,10 @@ $node->safe_psql('src', q{
 	SELECT nvent.stream_create_table('log', versioned => false);
 	SELECT nvent.stream_append('nvent:log:1', '{"type": "t"}');
 	CREATE TYPE mood AS ENUM ('sad', 'happy');
-	CREATE TABLE visits (id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, ts bigint NOT NULL, type text NOT NULL,
+	CREATE TABLE visits (id bigint DEFAULT nvent.next_position('My-App') PRIMARY KEY, ts bigint NOT NULL, type text NOT NULL,
 		visitor uuid, mood mood, version bigint, tags text[], created_at timestamptz DEFAULT now(), meta jsonb, UNIQUE (visitor, version));
 	CREATE TABLE parts (LIKE visits INCLUDING DEFAULTS, subject text) PARTITION BY LIST (type);
+	ALTER TABLE parts ALTER id SET DEFAULT nvent.next_position('nvent');
 	CREATE TABLE parts_t PARTITION OF parts FOR VALUES IN ('t');
 	SELECT nvent.route_add('stream', 'My-App:visit:{visitor}', 'visits', '{"feels": "mood"}', notify => 'off');
 	SELECT nvent.route_add('stream', 'parts:>', 'parts');

@@ -73,7 +73,7 @@ my %reads = (
 	q{jsonb_increment('{"a": 1}', '{a}', 2)} => '{"a": 3}',
 	q{jsonb_set_path('{"a": 1}', '{b}', '2')} => '{"a": 1, "b": 2}',
 	q{jsonb_merge_patch('{"a": 1}', '{"a": null}')} => '{}',
-	q{kv_expire_bucket('1970-01-01 05:00+00')} => '5',
+	q{version_table('public', 'nvent')} => 'nvent_schema_version', q{kv_expire_bucket('1970-01-01 05:00+00')} => '5',
 	q{kv_glob_matches('k:1', 'k:*')} => 't',
 	q{subject_captures('a:b', 'a:{x}')} => '{"x": "b"}',
 	q{subject_escape('a:*')} => 'a:\\*',
