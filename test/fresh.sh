@@ -45,14 +45,16 @@ mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
 # base SUITE: make the base system of a suite once; print its tarball.
 base()
 {
-	local tarball=$cache/$1.tar dir
+	local tarball=$cache/$1.tar script=/usr/share/debootstrap/scripts/$1 dir
 
+	# An older debootstrap does not know newer suites, which are made alike.
+	[ -e "$script" ] || script=${script%/*}/sid
 	if [ ! -f "$tarball" ]
 	then
 		mkdir -p "$cache" && dir=$(mktemp -d "$cache/$1-XXXXXX") || return 1
 		say "fresh: making a base system of $1"
 		debootstrap --variant=minbase --include=ca-certificates "$1" "$dir" \
-			"$mirror" >"$cache/$1.log" 2>&1 &&
+			"$mirror" "$script" >"$cache/$1.log" 2>&1 &&
 			tar -C "$dir" -cf "$tarball.new" . &&
 			mv "$tarball.new" "$tarball" ||
 		{
