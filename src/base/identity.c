@@ -4,10 +4,12 @@
  */
 #include "postgres.h"
 
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -16,12 +18,15 @@
 #include "errors.h"
 #include "base/identity.h"
 
-static void identity_pin(const char *name, const char *value);
+static Oid	identity_find(const char *name);
+static bool identity_is_member(Oid relid);
 pg_noreturn static void identity_missing(const char *name);
+static void identity_pin(const char *name, const char *value);
 
 /*
- * Is the extension in our database?  Needs a transaction, and mostly looks
- * only into a cache: one of its tables is still there.
+ * Is the extension in our database, as far as can be seen without a lock?
+ * Needs a transaction, and mostly looks only into a cache: one of its tables is
+ * still there.
  */
 bool
 nvs_is_installed(void)
@@ -34,6 +39,65 @@ nvs_is_installed(void)
 		return false;
 	table = nvs_registry_table("store");
 	return true;
+}
+
+/*
+ * Lock the extension against being dropped until the transaction ends, so that
+ * the names of its schema mean its own; false when it is not there.
+ *
+ * Whoever owns the extension may drop it and make a schema of that name, with
+ * what he likes in it, while statements of ours wait for his locks.  Without
+ * the lock they would be planned anew with his tables and functions, and run
+ * these as whoever we are.  The registry's table stands for the extension: it
+ * goes with it, and such a lock costs next to nothing.
+ */
+bool
+nvs_hold_extension(void)
+{
+	static Oid	known = InvalidOid;
+	Oid			relid = identity_find("store");
+
+	while (OidIsValid(relid))
+	{
+		Oid			again;
+
+		LockRelationOid(relid, AccessShareLock);
+		again = identity_find("store");
+		if (again == relid)
+			break;
+		UnlockRelationOid(relid, AccessShareLock);
+		relid = again;
+	}
+	if (OidIsValid(relid) && relid != known && identity_is_member(relid))
+		known = relid;
+	return OidIsValid(relid) && relid == known;
+}
+
+/* The same, or an error. */
+void
+nvs_require_extension(void)
+{
+	if (!nvs_hold_extension())
+		identity_missing("store");
+}
+
+/* OID of the relation of this name in schema nvent; InvalidOid for none. */
+static Oid
+identity_find(const char *name)
+{
+	Oid			schema = get_namespace_oid("nvent", true);
+
+	return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+}
+
+/* Does a relation belong to the extension, and not only to its schema? */
+static bool
+identity_is_member(Oid relid)
+{
+	Oid			extension = get_extension_oid("nvent_store", true);
+
+	return OidIsValid(extension) &&
+		getExtensionOfObject(RelationRelationId, relid) == extension;
 }
 
 /* OID of schema nvent; raises 3F000 when there is none. */
@@ -71,11 +135,10 @@ identity_missing(const char *name)
 void
 nvs_become_owner(NvsIdentity *saved)
 {
-	Oid			owner = nvs_relation_owner(nvs_registry_table("store"));
+	Oid			owner;
 
-	/* It may be dropped at any moment that nobody locks it. */
-	if (!OidIsValid(owner))
-		identity_missing("store");
+	nvs_require_extension();
+	owner = nvs_relation_owner(nvs_registry_table("store"));
 	nvs_pin_search_path(saved);
 	SetUserIdAndSecContext(owner,
 						   saved->context | SECURITY_LOCAL_USERID_CHANGE);

@@ -16,6 +16,8 @@ typedef struct NvsIdentity
 } NvsIdentity;
 
 extern bool nvs_is_installed(void);
+extern bool nvs_hold_extension(void);
+extern void nvs_require_extension(void);
 extern Oid	nvs_namespace(void);
 extern Oid	nvs_registry_table(const char *name);
 extern Oid	nvs_relation_owner(Oid relid);

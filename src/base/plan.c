@@ -11,6 +11,7 @@
 #include "utils/datum.h"
 #include "utils/memutils.h"
 
+#include "base/identity.h"
 #include "base/plan.h"
 
 /* What waits to be freed until no call of ours is on the stack. */
@@ -66,10 +67,16 @@ static void plan_receive_done(DestReceiver *self);
 static void plan_keep_first(TupleTableSlot *slot, void *arg);
 static void plan_params_enlarge(NvsParams *params);
 
-/* Connect to SPI and count the call; frees what was deferred before. */
+/*
+ * Connect to SPI and count the call; frees what was deferred before.  Until the
+ * transaction ends the extension cannot be dropped: what statements name in its
+ * schema is ours.
+ */
 void
 nvs_spi_begin(void)
 {
+	if (ncalls == 0)
+		nvs_require_extension();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	plan_push_call();

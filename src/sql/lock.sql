@@ -8,6 +8,7 @@ COMMENT ON SEQUENCE nvent.fence_seq IS
 SELECT pg_catalog.pg_extension_config_dump('nvent.fence_seq', '');
 -- Drawing a token without holding a lock only leaves a gap.
 GRANT USAGE ON SEQUENCE nvent.fence_seq TO PUBLIC;
+GRANT SELECT ON SEQUENCE nvent.fence_seq TO @extowner@;
 
 CREATE FUNCTION nvent.lock_acquire(
     name text,

@@ -5,6 +5,7 @@ CREATE SEQUENCE nvent.position_seq AS bigint CACHE 1;
 COMMENT ON SEQUENCE nvent.position_seq IS
 'positions of events, one sequence for the database; '
 'draw from it only through nvent.next_position()';
+GRANT SELECT ON SEQUENCE nvent.position_seq TO @extowner@;
 SELECT pg_catalog.pg_extension_config_dump('nvent.position_seq', '');
 
 CREATE FUNCTION nvent.next_position(store text) RETURNS bigint

@@ -421,7 +421,7 @@ maintain_owned_stores(MemoryContext cxt)
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	if (nvs_is_installed())
+	if (nvs_hold_extension())
 	{
 		PushActiveSnapshot(GetTransactionSnapshot());
 		nvs_spi_begin();

@@ -155,7 +155,7 @@ worker_begin(void)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	if (nvs_is_installed())
+	if (nvs_hold_extension())
 		return true;
 	CommitTransactionCommand();
 	return false;
