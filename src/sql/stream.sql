@@ -739,12 +739,13 @@ has, the owner and superusers too, and whether the statement names the table, a 
 that it inherits from. Partitions and tables that inherit from it are protected with it, and when
 they are added later.
 
-Nobody but a superuser and the extension''s owner can take that away: not by disabling, dropping,
-renaming or replacing the trigger, by another table that it is made to inherit from, or by a
-change of a column''s type. What a table''s owner can still do is to drop the table or a column of it,
-to rename it, to move it to another schema, to detach a partition, and to add columns, rules and
-triggers of his own. Superusers can bypass it with nvent.stream_unprotect, with
-session_replication_role, or by disabling triggers.
+Nobody but a superuser can take that away: not by disabling, dropping, renaming or replacing the
+trigger, by another table that it is made to inherit from, or by a change of a column''s type. What a
+table''s owner can still do is to drop the table or a column of it, to rename it, to move it to
+another schema, to detach a partition, and to add columns, rules and triggers, which see events when
+they are appended. Whoever adds partitions must be able to execute nvent.stream_guard, as owners of
+stores are. Superusers can bypass it with nvent.stream_unprotect, with session_replication_role, or
+by disabling triggers.
 
 Arguments:
   relation: the table; the caller must own it
@@ -773,7 +774,7 @@ Arguments:
 Returns:
   true when it was protected, false when it was not
 Raises:
-  42501: the caller is neither a superuser nor the owner of the extension
+  42501: the caller is no superuser
   42809: the relation is not a table of events
 Locks:
   the table and its partitions until the transaction ends, against everybody

@@ -14,7 +14,7 @@
  *
  * Event triggers keep that so: they look at what a command has made of the
  * tables and triggers that it changed, by OID, and undo the command by an
- * error.  Nobody gets past them but superusers and the extension's owner.
+ * error.  Nobody gets past them but superusers.
  */
 #include "postgres.h"
 
@@ -86,7 +86,6 @@ static const NvsStatement protect_dropped = {
 	"AND r.address_names OPERATOR(pg_catalog.=) t.address_names[1:2])"
 };
 
-static bool protect_may_undo(void);
 static void protect_read_trigger(HeapTuple tuple, TriggerState *state);
 static bool protect_find_guard(Oid relid, TriggerState *state);
 static bool protect_is_guarded(Oid relid);
@@ -132,14 +131,6 @@ nvs_stream_guard(PG_FUNCTION_ARGS)
 				 errhint("Append with nvent.stream_append(), remove with "
 						 "nvent.stream_truncate() or stream_retain().")));
 	return PointerGetDatum(NULL);
-}
-
-/* May the caller undo a protection?  Superusers and our owner may. */
-static bool
-protect_may_undo(void)
-{
-	return superuser() ||
-		nvs_owns_relation(nvs_registry_table("store"), GetUserId());
 }
 
 /* Set *state to what a row of pg_trigger says. */
@@ -276,7 +267,7 @@ protect_check_trigger(Oid oid, bool is_bound)
 	systable_endscan(scan);
 	table_close(pg_trigger, AccessShareLock);
 
-	if ((!state.is_named && !state.is_guard) || protect_may_undo())
+	if ((!state.is_named && !state.is_guard) || superuser())
 		return;
 	if (!state.is_named || !state.is_whole || is_bound ||
 		!nvs_owns_relation(state.relid, GetUserId()))
@@ -307,7 +298,7 @@ protect_check_table(Oid relid)
 	TriggerState state;
 
 	if (protect_find_guard(relid, &state) && state.is_guard &&
-		!state.is_whole && !protect_may_undo())
+		!state.is_whole && !superuser())
 		protect_refuse(get_rel_name(relid));
 }
 
@@ -365,7 +356,7 @@ protect_list_parents(Oid relid)
 static void
 protect_check_drop(void)
 {
-	if (protect_may_undo())
+	if (superuser())
 		return;
 	if (nvs_execute(nvs_statement_plan(NULL, &protect_dropped, NULL, NULL),
 					NULL, true, 1) > 0)
@@ -388,7 +379,7 @@ protect_check_rewrite(void)
 	int			reason = DatumGetInt32(why);
 
 	if ((reason & REWRITE_COLUMN) != 0 && protect_is_guarded(relid) &&
-		!protect_may_undo())
+		!superuser())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("cannot change the type of a column of protected table "
@@ -473,12 +464,11 @@ nvs_stream_unprotect(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(0, "relation");
 	PreventCommandIfReadOnly("nvent.stream_unprotect()");
-	if (!protect_may_undo())
+	if (!superuser())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to unprotect a table"),
-				 errhint("Only superusers and the owner of the extension "
-						 "may.")));
+				 errhint("Only superusers may.")));
 	nvs_spi_begin();
 	changed = protect_run(PG_GETARG_OID(0), protect_drop_sql);
 	nvs_spi_end();
