@@ -74,7 +74,7 @@ nvs_grant_schema(const char *schema, Oid role)
 			  grant_privilege(NIL, "usage"), role);
 }
 
-/* The function of this name in schema nvent, of which there is one. */
+/* How a statement names the only function of this name in schema nvent. */
 static ObjectWithArgs *
 grant_function(const char *name)
 {
@@ -160,6 +160,13 @@ nvs_acl_has_schema(Oid schema, Oid role)
 	return (nvs_acl_mask(acl, role) & ACL_USAGE) != 0;
 }
 
+/* The function of this name in schema nvent, of which there is one. */
+Oid
+nvs_function_oid(const char *name)
+{
+	return LookupFuncWithArgs(OBJECT_FUNCTION, grant_function(name), false);
+}
+
 /*
  * Was EXECUTE on the function of this name in schema nvent granted to a role
  * itself?
@@ -167,9 +174,8 @@ nvs_acl_has_schema(Oid schema, Oid role)
 bool
 nvs_acl_has_function(const char *name, Oid role)
 {
-	Oid			function = LookupFuncWithArgs(OBJECT_FUNCTION,
-											  grant_function(name), false);
-	const Acl  *acl = grant_acl(PROCOID, function, Anum_pg_proc_proacl);
+	const Acl  *acl = grant_acl(PROCOID, nvs_function_oid(name),
+								Anum_pg_proc_proacl);
 
 	return (nvs_acl_mask(acl, role) & ACL_EXECUTE) != 0;
 }

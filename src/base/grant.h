@@ -18,6 +18,7 @@ extern void nvs_grant_function(const char *name, Oid role);
 extern void nvs_grant_relation(bool is_grant, Oid relid, AclMode privileges,
 							   Oid role);
 
+extern Oid	nvs_function_oid(const char *name);
 extern Acl *nvs_acl_of_relation(Oid relid);
 extern bool nvs_acl_has_schema(Oid schema, Oid role);
 extern bool nvs_acl_has_function(const char *name, Oid role);

@@ -16,8 +16,6 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "nodes/value.h"
-#include "parser/parse_func.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
@@ -25,6 +23,7 @@
 #include "errors.h"
 #include "base/advisory.h"
 #include "base/arg.h"
+#include "base/grant.h"
 #include "base/guc.h"
 #include "base/identity.h"
 #include "base/plan.h"
@@ -231,11 +230,7 @@ admin_check_free(const NvsStore *store)
 static bool
 admin_may_create(void)
 {
-	List	   *name = list_make2(makeString("nvent"),
-								  makeString("store_create"));
-
-	return nvs_may_execute(LookupFuncName(name, -1, NULL, false),
-						   GetUserId());
+	return nvs_may_execute(nvs_function_oid("store_create"), GetUserId());
 }
 
 /*
