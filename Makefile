@@ -53,6 +53,7 @@ OBJS = \
 	src/route/field_value.o \
 	src/route/route.o \
 	src/route/draw.o \
+	src/route/shown.o \
 	src/route/target.o \
 	src/route/admin.o \
 	src/stream/state.o \
@@ -66,6 +67,8 @@ OBJS = \
 	src/stream/append_many.o \
 	src/stream/read.o \
 	src/stream/source.o \
+	src/stream/news.o \
+	src/stream/window.o \
 	src/stream/scan.o \
 	src/stream/poll.o \
 	src/stream/category.o \

@@ -10,6 +10,7 @@
 #include "access/xact.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "base/identity.h"
 #include "base/plan.h"
@@ -43,14 +44,20 @@ typedef struct FirstRow
 
 static DeferredFree *deferred = NULL;
 
+/* A call of ours that is on the stack. */
+typedef struct PlanCall
+{
+	int			level;			/* of the transaction that it began at */
+	int			nsnapshots;		/* that nvs_spi_end() is to pop */
+} PlanCall;
+
 /*
- * Our calls that are on the stack, outermost first: for each the nesting level
- * of the transaction that it began at.  An error that a block catches ends
- * those that began inside of the block, without nvs_spi_end().
+ * Our calls that are on the stack, outermost first.  An error that a block
+ * catches ends those that began inside of the block, without nvs_spi_end().
  */
-static int	first_call_levels[16];
-static int *call_levels = first_call_levels;
-static int	max_calls = lengthof(first_call_levels);
+static PlanCall first_calls[16];
+static PlanCall *calls = first_calls;
+static int	max_calls = lengthof(first_calls);
 static int	ncalls = 0;
 
 static void plan_push_call(void);
@@ -90,16 +97,26 @@ plan_push_call(void)
 {
 	if (unlikely(ncalls == max_calls))
 	{
-		int		   *levels = MemoryContextAlloc(TopMemoryContext,
-												sizeof(int) * max_calls * 2);
+		PlanCall   *more = MemoryContextAlloc(TopMemoryContext,
+											  sizeof(PlanCall) * max_calls * 2);
 
-		memcpy(levels, call_levels, sizeof(int) * max_calls);
-		if (call_levels != first_call_levels)
-			pfree(call_levels);
-		call_levels = levels;
+		memcpy(more, calls, sizeof(PlanCall) * max_calls);
+		if (calls != first_calls)
+			pfree(calls);
+		calls = more;
 		max_calls *= 2;
 	}
-	call_levels[ncalls++] = GetCurrentTransactionNestLevel();
+	calls[ncalls].level = GetCurrentTransactionNestLevel();
+	calls[ncalls++].nsnapshots = 0;
+}
+
+/* Have the rest of the innermost call read with this snapshot. */
+void
+nvs_spi_push_snapshot(Snapshot snapshot)
+{
+	Assert(ncalls > 0);
+	PushActiveSnapshot(snapshot);
+	calls[ncalls - 1].nsnapshots++;
 }
 
 /* End what nvs_spi_begin() began. */
@@ -108,8 +125,11 @@ nvs_spi_end(void)
 {
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
-	if (ncalls > 0)
-		ncalls--;
+	if (ncalls == 0)
+		return;
+	while (calls[ncalls - 1].nsnapshots-- > 0)
+		PopActiveSnapshot();
+	ncalls--;
 }
 
 /*
@@ -120,7 +140,7 @@ nvs_spi_end(void)
 void
 nvs_spi_unwind(int level)
 {
-	while (ncalls > 0 && call_levels[ncalls - 1] >= level)
+	while (ncalls > 0 && calls[ncalls - 1].level >= level)
 		ncalls--;
 }
 

@@ -13,6 +13,7 @@
 
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "utils/snapshot.h"
 
 /* Parameters that one statement may have. */
 #define NVS_MAX_PARAMS	1664
@@ -42,6 +43,7 @@ typedef void (*NvsRowFunction) (TupleTableSlot *slot, void *arg);
 extern void nvs_spi_begin(void);
 extern void nvs_spi_end(void);
 extern void nvs_spi_unwind(int level);
+extern void nvs_spi_push_snapshot(Snapshot snapshot);
 
 extern SPIPlanPtr nvs_plan_prepare(const char *sql, int nargs,
 								   const Oid *types, int cursor_options);

@@ -51,7 +51,7 @@ nvs_checkpoint_save(PG_FUNCTION_ARGS)
 	nvs_consumer_check_name(PG_GETARG_TEXT_PP(0), "checkpoint");
 	PreventCommandIfReadOnly("nvent.checkpoint_save()");
 	nvs_spi_begin();
-	consumers = nvs_consumers_open(fcinfo, 5, true);
+	consumers = nvs_consumers_open(fcinfo, 5, NVS_USE_WRITE);
 	nvs_params_init(&params);
 	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
 	nvs_params_add_arg(&params, fcinfo, 1, INT8OID);
@@ -105,7 +105,7 @@ nvs_checkpoint_load(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(0, "name");
 	nvs_spi_begin();
-	consumers = nvs_consumers_open(fcinfo, 1, false);
+	consumers = nvs_consumers_open(fcinfo, 1, NVS_USE_READ);
 	if (consumers != NULL)
 	{
 		nvs_params_init(&params);

@@ -209,7 +209,7 @@ nvs_consumer_list(PG_FUNCTION_ARGS)
 	StringInfoData sql;
 
 	nvs_spi_begin();
-	consumers = nvs_consumers_open(fcinfo, 8, false);
+	consumers = nvs_consumers_open(fcinfo, 8, NVS_USE_READ);
 	if (consumers == NULL)
 	{
 		nvs_spi_end();
@@ -256,7 +256,7 @@ admin_report(FunctionCallInfo fcinfo, const NvsStatement *statement,
 	NvsConsumers *consumers;
 
 	nvs_spi_begin();
-	consumers = nvs_consumers_open(fcinfo, 0, false);
+	consumers = nvs_consumers_open(fcinfo, 0, NVS_USE_READ);
 	nvs_params_init(&params);
 	if (consumers != NULL && with_safe)
 		nvs_params_add(&params, INT8OID,

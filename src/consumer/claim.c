@@ -294,7 +294,7 @@ nvs_consumer_claim(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("nvent.consumer_claim()");
 	nvs_spi_begin();
-	consumers = nvs_consumers_open(fcinfo, 6, false);
+	consumers = nvs_consumers_open(fcinfo, 6, NVS_USE_CHANGE);
 	if (consumers != NULL)
 	{
 		nvs_claim_begin(&claim, fcinfo, consumers);

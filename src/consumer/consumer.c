@@ -89,24 +89,30 @@ consumers_schema_callback(Datum arg, int cacheid pg_attribute_unused(),
 
 /*
  * The consumers of the store that argument arg names, of the default store
- * for NULL.  With write the default store is made when it is not there; else
+ * for NULL.  To be written the default store is made when it is not there; else
  * NULL stands for that.  An error when another store is not there.  The tables
- * are locked until the end of the transaction, so that their names are theirs.
+ * are locked for the use until the end of the transaction, so that their names
+ * are theirs.
  */
 NvsConsumers *
-nvs_consumers_open(FunctionCallInfo fcinfo, int arg, bool write)
+nvs_consumers_open(FunctionCallInfo fcinfo, int arg, NvsUse use)
 {
 	bool		by_default = PG_ARGISNULL(arg);
 	char	   *prefix = by_default ? pstrdup(nvs_default_store) :
 		text_to_cstring(PG_GETARG_TEXT_PP(arg));
-	LOCKMODE	mode = write ? RowExclusiveLock : AccessShareLock;
+	bool		write = use == NVS_USE_WRITE;
 	NvsConsumers *consumers;
 
 	if (by_default && write)
 		(void) nvs_store_of_write(prefix, strlen(prefix));
-	consumers = consumers_find(prefix, mode);
+	consumers = consumers_find(prefix, nvs_use_lock_mode(use));
 	if (consumers == NULL && (write || !by_default))
 		nvs_store_missing(prefix);
+	if (consumers != NULL && use == NVS_USE_READ)
+	{
+		nvs_relation_show(consumers->relid);
+		nvs_relation_show(consumers->checkpoints);
+	}
 	return consumers;
 }
 
@@ -117,7 +123,7 @@ nvs_consumers_open(FunctionCallInfo fcinfo, int arg, bool write)
 NvsConsumers *
 nvs_consumers_require(FunctionCallInfo fcinfo, int arg)
 {
-	NvsConsumers *consumers = nvs_consumers_open(fcinfo, arg, false);
+	NvsConsumers *consumers = nvs_consumers_open(fcinfo, arg, NVS_USE_CHANGE);
 
 	if (consumers == NULL)
 		nvs_store_missing(nvs_default_store);

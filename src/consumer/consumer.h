@@ -12,6 +12,7 @@
 
 #include "base/arg.h"
 #include "base/statement.h"
+#include "route/shown.h"
 
 /* In SQL, the name of the checkpoint up to which consumers are marked. */
 #define NVS_MARK_CHECKPOINT		"''"
@@ -41,7 +42,7 @@ typedef struct NvsLeaseState
 /* consumer/consumer.c */
 extern void nvs_consumers_init(void);
 extern NvsConsumers *nvs_consumers_open(FunctionCallInfo fcinfo, int arg,
-										bool write);
+										NvsUse use);
 extern NvsConsumers *nvs_consumers_require(FunctionCallInfo fcinfo, int arg);
 extern void nvs_consumer_check_name(const text *name, const char *what);
 extern uint64 nvs_consumer_run(const NvsConsumers *consumers,

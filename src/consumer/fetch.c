@@ -13,11 +13,9 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/snapmgr.h"
 
 #include "errors.h"
 #include "consumer/internal.h"
-#include "position/position.h"
 #include "stream/scan.h"
 
 PG_FUNCTION_INFO_V1(nvs_consumer_fetch);
@@ -39,8 +37,9 @@ typedef struct FetchIdle
 
 static List *fetch_put_leases(NvsClaim *claim, int max_events,
 							  Tuplestorestate *result, TupleDesc desc);
-static bool fetch_read_events(NvsClaim *claim, Datum *values, bool *nulls,
-							  int64 safe, int max_events);
+static void fetch_open_window(const NvsClaim *claim, NvsWindow *window);
+static bool fetch_read_events(const NvsWindow *window, Datum *values,
+							  bool *nulls, int max_events);
 static void fetch_pass_idle(NvsClaim *claim, List *idle);
 
 /*
@@ -67,7 +66,7 @@ nvs_consumer_fetch(PG_FUNCTION_ARGS)
 				 errdetail("It is %d.", max_events)));
 	PreventCommandIfReadOnly("nvent.consumer_fetch()");
 	nvs_spi_begin();
-	consumers = nvs_consumers_open(fcinfo, 6, false);
+	consumers = nvs_consumers_open(fcinfo, 6, NVS_USE_CHANGE);
 	if (consumers != NULL)
 	{
 		nvs_claim_begin(&claim, fcinfo, consumers);
@@ -92,10 +91,11 @@ fetch_put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
 											  "nvent_store fetch",
 											  ALLOCSET_DEFAULT_SIZES);
-	int64		safe = nvs_position_push_snapshot(claim->consumers->number);
+	NvsWindow	window;
 	List	   *idle = NIL;
 	ListCell   *lc;
 
+	fetch_open_window(claim, &window);
 	foreach(lc, claim->leases)
 	{
 		Datum		values[FETCH_COLUMNS];
@@ -105,7 +105,7 @@ fetch_put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
 
 		CHECK_FOR_INTERRUPTS();
 		heap_deform_tuple(lfirst(lc), claim->desc, values, nulls);
-		found = fetch_read_events(claim, values, nulls, safe, max_events);
+		found = fetch_read_events(&window, values, nulls, max_events);
 		if (found)
 			tuplestore_putvalues(result, desc, values, nulls);
 		MemoryContextSwitchTo(old);
@@ -119,9 +119,37 @@ fetch_put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
 		}
 		MemoryContextReset(cxt);
 	}
-	PopActiveSnapshot();
+	nvs_window_close(&window);
 	MemoryContextDelete(cxt);
 	return idle;
+}
+
+/* Open a window that has the events of all leases. */
+static void
+fetch_open_window(const NvsClaim *claim, NvsWindow *window)
+{
+	ListCell   *lc;
+
+	memset(window, 0, sizeof(NvsWindow));
+	window->name = claim->consumers->prefix;
+	window->after = PG_INT64_MAX;
+	foreach(lc, claim->leases)
+	{
+		Datum		values[FETCH_COLUMNS];
+		bool		nulls[FETCH_COLUMNS];
+		char	   *pattern;
+
+		heap_deform_tuple(lfirst(lc), claim->desc, values, nulls);
+		if (nulls[NVS_LEASE_PATTERN - 1])
+			continue;
+		pattern = TextDatumGetCString(values[NVS_LEASE_PATTERN - 1]);
+		window->patterns = lappend(window->patterns,
+								   nvs_pattern_compile(pattern,
+													   strlen(pattern)));
+		window->after = Min(window->after,
+							DatumGetInt64(values[NVS_LEASE_POSITION - 1]));
+	}
+	nvs_window_open(window);
 }
 
 /*
@@ -129,7 +157,7 @@ fetch_put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
  * A consumer without a pattern gets none, and reads for itself up to its mark.
  */
 static bool
-fetch_read_events(NvsClaim *claim, Datum *values, bool *nulls, int64 safe,
+fetch_read_events(const NvsWindow *window, Datum *values, bool *nulls,
 				  int max_events)
 {
 	int64		position = DatumGetInt64(values[NVS_LEASE_POSITION - 1]);
@@ -143,10 +171,9 @@ fetch_read_events(NvsClaim *claim, Datum *values, bool *nulls, int64 safe,
 		values[FETCH_UPTO] = values[NVS_LEASE_MARK - 1];
 		return true;
 	}
-	nvs_scan_init(&scan, DatumGetTextPP(values[NVS_LEASE_PATTERN - 1]),
-				  cstring_to_text(claim->consumers->prefix));
+	nvs_scan_init(&scan, window,
+				  TextDatumGetCString(values[NVS_LEASE_PATTERN - 1]));
 	scan.after = position;
-	scan.upto = safe;
 	scan.limit = max_events;
 	nvs_scan_run(&scan);
 	values[FETCH_UPTO] = Int64GetDatum(Max(scan.upto, position));

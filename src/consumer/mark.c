@@ -37,8 +37,7 @@
 #include "consumer/match.h"
 #include "json/build.h"
 #include "position/position.h"
-#include "route/route.h"
-#include "store/store.h"
+#include "stream/window.h"
 
 PG_FUNCTION_INFO_V1(nvs_consumer_mark);
 PG_FUNCTION_INFO_V1(nvs_consumer_correlate);
@@ -166,25 +165,25 @@ mark_read_checkpoint(MarkScan *scan)
 static void
 mark_scan(MarkScan *scan)
 {
-	int64		safe = nvs_position_push_snapshot(scan->consumers->number);
-	List	   *targets;
+	NvsWindow	window;
 
-	/* Only now, so that no table is missing that holds safe events. */
-	targets = nvs_route_targets(NVS_KIND_STREAM,
-								nvs_store_require(scan->consumers->prefix),
-								true);
+	/* The last scan came as far as we know, or further. */
+	memset(&window, 0, sizeof(NvsWindow));
+	window.name = scan->consumers->prefix;
+	window.after = scan->from;
+	nvs_window_open(&window);
 	mark_read_checkpoint(scan);
-	scan->upto = Max(safe, scan->from);
+	scan->upto = Max(window.safe, scan->from);
 
 	/* Find what is to be done, under the snapshot of the safe position. */
 	scan->markings = nvs_markings_create();
 	if (scan->upto > scan->from)
-		scan->upto = nvs_match_events(scan->consumers, targets, scan->from,
-									  scan->upto, scan->limit,
+		scan->upto = nvs_match_events(scan->consumers, window.targets,
+									  scan->from, scan->upto, scan->limit,
 									  scan->markings);
 	mark_add_kept(scan);
 	mark_add_uninitialized(scan);
-	PopActiveSnapshot();
+	nvs_window_close(&window);
 
 	/* Do it, to the rows as they are now. */
 	mark_apply(scan);

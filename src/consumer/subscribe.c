@@ -68,7 +68,7 @@ nvs_consumer_subscribe(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.consumer_subscribe()");
 
 	nvs_spi_begin();
-	consumers = nvs_consumers_open(fcinfo, 7, true);
+	consumers = nvs_consumers_open(fcinfo, 7, NVS_USE_WRITE);
 	nvs_params_init(&params);
 	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
 	subscribe_add_pattern(fcinfo, 1, consumers, &params);

@@ -54,7 +54,7 @@ nvs_entry_add(PG_FUNCTION_ARGS)
 	metadata = PG_GETARG_JSONB_P(3);
 	nvs_entry_check_metadata(metadata);
 	nvs_spi_begin();
-	(void) nvs_entry_resolve(PG_GETARG_TEXT_PP(0), true, &resolved);
+	(void) nvs_entry_resolve(PG_GETARG_TEXT_PP(0), NVS_USE_WRITE, &resolved);
 	nvs_entry_parse(resolved.target, metadata, &fields);
 	nvs_entry_params(&resolved, PG_GETARG_TEXT_PP(1), &params);
 	initStringInfo(&sql);

@@ -61,14 +61,14 @@ static const NvsField *entry_id_of_index(NvsTarget *target, Oid indexid,
 /*
  * Find the relation of a key and make sure its state is there.  Returns
  * false when nothing holds the key and nothing is to be written; raises NV004
- * for text that is no subject.  See nvs_route_find() for locks and for how
- * long the result is valid.
+ * for text that is no subject.  The relation is locked for this use, which is
+ * no mere look.
  */
 bool
-nvs_entry_resolve(text *key, bool write, NvsResolved *resolved)
+nvs_entry_resolve(text *key, NvsUse use, NvsResolved *resolved)
 {
 	if (!nvs_route_find(NVS_KIND_ENTRY, VARDATA_ANY(key),
-						VARSIZE_ANY_EXHDR(key), write, resolved))
+						VARSIZE_ANY_EXHDR(key), use, resolved))
 		return false;
 	if (resolved->target->state == NULL)
 		entry_compile(resolved->target);
@@ -408,7 +408,7 @@ nvs_entry_delete(PG_FUNCTION_ARGS)
 	uint64		deleted = 0;
 
 	nvs_spi_begin();
-	if (nvs_entry_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
+	if (nvs_entry_resolve(PG_GETARG_TEXT_PP(0), NVS_USE_CHANGE, &resolved))
 	{
 		nvs_entry_params(&resolved, PG_GETARG_TEXT_PP(1), &params);
 		deleted = nvs_execute(nvs_statement_plan(resolved.target->plans,

@@ -67,7 +67,7 @@ typedef struct NvsEntryExtraPath
 } NvsEntryExtraPath;
 
 /* entry/entry.c */
-extern bool nvs_entry_resolve(text *key, bool write, NvsResolved *resolved);
+extern bool nvs_entry_resolve(text *key, NvsUse use, NvsResolved *resolved);
 extern void nvs_entry_params(const NvsResolved *resolved, text *id,
 							 NvsParams *params);
 pg_noreturn extern void nvs_entry_refused(const NvsTarget *target);

@@ -184,7 +184,7 @@ nvs_entry_increment_many(PG_FUNCTION_ARGS)
 static void
 increment_begin(EntryIncrements *inc, text *key, text *id, int n)
 {
-	if (!nvs_entry_resolve(key, false, &inc->resolved))
+	if (!nvs_entry_resolve(key, NVS_USE_CHANGE, &inc->resolved))
 		increment_no_entry(key, id);
 	inc->target = inc->resolved.target;
 	nvs_entry_params(&inc->resolved, id, &inc->params);

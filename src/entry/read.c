@@ -92,7 +92,7 @@ nvs_entry_get(PG_FUNCTION_ARGS)
 
 	reader.cxt = CurrentMemoryContext;
 	nvs_spi_begin();
-	if (nvs_entry_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
+	if (nvs_entry_resolve(PG_GETARG_TEXT_PP(0), NVS_USE_READ, &resolved))
 	{
 		nvs_entry_params(&resolved, PG_GETARG_TEXT_PP(1), &params);
 		plan = nvs_statement_plan(resolved.target->plans, &read_one, &params,
@@ -366,7 +366,7 @@ nvs_entry_read(PG_FUNCTION_ARGS)
 						 "have.")));
 	reader.result = nvs_result_set(fcinfo, &reader.desc);
 	nvs_spi_begin();
-	if (!nvs_entry_resolve(PG_GETARG_TEXT_PP(ARG_KEY), false, &resolved))
+	if (!nvs_entry_resolve(PG_GETARG_TEXT_PP(ARG_KEY), NVS_USE_READ, &resolved))
 	{
 		nvs_spi_end();
 		return (Datum) 0;

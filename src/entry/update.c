@@ -82,7 +82,7 @@ nvs_entry_update(PG_FUNCTION_ARGS)
 	nvs_entry_check_metadata(metadata);
 
 	nvs_spi_begin();
-	found = nvs_entry_resolve(PG_GETARG_TEXT_PP(0), false, &resolved);
+	found = nvs_entry_resolve(PG_GETARG_TEXT_PP(0), NVS_USE_CHANGE, &resolved);
 	if (found)
 	{
 		update_init(&update, &resolved, PG_GETARG_TEXT_PP(1));

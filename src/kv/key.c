@@ -34,16 +34,16 @@ static void key_define_names(NvsTarget *target);
 /*
  * Find the relation of a key.  Returns false when nothing holds it and nothing
  * is to be written; raises 22023 for text that cannot be a key.  See
- * nvs_route_find() for locks and for how long the result is valid.
+ * nvs_route_find().
  */
 bool
-nvs_kv_resolve(text *key, bool write, NvsResolved *resolved)
+nvs_kv_resolve(text *key, NvsUse use, NvsResolved *resolved)
 {
 	const char *data = VARDATA_ANY(key);
 	int			len = VARSIZE_ANY_EXHDR(key);
 
 	key_check(data, len);
-	if (!nvs_route_find(NVS_KIND_KV, data, len, write, resolved))
+	if (!nvs_route_find(NVS_KIND_KV, data, len, use, resolved))
 		return false;
 	if (unlikely(resolved->target->state == NULL))
 		key_define_names(resolved->target);

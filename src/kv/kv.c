@@ -171,7 +171,7 @@ kv_read_live(FunctionCallInfo fcinfo, Datum row[2], bool isnull[2])
 	bool		found = false;
 
 	nvs_spi_begin();
-	if (nvs_kv_resolve(key, false, &resolved))
+	if (nvs_kv_resolve(key, NVS_USE_READ, &resolved))
 	{
 		kv_params(&params, PointerGetDatum(key));
 		found = nvs_execute_row(nvs_statement_plan(resolved.target->plans,
@@ -304,7 +304,7 @@ kv_run_upsert(text *key, const NvsStatement *statement, const KvValue *kv)
 	NvsParams	params;
 	SPIPlanPtr	plan;
 
-	(void) nvs_kv_resolve(key, true, &resolved);
+	(void) nvs_kv_resolve(key, NVS_USE_WRITE, &resolved);
 	kv_params(&params, PointerGetDatum(key));
 	nvs_params_add(&params, JSONBOID, kv->value, false);
 	kv_add_expiry(&params, kv->expires, kv->expires_at);
@@ -327,7 +327,7 @@ kv_replace_live(text *key, const KvValue *kv)
 	NvsResolved resolved;
 	KvRow		row;
 
-	if (!nvs_kv_resolve(key, false, &resolved))
+	if (!nvs_kv_resolve(key, NVS_USE_CHANGE, &resolved))
 		return false;
 	kv_hold_row(resolved.target, param, &row);
 	return row.live && kv_write_row(resolved.target, param, &row, kv, 0);
@@ -409,7 +409,7 @@ nvs_kv_getset(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.kv_getset()");
 
 	nvs_spi_begin();
-	(void) nvs_kv_resolve(DatumGetTextPP(key), true, &resolved);
+	(void) nvs_kv_resolve(DatumGetTextPP(key), NVS_USE_WRITE, &resolved);
 	do
 		kv_hold_row(resolved.target, key, &row);
 	while (!kv_write_row(resolved.target, key, &row, &kv, attempt++));
@@ -443,7 +443,8 @@ nvs_kv_cas(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.kv_cas()");
 
 	nvs_spi_begin();
-	if (nvs_kv_resolve(DatumGetTextPP(key), absent, &resolved))
+	if (nvs_kv_resolve(DatumGetTextPP(key), absent ? NVS_USE_WRITE :
+					   NVS_USE_CHANGE, &resolved))
 	{
 		do
 		{
@@ -495,7 +496,7 @@ nvs_kv_increment(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.kv_increment()");
 
 	nvs_spi_begin();
-	(void) nvs_kv_resolve(DatumGetTextPP(key), true, &resolved);
+	(void) nvs_kv_resolve(DatumGetTextPP(key), NVS_USE_WRITE, &resolved);
 	plans = resolved.target->plans;
 	kv_params(&params, key);
 	nvs_params_add(&params, NUMERICOID, NumericGetDatum(by), false);
@@ -556,7 +557,7 @@ nvs_kv_expire(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.kv_expire()");
 
 	nvs_spi_begin();
-	if (nvs_kv_resolve(DatumGetTextPP(key), false, &resolved))
+	if (nvs_kv_resolve(DatumGetTextPP(key), NVS_USE_CHANGE, &resolved))
 	{
 		TimestampTz at;
 
@@ -636,7 +637,7 @@ nvs_kv_persist(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.kv_persist()");
 
 	nvs_spi_begin();
-	if (nvs_kv_resolve(DatumGetTextPP(key), false, &resolved))
+	if (nvs_kv_resolve(DatumGetTextPP(key), NVS_USE_CHANGE, &resolved))
 	{
 		kv_hold_row(resolved.target, key, &row);
 		done = row.live && row.expires;
@@ -663,7 +664,7 @@ nvs_kv_getdel(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.kv_getdel()");
 
 	nvs_spi_begin();
-	if (nvs_kv_resolve(DatumGetTextPP(key), false, &resolved))
+	if (nvs_kv_resolve(DatumGetTextPP(key), NVS_USE_CHANGE, &resolved))
 	{
 		kv_params(&params, key);
 		found = nvs_execute_first(nvs_statement_plan(resolved.target->plans,

@@ -36,7 +36,7 @@
 	"INSERT INTO {table} AS t (key, value, expires_at{touch_column}) "
 
 /* kv/key.c */
-extern bool nvs_kv_resolve(text *key, bool write, NvsResolved *resolved);
+extern bool nvs_kv_resolve(text *key, NvsUse use, NvsResolved *resolved);
 pg_noreturn extern void nvs_kv_refused(const NvsTarget *target);
 
 /* kv/many.c */

@@ -76,7 +76,7 @@ PG_FUNCTION_INFO_V1(nvs_kv_delete);
 
 static ManyKey *many_read_keys(FunctionCallInfo fcinfo, int *n);
 static ManyKey *many_read_entries(Jsonb *entries, int *n);
-static void many_sort(ManyKey *keys, int n, bool write);
+static void many_sort(ManyKey *keys, int n, NvsUse use);
 static Oid	many_relation(const ManyKey *key);
 static int	many_compare(const void *a, const void *b);
 static int	many_group_end(const ManyKey *keys, int n, int begin);
@@ -146,7 +146,7 @@ many_read_entries(Jsonb *entries, int *n)
 
 /* Find the relation of each key and sort by relation and key. */
 static void
-many_sort(ManyKey *keys, int n, bool write)
+many_sort(ManyKey *keys, int n, NvsUse use)
 {
 	NvsResolved resolved;
 	int			i;
@@ -154,7 +154,7 @@ many_sort(ManyKey *keys, int n, bool write)
 	for (i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (nvs_kv_resolve(keys[i].key, write, &resolved))
+		if (nvs_kv_resolve(keys[i].key, use, &resolved))
 			keys[i].target = resolved.target;
 	}
 	qsort(keys, n, sizeof(ManyKey), many_compare);
@@ -241,7 +241,7 @@ nvs_kv_mget(PG_FUNCTION_ARGS)
 
 	/* Fetch by relation. */
 	nvs_spi_begin();
-	many_sort(keys, n, false);
+	many_sort(keys, n, NVS_USE_READ);
 	for (i = 0; i < n; i = end)
 	{
 		end = many_group_end(keys, n, i);
@@ -312,7 +312,7 @@ nvs_kv_mset(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.kv_mset()");
 
 	nvs_spi_begin();
-	many_sort(keys, n, true);
+	many_sort(keys, n, NVS_USE_WRITE);
 	for (i = 0; i < n; i = end)
 	{
 		end = many_group_end(keys, n, i);
@@ -359,7 +359,7 @@ nvs_kv_delete(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.kv_delete()");
 
 	nvs_spi_begin();
-	many_sort(keys, n, false);
+	many_sort(keys, n, NVS_USE_CHANGE);
 	n = many_drop_repeated(keys, n);
 	for (i = 0; i < n; i = end)
 	{

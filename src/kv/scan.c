@@ -102,7 +102,8 @@ kv_scan_begin(KvScan *scan, text *pattern, text *after, bool reads)
 	scan->store = pstrdup(store->prefix);
 
 	/* In the order in which many keys are locked, too. */
-	targets = nvs_route_targets(NVS_KIND_KV, store, false);
+	targets = nvs_route_targets(NVS_KIND_KV, store, reads ? NVS_USE_READ :
+								NVS_USE_CHANGE, false);
 	list_sort(targets, kv_scan_compare_targets);
 	scan->sources = palloc0(sizeof(KvScanSource) * list_length(targets));
 	foreach(lc, targets)
@@ -239,7 +240,7 @@ kv_scan_owns(const KvScanSource *source, const text *key)
 	NvsResolved resolved;
 
 	return len > 0 && len <= NVS_KV_KEY_MAX_BYTES &&
-		nvs_route_find(NVS_KIND_KV, data, len, false, &resolved) &&
+		nvs_route_find(NVS_KIND_KV, data, len, NVS_USE_LOOK, &resolved) &&
 		resolved.target->relid == source->target->relid &&
 		strcmp(resolved.target->store->prefix, source->scan->store) == 0;
 }

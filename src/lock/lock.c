@@ -86,7 +86,7 @@ PG_FUNCTION_INFO_V1(nvs_lock_release);
 PG_FUNCTION_INFO_V1(nvs_lock_assert);
 PG_FUNCTION_INFO_V1(nvs_lock_get);
 
-static bool lock_resolve(text *name, bool write, NvsResolved *resolved);
+static bool lock_resolve(text *name, NvsUse use, NvsResolved *resolved);
 static void lock_params(NvsParams *params, text *name);
 static Interval *lock_lease_argument(FunctionCallInfo fcinfo, int n);
 static void lock_hold(NvsTarget *target, text *name, int64 token, bool share,
@@ -100,7 +100,7 @@ pg_noreturn static void lock_lost(const text *name, int64 token,
  * nothing is to be written; raises 22023 for text that cannot be a name.
  */
 static bool
-lock_resolve(text *name, bool write, NvsResolved *resolved)
+lock_resolve(text *name, NvsUse use, NvsResolved *resolved)
 {
 	const char *data = VARDATA_ANY(name);
 	int			len = VARSIZE_ANY_EXHDR(name);
@@ -113,7 +113,7 @@ lock_resolve(text *name, bool write, NvsResolved *resolved)
 						pg_mbcliplen(data, len, 64), data),
 				 errdetail("A name has 1 to %d bytes; this one has %d.",
 						   LOCK_NAME_MAX_BYTES, len)));
-	return nvs_route_find(NVS_KIND_LOCK, data, len, write, resolved);
+	return nvs_route_find(NVS_KIND_LOCK, data, len, use, resolved);
 }
 
 /* Begin the parameters of a statement with the name. */
@@ -153,7 +153,7 @@ nvs_lock_acquire(PG_FUNCTION_ARGS)
 	name = PG_GETARG_TEXT_PP(0);
 
 	nvs_spi_begin();
-	(void) lock_resolve(name, true, &resolved);
+	(void) lock_resolve(name, NVS_USE_WRITE, &resolved);
 	plans = resolved.target->plans;
 	lock_params(&params, name);
 	nvs_params_add_arg(&params, fcinfo, 2, TEXTOID);
@@ -221,7 +221,7 @@ lock_move_expiry(FunctionCallInfo fcinfo, const Interval *lease)
 	LockRow		row = {false};
 
 	nvs_spi_begin();
-	if (lock_resolve(name, false, &resolved))
+	if (lock_resolve(name, NVS_USE_CHANGE, &resolved))
 		lock_hold(resolved.target, name, PG_GETARG_INT64(1), false, &row);
 	if (row.current)
 	{
@@ -280,7 +280,7 @@ nvs_lock_assert(PG_FUNCTION_ARGS)
 	token = PG_GETARG_INT64(1);
 
 	nvs_spi_begin();
-	if (lock_resolve(name, false, &resolved))
+	if (lock_resolve(name, NVS_USE_CHANGE, &resolved))
 		lock_hold(resolved.target, name, token, true, &row);
 	if (!row.current)
 		lock_lost(name, token, row.holder);
@@ -326,7 +326,7 @@ nvs_lock_get(PG_FUNCTION_ARGS)
 	bool		held = false;
 
 	nvs_spi_begin();
-	if (lock_resolve(name, false, &resolved))
+	if (lock_resolve(name, NVS_USE_READ, &resolved))
 	{
 		lock_params(&params, name);
 		held = nvs_execute_first(nvs_statement_plan(resolved.target->plans,

@@ -406,7 +406,7 @@ nvs_route_resolve(PG_FUNCTION_ARGS)
 	subject = PG_GETARG_TEXT_PP(1);
 	nvs_spi_begin();
 	if (nvs_route_find(kind, VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject),
-					   false, &resolved))
+					   NVS_USE_LOOK, &resolved))
 	{
 		/* It may have been compiled before, as another role. */
 		nvs_check_use_relation(resolved.target->relid, NVS_ACL_WRITE);

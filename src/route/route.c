@@ -18,6 +18,7 @@
 
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -102,7 +103,10 @@ static NvsRoute *routes_match(const StoreRoutes *routes, NvsKind kind,
 static void route_make_stream(const NvsStore *store, const char *subject,
 							  int len);
 static List *route_list_kind(NvsKind kind, const NvsStore *store);
-static List *route_add_target(List *list, NvsRoute *route, bool missing_ok);
+static void route_name_table(const NvsStore *store, const char *subject,
+							 int len, NvsStreamTable *table);
+static List *route_add_target(List *list, NvsRoute *route, NvsUse use,
+							  bool missing_ok);
 
 /*
  * The routes of a store, read now unless they are known.  They are gone when a
@@ -363,24 +367,26 @@ nvs_route_notify(const char *name)
 }
 
 /*
- * Find the relation that holds a subject or key.  Returns false when there is
- * none yet; with write, the store and the stream table are made instead, as
- * the store's owner, and it is an error when they cannot be.  The relation is
- * locked against being dropped or altered until the end of the transaction.
+ * Find the relation that holds a subject or key, and lock it as its use asks
+ * for.  Returns false when there is none yet; for NVS_USE_PLAN and
+ * NVS_USE_WRITE the store and the stream table are made instead, as the store's
+ * owner, and it is an error when they cannot be.
  */
 bool
-nvs_route_find(NvsKind kind, const char *subject, int len, bool write,
+nvs_route_find(NvsKind kind, const char *subject, int len, NvsUse use,
 			   NvsResolved *resolved)
 {
+	bool		make = use == NVS_USE_PLAN || use == NVS_USE_WRITE;
+
 	if (kind == NVS_KIND_STREAM || kind == NVS_KIND_ENTRY)
 		nvs_subject_validate(subject, len);
 	resolved->subject = subject;
 	resolved->len = len;
 
-	/* Again after a table was made, and when a route went with its table. */
+	/* Again after a table was made, or routes changed while we waited. */
 	for (;;)
 	{
-		const NvsStore *store = write ? nvs_store_of_write(subject, len) :
+		const NvsStore *store = make ? nvs_store_of_write(subject, len) :
 			nvs_store_of(subject, len);
 		NvsRoute   *route;
 
@@ -389,15 +395,14 @@ nvs_route_find(NvsKind kind, const char *subject, int len, bool write,
 		route = routes_match(routes_of(store), kind, resolved);
 		if (route != NULL)
 		{
-			resolved->target = nvs_target_get(route, write ?
-											  RowExclusiveLock :
-											  AccessShareLock);
-			if (resolved->target != NULL)
-				return true;
-			if (nvs_store_is_current(store))
+			resolved->target = nvs_target_get(route, use);
+			if (!nvs_store_is_current(store))
+				continue;
+			if (resolved->target == NULL)
 				nvs_target_missing(route);
+			return true;
 		}
-		else if (!write)
+		else if (!make)
 			return false;
 		else
 			route_make_stream(store, subject, len);
@@ -433,13 +438,52 @@ routes_match(const StoreRoutes *routes, NvsKind kind, NvsResolved *resolved)
 static void
 route_make_stream(const NvsStore *store, const char *subject, int len)
 {
-	char	   *prefix = pstrdup(store->prefix);
-	NvsSpan		type = nvs_stream_type_of(prefix, subject, len);
+	NvsStreamTable table;
 
 	nvs_store_check_writer(store);
-	(void) nvs_stream_table_create(prefix,
-								   pnstrdup(subject + type.offset, type.len),
-								   true, NULL);
+	route_name_table(store, subject, len, &table);
+	(void) nvs_stream_table_create(table.prefix, table.type, true, NULL);
+}
+
+/* Which generic stream table of a store a subject belongs to. */
+static void
+route_name_table(const NvsStore *store, const char *subject, int len,
+				 NvsStreamTable *table)
+{
+	NvsSpan		type = nvs_stream_type_of(store->prefix, subject, len);
+
+	table->prefix = pstrdup(store->prefix);
+	table->type = pnstrdup(subject + type.offset, type.len);
+}
+
+/*
+ * Make the generic stream tables of several subjects where they are missing.
+ * All their names are locked before the first is made.
+ */
+void
+nvs_route_make_streams(const NvsResolved **missing, int n)
+{
+	NvsStreamTable *tables = palloc(sizeof(NvsStreamTable) * n);
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		const char *subject = missing[i]->subject;
+		int			len = missing[i]->len;
+
+		const NvsStore *store = nvs_store_of_write(subject, len);
+
+		nvs_store_check_writer(store);
+		route_name_table(store, subject, len, &tables[i]);
+	}
+	nvs_stream_table_lock(tables, n);
+	for (i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) nvs_stream_table_create(tables[i].prefix, tables[i].type, true,
+									   NULL);
+	}
+	pfree(tables);
 }
 
 /*
@@ -447,28 +491,30 @@ route_make_stream(const NvsStore *store, const char *subject, int len)
  * none, or somebody dropped it by hand.
  */
 NvsTarget *
-nvs_route_stream_target(const NvsStore *store, const char *type)
+nvs_route_stream_target(const NvsStore *store, const char *type, NvsUse use)
 {
 	NvsRoute   *route = routes_find_stream(routes_of(store), type,
 										   strlen(type));
 
-	return route == NULL ? NULL : nvs_target_get(route, AccessShareLock);
+	return route == NULL ? NULL : nvs_target_get(route, use);
 }
 
 /*
  * The targets of a kind in a store, as NvsTarget, each relation once, the
- * store's own table first.  A relation that does not exist is passed over with
- * missing_ok, else an error; one that is there and not the store's is always an
- * error, lest events that it holds are passed over.
+ * store's own table first, and locked as their use asks for.  A relation that
+ * does not exist is passed over with missing_ok, else an error; one that is
+ * there and not the store's is always an error, lest events that it holds are
+ * passed over.
  */
 List *
-nvs_route_targets(NvsKind kind, const NvsStore *store, bool missing_ok)
+nvs_route_targets(NvsKind kind, const NvsStore *store, NvsUse use,
+				  bool missing_ok)
 {
 	List	   *result = NIL;
 	ListCell   *lc;
 
 	foreach(lc, route_list_kind(kind, store))
-		result = route_add_target(result, lfirst(lc), missing_ok);
+		result = route_add_target(result, lfirst(lc), use, missing_ok);
 	return result;
 }
 
@@ -484,7 +530,7 @@ nvs_route_usable_targets(NvsKind kind, const NvsStore *store)
 
 	foreach(lc, route_list_kind(kind, store))
 		if (nvs_target_may_use(lfirst(lc)))
-		result = route_add_target(result, lfirst(lc), true);
+		result = route_add_target(result, lfirst(lc), NVS_USE_LOOK, true);
 	return result;
 }
 
@@ -510,9 +556,9 @@ route_list_kind(NvsKind kind, const NvsStore *store)
 
 /* Add the target of a route to a list, unless that has its relation. */
 static List *
-route_add_target(List *list, NvsRoute *route, bool missing_ok)
+route_add_target(List *list, NvsRoute *route, NvsUse use, bool missing_ok)
 {
-	NvsTarget  *target = nvs_target_get(route, AccessShareLock);
+	NvsTarget  *target = nvs_target_get(route, use);
 	ListCell   *lc;
 
 	if (target == NULL)

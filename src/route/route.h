@@ -10,6 +10,7 @@
 #include "compat.h"
 #include "base/statement.h"
 #include "route/fields.h"
+#include "route/shown.h"
 #include "store/store.h"
 #include "subject/subject.h"
 
@@ -66,11 +67,13 @@ typedef struct NvsTarget
 	NvsRoute   *route;
 	MemoryContext cxt;
 	bool		valid;			/* the relation has not changed since */
+	bool		compound;		/* reading it reads other relations */
+	TransactionId writer;		/* who changed it last */
 	NvsKind		kind;
 	const NvsStore *store;
 	Oid			relid;
 	char	   *name;			/* qualified and quoted */
-	NvsFieldMap *map;
+	NvsFieldMap *map;			/* NULL until it is compiled, as keys */
 	int			nkeys;
 	NvsKey	   *keys;
 	int			notify;			/* an NvsNotifyMode, -1 for the setting */
@@ -89,19 +92,21 @@ typedef struct NvsResolved
 
 /* route/route.c */
 extern bool nvs_route_find(NvsKind kind, const char *subject, int len,
-						   bool write, NvsResolved *resolved);
-extern List *nvs_route_targets(NvsKind kind, const NvsStore *store,
+						   NvsUse use, NvsResolved *resolved);
+extern List *nvs_route_targets(NvsKind kind, const NvsStore *store, NvsUse use,
 							   bool missing_ok);
 extern List *nvs_route_usable_targets(NvsKind kind, const NvsStore *store);
 extern List *nvs_route_list(const NvsStore *store);
+extern void nvs_route_make_streams(const NvsResolved **missing, int n);
 extern NvsKind nvs_route_kind(const char *name);
 extern int	nvs_route_notify(const char *name);
 extern NvsTarget *nvs_route_stream_target(const NvsStore *store,
-										  const char *type);
+										  const char *type, NvsUse use);
 
 /* route/target.c */
 extern void nvs_target_init(void);
-extern NvsTarget *nvs_target_get(NvsRoute *route, LOCKMODE mode);
+extern NvsTarget *nvs_target_get(NvsRoute *route, NvsUse use);
+extern NvsTarget *nvs_target_lock(NvsRoute *route, LOCKMODE mode);
 extern bool nvs_target_may_use(const NvsRoute *route);
 pg_noreturn extern void nvs_target_missing(const NvsRoute *route);
 extern void nvs_target_drop_all(void);

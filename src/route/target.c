@@ -2,9 +2,10 @@
  * route/target.c
  *	  The relation of a route, compiled: its fields, keys and plans.
  *
- * A target is made when its route is first used.  A relcache callback marks it
- * as stale and does nothing but that: it may run inside of any access to the
- * catalog.  The next use makes another target.
+ * A target is made when its route is first used, and its columns are compiled
+ * when they are first asked for.  A relcache callback marks it as stale and
+ * does nothing but that: it may run inside of any access to the catalog.  The
+ * next use makes another target.
  */
 #include "postgres.h"
 
@@ -17,6 +18,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "errors.h"
@@ -61,7 +63,10 @@ static void target_callback(Datum arg, Oid relid);
 static void target_schema_callback(Datum arg, int cacheid, uint32 hash);
 static void target_drop(NvsTarget *target);
 static Oid	target_find_relation(const NvsRoute *route);
-static NvsTarget *target_compile(NvsRoute *route, Oid relid);
+static void target_enter(NvsTarget *target, bool valid);
+static void target_show(const NvsTarget *target);
+static NvsTarget *target_make(NvsRoute *route, Oid relid);
+static void target_compile(NvsTarget *target);
 static void target_check_columns(NvsTarget *target);
 static void target_check_default(Oid relid, AttrNumber attnum,
 								 const NvsStore *store);
@@ -126,30 +131,56 @@ nvs_target_drop_all(void)
 
 /*
  * The target of a route, compiled now unless it is there; NULL when there is no
- * The target of a route, compiled now unless it is there; NULL when there is no
- * such relation.  Raises 42P16 when the relation is not the store's, and 42501
- * when it is to be compiled and the caller may do nothing with it.  It is
- * locked until the end of the transaction: nobody alters it, and nothing else
- * gets its name, while statements are run that use the name.
+ * such relation.  It is locked as its use asks for, and is as it is compiled
+ * then.  What is only looked at may change and go at any time.
  */
 NvsTarget *
-nvs_target_get(NvsRoute *route, LOCKMODE mode)
+nvs_target_get(NvsRoute *route, NvsUse use)
 {
-	Oid			relid;
+	LOCKMODE	mode = nvs_use_lock_mode(use);
+	NvsTarget  *target = route->target;
 
+	if (mode == NoLock && target != NULL && target->valid &&
+		target->map != NULL)
+		return target;
+	target = nvs_target_lock(route, mode == NoLock ? AccessShareLock : mode);
+	if (target == NULL)
+		return NULL;
+	if (unlikely(target->map == NULL))
+		target_compile(target);
+	if (mode == NoLock)
+		UnlockRelationOid(target->relid, AccessShareLock);
+	if (use == NVS_USE_READ)
+		target_show(target);
+	return target;
+}
+
+/*
+ * The target of a route, which need not be compiled, whose relation is locked
+ * in this mode until the end of the transaction: nobody alters it, and nothing
+ * else gets its name.  NULL when there is none.  Raises 42P16 when it is not
+ * the store's, and 42501 when it is found anew and the caller may do nothing
+ * with it.
+ */
+NvsTarget *
+nvs_target_lock(NvsRoute *route, LOCKMODE mode)
+{
 	for (;;)
 	{
-		if (route->target != NULL && route->target->valid)
+		NvsTarget  *target = route->target;
+		uint64		changes = schema_changes;
+		Oid			relid;
+
+		if (target != NULL && target->valid)
 		{
-			relid = route->target->relid;
-			LockRelationOid(relid, mode);
-			if (route->target->valid)
-				return route->target;
-			/* It was changed or dropped while we waited. */
-			UnlockRelationOid(relid, mode);
+			LockRelationOid(target->relid, mode);
+			/* Whoever we waited for may have changed or dropped it. */
+			if (likely(target->valid))
+				return target;
+			UnlockRelationOid(target->relid, mode);
 		}
-		if (route->target != NULL)
-			target_drop(route->target);
+		if (target != NULL)
+			target_drop(target);
 		relid = target_find_relation(route);
 		if (OidIsValid(relid))
 			nvs_check_use_relation(relid, NVS_ACL_WRITE);
@@ -157,8 +188,38 @@ nvs_target_get(NvsRoute *route, LOCKMODE mode)
 								  route->pattern == NULL, mode);
 		if (!OidIsValid(relid))
 			return NULL;
-		(void) target_compile(route, relid);
+		target_enter(target_make(route, relid), changes == schema_changes);
 	}
+}
+
+/* Have a target become its route's.  Does not fail. */
+static void
+target_enter(NvsTarget *target, bool valid)
+{
+	MemoryContextSetParent(target->cxt, CacheMemoryContext);
+	target->valid = valid;
+	target->next = target_list;
+	target_list = target;
+	target->route->target = target;
+}
+
+/*
+ * Have a locked relation be read with a snapshot that shows it, and lock what
+ * reading it reads.
+ */
+static void
+target_show(const NvsTarget *target)
+{
+	ListCell   *lc;
+
+	if (unlikely(target->compound))
+	{
+		foreach(lc, nvs_relation_lock_parts(target->relid))
+			nvs_relation_show(lfirst_oid(lc));
+	}
+	else if (ActiveSnapshotSet() &&
+			 XidInMVCCSnapshot(target->writer, GetActiveSnapshot()))
+		nvs_relation_show(target->relid);
 }
 
 /* OID of the relation that a route names; InvalidOid when there is none. */
@@ -203,46 +264,64 @@ nvs_target_missing(const NvsRoute *route)
 }
 
 /*
- * Compile a relation, which is locked, as the target of a route; an error when
- * it cannot serve that.
+ * Make a target of a route and a relation, which is locked: in a context of its
+ * own, below that of the caller.  An error when the store may not use it.
  */
 static NvsTarget *
-target_compile(NvsRoute *route, Oid relid)
+target_make(NvsRoute *route, Oid relid)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
 											  "nvent_store target",
 											  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	NvsTarget  *target = palloc0(sizeof(NvsTarget));
-	uint64		changes = schema_changes;
 
-	/* In a context of its own, which an error frees with the caller's. */
 	target->route = route;
 	target->cxt = cxt;
 	target->kind = route->kind;
 	target->store = route->store;
 	target->relid = relid;
+	target->compound = nvs_relation_is_compound(relid);
+	target->writer = nvs_relation_writer(relid);
 	target->name = nvs_qualified(get_namespace_name(get_rel_namespace(relid)),
 								 get_rel_name(relid));
-	target->map = nvs_fields_compile(relid, route->kind == NVS_KIND_ENTRY);
 	target->notify = route->notify;
 	target->plans = nvs_planset_create(cxt);
 	nvs_planset_define(target->plans, "table", target->name);
-	target_check_columns(target);
-	target_compile_keys(target);
-	target_compile_aliases(target);
+	if (route->kind == NVS_KIND_STREAM)
+		target_check_default(relid, get_attnum(relid, "id"), target->store);
 	MemoryContextSwitchTo(old);
-
-	/* Once it is complete it becomes the route's; nothing here fails. */
-	MemoryContextSetParent(cxt, CacheMemoryContext);
-	target->valid = changes == schema_changes;
-	target->next = target_list;
-	target_list = target;
-	route->target = target;
 	return target;
 }
 
-/* Raise an error when the relation cannot serve the kind and the store. */
+/*
+ * Compile the columns of a target, whose relation is locked; an error when it
+ * cannot serve the kind.  Then it has no map, and the next call tries anew.
+ */
+static void
+target_compile(NvsTarget *target)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext,
+											  "nvent_store target columns",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	NvsTarget	compiled = *target;
+
+	compiled.map = nvs_fields_compile(target->relid,
+									  target->kind == NVS_KIND_ENTRY);
+	target_check_columns(&compiled);
+	target_compile_keys(&compiled);
+	target_compile_aliases(&compiled);
+	MemoryContextSwitchTo(old);
+
+	/* From here on nothing fails. */
+	MemoryContextSetParent(cxt, target->cxt);
+	target->map = compiled.map;
+	target->keys = compiled.keys;
+	target->nkeys = compiled.nkeys;
+}
+
+/* Raise an error when the relation lacks a column that the kind needs. */
 static void
 target_check_columns(NvsTarget *target)
 {
@@ -266,10 +345,6 @@ target_check_columns(NvsTarget *target)
 							   OidIsValid(r->type) ?
 							   format_type_be(r->type) : "")));
 	}
-	if (target->kind == NVS_KIND_STREAM)
-		target_check_default(target->relid,
-							 nvs_fields_column(target->map, "id")->attnum,
-							 target->store);
 }
 
 /*
@@ -279,8 +354,10 @@ target_check_columns(NvsTarget *target)
 static void
 target_check_default(Oid relid, AttrNumber attnum, const NvsStore *store)
 {
-	char	   *other = target_default_store(relid, attnum);
+	char	   *other = NULL;
 
+	if (attnum != InvalidAttrNumber)
+		other = target_default_store(relid, attnum);
 	if (other == NULL || strcmp(other, store->prefix) == 0)
 		return;
 	ereport(ERROR,
@@ -306,7 +383,7 @@ target_default_store(Oid relid, AttrNumber attnum)
 	Const	   *store;
 	char	   *name;
 
-	relation_close(rel, NoLock);
+	relation_close(rel, AccessShareLock);
 	if (node == NULL || !IsA(node, FuncExpr) || list_length(call->args) != 1 ||
 		get_func_namespace(call->funcid) != nvs_namespace())
 		return NULL;
@@ -528,8 +605,8 @@ nvs_target_check(NvsKind kind, const NvsStore *store, const char *pattern,
 	route.pattern = nvs_pattern_compile(pattern, strlen(pattern));
 	route.aliases = aliases;
 	route.notify = -1;
-	target = target_compile(&route, relid);
-	target_drop(target);
+	target = target_make(&route, relid);
+	target_compile(target);
 
 	/* What an existing route may have, but no new one. */
 	if (kind == NVS_KIND_STREAM)
@@ -540,6 +617,7 @@ nvs_target_check(NvsKind kind, const NvsStore *store, const char *pattern,
 				 errmsg("relation %s cannot be routed to", target->name),
 				 errdetail("It is temporary: no other session can use it.")));
 	*apart = nvs_fields_column(target->map, target_whole_column(kind)) != NULL;
+	MemoryContextDelete(target->cxt);
 	return nvs_pattern_shape(route.pattern);
 }
 

@@ -43,7 +43,7 @@ PG_FUNCTION_INFO_V1(nvs_snapshot_save);
 PG_FUNCTION_INFO_V1(nvs_snapshot_load);
 PG_FUNCTION_INFO_V1(nvs_snapshot_delete);
 
-static bool snapshot_resolve(text *id, bool write, NvsResolved *resolved);
+static bool snapshot_resolve(text *id, NvsUse use, NvsResolved *resolved);
 static void snapshot_check_versions(const Jsonb *versions);
 
 /*
@@ -52,7 +52,7 @@ static void snapshot_check_versions(const Jsonb *versions);
  * for text that cannot be an id.
  */
 static bool
-snapshot_resolve(text *id, bool write, NvsResolved *resolved)
+snapshot_resolve(text *id, NvsUse use, NvsResolved *resolved)
 {
 	int			len = VARSIZE_ANY_EXHDR(id);
 
@@ -62,7 +62,7 @@ snapshot_resolve(text *id, bool write, NvsResolved *resolved)
 				 errmsg("the id of a snapshot must have 1 to %d bytes",
 						NVS_SUBJECT_MAX_BYTES),
 				 errdetail("It has %d.", len)));
-	return nvs_route_find(NVS_KIND_SNAPSHOT, VARDATA_ANY(id), len, write,
+	return nvs_route_find(NVS_KIND_SNAPSHOT, VARDATA_ANY(id), len, use,
 						  resolved);
 }
 
@@ -121,7 +121,7 @@ nvs_snapshot_save(PG_FUNCTION_ARGS)
 	nvs_params_add_arg(&params, fcinfo, 2, JSONBOID);
 	nvs_params_add_arg(&params, fcinfo, 3, JSONBOID);
 	nvs_spi_begin();
-	(void) snapshot_resolve(PG_GETARG_TEXT_PP(0), true, &resolved);
+	(void) snapshot_resolve(PG_GETARG_TEXT_PP(0), NVS_USE_WRITE, &resolved);
 	saved = nvs_execute(nvs_statement_plan(resolved.target->plans,
 										   &snapshot_upsert, &params, NULL),
 						&params, false, 0);
@@ -145,7 +145,7 @@ nvs_snapshot_load(PG_FUNCTION_ARGS)
 	nvs_params_init(&params);
 	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
 	nvs_spi_begin();
-	if (snapshot_resolve(PG_GETARG_TEXT_PP(0), false, &resolved) &&
+	if (snapshot_resolve(PG_GETARG_TEXT_PP(0), NVS_USE_READ, &resolved) &&
 		nvs_execute_row(nvs_statement_plan(resolved.target->plans,
 										   &snapshot_select, &params, NULL),
 						&params, true, cxt, 4, row, nulls))
@@ -167,7 +167,7 @@ nvs_snapshot_delete(PG_FUNCTION_ARGS)
 	nvs_params_init(&params);
 	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
 	nvs_spi_begin();
-	if (snapshot_resolve(PG_GETARG_TEXT_PP(0), false, &resolved))
+	if (snapshot_resolve(PG_GETARG_TEXT_PP(0), NVS_USE_CHANGE, &resolved))
 		deleted = nvs_execute(nvs_statement_plan(resolved.target->plans,
 												 &snapshot_remove, &params,
 												 NULL),

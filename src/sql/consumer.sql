@@ -187,8 +187,8 @@ Raises:
   22023: a count is negative, or max_scan is not positive
   54000: more than 1,000,000 consumers are asked for
   55000: see nvent.safe_position; not when max_scan is NULL
-  40001: in REPEATABLE READ or SERIALIZABLE, when a consumer was changed since the snapshot: begin
-    again
+  40001: in REPEATABLE READ or SERIALIZABLE, when a consumer was changed or a table of events rewritten
+    since the snapshot: begin again
 Locks:
   the rows of the consumers that it leases until the transaction ends; rows that others hold are
     passed over

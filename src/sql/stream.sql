@@ -331,6 +331,10 @@ Raises:
   22023: max_count is out of range
   22004: a type is NULL
   55000: see nvent.safe_position
+  40001: in REPEATABLE READ or SERIALIZABLE, when a table was rewritten since the snapshot, as by
+    ALTER TABLE: begin again
+Locks:
+  the tables in ACCESS SHARE mode until the transaction ends, unless there is nothing new
 Example:
   SELECT p.next_cursor, e
   FROM nvent.stream_poll(''nvent:flow:run:>'', 4711) p
@@ -381,6 +385,10 @@ Raises:
   22023: one of member and size is given without the other or out of range, or max_count is
   22004: a type is NULL
   55000: see nvent.safe_position
+  40001: in REPEATABLE READ or SERIALIZABLE, when a table was rewritten since the snapshot, as by
+    ALTER TABLE: begin again
+Locks:
+  the tables in ACCESS SHARE mode until the transaction ends, unless there is nothing new
 Example:
   SELECT p.next_cursor, e
   FROM nvent.stream_poll_category(''account'', 0, member => 0, size => 3) p

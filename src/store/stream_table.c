@@ -53,6 +53,8 @@ static bool table_registered(const char *prefix, const char *type, int64 *n);
 static void table_check_count(const char *prefix, int64 n);
 static void table_make(const NvsStore *store, const char *name,
 					   bool versioned);
+static uint64 table_lock_key(const char *prefix, const char *type);
+static int	table_compare_keys(const void *a, const void *b);
 
 /* Raise an error unless this can be a type: a token of a subject. */
 void
@@ -206,6 +208,44 @@ nvs_stream_table_register(const char *prefix, const char *type)
 	(void) nvs_store_registry_execute(&table_insert, &params);
 }
 
+/* The key of the lock of a table's name. */
+static uint64
+table_lock_key(const char *prefix, const char *type)
+{
+	const char *name = nvs_stream_table_name(prefix, type);
+
+	return nvs_hash(name, strlen(name), 0);
+}
+
+/* For qsort(): by key. */
+static int
+table_compare_keys(const void *a, const void *b)
+{
+	uint64		x = *(const uint64 *) a;
+	uint64		y = *(const uint64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * Lock the names of tables that are to be made, until the end of the
+ * transaction: all of them before one is made, and in an order that does not
+ * depend on the call, so that no two calls wait for each other.
+ */
+void
+nvs_stream_table_lock(const NvsStreamTable *tables, int n)
+{
+	uint64	   *keys = palloc(sizeof(uint64) * n);
+	int			i;
+
+	for (i = 0; i < n; i++)
+		keys[i] = table_lock_key(tables[i].prefix, tables[i].type);
+	qsort(keys, n, sizeof(uint64), table_compare_keys);
+	for (i = 0; i < n; i++)
+		nvs_lock(NVS_LOCK_TABLE, keys[i], ExclusiveLock);
+	pfree(keys);
+}
+
 /*
  * Make a generic stream table as the store's owner, to whom it then belongs,
  * with the privileges that the store was granted with.  Its name, quoted, is
@@ -242,7 +282,7 @@ nvs_stream_table_create(const char *prefix, const char *type, bool versioned,
 	bool		missing;
 
 	PreventCommandIfReadOnly("nvent.stream_create_table()");
-	nvs_lock(NVS_LOCK_TABLE, nvs_hash(name, strlen(name), 0), ExclusiveLock);
+	nvs_lock(NVS_LOCK_TABLE, table_lock_key(prefix, type), ExclusiveLock);
 	nvs_store_lock(prefix, ShareLock);
 
 	/* It may be another store than when the caller was asked. */
@@ -284,7 +324,7 @@ nvs_stream_table_drop(const char *prefix, const char *type)
 	if (store == NULL)
 		return false;
 	nvs_store_check_admin(store);
-	nvs_lock(NVS_LOCK_TABLE, nvs_hash(name, strlen(name), 0), ExclusiveLock);
+	nvs_lock(NVS_LOCK_TABLE, table_lock_key(prefix, type), ExclusiveLock);
 	store = nvs_store_find(prefix, strlen(prefix));
 	if (store == NULL || !table_registered(prefix, type, &n))
 		return false;

@@ -10,6 +10,13 @@
 #include "store/store.h"
 #include "subject/subject.h"
 
+/* A generic stream table: its store's prefix, and its type. */
+typedef struct NvsStreamTable
+{
+	char	   *prefix;
+	char	   *type;
+} NvsStreamTable;
+
 extern void nvs_stream_type_check(const char *type);
 extern NvsSpan nvs_stream_type_of(const char *prefix, const char *subject,
 								  int len);
@@ -21,6 +28,7 @@ extern bool nvs_stream_table_hashed(const char *name);
 extern void nvs_stream_table_register(const char *prefix, const char *type);
 extern char *nvs_stream_table_create(const char *prefix, const char *type,
 									 bool versioned, bool *created);
+extern void nvs_stream_table_lock(const NvsStreamTable *tables, int n);
 extern bool nvs_stream_table_drop(const char *prefix, const char *type);
 
 #endif							/* NVS_STORE_STREAM_TABLE_H */

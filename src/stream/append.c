@@ -102,7 +102,7 @@ append_to_one(FunctionCallInfo fcinfo, Jsonb **docs, int n, Datum *records,
 	NvsAppend	stream;
 	int			i;
 
-	(void) nvs_stream_resolve_arg(fcinfo, ARG_SUBJECT, true, &stream.resolved);
+	nvs_stream_name(fcinfo, ARG_SUBJECT, &stream);
 	stream.expect = NVS_EXPECT_ANY;
 	if (!PG_ARGISNULL(ARG_EXPECTED))
 		nvs_append_expect(&stream, PG_GETARG_INT64(ARG_EXPECTED));
@@ -112,7 +112,7 @@ append_to_one(FunctionCallInfo fcinfo, Jsonb **docs, int n, Datum *records,
 		events[i].stream = &stream;
 		events[i].doc = docs[i];
 	}
-	nvs_stream_lock(&stream, 1);
+	nvs_stream_lock(&stream, 1, true);
 	nvs_append_events(&stream, 1, events, n, records, cxt);
 }
 

@@ -49,9 +49,12 @@ extern void nvs_append_events(NvsAppend *streams, int nstreams,
 pg_noreturn extern void nvs_append_too_many_subjects(int n);
 
 /* stream/head.c */
-extern void nvs_stream_lock(NvsAppend *streams, int n);
+extern void nvs_stream_name(FunctionCallInfo fcinfo, int n,
+							NvsAppend *stream);
+extern void nvs_stream_lock(NvsAppend *streams, int n, bool make);
 extern void nvs_stream_heads(NvsAppend *streams, int n);
-extern void nvs_stream_hold(NvsAppend *stream);
+extern bool nvs_stream_hold(FunctionCallInfo fcinfo, NvsAppend *stream,
+							bool make);
 pg_noreturn extern void nvs_stream_unversioned(const NvsResolved *resolved);
 
 /* stream/event_id.c */

@@ -9,7 +9,6 @@
 
 #include "miscadmin.h"
 #include "utils/fmgrprotos.h"
-#include "utils/inval.h"
 
 #include "errors.h"
 #include "base/arg.h"
@@ -51,7 +50,6 @@ static void many_make_streams(ManyCall *call);
 static void many_merge_expected(NvsAppend *stream, const ManyEntry *entry,
 								bool *has_expected);
 static void many_make_events(ManyCall *call);
-static void many_resolve(ManyCall *call);
 
 /*
  * nvent.stream_append_many(appends): records of all events in the order in
@@ -70,13 +68,7 @@ nvs_stream_append_many(PG_FUNCTION_ARGS)
 	many_read_entries(PG_GETARG_JSONB_P(0), &call);
 	many_make_streams(&call);
 	many_make_events(&call);
-	many_resolve(&call);
-
-	/* Routes may have changed while we waited for the locks. */
-	nvs_stream_lock(call.streams, call.nstreams);
-	AcceptInvalidationMessages();
-	many_resolve(&call);
-
+	nvs_stream_lock(call.streams, call.nstreams, true);
 	records = palloc(sizeof(Datum) * Max(call.nevents, 1));
 	nvs_append_events(call.streams, call.nstreams, call.events, call.nevents,
 					  records, CurrentMemoryContext);
@@ -309,23 +301,5 @@ many_make_events(ManyCall *call)
 			event->doc = nvs_jsonb_from_child(nvs_jsonb_child(jc, k));
 			event++;
 		}
-	}
-}
-
-/* Find the relations; tables are made only for streams that get events. */
-static void
-many_resolve(ManyCall *call)
-{
-	int			i;
-
-	for (i = 0; i < call->nstreams; i++)
-	{
-		NvsAppend  *stream = &call->streams[i];
-
-		CHECK_FOR_INTERRUPTS();
-		if (!nvs_stream_resolve(stream->resolved.subject,
-								stream->resolved.len, stream->nevents > 0,
-								&stream->resolved))
-			stream->resolved.target = NULL;
 	}
 }

@@ -40,21 +40,24 @@ nvs_stream_poll_category(PG_FUNCTION_ARGS)
 	NvsPoll		poll;
 	char	   *category;
 	char	   *pattern;
+	char	   *below;
 
 	NVS_REQUIRE_ARG(ARG_CATEGORY, "category");
 	category_check_group(fcinfo);
 	category = text_to_cstring(PG_GETARG_TEXT_PP(ARG_CATEGORY));
 	nvs_subject_validate(category, strlen(category));
 	pattern = nvs_pattern_of_subject(category, strlen(category));
-	nvs_poll_begin(&poll, fcinfo, cstring_to_text(pattern), ARG_STORE);
+	below = psprintf("%s:>", pattern);
+	if (nvs_pattern_parse(below, strlen(below), NULL) == NULL)
+		below = NULL;
+	nvs_poll_begin(&poll, fcinfo, pattern, below, ARG_STORE);
 	category_set_filters(fcinfo, &poll.scan, category);
 	nvs_scan_run(&poll.scan);
 
 	/* What is below it too; the page becomes shorter with what that finds. */
-	pattern = psprintf("%s:>", pattern);
-	if (nvs_pattern_parse(pattern, strlen(pattern), NULL) != NULL)
+	if (below != NULL)
 	{
-		nvs_scan_again(&poll.scan, pattern);
+		nvs_scan_again(&poll.scan, below);
 		nvs_scan_run(&poll.scan);
 	}
 	PG_RETURN_DATUM(nvs_poll_end(&poll));

@@ -39,6 +39,11 @@ PG_FUNCTION_INFO_V1(nvs_stream_version);
 static bool head_has_versions(const NvsAppend *stream);
 static bool head_has_text_keys(const NvsResolved *resolved);
 static uint64 head_lock_key(const NvsResolved *resolved);
+static void head_make_tables(NvsAppend *streams, int n);
+static void head_find(NvsAppend *streams, int n, NvsUse use);
+static bool head_find_one(NvsAppend *stream, NvsUse use);
+static void head_lock_subjects(NvsAppend *streams, int n);
+static bool head_lock_relations(NvsAppend *streams, int n, bool make);
 static int	head_compare_locks(const void *a, const void *b);
 static void head_check_distinct(const NvsAppend *a, const NvsAppend *b);
 static void head_check_writer(const NvsAppend *stream);
@@ -143,6 +148,16 @@ head_check_distinct(const NvsAppend *a, const NvsAppend *b)
 						b->resolved.len, b->resolved.subject)));
 }
 
+/* Name the stream of the subject that is argument n of a SQL function. */
+void
+nvs_stream_name(FunctionCallInfo fcinfo, int n, NvsAppend *stream)
+{
+	text	   *subject = PG_GETARG_TEXT_PP(n);
+
+	stream->resolved.subject = VARDATA_ANY(subject);
+	stream->resolved.len = VARSIZE_ANY_EXHDR(subject);
+}
+
 /*
  * Raise an error unless the caller may write to a stream: whoever may not is
  * not to keep others from it.
@@ -165,20 +180,82 @@ head_check_writer(const NvsAppend *stream)
 }
 
 /*
- * Lock the subjects of a call until the end of the transaction, those that
- * get events exclusively.  Plain logs are not locked.
+ * Find the relations of a call's streams, and lock the subjects, those that get
+ * events exclusively, and then the relations, until the end of the transaction.
+ * A target is NULL when nothing holds the subject; with make, a table for
+ * events is made instead.  Subjects of plain logs are not locked.
+ *
+ * Who held a subject's lock may have altered the relation or the route: the
+ * relations are found again when the locks are there, and so on until they are
+ * those that the locks were taken for.
  */
 void
-nvs_stream_lock(NvsAppend *streams, int n)
+nvs_stream_lock(NvsAppend *streams, int n, bool make)
+{
+	PreventCommandIfReadOnly("nvent.stream_append()");
+	do
+	{
+		if (make)
+			head_make_tables(streams, n);
+		head_find(streams, n, NVS_USE_LOOK);
+		head_lock_subjects(streams, n);
+	}
+	while (!head_lock_relations(streams, n, make));
+}
+
+/* Make the tables of those streams that get events and have none. */
+static void
+head_make_tables(NvsAppend *streams, int n)
+{
+	const NvsResolved **missing = palloc(sizeof(NvsResolved *) * n);
+	int			nmissing = 0;
+	int			i;
+
+	for (i = 0; i < n; i++)
+		if (streams[i].nevents > 0 && !head_find_one(&streams[i],
+													 NVS_USE_LOOK))
+			missing[nmissing++] = &streams[i].resolved;
+	if (nmissing > 0)
+		nvs_route_make_streams(missing, nmissing);
+	pfree(missing);
+}
+
+/* Find the relations of streams for a use, and which keys their locks have. */
+static void
+head_find(NvsAppend *streams, int n, NvsUse use)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) head_find_one(&streams[i], use);
+		streams[i].lock = head_lock_key(&streams[i].resolved);
+	}
+}
+
+/* Find the relation of a stream; its target is NULL when there is none. */
+static bool
+head_find_one(NvsAppend *stream, NvsUse use)
+{
+	NvsResolved *resolved = &stream->resolved;
+
+	if (nvs_stream_resolve(resolved->subject, resolved->len, use, resolved))
+		return true;
+	resolved->target = NULL;
+	return false;
+}
+
+/* Lock the subjects of streams in the order of their keys. */
+static void
+head_lock_subjects(NvsAppend *streams, int n)
 {
 	NvsAppend **order = palloc(sizeof(NvsAppend *) * n);
 	int			i;
 
-	PreventCommandIfReadOnly("nvent.stream_append()");
 	for (i = 0; i < n; i++)
 	{
 		head_check_writer(&streams[i]);
-		streams[i].lock = head_lock_key(&streams[i].resolved);
 		order[i] = &streams[i];
 	}
 	if (n > 1)
@@ -194,6 +271,33 @@ nvs_stream_lock(NvsAppend *streams, int n)
 					 order[i]->nevents > 0 ? ExclusiveLock : ShareLock);
 	}
 	pfree(order);
+}
+
+/*
+ * Lock the relations of streams whose subjects are locked; false when one of
+ * them turns out to need another lock of its subject.
+ */
+static bool
+head_lock_relations(NvsAppend *streams, int n, bool make)
+{
+	bool		same = true;
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		NvsAppend  *stream = &streams[i];
+		bool		locked = head_has_versions(stream);
+		uint64		lock = stream->lock;
+		NvsUse		use = make ? NVS_USE_WRITE : NVS_USE_CHANGE;
+
+		CHECK_FOR_INTERRUPTS();
+		(void) head_find_one(stream, stream->nevents > 0 ? use :
+							 NVS_USE_READ_LATEST);
+		stream->lock = head_lock_key(&stream->resolved);
+		if (head_has_versions(stream) && !(locked && stream->lock == lock))
+			same = false;
+	}
+	return same;
 }
 
 /* Is there a relation that has the head of a stream? */
@@ -248,19 +352,25 @@ nvs_stream_heads(NvsAppend *streams, int n)
 }
 
 /*
- * Lock a stream that is about to be changed and read its head.  A transaction
- * that keeps its snapshot cannot change what it does not see.
+ * Lock the stream of the subject in argument 0, which is about to be changed,
+ * and read its head.  Returns false when nothing holds it; with make its table
+ * is made instead.  A transaction that keeps its snapshot cannot change what it
+ * does not see.
  */
-void
-nvs_stream_hold(NvsAppend *stream)
+bool
+nvs_stream_hold(FunctionCallInfo fcinfo, NvsAppend *stream, bool make)
 {
-	NvsAppend	seen = *stream;
+	NvsAppend	seen;
 
+	nvs_stream_name(fcinfo, 0, stream);
 	stream->nevents = 1;
-	nvs_stream_lock(stream, 1);
+	nvs_stream_lock(stream, 1, make);
+	if (stream->resolved.target == NULL)
+		return false;
 	nvs_stream_heads(stream, 1);
 	if (!IsolationUsesXactSnapshot() || !head_has_versions(stream))
-		return;
+		return true;
+	seen = *stream;
 	seen.head = 0;
 	head_read(&seen);
 	if (seen.head != stream->head)
@@ -269,6 +379,7 @@ nvs_stream_hold(NvsAppend *stream)
 				 errmsg("could not serialize access due to concurrent "
 						"appends to stream \"%.*s\"", stream->resolved.len,
 						stream->resolved.subject)));
+	return true;
 }
 
 /* Read the head of one stream; it stays as it is when there is no event. */
@@ -396,7 +507,7 @@ nvs_stream_version(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(0, "subject");
 	nvs_spi_begin();
-	if (nvs_stream_resolve_arg(fcinfo, 0, false, &stream.resolved))
+	if (nvs_stream_resolve_arg(fcinfo, 0, NVS_USE_READ, &stream.resolved))
 	{
 		if (!head_has_versions(&stream))
 			nvs_stream_unversioned(&stream.resolved);

@@ -141,8 +141,7 @@ nvs_stream_truncate(PG_FUNCTION_ARGS)
 	call.fcinfo = fcinfo;
 	call.cxt = CurrentMemoryContext;
 	nvs_spi_begin();
-	if (nvs_stream_resolve_arg(fcinfo, ARG_SUBJECT, !PG_ARGISNULL(ARG_SEED),
-							   &call.stream.resolved))
+	if (nvs_stream_hold(fcinfo, &call.stream, !PG_ARGISNULL(ARG_SEED)))
 		done = truncate_run(&call);
 	else
 		done = PG_ARGISNULL(ARG_BEFORE_TS);
@@ -187,7 +186,6 @@ truncate_run(Truncation *call)
 {
 	FunctionCallInfo fcinfo = call->fcinfo;
 
-	nvs_stream_hold(&call->stream);
 	if (!PG_ARGISNULL(ARG_BEFORE_TS))
 		return truncate_to_snapshot(call);
 	if (!PG_ARGISNULL(ARG_BEFORE))
@@ -301,11 +299,8 @@ nvs_stream_delete(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("nvent.stream_delete()");
 	nvs_spi_begin();
-	if (nvs_stream_resolve_arg(fcinfo, 0, false, &stream.resolved))
-	{
-		nvs_stream_hold(&stream);
+	if (nvs_stream_hold(fcinfo, &stream, false))
 		deleted = lifecycle_write(&stream.resolved, &delete_events, NULL);
-	}
 	nvs_spi_end();
 	PG_RETURN_INT64((int64) deleted);
 }
@@ -324,10 +319,11 @@ nvs_stream_reopen(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(0, "subject");
 	PreventCommandIfReadOnly("nvent.stream_reopen()");
 	nvs_spi_begin();
-	if (nvs_stream_resolve_arg(fcinfo, 0, false, &stream.resolved))
+	nvs_stream_name(fcinfo, 0, &stream);
+	stream.nevents = 1;
+	nvs_stream_lock(&stream, 1, false);
+	if (stream.resolved.target != NULL)
 	{
-		stream.nevents = 1;
-		nvs_stream_lock(&stream, 1);
 		nvs_stream_heads(&stream, 1);
 		if (stream.closed)
 			record = lifecycle_append(&stream, reopen_event(fcinfo),
@@ -362,7 +358,7 @@ nvs_stream_erase(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(0, "subject");
 	PreventCommandIfReadOnly("nvent.stream_erase()");
 	nvs_spi_begin();
-	if (nvs_stream_resolve_arg(fcinfo, 0, false, &stream.resolved))
+	if (nvs_stream_hold(fcinfo, &stream, false))
 	{
 		const NvsResolved *resolved = &stream.resolved;
 
@@ -373,7 +369,6 @@ nvs_stream_erase(PG_FUNCTION_ARGS)
 							resolved->len, resolved->subject),
 					 errdetail("Table %s has no column \"pii\" of type "
 							   "jsonb.", resolved->target->name)));
-		nvs_stream_hold(&stream);
 		erased = lifecycle_write(resolved, &erase_events, NULL);
 	}
 	nvs_spi_end();
@@ -401,7 +396,8 @@ nvs_stream_retain(PG_FUNCTION_ARGS)
 	type = text_to_cstring(PG_GETARG_TEXT_PP(RETAIN_TYPE));
 	nvs_stream_type_check(type);
 	nvs_spi_begin();
-	target = nvs_route_stream_target(nvs_store_require(prefix), type);
+	target = nvs_route_stream_target(nvs_store_require(prefix), type,
+									 NVS_USE_CHANGE);
 	if (target != NULL)
 		deleted = retain_delete(target, &params);
 	nvs_spi_end();

@@ -3,18 +3,15 @@
  *	  Following a pattern over all tables of a store, in one total order.
  *
  * A page is what lies above the caller's cursor and at or below the store's
- * safe position (position/position.c), which is taken first: before the
- * snapshot, and before the store's tables are looked for.
+ * safe position (position/position.c), as a window (stream/window.c) shows it.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
 #include "funcapi.h"
-#include "utils/snapmgr.h"
+#include "utils/builtins.h"
 
-#include "errors.h"
 #include "base/arg.h"
-#include "position/position.h"
 #include "stream/poll.h"
 
 /* Events that one page may have, their equals aside. */
@@ -41,21 +38,24 @@ nvs_stream_poll(PG_FUNCTION_ARGS)
 	NvsPoll		poll;
 
 	NVS_REQUIRE_ARG(ARG_PATTERN, "pattern");
-	nvs_poll_begin(&poll, fcinfo, PG_GETARG_TEXT_PP(ARG_PATTERN), ARG_STORE);
+	nvs_poll_begin(&poll, fcinfo,
+				   text_to_cstring(PG_GETARG_TEXT_PP(ARG_PATTERN)), NULL,
+				   ARG_STORE);
 	nvs_scan_run(&poll.scan);
 	PG_RETURN_DATUM(nvs_poll_end(&poll));
 }
 
 /*
- * Begin a page of a pattern's events by a SQL function's arguments, the
- * store's name being argument store_arg.  Opens SPI and pushes a snapshot,
+ * Begin a page of a pattern's events, and of those below it if that is not
+ * NULL, by a SQL function's arguments, the store's name being argument
+ * store_arg.  The scan is for the first pattern.  Opens SPI and the window,
  * both until nvs_poll_end().
  */
 void
-nvs_poll_begin(NvsPoll *poll, FunctionCallInfo fcinfo, text *pattern,
-			   int store_arg)
+nvs_poll_begin(NvsPoll *poll, FunctionCallInfo fcinfo, const char *pattern,
+			   const char *below, int store_arg)
 {
-	text	   *store = NULL;
+	NvsWindow  *window = &poll->window;
 
 	NVS_REQUIRE_ARG(NVS_POLL_ARG_MAX_COUNT, "max_count");
 	poll_check_count(PG_GETARG_INT32(NVS_POLL_ARG_MAX_COUNT));
@@ -64,13 +64,20 @@ nvs_poll_begin(NvsPoll *poll, FunctionCallInfo fcinfo, text *pattern,
 	poll->cxt = CurrentMemoryContext;
 
 	nvs_spi_begin();
+	memset(window, 0, sizeof(NvsWindow));
 	if (!PG_ARGISNULL(store_arg))
-		store = PG_GETARG_TEXT_PP(store_arg);
-	nvs_scan_init(&poll->scan, pattern, store);
-	poll->scan.upto = nvs_scan_push_snapshot(&poll->scan);
+		window->name = text_to_cstring(PG_GETARG_TEXT_PP(store_arg));
+	window->patterns = list_make1(nvs_pattern_compile(pattern,
+													  strlen(pattern)));
+	if (below != NULL)
+		window->patterns = lappend(window->patterns,
+								   nvs_pattern_compile(below, strlen(below)));
+	window->after = NVS_ARG_OR(NVS_POLL_ARG_AFTER, PG_GETARG_INT64, 0);
+	nvs_window_open(window);
+
+	nvs_scan_init(&poll->scan, window, pattern);
 	if (!PG_ARGISNULL(NVS_POLL_ARG_TYPES))
 		nvs_scan_types(&poll->scan, PG_GETARG_ARRAYTYPE_P(NVS_POLL_ARG_TYPES));
-	poll->scan.after = NVS_ARG_OR(NVS_POLL_ARG_AFTER, PG_GETARG_INT64, 0);
 	poll->scan.limit = PG_GETARG_INT32(NVS_POLL_ARG_MAX_COUNT);
 }
 
@@ -101,7 +108,7 @@ nvs_poll_end(NvsPoll *poll)
 	/* What is toasted is read under this snapshot too. */
 	values[0] = Int64GetDatum(Max(scan->upto, scan->after));
 	values[1] = nvs_scan_records(scan, poll->cxt);
-	PopActiveSnapshot();
+	nvs_window_close(&poll->window);
 	nvs_spi_end();
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }

@@ -14,6 +14,7 @@
 /* A call that polls. */
 typedef struct NvsPoll
 {
+	NvsWindow	window;
 	NvsScan		scan;
 	TupleDesc	desc;			/* of the one row that it returns */
 	MemoryContext cxt;			/* of that row */
@@ -28,7 +29,8 @@ enum
 };
 
 extern void nvs_poll_begin(NvsPoll *poll, FunctionCallInfo fcinfo,
-						   text *pattern, int store_arg);
+						   const char *pattern, const char *below,
+						   int store_arg);
 extern Datum nvs_poll_end(NvsPoll *poll);
 
 #endif							/* NVS_STREAM_POLL_H */

@@ -85,7 +85,8 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(ARG_SUBJECT, "subject");
 	(void) nvs_count_argument(fcinfo, ARG_MAX_COUNT, "max_count");
 	nvs_spi_begin();
-	if (nvs_stream_resolve_arg(fcinfo, ARG_SUBJECT, false, &call.resolved))
+	if (nvs_stream_resolve_arg(fcinfo, ARG_SUBJECT, NVS_USE_READ,
+							   &call.resolved))
 	{
 		call.fcinfo = fcinfo;
 		call.target = call.resolved.target;

@@ -34,7 +34,6 @@ static NvsNewEvent *restore_make_events(Jsonb **docs, int n);
 static RestoreStream **restore_make_streams(Jsonb **docs, int n);
 static HTAB *restore_create_table(void);
 static void restore_lock_streams(NvsAppend *streams, int n);
-static void restore_resolve(NvsAppend *stream);
 static NvsJsonbChild restore_subject(const Jsonb *doc);
 static int64 restore_version(const RestoreStream *r, const Jsonb *doc);
 static Jsonb *restore_content(const Jsonb *doc);
@@ -118,8 +117,7 @@ restore_make_streams(Jsonb **docs, int n)
 		of[i]->stream->resolved.subject = subject.data;
 		of[i]->stream->resolved.len = subject.len;
 		of[i]->stream->nevents = 1;
-		restore_resolve(of[i]->stream);
-		nvs_store_check_admin(of[i]->stream->resolved.target->store);
+		nvs_store_check_admin(nvs_store_of_write(subject.data, subject.len));
 	}
 	restore_lock_streams(streams, nstreams);
 	for (i = 0; i < n; i++)
@@ -145,23 +143,10 @@ restore_create_table(void)
 static void
 restore_lock_streams(NvsAppend *streams, int n)
 {
-	int			i;
-
 	if (n > NVS_MAX_SUBJECTS)
 		nvs_append_too_many_subjects(n);
-	/* A table that was made since changed the routes found before. */
-	for (i = 0; i < n; i++)
-		restore_resolve(&streams[i]);
-	nvs_stream_lock(streams, n);
+	nvs_stream_lock(streams, n, true);
 	nvs_stream_heads(streams, n);
-}
-
-/* Find the relation of a stream, or make it. */
-static void
-restore_resolve(NvsAppend *stream)
-{
-	(void) nvs_stream_resolve(stream->resolved.subject, stream->resolved.len,
-							  true, &stream->resolved);
 }
 
 /* The field "subject" of an event. */
@@ -241,13 +226,15 @@ nvs_stream_clear(PG_FUNCTION_ARGS)
 	nvs_spi_begin();
 	store = nvs_store_require(prefix);
 	nvs_store_check_admin(store);
-	foreach(lc, nvs_route_targets(NVS_KIND_STREAM, store, true))
+	foreach(lc, nvs_route_targets(NVS_KIND_STREAM, store,
+								  NVS_USE_CHANGE, true))
 	{
 		/* Tables that routes name are their users' own. */
 		if (nvs_target_pattern(lfirst(lc)) == NULL)
 			deleted += clear_table(lfirst(lc));
 	}
-	foreach(lc, nvs_route_targets(NVS_KIND_SNAPSHOT, store, true))
+	foreach(lc, nvs_route_targets(NVS_KIND_SNAPSHOT, store,
+								  NVS_USE_CHANGE, true))
 		(void) clear_table(lfirst(lc));
 	nvs_spi_end();
 	PG_RETURN_INT64((int64) deleted);

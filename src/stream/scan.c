@@ -13,7 +13,7 @@
  * the planner takes the index on (subject, id), or on (captured column, id),
  * when the pattern begins with enough literal tokens.
  *
- * Everything runs under the active snapshot and needs SPI.
+ * Everything runs under the snapshot of the window and needs SPI.
  */
 #include "postgres.h"
 
@@ -22,10 +22,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/snapmgr.h"
 
-#include "errors.h"
-#include "position/position.h"
 #include "stream/event.h"
 #include "stream/scan.h"
 #include "stream/source.h"
@@ -41,7 +38,6 @@
  */
 #define SCAN_MIN_SHARE	16
 
-static void scan_find_store(NvsScan *scan);
 static void scan_source(NvsScan *scan, NvsSource *source);
 static void scan_by_key(NvsScan *scan, NvsSource *source);
 static bool scan_by_filter(NvsScan *scan, NvsSource *source, int64 *position);
@@ -58,56 +54,18 @@ static void scan_cut_page(NvsScan *scan);
 static int	scan_compare(const void *a, const void *b);
 
 /*
- * Begin a scan for a pattern; store is the name of one, or NULL for that of
- * the pattern.  What is found will be in the current memory context.
+ * Begin a scan of a window for a pattern, of as much as is settled.  What is
+ * found will be in the current memory context.
  */
 void
-nvs_scan_init(NvsScan *scan, text *pattern, text *store)
+nvs_scan_init(NvsScan *scan, const NvsWindow *window, const char *pattern)
 {
 	memset(scan, 0, sizeof(NvsScan));
 	scan->cxt = CurrentMemoryContext;
-	nvs_scan_again(scan, text_to_cstring(pattern));
-	if (store != NULL)
-		scan->store_name = text_to_cstring(store);
-	scan_find_store(scan);
-}
-
-/* Look for the store of a scan; an error when it is named and not there. */
-static void
-scan_find_store(NvsScan *scan)
-{
-	if (scan->store_name == NULL)
-	{
-		scan->store = nvs_store_of_pattern(scan->pattern);
-		return;
-	}
-	scan->store = nvs_store_find(scan->store_name, strlen(scan->store_name));
-	if (scan->store == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NVS_NO_STORE),
-				 errmsg("store \"%s\" does not exist", scan->store_name)));
-}
-
-/*
- * Push the snapshot for a scan to run under, and return the position up to
- * which it shows everything of the store.  The registry is looked at after
- * that, so that no table is missing whose events are said to be settled; when
- * the pattern is another store's by then, it begins again.
- */
-int64
-nvs_scan_push_snapshot(NvsScan *scan)
-{
-	for (;;)
-	{
-		uint32		number = scan->store == NULL ? 0 : scan->store->number;
-		int64		safe = nvs_position_push_snapshot(number);
-
-		scan_find_store(scan);
-		if (number == 0 || scan->store == NULL ||
-			scan->store->number == number)
-			return safe;
-		PopActiveSnapshot();
-	}
+	scan->window = window;
+	scan->after = window->after;
+	scan->upto = window->safe;
+	nvs_scan_again(scan, pattern);
 }
 
 /* Keep events of these types only; the array must outlive the scan. */
@@ -128,13 +86,13 @@ nvs_scan_types(NvsScan *scan, ArrayType *types)
 }
 
 /*
- * Set the pattern; the next run finds its events too, with all else as it
- * was.
+ * Set the pattern, which must outlive the scan; the next run finds its events
+ * too, with all else as it was.
  */
 void
 nvs_scan_again(NvsScan *scan, const char *pattern)
 {
-	scan->pattern_text = pstrdup(pattern);
+	scan->pattern_text = pattern;
 	scan->pattern = nvs_pattern_compile(pattern, strlen(pattern));
 }
 
@@ -147,7 +105,7 @@ nvs_scan_run(NvsScan *scan)
 {
 	ListCell   *lc;
 
-	if (scan->store == NULL || scan->after >= scan->upto)
+	if (scan->after >= scan->upto)
 		return;
 	foreach(lc, nvs_source_list(scan))
 	{

@@ -2,13 +2,11 @@
  * stream/scan.h
  *	  Events of a pattern, from all tables that may hold them.
  *
- * Typical use, within nvs_spi_begin():
+ * Typical use, of a window (stream/window.h) that is open:
  *
  *		NvsScan		scan;
  *
- *		nvs_scan_init(&scan, pattern, NULL);
- *		scan.upto = nvs_scan_push_snapshot(&scan);
- *		scan.after = cursor;
+ *		nvs_scan_init(&scan, &window, pattern);
  *		scan.limit = max_count;
  *		nvs_scan_run(&scan);
  *		next_cursor = Max(scan.upto, cursor);
@@ -23,7 +21,7 @@
 #include "access/tupdesc.h"
 #include "utils/array.h"
 
-#include "route/route.h"
+#include "stream/window.h"
 
 /* An event that was found. */
 typedef struct NvsFound
@@ -39,10 +37,9 @@ typedef struct NvsFound
 /* What to look for, and what was found. */
 typedef struct NvsScan
 {
-	char	   *pattern_text;
+	const NvsWindow *window;	/* what is read */
+	const char *pattern_text;
 	NvsPattern *pattern;
-	char	   *store_name;		/* NULL: that of the pattern */
-	const NvsStore *store;		/* NULL: there is none, hence no event */
 	Datum		types;			/* text[], 0 for any type */
 	int			ntypes;
 	Datum	   *type_texts;
@@ -59,8 +56,8 @@ typedef struct NvsScan
 	MemoryContext cxt;			/* of what was found */
 } NvsScan;
 
-extern void nvs_scan_init(NvsScan *scan, text *pattern, text *store);
-extern int64 nvs_scan_push_snapshot(NvsScan *scan);
+extern void nvs_scan_init(NvsScan *scan, const NvsWindow *window,
+						  const char *pattern);
 extern void nvs_scan_types(NvsScan *scan, ArrayType *types);
 extern void nvs_scan_again(NvsScan *scan, const char *pattern);
 extern void nvs_scan_run(NvsScan *scan);

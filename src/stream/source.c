@@ -14,15 +14,11 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "store/stream_table.h"
 #include "stream/source.h"
 #include "stream/statement.h"
 
-static bool source_may_hold(const NvsScan *scan, const NvsRoute *route);
-static bool source_overlap(const NvsPattern *a, const NvsPattern *b);
-static bool source_is_rest(const NvsPatternToken *token);
 static bool source_is_listed(List *sources, const NvsTarget *target);
-static NvsSource *source_open(NvsScan *scan, NvsRoute *route, List *sources);
+static NvsSource *source_open(NvsScan *scan, NvsTarget *target);
 static void source_add_subject(const NvsScan *scan, NvsSource *source);
 static void source_add_captures(const NvsScan *scan, NvsSource *source);
 static bool source_add_capture(const NvsScan *scan, NvsSource *source,
@@ -50,68 +46,28 @@ static void source_build_rows(StringInfo sql, const void *arg);
 /* Rows of a source by an array of positions. */
 static const NvsStatement source_rows = {.build = source_build_rows};
 
-/*
- * The tables that may hold what a scan looks for, each once.  All of them are
- * listed before one is read: a query may run code that changes the routes.
- */
+/* The relations of a scan's window that may hold what it looks for, once. */
 List *
 nvs_source_list(NvsScan *scan)
 {
 	List	   *sources = NIL;
 	ListCell   *lc;
 
-	foreach(lc, nvs_route_list(scan->store))
+	foreach(lc, scan->window->targets)
 	{
-		NvsRoute   *route = lfirst(lc);
+		NvsTarget  *target = lfirst(lc);
 		NvsSource  *source;
 
 		CHECK_FOR_INTERRUPTS();
-		if (route->kind != NVS_KIND_STREAM ||
-			!source_may_hold(scan, route))
+		if (!nvs_window_may_hold(scan->pattern, target->route) ||
+			source_is_listed(sources, target))
 			continue;
-		source = source_open(scan, route, sources);
+		source = source_open(scan, target);
 		if (source != NULL &&
 			(scan->correlation == NULL || source->state->meta != NULL))
 			sources = lappend(sources, source);
 	}
 	return sources;
-}
-
-/* Could a route's relation hold subjects that match? */
-static bool
-source_may_hold(const NvsScan *scan, const NvsRoute *route)
-{
-	if (route->pattern != NULL)
-		return source_overlap(scan->pattern, route->pattern);
-	return nvs_stream_type_matches(scan->store->prefix, route->type,
-								   scan->pattern);
-}
-
-/* Is there a subject that both patterns match? */
-static bool
-source_overlap(const NvsPattern *a, const NvsPattern *b)
-{
-	int			i;
-
-	for (i = 0; i < a->ntokens && i < b->ntokens; i++)
-	{
-		const NvsPatternToken *token = &b->tokens[i];
-
-		if (source_is_rest(&a->tokens[i]) || source_is_rest(token))
-			return true;
-		if (token->kind == NVS_TOKEN_LITERAL &&
-			!nvs_pattern_may_be(a, i, b->bytes + token->offset, token->len))
-			return false;
-	}
-	return a->ntokens == b->ntokens;
-}
-
-/* Does a pattern's token match all that is left? */
-static bool
-source_is_rest(const NvsPatternToken *token)
-{
-	return token->kind == NVS_TOKEN_REST ||
-		token->kind == NVS_TOKEN_CAPTURE_REST;
 }
 
 /* Is a relation to be read under another route? */
@@ -129,18 +85,14 @@ source_is_listed(List *sources, const NvsTarget *target)
 }
 
 /*
- * Work out how to read a route's relation.  Returns NULL when it is gone,
- * listed already, or without columns that tell its subjects.
+ * Work out how to read a relation.  Returns NULL when it has no columns that
+ * tell its subjects.
  */
 static NvsSource *
-source_open(NvsScan *scan, NvsRoute *route, List *sources)
+source_open(NvsScan *scan, NvsTarget *target)
 {
-	NvsTarget  *target = nvs_target_get(route, AccessShareLock);
-	NvsSource  *source;
+	NvsSource  *source = palloc0(sizeof(NvsSource));
 
-	if (target == NULL || source_is_listed(sources, target))
-		return NULL;
-	source = palloc0(sizeof(NvsSource));
 	source->target = target;
 	source->state = nvs_stream_state(target);
 	source->whole = target->nkeys > 0 && target->keys[0].capture < 0;
@@ -148,7 +100,7 @@ source_open(NvsScan *scan, NvsRoute *route, List *sources)
 	initStringInfo(&source->conditions);
 	if (source->whole)
 		source_add_subject(scan, source);
-	else if (route->pattern != NULL)
+	else if (target->route->pattern != NULL)
 		source_add_captures(scan, source);
 	else
 		return NULL;
@@ -223,7 +175,7 @@ source_add_rest(const NvsScan *scan, NvsSource *source, const NvsField *field,
 	const NvsPattern *asked = scan->pattern;
 	int			i;
 
-	if (source_is_rest(&asked->tokens[token]))
+	if (nvs_token_is_rest(&asked->tokens[token]))
 		return false;
 	for (i = token; i < asked->ntokens; i++)
 	{

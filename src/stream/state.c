@@ -29,14 +29,13 @@ static void state_define_names(const NvsTarget *target,
 
 /*
  * Find the relation of a subject and make sure that its state is there.
- * Returns false when nothing holds the subject yet; with write its table is
- * made instead.  See nvs_route_find().
+ * Returns false when nothing holds the subject yet.  See nvs_route_find().
  */
 bool
-nvs_stream_resolve(const char *subject, int len, bool write,
+nvs_stream_resolve(const char *subject, int len, NvsUse use,
 				   NvsResolved *resolved)
 {
-	if (!nvs_route_find(NVS_KIND_STREAM, subject, len, write, resolved))
+	if (!nvs_route_find(NVS_KIND_STREAM, subject, len, use, resolved))
 		return false;
 	(void) nvs_stream_state(resolved->target);
 	return true;
@@ -44,13 +43,13 @@ nvs_stream_resolve(const char *subject, int len, bool write,
 
 /* The same for the subject that is argument n of a SQL function. */
 bool
-nvs_stream_resolve_arg(FunctionCallInfo fcinfo, int n, bool write,
+nvs_stream_resolve_arg(FunctionCallInfo fcinfo, int n, NvsUse use,
 					   NvsResolved *resolved)
 {
 	text	   *subject = PG_GETARG_TEXT_PP(n);
 
 	return nvs_stream_resolve(VARDATA_ANY(subject),
-							  VARSIZE_ANY_EXHDR(subject), write, resolved);
+							  VARSIZE_ANY_EXHDR(subject), use, resolved);
 }
 
 /* The state of a target, which is made on first use and lives as long. */
@@ -99,23 +98,26 @@ state_compile(NvsTarget *target)
 /*
  * Which columns hold what an INSERT gives them, so that it need not be read
  * back: in a table where nothing comes between, those that records take as
- * they are.  Parameters already have what a column's type makes of them.
+ * they are.  Parameters already have what a column's type makes of them.  A
+ * relation that is gone, as one that was only looked at may be, keeps nothing.
  */
 static bool *
 state_kept_columns(const NvsTarget *target)
 {
 	const NvsFieldMap *map = target->map;
-	Relation	rel = table_open(target->relid, AccessShareLock);
+	Relation	rel = try_table_open(target->relid, AccessShareLock);
 	bool	   *kept = palloc0(sizeof(bool) * map->nfields);
 	int			i;
 
+	if (rel == NULL)
+		return kept;
 	if (rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rules == NULL &&
 		(rel->trigdesc == NULL || !rel->trigdesc->trig_insert_before_row))
 	{
 		for (i = 0; i < map->nfields; i++)
 			kept[i] = map->fields[i].kind != NVS_FIELD_OTHER;
 	}
-	table_close(rel, NoLock);
+	table_close(rel, AccessShareLock);
 	return kept;
 }
 

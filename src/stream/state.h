@@ -38,9 +38,9 @@ typedef struct NvsStreamState
 } NvsStreamState;
 
 extern NvsStreamState *nvs_stream_state(NvsTarget *target);
-extern bool nvs_stream_resolve(const char *subject, int len, bool write,
+extern bool nvs_stream_resolve(const char *subject, int len, NvsUse use,
 							   NvsResolved *resolved);
-extern bool nvs_stream_resolve_arg(FunctionCallInfo fcinfo, int n, bool write,
+extern bool nvs_stream_resolve_arg(FunctionCallInfo fcinfo, int n, NvsUse use,
 								   NvsResolved *resolved);
 
 #endif							/* NVS_STREAM_STATE_H */

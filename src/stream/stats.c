@@ -15,9 +15,9 @@
 #include "utils/builtins.h"
 
 #include "base/arg.h"
-#include "stream/scan.h"
 #include "stream/state.h"
 #include "stream/statement.h"
+#include "stream/window.h"
 
 /* Arguments of stream_stats(). */
 enum
@@ -31,6 +31,13 @@ enum
 	ARG_STORE
 };
 
+/* A call: the pattern that subjects are to match, and the store. */
+typedef struct StatsCall
+{
+	char	   *pattern;
+	const NvsStore *store;		/* NULL: there is none, hence no event */
+} StatsCall;
+
 /* A row of the answer. */
 typedef struct StatsLine
 {
@@ -41,13 +48,14 @@ typedef struct StatsLine
 
 PG_FUNCTION_INFO_V1(nvs_stream_stats);
 
+static void stats_begin(StatsCall *call, FunctionCallInfo fcinfo);
 static void stats_check_subjects(FunctionCallInfo fcinfo,
-								 const NvsScan *scan);
-static List *stats_ask(FunctionCallInfo fcinfo, const NvsScan *scan,
+								 const StatsCall *call);
+static List *stats_ask(FunctionCallInfo fcinfo, const StatsCall *call,
 					   NvsTarget *target, List *lines);
-static SPIPlanPtr stats_plan(FunctionCallInfo fcinfo, const NvsScan *scan,
+static SPIPlanPtr stats_plan(FunctionCallInfo fcinfo, const StatsCall *call,
 							 NvsTarget *target, NvsParams *params);
-static void stats_build_groups(const NvsScan *scan, const NvsTarget *target,
+static void stats_build_groups(const StatsCall *call, const NvsTarget *target,
 							   const char *subject, NvsParams *params,
 							   StringInfo sql);
 static void stats_build_conditions(FunctionCallInfo fcinfo,
@@ -66,21 +74,19 @@ nvs_stream_stats(PG_FUNCTION_ARGS)
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	int64		count = nvs_count_argument(fcinfo, ARG_MAX_COUNT,
 										   "max_count");
-	text	   *store = NULL;
-	NvsScan		scan;
+	StatsCall	call;
 	List	   *lines = NIL;
 	ListCell   *lc;
 
 	NVS_REQUIRE_ARG(ARG_PATTERN, "pattern");
-	if (!PG_ARGISNULL(ARG_STORE))
-		store = PG_GETARG_TEXT_PP(ARG_STORE);
 	nvs_spi_begin();
-	nvs_scan_init(&scan, PG_GETARG_TEXT_PP(ARG_PATTERN), store);
-	stats_check_subjects(fcinfo, &scan);
-	if (scan.store != NULL)
+	stats_begin(&call, fcinfo);
+	stats_check_subjects(fcinfo, &call);
+	if (call.store != NULL)
 	{
-		foreach(lc, nvs_route_targets(NVS_KIND_STREAM, scan.store, true))
-			lines = stats_ask(fcinfo, &scan, lfirst(lc), lines);
+		foreach(lc, nvs_route_targets(NVS_KIND_STREAM, call.store,
+									  NVS_USE_READ, true))
+			lines = stats_ask(fcinfo, &call, lfirst(lc), lines);
 	}
 	list_sort(lines, stats_compare);
 	foreach(lc, lines)
@@ -98,9 +104,22 @@ nvs_stream_stats(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Take the pattern, and find the store that is asked. */
+static void
+stats_begin(StatsCall *call, FunctionCallInfo fcinfo)
+{
+	char	   *name = PG_ARGISNULL(ARG_STORE) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(ARG_STORE));
+
+	call->pattern = text_to_cstring(PG_GETARG_TEXT_PP(ARG_PATTERN));
+	call->store = nvs_window_store(name,
+								   nvs_pattern_compile(call->pattern,
+													   strlen(call->pattern)));
+}
+
 /* Raise an error for a subject that is in another store. */
 static void
-stats_check_subjects(FunctionCallInfo fcinfo, const NvsScan *scan)
+stats_check_subjects(FunctionCallInfo fcinfo, const StatsCall *call)
 {
 	Datum	   *subjects;
 	bool	   *nulls;
@@ -116,9 +135,9 @@ stats_check_subjects(FunctionCallInfo fcinfo, const NvsScan *scan)
 		char	   *subject = nulls[i] ? NULL :
 			TextDatumGetCString(subjects[i]);
 
-		if (subject == NULL || (scan->store == NULL ?
+		if (subject == NULL || (call->store == NULL ?
 								nvs_store_of(subject, strlen(subject)) == NULL :
-								nvs_store_owns(scan->store, subject,
+								nvs_store_owns(call->store, subject,
 											   strlen(subject))))
 			continue;
 		ereport(ERROR,
@@ -131,7 +150,7 @@ stats_check_subjects(FunctionCallInfo fcinfo, const NvsScan *scan)
 
 /* Add what a table holds to the lines. */
 static List *
-stats_ask(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
+stats_ask(FunctionCallInfo fcinfo, const StatsCall *call, NvsTarget *target,
 		  List *lines)
 {
 	NvsParams	params;
@@ -141,7 +160,7 @@ stats_ask(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
 	uint64		i;
 
 	CHECK_FOR_INTERRUPTS();
-	plan = stats_plan(fcinfo, scan, target, &params);
+	plan = stats_plan(fcinfo, call, target, &params);
 	n = nvs_execute(plan, &params, true, 0);
 	desc = CreateTupleDescCopy(SPI_tuptable->tupdesc);
 	for (i = 0; i < n; i++)
@@ -160,7 +179,7 @@ stats_ask(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
 
 /* The statement for a table, planned for what is asked. */
 static SPIPlanPtr
-stats_plan(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
+stats_plan(FunctionCallInfo fcinfo, const StatsCall *call, NvsTarget *target,
 		   NvsParams *params)
 {
 	char	   *subject = psprintf("(%s) COLLATE pg_catalog.\"C\"",
@@ -172,7 +191,7 @@ stats_plan(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
 	(void) nvs_stream_state(target);
 	nvs_params_init(params);
 	initStringInfo(&sql);
-	stats_build_groups(scan, target, subject, params, &sql);
+	stats_build_groups(call, target, subject, params, &sql);
 	stats_build_conditions(fcinfo, subject, params, &sql);
 	appendStringInfoString(&sql, " GROUP BY 1, 2) g GROUP BY subject "
 						   "ORDER BY subject");
@@ -189,10 +208,10 @@ stats_plan(FunctionCallInfo fcinfo, const NvsScan *scan, NvsTarget *target,
 
 /* Write the query for the groups of a pattern, up to its conditions. */
 static void
-stats_build_groups(const NvsScan *scan, const NvsTarget *target,
+stats_build_groups(const StatsCall *call, const NvsTarget *target,
 				   const char *subject, NvsParams *params, StringInfo sql)
 {
-	Datum		pattern = CStringGetTextDatum(scan->pattern_text);
+	Datum		pattern = CStringGetTextDatum(call->pattern);
 	int			p = nvs_params_add(params, TEXTOID, pattern, false);
 	int			i;
 

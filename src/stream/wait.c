@@ -29,7 +29,6 @@
 #include "base/arg.h"
 #include "base/guc.h"
 #include "base/time.h"
-#include "position/position.h"
 #include "stream/scan.h"
 #include "wakeup/waiter.h"
 
@@ -49,9 +48,10 @@ enum
 /* A session that waits. */
 typedef struct StreamWait
 {
-	text	   *pattern;
+	char	   *pattern;
+	NvsPattern *compiled;
 	char	   *plain;			/* the same for the worker, in shared memory */
-	text	   *store;			/* NULL for that of the pattern */
+	char	   *store;			/* NULL for that of the pattern */
 	int64		after;			/* what is at or below needs no looking at */
 	TimestampTz until;
 	bool		commits;		/* we may commit before we sleep */
@@ -100,7 +100,6 @@ wait_begin(StreamWait *wait, FunctionCallInfo fcinfo)
 {
 	CallContext *context = (CallContext *) fcinfo->context;
 	TimestampTz now = GetCurrentTimestamp();
-	NvsPattern *compiled;
 
 	NVS_REQUIRE_ARG(ARG_PATTERN, "pattern");
 	if (IsolationUsesXactSnapshot())
@@ -110,16 +109,15 @@ wait_begin(StreamWait *wait, FunctionCallInfo fcinfo)
 						"SERIALIZABLE"),
 				 errdetail("What comes would not be shown by the "
 						   "transaction's snapshot.")));
-	wait->pattern = PG_GETARG_TEXT_P_COPY(ARG_PATTERN);
+	wait->pattern = text_to_cstring(PG_GETARG_TEXT_PP(ARG_PATTERN));
 	wait->after = NVS_ARG_OR(ARG_AFTER, PG_GETARG_INT64, 0);
 	wait->store = PG_ARGISNULL(ARG_STORE) ? NULL :
-		PG_GETARG_TEXT_P_COPY(ARG_STORE);
+		text_to_cstring(PG_GETARG_TEXT_PP(ARG_STORE));
 	wait->commits = context != NULL && IsA(context, CallContext) &&
 		!context->atomic;
 	wait->db = nvs_shmem_database();
-	compiled = nvs_pattern_compile(VARDATA_ANY(wait->pattern),
-								   VARSIZE_ANY_EXHDR(wait->pattern));
-	wait->plain = nvs_pattern_plain(compiled);
+	wait->compiled = nvs_pattern_compile(wait->pattern, strlen(wait->pattern));
+	wait->plain = nvs_pattern_plain(wait->compiled);
 
 	wait->until = PG_INT64_MAX;
 	if (!PG_ARGISNULL(ARG_TIMEOUT))
@@ -180,28 +178,32 @@ wait_for_events(StreamWait *wait)
 static bool
 wait_look(StreamWait *wait)
 {
+	NvsWindow	window;
 	NvsScan		scan;
-	int64		safe;
 	int64		first = 0;
 
 	nvs_spi_begin();
-	nvs_scan_init(&scan, wait->pattern, wait->store);
-	safe = nvs_scan_push_snapshot(&scan);
+	memset(&window, 0, sizeof(NvsWindow));
+	window.name = wait->store;
+	window.patterns = list_make1(wait->compiled);
+	window.after = wait->after;
+	window.unsettled = true;
+	nvs_window_open(&window);
 	if (wait->db != NULL)
-		nvs_waiter_set_store(wait->db,
-							 scan.store == NULL ? 0 : scan.store->number);
-	scan.after = wait->after;
+		nvs_waiter_set_store(wait->db, window.store == NULL ? 0 :
+							 window.store->number);
+	nvs_scan_init(&scan, &window, wait->pattern);
 	scan.upto = PG_INT64_MAX;
 	scan.limit = 1;
 	nvs_scan_run(&scan);
 	if (scan.nfound > 0)
 		first = scan.found[0].id;
-	PopActiveSnapshot();
+	nvs_window_close(&window);
 	nvs_spi_end();
 
-	if (first > 0 && first <= safe)
+	if (first > 0 && first <= window.safe)
 		return true;
-	wait->after = Max(wait->after, safe);
+	wait->after = Max(wait->after, window.safe);
 	if (first > 0 && wait->db != NULL)
 		nvs_waiter_arm(wait->db, first);
 	return false;

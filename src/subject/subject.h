@@ -85,6 +85,14 @@ typedef struct NvsPatternToken
 	uint16		len;
 } NvsPatternToken;
 
+/* Does a pattern's token match all that is left? */
+static inline bool
+nvs_token_is_rest(const NvsPatternToken *token)
+{
+	return token->kind == NVS_TOKEN_REST ||
+		token->kind == NVS_TOKEN_CAPTURE_REST;
+}
+
 /*
  * A compiled pattern: one chunk with all that it points to, which pfree()
  * frees.  Only subject/subject.c writes to it.
