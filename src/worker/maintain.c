@@ -192,10 +192,10 @@ maintain_skip_store(const char *prefix)
 {
 	ErrorData  *error = CopyErrorData();
 
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		PG_RE_THROW();
 	FlushErrorState();
 	RollbackAndReleaseCurrentSubTransaction();
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
 			 errmsg("skipping store \"%s\": %s", prefix, error->message),
