@@ -57,7 +57,8 @@ SELECT nvent.store_create('x', 'claims', 'nobody_of_that_name');
 GRANT EXECUTE ON FUNCTION nvent.store_create TO regress_nvs_owner;
 SET ROLE regress_nvs_owner;
 SELECT pg_temp.try($$SELECT nvent.store_create('k', 'claims')$$);
-SELECT pg_temp.try($$SELECT nvent.store_create('x', 'claims', 'regress_nvs_mallory')$$);
+-- The words are those of the server's major.
+SELECT left(pg_temp.try($$SELECT nvent.store_create('x', 'claims', 'regress_nvs_mallory')$$), 5);
 RESET ROLE;
 REVOKE EXECUTE ON FUNCTION nvent.store_create FROM regress_nvs_owner;
 SELECT nvent.route_drop('stream', p) FROM unnest(ARRAY['r:>', '*:many:>', '{a}:one:{b}']) p;
