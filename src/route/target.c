@@ -159,12 +159,15 @@ nvs_target_get(NvsRoute *route, NvsUse use)
  * The target of a route, which need not be compiled, whose relation is locked
  * in this mode until the end of the transaction: nobody alters it, and nothing
  * else gets its name.  NULL when there is none.  Raises 42P16 when it is not
- * the store's, and 42501 when it is found anew and the caller may do nothing
- * with it.
+ * the store's, and 42501 when the caller may do nothing with it that takes such
+ * a lock.
  */
 NvsTarget *
 nvs_target_lock(NvsRoute *route, LOCKMODE mode)
 {
+	AclMode		privileges = mode == AccessShareLock ? NVS_ACL_WRITE :
+		NVS_ACL_WRITE & ~NVS_ACL_READ;
+
 	for (;;)
 	{
 		NvsTarget  *target = route->target;
@@ -173,6 +176,7 @@ nvs_target_lock(NvsRoute *route, LOCKMODE mode)
 
 		if (target != NULL && target->valid)
 		{
+			nvs_check_use_relation(target->relid, privileges);
 			LockRelationOid(target->relid, mode);
 			/* Whoever we waited for may have changed or dropped it. */
 			if (likely(target->valid))
@@ -183,7 +187,7 @@ nvs_target_lock(NvsRoute *route, LOCKMODE mode)
 			target_drop(target);
 		relid = target_find_relation(route);
 		if (OidIsValid(relid))
-			nvs_check_use_relation(relid, NVS_ACL_WRITE);
+			nvs_check_use_relation(relid, privileges);
 		relid = nvs_relation_lock(route->store, route->schema, route->table,
 								  route->pattern == NULL, mode);
 		if (!OidIsValid(relid))
