@@ -56,7 +56,8 @@ WHERE (provolatile = 'i' AND proparallel <> 's') OR (provolatile = 'v' AND propa
 SELECT fn FROM fn WHERE proretset AND prorows = 1000 AND provolatile <> 'v' AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'sql');
 
 -- What a dump has to keep is in the extension's configuration: each table and
--- sequence, and all of it but for what is listed here.
+-- sequence, and all of it but for what is listed here.  Restored, a database has
+-- not drawn positions on any timeline.
 SELECT rel FROM rel, pg_extension e WHERE extname = 'nvent_store' AND relkind IN ('r', 'S', 'p') AND NOT extconfig @> ARRAY[rel.oid];
 SELECT c::regclass AS rel, w AS rows FROM pg_extension e, unnest(extconfig, extcondition) u (c, w) WHERE extname = 'nvent_store' AND w <> '' ORDER BY 1;
 -- No index is left without a use: each belongs to a constraint.

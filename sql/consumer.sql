@@ -145,7 +145,7 @@ SELECT at(nvent.consumer_correlate(NULL));
 
 -- Verbs of operators.  Start with three consumers of one mark.
 DELETE FROM nvent_consumers;
-SELECT nvent.consumer_subscribe(n, source => 'src-' || n, lane => 'l' || n, mark => 1000000) FROM unnest(ARRAY['a', 'b', 'c']) AS n;
+SELECT nvent.consumer_subscribe(n, source => 'src-' || n, lane => 'l' || n, mark => 9000000000000000) FROM unnest(ARRAY['a', 'b', 'c']) AS n;
 SELECT name, token = max(token) OVER () AS same_token FROM nvent.consumer_claim() ORDER BY name;
 SELECT token FROM nvent.consumer_list(ARRAY['a']) \gset
 SELECT nvent.consumer_block('a', :token, 'broken');

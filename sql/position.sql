@@ -205,6 +205,64 @@ RESET ROLE;
 REVOKE USAGE ON SCHEMA nvent FROM regress_position_reader;
 DROP ROLE regress_position_reader;
 
+-- Somebody moves the sequence back: nothing can be appended until it is put
+-- right, since readers have passed what would be drawn.
+\set VERBOSITY default
+SELECT setval('nvent.position_seq', 1000);
+INSERT INTO log_b (n) VALUES (16);
+SELECT setval('nvent.position_seq', 500);
+INSERT INTO log_b (n) VALUES (17);
+BEGIN;
+INSERT INTO log_b (n) VALUES (18);
+ROLLBACK;
+SELECT setval('nvent.position_seq', 1001);
+\set VERBOSITY terse
+INSERT INTO log_b (n) VALUES (19) RETURNING id;
+SELECT nvent.safe_position();
+
+-- Nor is a sequence drawn from that does not ascend one by one.
+\set VERBOSITY default
+ALTER SEQUENCE nvent.position_seq CACHE 10;
+INSERT INTO log_b (n) VALUES (20);
+\set VERBOSITY terse
+ALTER SEQUENCE nvent.position_seq CACHE 1 CYCLE;
+INSERT INTO log_b (n) VALUES (20);
+ALTER SEQUENCE nvent.position_seq NO CYCLE INCREMENT -1 MINVALUE 1;
+INSERT INTO log_b (n) VALUES (20);
+ALTER SEQUENCE nvent.position_seq INCREMENT 1;
+ALTER SEQUENCE nvent.position_seq SET UNLOGGED;
+INSERT INTO log_b (n) VALUES (20);
+ALTER SEQUENCE nvent.position_seq SET LOGGED;
+INSERT INTO log_b (n) VALUES (20) RETURNING id;
+ALTER SEQUENCE nvent.position_seq RESTART;
+INSERT INTO log_b (n) VALUES (21);
+SELECT setval('nvent.position_seq', 1003);
+
+-- A cursor of the future is none of ours.
+\set VERBOSITY default
+SELECT * FROM nvent.stream_poll('nvent:>', 1004);
+\set VERBOSITY terse
+SELECT * FROM nvent.stream_poll_category('nvent:a', 1004);
+SELECT nvent.stream_wait('nvent:>', 1004, '1 s');
+CALL nvent.stream_await('nvent:>', 1004, '1 s');
+SELECT * FROM nvent.stream_poll('nvent:>', 1003);
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT * FROM nvent.stream_poll('nvent:>', 1004);
+COMMIT;
+
+-- What a new timeline is to bring is asked for and said before it is drawn.
+SELECT setval('nvent.position_timeline', 4);
+SELECT * FROM nvent.stream_poll('nvent:>', 1004);
+SELECT * FROM nvent.stream_poll('nvent:>', 1003 + 4294967297);
+ALTER SEQUENCE nvent.position_timeline MAXVALUE 4000;
+INSERT INTO log_b (n) VALUES (22) RETURNING id - 4294967296 AS id;
+SELECT last_value FROM nvent.position_timeline;
+INSERT INTO log_b (n) VALUES (23) RETURNING id - 4294967296 AS id;
+SELECT setval('nvent.position_timeline', 4), setval('nvent.position_seq', 9223372036854775000);
+ALTER SEQUENCE nvent.position_timeline MAXVALUE 4001;
+INSERT INTO log_b (n) VALUES (24);
+
+
 -- Another extension of the name begins anew.
 DROP TABLE log_a, log_b;
 DROP PROCEDURE append_five();

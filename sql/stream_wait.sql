@@ -60,7 +60,7 @@ SELECT nvent.stream_wait('wait:flow:run:own', 0, '10 s');
 -- It can be interrupted.
 SET statement_timeout = '50ms';
 SELECT nvent.stream_wait('wait:>', nvent.safe_position('wait'), '1 day');
-CALL nvent.stream_await('wait:>', 9000000000000000000, '1 day');
+CALL nvent.stream_await('wait:>', nvent.safe_position('wait'), '1 day');
 RESET statement_timeout;
 SELECT COALESCE(waiters, 0) AS waiters FROM nvent.worker_status();
 

@@ -48,4 +48,7 @@
  * DETAIL is JSON: {"name", "position", "given"}. */
 #define ERRCODE_NVS_POSITION_BEHIND		MAKE_SQLSTATE('N','V','0','2','0')
 
+/* A cursor that is above all positions that were ever drawn here. */
+#define ERRCODE_NVS_POSITION_AHEAD		MAKE_SQLSTATE('N','V','0','2','1')
+
 #endif							/* NVS_ERRORS_H */

@@ -15,8 +15,10 @@
 
 /* sequence.c */
 extern void nvs_sequence_init(void);
+extern void nvs_sequence_prepare(NvsDatabase *db);
 extern int64 nvs_sequence_next(NvsDatabase *db);
 extern int64 nvs_sequence_last(XLogRecPtr *logged);
+extern int64 nvs_sequence_reach(void);
 extern void nvs_sequence_seed(NvsDatabase *db);
 
 /* low_water_mark.c */
@@ -35,6 +37,7 @@ extern int64 nvs_low_water_mark_warn_of_age(int64 warned_of, TimestampTz now);
 
 /* published_position.c */
 extern int64 nvs_published_position_read(uint32 store);
+extern int64 nvs_published_position_highest(void);
 extern int64 nvs_published_position_write(int64 last, NvsMarks *marks);
 
 /* position.c */

@@ -27,6 +27,7 @@
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
 
+#include "errors.h"
 #include "base/advisory.h"
 #include "base/plan.h"
 #include "position/internal.h"
@@ -77,8 +78,10 @@ nvs_position_next(uint32 store)
 	NvsDatabase *db = nvs_shmem_database();
 	int64		position;
 
+	PreventCommandIfReadOnly("nvent.next_position()");
 	if (nvs_low_water_mark_last() != 0)
 		nvs_low_water_mark_check_age();
+	nvs_sequence_prepare(db);
 	if (!nvs_low_water_mark_holds(store))
 		position_publish_mark(db, store);
 	position = nvs_sequence_next(db);
@@ -95,7 +98,6 @@ nvs_position_next(uint32 store)
 static void
 position_publish_mark(NvsDatabase *db, uint32 store)
 {
-	PreventCommandIfReadOnly("nvent.next_position()");
 	if (db == NULL)
 	{
 		nvs_low_water_mark_publish(store, nvs_sequence_last(NULL) + 1, false);
@@ -191,6 +193,32 @@ nvs_position_push_snapshot(uint32 store)
 	safe = nvs_position_safe(store);
 	PushActiveSnapshot(GetLatestSnapshot());
 	return safe;
+}
+
+/*
+ * Raise an error when a reader's cursor is above all that was ever drawn: it
+ * is of another database, or of a state of this one that was lost, and what is
+ * appended from now on would be passed by.  Who cannot take a new snapshot may
+ * be behind the server that the cursor is from.
+ */
+void
+nvs_position_check_cursor(int64 cursor)
+{
+	int64		reach;
+
+	if (nvs_position_snapshot_is_kept())
+		return;
+	reach = nvs_sequence_reach();
+	if (cursor <= reach)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_NVS_POSITION_AHEAD),
+			 errmsg("position %lld has not been drawn yet",
+					(long long) cursor),
+			 errdetail("The highest one is %lld.", (long long) reach),
+			 errhint("The cursor is of another database, or of events that "
+					 "were lost: go on from one that is not above "
+					 "nvent.safe_position().")));
 }
 
 /*

@@ -82,6 +82,30 @@ nvs_published_position_read(uint32 store)
 	return DatumGetInt64(position);
 }
 
+/* What is published. */
+static const NvsStatement highest_statement = {
+	"SELECT position FROM nvent.published_position"
+};
+
+/* The highest position that was ever published; 0 when there is none. */
+int64
+nvs_published_position_highest(void)
+{
+	NvsIdentity saved;
+	SPIPlanPtr	plan;
+	Datum		position;
+	bool		found;
+
+	nvs_spi_begin();
+	nvs_become_owner(&saved);
+	plan = nvs_statement_plan(NULL, &highest_statement, NULL, NULL);
+	found = nvs_execute_first(plan, NULL, true, CurrentMemoryContext,
+							  &position);
+	nvs_become_caller(&saved);
+	nvs_spi_end();
+	return found ? DatumGetInt64(position) : 0;
+}
+
 /*
  * Publish the highest position that was drawn, and what marks, which were
  * looked for after that, hold back of it; as the extension's owner.  Returns

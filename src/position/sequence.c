@@ -5,39 +5,93 @@
  * Shared memory knows the highest position drawn by nvent.next_position(), so
  * that the worker need not read the sequence.  What others drew, by nextval(),
  * is only in the sequence itself.
+ *
+ * No position is drawn twice, whatever readers hold as their cursors.  In a
+ * crash they hold nothing that was not flushed, see nvs_sequence_last().  A
+ * server that is promoted, or recovers to a point in time, may lack what its
+ * predecessor drew, without a trace: it begins a new timeline, and before the
+ * first draw on that the sequence jumps.  So it does in a database that was
+ * restored from a dump.  nvent.position_timeline is a sequence, too, since it
+ * has to be crash-safe but must not be rolled back: its value is the timeline
+ * for which the sequence has jumped.
+ *
+ * What an administrator could do to the sequence is looked at before the first
+ * draw and whenever it was altered.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/xlog.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_sequence.h"
 #include "commands/sequence.h"
+#include "common/int.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "utils/fmgrprotos.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "base/identity.h"
 #include "position/internal.h"
 
+/* How far the sequence jumps on a new timeline. */
+#define TIMELINE_STEP	(INT64CONST(1) << 32)
+
 /* OID of the sequence, InvalidOid when it is to be looked up. */
 static Oid	sequence_relid = InvalidOid;
 
-static void sequence_relcache_callback(Datum arg, Oid relid);
-static Oid	sequence_get_relid(void);
-pg_noreturn static void sequence_moved_back(int64 position);
+/* How often it may have been altered, and as of when it was looked at. */
+static uint64 changes = 1;
+static uint64 changes_seen = 0;
 
-/* Register the callback. */
+/* The highest position that this process knows of in sequence highest_of. */
+static int64 highest = 0;
+static Oid	highest_of = InvalidOid;
+
+static void sequence_relcache_callback(Datum arg, Oid relid);
+static void sequence_syscache_callback(Datum arg, int cacheid,
+									   uint32 hashvalue);
+static Oid	sequence_get_relid(void);
+static int64 sequence_read(Oid relid, XLogRecPtr *logged);
+static void sequence_check_options(Oid relid);
+static void sequence_check_timeline(Oid relid);
+static void sequence_jump(Oid relid);
+static void sequence_set(Oid relid, int64 value);
+static void sequence_check_published(Oid relid);
+pg_noreturn static void sequence_unfit(char *detail);
+pg_noreturn static void sequence_moved_back(int64 position, int64 last);
+
+/* Register the callbacks. */
 void
 nvs_sequence_init(void)
 {
 	CacheRegisterRelcacheCallback(sequence_relcache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(SEQRELID, sequence_syscache_callback,
+								  (Datum) 0);
 }
 
 /* The extension may have been dropped and made again. */
 static void
 sequence_relcache_callback(Datum arg pg_attribute_unused(), Oid relid)
 {
-	if (relid == InvalidOid || relid == sequence_relid)
-		sequence_relid = InvalidOid;
+	if (relid != InvalidOid && relid != sequence_relid)
+		return;
+	sequence_relid = InvalidOid;
+	changes++;
+}
+
+/* Some sequence was altered. */
+static void
+sequence_syscache_callback(Datum arg pg_attribute_unused(),
+						   int cacheid pg_attribute_unused(),
+						   uint32 hashvalue pg_attribute_unused())
+{
+	changes++;
 }
 
 /* OID of the sequence; raises 42P01 when there is none. */
@@ -50,6 +104,126 @@ sequence_get_relid(void)
 }
 
 /*
+ * Make sure that what is drawn from the sequence next is above all that was
+ * drawn before, on whichever timeline; an error when it cannot be.  db is our
+ * database in shared memory, NULL where there is none.
+ */
+void
+nvs_sequence_prepare(NvsDatabase *db)
+{
+	uint64		changes_now = changes;
+	Oid			relid;
+
+	if (changes_now == changes_seen)
+		return;
+	relid = sequence_get_relid();
+	sequence_check_options(relid);
+	sequence_check_timeline(relid);
+	if (db == NULL || db->sequence != relid)
+		sequence_check_published(relid);
+	if (highest_of != relid)
+		highest = 0;
+	highest_of = relid;
+	changes_seen = changes_now;
+}
+
+/* Raise an error when the sequence would not give ascending positions. */
+static void
+sequence_check_options(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(relid));
+	Form_pg_sequence form;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for sequence %u", relid);
+	form = (Form_pg_sequence) GETSTRUCT(tuple);
+	if (form->seqcache != 1)
+		sequence_unfit(psprintf("It has CACHE %lld: each session would draw "
+								"from a range of its own.",
+								(long long) form->seqcache));
+	if (form->seqcycle)
+		sequence_unfit("It has CYCLE: positions would begin again.");
+	if (form->seqincrement <= 0)
+		sequence_unfit(psprintf("It has INCREMENT %lld: positions would "
+								"descend.", (long long) form->seqincrement));
+	if (get_rel_persistence(relid) != RELPERSISTENCE_PERMANENT)
+		sequence_unfit("It is unlogged: positions would begin again after a "
+					   "crash.");
+	ReleaseSysCache(tuple);
+}
+
+/* Raise the error that the sequence cannot be drawn from. */
+static void
+sequence_unfit(char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("sequence nvent.position_seq cannot give positions"),
+			 errdetail_internal("%s", detail),
+			 errhint("Run ALTER SEQUENCE nvent.position_seq INCREMENT 1 "
+					 "CACHE 1 NO CYCLE, and SET LOGGED.")));
+}
+
+/* Have the sequence jump if it has not on this timeline; one process does. */
+static void
+sequence_check_timeline(Oid relid)
+{
+	int64		timeline = GetWALInsertionTimeLine();
+	Oid			marker = nvs_registry_table("position_timeline");
+
+	if (sequence_read(marker, NULL) == timeline)
+		return;
+	/* Released as soon as it is done, which no rollback undoes. */
+	LockRelationOid(marker, ShareUpdateExclusiveLock);
+	if (sequence_read(marker, NULL) != timeline)
+	{
+		sequence_jump(relid);
+		sequence_set(marker, timeline);
+	}
+	UnlockRelationOid(marker, ShareUpdateExclusiveLock);
+}
+
+/* Have the sequence jump, unless nothing was ever drawn from it. */
+static void
+sequence_jump(Oid relid)
+{
+	int64		last = sequence_read(relid, NULL);
+	int64		next;
+
+	if (last == 0)
+		return;
+	if (pg_add_s64_overflow(last, TIMELINE_STEP, &next))
+		ereport(ERROR,
+				(errcode(ERRCODE_SEQUENCE_GENERATOR_LIMIT_EXCEEDED),
+				 errmsg("there are no positions left for a new timeline"),
+				 errdetail("The last one was %lld.", (long long) last)));
+	sequence_set(relid, next);
+}
+
+/* setval() of one of our sequences, as the extension's owner. */
+static void
+sequence_set(Oid relid, int64 value)
+{
+	NvsIdentity saved;
+
+	nvs_become_owner(&saved);
+	(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(relid),
+							   Int64GetDatum(value));
+	nvs_become_caller(&saved);
+}
+
+/* Raise an error when readers may be beyond the end of the sequence. */
+static void
+sequence_check_published(Oid relid)
+{
+	int64		published = nvs_published_position_highest();
+	int64		last = sequence_read(relid, NULL);
+
+	if (last < published)
+		sequence_moved_back(last + 1, published);
+}
+
+/*
  * Draw a position, and tell shared memory, db, of it, if there is any.  The
  * low-water mark must be published.
  */
@@ -57,10 +231,12 @@ int64
 nvs_sequence_next(NvsDatabase *db)
 {
 	int64		position = nextval_internal(sequence_get_relid(), false);
+	int64		last = Max(highest, nvs_low_water_mark_last() - 1);
 	uint64		drawn;
 
-	if (position < nvs_low_water_mark_last())
-		sequence_moved_back(position);
+	if (position <= last)
+		sequence_moved_back(position, last);
+	highest = position;
 	if (db == NULL)
 		return position;
 	drawn = pg_atomic_read_u64(&db->drawn);
@@ -72,18 +248,16 @@ nvs_sequence_next(NvsDatabase *db)
 
 /*
  * Raise the error that somebody has moved the sequence back: readers may have
- * passed the position that was drawn.
+ * passed the position that is drawn next, last being one that was drawn.
  */
 static void
-sequence_moved_back(int64 position)
+sequence_moved_back(int64 position, int64 last)
 {
-	int64		last = nvs_low_water_mark_last() - 1;
-
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("sequence nvent.position_seq was moved back"),
-			 errdetail("Position %lld was drawn after %lld, and readers that "
-					   "have passed it would never get its event.",
+			 errdetail("It is at %lld, and %lld was drawn before: readers "
+					   "that have passed it would not get the event.",
 					   (long long) position, (long long) last),
 			 errhint("Run SELECT setval('nvent.position_seq', %lld).",
 					 (long long) last)));
@@ -97,7 +271,34 @@ sequence_moved_back(int64 position)
 int64
 nvs_sequence_last(XLogRecPtr *logged)
 {
-	Relation	rel = relation_open(sequence_get_relid(), AccessShareLock);
+	return sequence_read(sequence_get_relid(), logged);
+}
+
+/*
+ * The highest position that a reader may have got, here or on a server that
+ * this one has followed.
+ */
+int64
+nvs_sequence_reach(void)
+{
+	Oid			marker = nvs_registry_table("position_timeline");
+	int64		last = nvs_sequence_last(NULL);
+	int64		reach;
+
+	if (sequence_read(marker, NULL) == (int64) GetWALInsertionTimeLine())
+		return last;
+	return pg_add_s64_overflow(last, TIMELINE_STEP, &reach) ?
+		PG_INT64_MAX : reach;
+}
+
+/*
+ * The last value of a sequence, 0 when there is none yet; *logged, unless it is
+ * NULL, is up to where the log has been written for it.
+ */
+static int64
+sequence_read(Oid relid, XLogRecPtr *logged)
+{
+	Relation	rel = relation_open(relid, AccessShareLock);
 	Buffer		buffer = ReadBuffer(rel, 0);
 	Form_pg_sequence_data data;
 	HeapTupleHeader row;

@@ -8,6 +8,11 @@ COMMENT ON SEQUENCE nvent.position_seq IS
 GRANT SELECT ON SEQUENCE nvent.position_seq TO @extowner@;
 SELECT pg_catalog.pg_extension_config_dump('nvent.position_seq', '');
 
+CREATE SEQUENCE nvent.position_timeline AS bigint CACHE 1;
+COMMENT ON SEQUENCE nvent.position_timeline IS
+'timeline of the write-ahead log on which positions are drawn: on another one, and in a restored '
+'database, nvent.position_seq jumps by 4294967296 before the first draw';
+
 CREATE FUNCTION nvent.next_position(store text) RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_next_position'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -28,7 +33,7 @@ Returns:
 Raises:
   25000: this transaction appended first longer ago than nvent_store.max_append_age
   42501: the caller has the right to INSERT into none of the event tables of the store
-  55000: nvent.position_seq was moved back
+  55000: nvent.position_seq was moved back, or has CACHE, CYCLE or a negative INCREMENT
   NV009: there is no such store
 Example:
   SELECT nvent.next_position(''nvent'');';

@@ -333,6 +333,7 @@ Raises:
   55000: see nvent.safe_position
   40001: in REPEATABLE READ or SERIALIZABLE, when a table was rewritten since the snapshot, as by
     ALTER TABLE: begin again
+  NV021: after is above all positions that were ever drawn; only in READ COMMITTED, not on a standby
 Locks:
   the tables in ACCESS SHARE mode until the transaction ends, unless there is nothing new
 Example:
@@ -387,6 +388,7 @@ Raises:
   55000: see nvent.safe_position
   40001: in REPEATABLE READ or SERIALIZABLE, when a table was rewritten since the snapshot, as by
     ALTER TABLE: begin again
+  NV021: after is above all positions that were ever drawn; only in READ COMMITTED, not on a standby
 Locks:
   the tables in ACCESS SHARE mode until the transaction ends, unless there is nothing new
 Example:
@@ -421,6 +423,7 @@ Raises:
   NV005: the text is not a pattern
   NV009: there is no such store
   25000: in REPEATABLE READ and SERIALIZABLE
+  NV021: as nvent.stream_poll
 Example:
   SELECT nvent.stream_wait(''nvent:flow:run:abc'', 4711, ''10 s'');';
 

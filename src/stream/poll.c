@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 
 #include "base/arg.h"
+#include "position/position.h"
 #include "stream/poll.h"
 
 /* Events that one page may have, their equals aside. */
@@ -79,6 +80,8 @@ nvs_poll_begin(NvsPoll *poll, FunctionCallInfo fcinfo, const char *pattern,
 	if (!PG_ARGISNULL(NVS_POLL_ARG_TYPES))
 		nvs_scan_types(&poll->scan, PG_GETARG_ARRAYTYPE_P(NVS_POLL_ARG_TYPES));
 	poll->scan.limit = PG_GETARG_INT32(NVS_POLL_ARG_MAX_COUNT);
+	if (poll->scan.after > poll->scan.upto)
+		nvs_position_check_cursor(poll->scan.after);
 }
 
 /* Raise an error unless a page may have so many events. */

@@ -192,6 +192,8 @@ wait_look(StreamWait *wait)
 	if (wait->db != NULL)
 		nvs_waiter_set_store(wait->db, window.store == NULL ? 0 :
 							 window.store->number);
+	if (wait->after > window.safe)
+		nvs_position_check_cursor(wait->after);
 	nvs_scan_init(&scan, &window, wait->pattern);
 	scan.upto = PG_INT64_MAX;
 	scan.limit = 1;

@@ -28,7 +28,7 @@ my $contents = q{
 		ELSE 'SELECT count(*) || '' '' || coalesce(md5(string_agg(t::text, ''|'' ORDER BY t::text)), '''') AS c FROM %s t' END,
 		c.oid::regclass), false, true, '')))[1]::text
 	FROM pg_class c WHERE relkind IN ('r', 'p', 'S') AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-		AND relnamespace::regnamespace::text !~ '^pg_' AND c.oid <> 'nvent.published_position'::regclass
+		AND relnamespace::regnamespace::text !~ '^pg_' AND c.oid NOT IN ('nvent.published_position'::regclass, 'nvent.position_timeline'::regclass)
 	ORDER BY 1};
 
 $node->safe_psql('postgres', 'CREATE DATABASE src; CREATE ROLE keeper; CREATE ROLE app; CREATE ROLE ops');

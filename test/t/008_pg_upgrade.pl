@@ -1,5 +1,5 @@
-# pg_upgrade of a server that preloads the library: stores, events, keys, the
-# sequence of positions, cursors and consumers are as they were, and go on; with
+# After pg_upgrade of a server that preloads the library, stores, events, keys,
+# the sequence of positions, cursors and consumers are as they were, and go on; with
 # nvent_store.notify left alone, and said.  From the same major; from another
 # one where oldinstall, as for PostgreSQL's own test, is where that is installed,
 # with an nvent_store in it.
