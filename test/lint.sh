@@ -292,6 +292,46 @@ rule 'C: only wakeup/notify.c calls Async_Notify' \
 	in_bare_but src/wakeup/notify.c '\bAsync_Notify\b'
 rule 'C: only base/plan.c prepares and executes SQL' \
 	in_bare_but src/base/plan.c '\bSPI_(execute|exec|prepare|cursor_open)'
+# As the extension's owner only constant SQL is run: between nvs_become_owner()
+# and nvs_become_caller(), and by nvs_store_registry_execute(), which does both,
+# statements are NvsStatement with a text, and nothing builds one.
+elevated()
+{
+	perl - "${sources[@]}" <<'PERL'
+	use strict;
+	use warnings;
+	foreach my $file (@ARGV)
+	{
+		open my $fh, '<', $file or die "$file: $!\n";
+		my $text = do { local $/; <$fh> };
+		my $place = sub {
+			return "$file:" . (1 + (substr($text, 0, shift) =~ tr/\n//));
+		};
+		my %constant = map { $_ => 1 }
+			$text =~ /^static const NvsStatement (\w+) = \{\n\t"/mg;
+		my $check = sub {
+			my ($where, $name) = @_;
+			print "$where: $name is no constant text\n"
+				unless $constant{$name};
+		};
+		while ($text =~ /^\tnvs_become_owner\(\w*&?\w+\);\n(.*?)^(\}|\tnvs_become_caller\()/msg)
+		{
+			my ($body, $end, $line) = ($1, $2, $place->($-[0]));
+			print "$line: stays the extension's owner\n" if $end eq '}';
+			print "$line: $1 builds or runs SQL as the extension's owner\n"
+				while $body =~ /\b(nvs_sql\w*|nvs_plan_\w+|nvs_layout_\w+|nvs_statement_plan_text|nvs_qualified|quote_\w+|psprintf|appendStringInfo\w*|SPI_(?!getvalue|getbinval|tuptable|connect|finish)\w+)\(/g;
+			$check->($line, $1)
+				while $body =~ /\bnvs_statement_plan\(NULL, &(\w+)/g;
+			print "$line: a plan of others\n"
+				if $body =~ /\bnvs_statement_plan\((?!NULL, (&\w+|statement),)/;
+		}
+		$check->($place->($-[0]), $1)
+			while $text =~ /\bnvs_store_registry_execute\(&(\w+)/g;
+	}
+PERL
+}
+
+rule 'C: as the owner of the extension only constant SQL' elevated
 rule 'C: palloc, and bounded string functions' \
 	in_bare '\b(malloc|calloc|realloc|strdup|sprintf|vsprintf|strcpy|strcat|strtok)\s*\('
 rule 'C: an elog says "unexpected" or "failed"' \
