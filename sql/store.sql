@@ -9,6 +9,10 @@ SELECT nvent.store_version() IS NULL AS none, (SELECT count(*) FROM nvent.store)
 SELECT count(*) FROM nvent.stream_read('nvent:flow:run:1');
 SELECT * FROM nvent.route_resolve('stream', 'nvent:flow:run:1');
 SELECT nvent.stream_delete('nvent:flow:run:1');
+SELECT count(*) FROM nvent.stream_append_batch('nvent:t:1', '{}');
+SELECT count(*) FROM nvent.stream_append_batch('nvent:t:1', '{}', 0);
+SELECT count(*) FROM nvent.stream_append_many('[{"subject": "nvent:t:1", "expected": "none"}]');
+SELECT nvent.kv_mset('{}');
 SELECT count(*) FROM nvent.store;
 
 -- The first write makes the default store, unless that is switched off.
