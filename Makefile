@@ -232,7 +232,7 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h $(HERE)src/*/*.h) \
 
 endif
 
-.PHONY: help setup test test-merge soak fuzz lint demo bench
+.PHONY: help setup test test-merge soak fuzz fuzz-calls lint demo bench
 .PHONY: test-assert test-asan test-clang indent indent-check typedefs
 
 help:
@@ -246,6 +246,7 @@ help:
 	@echo 'test-merge  merges of random documents; PAIRS=100000 SEED=0.5'
 	@echo 'soak    sixteen writers and many crashes; EVENTS=1000000 SEED=1'
 	@echo 'fuzz    the pure modules under sanitizers; SECONDS=60 for each'
+	@echo 'fuzz-calls  any call of any function, SECONDS=3600 SEED=1'
 	@echo 'lint    the rules of the house'
 	@echo 'indent  run pgindent over src/; indent-check shows what it would do'
 	@echo 'typedefs  make typedefs.list, which pgindent reads, anew'
@@ -275,6 +276,9 @@ soak:
 
 fuzz:
 	@$(HERE)test/fuzz/run.sh $(SECONDS)
+
+fuzz-calls:
+	@SEED=$(SEED) $(HERE)test/fuzz/calls.sh $(SECONDS)
 
 lint:
 	@$(HERE)test/lint.sh

@@ -1,0 +1,179 @@
+/*
+ * judge.c
+ *	  What a server may answer to anything that can be said.
+ *
+ * An error has an SQLSTATE that says what is wrong, never "internal error", and
+ * what it says is text.  Resources do not leak.
+ */
+#include "calls.h"
+
+#define MAX_STATES	300
+
+/* How often there was an SQLSTATE, and what it first said. */
+static struct
+{
+	char		state[6];
+	int			n;
+	char	   *message;
+	char	   *sql;
+}			states[MAX_STATES];
+static int	nstates;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* What PostgreSQL itself says while a function is being dropped. */
+static const char *const upheaval_messages[] = {
+	"cache lookup failed for function",
+	"cache lookup failed for type",
+	"could not open relation with OID",
+};
+
+#define NUPHEAVAL	(sizeof(upheaval_messages) / sizeof(upheaval_messages[0]))
+
+/* What it says when two change one object of its catalogs. */
+static const char *const change_messages[] = {
+	"tuple concurrently",
+};
+
+static bool
+is_one_of(const char *message, const char *const *list, int n)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+		if (strncmp(message, list[i], strlen(list[i])) == 0)
+			return true;
+	return false;
+}
+
+/* Is it valid UTF-8? */
+static bool
+is_text(const char *text)
+{
+	const unsigned char *at = (const unsigned char *) text;
+
+	while (*at != '\0')
+	{
+		int			n = *at < 0x80 ? 0 : *at >= 0xc2 && *at < 0xe0 ? 1 :
+			(*at & 0xf0) == 0xe0 ? 2 : *at >= 0xf0 && *at < 0xf5 ? 3 : -1;
+
+		if (n < 0)
+			return false;
+		for (at++; n > 0; n--, at++)
+			if ((*at & 0xc0) != 0x80)
+				return false;
+	}
+	return true;
+}
+
+/* Count an SQLSTATE. */
+static void
+count(const char *state, const char *message, const char *sql)
+{
+	int			i;
+
+	pthread_mutex_lock(&lock);
+	for (i = 0; i < nstates && strcmp(states[i].state, state) != 0; i++)
+		;
+	if (i == nstates && nstates < MAX_STATES)
+	{
+		memcpy(states[nstates].state, state, 6);
+		states[nstates].message = strdup(message);
+		states[nstates++].sql = strdup(sql);
+	}
+	if (i < nstates)
+		states[i].n++;
+	pthread_mutex_unlock(&lock);
+}
+
+/* May there be such an internal error? */
+static bool
+is_excused(const Session *session, const PGresult *result, int upheaval)
+{
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+	const char *ignored = getenv("CALLS_IGNORE");
+
+	if (ignored != NULL && strstr(message, ignored) != NULL)
+		return true;
+	if (upheaval != upheavals || upheaval % 2 == 1)
+	{
+		if (is_one_of(message, upheaval_messages, NUPHEAVAL))
+			return true;
+		/* It looks for locks too late in a function that is SQL. */
+		if (context != NULL && strncmp(context, "SQL function", 12) == 0)
+			return true;
+	}
+	return strcmp(session->does, "change") == 0 &&
+		is_one_of(message, change_messages, 1);
+}
+
+/* Fail when an error or a warning is none that should be. */
+static void
+judge_message(Session *session, const PGresult *result, int upheaval)
+{
+	static const int fields[] = {
+		PG_DIAG_MESSAGE_PRIMARY, PG_DIAG_MESSAGE_DETAIL, PG_DIAG_MESSAGE_HINT,
+		PG_DIAG_CONTEXT
+	};
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *encoding = PQparameterStatus(session->conn, "client_encoding");
+	int			i;
+
+	if (state == NULL || message == NULL)
+		return;
+	if ((strncmp(state, "XX", 2) == 0 || strcmp(state, "53200") == 0 ||
+		 strcmp(state, "42601") == 0) &&
+		!is_excused(session, result, upheaval))
+		fail(session, "%s", PQresultVerboseErrorMessage(result,
+														PQERRORS_VERBOSE, PQSHOW_CONTEXT_ALWAYS));
+	if (strstr(message, "leak") != NULL)
+		fail(session, "%s", message);
+	for (i = 0; encoding != NULL && strcmp(encoding, "UTF8") == 0 && i < 4; i++)
+	{
+		const char *text = PQresultErrorField(result, fields[i]);
+
+		if (text != NULL && !is_text(text))
+			fail(session, "an error that is no text: %s", text);
+	}
+}
+
+/* Judge a result of the last statement. */
+void
+judge_result(Session *session, PGresult *result, int upheaval)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	if (state == NULL)
+		return;
+	snprintf(session->state, sizeof(session->state), "%s", state);
+	snprintf(session->message, sizeof(session->message), "%s",
+			 PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+	count(state, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY),
+		  session->last[(session->statements - 1) % NREMEMBERED].sql);
+	if (strncmp(state, "57P", 3) == 0 && !session->terminated)
+		fail(session, "%s", PQresultErrorMessage(result));
+	judge_message(session, result, upheaval);
+}
+
+/* The notice receiver of sessions. */
+void
+judge_notice(void *arg, const PGresult *result)
+{
+	judge_message(arg, result, upheavals);
+}
+
+/* Print what errors there were. */
+void
+judge_report(void)
+{
+	int			i;
+
+	for (i = 0; i < nstates; i++)
+		printf("error %s n=%d %.200s\n", states[i].state, states[i].n,
+			   states[i].message);
+	if (getenv("CALLS_SHOW") != NULL)
+		for (i = 0; i < nstates; i++)
+			printf("%s %.200s\n    %.1000s\n", states[i].state, states[i].message,
+				   states[i].sql);
+}

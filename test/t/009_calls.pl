@@ -1,0 +1,84 @@
+# Calls of every function with anything that can be said in SQL, by sessions
+# that are cancelled and terminated, beside one that changes what they use:
+# test/fuzz/calls.  The server does not crash, says nothing of an internal
+# error, and keeps no memory.
+#
+# NVS_SECONDS is for how long, and NVS_SEED what is done by chance; "make
+# fuzz-calls" is this test for long, on a server with assertions.
+#
+# Seen to fail with elog(ERROR) in kv_get(), and with a write through a null pointer
+# in the same.
+
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use Nvent;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $seconds = $ENV{NVS_SECONDS} || 60;
+my $seed = $ENV{NVS_SEED} // 1;
+my $dir = "$FindBin::RealBin/../fuzz/calls";
+my $program = PostgreSQL::Test::Utils::tempdir() . '/calls';
+
+# Words of pg_config.
+sub pg_config
+{
+	my $answer = qx($ENV{PG_CONFIG} $_[0]);
+
+	chomp $answer;
+	return $answer;
+}
+
+sub build
+{
+	my $libdir = pg_config('--libdir');
+
+	return system($ENV{CC} // 'cc', '-O2', '-g', '-w', '-pthread', '-D_GNU_SOURCE',
+		'-I' . pg_config('--includedir'), '-o', $program,
+		glob("$dir/*.c"), "-L$libdir", "-Wl,-rpath,$libdir", '-lpq') == 0;
+}
+
+# run(NAME, SECONDS, CONF): what the program and the server have to say.
+sub run
+{
+	my ($name, $time, $conf) = @_;
+	my $node = new_server($name, <<"EOT" . $conf);
+max_prepared_transactions = 20
+restart_after_crash = off
+fsync = off
+deadlock_timeout = 20ms
+max_locks_per_transaction = 256
+log_statement = none
+log_min_messages = warning
+log_min_error_statement = panic
+log_line_prefix = '%m [%p] %b %e '
+temp_file_limit = 1GB
+nvent_store.max_wait = 300
+EOT
+	$node->safe_psql('postgres', 'DROP EXTENSION nvent_store; CREATE SCHEMA other');
+
+	local $ENV{PGHOST} = $node->host;
+	local $ENV{PGPORT} = $node->port;
+	local $ENV{PGDATABASE} = 'postgres';
+	my ($out, $err) = ('', '');
+	my $ok = IPC::Run::run([ $program, $dir, $time, $seed ],
+		'<', '/dev/null', '>', \$out, '2>', \$err,
+		IPC::Run::timeout($time * 2 + 300));
+
+	note($out);
+	ok($ok, "$name: all calls end well (seed $seed)") or diag($err);
+
+	# Only what processes say that are nobody's session is news here.
+	my @lines = grep { /TRAP:|PANIC|terminated by signal|\[\d+\] nvent_store \w+ XX|leak/ }
+	  split /\n/, slurp_file($node->logfile);
+	is(join("\n", @lines), '', "$name: so do those of the workers");
+	$node->stop;
+}
+
+build() or BAIL_OUT('cannot build test/fuzz/calls');
+run('preloaded', $seconds * 2 / 3, '');
+run('locks', $seconds / 3, "shared_preload_libraries = ''\n");
+
+done_testing();
