@@ -18,6 +18,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_func.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -96,7 +97,8 @@ nvs_grant_function(const char *name, Oid role)
 
 /*
  * Grant a role privileges on a relation, or revoke them: those of
- * NVS_ACL_WRITE, and USAGE when it is a sequence.
+ * NVS_ACL_WRITE, and USAGE when it is a sequence.  Locks the relation against
+ * being altered; nothing happens when it is gone.
  */
 void
 nvs_grant_relation(bool is_grant, Oid relid, AclMode privileges, Oid role)
@@ -118,6 +120,10 @@ nvs_grant_relation(bool is_grant, Oid relid, AclMode privileges, Oid role)
 		if (privileges & names[i].mode)
 			list = grant_privilege(list, names[i].name);
 	if (list == NIL)
+		return;
+	/* GRANT itself locks nothing: it fails where the table is altered. */
+	LockRelationOid(relid, ShareUpdateExclusiveLock);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
 		return;
 	relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
 							get_rel_name(relid), -1);
