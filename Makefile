@@ -103,9 +103,13 @@ OBJS = \
 	src/checkpoint/checkpoint.o \
 	src/worker/foreign_code.o \
 	src/worker/maintain.o \
-	src/worker/worker.o \
+	src/worker/session.o \
+	src/worker/notifier.o \
+	src/worker/maintainer.o \
 	src/worker/launcher.o \
 	src/worker/hold.o \
+	src/worker/utility.o \
+	src/worker/status.o \
 	src/wakeup/outbox.o
 
 # The server's headers are the system's: what is unused in them is no warning.

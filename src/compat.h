@@ -18,6 +18,7 @@
 #include "utils/relcache.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "varatt.h"
@@ -37,6 +38,9 @@
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn __attribute__((noreturn))
 #endif
+
+/* datconnlimit of a database that was being dropped when the server crashed. */
+#define NVS_DATABASE_IS_INVALID	(-2)
 
 /* Is role the owner of relation relid, or a member of its owner? */
 static inline bool
@@ -81,6 +85,17 @@ nvs_check_can_be(Oid role)
 	check_can_set_role(GetUserId(), role);
 #else
 	check_is_member_of_role(GetUserId(), role);
+#endif
+}
+
+/* Is role the owner of a database, or a member of its owner? */
+static inline bool
+nvs_owns_database(Oid database, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, role);
+#else
+	return pg_database_ownercheck(database, role);
 #endif
 }
 

@@ -33,5 +33,5 @@ _PG_init(void)
 	nvs_target_init();
 	nvs_consumers_init();
 	nvs_launcher_init();
-	nvs_hold_init();
+	nvs_utility_init();
 }

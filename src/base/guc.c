@@ -14,6 +14,8 @@
 bool		nvs_auto_create = true;
 char	   *nvs_default_store = NULL;
 int			nvs_maintenance_interval = 10000;
+int			nvs_maintenance_lock_timeout = 1000;
+int			nvs_maintenance_timeout = 10000;
 int			nvs_max_append_age = 0;
 int			nvs_max_databases = 32;
 int			nvs_max_stream_tables = 256;
@@ -62,14 +64,14 @@ guc_define_shared(void)
 	DefineCustomIntVariable("nvent_store.max_databases",
 							"Sets the maximum number of databases that have a place in shared memory.",
 							"In further ones positions are guarded by "
-							"advisory locks, and there is no worker.",
+							"advisory locks, and there is no notifier.",
 							&nvs_max_databases,
 							32, 1, 1024,
 							PGC_POSTMASTER, 0,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("nvent_store.ring_size",
-							"Sets the memory for announcements that the worker has yet to take, per database.",
+							"Sets the memory for announcements that the notifier has yet to take, per database.",
 							"When it is full, listeners are told to read "
 							"everything again.",
 							&nvs_ring_size,
@@ -78,20 +80,39 @@ guc_define_shared(void)
 							NULL, NULL, NULL);
 }
 
-/* Define the settings of the worker. */
+/* Define the settings of the processes that work by themselves. */
 static void
 guc_define_worker(void)
 {
 	DefineCustomIntVariable("nvent_store.maintenance_interval",
-							"Sets the time between the worker's runs of nvent.maintain().",
+							"Sets the time between the runs of nvent.maintain() by the maintenance process.",
 							"0 disables them.",
 							&nvs_maintenance_interval,
 							10000, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
+	DefineCustomIntVariable("nvent_store.maintenance_lock_timeout",
+							"Sets the time for which maintenance waits for a lock.",
+							"A store where it takes longer is left alone for "
+							"a while. 0 means no limit.",
+							&nvs_maintenance_lock_timeout,
+							1000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("nvent_store.maintenance_timeout",
+							"Sets the time for which one store may be maintained at a time.",
+							"Triggers of its owner run in it. "
+							"A store where it takes longer is left alone for "
+							"a while. 0 means no limit.",
+							&nvs_maintenance_timeout,
+							10000, 0, INT_MAX / 2,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
 	DefineCustomIntVariable("nvent_store.publish_interval",
-							"Sets the time between the worker's updates of nvent.published_position while positions advance.",
+							"Sets the time between the notifier's updates of nvent.published_position while positions advance.",
 							"Readers in REPEATABLE READ and on standbys are "
 							"behind by as much. 0 disables them.",
 							&nvs_publish_interval,
@@ -100,17 +121,16 @@ guc_define_worker(void)
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("nvent_store.worker_idle_timeout",
-							"Sets the time after which the worker leaves a database where nothing happens.",
-							"0 means that it stays.",
+							"Sets the time after which our processes leave a database where nothing happens.",
+							"0 means that they stay.",
 							&nvs_worker_idle_timeout,
 							60000, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("nvent_store.worker_naptime",
-							"Sets the time after which the worker returns to a database where nothing happens.",
-							"It returns for nvent.maintain(). 0 means never; "
-							"when it is needed it always returns.",
+							"Sets the time after which maintenance returns to a database where nothing happens.",
+							"0 means never.",
 							&nvs_worker_naptime,
 							60000, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS,
@@ -161,7 +181,7 @@ guc_define_streams(void)
 							"Sets the maximum time for which a transaction may go on appending.",
 							"An open appender holds back readers of what others "
 							"append; beyond this age its next append is an error, "
-							"and the worker names it in the log. 0 means no limit.",
+							"and the notifier names it in the log. 0 means no limit.",
 							&nvs_max_append_age,
 							0, 0, INT_MAX,
 							PGC_SUSET, GUC_UNIT_MS,

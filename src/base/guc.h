@@ -16,6 +16,8 @@ typedef enum NvsNotifyMode
 extern bool nvs_auto_create;
 extern char *nvs_default_store;
 extern int	nvs_maintenance_interval;
+extern int	nvs_maintenance_lock_timeout;
+extern int	nvs_maintenance_timeout;
 extern int	nvs_max_append_age;
 extern int	nvs_max_databases;
 extern int	nvs_max_stream_tables;

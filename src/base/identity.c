@@ -73,7 +73,20 @@ nvs_hold_extension(void)
 	return OidIsValid(relid) && relid == known;
 }
 
-/* The same, or an error. */
+/* The same, false also when that would take waiting. */
+bool
+nvs_hold_extension_nowait(void)
+{
+	Oid			relid = identity_find("store");
+
+	if (!OidIsValid(relid) ||
+		!ConditionalLockRelationOid(relid, AccessShareLock))
+		return false;
+	/* With the lock it keeps its name, and is locked again without waiting. */
+	return identity_find("store") == relid && nvs_hold_extension();
+}
+
+/* Lock the extension against being dropped, or raise 42P01 without it. */
 void
 nvs_require_extension(void)
 {

@@ -17,6 +17,7 @@ typedef struct NvsIdentity
 
 extern bool nvs_is_installed(void);
 extern bool nvs_hold_extension(void);
+extern bool nvs_hold_extension_nowait(void);
 extern void nvs_require_extension(void);
 extern Oid	nvs_namespace(void);
 extern Oid	nvs_registry_table(const char *name);

@@ -38,6 +38,7 @@ extern int64 nvs_low_water_mark_warn_of_age(int64 warned_of, TimestampTz now);
 /* published_position.c */
 extern int64 nvs_published_position_read(uint32 store);
 extern int64 nvs_published_position_highest(void);
+extern bool nvs_published_position_lock(void);
 extern int64 nvs_published_position_write(int64 last, NvsMarks *marks);
 
 /* position.c */

@@ -186,7 +186,7 @@ nvs_low_water_mark_after_locks(void)
 		pg_memory_barrier();
 		for (i = 0; i < my_nmarks; i++)
 			pg_atomic_write_u64(&my_slot->marks[i], 0);
-		/* Before wake_on_xact_end is read: see worker_nap_time(). */
+		/* Before wake_on_xact_end is read: see notifier_nap_time(). */
 		pg_memory_barrier();
 	}
 	my_slot = NULL;

@@ -126,6 +126,20 @@ nvs_position_drawn(NvsDatabase *db)
 	return (int64) pg_atomic_read_u64(&db->drawn);
 }
 
+/* May there be prepared transactions that have appended? */
+bool
+nvs_position_may_be_prepared(NvsDatabase *db)
+{
+	return nvs_low_water_mark_may_be_locks(db);
+}
+
+/* One of those has ended: have the notifier look which are left. */
+void
+nvs_position_prepared_ended(NvsDatabase *db)
+{
+	pg_atomic_fetch_add_u64(&db->lock_marks_made, 1);
+}
+
 /*
  * The position at or below which everything in a store is settled, for 0 in
  * all of them: read it first, take a snapshot after that, then read rows up to
@@ -243,6 +257,20 @@ nvs_position_publish_safe(void)
 	position = nvs_published_position_write(last, &marks);
 	nvs_spi_end();
 	return position;
+}
+
+/* The same, unless somebody has locked the row: false then. */
+bool
+nvs_position_publish_unless_locked(void)
+{
+	bool		is_free;
+
+	nvs_spi_begin();
+	is_free = nvs_published_position_lock();
+	if (is_free)
+		(void) nvs_position_publish_safe();
+	nvs_spi_end();
+	return is_free;
 }
 
 /* nvent.position_publish() */

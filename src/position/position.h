@@ -13,7 +13,7 @@
 #include "position/marks.h"
 #include "position/shmem.h"
 
-/* What the worker knows of its database's safe positions between two looks. */
+/* What the notifier knows of the safe positions between two looks. */
 typedef struct NvsPositionWatch
 {
 	NvsDatabase *db;
@@ -38,10 +38,13 @@ extern bool nvs_position_snapshot_is_kept(void);
 extern int64 nvs_position_push_snapshot(uint32 store);
 extern void nvs_position_check_cursor(int64 cursor);
 extern int64 nvs_position_publish_safe(void);
+extern bool nvs_position_publish_unless_locked(void);
 extern BlockNumber nvs_published_position_blocks(void);
 extern int64 nvs_position_drawn(NvsDatabase *db);
+extern bool nvs_position_may_be_prepared(NvsDatabase *db);
+extern void nvs_position_prepared_ended(NvsDatabase *db);
 
-/* watch.c, for the worker */
+/* watch.c, for the notifier */
 extern void nvs_position_watch_begin(NvsPositionWatch *watch, NvsDatabase *db);
 extern bool nvs_position_watch(NvsPositionWatch *watch, TimestampTz now);
 extern int64 nvs_position_watch_safe(const NvsPositionWatch *watch,

@@ -47,6 +47,11 @@ static const NvsStatement write_statement = {
 	"UNION ALL SELECT position FROM nvent.published_position LIMIT 1"
 };
 
+static const NvsStatement lock_statement = {
+	"SELECT only_row FROM nvent.published_position "
+	"FOR NO KEY UPDATE SKIP LOCKED"
+};
+
 static int64 published_position_cut(int64 last, NvsMarks *marks);
 static int	published_position_by_position(const void *a, const void *b);
 static void published_position_add_held(NvsParams *params,
@@ -104,6 +109,26 @@ nvs_published_position_highest(void)
 	nvs_become_caller(&saved);
 	nvs_spi_end();
 	return found ? DatumGetInt64(position) : 0;
+}
+
+/*
+ * Lock the row until the transaction ends, as the extension's owner; false when
+ * somebody else has.  Needs SPI.
+ */
+bool
+nvs_published_position_lock(void)
+{
+	SPIPlanPtr	plan;
+	NvsIdentity saved;
+	Datum		only_row;
+	bool		locked;
+
+	nvs_become_owner(&saved);
+	plan = nvs_statement_plan(NULL, &lock_statement, NULL, NULL);
+	locked = nvs_execute_first(plan, NULL, false, CurrentMemoryContext,
+							   &only_row);
+	nvs_become_caller(&saved);
+	return locked;
 }
 
 /*

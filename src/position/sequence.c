@@ -3,7 +3,7 @@
  *	  The sequence that positions are drawn from, nvent.position_seq.
  *
  * Shared memory knows the highest position drawn by nvent.next_position(), so
- * that the worker need not read the sequence.  What others drew, by nextval(),
+ * that the notifier need not read the sequence.  What others drew, by nextval,
  * is only in the sequence itself.
  *
  * No position is drawn twice, whatever readers hold as their cursors.  In a

@@ -44,6 +44,7 @@ typedef struct ShmemHeader
 	Size		ring_size;
 	pg_atomic_uint32 overflowed;	/* a database found no free entry */
 	pg_atomic_uint32 launcher;	/* process number + 1; 0: none is running */
+	pg_atomic_uint32 staffing;	/* an NvsStaffing */
 	Size		slots_offset;
 	Size		waiters_offset;
 	Size		databases_offset;
@@ -119,6 +120,7 @@ shmem_init_segment(void *pointer)
 	h->ring_size = (Size) nvs_ring_size * 1024;
 	pg_atomic_init_u32(&h->overflowed, 0);
 	pg_atomic_init_u32(&h->launcher, 0);
+	pg_atomic_init_u32(&h->staffing, NVS_STAFF_NONE);
 	h->slots_offset = CACHELINEALIGN(sizeof(ShmemHeader));
 	h->waiters_offset = h->slots_offset + sizeof(PaddedSlot) * h->nslots;
 	h->databases_offset = h->waiters_offset + WAITER_SIZE * h->nslots;
@@ -162,23 +164,33 @@ shmem_init_slot(NvsSlot *slot)
 static void
 shmem_init_database(NvsDatabase *db)
 {
+	int			i;
+
 	db->oid = InvalidOid;
 	db->sequence = InvalidOid;
 	pg_atomic_init_u64(&db->drawn, 0);
 	/* Prepared transactions may have left locks: have them looked for. */
 	pg_atomic_init_u64(&db->lock_marks_made, 1);
 	pg_atomic_init_u64(&db->lock_marks_gone, 0);
-	pg_atomic_init_u32(&db->worker, 0);
-	pg_atomic_init_u32(&db->worker_requested, 0);
+	for (i = 0; i < NVS_PROCESS_KINDS; i++)
+	{
+		pg_atomic_init_u32(&db->processes[i].number, 0);
+		pg_atomic_init_u32(&db->processes[i].leaves, 0);
+	}
 	pg_atomic_init_u32(&db->wake_on_xact_end, 1);
-	pg_atomic_init_u32(&db->has_unsent, 0);
-	pg_atomic_init_u64(&db->hold_until, 0);
+	pg_atomic_init_u32(&db->holds, 0);
 	pg_atomic_init_u64(&db->next_visit, 0);
+	pg_atomic_init_u32(&db->maintained, 0);
+	pg_atomic_init_u32(&db->maintaining, 0);
 	pg_atomic_init_u32(&db->waiters, 0);
-	pg_atomic_init_u64(&db->unannounced, 0);
 	pg_atomic_init_u64(&db->waiter_changes, 0);
+	pg_atomic_init_u64(&db->ring_head, 0);
+	pg_atomic_init_u64(&db->ring_told, 0);
 	pg_atomic_init_u64(&db->resyncs, 0);
-	db->ring_head = 0;
+	pg_atomic_init_u64(&db->resyncs_told, 0);
+	pg_atomic_init_u64(&db->unannounced, 0);
+	pg_atomic_init_u64(&db->unannounced_told, 0);
+	pg_atomic_init_u64(&db->published, 0);
 	db->ring_tail = 0;
 }
 
@@ -389,6 +401,40 @@ shmem_set_latch(uint32 number)
 		SetLatch(&GetPGProcByNumber(number - 1)->procLatch);
 }
 
+/*
+ * Is there anything that has happened in a database and of which not everybody
+ * has been told?
+ */
+bool
+nvs_shmem_is_untold(NvsDatabase *db)
+{
+	return pg_atomic_read_u64(&db->ring_head) !=
+		pg_atomic_read_u64(&db->ring_told) ||
+		pg_atomic_read_u64(&db->resyncs) !=
+		pg_atomic_read_u64(&db->resyncs_told) ||
+		pg_atomic_read_u64(&db->unannounced) !=
+		pg_atomic_read_u64(&db->unannounced_told);
+}
+
+/* Has a database work for a notifier, or will it have when appenders end? */
+bool
+nvs_shmem_wants_notifier(NvsDatabase *db)
+{
+	return nvs_shmem_is_untold(db) ||
+		pg_atomic_read_u32(&db->waiters) > 0 ||
+		(nvs_publish_interval > 0 &&
+		 pg_atomic_read_u64(&db->drawn) !=
+		 pg_atomic_read_u64(&db->published));
+}
+
+/* Is a database's notifier there, or could one be started? */
+bool
+nvs_shmem_has_notifier(NvsDatabase *db)
+{
+	return pg_atomic_read_u32(&db->processes[NVS_NOTIFIER].number) != 0 ||
+		nvs_shmem_staffing() == NVS_STAFF_FREE;
+}
+
 /* Let others know who is the launcher; -1 when it ends. */
 void
 nvs_shmem_set_launcher(int number)
@@ -396,11 +442,32 @@ nvs_shmem_set_launcher(int number)
 	pg_atomic_write_u32(&header->launcher, number + 1);
 }
 
+/* For the launcher: let others know whether it can start processes. */
+void
+nvs_shmem_set_staffing(NvsStaffing staffing)
+{
+	pg_atomic_write_u32(&header->staffing, staffing);
+}
+
+/* Can the launcher start processes? */
+NvsStaffing
+nvs_shmem_staffing(void)
+{
+	return pg_atomic_read_u32(&header->staffing);
+}
+
 /* Set the latch of a process. */
 void
 nvs_shmem_wake_process(int number)
 {
 	shmem_set_latch(number + 1);
+}
+
+/* Set the latch of a database's process of this kind, if there is one. */
+void
+nvs_shmem_wake_kind(NvsDatabase *db, NvsProcessKind kind)
+{
+	shmem_set_latch(pg_atomic_read_u32(&db->processes[kind].number));
 }
 
 /* Have the launcher look around.  Neither raises nor allocates. */
@@ -411,18 +478,15 @@ nvs_shmem_wake_launcher(void)
 }
 
 /*
- * Have a database's worker look around, or one started.  What it is to find
- * must have been written before.  Neither raises nor allocates.
+ * Have a database's notifier look around, or one started if it is wanted.  What
+ * it is to find must have been written before.  Neither raises nor allocates.
  */
 void
-nvs_shmem_wake_worker(NvsDatabase *db)
+nvs_shmem_wake_notifier(NvsDatabase *db)
 {
-	uint32		worker;
-
 	pg_memory_barrier();
-	worker = pg_atomic_read_u32(&db->worker);
-	if (worker > 0)
-		shmem_set_latch(worker);
-	else if (pg_atomic_exchange_u32(&db->worker_requested, 1) == 0)
+	if (pg_atomic_read_u32(&db->processes[NVS_NOTIFIER].number) != 0)
+		nvs_shmem_wake_kind(db, NVS_NOTIFIER);
+	else if (nvs_shmem_wants_notifier(db))
 		nvs_shmem_wake_launcher();
 }

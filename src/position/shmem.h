@@ -32,7 +32,7 @@ typedef struct NvsSlot
 
 /*
  * A session in stream_wait().  It writes all of it while generation is odd;
- * wake_at is lowered by the worker, too.
+ * wake_at is lowered by the notifier, too.
  */
 typedef struct NvsWaiter
 {
@@ -43,6 +43,30 @@ typedef struct NvsWaiter
 	int			len;
 	char		pattern[NVS_PATTERN_PLAIN_BYTES];
 } NvsWaiter;
+
+/* The processes that may be there for a database. */
+typedef enum NvsProcessKind
+{
+	NVS_NOTIFIER,
+	NVS_MAINTAINER
+} NvsProcessKind;
+
+#define NVS_PROCESS_KINDS	2
+
+/* One of these. */
+typedef struct NvsProcess
+{
+	pg_atomic_uint32 number;	/* of the process, + 1; 0: none is running */
+	pg_atomic_uint32 leaves;	/* how often one has left in good order */
+} NvsProcess;
+
+/* Whether there are background workers to be had, as the launcher sees it. */
+typedef enum NvsStaffing
+{
+	NVS_STAFF_NONE,				/* no launcher, or it has started nothing yet */
+	NVS_STAFF_FREE,				/* it starts what is wanted */
+	NVS_STAFF_SHORT				/* what is wanted waits for a free one */
+} NvsStaffing;
 
 /* A database that was appended to or waited in since the server start. */
 typedef struct NvsDatabase
@@ -56,31 +80,42 @@ typedef struct NvsDatabase
 
 	/*
 	 * Low-water marks that are advisory locks: how many were ever made,
-	 * counted after the lock was taken, and that count as of a look that
-	 * found none left.
+	 * counted after the lock was taken, with those that are known to be gone;
+	 * and that count as of a look that found none left.
 	 */
 	pg_atomic_uint64 lock_marks_made;
 	pg_atomic_uint64 lock_marks_gone;
 
-	/* Its worker; see worker/worker.c. */
-	pg_atomic_uint32 worker;	/* process number + 1; 0: none is running */
-	pg_atomic_uint32 worker_requested;	/* there is work for one */
+	/* Its processes; see worker/. */
+	NvsProcess	processes[NVS_PROCESS_KINDS];
 	pg_atomic_uint32 wake_on_xact_end;	/* whatever an appender's end is */
-	pg_atomic_uint32 has_unsent;	/* it may have taken what it has not sent */
-	pg_atomic_uint64 hold_until;	/* TimestampTz: keep out of the database */
-	pg_atomic_uint64 next_visit;	/* TimestampTz; 0: none */
+	pg_atomic_uint32 holds;		/* statements that want nobody connected */
+	pg_atomic_uint64 next_visit;	/* of maintenance: TimestampTz; 0: never */
+	pg_atomic_uint32 maintained;	/* number of the store begun with last */
+	pg_atomic_uint32 maintaining;	/* is that one still being maintained? */
 
 	/* Sessions in stream_wait(); see wakeup/waiter.c. */
 	pg_atomic_uint32 waiters;
 	pg_atomic_uint64 waiter_changes;	/* to the NvsWaiters of such sessions */
 
-	/* Announcements; see wakeup/ring.c. */
+	/* The ring of announcements; see wakeup/ring.c. */
 	LWLock		ring_lock;
 	Size		ring_offset;
-	uint64		ring_head;		/* bytes that were ever written */
-	uint64		ring_tail;		/* bytes that were ever read */
-	pg_atomic_uint64 resyncs;	/* commits that did not fit into the ring */
+	uint64		ring_tail;		/* bytes that were ever taken */
+
+	/*
+	 * What has happened, and up to where it was told.  Whoever finds a pair
+	 * unequal knows that the notifier is wanted, and a new notifier where to
+	 * go on; nothing else says so.  Committers count up the first of a pair,
+	 * the notifier alone writes the second, once the telling has committed.
+	 */
+	pg_atomic_uint64 ring_head; /* bytes that were ever put into the ring */
+	pg_atomic_uint64 ring_told;
+	pg_atomic_uint64 resyncs;	/* commits for which everybody has to read */
+	pg_atomic_uint64 resyncs_told;
 	pg_atomic_uint64 unannounced;	/* commits with events not in the ring */
+	pg_atomic_uint64 unannounced_told;
+	pg_atomic_uint64 published; /* pairs with drawn, see above */
 } NvsDatabase;
 
 extern void nvs_shmem_init(void);
@@ -98,9 +133,15 @@ extern NvsDatabase *nvs_shmem_database_entry(int i);
 extern int	nvs_shmem_databases(void);
 extern void nvs_shmem_free_database(Oid oid);
 extern char *nvs_shmem_ring(NvsDatabase *db, Size *size);
+extern bool nvs_shmem_is_untold(NvsDatabase *db);
+extern bool nvs_shmem_wants_notifier(NvsDatabase *db);
+extern bool nvs_shmem_has_notifier(NvsDatabase *db);
 extern void nvs_shmem_set_launcher(int number);
+extern void nvs_shmem_set_staffing(NvsStaffing staffing);
+extern NvsStaffing nvs_shmem_staffing(void);
 extern void nvs_shmem_wake_process(int number);
+extern void nvs_shmem_wake_kind(NvsDatabase *db, NvsProcessKind kind);
 extern void nvs_shmem_wake_launcher(void);
-extern void nvs_shmem_wake_worker(NvsDatabase *db);
+extern void nvs_shmem_wake_notifier(NvsDatabase *db);
 
 #endif							/* NVS_POSITION_SHMEM_H */

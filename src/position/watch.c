@@ -1,6 +1,6 @@
 /*
  * position/watch.c
- *	  The safe positions as the worker follows them, cheaply and in no
+ *	  The safe positions as the notifier follows them, cheaply and in no
  *	  transaction.
  *
  * Positions and marks in shared memory are read at each look.  Positions that

@@ -14,7 +14,7 @@
  *		base/plan: no call of ours is on the stack
  *	after locks		locks go at this moment
  *		low-water mark: is taken back
- *		handlers: the block goes into the ring, and the worker is woken
+ *		handlers: the block goes into the ring, and the notifier is woken
  *	before subcommit	may raise, which rolls back
  *		handlers: announcements become the parent's
  *	after subabort

@@ -78,7 +78,7 @@ CREATE TABLE nvent.published_position (
 COMMENT ON TABLE nvent.published_position IS
 'one row: positions at or below which every event is committed or gone, and seen by whoever sees '
 'the row; what readers in REPEATABLE READ, on standbys and on logical subscribers go by; '
-'written by the worker and by nvent.position_publish()';
+'written by the notifier and by nvent.position_publish()';
 COMMENT ON COLUMN nvent.published_position.only_row IS 'true: there is one row';
 COMMENT ON COLUMN nvent.published_position.position IS
 'the position of stores without an open appender; NULL until it is first published';
@@ -98,7 +98,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.position_publish() IS
 'Writes the safe position into nvent.published_position, if it has advanced.
 
-The worker does so by itself, so this is for servers without one.
+The notifier does so by itself, so this is for servers without one.
 
 Returns:
   the position that is there now

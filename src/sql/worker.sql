@@ -1,6 +1,6 @@
 
--- What is to be done from time to time, and who does it.  See src/worker/worker.c and
--- src/worker/maintain.c.
+-- What is to be done from time to time, and who does it.  See src/worker/notifier.c,
+-- src/worker/maintainer.c and src/worker/maintain.c.
 
 CREATE FUNCTION nvent.maintain(
     budget integer DEFAULT 1000,
@@ -21,8 +21,8 @@ A table is left alone, with a warning, when deleting from it would run code with
 code''s author lacks: a trigger, policy, index, constraint or statistics whose functions, operators
 or types belong to a role that is not the caller, a superuser or a member of the caller''s role. So
 is a table with a rule, with a trigger for DELETE that has a condition or arguments, with a policy
-that reads another table, or with a foreign key that refers to it, whoever calls. The worker calls
-it as the store''s owner, and warns once in the server''s log.
+that reads another table, or with a foreign key that refers to it, whoever calls. The
+maintenance process calls it as the store''s owner, and warns once in the server''s log.
 
 Arguments:
   budget: how many rows at most
@@ -38,7 +38,10 @@ Example:
   SELECT nvent.maintain();';
 
 CREATE FUNCTION nvent.worker_status(
-    OUT pid integer,
+    OUT preloaded boolean,
+    OUT mode text,
+    OUT notifier_pid integer,
+    OUT maintenance_pid integer,
     OUT has_unsent boolean,
     OUT ring_bytes bigint,
     OUT resyncs bigint,
@@ -48,16 +51,21 @@ AS 'MODULE_PATHNAME', 'nvs_worker_status'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.worker_status() IS
-'Shows how this database''s worker does.
+'Shows how this database''s processes do, and whether preloading works.
 
 Returns:
-  one row; all of it is NULL without shared memory
+  one row; all but the first two is NULL without shared memory
 Columns:
-  pid: its process; NULL when none is running
-  has_unsent: whether it has announcements that it cannot send yet, as an appender is open
-  ring_bytes: bytes that wait for it in the ring
-  resyncs: how often something did not fit into the ring since the server start, so that listeners
-    had to read everything
+  preloaded: whether the server has loaded the library at its start, so that there can be processes
+  mode: how an append of this session is announced now, as nvent_store.notify has it: `inline` in
+    place of `worker` where no notifier is there and none could be started
+  notifier_pid: the process that notifies; NULL when none is running, as none is needed
+  maintenance_pid: the process that calls nvent.maintain(); NULL when none is running
+  has_unsent: whether there is anything to tell that has not been told, be it only because an
+    appender is open
+  ring_bytes: bytes that the notifier has yet to take from the ring
+  resyncs: how often since the server start something had no room in the ring, or a prepared
+    transaction that may have appended was committed, so that all listeners had to read again
   waiters: sessions in nvent.stream_wait
 Example:
   SELECT * FROM nvent.worker_status();';

@@ -2,8 +2,8 @@
  * stream/wait.c
  *	  Waiting until there is something to read.
  *
- * A session that waits looks once, then sleeps until the database's worker
- * wakes it (wakeup/waiter.c), and looks again.  Without a worker, and on a
+ * A session that waits looks once, then sleeps until the database's notifier
+ * wakes it (wakeup/waiter.c), and looks again.  Without one, and on a
  * standby, it looks every now and then instead.
  *
  * A function is called within a statement, whose snapshot keeps VACUUM from
@@ -32,7 +32,7 @@
 #include "stream/scan.h"
 #include "wakeup/waiter.h"
 
-/* How long to sleep, in ms, when nobody wakes us, and when a worker does. */
+/* How long to sleep, in ms, when nobody wakes us, and when somebody does. */
 #define WAIT_NAP_ALONE		50
 #define WAIT_NAP_WOKEN		10000
 
@@ -50,7 +50,7 @@ typedef struct StreamWait
 {
 	char	   *pattern;
 	NvsPattern *compiled;
-	char	   *plain;			/* the same for the worker, in shared memory */
+	char	   *plain;			/* the same, in shared memory */
 	char	   *store;			/* NULL for that of the pattern */
 	int64		after;			/* what is at or below needs no looking at */
 	TimestampTz until;
@@ -127,7 +127,7 @@ wait_begin(StreamWait *wait, FunctionCallInfo fcinfo)
 						  TimestampTzPlusMilliseconds(now, nvs_max_wait));
 }
 
-/* Wait, known to the worker meanwhile; true when an event came. */
+/* Wait, known to the notifier meanwhile; true when an event came. */
 static bool
 wait_run(StreamWait *wait)
 {
@@ -211,16 +211,18 @@ wait_look(StreamWait *wait)
 	return false;
 }
 
-/* Sleep until the worker wakes us, or it is time to look again. */
+/* Sleep until the notifier wakes us, or it is time to look again. */
 static void
 wait_sleep(StreamWait *wait, TimestampTz now)
 {
+	NvsProcess *notifier = wait->db == NULL ? NULL :
+		&wait->db->processes[NVS_NOTIFIER];
 	long		nap = WAIT_NAP_ALONE;
 
-	if (wait->db != NULL && pg_atomic_read_u32(&wait->db->worker) != 0)
+	if (notifier != NULL && pg_atomic_read_u32(&notifier->number) != 0)
 		nap = WAIT_NAP_WOKEN;
-	else if (wait->db != NULL && !RecoveryInProgress())
-		nvs_shmem_wake_worker(wait->db);
+	else if (notifier != NULL && !RecoveryInProgress())
+		nvs_shmem_wake_notifier(wait->db);
 	nap = Min(nap, TimestampDifferenceMilliseconds(now, wait->until));
 	InvalidateCatalogSnapshot();
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,

@@ -5,7 +5,7 @@
  * Each subject that a transaction appended to is announced once, with the
  * highest position: {"stream": subject, "id": position}.  The announcement is
  * a hint, to read again from one's cursor.  {"stream": null, ...} says so of
- * every subject.
+ * every subject of the store.
  *
  * What a transaction has to announce is kept with the subtransaction that
  * appended and goes with it when that is rolled back.  Just before commit it
@@ -14,8 +14,9 @@
  * goes into a ring (wakeup/ring.c) after the commit, when nothing may raise.
  * Sessions in stream_wait() hear of it by the ring in every mode.
  *
- * A prepared transaction announces nothing: NOTIFY cannot be prepared, and
- * COMMIT PREPARED calls nobody.  The worker looks for the end of those.
+ * A prepared transaction announces nothing: NOTIFY cannot be prepared, and its
+ * end is that of another one.  COMMIT PREPARED has everybody read again
+ * (worker/utility.c).
  */
 #include "postgres.h"
 
@@ -37,7 +38,7 @@
 typedef struct Announcement
 {
 	struct Announcement *next;
-	uint32		store;			/* number of the subject's */
+	uint32		store;			/* number of the subject's store */
 	const char *channel;
 	const char *subject;
 	int			len;			/* of the subject */
@@ -87,10 +88,13 @@ static uint64 events_announced = 0;
 static StringInfo block = NULL;
 static bool too_large = false;
 
+
 static void notify_before_commit(void);
-static void notify_add_to_block(NvsDatabase *db, const Announcement *a);
+static void notify_add_to_block(NvsDatabase *db, const Announcement *a,
+								bool any_subject);
+static void notify_fold_block(NvsDatabase *db, Announcement *ordered);
 static void notify_after_locks(const NvsXactEnd *end);
-static void notify_tell_worker(NvsDatabase *db, const NvsXactEnd *end);
+static void notify_tell_notifier(NvsDatabase *db, const NvsXactEnd *end);
 static void notify_after_commit(NvsDatabase *db, uint64 ndrawn);
 static void notify_drop_level(int level);
 static void notify_merge_level(int level);
@@ -111,17 +115,19 @@ nvs_notify_init(void)
 
 /*
  * The mode that holds: that of a route, -1 when it has none, or the setting's;
- * inline where there is no worker.
+ * inline where there is no notifier and none could be started.
  */
 int
 nvs_notify_mode(int route_mode)
 {
 	int			mode = route_mode < 0 ? nvs_notify : route_mode;
+	NvsDatabase *db;
 
-	if (mode == NVS_NOTIFY_WORKER &&
-		(!nvs_worker_possible || nvs_shmem_database() == NULL))
-		return NVS_NOTIFY_INLINE;
-	return mode;
+	if (mode != NVS_NOTIFY_WORKER)
+		return mode;
+	db = nvs_worker_possible ? nvs_shmem_database() : NULL;
+	return db != NULL && nvs_shmem_has_notifier(db) ? NVS_NOTIFY_WORKER :
+		NVS_NOTIFY_INLINE;
 }
 
 /* Name of a mode. */
@@ -233,15 +239,20 @@ notify_before_commit(void)
 			continue;
 		if (a->mode == NVS_NOTIFY_WORKER ||
 			pg_atomic_read_u32(&db->waiters) > 0)
-			notify_add_to_block(db, a);
+			notify_add_to_block(db, a, false);
 		else
 			events_announced = 0;
 	}
+	if (too_large)
+		notify_fold_block(db, ordered);
 }
 
-/* Add an announcement to what goes into the ring after the commit. */
+/*
+ * Add an announcement to what goes into the ring after the commit, with
+ * any_subject one of any subject.
+ */
 static void
-notify_add_to_block(NvsDatabase *db, const Announcement *a)
+notify_add_to_block(NvsDatabase *db, const Announcement *a, bool any_subject)
 {
 	Size		size;
 
@@ -256,14 +267,48 @@ notify_add_to_block(NvsDatabase *db, const Announcement *a)
 	}
 	nvs_ring_append(block, a->store,
 					a->mode == NVS_NOTIFY_WORKER ? a->channel : NULL,
-					a->subject, a->len, a->position);
+					a->subject, any_subject ? 0 : a->len, a->position);
 	(void) nvs_shmem_ring(db, &size);
 	if (block->len > size / 2)
 		too_large = true;
 }
 
 /*
- * The transaction is over: tell the worker, and start afresh.  What was in
+ * Announce any subject, once for each channel, in place of what is too large:
+ * with the highest position, so that it is told when all of it is settled.
+ */
+static void
+notify_fold_block(NvsDatabase *db, Announcement *ordered)
+{
+	List	   *folded = NIL;	/* of Announcement, one of each channel */
+	Announcement *a;
+	ListCell   *lc;
+
+	for (a = ordered; a != NULL; a = a->next)
+	{
+		Announcement *same = NULL;
+
+		foreach(lc, folded)
+		{
+			same = lfirst(lc);
+			if (same->mode == a->mode && same->store == a->store &&
+				strcmp(same->channel, a->channel) == 0)
+				break;
+			same = NULL;
+		}
+		if (same == NULL)
+			folded = lappend(folded, a);
+		else
+			same->position = Max(same->position, a->position);
+	}
+	resetStringInfo(block);
+	too_large = false;
+	foreach(lc, folded)
+		notify_add_to_block(db, lfirst(lc), true);
+}
+
+/*
+ * The transaction is over: tell the notifier, and start afresh.  What was in
  * TopTransactionContext goes with that.
  */
 static void
@@ -275,7 +320,7 @@ notify_after_locks(const NvsXactEnd *end)
 	if (pending != NULL && end->outcome == NVS_XACT_COMMITTED)
 		too_large = true;
 	if (db != NULL && (end->appended || block != NULL || too_large))
-		notify_tell_worker(db, end);
+		notify_tell_notifier(db, end);
 	pending = NULL;
 	by_subject = NULL;
 	events_announced = 0;
@@ -283,9 +328,9 @@ notify_after_locks(const NvsXactEnd *end)
 	too_large = false;
 }
 
-/* Tell the worker of a transaction that appended. */
+/* Tell the notifier of a transaction that appended. */
 static void
-notify_tell_worker(NvsDatabase *db, const NvsXactEnd *end)
+notify_tell_notifier(NvsDatabase *db, const NvsXactEnd *end)
 {
 	switch (end->outcome)
 	{
@@ -293,16 +338,16 @@ notify_tell_worker(NvsDatabase *db, const NvsXactEnd *end)
 			notify_after_commit(db, end->ndrawn);
 			break;
 		case NVS_XACT_PREPARED:
-			nvs_shmem_wake_worker(db);
+			nvs_shmem_wake_notifier(db);
 			break;
 		case NVS_XACT_ABORTED:
 			if (pg_atomic_read_u32(&db->wake_on_xact_end) != 0)
-				nvs_shmem_wake_worker(db);
+				nvs_shmem_wake_notifier(db);
 			break;
 	}
 }
 
-/* Tell the worker of a commit. */
+/* Tell the notifier of a commit. */
 static void
 notify_after_commit(NvsDatabase *db, uint64 ndrawn)
 {
@@ -324,7 +369,7 @@ notify_after_commit(NvsDatabase *db, uint64 ndrawn)
 		wake = true;
 	}
 	if (wake || too_large || block != NULL)
-		nvs_shmem_wake_worker(db);
+		nvs_shmem_wake_notifier(db);
 }
 
 /* Drop what was appended at a nesting level.  Does not raise. */
@@ -418,7 +463,7 @@ notify_append_text(StringInfo payload, const char *text)
 	pfree(json.data);
 }
 
-/* NOTIFY of a subject, sent when the transaction commits. */
+/* NOTIFY of a subject, NULL for any, sent when the transaction commits. */
 void
 nvs_notify_send(const char *channel, const char *subject, int64 position)
 {
@@ -426,22 +471,11 @@ nvs_notify_send(const char *channel, const char *subject, int64 position)
 
 	initStringInfo(&payload);
 	appendStringInfoString(&payload, "{\"stream\": ");
-	notify_append_text(&payload, subject);
+	if (subject == NULL)
+		appendStringInfoString(&payload, "null");
+	else
+		notify_append_text(&payload, subject);
 	appendStringInfo(&payload, ", \"id\": " INT64_FORMAT "}", position);
 	Async_Notify(channel, payload.data);
 	pfree(payload.data);
-}
-
-/*
- * NOTIFY that anything may have been appended, sent when the transaction
- * commits.
- */
-void
-nvs_notify_resync(const char *channel, int64 position)
-{
-	char	   *payload = psprintf("{\"stream\": null, \"id\": " INT64_FORMAT
-								   "}", position);
-
-	Async_Notify(channel, payload);
-	pfree(payload);
 }

@@ -17,6 +17,5 @@ extern void nvs_notify_append(int mode, uint32 store, const char *channel,
 
 extern void nvs_notify_send(const char *channel, const char *subject,
 							int64 position);
-extern void nvs_notify_resync(const char *channel, int64 position);
 
 #endif							/* NVS_WAKEUP_NOTIFY_H */

@@ -1,24 +1,24 @@
 /*
  * wakeup/outbox.c
- *	  What the worker has to tell listeners, and when.
+ *	  What the notifier has to tell listeners, and when.
  *
  * Listeners are told of an event once they can read it, that is when its
- * position is safe in its store: told earlier they would read, find nothing,
- * and not be told again.  Until then the announcement is here, in the worker's
- * memory; shared memory knows that there is something (has_unsent), so that
- * another worker has everybody read again if this one does not live to send it.
+ * position is settled in its store: told earlier they would read, find nothing,
+ * and not be told again.  Until then the announcement is here, in the
+ * notifier's memory.  Shared memory counts how far everything has been told,
+ * so that another notifier goes on from there if this one does not live to
+ * send it.
  *
- * What did not fit into the ring, what there were too many of here, and the
- * events of transactions that were prepared are made up for by a resync: every
- * channel of the database is told that anything may have been appended, now
- * and again when all of it is safe.
+ * What did not fit into the ring, and the events of transactions that were
+ * prepared, are made up for by a resync: every channel of the database is told
+ * that anything may have been appended, now and again when all of it is
+ * settled in the channel's store.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "position/position.h"
 #include "wakeup/notify.h"
 #include "wakeup/outbox.h"
 #include "wakeup/ring.h"
@@ -31,25 +31,32 @@
 typedef struct OutboxItem
 {
 	int64		position;
-	uint32		store;			/* its number */
+	uint64		at;				/* bytes that had been taken before it */
 	char	   *channel;		/* in one chunk with the subject */
-	char	   *subject;
+	char	   *subject;		/* NULL: any */
+	uint32		store;			/* number of its store */
+	bool		resync;			/* it is a resync's, too */
 } OutboxItem;
 
 static OutboxItem *pending = NULL;
 static int	npending = 0;
 static int	ndue = 0;			/* the first so many of them are due */
 static char *buffer = NULL;		/* of the ring's size */
+static uint64 taken = 0;		/* bytes that were ever taken from the ring */
 
-/* Counts of the database that have been dealt with. */
+/* Counts of the database that have been seen; see shmem.h. */
 static uint64 resyncs_seen = 0;
 static uint64 unannounced_seen = 0;
 
 static bool resync_now = false;
-static int64 resync_at = 0;		/* once more when this is safe; 0: no */
+static int64 resync_upto = 0;	/* what was drawn when that was seen */
 
-static void outbox_distribute(NvsDatabase *db, Size len);
-static void outbox_add(NvsDatabase *db, const NvsRingItem *item);
+static void outbox_request_resync(NvsDatabase *db);
+static void outbox_distribute(uint64 from, Size len);
+static void outbox_add_from_ring(const NvsRingItem *item, uint64 at);
+static OutboxItem *outbox_new(const char *channel, int channel_len,
+							  const char *subject, int subject_len);
+static void outbox_add_resync(const NvsOutboxChannel *channel);
 static void outbox_drop_first(int n);
 static bool outbox_item_is_due(const OutboxItem *item,
 							   const NvsPositionWatch *watch);
@@ -58,8 +65,8 @@ static int	outbox_by_subject(const void *a, const void *b);
 static int	outbox_by_position(const void *a, const void *b);
 
 /*
- * Begin with nothing.  What a worker before us had taken and not sent is made
- * up for by a resync.
+ * Begin where the notifier before us ended: with what was not told.  What it
+ * took from the ring and cannot be had again is made up for by a resync.
  */
 void
 nvs_outbox_init(NvsDatabase *db)
@@ -70,20 +77,47 @@ nvs_outbox_init(NvsDatabase *db)
 	buffer = MemoryContextAllocHuge(TopMemoryContext, size);
 	pending = MemoryContextAlloc(TopMemoryContext,
 								 sizeof(OutboxItem) * MAX_PENDING);
-	resyncs_seen = pg_atomic_read_u64(&db->resyncs);
-	unannounced_seen = pg_atomic_read_u64(&db->unannounced);
+	resyncs_seen = pg_atomic_read_u64(&db->resyncs_told);
+	unannounced_seen = pg_atomic_read_u64(&db->unannounced_told);
+	if (!nvs_ring_rewind(db))
+		pg_atomic_fetch_add_u64(&db->resyncs, 1);
+	taken = db->ring_tail;
 	nvs_waiters_refresh(db);
-	if (pg_atomic_read_u32(&db->has_unsent) != 0 || resyncs_seen > 0)
-		nvs_outbox_request_resync(db);
+}
+
+/*
+ * Tell nobody of what there was to tell before `before` was read: the extension
+ * is gone.
+ */
+void
+nvs_outbox_discard(NvsDatabase *db, const NvsOutboxCounts *before)
+{
+	nvs_ring_discard(db, before->ring);
+	pg_atomic_write_u64(&db->resyncs_told, before->resyncs);
+	pg_atomic_write_u64(&db->unannounced_told, before->unannounced);
+	pg_atomic_write_u64(&db->published, before->drawn);
+}
+
+/* What has happened in a database so far. */
+NvsOutboxCounts
+nvs_outbox_counts(NvsDatabase *db)
+{
+	NvsOutboxCounts counts;
+
+	counts.ring = pg_atomic_read_u64(&db->ring_head);
+	counts.resyncs = pg_atomic_read_u64(&db->resyncs);
+	counts.unannounced = pg_atomic_read_u64(&db->unannounced);
+	counts.drawn = pg_atomic_read_u64(&db->drawn);
+	pg_memory_barrier();
+	return counts;
 }
 
 /* Have every channel and every session in stream_wait() told to read. */
-void
-nvs_outbox_request_resync(NvsDatabase *db)
+static void
+outbox_request_resync(NvsDatabase *db)
 {
-	pg_atomic_write_u32(&db->has_unsent, 1);
 	resync_now = true;
-	resync_at = nvs_position_drawn(db);
+	resync_upto = nvs_position_drawn(db);
 	nvs_waiters_arm_all(1);
 }
 
@@ -98,28 +132,28 @@ nvs_outbox_collect(NvsDatabase *db)
 	uint64		unannounced = pg_atomic_read_u64(&db->unannounced);
 	bool		resync = resyncs != resyncs_seen;
 	bool		any_subject = unannounced != unannounced_seen;
-	Size		len;
-
-	/* Set before anything leaves the ring, cleared when it was sent. */
-	if (nvs_ring_used(db) > 0)
-		pg_atomic_write_u32(&db->has_unsent, 1);
-	len = nvs_ring_take(db, buffer);
+	uint64		from;
+	Size		len = nvs_ring_take(db, buffer, &from);
 
 	/* Who began to wait before these were committed is known from here on. */
 	nvs_waiters_refresh(db);
-	outbox_distribute(db, len);
+	outbox_distribute(from, len);
+	taken = from + len;
 	if (any_subject)
 		nvs_waiters_arm_all(1);
 	if (resync)
-		nvs_outbox_request_resync(db);
+		outbox_request_resync(db);
 	resyncs_seen = resyncs;
 	unannounced_seen = unannounced;
 	return resync || any_subject || len > 0;
 }
 
-/* Go through the first len bytes of the buffer, which came from the ring. */
+/*
+ * Go through the first len bytes of the buffer, which came from the ring when
+ * `from` had been taken.
+ */
 static void
-outbox_distribute(NvsDatabase *db, Size len)
+outbox_distribute(uint64 from, Size len)
 {
 	Size		at = 0;
 
@@ -128,38 +162,104 @@ outbox_distribute(NvsDatabase *db, Size len)
 		const NvsRingItem *item = (const NvsRingItem *) (buffer + at);
 		const char *channel = (const char *) (item + 1);
 
-		nvs_waiters_match(channel + item->channel_len, item->subject_len,
-						  item->position);
+		if (item->subject_len == 0)
+			nvs_waiters_arm_all(item->position);
+		else
+			nvs_waiters_match(channel + item->channel_len,
+							  item->subject_len, item->position);
 		if (item->channel_len > 0)
-			outbox_add(db, item);
+			outbox_add_from_ring(item, from + at);
 		at += item->size;
 	}
 }
 
-/* Keep an announcement until it is due; a resync when there is no room. */
+/* Keep an announcement until it is due. */
 static void
-outbox_add(NvsDatabase *db, const NvsRingItem *item)
+outbox_add_from_ring(const NvsRingItem *item, uint64 at)
 {
-	OutboxItem *entry;
 	const char *channel = (const char *) (item + 1);
+	OutboxItem *entry = outbox_new(channel, item->channel_len,
+								   channel + item->channel_len,
+								   item->subject_len);
 
-	if (npending == MAX_PENDING)
-	{
-		outbox_drop_first(npending);
-		nvs_outbox_request_resync(db);
-		return;
-	}
-	entry = &pending[npending++];
 	entry->position = item->position;
 	entry->store = item->store;
+	entry->resync = false;
+	entry->at = at;
+}
+
+/*
+ * Room for an announcement: made, if there is none, by folding those that there
+ * are.  A subject of no length is any.
+ */
+static OutboxItem *
+outbox_new(const char *channel, int channel_len, const char *subject,
+		   int subject_len)
+{
+	OutboxItem *entry;
+
+	if (npending == MAX_PENDING)
+		nvs_outbox_fold();
+	entry = &pending[npending];
 	entry->channel = MemoryContextAlloc(TopMemoryContext,
-										item->channel_len +
-										item->subject_len + 2);
-	memcpy(entry->channel, channel, item->channel_len);
-	entry->channel[item->channel_len] = '\0';
-	entry->subject = entry->channel + item->channel_len + 1;
-	memcpy(entry->subject, channel + item->channel_len, item->subject_len);
-	entry->subject[item->subject_len] = '\0';
+										channel_len + subject_len + 2);
+	memcpy(entry->channel, channel, channel_len);
+	entry->channel[channel_len] = '\0';
+	entry->subject = NULL;
+	if (subject_len > 0)
+	{
+		entry->subject = entry->channel + channel_len + 1;
+		memcpy(entry->subject, subject, subject_len);
+		entry->subject[subject_len] = '\0';
+	}
+	npending++;
+	return entry;
+}
+
+/* Have a channel told once more when what a resync is about is settled. */
+static void
+outbox_add_resync(const NvsOutboxChannel *channel)
+{
+	OutboxItem *entry = outbox_new(channel->channel, strlen(channel->channel),
+								   NULL, 0);
+
+	entry->position = resync_upto;
+	entry->store = channel->store;
+	entry->resync = true;
+	entry->at = PG_UINT64_MAX;
+}
+
+/*
+ * Make one announcement of any subject out of all those of a channel: they take
+ * less room, and nothing in them can fail to be sent.
+ */
+void
+nvs_outbox_fold(void)
+{
+	int			n = 0;
+	int			i;
+
+	qsort(pending, npending, sizeof(OutboxItem), outbox_by_subject);
+	for (i = 0; i < npending; i++)
+	{
+		OutboxItem *last = &pending[Max(n - 1, 0)];
+		OutboxItem *item = &pending[i];
+
+		if (n > 0 && strcmp(last->channel, item->channel) == 0)
+		{
+			if (last->store != item->store)
+				last->store = 0;
+			last->position = Max(last->position, item->position);
+			last->resync = last->resync || item->resync;
+			last->at = Min(last->at, item->at);
+			pfree(item->channel);
+			continue;
+		}
+		item->subject = NULL;
+		pending[n++] = *item;
+	}
+	npending = n;
+	ndue = 0;
 }
 
 /* Free the first announcements and move the others up. */
@@ -178,12 +278,12 @@ outbox_drop_first(int n)
 bool
 nvs_outbox_has_pending(void)
 {
-	return npending > 0 || resync_at > 0;
+	return npending > 0 || resync_now;
 }
 
 /*
- * Is there something to send, as far as the watch sees?  Moves the
- * announcements that are due to the front.
+ * Is there something to send, by what is settled now?  Moves the announcements
+ * that are due to the front.
  */
 bool
 nvs_outbox_is_due(const NvsPositionWatch *watch)
@@ -205,7 +305,7 @@ nvs_outbox_is_due(const NvsPositionWatch *watch)
 			}
 		last_npending = npending - ndue;
 	}
-	return ndue > 0 || nvs_outbox_resync_is_due(watch);
+	return ndue > 0;
 }
 
 /* Can an announcement's event be read? */
@@ -215,31 +315,34 @@ outbox_item_is_due(const OutboxItem *item, const NvsPositionWatch *watch)
 	return item->position <= nvs_position_watch_safe(watch, item->store);
 }
 
-/* Is everybody to be told to read again, now or once more? */
+/* Are the channels of all stores to be told now? */
 bool
-nvs_outbox_resync_is_due(const NvsPositionWatch *watch)
+nvs_outbox_resync_is_due(void)
 {
-	return resync_now || (resync_at > 0 &&
-						  resync_at <= nvs_position_watch_safe(watch, 0));
+	return resync_now;
 }
 
 /*
  * Send what nvs_outbox_is_due() found, in a transaction: of each subject once,
- * with the highest position, in the order of positions.  channels are those of
- * the database when a resync is due, else NIL.  Only the end of the transaction
- * shows whether it was sent: then comes nvs_outbox_sent().
+ * with the highest position, in the order of positions.  For a resync channels
+ * are those of all stores, of NvsOutboxChannel, else NIL.  Only the end of the
+ * transaction shows whether it was sent: then comes nvs_outbox_sent().
  */
 void
 nvs_outbox_send(const NvsPositionWatch *watch, const List *channels)
 {
-	int64		safe = nvs_position_watch_safe(watch, 0);
 	OutboxItem **latest = palloc(sizeof(OutboxItem *) * Max(ndue, 1));
 	ListCell   *lc;
 	int			n;
 	int			i;
 
 	foreach(lc, channels)
-		nvs_notify_resync(lfirst(lc), safe);
+	{
+		NvsOutboxChannel *channel = lfirst(lc);
+
+		nvs_notify_send(channel->channel, NULL,
+						nvs_position_watch_safe(watch, channel->store));
+	}
 	n = outbox_latest(latest);
 	for (i = 0; i < n; i++)
 	{
@@ -262,37 +365,73 @@ outbox_latest(OutboxItem **latest)
 
 	qsort(pending, ndue, sizeof(OutboxItem), outbox_by_subject);
 	for (i = 0; i < ndue; i++)
-		if (i + 1 == ndue ||
-			strcmp(pending[i].subject, pending[i + 1].subject) != 0 ||
-			strcmp(pending[i].channel, pending[i + 1].channel) != 0)
+	{
+		const OutboxItem *item = &pending[i];
+
+		if (i + 1 == ndue || strcmp(item->channel, item[1].channel) != 0 ||
+			(item->subject == NULL) != (item[1].subject == NULL) ||
+			(item->subject != NULL &&
+			 strcmp(item->subject, item[1].subject) != 0))
 			latest[n++] = &pending[i];
+	}
 	qsort(latest, n, sizeof(OutboxItem *), outbox_by_position);
 	return n;
 }
 
 /* What nvs_outbox_send() sent is committed: drop it. */
 void
-nvs_outbox_sent(const NvsPositionWatch *watch)
+nvs_outbox_sent(const NvsPositionWatch *watch, bool resync,
+				const List *channels)
 {
-	resync_now = false;
-	if (resync_at <= nvs_position_watch_safe(watch, 0))
-		resync_at = 0;
+	ListCell   *lc;
+
 	outbox_drop_first(ndue);
 	ndue = 0;
-	if (!nvs_outbox_has_pending())
-		pg_atomic_write_u32(&watch->db->has_unsent, 0);
+	if (!resync)
+		return;
+	resync_now = false;
+	foreach(lc, channels)
+	{
+		NvsOutboxChannel *channel = lfirst(lc);
+
+		if (resync_upto > nvs_position_watch_safe(watch, channel->store))
+			outbox_add_resync(channel);
+	}
 }
 
-/* For qsort(): by subject and channel, then by position. */
+/*
+ * Say in shared memory how far everything has been told.  To be called when
+ * what was due has been sent.
+ */
+void
+nvs_outbox_settle(NvsDatabase *db)
+{
+	uint64		told = taken;
+	bool		resyncing = resync_now;
+	int			i;
+
+	for (i = 0; i < npending; i++)
+	{
+		resyncing = resyncing || pending[i].resync;
+		told = Min(told, pending[i].at);
+	}
+	pg_atomic_write_u64(&db->ring_told, told);
+	pg_atomic_write_u64(&db->unannounced_told, unannounced_seen);
+	if (!resyncing)
+		pg_atomic_write_u64(&db->resyncs_told, resyncs_seen);
+}
+
+/* For qsort(): by channel and subject, any first, then by position. */
 static int
 outbox_by_subject(const void *a, const void *b)
 {
 	const OutboxItem *x = a;
 	const OutboxItem *y = b;
-	int			order = strcmp(x->subject, y->subject);
+	int			order = strcmp(x->channel, y->channel);
 
 	if (order == 0)
-		order = strcmp(x->channel, y->channel);
+		order = strcmp(x->subject != NULL ? x->subject : "",
+					   y->subject != NULL ? y->subject : "");
 	if (order == 0)
 		order = x->position < y->position ? -1 : x->position > y->position;
 	return order;

@@ -4,7 +4,7 @@
  *
  * A session says in shared memory which pattern it waits for, then looks for
  * events, and sleeps when there is none.  Committers do not look at sessions
- * that wait, however many: they tell the worker of subjects, and the worker
+ * that wait, however many: they tell the notifier of subjects, and the notifier
  * notes with each session whose pattern matches the lowest such position, and
  * wakes the session when that is safe to read.
  *
@@ -24,7 +24,7 @@
 #include "subject/subject.h"
 #include "wakeup/waiter.h"
 
-/* What the worker knows of a session, by its number. */
+/* What the notifier knows of a session, by its number. */
 typedef struct KnownWaiter
 {
 	uint64		generation;		/* of the pattern */
@@ -43,7 +43,7 @@ static int	nactive = 0;
 static int *buckets = NULL;
 static uint32 nbuckets = 0;		/* a power of two */
 
-/* The entries' changes that the worker has seen. */
+/* The entries' changes that the notifier has seen. */
 static uint64 changes_seen = 0;
 
 /* May there be a position noted with any of them? */
@@ -98,7 +98,7 @@ nvs_waiter_set_store(NvsDatabase *db, uint32 store)
 
 	if (pg_atomic_exchange_u32(&waiter->store, store) != store &&
 		pg_atomic_read_u64(&waiter->wake_at) != 0)
-		nvs_shmem_wake_worker(db);
+		nvs_shmem_wake_notifier(db);
 }
 
 /*
@@ -118,7 +118,7 @@ nvs_waiter_arm(NvsDatabase *db, int64 position)
 {
 	waiter_lower(&waiter_mine()->wake_at, position);
 	waiter_count_change(db);
-	nvs_shmem_wake_worker(db);
+	nvs_shmem_wake_notifier(db);
 }
 
 /* This session waits no more.  Does not raise. */
@@ -136,7 +136,7 @@ nvs_waiter_end(NvsDatabase *db)
 	waiter_count_change(db);
 }
 
-/* Tell the worker that an entry has changed. */
+/* Tell the notifier that an entry has changed. */
 static void
 waiter_count_change(NvsDatabase *db)
 {

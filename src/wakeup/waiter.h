@@ -16,7 +16,7 @@ extern void nvs_waiter_reset(void);
 extern void nvs_waiter_arm(NvsDatabase *db, int64 position);
 extern void nvs_waiter_end(NvsDatabase *db);
 
-/* for the worker */
+/* for the notifier */
 extern void nvs_waiters_refresh(NvsDatabase *db);
 extern void nvs_waiters_match(const char *subject, int len, int64 position);
 extern void nvs_waiters_arm_all(int64 position);

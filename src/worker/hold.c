@@ -1,109 +1,66 @@
 /*
  * worker/hold.c
- *	  Keeps the worker out of a database that nobody may be connected to.
+ *	  Keeps our processes out of a database that nobody may be connected to.
  *
- * DROP DATABASE and the like fail while anybody else is connected.  A worker
- * that is must not be in their way: they ask it to leave first, and keep the
- * launcher from sending another one until they are done.
+ * DROP DATABASE and the like fail while anybody else is connected.  Ours must
+ * not be in their way: they are asked to leave first, and the launcher sends no
+ * other ones until the statement is over.  Only a statement of somebody who has
+ * the right to it can do that, and however it ends, so does the hold.
  */
 #include "postgres.h"
 
+#include <signal.h>
+
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "pgstat.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
-#include "tcop/utility.h"
-#include "utils/timestamp.h"
+#include "utils/syscache.h"
 
-#include "position/shmem.h"
+#include "compat.h"
 #include "worker/worker.h"
 
-/* How long a statement may keep workers away, in ms, if it never ends. */
-#define HOLD_TIME		600000
-
-/* How long to wait for a worker to leave, in ms. */
+/* How long to wait for our processes to leave, in ms, at most ... */
 #define LEAVE_TIME		5000
 
-static ProcessUtility_hook_type prev_ProcessUtility = NULL;
+/* ... and after how long maintenance is told to end in the midst of it. */
+#define PATIENCE		500
 
-static void hold_process_utility(PlannedStmt *pstmt, const char *query,
-								 bool read_only,
-								 ProcessUtilityContext context,
-								 ParamListInfo params, QueryEnvironment *env,
-								 DestReceiver *dest, QueryCompletion *qc);
-static void hold_go_on(PlannedStmt *pstmt, const char *query, bool read_only,
-					   ProcessUtilityContext context, ParamListInfo params,
-					   QueryEnvironment *env, DestReceiver *dest,
-					   QueryCompletion *qc);
-static const char *hold_database_of(Node *statement);
-static NvsDatabase *hold_begin(const char *name);
-static void hold_end(NvsDatabase *db);
-
-/* Set the hook; in the postmaster only. */
-void
-nvs_hold_init(void)
-{
-	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
-		return;
-	prev_ProcessUtility = ProcessUtility_hook;
-	ProcessUtility_hook = hold_process_utility;
-}
+static const char *hold_name_of(Node *statement);
+static bool hold_is_allowed(Node *statement, Oid database);
+static bool hold_may_create_databases(void);
+static bool hold_is_template(Oid database);
+static void hold_end_process(NvsDatabase *db, NvsProcessKind kind);
 
 /*
- * ProcessUtility hook: keeps the worker of a database away while a statement
- * runs that nobody may be connected to it for.
+ * The database that nobody may be connected to while a statement runs.  NULL
+ * when there is none, when it has no entry and hence no process of ours, and
+ * when the caller may not do that to it.
  */
-static void
-hold_process_utility(PlannedStmt *pstmt, const char *query, bool read_only,
-					 ProcessUtilityContext context, ParamListInfo params,
-					 QueryEnvironment *env, DestReceiver *dest,
-					 QueryCompletion *qc)
+NvsDatabase *
+nvs_hold_database(Node *statement)
 {
-	const char *name = hold_database_of(pstmt->utilityStmt);
-	NvsDatabase *db = name == NULL ? NULL : hold_begin(name);
-	Oid			oid = db == NULL ? InvalidOid : db->oid;
+	const char *name = hold_name_of(statement);
+	Oid			oid;
 
-	if (db == NULL)
-	{
-		hold_go_on(pstmt, query, read_only, context, params, env, dest, qc);
-		return;
-	}
-	PG_TRY();
-	{
-		hold_go_on(pstmt, query, read_only, context, params, env, dest, qc);
-	}
-	PG_FINALLY();
-	{
-		hold_end(db);
-	}
-	PG_END_TRY();
-	if (IsA(pstmt->utilityStmt, DropdbStmt))
-		nvs_shmem_free_database(oid);
+	if (name == NULL || !IsTransactionState())
+		return NULL;
+	oid = get_database_oid(name, true);
+	if (!OidIsValid(oid) || !hold_is_allowed(statement, oid))
+		return NULL;
+	return nvs_shmem_find_database(oid);
 }
 
-/* Run the statement. */
-static void
-hold_go_on(PlannedStmt *pstmt, const char *query, bool read_only,
-		   ProcessUtilityContext context, ParamListInfo params,
-		   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
-{
-	if (prev_ProcessUtility != NULL)
-		prev_ProcessUtility(pstmt, query, read_only, context, params, env,
-							dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query, read_only, context, params, env,
-								dest, qc);
-}
-
-/*
- * Name of the database that nobody may be connected to while a statement runs;
- * NULL when there is none.
- */
+/* Name of that database, by the statement alone; NULL when there is none. */
 static const char *
-hold_database_of(Node *statement)
+hold_name_of(Node *statement)
 {
 	ListCell   *lc;
 
@@ -133,48 +90,103 @@ hold_database_of(Node *statement)
 	}
 }
 
-/*
- * Keep workers out of a database from now on, and give the one that is there
- * time to leave; hold_end() undoes it, or else HOLD_TIME.  NULL when the
- * database has no entry, and hence no worker.
- */
-static NvsDatabase *
-hold_begin(const char *name)
+/* May the caller do that to a database?  As PostgreSQL has it. */
+static bool
+hold_is_allowed(Node *statement, Oid database)
 {
-	Oid			oid;
-	NvsDatabase *db;
-	TimestampTz until;
+	bool		owns = nvs_owns_database(database, GetUserId());
+
+	switch (nodeTag(statement))
+	{
+		case T_RenameStmt:
+			return owns && hold_may_create_databases();
+		case T_CreatedbStmt:
+			return (owns || hold_is_template(database)) &&
+				hold_may_create_databases();
+		default:
+			return owns;
+	}
+}
+
+/* May the caller create databases? */
+static bool
+hold_may_create_databases(void)
+{
+	HeapTuple	tuple;
+	bool		may = superuser();
+
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (!HeapTupleIsValid(tuple))
+		return may;
+	may = may || ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+	ReleaseSysCache(tuple);
+	return may;
+}
+
+/* Is a database a template, which everybody may copy? */
+static bool
+hold_is_template(Oid database)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID,
+										ObjectIdGetDatum(database));
+	bool		is_template;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	is_template = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+	ReleaseSysCache(tuple);
+	return is_template;
+}
+
+/*
+ * Keep our processes out of a database from now on, and give those that are
+ * there time to leave.  Whatever this raises, nvs_hold_end() has to follow.
+ */
+void
+nvs_hold_begin(NvsDatabase *db)
+{
 	int			waited;
 
-	if (!IsTransactionState())
-		return NULL;
-	oid = get_database_oid(name, true);
-	db = OidIsValid(oid) ? nvs_shmem_find_database(oid) : NULL;
-	if (db == NULL)
-		return NULL;
-	/* Have no worker come. */
-	until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HOLD_TIME);
-	pg_atomic_write_u64(&db->hold_until, until);
-	/* Have the one that is there see it, and wait until it has left. */
+	pg_atomic_fetch_add_u32(&db->holds, 1);
 	for (waited = 0; waited < LEAVE_TIME; waited += 10)
 	{
-		uint32		worker = pg_atomic_read_u32(&db->worker);
+		bool		is_empty = true;
+		int			kind;
 
-		if (worker == 0)
-			break;
-		nvs_shmem_wake_process(worker - 1);
+		for (kind = 0; kind < NVS_PROCESS_KINDS; kind++)
+		{
+			if (pg_atomic_read_u32(&db->processes[kind].number) == 0)
+				continue;
+			is_empty = false;
+			nvs_shmem_wake_kind(db, kind);
+		}
+		if (is_empty)
+			return;
+		if (waited == PATIENCE)
+			hold_end_process(db, NVS_MAINTAINER);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT |
 						 WL_EXIT_ON_PM_DEATH, 10, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
-	return db;
 }
 
-/* Let workers into a database again. */
-static void
-hold_end(NvsDatabase *db)
+/* Let our processes into a database again.  Does not raise. */
+void
+nvs_hold_end(NvsDatabase *db)
 {
-	pg_atomic_write_u64(&db->hold_until, 0);
+	pg_atomic_fetch_sub_u32(&db->holds, 1);
 	nvs_shmem_wake_launcher();
+}
+
+/* Have a process end, whatever it does. */
+static void
+hold_end_process(NvsDatabase *db, NvsProcessKind kind)
+{
+	uint32		number = pg_atomic_read_u32(&db->processes[kind].number);
+	int			pid = number == 0 ? 0 : GetPGProcByNumber(number - 1)->pid;
+
+	if (pid != 0 &&
+		pg_atomic_read_u32(&db->processes[kind].number) == number)
+		kill(pid, SIGTERM);
 }

@@ -1,7 +1,6 @@
 /*
  * worker/maintain.c
- *	  What is to be done from time to time: one bounded pass, of a call or of
- *	  the worker.
+ *	  What is to be done from time to time: one bounded pass.
  *
  * Nothing needs this to be correct: what has expired is absent whether its
  * row is there or not.  A pass deletes rows in batches, passes over rows that
@@ -10,12 +9,6 @@
  * caller, on all tables that the caller may delete from, whoever made them; so
  * that nobody's code gets the caller's rights by that, a table with code that
  * is foreign to the caller (worker/foreign_code.c) is left alone and reported.
- *
- * The worker calls nvent.maintain() once for each store, in a transaction of
- * its own and as the store's owner: the worker is a superuser, and nothing of a
- * store may run with more rights than its owner has, nor leave them (a
- * security-restricted operation).  A store that fails is named in the log and
- * does not keep the others from their turn.
  */
 #include "postgres.h"
 
@@ -50,9 +43,6 @@
  */
 #define LOOK_FACTOR	10
 
-/* Rows that the worker removes from a store at a time. */
-#define WORKER_BUDGET	1000
-
 /* A table that is swept. */
 typedef struct Sweep
 {
@@ -62,32 +52,7 @@ typedef struct Sweep
 	bool		done;			/* nothing more was found in this pass */
 } Sweep;
 
-/* A store and its owner, as the worker works on them. */
-typedef struct OwnedStore
-{
-	char	   *prefix;
-	Oid			owner;
-} OwnedStore;
-
-/* Where a list of stores is put together. */
-typedef struct OwnedStores
-{
-	MemoryContext cxt;
-	List	   *list;			/* of OwnedStore, in cxt */
-} OwnedStores;
-
-static const NvsStatement list_stores = {
-	"SELECT s.prefix, c.relowner FROM nvent.store s "
-	"JOIN pg_catalog.pg_class c "
-	"ON c.oid OPERATOR(pg_catalog.=) s.version_table::pg_catalog.oid"
-};
-
-static const NvsStatement call_maintain = {
-	"SELECT nvent.maintain($1, $2)"
-};
-
-/* Are we the worker, and what tables has it reported, in TopMemoryContext? */
-static bool in_worker = false;
+/* Tables that the maintenance process has reported, in TopMemoryContext. */
 static List *reported = NIL;
 
 PG_FUNCTION_INFO_V1(nvs_maintain);
@@ -103,19 +68,11 @@ static int64 maintain_sweep_all(List *sweeps, int64 budget);
 static int64 maintain_sweep(Sweep *sweep, int64 wanted);
 static char *maintain_sweep_text(const Sweep *sweep, NvsParams *params,
 								 int64 wanted);
-static List *maintain_owned_stores(MemoryContext cxt);
-static void maintain_add_store(TupleTableSlot *slot, void *arg);
-static void maintain_store(const OwnedStore *store);
-static void maintain_as_owner(const OwnedStore *store);
 
 /* nvent.maintain(budget, store): how many rows it removed. */
 Datum
 nvs_maintain(PG_FUNCTION_ARGS)
 {
-	List	   *sweeps = NIL;
-	ListCell   *lc;
-	int64		removed;
-
 	NVS_REQUIRE_ARG(0, "budget");
 	if (PG_GETARG_INT32(0) < 0)
 		ereport(ERROR,
@@ -124,16 +81,31 @@ nvs_maintain(PG_FUNCTION_ARGS)
 				 errdetail("It is %d.", PG_GETARG_INT32(0))));
 	PreventCommandIfReadOnly("nvent.maintain()");
 
+	PG_RETURN_INT64(nvs_maintain_pass(PG_GETARG_INT32(0), PG_ARGISNULL(1) ?
+									  NULL :
+									  text_to_cstring(PG_GETARG_TEXT_PP(1))));
+}
+
+/*
+ * A pass over the tables of a store, of all stores for NULL, as whoever we are;
+ * returns how many rows it removed.
+ */
+int64
+nvs_maintain_pass(int64 budget, const char *prefix)
+{
+	List	   *sweeps = NIL;
+	ListCell   *lc;
+	int64		removed;
+
 	nvs_spi_begin();
-	if (!PG_ARGISNULL(1))
-		sweeps = maintain_list_sweeps(text_to_cstring(PG_GETARG_TEXT_PP(1)),
-									  NIL);
+	if (prefix != NULL)
+		sweeps = maintain_list_sweeps(prefix, NIL);
 	else
 		foreach(lc, nvs_store_prefixes())
 			sweeps = maintain_try_sweeps(lfirst(lc), sweeps);
-	removed = maintain_sweep_all(sweeps, PG_GETARG_INT32(0));
+	removed = maintain_sweep_all(sweeps, budget);
 	nvs_spi_end();
-	PG_RETURN_INT64(removed);
+	return removed;
 }
 
 /* Add the tables of a store. */
@@ -266,11 +238,12 @@ maintain_has_name(const NvsTarget *target)
 
 /*
  * Say that a table is left alone for some code, or forget it when code is NULL.
- * The worker says so once, until the code is gone.
+ * A background process says so once, until the code is gone.
  */
 static void
 maintain_report(const NvsTarget *target, const char *code)
 {
+	bool		once = MyBackendType == B_BG_WORKER;
 	MemoryContext old;
 
 	if (code == NULL)
@@ -278,7 +251,7 @@ maintain_report(const NvsTarget *target, const char *code)
 		reported = list_delete_oid(reported, target->relid);
 		return;
 	}
-	if (in_worker && list_member_oid(reported, target->relid))
+	if (once && list_member_oid(reported, target->relid))
 		return;
 	ereport(WARNING,
 			(errmsg("skipping table %s, as deleting from it would run code of another role",
@@ -286,7 +259,7 @@ maintain_report(const NvsTarget *target, const char *code)
 			 errdetail("The author of %s may lack privileges of role \"%s\", which it would run with.",
 					   code, GetUserNameFromId(GetUserId(), false)),
 			 errhint("Call nvent.maintain() as a role whose privileges the author has, remove the code, or delete rows that have expired yourself.")));
-	if (!in_worker)
+	if (!once)
 		return;
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	reported = lappend_oid(reported, target->relid);
@@ -389,114 +362,4 @@ maintain_sweep_text(const Sweep *sweep, NvsParams *params, int64 wanted)
 			"AND t.expires_at OPERATOR(pg_catalog.<=) "
 			"pg_catalog.clock_timestamp()");
 	return sql.data;
-}
-
-/*
- * The worker's pass over every store, a transaction each; begins and ends with
- * none.
- */
-void
-nvs_maintain_stores(void)
-{
-	List	   *stores = maintain_owned_stores(CurrentMemoryContext);
-	ListCell   *lc;
-
-	in_worker = true;
-	foreach(lc, stores)
-	{
-		CHECK_FOR_INTERRUPTS();
-		maintain_store(lfirst(lc));
-	}
-	pgstat_report_stat(false);
-}
-
-/*
- * All stores, in cxt; none when the extension was dropped.  In a transaction of
- * its own.
- */
-static List *
-maintain_owned_stores(MemoryContext cxt)
-{
-	OwnedStores stores = {cxt, NIL};
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	if (nvs_hold_extension())
-	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		nvs_spi_begin();
-		nvs_execute_each(nvs_statement_plan(NULL, &list_stores, NULL, NULL),
-						 NULL, true, maintain_add_store, &stores);
-		nvs_spi_end();
-		PopActiveSnapshot();
-	}
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(cxt);
-	return stores.list;
-}
-
-/* Add a row of list_stores to a list; arg is an OwnedStores. */
-static void
-maintain_add_store(TupleTableSlot *slot, void *arg)
-{
-	OwnedStores *stores = arg;
-	MemoryContext old = MemoryContextSwitchTo(stores->cxt);
-	OwnedStore *store = palloc(sizeof(OwnedStore));
-
-	slot_getallattrs(slot);
-	store->prefix = TextDatumGetCString(slot->tts_values[0]);
-	store->owner = DatumGetObjectId(slot->tts_values[1]);
-	stores->list = lappend(stores->list, store);
-	MemoryContextSwitchTo(old);
-}
-
-/* The worker's pass over a store; an error ends that and nothing else. */
-static void
-maintain_store(const OwnedStore *store)
-{
-	MemoryContext cxt = CurrentMemoryContext;
-
-	pgstat_report_activity(STATE_RUNNING, "maintain");
-	PG_TRY();
-	{
-		SetCurrentStatementStartTimestamp();
-		StartTransactionCommand();
-		maintain_as_owner(store);
-		CommitTransactionCommand();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(cxt);
-		HOLD_INTERRUPTS();
-		errcontext("maintenance of store \"%s\"", store->prefix);
-		EmitErrorReport();
-		AbortCurrentTransaction();
-		FlushErrorState();
-		RESUME_INTERRUPTS();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(cxt);
-	pgstat_report_activity(STATE_IDLE, NULL);
-}
-
-/* Call nvent.maintain() for a store, with the rights of its owner. */
-static void
-maintain_as_owner(const OwnedStore *store)
-{
-	NvsParams	params;
-	NvsIdentity saved;
-	SPIPlanPtr	plan;
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	nvs_spi_begin();
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(WORKER_BUDGET), false);
-	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(store->prefix),
-				   false);
-	plan = nvs_statement_plan(NULL, &call_maintain, &params, NULL);
-	nvs_become_role(store->owner, &saved);
-	nvs_execute(plan, &params, false, 0);
-	nvs_become_caller(&saved);
-	nvs_spi_end();
-	PopActiveSnapshot();
 }

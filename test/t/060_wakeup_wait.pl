@@ -68,7 +68,7 @@ is(waiters(), 3, 'three sessions are known to wait');
 my @took;
 foreach my $try (1 .. 5)
 {
-	my ($session, $pid) = start("SELECT nvent.stream_wait('nvent:t:>', 9000000000000000000, '4 min')");
+	my ($session, $pid) = start("SELECT nvent.stream_wait('nvent:t:none', 0, '4 min')");
 	my $begin = time;
 	$node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
 	$session->query('SELECT 1');
@@ -101,7 +101,7 @@ eval { $gone->quit };
 
 # --- Without a worker ---
 # It is woken although the worker dies between the append and the announcement.
-my $worker = worker_pid($node);
+my $worker = notifier_pid($node);
 kill 'STOP', $worker;
 append($node, '1');
 kill 'CONT', $worker;
@@ -119,10 +119,10 @@ EOT
 my $after = $node->safe_psql('postgres', 'SELECT nvent.safe_position()');
 ($call, $call_pid) = start("CALL nvent.stream_await('nvent:t:>', $after)");
 usleep(500000);
-isnt(worker_pid($node), '', 'a worker stays where somebody waits');
+isnt(notifier_pid($node), '', 'a worker stays where somebody waits');
 append($node, '1');
 $call->query_safe('SELECT 1');
-ok(wait_until(sub { worker_pid($node) eq '' }), 'and leaves when nobody does');
+ok(wait_until(sub { notifier_pid($node) eq '' }), 'and leaves when nobody does');
 ($call, $call_pid) = start("CALL nvent.stream_await('nvent:t:>', $after + 1)");
 append($node, '1');
 $call->query_safe('SELECT 1');

@@ -37,7 +37,7 @@ ok(wait_until(sub {
 	$node->safe_psql('postgres',
 		"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'nvent_store launcher'"
 	) == 1 }), 'there is a launcher');
-is(worker_pid($node), '', 'there is no worker until there is work');
+is(notifier_pid($node), '', 'there is no worker until there is work');
 
 # --- What is announced ---
 
@@ -47,7 +47,7 @@ my $id = append($node, '1');
 is_deeply([ notified($listener, qr/t:1/) ],
 	["{\"stream\": \"nvent:t:1\", \"id\": $id}"],
 	'the first append starts the worker, and it is announced');
-isnt(worker_pid($node), '', 'the worker is there now');
+isnt(notifier_pid($node), '', 'the worker is there now');
 
 $node->safe_psql('postgres', join ';', 'BEGIN',
 	map({ append_sql($_) } 'a', 'b', 'a', 'b', 'a'), 'COMMIT');
@@ -138,7 +138,7 @@ is($node->safe_psql('postgres',
 	500, 'a transaction with more subjects than the ring has room for commits');
 ok(scalar(notified($listener, qr/null/)),
 	'too many subjects: listeners are to read everything');
-my $pid = worker_pid($node);
+my $pid = notifier_pid($node);
 kill 'STOP', $pid;
 $node->safe_psql('postgres', join ";\n", map { append_sql("full-$_") } 1 .. 500);
 pass('appends commit when the ring is full and nobody empties it');
@@ -151,7 +151,7 @@ $node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
 append($node, 'meanwhile');
 ok(scalar(notified($listener, qr/t:meanwhile/)),
 	'another worker announces what was appended meanwhile');
-isnt(worker_pid($node), $pid, 'it is another one');
+isnt(notifier_pid($node), $pid, 'it is another one');
 
 # The worker dies while it keeps something to itself: the appender is open.
 $open->query_safe('BEGIN; ' . append_sql('open'));
@@ -159,35 +159,38 @@ append($node, 'kept');
 ok(wait_until(sub { $node->safe_psql('postgres',
 	'SELECT has_unsent AND ring_bytes = 0 FROM nvent.worker_status()') eq 't' }),
 	'the worker has taken what it cannot announce yet');
-$node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . worker_pid($node) . ')');
-ok(scalar(notified($listener, qr/null/)), 'what a worker had not sent: all read again');
+$node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . notifier_pid($node) . ')');
+is(silent($listener, 0.5), '', 'another one does not announce it either');
 $open->query_safe('COMMIT');
-ok(scalar(notified($listener, qr/null/)), 'and once more when it is safe');
+is(scalar(notified($listener, qr/t:open/, qr/t:kept/)), 2,
+	'what a notifier had not sent: the next one does when it can be read');
 
-# The worker cannot do its work: as when the queue of NOTIFY is full.
+# One thing that fails does not keep it from the others.
 $node->safe_psql('postgres', 'ALTER TABLE nvent.published_position RENAME TO elsewhere');
-$node->safe_psql('postgres', join ";\n", map { append_sql("broken-$_") } 1 .. 50);
-pass('appends commit while the worker fails');
-ok($node->log_contains('relation "nvent.published_position" does not exist')
-		|| wait_until(sub { $node->log_contains('relation "nvent.published_position" does not exist') }),
-	'the worker fails');
+$pid = notifier_pid($node);
+append($node, 'broken');
+ok(wait_until(sub { $node->log_contains('could not publish the safe position: relation "nvent.published_position" does not exist') }),
+	'it cannot publish positions');
 append($node, 'broken-last');
+ok(scalar(notified($listener, qr/t:broken-last/)), 'and announces all the same');
+is(notifier_pid($node), $pid, 'it is still there');
 $node->safe_psql('postgres', 'ALTER TABLE nvent.elsewhere RENAME TO published_position');
-ok(scalar(notified($listener, qr/null|broken-last/)),
-	'when it works again it announces');
+ok(wait_until(sub { $node->safe_psql('postgres',
+	'SELECT position = nvent.safe_position() FROM nvent.published_position') eq 't' }),
+	'when it can publish again it does');
 
 # --- In nobody's way ---
 
 append($node, '1', 'other');
-ok(wait_until(sub { worker_pid($node, 'other') ne '' }), 'a worker is connected');
+ok(wait_until(sub { notifier_pid($node, 'other') ne '' }), 'a worker is connected');
 $node->safe_psql('postgres', 'ALTER DATABASE other RENAME TO another');
 append($node, '1', 'another');
-ok(wait_until(sub { worker_pid($node, 'another') ne '' }),
+ok(wait_until(sub { notifier_pid($node, 'another') ne '' }),
 	'ALTER DATABASE RENAME is done and the worker is back');
 $node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE another');
 append($node, '1', 'another');
 append($node, '1', 'copy');
-ok(wait_until(sub { worker_pid($node, 'another') ne '' && worker_pid($node, 'copy') ne '' }),
+ok(wait_until(sub { notifier_pid($node, 'another') ne '' && notifier_pid($node, 'copy') ne '' }),
 	'CREATE DATABASE TEMPLATE is done, and original and copy have workers');
 $node->safe_psql('postgres', 'DROP DATABASE copy');
 my ($ret, $out, $err) = $node->psql('postgres', 'DROP DATABASE nobody');
@@ -196,11 +199,11 @@ $other = $node->background_psql('another');
 ($ret, $out, $err) = $node->psql('postgres', 'DROP DATABASE another');
 like($err, qr/1 other session/, 'a session that is in the way is, the worker is not');
 $other->query_safe(append_sql('2'));
-ok(wait_until(sub { worker_pid($node, 'another') ne '' }),
+ok(wait_until(sub { notifier_pid($node, 'another') ne '' }),
 	'after a DROP DATABASE that failed the worker is back');
 $other->quit;
 $node->safe_psql('postgres', 'DROP DATABASE another');
-is(worker_pid($node, 'another'), '', 'DROP DATABASE with its worker connected');
+is(notifier_pid($node, 'another'), '', 'DROP DATABASE with its worker connected');
 unlike(slurp_file($node->logfile), qr/database \d+ does not exist/,
 	'nobody looks for databases that are gone');
 
@@ -287,28 +290,6 @@ foreach my $table ('public.nvent_kv', 'kept.kept_locks')
 $node->safe_psql('postgres', 'DROP TRIGGER climb ON nvent_kv');
 ok(wait_until(sub { $node->safe_psql('postgres', 'SELECT count(*) FROM nvent_kv') eq '0' }),
 	'until it is in order');
-$node->safe_psql('postgres', 'TRUNCATE ran');
-
-$node->safe_psql('postgres', <<'EOT');
-CREATE OR REPLACE FUNCTION nvent.maintain(budget integer DEFAULT 1000, store text DEFAULT NULL) RETURNS bigint
-LANGUAGE plpgsql AS $$
-BEGIN
-	IF store = 'nvent' THEN
-		RAISE EXCEPTION 'cannot be maintained';
-	END IF;
-	INSERT INTO public.ran VALUES (store, current_user);
-	RETURN 0;
-END $$;
-ALTER SYSTEM SET nvent_store.maintenance_interval = '50ms';
-SELECT pg_reload_conf();
-EOT
-append($node, '1');
-ok(wait_until(sub { $node->safe_psql('postgres', 'SELECT count(*) FROM ran') > 2 }),
-	'stores are maintained');
-is($node->safe_psql('postgres', 'SELECT DISTINCT store, by FROM ran'),
-	'kept|keeper', 'each as its owner');
-ok($node->log_contains('cannot be maintained'),
-	'one that fails is in the log, and the others had their turn');
 $node->safe_psql('postgres', <<'EOT');
 ALTER SYSTEM RESET nvent_store.maintenance_interval;
 SELECT pg_reload_conf();
@@ -342,14 +323,14 @@ ALTER SYSTEM SET nvent_store.worker_naptime = '1s';
 SELECT pg_reload_conf();
 EOT
 append($node, '1');
-ok(wait_until(sub { worker_pid($node) eq '' }), 'a worker without work leaves');
+ok(wait_until(sub { notifier_pid($node) eq '' }), 'a worker without work leaves');
 $id = append($node, 'back');
 ok(scalar(grep { /t:back/ } notified($listener, qr/t:back/)),
 	'the next append brings one back');
-ok(wait_until(sub { worker_pid($node) eq '' }), 'which leaves again');
-$node->safe_psql('postgres', 'TRUNCATE ran');
-ok(wait_until(sub { $node->safe_psql('postgres', 'SELECT count(*) FROM ran') > 0 }),
-	'and one comes for maintenance from time to time');
+ok(wait_until(sub { notifier_pid($node) eq '' }), 'which leaves again');
+$node->safe_psql('postgres', "SELECT nvent.kv_set('kept:k', '1', '1 microsecond')");
+ok(wait_until(sub { $node->safe_psql('postgres', 'SELECT count(*) FROM kept.kept_kv') eq '0' }),
+	'and maintenance comes from time to time');
 $listener->quit;
 $open->quit;
 
@@ -358,9 +339,9 @@ ALTER SYSTEM RESET ALL;
 SELECT pg_reload_conf();
 EOT
 append($node, '1');
-ok(wait_until(sub { worker_pid($node) ne '' }), 'a worker is there');
+ok(wait_until(sub { notifier_pid($node) ne '' }), 'a worker is there');
 $node->safe_psql('postgres', 'DROP EXTENSION nvent_store CASCADE');
-ok(wait_until(sub { worker_pid($node) eq '' }),
+ok(wait_until(sub { notifier_pid($node) eq '' }),
 	'it leaves when the extension is gone');
 $node->restart;
 ok(wait_until(sub { $node->safe_psql('postgres',

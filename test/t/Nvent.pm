@@ -12,7 +12,7 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(new_server plain_server crash append append_sql attempt load
-  listener notified page silent wait_until worker_pid);
+  listener notified page silent wait_until notifier_pid maintainer_pid);
 
 # start_server(NAME, CONF...): a server that has the extension in database
 # postgres, and can have a standby.
@@ -188,16 +188,32 @@ sub wait_until
 	return 0;
 }
 
-# worker_pid(NODE, DATABASE): process of a database's worker; empty when there
-# is none.
-sub worker_pid
+# process_pid(NODE, TYPE, DATABASE): a database's process of that type; empty when
+# there is none.
+sub process_pid
 {
-	my ($node, $database) = @_;
+	my ($node, $type, $database) = @_;
 
 	$database //= 'postgres';
 	return $node->safe_psql('postgres',
-		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'nvent_store worker' AND datname = '$database'"
+		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'nvent_store $type' AND datname = '$database'"
 	);
+}
+
+# notifier_pid(NODE, DATABASE)
+sub notifier_pid
+{
+	my ($node, $database) = @_;
+
+	return process_pid($node, 'notifier', $database);
+}
+
+# maintainer_pid(NODE, DATABASE)
+sub maintainer_pid
+{
+	my ($node, $database) = @_;
+
+	return process_pid($node, 'maintenance', $database);
 }
 
 1;
