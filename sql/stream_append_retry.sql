@@ -73,6 +73,22 @@ SELECT pg_temp.outcome($$SELECT nvent.stream_append('test:note:1', '{"type": "a"
 SELECT pg_temp.outcome($$SELECT nvent.stream_append('test:note:1', '{"type": "a", "data": {"b": 1}, "place": "(1,3)",
     "eventId": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}', 0)$$);
 
+-- What violates another constraint of the table is that error, not an id that is
+-- taken, nor a row that a trigger kept out; so it is where no index keeps ids
+-- unique, and where one keeps them so in part.
+CREATE UNIQUE INDEX notes_b ON test.notes ((data->>'b'));
+SELECT pg_temp.outcome($$SELECT nvent.stream_append('test:note:2', '{"type": "a", "data": {"b": 1},
+    "eventId": "6ba7b810-9dad-11d1-80b4-00c04fd430c9"}')$$);
+SELECT pg_temp.outcome($$SELECT nvent.stream_append_batch('test:note:2', ARRAY['{"type": "a", "data": {"b": 2},
+    "eventId": "6ba7b810-9dad-11d1-80b4-00c04fd430c9"}', '{"type": "a", "data": {"b": 1},
+    "eventId": "6ba7b810-9dad-11d1-80b4-00c04fd430ca"}']::jsonb[])$$);
+ALTER TABLE test.notes DROP CONSTRAINT notes_event_id_key;
+SELECT pg_temp.outcome($$SELECT nvent.stream_append('test:note:2', '{"type": "a", "data": {"b": 1},
+    "eventId": "6ba7b810-9dad-11d1-80b4-00c04fd430c9"}')$$);
+CREATE UNIQUE INDEX ON test.notes (subject, event_id);
+SELECT pg_temp.show(nvent.stream_append('test:note:2', '{"type": "a", "data": {"b": 3},
+    "eventId": "6ba7b810-9dad-11d1-80b4-00c04fd430c9"}')) FROM generate_series(1, 2);
+
 -- Where there is no such column, as in the tables of the nvent adapter, the id is
 -- a field like any other, and so is pii, which then cannot be erased; from
 -- the moment that there are columns they are what they are elsewhere.

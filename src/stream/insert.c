@@ -323,10 +323,15 @@ static void
 insert_build_returning(const InsertRun *run, StringInfo sql)
 {
 	const NvsField *fields = run->target->map->fields;
+	const NvsStreamState *state = run->target->state;
 	int			i;
 
-	if (run->ids)
+	if (run->ids && state->id_conflict == NVS_ID_ANY)
 		appendStringInfoString(sql, " ON CONFLICT DO NOTHING");
+	else if (run->ids && state->id_conflict == NVS_ID_TARGET)
+		appendStringInfo(sql, " ON CONFLICT (%s) WHERE %s IS NOT NULL "
+						 "DO NOTHING", state->event_id->quoted,
+						 state->event_id->quoted);
 	appendStringInfoString(sql, " RETURNING ");
 	for (i = 0; i < run->nreturned; i++)
 		appendStringInfo(sql, "%s%s", i > 0 ? ", " : "",

@@ -8,9 +8,11 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "nodes/primnodes.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -22,6 +24,10 @@ static void state_find_columns(NvsStreamState *state, NvsFieldMap *map);
 static const NvsField *state_column(NvsFieldMap *map, const char *column,
 									NvsFieldKind kind);
 static NvsField *state_created_at(NvsFieldMap *map);
+static NvsIdConflict state_id_conflict(const NvsTarget *target,
+									   const NvsField *event_id);
+static bool state_index_has(Relation index, const NvsField *event_id,
+							bool *alone);
 static void state_list_record(NvsStreamState *state, const NvsFieldMap *map,
 							  const NvsField *created_at);
 static void state_define_names(const NvsTarget *target,
@@ -81,6 +87,8 @@ state_compile(NvsTarget *target)
 
 	state->kept = kept;
 	state_find_columns(state, map);
+	if (state->event_id != NULL)
+		state->id_conflict = state_id_conflict(target, state->event_id);
 	state_list_record(state, map, created_at);
 	state_define_names(target, state);
 
@@ -139,6 +147,64 @@ state_find_columns(NvsStreamState *state, NvsFieldMap *map)
 	state->pii = nvs_fields_column(map, "pii");
 	if (state->pii != NULL && state->pii->kind != NVS_FIELD_JSONB)
 		state->pii = NULL;
+}
+
+/*
+ * How events whose ids are taken are left out of an INSERT.  It names the index
+ * of ids where a table has one, lest what violates another constraint is left
+ * out as well.
+ */
+static NvsIdConflict
+state_id_conflict(const NvsTarget *target, const NvsField *event_id)
+{
+	Relation	rel = try_table_open(target->relid, AccessShareLock);
+	NvsIdConflict conflict = NVS_ID_NONE;
+	ListCell   *lc;
+
+	if (rel == NULL)
+		return NVS_ID_ANY;
+	if (rel->rd_rel->relkind != RELKIND_RELATION)
+		conflict = NVS_ID_ANY;
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		bool		alone = false;
+
+		if (state_index_has(index, event_id, &alone) &&
+			conflict != NVS_ID_TARGET)
+			conflict = alone && rel->rd_rel->relkind == RELKIND_RELATION ?
+				NVS_ID_TARGET : NVS_ID_ANY;
+		index_close(index, AccessShareLock);
+	}
+	table_close(rel, AccessShareLock);
+	return conflict;
+}
+
+/*
+ * Does an index keep ids unique?  *alone says whether that is all it does, for
+ * ids that are not NULL at least.
+ */
+static bool
+state_index_has(Relation index, const NvsField *event_id, bool *alone)
+{
+	const FormData_pg_index *form = index->rd_index;
+	List	   *predicate = RelationGetIndexPredicate(index);
+	const NullTest *test = predicate == NIL ? NULL : linitial(predicate);
+	int			i;
+
+	if (!form->indisunique || !form->indisvalid)
+		return false;
+	for (i = 0; i < form->indnkeyatts; i++)
+		if (form->indkey.values[i] == event_id->attnum)
+			break;
+	if (i == form->indnkeyatts)
+		return false;
+	*alone = form->indnkeyatts == 1 && form->indimmediate &&
+		(predicate == NIL ||
+		 (list_length(predicate) == 1 && IsA(test, NullTest) &&
+		  test->nulltesttype == IS_NOT_NULL && IsA(test->arg, Var) &&
+		  ((const Var *) test->arg)->varattno == event_id->attnum));
+	return true;
 }
 
 /* The column of this name and kind; NULL if there is none, or it is a key. */

@@ -14,6 +14,14 @@
 #define NVS_TYPE_REOPENED	"__reopened__"
 #define NVS_TYPE_SNAPSHOT	"__snapshot__"
 
+/* What an INSERT of events with ids says about those that others have taken. */
+typedef enum NvsIdConflict
+{
+	NVS_ID_ANY,					/* ON CONFLICT without a target */
+	NVS_ID_TARGET,				/* ON CONFLICT with the ids' own index */
+	NVS_ID_NONE					/* nothing: no index has them */
+} NvsIdConflict;
+
 /*
  * What stream functions know of a relation.  Fixed statements of its plan set
  * may name {table}, {keys} (the condition on the key columns, whose values are
@@ -28,6 +36,7 @@ typedef struct NvsStreamState
 	const NvsField *version;	/* NULL: a plain log */
 	const NvsField *meta;		/* NULL: no place for unknown fields */
 	const NvsField *event_id;	/* NULL: appends cannot be repeated */
+	NvsIdConflict id_conflict;
 	const NvsField *pii;		/* NULL: nothing to erase */
 	bool		one_by_one;		/* has a column that unnest() cannot give */
 	const NvsField **read;		/* columns of a record besides the id */
