@@ -19,6 +19,7 @@
 #include "errors.h"
 #include "base/arg.h"
 #include "base/guc.h"
+#include "base/identity.h"
 #include "position/position.h"
 #include "route/route.h"
 
@@ -65,6 +66,7 @@ draw_allow(const char *prefix, int len)
 
 	PreventCommandIfReadOnly("nvent.next_position()");
 	allowed_in = InvalidLocalTransactionId;
+	nvs_require_extension();
 	draw_check_rights(nvs_store_require(name));
 	strlcpy(allowed_store, name, NAMEDATALEN);
 	allowed_len = len;
@@ -118,6 +120,7 @@ nvs_safe_position(PG_FUNCTION_ARGS)
 	uint32		number = nvs_store_number(prefix, strlen(prefix));
 	int64		safe;
 
+	nvs_require_extension();
 	/* The default store is made by the first write: until then it is empty. */
 	if (!PG_ARGISNULL(0))
 		(void) nvs_store_require(prefix);
