@@ -4,7 +4,7 @@
 #	SECONDS=3   of each run of pgbench
 #	ROUNDS=5    runs of each side, in turns; the median counts
 #	ONLY=name   one operation of the table below, or one of flat, kv_clear,
-#	            merge, subject, eventstore, claim, notify
+#	            merge, subject, eventstore, claim, poll, notify
 #	ROWS=2000000  what "flat" fills the tables up to
 #	PLOT=1      draws the table to speed.svg here, by gnuplot
 #
@@ -355,6 +355,7 @@ against_plain()
 	[ "${ONLY:-subject}" != subject ] || memory subject
 	[ "${ONLY:-eventstore}" != eventstore ] || eventstore
 	[ "${ONLY:-claim}" != claim ] || ROUNDS=$rounds "$bench/claim.sh"
+	[ "${ONLY:-poll}" != poll ] || ROUNDS=$rounds "$bench/poll.sh"
 }
 
 if [ "${1:-}" = --inside ]

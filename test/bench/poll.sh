@@ -1,0 +1,66 @@
+#!/bin/bash
+# test/bench/poll.sh: what a poll costs over many tables; run by run.sh ("make
+# bench ONLY=poll"), within a private server.
+#
+#	TABLES=250   stream tables, with ten events each
+#	LIMIT=40     milliseconds that a session's first poll may take
+#
+# Counted is the call of nvent.stream_poll, by psql's clock, in the median of
+# rounds: the first one of a session from a cursor behind which one table has an
+# event, behind which all have, and behind which none has; and one that follows
+# in the same session.
+
+. "$(dirname "$0")/../lib.sh"
+
+set -o pipefail
+psql=(psql -X -q -A -t -v ON_ERROR_STOP=1)
+tables=${TABLES:-250}
+limit=${LIMIT:-40}
+rounds=${ROUNDS:-5}
+
+"${psql[@]}" <<SQL >/dev/null || exit 1
+	SET client_min_messages = warning;
+	SET nvent_store.max_stream_tables = 10000;
+	SELECT nvent.store_create('poll');
+	SELECT count(nvent.stream_append('poll:t' || t || ':' || n, '{"type": "t"}')) FROM generate_series(1, $tables) t, generate_series(1, 9) n;
+	CREATE TABLE poll_cursor AS SELECT max(next_cursor) AS all_have FROM nvent.stream_poll('poll:>', 0, 65536);
+	SELECT count(nvent.stream_append('poll:t' || t || ':10', '{"type": "t"}')) FROM generate_series(1, $tables) t;
+	ALTER TABLE poll_cursor ADD one_has bigint, ADD none_has bigint;
+	UPDATE poll_cursor SET one_has = (SELECT next_cursor FROM nvent.stream_poll('poll:>', all_have, $tables - 1)), none_has = (SELECT next_cursor FROM nvent.stream_poll('poll:>', 0, 65536));
+	VACUUM ANALYZE;
+SQL
+
+# times CURSOR: milliseconds of a session's first and second poll from there.
+times()
+{
+	PGOPTIONS="-c client_min_messages=warning" "${psql[@]}" <<-SQL |
+		SELECT $1 AS at FROM poll_cursor \gset
+		SELECT nvent.stream_version('poll:none:1');
+		\timing on
+		SELECT count(events) FROM nvent.stream_poll('poll:>', :at, 1000);
+		SELECT count(events) FROM nvent.stream_poll('poll:>', :at, 1000);
+	SQL
+		awk '/^Time/ { print $2 }' | xargs
+}
+
+# median COLUMN FILE
+median()
+{
+	cut -d ' ' -f "$1" "$2" | sort -n | sed -n "$(((rounds + 1) / 2))p"
+}
+
+work=$(mktemp) || exit 1
+trap 'rm -f "$work"' EXIT
+printf '%-12s %10s %10s\n' "$tables tables" "first, ms" "next, ms"
+for cursor in none_has one_has all_have
+do
+	for _ in $(seq "$rounds")
+	do
+		times $cursor
+	done >"$work"
+	first=$(median 1 "$work")
+	printf '%-12s %10s %10s\n' $cursor "$first" "$(median 2 "$work")"
+	[ $cursor = all_have ] ||
+		awk -v t="$first" -v l="$limit" 'BEGIN { exit t > l }' || slow=1
+done
+[ -z "$slow" ] || die "a session's first poll takes more than $limit ms"
