@@ -6,8 +6,8 @@
 # NVS_SECONDS is for how long, and NVS_SEED what is done by chance; "make
 # fuzz-calls" is this test for long, on a server with assertions.
 #
-# Seen to fail with elog(ERROR) in kv_get(), and with a write through a null pointer
-# in the same.
+# Seen to fail with elog(ERROR) in kv_get(), with a write through a null pointer
+# in the same, and with 1,000 bytes that each lock_get() leaves behind.
 
 use strict;
 use warnings;
