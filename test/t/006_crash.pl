@@ -69,7 +69,7 @@ sub is_up
 
 my $busy_writer = q{application_name LIKE 'checker writer%' AND xact_start IS NOT NULL};
 my $reader = q{application_name ~ 'checker (poll|part|await|listen|repeatable)'};
-my $worker = q{backend_type = 'nvent_store worker' AND datname = 'postgres'};
+my $worker = q{backend_type IN ('nvent_store notifier', 'nvent_store maintenance') AND datname = 'postgres'};
 
 # One of the processes that are described so.
 sub process
@@ -156,7 +156,7 @@ sub numbers
 {
 	my ($out, $line) = @_;
 
-	return $out =~ /^\Q$line\E (.*)$/m ? { $1 =~ /(\w+)=(\d+)/g } : {};
+	return $out =~ /^\Q$line\E (.*)$/m ? { $1 =~ /(\w+)=(-?\d+)/g } : {};
 }
 
 # faults(NUMBERS, NAME...): those that are not 0.
