@@ -43,6 +43,17 @@ nvs_lock_if_free(NvsLockClass class, uint64 key, LOCKMODE mode)
 	return LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
+/*
+ * The key of a lock on something of a store, which begins with the store's
+ * number: nobody can choose names that have another store's locks waited for.
+ * Two names of one store may have the same key.
+ */
+uint64
+nvs_lock_key(uint32 store, const char *data, int len)
+{
+	return (uint64) store << 32 | (uint32) nvs_hash(data, len, 0);
+}
+
 /* Hash of some bytes; seed keeps different kinds apart. */
 uint64
 nvs_hash(const char *data, int len, uint64 seed)

@@ -258,8 +258,11 @@ admin_owner_argument(FunctionCallInfo fcinfo, int n)
 static NvsStore *
 admin_claim(const char *prefix, const char *schema, const char *command)
 {
-	NvsStore   *store;
+	NvsStore   *store = nvs_store_find_registered(prefix);
 
+	/* It is not locked for who wants what there is already. */
+	if (store != NULL && OidIsValid(store->relid))
+		return store;
 	admin_check_prefix(prefix);
 	admin_check_schema(schema);
 	PreventCommandIfReadOnly(command);
@@ -298,10 +301,8 @@ static bool
 admin_create(const char *prefix, const char *schema, Oid owner)
 {
 	NvsIdentity saved;
-	NvsStore   *store = nvs_store_find_registered(prefix);
+	NvsStore   *store = admin_claim(prefix, schema, "nvent.store_create()");
 
-	if (store == NULL || !OidIsValid(store->relid))
-		store = admin_claim(prefix, schema, "nvent.store_create()");
 	if (store != NULL)
 	{
 		admin_check_same(store, schema, owner);

@@ -21,6 +21,7 @@
 #include "base/guc.h"
 #include "base/identity.h"
 #include "base/text.h"
+#include "position/position.h"
 #include "store/grant.h"
 #include "store/layout.h"
 #include "store/stream_table.h"
@@ -212,9 +213,8 @@ nvs_stream_table_register(const char *prefix, const char *type)
 static uint64
 table_lock_key(const char *prefix, const char *type)
 {
-	const char *name = nvs_stream_table_name(prefix, type);
-
-	return nvs_hash(name, strlen(name), 0);
+	return nvs_lock_key(nvs_store_number(prefix, strlen(prefix)), type,
+						strlen(type));
 }
 
 /* For qsort(): by key. */

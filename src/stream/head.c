@@ -38,6 +38,7 @@ PG_FUNCTION_INFO_V1(nvs_stream_version);
 
 static bool head_has_versions(const NvsAppend *stream);
 static bool head_has_text_keys(const NvsResolved *resolved);
+static void head_add_identity(const NvsResolved *resolved, StringInfo buf);
 static uint64 head_lock_key(const NvsResolved *resolved);
 static void head_make_tables(NvsAppend *streams, int n);
 static void head_find(NvsAppend *streams, int n, NvsUse use);
@@ -90,35 +91,57 @@ head_has_text_keys(const NvsResolved *resolved)
 }
 
 /*
- * The key of a subject's lock: its text, or the values of its key columns
- * where the same value may be written in several ways, as a UUID can.
+ * What tells a stream from others of its store: its subject, or the values of
+ * its key columns where the same value may be written in several ways, as a
+ * UUID can.
  */
-static uint64
-head_lock_key(const NvsResolved *resolved)
+static void
+head_add_identity(const NvsResolved *resolved, StringInfo buf)
 {
 	const NvsTarget *target = resolved->target;
 	NvsParams	params;
-	uint64		hash;
 	int			i;
 
 	if (head_has_text_keys(resolved))
-		return nvs_hash(resolved->subject, resolved->len, 0);
+	{
+		appendBinaryStringInfo(buf, resolved->subject, resolved->len);
+		return;
+	}
 	nvs_params_init(&params);
 	nvs_target_params(resolved, &params);
-	hash = target->relid;
+	appendStringInfo(buf, "%u", target->relid);
 	for (i = 0; i < target->nkeys; i++)
 	{
 		Oid			output;
 		bool		varlena;
-		char	   *s;
 
 		if (!target->keys[i].filters)
 			continue;
 		getTypeOutputInfo(target->keys[i].field->type, &output, &varlena);
-		s = OidOutputFunctionCall(output, params.values[i]);
-		hash = nvs_hash(s, strlen(s), hash);
+		appendStringInfoChar(buf, '\0');
+		appendStringInfoString(buf, OidOutputFunctionCall(output,
+														  params.values[i]));
 	}
-	return hash;
+}
+
+/*
+ * The key of a stream's lock.  It is of the store that the subject belongs to
+ * as the caller's default store has it: the same subject may be another's, too.
+ */
+static uint64
+head_lock_key(const NvsResolved *resolved)
+{
+	const NvsStore *store = resolved->target != NULL ?
+		resolved->target->store : nvs_store_of(resolved->subject,
+											   resolved->len);
+	uint32		number = store == NULL ? 0 : store->number;
+	StringInfoData buf;
+
+	if (head_has_text_keys(resolved))
+		return nvs_lock_key(number, resolved->subject, resolved->len);
+	initStringInfo(&buf);
+	head_add_identity(resolved, &buf);
+	return nvs_lock_key(number, buf.data, buf.len);
 }
 
 /* For qsort(): by key, and of equal keys the exclusive lock first. */
@@ -134,13 +157,20 @@ head_compare_locks(const void *a, const void *b)
 }
 
 /*
- * Raise an error when two subjects that have the same lock are one stream:
- * they are unless only their hashes are equal.
+ * Raise an error when two subjects that have the same lock are one stream: they
+ * may merely have the same hash.
  */
 static void
 head_check_distinct(const NvsAppend *a, const NvsAppend *b)
 {
-	if (!head_has_text_keys(&b->resolved))
+	StringInfoData x;
+	StringInfoData y;
+
+	initStringInfo(&x);
+	initStringInfo(&y);
+	head_add_identity(&a->resolved, &x);
+	head_add_identity(&b->resolved, &y);
+	if (x.len == y.len && memcmp(x.data, y.data, x.len) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("subjects \"%.*s\" and \"%.*s\" are the same stream",
