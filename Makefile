@@ -197,7 +197,7 @@ EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check \
 	.built_for
 
 # These set the machine up first, so they must work before PGXS is there.
-SCRIPTS_ONLY = help setup test test-merge soak fuzz lint demo bench \
+SCRIPTS_ONLY = help setup test attack test-merge soak fuzz lint demo bench \
 	test-assert test-asan test-clang indent indent-check typedefs print-%
 
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
@@ -236,7 +236,7 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h $(HERE)src/*/*.h) \
 
 endif
 
-.PHONY: help setup test test-merge soak fuzz fuzz-calls lint demo bench
+.PHONY: help setup test attack test-merge soak fuzz fuzz-calls lint demo bench
 .PHONY: test-assert test-asan test-clang indent indent-check typedefs
 
 help:
@@ -244,6 +244,7 @@ help:
 	@echo 'setup   install what building and testing need (Debian)'
 	@echo 'test    everything on a private server; TESTS="regress isolation tap lint"'
 	@echo '        or by name: ONLY="kv kv_nx_race 003_standby"'
+	@echo 'attack  roles that plant code, and all functions called beside it'
 	@echo 'test-assert  the same with a PostgreSQL that has assertions, built once'
 	@echo 'test-asan    regress with address and undefined behaviour sanitizers'
 	@echo 'test-clang   regress, built by clang; all its warnings are errors'
@@ -262,6 +263,9 @@ setup:
 
 test:
 	@$(HERE)test/run.sh
+
+attack:
+	@ONLY=007_attack $(HERE)test/run.sh
 
 test-assert:
 	@$(HERE)test/variant.sh assert

@@ -16,7 +16,7 @@ SELECT * FROM nvent.stream_poll('>', 0, store => '{s}');
 SELECT * FROM nvent.stream_poll_category('{s}:order', 0, member => 0, size => 2);
 SELECT * FROM nvent.stream_poll_category('{s}:order', 0, correlation => '{s}:order:1');
 SELECT nvent.stream_wait('{s}:order:>', 0, '10 ms');
-SELECT nvent.stream_wait('{s}:order:>', 9999, '10 ms');
+SELECT nvent.stream_wait('{s}:order:>', nvent.safe_position('{s}'), '10 ms');
 CALL nvent.stream_await('{s}:order:>', 0, '10 ms');
 SELECT * FROM nvent.stream_stats('{s}:>');
 SELECT nvent.stream_version('{s}:order:1');
@@ -39,6 +39,8 @@ SELECT * FROM nvent.checkpoint_load('c', '{s}');
 SELECT * FROM nvent.consumer_list(store => '{s}', name_regex => 'c');
 SELECT * FROM nvent.consumer_lanes('{s}');
 SELECT * FROM nvent.consumer_stats('{s}');
+SELECT nvent.safe_position('{s}'), nvent.store_number('{s}');
+SELECT nvent.version_table('{schema}', '{s}'); -- fails
 SELECT nvent.safe_position();
 SELECT * FROM nvent.appenders;
 SELECT * FROM nvent.appender_low_water_marks();
@@ -86,7 +88,7 @@ SELECT nvent.consumer_unblock('{c}', store => '{s}'), nvent.consumer_defer('{c}'
 SELECT nvent.consumer_prioritize('{c}', 1, store => '{s}'), nvent.consumer_unsubscribe('e', '{s}');
 
 -- Administration.
-SELECT nvent.next_position();
+SELECT nvent.next_position('{s}');
 SELECT nvent.position_publish();
 SELECT nvent.stream_create_table('made', store => '{s}');
 SELECT nvent.stream_create_table('order', store => '{s}');

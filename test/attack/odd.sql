@@ -22,18 +22,19 @@ CREATE CAST (timestamptz AS moment) WITH FUNCTION spy_uncast(timestamptz) AS ASS
 ALTER TABLE odd_locks ALTER expires_at TYPE moment USING row(expires_at)::moment;
 
 -- Keys that are partitioned by code.
-CREATE TABLE odd_keys (key text COLLATE "C" NOT NULL, value jsonb NOT NULL, expires_at timestamptz, updated_at timestamptz)
-	PARTITION BY LIST ((spy('odd_keys: partition key') AND spy('odd_keys: partition key', key IS NULL)));
-CREATE TABLE odd_keys_part PARTITION OF odd_keys DEFAULT;
-INSERT INTO odd_keys VALUES ('odd:keys:old', '1', '2000-01-01');
-SELECT nvent.route_add('kv', 'odd:keys:>', 'odd_keys');
+CREATE TABLE evil_keys (key text COLLATE "C" NOT NULL, value jsonb NOT NULL, expires_at timestamptz, updated_at timestamptz)
+	PARTITION BY LIST ((spy('evil_keys: partition key') AND spy('evil_keys: partition key', key IS NULL)));
+CREATE TABLE evil_keys_part PARTITION OF evil_keys DEFAULT;
+INSERT INTO evil_keys VALUES ('evil:keys:old', '1', '2000-01-01');
+SELECT nvent.route_add('kv', 'evil:keys:>', 'evil_keys');
 
 -- Keys, entries and streams that are routed to views.
-CREATE VIEW odd_key_view AS SELECT key, value, expires_at, updated_at FROM odd_keys WHERE spy('odd_key_view: view') AND spy('odd_key_view: view', random() < 1);
+CREATE VIEW evil_key_view AS SELECT key, value, expires_at, updated_at FROM evil_keys WHERE spy('evil_key_view: view') AND spy('evil_key_view: view', random() < 1);
 CREATE VIEW odd_entry_view AS SELECT * FROM odd_entries WHERE spy('odd_entry_view: view') AND spy('odd_entry_view: view', random() < 1);
 CREATE VIEW odd_stream_view AS SELECT * FROM odd_stream_order WHERE spy('odd_stream_view: view') AND spy('odd_stream_view: view', random() < 1);
-SELECT nvent.route_add('kv', 'odd:view:>', 'odd_key_view');
+SELECT nvent.route_add('kv', 'evil:view:>', 'evil_key_view');
 SELECT nvent.route_add('entry', 'odd:view:>', 'odd_entry_view');
+ALTER VIEW odd_stream_view ALTER id SET DEFAULT nvent.next_position('odd');
 SELECT nvent.route_add('stream', 'odd:view:>', 'odd_stream_view');
 
 -- A child of the entries, and a rule.

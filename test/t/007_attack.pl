@@ -1,11 +1,16 @@
 # Attacks: roles with ever more rights plant code of their own wherever
 # PostgreSQL lets them, and all of them call every function, beside workers.
-# Nobody's code may run with rights that he lacks, and no store may change, be
-# locked or wait by what somebody does who has no right on it.
+# Nobody's code runs with rights that he lacks, and no store changes, is locked or
+# waits by what somebody does who has no right on it.
 #
-# test/attack/ has what is planted and called, and cases/ one attack each, whose
-# last line of output is to be "held".  Seen to fail in all of these ways by the
-# faults that the cases are named after.
+# test/attack/ has what is planted and called, and in cases/ one attack each,
+# whose last line of output is to be "held".  ATTACK may be a regular expression
+# for the titles of parts that are to be run.
+#
+# Seen to fail by each fault that a case or a comment here is about; with
+# partition keys left out of worker/foreign_code.c, and types of locks out of
+# route/target.c (a superuser's maintain() runs a tenant's code); with the rights
+# to a stream not asked for before its lock is taken (a stranger holds it).
 
 use strict;
 use warnings;
@@ -22,8 +27,8 @@ my %schema = (nvent => 'public', shop => 'shop', evil => 'tenant', views => 'ten
 
 # Faults that are known and not yet mended: what a finding looks like, and why.
 my @known = (
-	[ qr/^case (capture_by_name|dropped_store|stale_\w+|store_made_without_right|temporary_store)/, 'a store is known by its name' ],
-	[ qr/^case (route_squatted|route_to_anothers_table)/, 'a route asks for the ownership of the store alone' ]);
+	[ qr/^workers notify: .* LOCK TABLE/, 'one process notifies and maintains' ],
+	[ qr/^workers maintain: what has expired/, 'no worker comes to a database before the first append' ]);
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
@@ -351,17 +356,20 @@ sub expired
 {
 	my ($table) = @_;
 
-	script($worked, undef, "UPDATE $table SET expires_at = '2000-01-01' WHERE key ~ ':n'; INSERT INTO $table (key, value, expires_at) SELECT 'x:n', '1', '2000-01-01'");
-	return wait_until(sub { $node->safe_psql($worked, "SELECT count(*) FROM $table WHERE expires_at = '2000-01-01'") eq '0' }) ? () : "what has expired stays in $table";
+	$node->safe_psql($worked, "INSERT INTO $table (key, value, expires_at) VALUES ('gone', '1', '2000-01-01')");
+	return wait_until(sub { $node->safe_psql($worked, "SELECT count(*) FROM $table WHERE key = 'gone'") eq '0' }) ? () : "what has expired stays in $table";
 }
 
 if (wanted('workers'))
 {
 	copy_database($worked);
+	# Deferred triggers cannot be fired by workers, who come back to be themselves.
+	script($worked, 'tenant', 'ALTER TABLE tenant.evil_kv DISABLE TRIGGER spy_deferred');
+	script($worked, 'shopkeeper', q{SELECT nvent.store_create('clean', 'shopkeeper')});
 	$node->append_conf('postgresql.conf', 'nvent_store.maintenance_interval = 200ms');
 	$node->reload;
 	logged();
-	report('workers maintain', expired('tenant.evil_kv'), map { finding($_) } grep { $_->{backend} ne 'client backend' } logged());
+	report('workers maintain', expired('tenant.evil_kv'), expired('shopkeeper.clean_kv'), map { finding($_) } grep { $_->{backend} ne 'client backend' } logged());
 	report('workers notify', map { told(@$_) } ([ 'stranger', 'SELECT 1' ], [ 'stranger', 'SELECT nvent.position_publish()' ],
 		[ 'tenant', q{SELECT nvent.stream_append('evil:order:1', '{"type": "t"}')} ], [ 'tenant', 'LOCK TABLE tenant.evil_kv' ],
 		[ 'grantee', 'LOCK TABLE shop.shop_kv, shop.shop_locks' ], [ 'tenant', 'LOCK TABLE nvent.store, nvent.published_position IN ACCESS SHARE MODE' ]));
@@ -373,7 +381,7 @@ if (wanted('workers'))
 		INSERT INTO tenant.evil_kv (key, value, expires_at) VALUES ('evil:old', '1', '2000-01-01')});
 	usleep(500000);
 	report('workers notify beside sleeping code', told('stranger', 'SELECT 1'));
-	report('workers maintain beside sleeping code', expired('tenant.odd_kv'));
+	report('workers maintain beside sleeping code', expired('shopkeeper.clean_kv'));
 
 	# A role without rights has the worker of a database leave.
 	script('postgres', 'stranger', join ' ', map { "SET statement_timeout = '$_ ms'; DROP DATABASE $worked; ALTER DATABASE $worked RENAME TO x; CREATE DATABASE y TEMPLATE $worked; ALTER DATABASE $worked SET TABLESPACE pg_default;" } (1, 1, 2, 2, 3, 5, 10));

@@ -1,5 +1,9 @@
--- A store whose schema was dropped stayed in the registry.
+-- A store whose schema was dropped was used on, or its keys became the default
+-- store's.
 \c - :admin
 DROP SCHEMA shop CASCADE;
-SELECT CASE WHEN EXISTS (SELECT FROM nvent.store WHERE prefix = 'shop') OR EXISTS (SELECT FROM nvent.route WHERE store = 'shop')
-	OR EXISTS (SELECT FROM nvent.stream_table WHERE store = 'shop') THEN 'the registry has the store' ELSE 'held' END;
+\c - keeper
+SELECT nvent.kv_set('shop:k', '"keeper"');
+SELECT nvent.stream_append('shop:order:1', '{"type": "t"}');
+SELECT nvent.kv_get('shop:k');
+SELECT CASE WHEN :'LAST_ERROR_SQLSTATE' = 'NV009' AND NOT EXISTS (SELECT FROM public.nvent_kv WHERE key = 'shop:k') THEN 'held' ELSE 'the store is used' END;

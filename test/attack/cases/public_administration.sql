@@ -2,5 +2,5 @@
 \c - root
 SELECT COALESCE(string_agg(DISTINCT proname, ' ' ORDER BY proname), 'held') FROM pg_proc
 WHERE pronamespace = 'nvent'::regnamespace AND has_function_privilege('stranger', oid, 'EXECUTE')
-AND (proname ~ '^(store_(?!version)|route_(add|drop)|stream_(create_table|drop_table|clear|restore|retain|protect|unprotect|tick|wipe)|maintain|position_publish)'
+AND (proname ~ '^(store_(?!version|number)|route_(add|drop)|stream_(create_table|drop_table|clear|restore|retain|protect|unprotect|tick|wipe)|maintain|position_publish)'
 	OR prorettype IN ('trigger'::regtype, 'event_trigger'::regtype));

@@ -2,7 +2,7 @@
 \c - :admin
 CALL attack.allow('tenant');
 \c - shopkeeper
-CREATE TABLE shop.runs (id bigint PRIMARY KEY, ts bigint, type text, run text, meta jsonb);
+CREATE TABLE shop.runs (id bigint PRIMARY KEY DEFAULT nvent.next_position('shop'), ts bigint, type text, run text, meta jsonb);
 \c - tenant
 SELECT nvent.route_add('stream', 'evil:runs:{run}', 'shop.runs');
 \c - shopkeeper

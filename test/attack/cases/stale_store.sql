@@ -16,4 +16,5 @@ SELECT nvent.route_add('kv', 'shop:x:>', 'shop.shop_kv');
 \c - root
 SELECT nvent.kv_set('shop:k', '"secret"'), nvent.stream_append('shop:order:1', '{"type": "t"}'), nvent.entry_add('shop:x', 'i', 1, '{}');
 SELECT nvent.maintain();
+\c - watcher
 SELECT CASE WHEN EXISTS (SELECT FROM shop.shop_kv) OR EXISTS (SELECT FROM nvent.route WHERE pattern = 'shop:x:>') THEN 'the store is somebody else''s' ELSE 'held' END;
