@@ -17,6 +17,7 @@ int			nvs_maintenance_interval = 10000;
 int			nvs_maintenance_lock_timeout = 1000;
 int			nvs_maintenance_timeout = 10000;
 int			nvs_max_append_age = 0;
+int			nvs_max_append_age_action = NVS_APPEND_AGE_LOG;
 int			nvs_max_databases = 32;
 int			nvs_max_stream_tables = 256;
 int			nvs_max_wait = 30000;
@@ -27,6 +28,12 @@ int			nvs_worker_idle_timeout = 60000;
 int			nvs_worker_naptime = 60000;
 
 bool		nvs_worker_possible = false;
+
+static const struct config_enum_entry append_age_options[] = {
+	{"log", NVS_APPEND_AGE_LOG, false},
+	{"terminate", NVS_APPEND_AGE_TERMINATE, false},
+	{NULL, 0, false}
+};
 
 static const struct config_enum_entry notify_options[] = {
 	{"worker", NVS_NOTIFY_WORKER, false},
@@ -110,6 +117,15 @@ guc_define_worker(void)
 							10000, 0, INT_MAX / 2,
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
+
+	DefineCustomEnumVariable("nvent_store.max_append_age_action",
+							 "Sets what the notifier does with a transaction that is beyond nvent_store.max_append_age.",
+							 "log: it is named in the log. terminate: its session "
+							 "is ended, too, as by pg_terminate_backend().",
+							 &nvs_max_append_age_action,
+							 NVS_APPEND_AGE_LOG, append_age_options,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
 
 	DefineCustomIntVariable("nvent_store.publish_interval",
 							"Sets the time between the notifier's updates of nvent.published_position while positions advance.",

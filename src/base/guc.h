@@ -13,12 +13,20 @@ typedef enum NvsNotifyMode
 	NVS_NOTIFY_OFF				/* not notified */
 } NvsNotifyMode;
 
+/* What the notifier does with who appends for too long. */
+typedef enum NvsAppendAgeAction
+{
+	NVS_APPEND_AGE_LOG,			/* name it in the log */
+	NVS_APPEND_AGE_TERMINATE	/* end its session */
+} NvsAppendAgeAction;
+
 extern bool nvs_auto_create;
 extern char *nvs_default_store;
 extern int	nvs_maintenance_interval;
 extern int	nvs_maintenance_lock_timeout;
 extern int	nvs_maintenance_timeout;
 extern int	nvs_max_append_age;
+extern int	nvs_max_append_age_action;
 extern int	nvs_max_databases;
 extern int	nvs_max_stream_tables;
 extern int	nvs_max_wait;

@@ -33,7 +33,7 @@ extern int64 nvs_low_water_mark_lowest_slot(uint32 store);
 extern void nvs_low_water_mark_add_slots(NvsMarks *marks);
 extern bool nvs_low_water_mark_may_be_locks(NvsDatabase *db);
 extern void nvs_low_water_mark_add_locks(NvsMarks *marks, NvsDatabase *db);
-extern int64 nvs_low_water_mark_warn_of_age(int64 warned_of, TimestampTz now);
+extern int64 nvs_low_water_mark_check_ages(int64 warned_of, TimestampTz now);
 
 /* published_position.c */
 extern int64 nvs_published_position_read(uint32 store);

@@ -12,6 +12,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/xact.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -43,6 +45,8 @@ static void low_water_mark_lock(uint32 store, int64 mark);
 static int	low_water_mark_read_slot(NvsSlot *slot, NvsMark *marks);
 static bool low_water_mark_is_lock(const LOCKTAG *tag);
 static NvsMark low_water_mark_of_lock(const LOCKTAG *tag);
+static bool low_water_mark_terminate(NvsSlot *slot, TimestampTz now);
+static void low_water_mark_report_age(int pid, bool ended);
 static void low_water_mark_put_slots(Tuplestorestate *result, TupleDesc desc);
 static void low_water_mark_put_locks(Tuplestorestate *result, TupleDesc desc);
 
@@ -183,9 +187,10 @@ nvs_low_water_mark_after_locks(void)
 
 	if (my_slot != NULL)
 	{
-		pg_memory_barrier();
+		LWLockAcquire(&my_slot->lock, LW_EXCLUSIVE);
 		for (i = 0; i < my_nmarks; i++)
 			pg_atomic_write_u64(&my_slot->marks[i], 0);
+		LWLockRelease(&my_slot->lock);
 		/* Before wake_on_xact_end is read: see notifier_nap_time(). */
 		pg_memory_barrier();
 	}
@@ -337,12 +342,13 @@ nvs_low_water_mark_add_locks(NvsMarks *marks, NvsDatabase *db)
 }
 
 /*
- * Name in the log the processes that have held readers back for longer than
- * nvent_store.max_append_age, but for those whose mark is at most warned_of.
- * Returns the highest mark of those that were ever named.
+ * Deal with the processes that have held readers back for longer than
+ * nvent_store.max_append_age.  They are named in the log, but for those whose
+ * mark is at most warned_of, and ended where nvent_store.max_append_age_action
+ * says so.  Returns the highest mark of those that were ever named.
  */
 int64
-nvs_low_water_mark_warn_of_age(int64 warned_of, TimestampTz now)
+nvs_low_water_mark_check_ages(int64 warned_of, TimestampTz now)
 {
 	int			n = nvs_shmem_slots();
 	int64		highest = warned_of;
@@ -352,20 +358,52 @@ nvs_low_water_mark_warn_of_age(int64 warned_of, TimestampTz now)
 	{
 		NvsSlot    *slot = nvs_shmem_slot(i);
 		NvsMark		marks[NVS_SLOT_MARKS];
+		bool		ended;
 
 		if (low_water_mark_read_slot(slot, marks) == 0 ||
-			marks[0].position <= warned_of ||
 			!TimestampDifferenceExceeds(slot->since, now, nvs_max_append_age))
 			continue;
+		ended = nvs_max_append_age_action == NVS_APPEND_AGE_TERMINATE &&
+			low_water_mark_terminate(slot, now);
+		if (ended || marks[0].position > warned_of)
+			low_water_mark_report_age(slot->pid, ended);
 		highest = Max(highest, marks[0].position);
-		ereport(WARNING,
-				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-				 errmsg("process %d holds back readers of events", slot->pid),
-				 errdetail("Its transaction first appended more than %d ms "
-						   "ago (nvent_store.max_append_age).",
-						   nvs_max_append_age)));
 	}
 	return highest;
+}
+
+/*
+ * End the session whose transaction has held readers back for too long; false
+ * when that is over.  While we hold the slot's lock it cannot be: it is this
+ * transaction and no later one that is ended, nor another process of its id.
+ */
+static bool
+low_water_mark_terminate(NvsSlot *slot, TimestampTz now)
+{
+	NvsMark		marks[NVS_SLOT_MARKS];
+	bool		open;
+
+	LWLockAcquire(&slot->lock, LW_SHARED);
+	open = low_water_mark_read_slot(slot, marks) > 0 &&
+		TimestampDifferenceExceeds(slot->since, now, nvs_max_append_age) &&
+		slot->pid != MyProcPid && kill(slot->pid, SIGTERM) == 0;
+	LWLockRelease(&slot->lock);
+	return open;
+}
+
+/* Name in the log a process that has held readers back for too long. */
+static void
+low_water_mark_report_age(int pid, bool ended)
+{
+	ereport(WARNING,
+			(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+			 ended ?
+			 errmsg("terminating process %d, which holds back readers of "
+					"events", pid) :
+			 errmsg("process %d holds back readers of events", pid),
+			 errdetail("Its transaction first appended more than %d ms ago "
+					   "(nvent_store.max_append_age).",
+					   nvs_max_append_age)));
 }
 
 /* nvent.appender_low_water_marks() */

@@ -61,7 +61,7 @@ static NvsDatabase *my_database = NULL;
 static Size shmem_segment_size(void);
 static void shmem_init_segment(void *pointer);
 static bool shmem_attach(void);
-static void shmem_init_slot(NvsSlot *slot);
+static void shmem_init_slot(NvsSlot *slot, int tranche);
 static void shmem_init_database(NvsDatabase *db);
 static NvsDatabase *shmem_find_database(Oid oid, bool make);
 static void shmem_set_latch(uint32 number);
@@ -130,7 +130,7 @@ shmem_init_segment(void *pointer)
 	header = h;
 	for (i = 0; i < h->nslots; i++)
 	{
-		shmem_init_slot(nvs_shmem_slot(i));
+		shmem_init_slot(nvs_shmem_slot(i), tranche);
 		pg_atomic_init_u64(&nvs_shmem_waiter(i)->generation, 0);
 		pg_atomic_init_u64(&nvs_shmem_waiter(i)->wake_at, 0);
 		pg_atomic_init_u32(&nvs_shmem_waiter(i)->store, 0);
@@ -148,10 +148,11 @@ shmem_init_segment(void *pointer)
 
 /* Set up a process's slot. */
 static void
-shmem_init_slot(NvsSlot *slot)
+shmem_init_slot(NvsSlot *slot, int tranche)
 {
 	int			i;
 
+	LWLockInitialize(&slot->lock, tranche);
 	for (i = 0; i < NVS_SLOT_MARKS; i++)
 	{
 		pg_atomic_init_u64(&slot->marks[i], 0);

@@ -18,8 +18,8 @@
 #define NVS_SLOT_MARKS	4
 
 /*
- * A process's low-water marks; only it writes here.  In a cache line of its
- * own.
+ * A process's low-water marks; only it writes here.  Those are in a cache line
+ * of their own.
  */
 typedef struct NvsSlot
 {
@@ -28,6 +28,8 @@ typedef struct NvsSlot
 	pg_atomic_uint32 database;	/* of the marks; written before them */
 	int			pid;
 	TimestampTz since;			/* when the first mark was published */
+	LWLock		lock;			/* held to take the marks back, which has who
+								 * holds it know that the transaction is open */
 } NvsSlot;
 
 /*

@@ -177,9 +177,9 @@ nvs_position_watch_nap(const NvsPositionWatch *watch)
 	return watch->locks.n > 0 ? LOCK_INTERVAL : LONG_MAX;
 }
 
-/* Name in the log, each once, who has held readers back for too long. */
+/* Name in the log, or end, who has held readers back for too long. */
 void
 nvs_position_watch_warn(NvsPositionWatch *watch, TimestampTz now)
 {
-	watch->warned_of = nvs_low_water_mark_warn_of_age(watch->warned_of, now);
+	watch->warned_of = nvs_low_water_mark_check_ages(watch->warned_of, now);
 }
