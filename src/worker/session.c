@@ -56,7 +56,9 @@ static const SessionSetting settings[] = {
 	{"standard_conforming_strings", "on"},
 	{"transform_null_equals", "off"},
 	{"gin_fuzzy_search_limit", "0"},
+	{"exit_on_error", "off"},
 	{"plan_cache_mode", "auto"},
+	{"max_parallel_workers_per_gather", "0"},
 	{"jit", "off"},
 };
 

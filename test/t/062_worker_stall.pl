@@ -144,7 +144,8 @@ my @settings = ("role = 'evil'", 'search_path = evil, pg_catalog',
 	"statement_timeout = '1ms'", "lock_timeout = '1ms'",
 	"idle_in_transaction_session_timeout = '1ms'",
 	"idle_session_timeout = '1ms'",
-	"session_replication_role = 'replica'", 'row_security = off');
+	"session_replication_role = 'replica'", 'row_security = off',
+	'exit_on_error = on');
 $node->safe_psql('postgres', join ';', map { my $of = $_; map { "ALTER $of SET $_" } @settings }
 	  'DATABASE postgres', "ROLE \"$superuser\"");
 # Ours would get these as well.
@@ -152,12 +153,16 @@ $ENV{PGOPTIONS} = join ' ', map { "-c $_" } 'role=none',
 	'search_path=public', 'default_transaction_read_only=off',
 	'default_transaction_isolation=read\ committed', 'statement_timeout=0',
 	'lock_timeout=0', 'idle_in_transaction_session_timeout=0',
-	'idle_session_timeout=0', 'session_replication_role=origin', 'row_security=on';
+	'idle_session_timeout=0', 'session_replication_role=origin',
+	'row_security=on', 'exit_on_error=off';
 $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type IN ('nvent_store notifier', 'nvent_store maintenance')");
 ok(announced('settings'), 'settings of database and role do not reach the notifier');
 ok(expired('good'), 'nor maintenance');
 is($node->safe_psql('postgres', 'SELECT DISTINCT by FROM ran'),
 	'good pg_catalog, pg_temp read committed', 'which is as it always is');
+trap("RAISE 'trapped again';");
+ok(wait_until(sub { $node->log_contains('evil: trapped again') }),
+	'and whose errors do not end it');
 ok(wait_until(sub { $node->safe_psql('postgres',
 	'SELECT p.position = nvent.safe_position() FROM nvent.published_position p') eq 't' }),
 	'positions are published');
