@@ -238,6 +238,19 @@ SELECT nvent.stream_append('aliased:eve', '{"type": "t", "total": 10, "amount": 
 SELECT nvent.route_add('stream', 'aliased:x:{customer}', 'aliased', '{"a": "missing"}');
 SELECT nvent.route_add('stream', 'aliased:x:{customer}', 'aliased', '{"a": 5}');
 
+-- A table of a store that has lost the column of its subjects or keys serves
+-- none of them, since it cannot tell them apart.
+SELECT nvent.stream_append('lost:1', '{"type": "t"}') ->> 'version' AS version, nvent.entry_add('lost', 'i', 1) AS added;
+ALTER TABLE nvent_stream_lost DROP COLUMN subject;
+ALTER TABLE nvent_entries DROP COLUMN key;
+SELECT call, code, message, detail
+FROM unnest(ARRAY[
+    $$nvent.stream_read('lost:2')$$,
+    $$nvent.stream_append('lost:2', '{"type": "t"}')$$,
+    $$nvent.stream_poll('lost:>', 0)$$,
+    $$nvent.stream_stats('lost:>')$$,
+    $$nvent.entry_get('other', 'i')$$]) call, pg_temp.error_of(call);
+
 DROP TABLE kinds, names, plain, computed, aliased;
 DROP TYPE mood, pair;
 DROP DOMAIN short, doc;

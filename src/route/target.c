@@ -68,6 +68,8 @@ static void target_show(const NvsTarget *target);
 static NvsTarget *target_make(NvsRoute *route, Oid relid);
 static void target_compile(NvsTarget *target);
 static void target_check_columns(NvsTarget *target);
+static void target_fail_column(const NvsTarget *target, const char *column,
+							   Oid type) pg_attribute_noreturn();
 static void target_check_default(Oid relid, AttrNumber attnum,
 								 const NvsStore *store);
 static char *target_default_store(Oid relid, AttrNumber attnum);
@@ -341,14 +343,20 @@ target_check_columns(NvsTarget *target)
 		field = nvs_fields_column(target->map, r->column);
 		if (field == NULL ||
 			(OidIsValid(r->type) && field->type != r->type))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-					 errmsg("relation %s cannot be routed to", target->name),
-					 errdetail("It has no column \"%s\"%s%s.", r->column,
-							   OidIsValid(r->type) ? " of type " : "",
-							   OidIsValid(r->type) ?
-							   format_type_be(r->type) : "")));
+			target_fail_column(target, r->column, r->type);
 	}
+}
+
+/* Raise the error that a column is missing, of a type if that is given. */
+static void
+target_fail_column(const NvsTarget *target, const char *column, Oid type)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("relation %s cannot be routed to", target->name),
+			 errdetail("It has no column \"%s\"%s%s.", column,
+					   OidIsValid(type) ? " of type " : "",
+					   OidIsValid(type) ? format_type_be(type) : "")));
 }
 
 /*
@@ -452,8 +460,10 @@ target_compile_keys(NvsTarget *target)
 	for (i = 0; i < ncaptures; i++)
 		target_add_key(target, nvs_pattern_capture_name(pattern, i), i,
 					   !has_whole);
-	if (has_whole || pattern == NULL)
+	if (has_whole)
 		return;
+	if (pattern == NULL)
+		target_fail_column(target, whole, InvalidOid);
 
 	/* Without a column for the whole, every wildcard must be captured. */
 	for (i = 0; i < pattern->ntokens; i++)
