@@ -110,6 +110,7 @@ static List *grant_add_table(List *tables, const NvsStore *store,
 							 const char *schema, const char *name);
 static void grant_on_tables(const GrantChange *change, const NvsStore *store);
 static void grant_on_schema(const GrantChange *change, Oid schema);
+static bool grant_has_extension(Oid role, GrantLevel level);
 static void grant_on_extension(Oid role, GrantLevel level);
 
 /*
@@ -347,6 +348,19 @@ grant_on_schema(const GrantChange *change, Oid schema)
 				 errhint("Have its owner run GRANT USAGE.")));
 }
 
+/* Was a role given the use of schema nvent and the functions of a level? */
+static bool
+grant_has_extension(Oid role, GrantLevel level)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(grant_functions); i++)
+		if (grant_functions[i].level <= level &&
+			!nvs_acl_has_function(grant_functions[i].name, role))
+			return false;
+	return nvs_acl_has_schema(nvs_namespace(), role);
+}
+
 /*
  * Let a role use schema nvent and call the functions of a level, as the
  * extension's owner.  One session at a time does so until the end of its
@@ -361,6 +375,9 @@ grant_on_extension(Oid role, GrantLevel level)
 	NvsIdentity saved;
 	int			i;
 
+	/* Mostly there is nothing to do, and nobody to wait for. */
+	if (grant_has_extension(role, level))
+		return;
 	/* No store has this name. */
 	nvs_store_lock("", ExclusiveLock);
 	AcceptInvalidationMessages();
