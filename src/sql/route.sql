@@ -18,6 +18,9 @@ COMMENT ON FUNCTION nvent.route_add(text, text, regclass, jsonb, text, text) IS
 Only the store''s owner may, with a table of the same owner that no other store uses. A table of
 events must draw its ids from nvent.next_position(store).
 
+Whoever moves events into the table does so in the same transaction, after LOCK TABLE on the table
+that they are in: then no reader passes them.
+
 Arguments:
   kind: "stream", "entry" or "kv"
   pattern: a subject pattern, see nvent.subject_pattern_is_valid; its captures name columns
