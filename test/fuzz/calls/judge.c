@@ -24,7 +24,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *const upheaval_messages[] = {
 	"cache lookup failed for function",
 	"cache lookup failed for type",
-	"could not open relation with OID",
 };
 
 #define NUPHEAVAL	(sizeof(upheaval_messages) / sizeof(upheaval_messages[0]))

@@ -104,25 +104,40 @@ take_results(Session *session, int upheaval)
 	}
 }
 
-/* Cancel what is running, and see that it ends soon. */
+/* Cancel what is running. */
+static void
+request_cancel(Session *session)
+{
+	PGcancel   *request = PQgetCancel(session->conn);
+	char		error[256];
+
+	if (!PQcancel(request, error, sizeof(error)))
+		fail(session, "cannot cancel: %s", error);
+	PQfreeCancel(request);
+}
+
+/*
+ * Cancel what is running, and see that it ends soon.  The first request may
+ * come before the statement.
+ */
 static void
 cancel(Session *session, int upheaval)
 {
-	PGcancel   *request = PQgetCancel(session->conn);
 	int			pid = PQbackendPID(session->conn);
-	char		error[256];
+	int			tries = 0;
 	double		began;
 	double		took;
 	Share		backend;
 	Share		self;
 
-	if (!PQcancel(request, error, sizeof(error)))
-		fail(session, "cannot cancel: %s", error);
-	PQfreeCancel(request);
 	session->cancelled++;
-	began = now();
-	backend = share_of(pid);
-	self = share_of(syscall(SYS_gettid));
+	do
+	{
+		request_cancel(session);
+		began = now();
+		backend = share_of(pid);
+		self = share_of(syscall(SYS_gettid));
+	} while (tries++ == 0 && !is_answered(session, 1000000));
 	take_results(session, upheaval);
 	took = now() - began;
 	took -= share_of(pid).queued - backend.queued;
