@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/xlogdefs.h"
+#include "storage/lock.h"
 
 #include "position/marks.h"
 #include "position/shmem.h"
@@ -32,8 +33,12 @@ extern bool nvs_low_water_mark_after_locks(void);
 extern int64 nvs_low_water_mark_lowest_slot(uint32 store);
 extern void nvs_low_water_mark_add_slots(NvsMarks *marks);
 extern bool nvs_low_water_mark_may_be_locks(NvsDatabase *db);
-extern void nvs_low_water_mark_add_locks(NvsMarks *marks, NvsDatabase *db);
 extern int64 nvs_low_water_mark_check_ages(int64 warned_of, TimestampTz now);
+
+/* prepared.c */
+extern void nvs_prepared_add(NvsDatabase *db, uint32 store, int64 position);
+extern bool nvs_prepared_is_mark(const LOCKTAG *tag, NvsMark *mark);
+extern void nvs_prepared_add_marks(NvsMarks *marks, NvsDatabase *db);
 
 /* published_position.c */
 extern int64 nvs_published_position_read(uint32 store);

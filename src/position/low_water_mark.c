@@ -43,8 +43,6 @@ static int	low_water_mark_place(uint32 *store, int64 *mark);
 static void low_water_mark_write(int i, uint32 store, int64 mark);
 static void low_water_mark_lock(uint32 store, int64 mark);
 static int	low_water_mark_read_slot(NvsSlot *slot, NvsMark *marks);
-static bool low_water_mark_is_lock(const LOCKTAG *tag);
-static NvsMark low_water_mark_of_lock(const LOCKTAG *tag);
 static bool low_water_mark_terminate(NvsSlot *slot, TimestampTz now);
 static void low_water_mark_report_age(int pid, bool ended);
 static void low_water_mark_put_slots(Tuplestorestate *result, TupleDesc desc);
@@ -171,7 +169,8 @@ nvs_low_water_mark_before_prepare(void)
 	{
 		low_water_mark_lock(my_marks[i].store, my_marks[i].position);
 		/* Counted once it is there: see nvs_low_water_mark_may_be_locks(). */
-		pg_atomic_fetch_add_u64(&nvs_shmem_database()->lock_marks_made, 1);
+		nvs_prepared_add(nvs_shmem_database(), my_marks[i].store,
+						 my_marks[i].position);
 	}
 }
 
@@ -288,57 +287,6 @@ nvs_low_water_mark_may_be_locks(NvsDatabase *db)
 	return db == NULL || nvs_shmem_overflowed() ||
 		pg_atomic_read_u64(&db->lock_marks_made) !=
 		pg_atomic_read_u64(&db->lock_marks_gone);
-}
-
-/* Is this lock a mark, of our database? */
-static bool
-low_water_mark_is_lock(const LOCKTAG *tag)
-{
-	return tag->locktag_type == LOCKTAG_ADVISORY &&
-		tag->locktag_field1 == MyDatabaseId &&
-		(tag->locktag_field4 & ~NVS_STORE_BITS) == NVS_LOCK_LOW_WATER_MARK;
-}
-
-/* The mark that a lock is. */
-static NvsMark
-low_water_mark_of_lock(const LOCKTAG *tag)
-{
-	NvsMark		mark;
-
-	mark.store = tag->locktag_field4 & NVS_STORE_BITS;
-	mark.position = (int64) (((uint64) tag->locktag_field2 << 32) |
-							 tag->locktag_field3);
-	return mark;
-}
-
-/*
- * Add the marks that are locks; when there are none, db (if not NULL) is told
- * so.  Copies the whole lock table, all of whose partitions are held meanwhile.
- */
-void
-nvs_low_water_mark_add_locks(NvsMarks *marks, NvsDatabase *db)
-{
-	uint64		made = db == NULL ? 0 :
-		pg_atomic_read_u64(&db->lock_marks_made);
-	LockData   *locks = GetLockStatusData();
-	int			before = marks->n;
-	int			i;
-
-	for (i = 0; i < locks->nelements; i++)
-	{
-		const LOCKTAG *tag = &locks->locks[i].locktag;
-
-		if (low_water_mark_is_lock(tag))
-		{
-			NvsMark		mark = low_water_mark_of_lock(tag);
-
-			nvs_marks_add(marks, mark.store, mark.position);
-		}
-	}
-	pfree(locks->locks);
-	pfree(locks);
-	if (marks->n == before && db != NULL)
-		pg_atomic_write_u64(&db->lock_marks_gone, made);
 }
 
 /*
@@ -460,9 +408,8 @@ low_water_mark_put_locks(Tuplestorestate *result, TupleDesc desc)
 		bool		nulls[5] = {lock->pid == 0, false, true, false, false};
 		NvsMark		mark;
 
-		if (!low_water_mark_is_lock(&lock->locktag))
+		if (!nvs_prepared_is_mark(&lock->locktag, &mark))
 			continue;
-		mark = low_water_mark_of_lock(&lock->locktag);
 		values[0] = Int32GetDatum(lock->pid);
 		values[1] = CStringGetTextDatum(nvs_lock_holder(lock));
 		values[3] = Int32GetDatum((int32) mark.store);

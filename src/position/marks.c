@@ -19,6 +19,14 @@ nvs_marks_init(NvsMarks *marks, MemoryContext cxt)
 	marks->cxt = cxt;
 }
 
+/* Have room for so many marks, of which there is none yet. */
+void
+nvs_marks_reserve(NvsMarks *marks, int size)
+{
+	marks->list = MemoryContextAlloc(marks->cxt, sizeof(NvsMark) * size);
+	marks->size = size;
+}
+
 /* Forget the marks; the list keeps its room. */
 void
 nvs_marks_clear(NvsMarks *marks)

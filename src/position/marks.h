@@ -32,6 +32,7 @@ typedef struct NvsMarks
 } NvsMarks;
 
 extern void nvs_marks_init(NvsMarks *marks, MemoryContext cxt);
+extern void nvs_marks_reserve(NvsMarks *marks, int size);
 extern void nvs_marks_clear(NvsMarks *marks);
 extern void nvs_marks_add(NvsMarks *marks, uint32 store, int64 position);
 extern void nvs_marks_add_all(NvsMarks *marks, const NvsMarks *others);

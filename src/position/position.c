@@ -161,7 +161,7 @@ nvs_position_safe(uint32 store)
 		int			i;
 
 		nvs_marks_init(&locks, CurrentMemoryContext);
-		nvs_low_water_mark_add_locks(&locks, db);
+		nvs_prepared_add_marks(&locks, db);
 		for (i = 0; i < locks.n; i++)
 			if (nvs_mark_holds(locks.list[i].store, store))
 				lowest = Min(lowest, locks.list[i].position);
@@ -253,7 +253,7 @@ nvs_position_publish_safe(void)
 	if (nvs_shmem_available())
 		nvs_low_water_mark_add_slots(&marks);
 	if (nvs_low_water_mark_may_be_locks(db))
-		nvs_low_water_mark_add_locks(&marks, db);
+		nvs_prepared_add_marks(&marks, db);
 	position = nvs_published_position_write(last, &marks);
 	nvs_spi_end();
 	return position;

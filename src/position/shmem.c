@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "access/twophase.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -41,17 +42,27 @@ typedef struct ShmemHeader
 	LWLock		lock;
 	int			nslots;			/* and waiters */
 	int			ndatabases;
+	int			nprepared;
 	Size		ring_size;
+	LWLock		prepared_lock;	/* of the list of prepared marks */
 	pg_atomic_uint32 overflowed;	/* a database found no free entry */
 	pg_atomic_uint32 launcher;	/* process number + 1; 0: none is running */
 	pg_atomic_uint32 staffing;	/* an NvsStaffing */
 	Size		slots_offset;
 	Size		waiters_offset;
 	Size		databases_offset;
+	Size		prepared_offset;
 } ShmemHeader;
 
 #define WAITER_SIZE		CACHELINEALIGN(sizeof(NvsWaiter))
 #define DATABASE_SIZE	CACHELINEALIGN(sizeof(NvsDatabase))
+
+/* Marks of prepared transactions that there is room for, and their bytes. */
+#define NPREPARED		(max_prepared_xacts * NVS_SLOT_MARKS + 16)
+#define PREPARED_SIZE	CACHELINEALIGN(sizeof(NvsPrepared) * NPREPARED)
+
+/* To be raised when the segment's parts change. */
+#define SEGMENT_LAYOUT	1
 
 static ShmemHeader *header = NULL;
 
@@ -98,6 +109,7 @@ shmem_segment_size(void)
 	size = add_size(size, mul_size(sizeof(PaddedSlot), MaxBackends));
 	size = add_size(size, mul_size(WAITER_SIZE, MaxBackends));
 	size = add_size(size, mul_size(DATABASE_SIZE, nvs_max_databases));
+	size = add_size(size, PREPARED_SIZE);
 	size = add_size(size, mul_size((Size) nvs_ring_size * 1024,
 								   nvs_max_databases));
 	return size;
@@ -115,8 +127,10 @@ shmem_init_segment(void *pointer)
 	/* The header. */
 	memset(h, 0, shmem_segment_size());
 	LWLockInitialize(&h->lock, tranche);
+	LWLockInitialize(&h->prepared_lock, tranche);
 	h->nslots = MaxBackends;
 	h->ndatabases = nvs_max_databases;
+	h->nprepared = NPREPARED;
 	h->ring_size = (Size) nvs_ring_size * 1024;
 	pg_atomic_init_u32(&h->overflowed, 0);
 	pg_atomic_init_u32(&h->launcher, 0);
@@ -124,7 +138,8 @@ shmem_init_segment(void *pointer)
 	h->slots_offset = CACHELINEALIGN(sizeof(ShmemHeader));
 	h->waiters_offset = h->slots_offset + sizeof(PaddedSlot) * h->nslots;
 	h->databases_offset = h->waiters_offset + WAITER_SIZE * h->nslots;
-	rings_offset = h->databases_offset + DATABASE_SIZE * h->ndatabases;
+	h->prepared_offset = h->databases_offset + DATABASE_SIZE * h->ndatabases;
+	rings_offset = h->prepared_offset + PREPARED_SIZE;
 
 	/* The parts, which are found by the header. */
 	header = h;
@@ -173,6 +188,8 @@ shmem_init_database(NvsDatabase *db)
 	/* Prepared transactions may have left locks: have them looked for. */
 	pg_atomic_init_u64(&db->lock_marks_made, 1);
 	pg_atomic_init_u64(&db->lock_marks_gone, 0);
+	pg_atomic_init_u32(&db->prepared_listed, 0);
+	pg_atomic_init_u64(&db->prepared_missed, 0);
 	for (i = 0; i < NVS_PROCESS_KINDS; i++)
 	{
 		pg_atomic_init_u32(&db->processes[i].number, 0);
@@ -197,15 +214,21 @@ shmem_init_database(NvsDatabase *db)
 
 #ifdef NVS_NAMED_SEGMENTS
 
-/* Map the segment, made on first use; false in binary upgrades.  Allocates. */
+/*
+ * Map the segment, made on first use; false in binary upgrades.  Allocates.  It
+ * lives as long as the server: a library of another layout makes its own.
+ */
 static bool
 shmem_attach(void)
 {
 	bool		found;
+	char		name[NAMEDATALEN];
 
 	if (header == NULL && !IsBinaryUpgrade)
 	{
-		header = nvs_named_segment("nvent_store", shmem_segment_size(),
+		snprintf(name, sizeof(name), "nvent_store %d %zu", SEGMENT_LAYOUT,
+				 shmem_segment_size());
+		header = nvs_named_segment(name, shmem_segment_size(),
 								   shmem_init_segment, &found);
 		LWLockRegisterTranche(header->lock.tranche, "nvent_store");
 	}
@@ -309,6 +332,21 @@ nvs_shmem_database_entry(int i)
 {
 	return (NvsDatabase *) ((char *) header + header->databases_offset +
 							DATABASE_SIZE * i);
+}
+
+/* The list of marks of prepared transactions, and how many it has room for. */
+NvsPrepared *
+nvs_shmem_prepared(int *size)
+{
+	*size = header->nprepared;
+	return (NvsPrepared *) ((char *) header + header->prepared_offset);
+}
+
+/* The lock of that list. */
+LWLock *
+nvs_shmem_prepared_lock(void)
+{
+	return &header->prepared_lock;
 }
 
 /* A database's ring and its size in bytes. */

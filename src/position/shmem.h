@@ -70,6 +70,14 @@ typedef enum NvsStaffing
 	NVS_STAFF_SHORT				/* what is wanted waits for a free one */
 } NvsStaffing;
 
+/* A mark of a prepared transaction; see position/prepared.c. */
+typedef struct NvsPrepared
+{
+	Oid			database;
+	uint32		store;			/* the low bits of its number */
+	int64		position;		/* 0: free */
+} NvsPrepared;
+
 /* A database that was appended to or waited in since the server start. */
 typedef struct NvsDatabase
 {
@@ -87,6 +95,10 @@ typedef struct NvsDatabase
 	 */
 	pg_atomic_uint64 lock_marks_made;
 	pg_atomic_uint64 lock_marks_gone;
+
+	/* Are all of these listed?  And how many found no room in the list. */
+	pg_atomic_uint32 prepared_listed;
+	pg_atomic_uint64 prepared_missed;
 
 	/* Its processes; see worker/. */
 	NvsProcess	processes[NVS_PROCESS_KINDS];
@@ -134,6 +146,8 @@ extern NvsDatabase *nvs_shmem_find_database(Oid oid);
 extern NvsDatabase *nvs_shmem_database_entry(int i);
 extern int	nvs_shmem_databases(void);
 extern void nvs_shmem_free_database(Oid oid);
+extern NvsPrepared *nvs_shmem_prepared(int *size);
+extern LWLock *nvs_shmem_prepared_lock(void);
 extern char *nvs_shmem_ring(NvsDatabase *db, Size *size);
 extern bool nvs_shmem_is_untold(NvsDatabase *db);
 extern bool nvs_shmem_wants_notifier(NvsDatabase *db);

@@ -7,9 +7,9 @@
  * were drawn by others than nvent.next_position() are left out: a later one
  * makes up for them.
  *
- * Marks that are locks cost a copy of the lock table.  They are looked for when
- * more of them were made; and while there are any, from time to time, as nobody
- * tells of the end of a prepared transaction.
+ * Marks that are locks are looked for when more of them were made; and while
+ * there are any, from time to time, as nobody tells of the end of a prepared
+ * transaction.
  */
 #include "postgres.h"
 
@@ -117,7 +117,7 @@ watch_look_for_locks(NvsPositionWatch *watch, TimestampTz now)
 	uint64		expected = watch->locks.n + (made - watch->lock_marks_made);
 
 	nvs_marks_clear(&watch->locks);
-	nvs_low_water_mark_add_locks(&watch->locks, watch->db);
+	nvs_prepared_add_marks(&watch->locks, watch->db);
 	watch->lock_marks_made = made;
 	watch->locks_seen_at = now;
 	return watch->locks.n < expected;
