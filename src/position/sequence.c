@@ -285,7 +285,9 @@ nvs_sequence_reach(void)
 	int64		last = nvs_sequence_last(NULL);
 	int64		reach;
 
-	if (sequence_read(marker, NULL) == (int64) GetWALInsertionTimeLine())
+	/* Where nothing was drawn, the sequence does not jump either. */
+	if (last == 0 ||
+		sequence_read(marker, NULL) == (int64) GetWALInsertionTimeLine())
 		return last;
 	return pg_add_s64_overflow(last, TIMELINE_STEP, &reach) ?
 		PG_INT64_MAX : reach;
