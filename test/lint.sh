@@ -288,6 +288,8 @@ fi
 
 rule 'C: only compat.h tests PG_VERSION_NUM' \
 	in_bare_but src/compat.h '\bPG_VERSION_NUM\b'
+rule 'C: pg_noreturn, which 18 has in place of pg_attribute_noreturn()' \
+	in_bare_but src/compat.h '\bpg_attribute_noreturn\b'
 rule 'C: only wakeup/notify.c calls Async_Notify' \
 	in_bare_but src/wakeup/notify.c '\bAsync_Notify\b'
 rule 'C: only base/plan.c prepares and executes SQL' \

@@ -68,8 +68,8 @@ static void target_show(const NvsTarget *target);
 static NvsTarget *target_make(NvsRoute *route, Oid relid);
 static void target_compile(NvsTarget *target);
 static void target_check_columns(NvsTarget *target);
-static void target_fail_column(const NvsTarget *target, const char *column,
-							   Oid type) pg_attribute_noreturn();
+pg_noreturn static void target_fail_column(const NvsTarget *target,
+										   const char *column, Oid type);
 static void target_check_default(Oid relid, AttrNumber attnum,
 								 const NvsStore *store);
 static char *target_default_store(Oid relid, AttrNumber attnum);
