@@ -517,6 +517,20 @@ nvs_shmem_wake_launcher(void)
 }
 
 /*
+ * Have maintenance come to a database, unless it is going to by itself.
+ * Neither raises nor allocates.
+ */
+void
+nvs_shmem_ask_for_visit(NvsDatabase *db)
+{
+	uint64		never = 0;
+
+	if (pg_atomic_compare_exchange_u64(&db->next_visit, &never,
+									   GetCurrentTimestamp()))
+		nvs_shmem_wake_launcher();
+}
+
+/*
  * Have a database's notifier look around, or one started if it is wanted.  What
  * it is to find must have been written before.  Neither raises nor allocates.
  */

@@ -158,6 +158,7 @@ extern NvsStaffing nvs_shmem_staffing(void);
 extern void nvs_shmem_wake_process(int number);
 extern void nvs_shmem_wake_kind(NvsDatabase *db, NvsProcessKind kind);
 extern void nvs_shmem_wake_launcher(void);
+extern void nvs_shmem_ask_for_visit(NvsDatabase *db);
 extern void nvs_shmem_wake_notifier(NvsDatabase *db);
 
 #endif							/* NVS_POSITION_SHMEM_H */

@@ -44,9 +44,13 @@
 #include "base/identity.h"
 #include "base/statement.h"
 #include "position/position.h"
+#include "position/xact.h"
 #include "store/store.h"
 
 PG_FUNCTION_INFO_V1(nvs_registry_changed);
+
+/* Our database, when this transaction has changed its registry. */
+static NvsDatabase *registry_changed_in = NULL;
 
 /* The registry as this backend knows it; NULL and 0: not read yet. */
 static MemoryContext registry_cxt = NULL;
@@ -81,6 +85,7 @@ static const NvsStatement registry_read = {
 	"AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}')"
 };
 
+static void registry_after_locks(const NvsXactEnd *end);
 static void registry_callback(Datum arg, Oid relid);
 static void registry_schema_callback(Datum arg, int cacheid, uint32 hash);
 static void registry_refresh(void);
@@ -94,10 +99,15 @@ static NvsStore *store_check_live(NvsStore *store);
 static int	store_compare_prefixes(const ListCell *a, const ListCell *b);
 static bool store_overlaps(const char *shorter, const char *longer);
 
-/* Register the callbacks that have the registry read again. */
+/* Register the callbacks: what has the registry read again, and visits. */
 void
 nvs_store_init(void)
 {
+	static const NvsXactHandlers handlers = {
+		.after_locks = registry_after_locks
+	};
+
+	nvs_xact_register(&handlers);
 	CacheRegisterRelcacheCallback(registry_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, registry_schema_callback,
 								  (Datum) 0);
@@ -152,6 +162,23 @@ void
 nvs_store_changed(void)
 {
 	CacheInvalidateRelcacheByRelid(nvs_registry_table("store"));
+	if (nvs_worker_possible)
+		registry_changed_in = nvs_shmem_database();
+}
+
+/*
+ * The transaction has ended: maintenance is to come to a database that has
+ * stores now, even if there are never events in it, which would be noticed.
+ * Does not raise.
+ */
+static void
+registry_after_locks(const NvsXactEnd *end)
+{
+	NvsDatabase *db = registry_changed_in;
+
+	registry_changed_in = NULL;
+	if (db != NULL && end->outcome != NVS_XACT_ABORTED)
+		nvs_shmem_ask_for_visit(db);
 }
 
 /*

@@ -12,6 +12,7 @@
 # - "DROP DATABASE" and the like: without the ProcessUtility hook;
 # - "each as its owner": without SetUserIdAndSecContext();
 # - "nothing of a stranger's runs": when tables with such code are swept.
+# - "a new database is maintained": without nvs_shmem_ask_for_visit().
 
 use strict;
 use warnings;
@@ -290,7 +291,16 @@ foreach my $table ('public.nvent_kv', 'kept.kept_locks')
 $node->safe_psql('postgres', 'DROP TRIGGER climb ON nvent_kv');
 ok(wait_until(sub { $node->safe_psql('postgres', 'SELECT count(*) FROM nvent_kv') eq '0' }),
 	'until it is in order');
+# A database that is made meanwhile, in which there are never events.
+$node->safe_psql('postgres', q{ALTER SYSTEM SET nvent_store.worker_naptime = '100ms'});
+$node->safe_psql('postgres', 'SELECT pg_reload_conf()');
+$node->safe_psql('postgres', 'CREATE DATABASE quiet');
+$node->safe_psql('quiet', q{CREATE EXTENSION nvent_store; SELECT nvent.store_create(), nvent.kv_set('k', '1', '1 microsecond')});
+ok(wait_until(sub { $node->safe_psql('quiet', 'SELECT count(*) FROM nvent_kv') eq '0' }),
+	'a new database is maintained too, without events');
+$node->safe_psql('postgres', 'DROP DATABASE quiet');
 $node->safe_psql('postgres', <<'EOT');
+ALTER SYSTEM RESET nvent_store.worker_naptime;
 ALTER SYSTEM RESET nvent_store.maintenance_interval;
 SELECT pg_reload_conf();
 EOT
