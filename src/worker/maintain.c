@@ -108,11 +108,14 @@ nvs_maintain_pass(int64 budget, const char *prefix)
 	return removed;
 }
 
-/* Add the tables of a store. */
+/*
+ * Add the tables of a store.  Locks come first, as where a store is dropped:
+ * the other way round each would hold what the other waits for.
+ */
 static List *
 maintain_list_sweeps(const char *prefix, List *sweeps)
 {
-	static const NvsKind kinds[] = {NVS_KIND_KV, NVS_KIND_LOCK};
+	static const NvsKind kinds[] = {NVS_KIND_LOCK, NVS_KIND_KV};
 	const NvsStore *store = nvs_store_require(prefix);
 	int			i;
 
