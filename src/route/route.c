@@ -458,26 +458,30 @@ route_name_table(const NvsStore *store, const char *subject, int len,
 
 /*
  * Make the generic stream tables of several subjects where they are missing.
- * All their names are locked before the first is made.
+ * All their names are locked before the first is made.  A store that is made
+ * for the first of them comes with routes, which may lead to some.
  */
 void
 nvs_route_make_streams(const NvsResolved **missing, int n)
 {
 	NvsStreamTable *tables = palloc(sizeof(NvsStreamTable) * n);
+	int			ntables = 0;
 	int			i;
 
 	for (i = 0; i < n; i++)
 	{
-		const char *subject = missing[i]->subject;
-		int			len = missing[i]->len;
+		NvsResolved resolved = *missing[i];
+		const NvsStore *store = nvs_store_of_write(resolved.subject,
+												   resolved.len);
 
-		const NvsStore *store = nvs_store_of_write(subject, len);
-
+		if (routes_match(routes_of(store), NVS_KIND_STREAM, &resolved) != NULL)
+			continue;
 		nvs_store_check_writer(store);
-		route_name_table(store, subject, len, &tables[i]);
+		route_name_table(store, resolved.subject, resolved.len,
+						 &tables[ntables++]);
 	}
-	nvs_stream_table_lock(tables, n);
-	for (i = 0; i < n; i++)
+	nvs_stream_table_lock(tables, ntables);
+	for (i = 0; i < ntables; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		(void) nvs_stream_table_create(tables[i].prefix, tables[i].type, true,

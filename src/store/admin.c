@@ -594,6 +594,7 @@ admin_adopt(const char *prefix, const char *schema)
 	ListCell   *lc;
 	NvsStore   *store;
 
+	PreventCommandIfReadOnly("nvent.store_adopt()");
 	if (admin_claim(prefix, schema, "nvent.store_adopt()") != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
