@@ -362,13 +362,12 @@ sub expired
 if (wanted('workers'))
 {
 	copy_database($worked);
-	# Deferred triggers cannot be fired by workers, who come back to be themselves.
-	script($worked, 'tenant', 'ALTER TABLE tenant.evil_kv DISABLE TRIGGER spy_deferred');
+	# A table such as the tenant's, with a trigger that has a condition, is left alone.
 	script($worked, 'shopkeeper', q{SELECT nvent.store_create('clean', 'shopkeeper')});
 	$node->append_conf('postgresql.conf', 'nvent_store.maintenance_interval = 200ms');
 	$node->reload;
 	logged();
-	report('workers maintain', expired('tenant.evil_kv'), expired('shopkeeper.clean_kv'), map { finding($_) } grep { $_->{backend} ne 'client backend' } logged());
+	report('workers maintain', expired('shopkeeper.clean_kv'), map { finding($_) } grep { $_->{backend} ne 'client backend' } logged());
 	report('workers notify', map { told(@$_) } ([ 'stranger', 'SELECT 1' ], [ 'stranger', 'SELECT nvent.position_publish()' ],
 		[ 'tenant', q{SELECT nvent.stream_append('evil:order:1', '{"type": "t"}')} ], [ 'tenant', 'LOCK TABLE tenant.evil_kv' ],
 		[ 'grantee', 'LOCK TABLE shop.shop_kv, shop.shop_locks' ], [ 'tenant', 'LOCK TABLE nvent.store, nvent.published_position IN ACCESS SHARE MODE' ]));

@@ -8,8 +8,7 @@
 # Seen to fail without the jump on a new timeline: the events that come next are
 # not read, in every case; with the jump and without nvs_sequence_reach(), a
 # reader gets an error until somebody appends; without
-# nvs_position_check_cursor() what is appended on the copy is passed in silence;
-# without a lock around the jump some of those that append first move it again.
+# nvs_position_check_cursor() what is appended on the copy is passed in silence.
 
 use strict;
 use warnings;

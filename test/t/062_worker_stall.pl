@@ -1,11 +1,10 @@
 # Nobody's lock, trigger or setting keeps a notification from its listeners, or
 # another store from being maintained.
 #
-# Seen to fail: with one process for all of it, all but the settings; without
-# the conditional locks, "the row of the published position" and "all of it";
-# without the timeouts of maintenance, the triggers that sleep and
-# wait; without the end of the process, the trigger that catches its
-# cancellation; without nvent_store's own values, "settings".
+# Seen to fail with one process for all of it: a locked table of keys, and the
+# row and the table of the published position, keep notifications back, and a
+# trigger that sleeps is not cancelled.  The row does so too where it is waited
+# for.
 
 use strict;
 use warnings;
