@@ -365,6 +365,8 @@ if (wanted('workers'))
 	# A table such as the tenant's, with a trigger that has a condition, is left alone.
 	script($worked, 'shopkeeper', q{SELECT nvent.store_create('clean', 'shopkeeper')});
 	$node->append_conf('postgresql.conf', 'nvent_store.maintenance_interval = 200ms');
+	# Nothing is appended there, so that it is no active database.
+	$node->append_conf('postgresql.conf', 'nvent_store.worker_naptime = 500ms');
 	$node->reload;
 	logged();
 	report('workers maintain', expired('shopkeeper.clean_kv'), map { finding($_) } grep { $_->{backend} ne 'client backend' } logged());
