@@ -290,6 +290,13 @@ BEGIN READ ONLY;
 SELECT nvent.maintain();
 COMMIT;
 
+-- A pass is not compiled, however dear statements seem: that would take longer
+-- than the pass, and cannot be cancelled.
+\c -
+SET jit_above_cost = 1;
+SELECT nvent.maintain();
+SELECT coalesce(pg_read_file('/proc/self/maps', 0, 1000000000, true) ~ 'llvmjit', false) AS compiled;
+
 DROP OWNED BY regress_sweeper;
 DROP ROLE regress_sweeper;
 SELECT nvent.store_migrate('shop', 0) > 0 AND nvent.store_migrate('nvent', 0) > 0 AS dropped;

@@ -2,12 +2,15 @@
 -- What is to be done from time to time, and who does it.  See src/worker/notifier.c,
 -- src/worker/maintainer.c and src/worker/maintain.c.
 
+-- Its statements are large, and planned for one execution: compiling them, which
+-- cannot be cancelled, takes longer than that.
 CREATE FUNCTION nvent.maintain(
     budget integer DEFAULT 1000,
     store text DEFAULT NULL
 ) RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_maintain'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SET jit = off;
 
 COMMENT ON FUNCTION nvent.maintain(integer, text) IS
 'Removes rows of expired keys and locks, in one bounded pass.

@@ -36,7 +36,7 @@ typedef struct Session
 	uint64_t	timing;			/* when it is interrupted */
 	PGconn	   *conn;
 	pthread_t	thread;
-	bool		slow;			/* caches are discarded all the time */
+	bool		slow;			/* it discards caches, or compiles, all the time */
 	bool		patient;		/* it is not interrupted */
 	bool		terminated;		/* by us */
 	char		state[6];		/* of the last statement */

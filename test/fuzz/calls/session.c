@@ -209,6 +209,8 @@ session_run(Session *session, const char *sql)
 	memcpy(last->state, session->state, sizeof(last->state));
 	if (strncmp(sql, "SET debug_discard_caches", 24) == 0)
 		session->slow = strchr(sql, '1') != NULL;
+	if (strcmp(sql, "SET jit_above_cost = 0") == 0)
+		session->slow = true;
 	if (PQstatus(session->conn) != CONNECTION_OK && !session->terminated)
 		fail(session, "the connection was lost: %s",
 			 PQerrorMessage(session->conn));
