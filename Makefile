@@ -199,7 +199,7 @@ EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check \
 
 # These set the machine up first, so they must work before PGXS is there.
 SCRIPTS_ONLY = help setup test attack test-merge soak fuzz lint demo bench \
-	test-assert test-asan test-clang indent indent-check typedefs print-%
+	test-assert test-asan test-clang test-vpath indent indent-check typedefs print-%
 
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
 
@@ -238,7 +238,8 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h $(HERE)src/*/*.h) \
 endif
 
 .PHONY: help setup test attack test-merge soak fuzz fuzz-calls lint demo bench
-.PHONY: test-assert test-asan test-clang indent indent-check typedefs
+.PHONY: test-assert test-asan test-clang test-vpath
+.PHONY: indent indent-check typedefs
 
 help:
 	@echo 'all, install, installcheck, clean: as with any PGXS extension'
@@ -249,6 +250,7 @@ help:
 	@echo 'test-assert  the same with a PostgreSQL that has assertions, built once'
 	@echo 'test-asan    regress with address and undefined behaviour sanitizers'
 	@echo 'test-clang   regress, built by clang; all its warnings are errors'
+	@echo 'test-vpath   builds and installs from another folder'
 	@echo 'test-merge  merges of random documents; PAIRS=100000 SEED=0.5'
 	@echo 'soak    sixteen writers and many crashes; EVENTS=1000000 SEED=1'
 	@echo 'fuzz    the pure modules under sanitizers; SECONDS=60 for each'
@@ -276,6 +278,9 @@ test-asan:
 
 test-clang:
 	@$(HERE)test/variant.sh clang
+
+test-vpath:
+	@$(HERE)test/vpath.sh
 
 test-merge:
 	@PAIRS=$(PAIRS) SEED=$(SEED) $(HERE)test/merge/run.sh
