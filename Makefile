@@ -259,7 +259,7 @@ help:
 	@echo 'indent  run pgindent over src/; indent-check shows what it would do'
 	@echo 'typedefs  make typedefs.list, which pgindent reads, anew'
 	@echo 'demo    replay a package log through the store; KEEP=1 keeps the server'
-	@echo 'bench   speed against plain SQL; SECONDS=3 ROUNDS=5 ONLY=name PLOT=1'
+	@echo 'bench   speed against plain SQL; SECONDS=2 ROUNDS=5 ONLY=name PLOT=1'
 
 setup:
 	@$(HERE)test/setup.sh

@@ -1,2 +1,3 @@
+-- peer: SELECT by key from (key, id, doc, version, updated_at)
 \set r random(1, 1000)
-SELECT * FROM nvent_flow_runs WHERE flow_name = 'bench' AND run_id = 'run' || :r::text;
+SELECT doc FROM lean.entries WHERE key = :list AND id = 'run' || :r::text;

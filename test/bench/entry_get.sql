@@ -1,2 +1,2 @@
 \set r random(1, 1000)
-SELECT nvent.entry_get(:runs, 'run' || :r::text);
+SELECT nvent.entry_get(:list, 'run' || :r::text);

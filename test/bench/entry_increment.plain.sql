@@ -1,2 +1,3 @@
+-- peer: UPDATE ... RETURNING of (name, total, updated_at)
 \set f random(1, 1000)
-UPDATE nvent_flows SET stats_total = coalesce(stats_total, 0) + 1, version = version + 1, updated_at = now() WHERE flow_name = 'flow' || :f::text RETURNING stats_total;
+UPDATE lean.counters SET total = total + 1, updated_at = now() WHERE name = 'flow' || :f::text RETURNING total;

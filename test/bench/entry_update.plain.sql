@@ -1,5 +1,4 @@
--- The adapter reads the entry for its version, then updates that version.
+-- peer: UPDATE with jsonb_set of (key, id, doc, version, updated_at)
 \set r random(1, 1000)
 \set at random(1700000000000, 1800000000000)
-SELECT * FROM nvent_flow_runs WHERE flow_name = 'bench' AND run_id = 'run' || :r::text \gset
-UPDATE nvent_flow_runs SET emitted_events = peer.deep_merge(emitted_events, ('{"step7": {"at": ' || :at::text || '}}')::jsonb), version = version + 1, updated_at = now() WHERE flow_name = 'bench' AND run_id = 'run' || :r::text AND version = :version RETURNING version;
+UPDATE lean.entries SET doc = jsonb_set(doc, '{emittedEvents,step7,at}', to_jsonb(:at::bigint)), version = version + 1, updated_at = now() WHERE key = :list AND id = 'run' || :r::text RETURNING version;

@@ -11,16 +11,16 @@ events_of()
 		FROM nvent_stream_many WHERE subject = '$1'"
 }
 
-# append_apart: 32 clients, a flush of 2 ms at each commit.
+# append_apart: 32 connections, a flush of 2 ms at each commit.
 append_apart()
 {
-	compare 'append, different subjects' 10 "$rounds" \
+	turns 'append, different subjects' 32 10 \
 		"$bench/append_apart.sql" flush \
 		"$bench/append_apart.plain.sql" flush
 }
 
-# append_one: 8 clients, one subject, whatever its version.  pgbench stops at
-# the first error.
+# append_one: 8 connections, one subject, whatever its version.  pgbench stops
+# at the first error.
 append_one()
 {
 	local rate count
@@ -28,31 +28,32 @@ append_one()
 	say 'append to one subject'
 	rate=$(tps "$bench/append_one.sql" 8 flush) || exit 1
 	count=$(events_of nvent:many:one)
-	if [ "${count% *}" = "${count#* }" ]
-	then
-		row 'append, one subject, any version' 8 "$rate" 0 '' \
-			'ok: no conflict, no gap'
-	else
-		row 'append, one subject, any version' 8 "$rate" 0 '' \
-			"MISSED: events and last version are $count"
-	fi
+	figure 'append, one subject, any version, 8 conn.' "${rate%.*}" 1/s
+	figure 'the same: versions without an event' \
+		$((${count#* } - ${count% *})) '' 0
 }
 
 # append_wide: one call, 1,000 events of one subject or of 1,000.
 append_wide()
 {
+	local narrow wide
+
 	say 'append to 1,000 subjects'
-	"${psql[@]}" -F ' ' -f "$bench/append_wide.sql" | tail -n 1 |
-		awk '{ printf "%-36s %s ms, one subject %s ms: %.1f times %s\n",
-			"append, 1,000 subjects in one call", $2, $1, $2 / $1,
-			$2 < 3 * $1 ? "ok" : "MISSED" }'
+	read -r narrow wide < <("${psql[@]}" -F ' ' -f "$bench/append_wide.sql" |
+		tail -n 1)
+	figure 'append, 1,000 events of one subject' "$narrow" ms
+	figure 'append, 1,000 subjects in one call' "$wide" ms \
+		"$(awk -v ms="$narrow" 'BEGIN { print 3 * ms }')"
 }
 
 # buffers NAME LIMIT QUERY: what the second call in a session reads.
 buffers()
 {
-	"${psql[@]}" -c "$3" -c "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) $3" |
-		awk -v name="$1" -v limit="$2" '/Buffers:/ && !seen {
+	local count
+
+	count=$("${psql[@]}" -c "$3" \
+		-c "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) $3" |
+		awk '/Buffers:/ && !seen {
 			seen = 1
 			n = 0
 			for (i = 1; i <= NF; i++)
@@ -61,8 +62,9 @@ buffers()
 					split($i, part, "=")
 					n += part[2]
 				}
-			printf "%-36s %d buffers %s\n", name, n, n < limit ? "ok" : "MISSED"
-		}'
+			print n
+		}')
+	figure "$1" "$count" buffers "$2"
 }
 
 eventstore()

@@ -1,7 +1,7 @@
 -- eventstore.sql: a store that takes one append lock, and a long subject; run
 -- once, by eventstore.sh.
 SET client_min_messages = warning;
-CREATE SCHEMA IF NOT EXISTS peer;
+CREATE SCHEMA peer;
 CREATE TABLE peer.events (
     id bigserial PRIMARY KEY,
     stream text NOT NULL,
@@ -26,7 +26,6 @@ BEGIN
     RETURN made;
 END $$;
 
-SELECT nvent.stream_create_table('many');
 SELECT nvent.stream_create_table('long');
 INSERT INTO nvent_stream_long (subject, version, ts, type)
 SELECT 'nvent:long:1', v, v, CASE WHEN v % 100000 = 77 THEN 'rare' ELSE 'e' END

@@ -1,1 +1,2 @@
-SELECT count(peer.deep_merge(doc, patch)) FROM peer.document, generate_series(1, 100);
+-- peer: a recursive PL/pgSQL function of jsonb_set
+SELECT count(adapter.deep_merge(doc, patch)) FROM bench_document, generate_series(1, 100);

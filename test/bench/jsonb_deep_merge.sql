@@ -1,1 +1,1 @@
-SELECT count(nvent.jsonb_deep_merge(doc, patch)) FROM peer.document, generate_series(1, 100);
+SELECT count(nvent.jsonb_deep_merge(doc, patch)) FROM bench_document, generate_series(1, 100);

@@ -2,19 +2,19 @@
 CREATE EXTENSION nvent_store;
 SELECT nvent.store_create(prefix => 'nvent', schema => 'public');
 
--- 1,000 runs, each with 20 events emitted.
-SELECT count(nvent.entry_add('nvent:flow:runs:bench', 'run' || r, 1700000000000 + r,
-    jsonb_build_object('status', 'running', 'startedAt', 1700000000000 + r,
-        'stepCount', 20, 'completedSteps', 0, 'emittedEvents', doc)))
+-- 1,000 runs, each with 20 events emitted, in the generic table of entries and
+-- in a table with typed columns.
+CREATE TEMP TABLE run AS
+SELECT r, jsonb_build_object('status', 'running', 'startedAt', 1700000000000 + r,
+    'stepCount', 20, 'completedSteps', 0, 'emittedEvents', doc) AS doc
 FROM generate_series(1, 1000) AS r,
      (SELECT jsonb_object_agg('step' || i, jsonb_build_object('state', 'pending',
                  'at', 1700000000000 + i, 'attempt', 1)) AS doc
       FROM generate_series(1, 20) AS i) AS d;
-
+SELECT count(nvent.entry_add(key, 'run' || r, 1700000000000 + r, doc))
+FROM run, unnest('{nvent:bench,nvent:flow:runs:bench}'::text[]) AS key;
 -- The hot row is a run, too.
-SELECT nvent.entry_add('nvent:flow:runs:hot', 'run1', 1700000000000,
-    (SELECT jsonb_build_object('status', 'running', 'emittedEvents', emitted_events)
-     FROM nvent_flow_runs WHERE flow_name = 'bench' AND run_id = 'run1'));
+SELECT nvent.entry_add('nvent:flow:runs:hot', 'run1', 1700000000000, doc) FROM run WHERE r = 1;
 
 SELECT count(nvent.entry_add('nvent:flows', 'flow' || f, 1700000000000 + f,
     '{"displayName": "a flow", "stats": {"total": 0}}'))
@@ -23,21 +23,84 @@ FROM generate_series(1, 1000) AS f;
 SELECT count(nvent.kv_set('nvent:bench:' || k, jsonb_build_object('owner', 'worker-' || k)))
 FROM generate_series(1, 10000) AS k;
 
--- The published adapter keeps keys in a table of this form, with an index
--- that its deletion of expired keys can use.
-CREATE SCHEMA peer;
-CREATE TABLE peer.kv (
+SELECT nvent.stream_create_table('log', versioned => false), nvent.stream_create_table('many');
+
+-- What a careful user would have instead, and no more than that.
+CREATE SCHEMA lean;
+CREATE TABLE lean.kv (
+    key text PRIMARY KEY,
+    value jsonb NOT NULL,
+    expires_at timestamptz
+);
+CREATE TABLE lean.entries (
+    key text NOT NULL,
+    id text NOT NULL,
+    doc jsonb NOT NULL,
+    version bigint NOT NULL DEFAULT 1,
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (key, id)
+) WITH (fillfactor = 70);
+CREATE TABLE lean.counters (
+    name text PRIMARY KEY,
+    total bigint NOT NULL DEFAULT 0,
+    updated_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
+CREATE TABLE lean.log (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    subject text NOT NULL,
+    ts timestamptz NOT NULL DEFAULT now(),
+    type text NOT NULL,
+    data jsonb
+);
+CREATE INDEX ON lean.log (subject, id);
+CREATE TABLE lean.events (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    subject text NOT NULL,
+    version bigint NOT NULL,
+    ts timestamptz NOT NULL DEFAULT now(),
+    type text NOT NULL,
+    data jsonb,
+    UNIQUE (subject, version)
+);
+INSERT INTO lean.kv (key, value) SELECT key, value FROM nvent_kv;
+INSERT INTO lean.entries (key, id, doc) SELECT 'nvent:bench', 'run' || r, doc FROM run;
+INSERT INTO lean.counters (name) SELECT 'flow' || f FROM generate_series(1, 1000) AS f;
+
+-- The tables of the published adapter, with its indexes.
+CREATE SCHEMA adapter;
+CREATE TABLE adapter.kv (
     key text PRIMARY KEY,
     value jsonb NOT NULL,
     expires_at timestamptz,
     updated_at timestamptz DEFAULT now()
 );
-CREATE INDEX ON peer.kv (expires_at) WHERE expires_at IS NOT NULL;
-INSERT INTO peer.kv (key, value) SELECT key, value FROM nvent_kv;
+CREATE INDEX ON adapter.kv (expires_at) WHERE expires_at IS NOT NULL;
+CREATE TABLE adapter.flow_runs (
+    flow_name text NOT NULL,
+    run_id text NOT NULL,
+    status text NOT NULL DEFAULT 'running',
+    started_at bigint NOT NULL,
+    completed_at bigint,
+    step_count integer,
+    completed_steps integer DEFAULT 0,
+    last_activity_at bigint,
+    emitted_events jsonb DEFAULT '{}',
+    awaiting_steps jsonb DEFAULT '{}',
+    version integer DEFAULT 0,
+    updated_at timestamptz DEFAULT now(),
+    PRIMARY KEY (flow_name, run_id)
+);
+CREATE INDEX ON adapter.flow_runs (status) WHERE status IN ('running', 'awaiting');
+CREATE INDEX ON adapter.flow_runs (flow_name, started_at DESC) WHERE status IN ('running', 'awaiting');
+CREATE INDEX ON adapter.flow_runs (flow_name, completed_at DESC NULLS LAST) WHERE completed_at IS NOT NULL;
+CREATE INDEX ON adapter.flow_runs (last_activity_at DESC NULLS LAST);
+INSERT INTO adapter.kv (key, value) SELECT key, value FROM nvent_kv;
+INSERT INTO adapter.flow_runs (flow_name, run_id, started_at, step_count, emitted_events)
+SELECT flow_name, run_id, started_at, step_count, emitted_events FROM nvent_flow_runs;
 
 -- Deep merge the way a plpgsql programmer writes it, and the adapter's
 -- authors did: one jsonb_set for each changed key, on each level.
-CREATE FUNCTION peer.deep_merge(target jsonb, source jsonb) RETURNS jsonb
+CREATE FUNCTION adapter.deep_merge(target jsonb, source jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     change record;
@@ -51,7 +114,7 @@ BEGIN
         ELSIF jsonb_typeof(target -> change.key) = 'object'
             AND jsonb_typeof(change.value) = 'object' THEN
             target := jsonb_set(target, ARRAY[change.key],
-                peer.deep_merge(target -> change.key, change.value));
+                adapter.deep_merge(target -> change.key, change.value));
         ELSE
             target := jsonb_set(target, ARRAY[change.key], change.value);
         END IF;
@@ -61,7 +124,7 @@ END
 $$;
 
 -- 100 keys in 3 levels, and 5 changes in the innermost.
-CREATE TABLE peer.document AS
+CREATE TABLE bench_document AS
 SELECT (SELECT jsonb_object_agg('key' || k, jsonb_build_object('inner',
             jsonb_build_object('value', k, 'name', 'name of ' || k)))
         FROM generate_series(1, 100) AS k) AS doc,

@@ -11,8 +11,8 @@ waiting=${WAITING:-1000}
 prepare_notify()
 {
 	"${psql[@]}" -f "$bench/notify.sql" >/dev/null || exit 1
-	sed 's/nvent_flow_events/peer.flow_events/' \
-		"$bench/stream_append.plain.sql" >"$work/bare.sql"
+	sed 's/nvent_stream_log/peer.stream_log/' \
+		"$bench/stream_insert.sql" >"$work/bare.sql"
 }
 
 # await COUNT: so many sessions wait by now.
@@ -54,7 +54,7 @@ waiting_sessions()
 	local round
 
 	rm -f "$work"/ours "$work"/plain
-	for round in $(seq $((rounds * 2 + 1)))
+	for round in $(seq "$rounds")
 	do
 		say "$waiting sessions wait, round $round"
 		if [ $((round % 2)) -eq 1 ]
@@ -66,7 +66,7 @@ waiting_sessions()
 			with_waiting >>"$work/ours" || exit 1
 		fi
 	done
-	paired_row "stream_append, $waiting wait or none" 32 0.95
+	row "stream_append, $waiting wait" 32 0.95 'the same, nobody waits'
 }
 
 # paced NOTIFY: 1,000 appends a second.
@@ -159,7 +159,7 @@ latency()
 	printf '\n%-36s %9s %9s %9s\n' 'from commit to a reader' 'p50 ms' \
 		'p99 ms' 'events/s'
 	delay_row LISTEN listen nvent_events worker
-	delay_row 'stream_wait, then stream_poll' wait 'nvent:flow:run:>' worker
+	delay_row 'stream_wait, then stream_poll' wait 'nvent:log:>' worker
 	delay_row 'LISTEN, notified inline' listen nvent_events inline no
 	round_trips
 }
@@ -168,24 +168,26 @@ latency()
 without_preload()
 {
 	prepare_notify
-	compare 'INSERT, marks as locks or nextval' '' "$rounds" \
-		"$bench/stream_append.plain.sql" flush "$work/bare.sql" flush
-	compare 'stream_append, inline or off' '' "$rounds" \
-		"$bench/stream_append.sql" inline "$bench/stream_append.sql" flush
+	turns 'INSERT, marks as locks' 32 '' "$bench/stream_insert.sql" flush \
+		"$work/bare.sql" flush 'the same table, ids of nextval()'
+	turns 'stream_append, inline, off' 32 '' "$bench/stream_append.sql" inline \
+		"$bench/stream_append.sql" flush 'the same, notify off'
 }
 
 # notify: everything, within the server that preloads the library.
 notify()
 {
-	local many=$((rounds * 2 + 1))
+	local many=$((rounds * 2 - 1))
 
 	prepare_notify
-	compare 'INSERT, position or nextval' 0.95 $many \
-		"$bench/stream_append.plain.sql" flush "$work/bare.sql" flush
-	compare 'stream_append, worker or off' 0.9 $many \
-		"$bench/stream_append.sql" worker "$bench/stream_append.sql" flush
-	compare 'stream_append, worker or inline' 15 "$rounds" \
-		"$bench/stream_append.sql" worker "$bench/stream_append.sql" inline
+	rounds=$many turns 'INSERT, positions' 32 0.95 \
+		"$bench/stream_insert.sql" flush "$work/bare.sql" flush \
+		'the same table, ids of nextval()'
+	rounds=$many turns 'stream_append, worker, off' 32 0.9 \
+		"$bench/stream_append.sql" worker "$bench/stream_append.sql" flush \
+		'the same, notify off'
+	turns 'stream_append, worker, inline' 32 15 "$bench/stream_append.sql" worker \
+		"$bench/stream_append.sql" inline 'the same, notify inline'
 	waiting_sessions
 	latency
 }

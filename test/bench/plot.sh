@@ -1,47 +1,41 @@
 #!/bin/bash
 # test/bench/plot.sh: draws the table of "make bench" ("make bench PLOT=1").
 #
-#	plot.sh TABLE SVG
+#	plot.sh TABLE ROWS SVG
 #
-# A bar for each row that has a ratio of rates: from 1, as fast as what it is
-# measured beside, to the ratio, on a scale where twice as fast and half as fast
-# are equally long.  The first line of the table says where it was measured.
+# A bar for each row: from 1, as fast as what it is measured beside, to the
+# ratio, on a scale where twice as fast and half as fast are equally long, with
+# a line from the least ratio of a round to the greatest.  The first line of the
+# table says where it was measured.
 
 . "$(dirname "$0")/../lib.sh"
 
-[ $# -eq 2 ] || die "give a table and the file to draw to"
+[ $# -eq 3 ] || die "give a table, its rows and the file to draw to"
 command -v gnuplot >/dev/null ||
 	die "no gnuplot here; run apt-get install gnuplot-nox"
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 
-# bars: "ROW RATIO CLIENTS NAME" of each row of the table; a name comes once,
-# and rows of one name stand closer.
+# bars: "ROW RATIO MIN MAX CONNECTIONS NAME" of each row; a name comes once, and
+# rows of one name stand closer.
 bars()
 {
-	awk '
-		{ name = substr($0, 1, 36); rest = substr($0, 37) }
-		rest !~ /^ +[0-9]+ +[0-9]+ +[0-9]+ +[0-9.]+( |$)/ { next }
-		{
-			sub(/ +$/, "", name)
-			split(rest, part, " ")
-			if (part[3] == 0)
-				next
-			at += name == last ? 0.8 : 1.2
-			printf "%.1f %s %d \"%s\"\n", at, part[4], part[1],
-				name == last ? "" : name
-			last = name
-		}' "$1"
+	awk -F '\t' '$3 > 0 {
+		at += $1 == last ? 0.8 : 1.2
+		printf "%.1f %s %s %s %d \"%s\"\n", at, $3, $4, $5, $2,
+			$1 == last ? "" : $1
+		last = $1
+	}' "$1"
 }
 
-bars "$1" >"$work/bars"
-[ -s "$work/bars" ] || die "$1 has no row with a ratio"
+bars "$2" >"$work/bars"
+[ -s "$work/bars" ] || die "$2 has no row"
 rows=$(tail -n 1 "$work/bars" | cut -d ' ' -f 1)
-top=$(cut -d ' ' -f 2 "$work/bars" | sort -n | tail -n 1)
+top=$(cut -d ' ' -f 4 "$work/bars" | sort -n | tail -n 1)
 
 # A bar lies between 1 and its ratio.
-awk '$3 == 1' "$work/bars" >"$work/one"
-awk '$3 > 1' "$work/bars" >"$work/many"
+awk '$5 == 1' "$work/bars" >"$work/one"
+awk '$5 > 1' "$work/bars" >"$work/many"
 bar='(1):1:($2 < 1 ? $2 : 1):($2 < 1 ? 1 : $2):($1 - 0.34):($1 + 0.34)'
 
 gnuplot <<END || die "gnuplot failed"
@@ -68,8 +62,10 @@ plot '$work/one' using $bar with boxxyerror lc rgb '#7fb0d8' \
 		title '1 connection', \
 	'$work/many' using $bar with boxxyerror lc rgb '#1f5f99' \
 		title 'many connections', \
-	'$work/bars' using (\$2 < 1 ? 1 : \$2):1:2 with labels left \
+	'$work/bars' using 2:1:3:4 with xerrorbars pt 0 lc rgb '#444444' \
+		title 'least and greatest of the rounds', \
+	'' using (\$4 < 1 ? 1 : \$4):1:2 with labels left \
 		offset 0.7, 0 notitle, \
-	'' using (0.7):1:4 with labels right offset -1, 0 notitle
+	'' using (0.7):1:6 with labels right offset -1, 0 notitle
 END
-sed 's/[[:blank:]]*$//' "$work/plot.svg" >"$2"
+sed 's/[[:blank:]]*$//' "$work/plot.svg" >"$3"

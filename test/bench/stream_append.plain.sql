@@ -1,3 +1,3 @@
+-- peer: INSERT into (id, subject, ts, type, data)
 \set r random(1, 1000)
-\set ts random(1700000000000, 1800000000000)
-INSERT INTO nvent_flow_events (run_id, flow_name, ts, type, step_name, step_id, attempt, data) VALUES ('bench' || :r::text, 'bench', :ts, 'step.completed', 'build', 'build-1', 1, '{"ok": true, "artifact": "image-4711", "seconds": 12.5}') RETURNING id;
+INSERT INTO lean.log (subject, type, data) VALUES (:log::text || :r::text, 'step.completed', '{"ok": true, "artifact": "image-4711", "seconds": 12.5, "step": "build", "attempt": 1}') RETURNING id;

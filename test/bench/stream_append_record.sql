@@ -1,2 +1,2 @@
 \set r random(1, 1000)
-SELECT nvent.stream_append(E'nvent\x3aflow\x3arun\x3abench' || :r::text, '{"type": "step.completed", "flowName": "bench", "stepName": "build", "stepId": "build-1", "attempt": 1, "data": {"ok": true, "artifact": "image-4711", "seconds": 12.5}}');
+SELECT nvent.stream_append(:log::text || :r::text, '{"type": "step.completed", "data": {"ok": true, "artifact": "image-4711", "seconds": 12.5, "step": "build", "attempt": 1}}');

@@ -1,0 +1,2 @@
+\set r random(1, 1000)
+SELECT nvent.entry_get(:runs, 'run' || :r::text);
