@@ -2,12 +2,12 @@
  * calls.c
  *	  Can any call do harm?
  *
- *		calls FOLDER SECONDS SEED
+ *		calls FOLDER SECONDS SEED SHARE SHARES
  *
  * Sessions call functions of the extension with anything that the grammar in
  * the folder can say, while another one changes tables, routes and stores, and
- * drops the extension and makes it again.  Then the memory that functions
- * leave is looked at, and whether everything still works.
+ * drops the extension and makes it again.  Then it is seen whether everything
+ * still works, and that no function of a share of them leaves memory.
  *
  * The first thing that must not be ends all of it, with the last statements of
  * each session; and whoever calls this looks into the server's log.
@@ -19,11 +19,12 @@
 #include "calls.h"
 
 /* How often the extension is dropped and made again, at least, in s. */
-#define AGAIN	20
+#define AGAIN	8
 
 Session		sessions[NSESSIONS];
 atomic_bool stop;
 atomic_int	upheavals;
+bool		assertions;
 
 static const char *folder;
 static uint64_t seed;
@@ -231,24 +232,28 @@ check_afterwards(Session *session)
 	free(cursor);
 }
 
-/* The largest of what backends keep, in MB. */
+/* Print what was done, and how long what was cancelled went on. */
 static void
 report_sessions(void)
 {
 	int			statements = 0;
 	int			cancelled = 0;
-	double		latest = 0;
+	double		ran = 0;
+	double		took = 0;
 	int			i;
 
 	for (i = 0; i < NSESSIONS; i++)
 	{
 		statements += sessions[i].statements;
 		cancelled += sessions[i].cancelled;
-		if (sessions[i].latest > latest)
-			latest = sessions[i].latest;
+		if (sessions[i].longest.ran > ran)
+			ran = sessions[i].longest.ran;
+		if (sessions[i].longest.took > took)
+			took = sessions[i].longest.took;
 	}
-	printf("sessions statements=%d cancelled=%d latest_ms=%d upheavals=%d\n",
-		   statements, cancelled, (int) (latest * 1000), upheavals / 2);
+	printf("sessions statements=%d cancelled=%d ran_ms=%d took_ms=%d upheavals=%d\n",
+		   statements, cancelled, (int) (ran * 1000), (int) (took * 1000),
+		   upheavals / 2);
 }
 
 int
@@ -258,7 +263,7 @@ main(int argc, char **argv)
 	double		seconds;
 	int			i;
 
-	if (argc != 4)
+	if (argc != 6)
 		return 2;
 	folder = argv[1];
 	seconds = atof(argv[2]);
@@ -277,13 +282,15 @@ main(int argc, char **argv)
 			fail(&sessions[i], "cannot connect: %s",
 				 PQerrorMessage(sessions[i].conn));
 	}
+	assertions = strcmp(ask(&sessions[0], "SHOW debug_assertions"), "on") == 0;
 	begin_again(&sessions[NCALLERS]);
 	grammar_functions(sessions[NCALLERS].conn);
 	run_sessions(seconds * 4 / 5);
 	for (i = 0; i <= NCALLERS; i++)
 		PQfinish(sessions[i].conn);
 	check_afterwards(&sessions[NCALLERS + 1]);
-	memory_check(&sessions[NCALLERS + 1], started + seconds);
+	memory_check(&sessions[NCALLERS + 1], atoi(argv[4]), atoi(argv[5]),
+				 started + seconds);
 	report_sessions();
 	judge_report();
 	return 0;

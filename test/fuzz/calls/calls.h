@@ -28,6 +28,26 @@ typedef struct Remembered
 	double		took;
 } Remembered;
 
+/* What a process has had of a processor, and waited for one, in s. */
+typedef struct Share
+{
+	double		ran;
+	double		queued;
+	long		turns;			/* how often it came to run */
+} Share;
+
+/* How a statement goes on that was cancelled, in s. */
+typedef struct Delay
+{
+	double		began;
+	Share		first;			/* what its process had had by then ... */
+	Share		ours;			/* ... and we */
+	double		ran;
+	double		queued;
+	double		took;			/* in all, but for queueing, ours too */
+	bool		still;			/* it stayed in a wait that a cancel should end */
+} Delay;
+
 typedef struct Session
 {
 	int			number;
@@ -36,19 +56,23 @@ typedef struct Session
 	uint64_t	timing;			/* when it is interrupted */
 	PGconn	   *conn;
 	pthread_t	thread;
-	bool		slow;			/* it discards caches, or compiles, all the time */
+	bool		slow;			/* it discards caches or compiles all the time */
 	bool		patient;		/* it is not interrupted */
 	bool		terminated;		/* by us */
 	char		state[6];		/* of the last statement */
 	char		message[200];	/* of the last error */
+	Share		before;			/* the last statement */
 	Remembered	last[NREMEMBERED];
 	int			statements;
 	int			cancelled;
-	double		latest;			/* s from a cancel to the answer, at most */
+	Delay		longest;		/* the most of each */
 } Session;
 
 extern Session sessions[NSESSIONS];
 extern atomic_bool stop;
+
+/* Does the server look for faults of its own, which takes long? */
+extern bool assertions;
 
 /* It is odd while the extension comes and goes. */
 extern atomic_int upheavals;
@@ -66,6 +90,13 @@ extern const char *grammar_function(int i);
 extern char *grammar_say(Session *session, const char *name);
 extern char *grammar_call(Session *session, int function);
 
+/* delay.c */
+extern void delay_note(Session *session);
+extern bool delay_has_begun(const Session *session);
+extern bool delay_is_answered(const Session *session, long us);
+extern bool delay_watch(const Session *session, double patience, Delay *delay);
+extern void delay_end(const Session *session, Delay *delay);
+
 /* session.c */
 extern bool session_connect(Session *session);
 extern void session_run(Session *session, const char *sql);
@@ -78,6 +109,7 @@ extern void judge_notice(void *arg, const PGresult *result);
 extern void judge_report(void);
 
 /* memory.c */
-extern void memory_check(Session *session, double until);
+extern void memory_check(Session *session, int first, int shares,
+						 double until);
 
 #endif

@@ -64,6 +64,15 @@ is_text(const char *text)
 	return true;
 }
 
+/* Is it text that a session is told, or bytes as others have left them? */
+static bool
+is_utf8(const Session *session, const char *parameter)
+{
+	const char *encoding = PQparameterStatus(session->conn, parameter);
+
+	return encoding != NULL && strcmp(encoding, "UTF8") == 0;
+}
+
 /* Count an SQLSTATE. */
 static void
 count(const char *state, const char *message, const char *sql)
@@ -116,7 +125,8 @@ judge_message(Session *session, const PGresult *result, int upheaval)
 	};
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-	const char *encoding = PQparameterStatus(session->conn, "client_encoding");
+	bool		utf8 = is_utf8(session, "client_encoding") &&
+		is_utf8(session, "server_encoding");
 	int			i;
 
 	if (state == NULL || message == NULL)
@@ -128,7 +138,7 @@ judge_message(Session *session, const PGresult *result, int upheaval)
 														PQERRORS_VERBOSE, PQSHOW_CONTEXT_ALWAYS));
 	if (strstr(message, "leak") != NULL)
 		fail(session, "%s", message);
-	for (i = 0; encoding != NULL && strcmp(encoding, "UTF8") == 0 && i < 4; i++)
+	for (i = 0; utf8 && i < 4; i++)
 	{
 		const char *text = PQresultErrorField(result, fields[i]);
 

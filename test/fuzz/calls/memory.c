@@ -129,35 +129,46 @@ check_together(Session *session, const char *function, char **calls)
 	}
 }
 
-/* Look at one function after the other until that time. */
+/* Look at a function, with other arguments each time. */
+static void
+check_function(Session *session, int function)
+{
+	const char *name = grammar_function(function);
+	char	   *calls[NCALLS];
+	int			i;
+
+	session_run(session, "SET statement_timeout = '200ms'");
+	for (i = 0; i < NCALLS; i++)
+		calls[i] = grammar_call(session, function);
+	check_apart(session, name, calls);
+	check_together(session, name, calls);
+	for (i = 0; i < NCALLS; i++)
+		free(calls[i]);
+}
+
+/*
+ * Look at every shares-th function from the first one on, and at all of them
+ * again and again until that time when there is but one share.
+ */
 void
-memory_check(Session *session, double until)
+memory_check(Session *session, int first, int shares, double until)
 {
 	int			nfunctions = 0;
 	int			checked = 0;
-	int			first;
+	int			i;
 
 	while (grammar_function(nfunctions) != NULL)
 		nfunctions++;
 	session->patient = true;
 	session_run(session, "SET nvent_store.max_wait = '1ms'");
-	/* From one on, in the order of names. */
-	first = pick(&session->random, nfunctions);
-	for (; checked < 2 * nfunctions && now() < until; checked++)
+	do
 	{
-		int			function = (first + checked) % nfunctions;
-		const char *name = grammar_function(function);
-		char	   *calls[NCALLS];
-		int			i;
-
-		session_run(session, "SET statement_timeout = '200ms'");
-		for (i = 0; i < NCALLS; i++)
-			calls[i] = grammar_call(session, function);
-		check_apart(session, name, calls);
-		check_together(session, name, calls);
-		for (i = 0; i < NCALLS; i++)
-			free(calls[i]);
-	}
-	printf("memory functions=%d kept_kb=%d\n", checked,
+		for (i = first % shares; i < nfunctions; i += shares)
+		{
+			check_function(session, i);
+			checked++;
+		}
+	} while (shares == 1 && now() < until);
+	printf("memory functions=%d of=%d kept_kb=%d\n", checked, nfunctions,
 		   (int) (used(session) / 1024));
 }

@@ -5,50 +5,27 @@
  * What is said depends on the seed alone.  When a statement is cancelled, or
  * its session terminated, depends on it too, but not what it was just doing.
  */
-#include <errno.h>
-#include <poll.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "calls.h"
 
 /*
- * Time that a statement may go on for when it is cancelled, in s: on a
- * processor, and in all.  It takes less than 0.1 s by far, but assertions, and
- * removing the files of a store that was being made, are slow.
+ * How long a statement may run for when it is cancelled, in s, and what it may
+ * take in all but queueing: only the former is the same wherever it runs.  With
+ * assertions PostgreSQL itself takes longer.
  */
-#define MAX_DELAY	0.4
-#define MAX_PATIENCE	5.0
+#define MAX_RUN				0.1
+#define MAX_RUN_ASSERT		0.4
+#define MAX_PATIENCE		30.0
+
+/* How long an answer is waited for at all, in s. */
+#define MAX_ANSWER			60
+
+/* When a statement that had perhaps not begun is cancelled again, in s. */
+#define TOO_EARLY			0.02
 
 /* How long a statement may take until it is cancelled anyway, in us. */
 #define MAX_STATEMENT	10000000
-
-/* What a process has had of a processor, and waited for one, in s. */
-typedef struct Share
-{
-	double		ran;
-	double		queued;
-} Share;
-
-static Share
-share_of(int pid)
-{
-	Share		share = {0, 0};
-	char		path[64];
-	FILE	   *file;
-	double		ran;
-	double		queued;
-
-	snprintf(path, sizeof(path), "/proc/%d/schedstat", pid);
-	file = fopen(path, "r");
-	if (file == NULL)
-		return share;
-	if (fscanf(file, "%lf %lf", &ran, &queued) == 2)
-		share = (Share) {ran / 1e9, queued / 1e9};
-	fclose(file);
-	return share;
-}
 
 /* Connect; false when that cannot be done. */
 bool
@@ -70,16 +47,6 @@ session_connect(Session *session)
 	result = PQexec(session->conn, info);
 	PQclear(result);
 	return true;
-}
-
-/* Is there an answer within so many microseconds? */
-static bool
-is_answered(Session *session, long us)
-{
-	struct pollfd wait = {PQsocket(session->conn), POLLIN, 0};
-	struct timespec timeout = {us / 1000000, us % 1000000 * 1000};
-
-	return ppoll(&wait, 1, &timeout, NULL) != 0;
 }
 
 /* Take all results of the statement that is running. */
@@ -116,47 +83,54 @@ request_cancel(Session *session)
 	PQfreeCancel(request);
 }
 
+/* Fail when what was cancelled went on for too long. */
+static void
+judge_delay(Session *session, const Delay *delay)
+{
+	Delay	   *longest = &session->longest;
+
+	if (delay->ran > longest->ran)
+		longest->ran = delay->ran;
+	if (delay->took > longest->took)
+		longest->took = delay->took;
+	if (delay->ran > (assertions ? MAX_RUN_ASSERT : MAX_RUN) ||
+		delay->took > MAX_PATIENCE || delay->still)
+		fail(session, "what was cancelled went on for %.0f ms, of which it ran for %.0f ms and queued for %.0f ms%s",
+			 (now() - delay->began) * 1000, delay->ran * 1000,
+			 delay->queued * 1000,
+			 delay->still ? ", and stayed in a wait" : "");
+}
+
 /*
- * Cancel what is running, and see that it ends soon.  The first request may
- * come before the statement.
+ * Cancel what is running, and see that it ends soon.  A request that comes
+ * before the statement is for nothing, and there is another one.
  */
 static void
 cancel(Session *session, int upheaval)
 {
-	int			pid = PQbackendPID(session->conn);
-	int			tries = 0;
-	double		began;
-	double		took;
-	Share		backend;
-	Share		self;
+	Delay		delay;
+	bool		begun;
+	bool		answered;
 
 	session->cancelled++;
 	do
 	{
+		begun = delay_has_begun(session);
 		request_cancel(session);
-		began = now();
-		backend = share_of(pid);
-		self = share_of(syscall(SYS_gettid));
-	} while (tries++ == 0 && !is_answered(session, 1000000));
+		answered = delay_watch(session, begun ? MAX_ANSWER : TOO_EARLY, &delay);
+	} while (!begun && !answered);
 	take_results(session, upheaval);
-	took = now() - began;
-	took -= share_of(pid).queued - backend.queued;
-	took -= share_of(syscall(SYS_gettid)).queued - self.queued;
-	if (session->slow)
-		return;
-	if (took > session->latest)
-		session->latest = took;
-	if (took > MAX_PATIENCE || share_of(pid).ran - backend.ran > MAX_DELAY)
-		fail(session, "a cancelled statement went on for %.0f ms, %.0f of them on a processor",
-			 took * 1000, (share_of(pid).ran - backend.ran) * 1000);
+	delay_end(session, &delay);
+	if (!session->slow && begun)
+		judge_delay(session, &delay);
 }
 
 /* End the session, and see that it ends soon. */
 static void
 terminate(Session *session, int upheaval)
 {
-	double		began = now();
 	PGconn	   *conn = PQconnectdb("application_name='calls terminate'");
+	Delay		delay;
 	char		sql[100];
 
 	snprintf(sql, sizeof(sql), "SELECT pg_terminate_backend(%d)",
@@ -166,10 +140,11 @@ terminate(Session *session, int upheaval)
 		fail(session, "cannot connect: %s", PQerrorMessage(conn));
 	PQfinish(conn);
 	session->terminated = true;
+	delay_watch(session, MAX_ANSWER, &delay);
 	take_results(session, upheaval);
-	if (now() - began > MAX_PATIENCE)
-		fail(session, "a terminated session went on for %.0f ms",
-			 (now() - began) * 1000);
+	delay_end(session, &delay);
+	if (!session->slow)
+		judge_delay(session, &delay);
 }
 
 /* Note a statement, forgetting the oldest one. */
@@ -195,11 +170,12 @@ session_run(Session *session, const char *sql)
 	int			chance = pick(&session->timing, 200);
 	long		us = 1L << pick(&session->timing, 17);
 
+	delay_note(session);
 	if (!PQsendQuery(session->conn, sql))
 		fail(session, "cannot send: %s", PQerrorMessage(session->conn));
 	if (session->patient || chance >= 20)
 		us = MAX_STATEMENT;
-	if (is_answered(session, us))
+	if (delay_is_answered(session, us))
 		take_results(session, upheaval);
 	else if (us == MAX_STATEMENT || chance > 0)
 		cancel(session, upheaval);
