@@ -6,6 +6,9 @@
 # calls row().  What has one side only is printed by figure().  The first line
 # of a peer's script names it: "-- peer: what a user would really have".
 
+# The file of results that rows go to, for plots and README.md.
+kept=rows
+
 # What a session's calls cost, by script: bytes of WAL a call, and the kB that
 # its process has for itself in the end.
 declare -A costs
@@ -80,7 +83,7 @@ row()
 		"$(shown "$(digits "${plain%% *}")" $plain)" "$(shown 2 $ratio)" \
 		"${3:--}" "${wal:--}" "${kb:--}" "$is" "$4" "${5:+; $5}"
 	printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "${ratio// /$'\t'}" \
-		"$is" "${wal:--}" "${kb:--}" "$4${5:+; $5}" >>"$NVS_ROWS"
+		"$is" "${wal:--}" "${kb:--}" "$4${5:+; $5}" >>"$NVS_RESULTS/$kept"
 }
 
 # figure NAME VALUE UNIT [LIMIT]: a line of its own, for what is not compared;

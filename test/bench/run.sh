@@ -5,7 +5,9 @@
 #	ROUNDS=5    runs of each side, in turns; the median counts
 #	ONLY=name   one part, as below, or the rows of one script, as in calls.sh
 #	ROWS=1000000  what "flat" fills the tables up to
-#	PLOT=1      draws the rows to speed.svg here, by gnuplot
+#	SIZES="10000 1000000"  rows that "growth" compares
+#	PLOT=1      draws the rows to speed.svg and growth.svg here, by gnuplot, and
+#	            writes them into README.md; takes all rows, or ONLY=growth
 #
 # OPERATION.sql is our call and OPERATION.plain.sql what a careful user would
 # have instead; see README.md here.  Fails when a bound is missed, and not for
@@ -25,6 +27,7 @@ psql=(psql -X -q -A -t -v ON_ERROR_STOP=1)
 . "$bench/flat.sh"
 . "$bench/eventstore.sh"
 . "$bench/notify.sh"
+. "$bench/growth.sh"
 
 # Functions of the parts, in the order in which they run on one server.
 parts='flat kv_clear merge subject eventstore claim poll'
@@ -84,26 +87,30 @@ inside()
 
 if [ "${1:-}" = --inside ]
 then
-	inside "$2" | tee -a "$3"
+	inside "$2" | tee -a "$NVS_RESULTS/table"
 	exit "${PIPESTATUS[0]}"
 fi
 
-[ -z "${PLOT:-}" ] || command -v gnuplot >/dev/null ||
-	die "PLOT needs gnuplot; run apt-get install gnuplot-nox"
+if [ -n "${PLOT:-}" ]
+then
+	command -v gnuplot >/dev/null ||
+		die "PLOT needs gnuplot; run apt-get install gnuplot-nox"
+	[ "${ONLY:-growth}" = growth ] ||
+		die "PLOT needs all rows: ONLY may be growth, and nothing else"
+fi
 "$TOP/test/setup.sh" || exit 1
 PG_CONFIG=$(pg_choose) || exit 1
 export PG_CONFIG
 build || exit 1
-table=$(mktemp) || exit 1
-# The rows for the plot: fields between tabs.
-export NVS_ROWS=$table.rows
-trap 'rm -f "$table" "$NVS_ROWS"' EXIT
-: >"$NVS_ROWS"
+# The table, and its rows as fields between tabs.
+NVS_RESULTS=$(mktemp -d) || exit 1
+export NVS_RESULTS
+trap 'rm -rf "$NVS_RESULTS"' EXIT
 {
 	echo "$("$PG_CONFIG" --version), $(nproc) processors," \
 		"${duration} s x $rounds rounds a side"
 	table_head
-} | tee "$table"
+} | tee "$NVS_RESULTS/table"
 
 # server FUNCTION [NAME=VALUE]...: run it within a server of its own.
 server()
@@ -112,18 +119,24 @@ server()
 
 	shift
 	"$TOP/test/cluster.sh" shared_buffers=512MB max_wal_size=8GB \
-		checkpoint_timeout=1h autovacuum=off jit=off "$@" -- \
-		"$0" --inside "$function" "$table" || exit 1
+		checkpoint_timeout=1h autovacuum=off jit=off \
+		shared_preload_libraries=nvent_store "$@" -- \
+		"$0" --inside "$function" || exit 1
 }
 
-[ "${ONLY:-}" = notify ] ||
-	server everything shared_preload_libraries=nvent_store
+case ${ONLY:-} in
+	notify | growth) ;;
+	*) server everything ;;
+esac
 if [ "${ONLY:-notify}" = notify ]
 then
-	server without_preload
-	server notify shared_preload_libraries=nvent_store \
-		track_commit_timestamp=on max_connections=1100
+	server without_preload shared_preload_libraries=
+	server notify track_commit_timestamp=on max_connections=1100
 fi
-[ -z "${PLOT:-}" ] ||
-	"$bench/plot.sh" "$table" "$NVS_ROWS" "$bench/speed.svg" || exit 1
-! grep -q MISSED "$table"
+[ "${ONLY:-growth}" != growth ] || server growth
+if [ -n "${PLOT:-}" ]
+then
+	"$bench/plot.sh" "$NVS_RESULTS" "$bench" &&
+		"$bench/readme.sh" "$NVS_RESULTS" "$TOP/README.md" || exit 1
+fi
+! grep -q MISSED "$NVS_RESULTS/table"
