@@ -13,6 +13,7 @@
 # whose index for all lanes begins with what is not blocked.
 
 . "$(dirname "$0")/../lib.sh"
+. "$TOP/test/bench/rows.sh"
 
 set -o pipefail
 psql=(psql -X -q -A -t -v ON_ERROR_STOP=1)
@@ -73,7 +74,7 @@ pending()
 	SQL
 }
 
-# latency SIDE LANE: milliseconds of the first statement, the median.
+# latency SIDE LANE: milliseconds of the first statement, by rounds.
 latency()
 {
 	local round
@@ -88,10 +89,10 @@ latency()
 			exit 1
 		}
 		awk '/^statement latencies/ { getline; print $1; exit }' "$work/report"
-	done | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+	done | spread
 }
 
-printf '\n%-44s %9s %9s\n' 'claim of 10, milliseconds' ours plain
+echo
 for n in ${CONSUMERS:-1000 10000 100000}
 do
 	say "subscribing $n consumers"
@@ -102,11 +103,8 @@ do
 		for lane in any lane1
 		do
 			ours=$(latency ours $lane) && plain=$(latency plain $lane) || exit 1
-			awk -v t="$n subscribed, $having with work, lane $lane" \
-				-v o="$ours" -v p="$plain" -v l="$limit" 'BEGIN {
-				printf "%-44s %9.3f %9.3f %s\n", t, o, p,
-					o != "" && o < l ? "ok" : "MISSED"
-			}'
+			figure "claim 10 of $n, $having have work, $lane" "$ours" ms \
+				"$limit" "one table of watermarks: ${plain%% *} ms"
 		done
 	done
 done

@@ -105,9 +105,9 @@ delays()
 		FROM peer.delay" | tail -n 1
 }
 
-# delay_row TITLE HOW TARGET NOTIFY [no]: one line of the table; with "no"
-# nothing is required.
-delay_row()
+# delay_rows TITLE HOW TARGET NOTIFY [LIMIT]: what the rounds measured; with ''
+# nothing is required of the delays.
+delay_rows()
 {
 	local round
 
@@ -117,17 +117,15 @@ delay_row()
 		say "$1, round $round"
 		delays "$2" "$3" "$4" >>"$work/delays" || exit 1
 	done
-	awk -v title="$1" -v p50="$(cut -d ' ' -f 1 "$work/delays" | median)" \
-		-v p99="$(cut -d ' ' -f 2 "$work/delays" | median)" -v no="${5:-}" '
-		{ untold += $3; events += $4 }
-		END {
-			if (untold > 0 || events == 0)
-				remark = "MISSED: not told of " untold
-			else if (no == "")
-				remark = p50 < 2 && p99 < 20 ? "ok" : "MISSED"
-			printf "%-36s %9.2f %9.2f %9.0f %s\n", title, p50, p99,
-				events / NR / seconds, remark
-		}' seconds="$duration" "$work/delays"
+	figure "$1: median" "$(cut -d ' ' -f 1 "$work/delays" | spread)" ms \
+		"${5-2}"
+	figure "$1: 99 of 100" "$(cut -d ' ' -f 2 "$work/delays" | spread)" ms \
+		"${5-20}"
+	figure "$1: not told of" "$(awk '{ untold += $3 } END { print untold }' \
+		"$work/delays")" events 0
+	figure "$1: rate" "$(awk -v s="$duration" '
+		{ events += $4 } END { printf "%.0f", events / NR / s }' \
+		"$work/delays")" 1/s
 }
 
 # round_trips: of SELECT 1, beside the same appends: what the machine adds to
@@ -144,10 +142,16 @@ round_trips()
 		--log-prefix="$work/trip" -f "$work/one.sql" >"$work/trips" 2>&1 ||
 		die 'pgbench failed'
 	wait $writers || exit 1
-	cut -d ' ' -f 3 "$work"/trip.* | sort -n | awk '{ v[NR] = $1 / 1000 } END {
-		printf "%-36s %9.2f %9.2f\n", "SELECT 1, beside such appends",
-			v[int((NR + 1) / 2)], v[int(NR * 0.99 + 0.5)]
-	}'
+	cut -d ' ' -f 3 "$work"/trip.* | sort -n >"$work/times"
+	figure 'SELECT 1 beside such appends: median' "$(of_times 0.5)" ms
+	figure 'SELECT 1 beside such appends: 99 of 100' "$(of_times 0.99)" ms
+}
+
+# of_times PART: the time in milliseconds that so many take at most.
+of_times()
+{
+	awk -v part="$1" '{ v[NR] = $1 / 1000 } END {
+		print v[int(NR * part + 0.5)] }' "$work/times"
 }
 
 # latency: from commit to who listens and to who waits.
@@ -156,11 +160,10 @@ latency()
 	${CC:-cc} -O2 -o "$work/follow" -I"$("$PG_CONFIG" --includedir)" \
 		"$bench/follow.c" -L"$("$PG_CONFIG" --libdir)" -lpq ||
 		die 'cannot compile follow.c'
-	printf '\n%-36s %9s %9s %9s\n' 'from commit to a reader' 'p50 ms' \
-		'p99 ms' 'events/s'
-	delay_row LISTEN listen nvent_events worker
-	delay_row 'stream_wait, then stream_poll' wait 'nvent:log:>' worker
-	delay_row 'LISTEN, notified inline' listen nvent_events inline no
+	echo
+	delay_rows 'from commit to LISTEN' listen nvent_events worker
+	delay_rows 'from commit through stream_wait' wait 'nvent:log:>' worker
+	delay_rows 'from commit to LISTEN, inline' listen nvent_events inline ''
 	round_trips
 }
 

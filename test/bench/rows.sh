@@ -38,19 +38,24 @@ median()
 	spread | cut -d ' ' -f 1
 }
 
-# verdict BOUND MEDIAN MIN MAX: of ratios.  They are noise where they spread
-# over 15 % and some rounds reach the bound while others do not.
+# verdict BOUND MEDIAN MIN MAX [MOST]: of ratios, or of figures that may be at
+# most that.  They are noise where they spread over 15 % and some rounds keep to
+# the bound while others do not.
 verdict()
 {
-	awk -v bound="$1" -v median="$2" -v min="$3" -v max="$4" 'BEGIN {
-		wide = max - min > 0.15 * median
-		if (bound == "")
-			print wide ? "noise" : "-"
-		else if (wide && min < bound && max >= bound)
-			print "noise"
-		else
-			print (median >= bound ? "ok" : "MISSED")
-	}'
+	awk -v bound="$1" -v median="$2" -v min="$3" -v max="$4" -v most="$5" '
+		function keeps(x) {
+			return most == "" ? x >= bound : x <= bound
+		}
+		BEGIN {
+			wide = max - min > 0.15 * median
+			if (bound == "")
+				print(wide ? "noise" : "-")
+			else if (wide && keeps(min) != keeps(max))
+				print "noise"
+			else
+				print(keeps(median) ? "ok" : "MISSED")
+		}'
 }
 
 # shown DECIMALS MEDIAN MIN MAX: as text.
@@ -86,17 +91,19 @@ row()
 		"$is" "${wal:--}" "${kb:--}" "$4${5:+; $5}" >>"$NVS_RESULTS/$kept"
 }
 
-# figure NAME VALUE UNIT [LIMIT]: a line of its own, for what is not compared;
-# with a limit the value must be at most that.
+# figure NAME VALUE UNIT [LIMIT [REMARK]]: a line of its own, for what is not
+# compared.  VALUE may be "MEDIAN MIN MAX", as of spread(); with a limit it must
+# be at most that.
 figure()
 {
-	awk -v name="$1" -v value="$2" -v unit="$3" -v limit="${4:-}" 'BEGIN {
-		printf "%-44s %10s %-8s", name, value, unit
-		if (limit != "")
-			printf " at most %-8s %s", limit,
-				value != "" && value + 0 <= limit + 0 ? "ok" : "MISSED"
-		print ""
-	}'
+	local median min max is
+
+	read -r median min max <<<"$2"
+	is=$(verdict "${4:-}" "$median" "${min:-$median}" "${max:-$median}" most)
+	[ -n "${4:-}" ] || is=-
+	[ -n "$median" ] || is=MISSED
+	printf '%-44s %26s %-8s %-15s %-6s  %s\n' "$1" \
+		"$median${min:+ ($min..$max)}" "$3" "${4:+at most $4}" "$is" "${5:-}"
 }
 
 # options MODE: the server settings of a session.  "flush" makes the flush at
