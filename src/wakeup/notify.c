@@ -25,6 +25,7 @@
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 
@@ -233,6 +234,7 @@ notify_before_commit(void)
 	by_subject = NULL;
 	for (a = ordered; a != NULL; a = a->next)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (a->mode == NVS_NOTIFY_INLINE)
 			nvs_notify_send(a->channel, a->subject, a->position);
 		if (db == NULL)
@@ -288,6 +290,7 @@ notify_fold_block(NvsDatabase *db, Announcement *ordered)
 	{
 		Announcement *same = NULL;
 
+		CHECK_FOR_INTERRUPTS();
 		foreach(lc, folded)
 		{
 			same = lfirst(lc);
