@@ -78,9 +78,9 @@ foreach my $try (1 .. 5)
 	$session->{stderr} = '';
 	$session->quit;
 }
-# Starting psql for the cancellation is in it.
-my $took = min @took;
-cmp_ok($took, '<', 0.1 + 0.1, 'and that takes effect at once');
+# Not when it looks for events the next time.  How soon exactly is seen by
+# 009_calls.pl; here others' load is in it, and starting psql.
+cmp_ok(min(@took), '<', 2, 'and that takes effect at once');
 @took = ();
 foreach my $try (1 .. 5)
 {
@@ -91,7 +91,7 @@ foreach my $try (1 .. 5)
 	like($err, qr/canceling statement due to statement timeout/,
 		'statement_timeout ends it');
 }
-cmp_ok(min(@took), '<', 0.2 + 0.1 + 0.1, 'in time');
+cmp_ok(min(@took), '<', 0.2 + 2, 'in time');
 
 my ($gone, $gone_pid) = start("CALL nvent.stream_await('nvent:t:none', 0)");
 is(waiters(), 4, 'one more');
