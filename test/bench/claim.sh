@@ -83,7 +83,7 @@ latency()
 	do
 		PGOPTIONS='-c synchronous_commit=off -c nvent_store.default_store=claim' \
 			pgbench -n -M prepared -r \
-			-c 1 -t 200 -D lane="$2" -f "$work/$1.$2.sql" >"$work/report" 2>&1 ||
+			-c 1 -t 100 -D lane="$2" -f "$work/$1.$2.sql" >"$work/report" 2>&1 ||
 		{
 			cat "$work/report" >&2
 			exit 1

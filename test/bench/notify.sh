@@ -180,7 +180,7 @@ without_preload()
 # notify: everything, within the server that preloads the library.
 notify()
 {
-	local many=$((rounds * 2 - 1))
+	local many=$((rounds + 2))
 
 	prepare_notify
 	rounds=$many turns 'INSERT, positions' 32 0.95 \

@@ -126,11 +126,13 @@ options()
 }
 
 # tps SCRIPT CONNECTIONS MODE: run pgbench once; leaves its report in $report.
-# "burst" is a few hundred calls.
+# One connection has its first, slow calls behind it sooner than many, and gets
+# half of the time.  "burst" is a few hundred calls.
 tps()
 {
 	local length=(-T "$duration") jobs=$2
 
+	[ "$2" -gt 1 ] || length=(-T $(((duration + 1) / 2)))
 	[ "$3" != burst ] || length=(-t $(($2 > 1 ? 50 : 300)))
 	[ "$jobs" -le "$(nproc)" ] || jobs=$(nproc)
 	PGOPTIONS=$(options "$3") pgbench -n -M prepared -c "$2" -j "$jobs" \

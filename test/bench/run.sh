@@ -1,7 +1,7 @@
 #!/bin/bash
 # test/bench/run.sh: speed of the calls against plain SQL ("make bench").
 #
-#	SECONDS=2   of each run of pgbench
+#	SECONDS=2   of each run of pgbench, half of it with one connection
 #	ROUNDS=5    runs of each side, in turns; the median counts
 #	ONLY=name   one part, as below, or the rows of one script, as in calls.sh
 #	ROWS=1000000  what "flat" fills the tables up to
