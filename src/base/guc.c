@@ -193,6 +193,9 @@ guc_define_streams(void)
 	int			notify = process_shared_preload_libraries_in_progress ?
 		NVS_NOTIFY_WORKER : NVS_NOTIFY_INLINE;
 
+	/* A server with assertions wants the default to be there already. */
+	nvs_notify = notify;
+
 	DefineCustomIntVariable("nvent_store.max_append_age",
 							"Sets the maximum time for which a transaction may go on appending.",
 							"An open appender holds back readers of what others "
