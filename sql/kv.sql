@@ -103,9 +103,9 @@ SELECT count(*) AS rows_100 FROM nvent.kv_scan();
 SELECT nvent.kv_clear('page:1*'), nvent.kv_clear('page:1*'), nvent.kv_clear('page:*');
 
 -- Keys are swept by the hour in which they expire.
-SELECT e, nvent.kv_expire_bucket(e), nvent.kv_expire_bucket(e) = floor(extract(epoch FROM e) / 3600) AS hours
+SELECT e AT TIME ZONE 'UTC' AS utc, nvent.kv_expire_bucket(e), nvent.kv_expire_bucket(e) = floor(extract(epoch FROM e) / 3600) AS hours
 FROM unnest(ARRAY['1970-01-01 00:00Z', '1970-01-01 00:59:59.999999Z', '1969-12-31 23:59:59.999999Z', '1999-12-31 23:59:59.999999Z',
-    '2000-01-01Z', '2026-11-20 12:34:56Z', '4713-01-01 BC', '294276-12-31 23:59:59Z', 'infinity', '-infinity', NULL]::timestamptz[])
+    '2000-01-01Z', '2026-11-20 12:34:56Z', '4713-01-01 00:00Z BC', '294276-12-31 23:59:59Z', 'infinity', '-infinity', NULL]::timestamptz[])
     WITH ORDINALITY AS t (e, n)
 ORDER BY n;
 

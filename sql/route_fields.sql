@@ -211,7 +211,7 @@ SELECT pg_temp.rec(e) FROM nvent.stream_append_batch('plain:1', ARRAY[
 CREATE TABLE computed (
     id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, n bigint,
     ts bigint GENERATED ALWAYS AS (n * 1000) STORED,
-    type text GENERATED ALWAYS AS ('type ' || n) STORED,
+    type text GENERATED ALWAYS AS ('type ' || n::text) STORED,
     version integer, subject text
 );
 SELECT nvent.route_add('stream', 'computed:>', 'computed');
