@@ -122,7 +122,7 @@ sub tail
 	load($node, "$mode: $title, writers", [ '-c', 8, '-T', $seconds ], $script);
 	sql('INSERT INTO done VALUES (true)');
 	ok($reader->finish, "$mode: $title, the reader came to an end") or diag($errors);
-	cmp_ok(sql('SELECT count(*) FROM nvent_stream_tail'), '>', 300, "$mode: $title, there was load");
+	cmp_ok(sql('SELECT count(*) FROM nvent_stream_tail'), '>', 100, "$mode: $title, there was load");
 	is(sql(q{
 		SELECT (SELECT count(*) FROM nvent_stream_tail t WHERE NOT EXISTS (SELECT FROM seen s WHERE s.id = t.id)),
 			(SELECT count(*) FROM seen s WHERE NOT EXISTS (SELECT FROM nvent_stream_tail t WHERE t.id = s.id)),
