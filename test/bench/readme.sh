@@ -32,8 +32,9 @@ heading()
 {
 	printf '\n![%s](test/bench/%s)\n\n' "$1" "$2"
 	shift 2
-	printf '%s\n' "Measured with $(head -n 1 "$results/table")." "$@" | fmt -u -w 120
-	echo
+	printf '%s ' "Measured with $(head -n 1 "$results/table")." "$@" |
+		fold -s -w 120 | sed 's/ $//'
+	printf '\n\n'
 }
 
 # speed: the rows, beside what.
