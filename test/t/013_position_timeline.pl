@@ -8,11 +8,14 @@
 # Seen to fail without the jump on a new timeline: the events that come next are
 # not read, in every case; with the jump and without nvs_sequence_reach(), a
 # reader gets an error until somebody appends; without
-# nvs_position_check_cursor() what is appended on the copy is passed in silence.
+# nvs_position_check_cursor() what is appended on the copy is passed in silence;
+# without the lock of the jump nobody waits for one, and without the second look
+# behind it positions are moved eight times.
 
 use strict;
 use warnings;
 use FindBin;
+use IPC::Run;
 use lib $FindBin::RealBin;
 use Nvent;
 use PostgreSQL::Test::Cluster;
@@ -139,13 +142,23 @@ $cursor = cursor($node);
 $node->command_ok([ 'psql', '-Xqf', $dump, $node->connstr('restored') ], 'restored');
 goes_on('restored', $node, $cursor, 'restored');
 
-# Who comes first moves the positions, and nobody else does.
+# Who comes first moves the positions, and nobody else does: the others wait for
+# that, and look again.  All of them have looked before the first one does it.
 $node->safe_psql('postgres', 'CREATE DATABASE together');
 $node->command_ok([ 'psql', '-Xqf', $dump, $node->connstr('together') ], 'restored once more');
 my $script = $node->basedir . '/together.sql';
 append_to_file($script, q{SELECT nvent.stream_append('nvent:t:' || :client_id, '{"type": "x"}');});
-$node->command_ok([ 'pgbench', '-n', '-c', 8, '-j', 2, '-t', 5, '-f', $script, 'together' ], 'eight append first');
-is($node->safe_psql('together', 'SELECT max(id) - min(id) < 1000, count(*) FROM nvent_stream_t WHERE id > 4294967296'), 't|40',
+my $holder = $node->background_psql('together');
+# What COMMENT locks the sequence with lets nobody move the positions.
+$holder->query_safe(q{BEGIN; COMMENT ON SEQUENCE nvent.position_timeline IS 'held'});
+my $out = '';
+my $appends = IPC::Run::start([ 'pgbench', '-n', '-c', 8, '-j', 2, '-t', 5, '-f', $script, $node->connstr('together') ], '>', \$out, '2>&1');
+ok(wait_until(sub { $node->safe_psql('together', q{SELECT count(*) FROM pg_locks WHERE relation = 'nvent.position_timeline'::regclass AND NOT granted}) eq '8' }),
+	'eight append first, and wait for one');
+$holder->query_safe('ROLLBACK');
+$holder->quit;
+ok($appends->finish, 'then all append') or diag($out);
+is($node->safe_psql('together', "SELECT max(id) - min(id) < 1000, max(id) < 2 * $step, count(*) FROM nvent_stream_t WHERE id > $step"), 't|t|40',
 	'positions were moved once');
 
 # A new database has nobody to go beyond.
