@@ -121,6 +121,15 @@ SELECT k, pg_temp.outcome(s) FROM (VALUES
 ) v (k, s) ORDER BY k;
 SELECT nvent.stream_version('test:account:wrong');
 
+-- However many there are, reading them can be cancelled.
+CREATE TABLE test.many (appends jsonb);
+ALTER TABLE test.many ALTER appends SET STORAGE EXTERNAL;
+INSERT INTO test.many SELECT jsonb_agg(jsonb_build_object('subject', 'test:a:' || i)) FROM generate_series(1, 300000) i;
+SET statement_timeout = '10ms';
+SELECT nvent.stream_append_many(appends) FROM test.many;
+RESET statement_timeout;
+DROP TABLE test.many;
+
 SELECT nvent.route_drop('stream', 'test:visit:{site}:{page}');
 DROP TABLE test.visits;
 SELECT nvent.store_migrate('test', 0) > 0 AS dropped;

@@ -97,6 +97,7 @@ many_read_entries(const Jsonb *appends, ManyCall *call)
 	{
 		ManyEntry  *entry = &call->entries[i];
 
+		CHECK_FOR_INTERRUPTS();
 		many_read_entry(nvs_jsonb_child(jc, i), entry);
 		if (entry->events.data != NULL)
 			call->nevents +=
@@ -217,6 +218,7 @@ many_compare(const void *a, const void *b)
 	int			cmp = memcmp(x->subject.data, y->subject.data,
 							 Min(x->subject.len, y->subject.len));
 
+	CHECK_FOR_INTERRUPTS();
 	if (cmp == 0 && x->subject.len != y->subject.len)
 		cmp = x->subject.len < y->subject.len ? -1 : 1;
 	if (cmp == 0)

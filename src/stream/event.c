@@ -11,6 +11,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -65,6 +66,7 @@ nvs_event_array(FunctionCallInfo fcinfo, int n, int *nevents)
 	docs = palloc(sizeof(Jsonb *) * Max(*nevents, 1));
 	for (i = 0; i < *nevents; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

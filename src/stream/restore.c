@@ -107,6 +107,7 @@ restore_make_streams(Jsonb **docs, int n)
 		char		key[NVS_SUBJECT_MAX_BYTES + 1];
 		bool		found;
 
+		CHECK_FOR_INTERRUPTS();
 		nvs_subject_validate(subject.data, subject.len);
 		memcpy(key, subject.data, subject.len);
 		key[subject.len] = '\0';
