@@ -63,6 +63,7 @@ OBJS = \
 	src/stream/write.o \
 	src/stream/head.o \
 	src/stream/event_id.o \
+	src/stream/bulk.o \
 	src/stream/insert.o \
 	src/stream/append.o \
 	src/stream/append_many.o \
@@ -159,6 +160,7 @@ REGRESS = \
 	stream_append_conflict \
 	stream_append_retry \
 	stream_append_many \
+	stream_append_bulk \
 	stream_read \
 	stream_poll \
 	stream_poll_filters \

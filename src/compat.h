@@ -11,16 +11,19 @@
 #error "nvent_store needs PostgreSQL 15 or later"
 #endif
 
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/rel.h"
 #include "utils/relcache.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "parser/parse_relation.h"
 #include "varatt.h"
 #endif
 #if PG_VERSION_NUM >= 170000
@@ -97,6 +100,64 @@ nvs_owns_database(Oid database, Oid role)
 #else
 	return pg_database_ownercheck(database, role);
 #endif
+}
+
+/*
+ * Make a relation the first of an executor state, to insert into; an error
+ * unless the current user may insert the one columns and read the others.
+ */
+static inline void
+nvs_begin_insert(EState *estate, RangeTblEntry *rte, Bitmapset *inserted,
+				 Bitmapset *selected)
+{
+	List	   *range = list_make1(rte);
+#if PG_VERSION_NUM >= 160000
+	List	   *infos = NIL;
+	RTEPermissionInfo *privileges = addRTEPermissionInfo(&infos, rte);
+#else
+	RangeTblEntry *privileges = rte;
+#endif
+
+	privileges->requiredPerms = ACL_INSERT | ACL_SELECT;
+	privileges->insertedCols = inserted;
+	privileges->selectedCols = selected;
+#if PG_VERSION_NUM >= 180000
+	ExecCheckPermissions(range, infos, true);
+	ExecInitRangeTable(estate, range, infos, bms_make_singleton(1));
+#elif PG_VERSION_NUM >= 160000
+	ExecCheckPermissions(range, infos, true);
+	ExecInitRangeTable(estate, range, infos);
+#else
+	ExecCheckRTPerms(range, true);
+	ExecInitRangeTable(estate, range);
+#endif
+}
+
+/* Enter a row that was inserted into the indexes of its relation. */
+static inline void
+nvs_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot,
+						EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	list_free(ExecInsertIndexTuples(result, slot, estate, false, false, NULL,
+									NIL, false));
+#else
+	list_free(ExecInsertIndexTuples(result, slot, estate, false, false, NULL,
+									NIL));
+#endif
+}
+
+/* Has a relation a column that is computed from others? */
+static inline bool
+nvs_has_generated_columns(Relation rel)
+{
+	const TupleConstr *constr = RelationGetDescr(rel)->constr;
+
+#if PG_VERSION_NUM >= 180000
+	if (constr != NULL && constr->has_generated_virtual)
+		return true;
+#endif
+	return constr != NULL && constr->has_generated_stored;
 }
 
 /* A relation's primary key, unless it is deferrable; else InvalidOid. */

@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
@@ -33,6 +34,7 @@ static char allowed_store[NAMEDATALEN];
 static int	allowed_len = 0;
 static uint32 allowed_number = 0;
 
+static void draw_require(const char *prefix, int len);
 static void draw_allow(const char *prefix, int len);
 static void draw_check_rights(const NvsStore *store);
 static bool draw_may_insert(const NvsRoute *route);
@@ -45,17 +47,42 @@ Datum
 nvs_next_position(PG_FUNCTION_ARGS)
 {
 	text	   *store;
-	const char *prefix;
-	int			len;
 
 	NVS_REQUIRE_ARG(0, "store");
 	store = PG_GETARG_TEXT_PP(0);
-	prefix = VARDATA_ANY(store);
-	len = VARSIZE_ANY_EXHDR(store);
+	draw_require(VARDATA_ANY(store), VARSIZE_ANY_EXHDR(store));
+	PG_RETURN_INT64(nvs_position_next(allowed_number));
+}
+
+/*
+ * Draw n positions, in ascending order, for rows that this transaction inserts
+ * into a target whose ids are positions: as its default would, and for who may
+ * execute that.
+ */
+void
+nvs_draw_positions(const NvsTarget *target, int64 *positions, int n)
+{
+	const char *prefix = target->store->prefix;
+	int			i;
+
+	if (!nvs_may_execute(target->draws, GetUserId()))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION,
+					   get_func_name(target->draws));
+	draw_require(prefix, strlen(prefix));
+	for (i = 0; i < n; i++)
+		positions[i] = nvs_position_next(allowed_number);
+}
+
+/*
+ * Raise an error unless the current user may draw for a store, whose number
+ * allowed_number is then.
+ */
+static void
+draw_require(const char *prefix, int len)
+{
 	if (allowed_in != nvs_transaction_id() || allowed_user != GetUserId() ||
 		allowed_len != len || memcmp(allowed_store, prefix, len) != 0)
 		draw_allow(prefix, len);
-	PG_RETURN_INT64(nvs_position_next(allowed_number));
 }
 
 /* Let the current user draw for a store until he ends; an error if not. */

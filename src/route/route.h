@@ -69,6 +69,8 @@ typedef struct NvsTarget
 	bool		valid;			/* the relation has not changed since */
 	bool		compound;		/* reading it reads other relations */
 	TransactionId writer;		/* who changed it last */
+	Oid			draws;			/* the function that is the default of its
+								 * ids, if that draws positions of the store */
 	NvsKind		kind;
 	const NvsStore *store;
 	Oid			relid;
@@ -102,6 +104,10 @@ extern NvsKind nvs_route_kind(const char *name);
 extern int	nvs_route_notify(const char *name);
 extern NvsTarget *nvs_route_stream_target(const NvsStore *store,
 										  const char *type, NvsUse use);
+
+/* route/draw.c */
+extern void nvs_draw_positions(const NvsTarget *target, int64 *positions,
+							   int n);
 
 /* route/target.c */
 extern void nvs_target_init(void);

@@ -70,9 +70,9 @@ static void target_compile(NvsTarget *target);
 static void target_check_columns(NvsTarget *target);
 pg_noreturn static void target_fail_column(const NvsTarget *target,
 										   const char *column, Oid type);
-static void target_check_default(Oid relid, AttrNumber attnum,
+static Oid	target_check_default(Oid relid, AttrNumber attnum,
 								 const NvsStore *store);
-static char *target_default_store(Oid relid, AttrNumber attnum);
+static char *target_default_store(Oid relid, AttrNumber attnum, Oid *function);
 static void target_require_default(const NvsTarget *target);
 static const char *target_whole_column(NvsKind kind);
 static void target_compile_keys(NvsTarget *target);
@@ -295,7 +295,8 @@ target_make(NvsRoute *route, Oid relid)
 	target->plans = nvs_planset_create(cxt);
 	nvs_planset_define(target->plans, "table", target->name);
 	if (route->kind == NVS_KIND_STREAM)
-		target_check_default(relid, get_attnum(relid, "id"), target->store);
+		target->draws = target_check_default(relid, get_attnum(relid, "id"),
+											 target->store);
 	MemoryContextSwitchTo(old);
 	return target;
 }
@@ -361,17 +362,21 @@ target_fail_column(const NvsTarget *target, const char *column, Oid type)
 
 /*
  * Raise an error when a relation that is to hold events of a store draws the
- * positions of another: readers would pass them.
+ * positions of another: readers would pass them.  Returns the function that
+ * draws those of the store; InvalidOid when its ids are something else.
  */
-static void
+static Oid
 target_check_default(Oid relid, AttrNumber attnum, const NvsStore *store)
 {
 	char	   *other = NULL;
+	Oid			function;
 
 	if (attnum != InvalidAttrNumber)
-		other = target_default_store(relid, attnum);
-	if (other == NULL || strcmp(other, store->prefix) == 0)
-		return;
+		other = target_default_store(relid, attnum, &function);
+	if (other == NULL)
+		return InvalidOid;
+	if (strcmp(other, store->prefix) == 0)
+		return function;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 			 errmsg("relation \"%s\" cannot hold events of store \"%s\"",
@@ -383,11 +388,11 @@ target_check_default(Oid relid, AttrNumber attnum, const NvsStore *store)
 }
 
 /*
- * The store for which the default of a column draws positions; NULL when it
- * does not, or not for a fixed one.
+ * The store for which the default of a column draws positions, by *function;
+ * NULL when it does not, or not for a fixed one.
  */
 static char *
-target_default_store(Oid relid, AttrNumber attnum)
+target_default_store(Oid relid, AttrNumber attnum, Oid *function)
 {
 	Relation	rel = relation_open(relid, AccessShareLock);
 	Node	   *node = build_column_default(rel, attnum);
@@ -404,6 +409,7 @@ target_default_store(Oid relid, AttrNumber attnum)
 	if (strcmp(name, "next_position") != 0 || !IsA(store, Const) ||
 		store->constisnull || store->consttype != TEXTOID)
 		return NULL;
+	*function = call->funcid;
 	return TextDatumGetCString(store->constvalue);
 }
 
@@ -413,8 +419,9 @@ target_require_default(const NvsTarget *target)
 {
 	NvsField   *id = nvs_fields_column(target->map, "id");
 	char	   *prefix = quote_literal_cstr(target->store->prefix);
+	Oid			function;
 
-	if (target_default_store(target->relid, id->attnum) == NULL)
+	if (target_default_store(target->relid, id->attnum, &function) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("relation %s cannot be routed to", target->name),

@@ -32,7 +32,7 @@ PG_FUNCTION_INFO_V1(nvs_stream_append);
 PG_FUNCTION_INFO_V1(nvs_stream_append_batch);
 
 static void append_to_one(FunctionCallInfo fcinfo, Jsonb **docs, int n,
-						  Datum *records, MemoryContext cxt);
+						  NvsRecords *records);
 static void append_check_versioned(const NvsAppend *streams, int n);
 static void append_parse(NvsAppend *streams, int nstreams,
 						 NvsNewEvent *events, int n);
@@ -50,17 +50,17 @@ static void append_conflict_fields(StringInfo json, const NvsAppend *stream);
 Datum
 nvs_stream_append(PG_FUNCTION_ARGS)
 {
-	MemoryContext cxt = CurrentMemoryContext;
+	NvsRecords	records;
 	Jsonb	   *event;
-	Datum		record;
 
 	NVS_REQUIRE_ARG(ARG_SUBJECT, "subject");
 	NVS_REQUIRE_ARG(ARG_EVENTS, "event");
 	event = PG_GETARG_JSONB_P(ARG_EVENTS);
+	nvs_records_one(&records);
 	nvs_spi_begin();
-	append_to_one(fcinfo, &event, 1, &record, cxt);
+	append_to_one(fcinfo, &event, 1, &records);
 	nvs_spi_end();
-	PG_RETURN_DATUM(record);
+	PG_RETURN_DATUM(records.record);
 }
 
 /*
@@ -70,12 +70,11 @@ nvs_stream_append(PG_FUNCTION_ARGS)
 Datum
 nvs_stream_append_batch(PG_FUNCTION_ARGS)
 {
-	TupleDesc	desc;
-	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
+	NvsRecords	records;
 	Jsonb	  **events;
-	Datum	   *records;
 	int			n;
 
+	nvs_records_set(&records, fcinfo);
 	NVS_REQUIRE_ARG(ARG_SUBJECT, "subject");
 	NVS_REQUIRE_ARG(ARG_EVENTS, "events");
 	events = nvs_event_array(fcinfo, ARG_EVENTS, &n);
@@ -84,18 +83,16 @@ nvs_stream_append_batch(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("too many events in one call: %d", n),
 				 errdetail("One call appends at most %d.", NVS_MAX_BATCH)));
-	records = palloc(sizeof(Datum) * Max(n, 1));
 	nvs_spi_begin();
-	append_to_one(fcinfo, events, n, records, CurrentMemoryContext);
-	nvs_event_return(result, desc, records, n);
+	append_to_one(fcinfo, events, n, &records);
 	nvs_spi_end();
 	return (Datum) 0;
 }
 
-/* Append to the subject of the arguments, and make the records in cxt. */
+/* Append to the subject of the arguments, and make the records. */
 static void
-append_to_one(FunctionCallInfo fcinfo, Jsonb **docs, int n, Datum *records,
-			  MemoryContext cxt)
+append_to_one(FunctionCallInfo fcinfo, Jsonb **docs, int n,
+			  NvsRecords *records)
 {
 	NvsNewEvent one;
 	NvsNewEvent *events = n <= 1 ? &one : palloc(sizeof(NvsNewEvent) * n);
@@ -113,7 +110,7 @@ append_to_one(FunctionCallInfo fcinfo, Jsonb **docs, int n, Datum *records,
 		events[i].doc = docs[i];
 	}
 	nvs_stream_lock(&stream, 1, true);
-	nvs_append_events(&stream, 1, events, n, records, cxt);
+	nvs_append_events(&stream, 1, events, n, records);
 }
 
 /* Take an expected version as functions have it: 0 or a version. */
@@ -133,23 +130,23 @@ nvs_append_expect(NvsAppend *stream, int64 expected)
 
 /*
  * Append events to their locked streams, each of another subject, and make
- * their records in cxt, in the order of the events.
+ * their records, in the order of the events.
  */
 void
 nvs_append_events(NvsAppend *streams, int nstreams, NvsNewEvent *events,
-				  int nevents, Datum *records, MemoryContext cxt)
+				  int nevents, NvsRecords *records)
 {
 	append_check_versioned(streams, nstreams);
 	nvs_stream_heads(streams, nstreams);
 	append_parse(streams, nstreams, events, nevents);
 
 	/* A repeated call comes first: its expectations were met long ago. */
-	if (nvs_event_id_find(events, nevents, records, cxt))
+	if (nvs_event_id_find(events, nevents, records))
 		return;
 	append_check_open(streams, nstreams);
 	append_check_expected(streams, nstreams);
-	if (!nvs_stream_insert(events, nevents, records, cxt) &&
-		!nvs_event_id_find(events, nevents, records, cxt))
+	if (!nvs_stream_insert(events, nevents, records) &&
+		!nvs_event_id_find(events, nevents, records))
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("table %s did not take every event",
@@ -173,25 +170,38 @@ append_check_versioned(const NvsAppend *streams, int n)
 	}
 }
 
-/* Take the events apart and number them. */
+/*
+ * Take the events apart and number them, in a memory context for many of what
+ * is never freed one by one.
+ */
 static void
 append_parse(NvsAppend *streams, int nstreams, NvsNewEvent *events, int n)
 {
 	int64	   *next = palloc(sizeof(int64) * nstreams);
+	Datum	  **keys = palloc0(sizeof(Datum *) * nstreams);
+	MemoryContext old = CurrentMemoryContext;
 	int			i;
 
 	for (i = 0; i < nstreams; i++)
 		next[i] = streams[i].head + 1;
+	if (n > 1)
+		MemoryContextSwitchTo(GenerationContextCreate(old,
+													  "nvent_store events",
+													  ALLOCSET_DEFAULT_SIZES));
 	for (i = 0; i < n; i++)
 	{
 		NvsAppend  *stream = events[i].stream;
+		int			k = stream - streams;
 
 		CHECK_FOR_INTERRUPTS();
-		nvs_event_parse(&stream->resolved, stream->resolved.target->state,
-						events[i].doc, next[stream - streams]++,
+		if (keys[k] == NULL)
+			keys[k] = nvs_event_keys(&stream->resolved);
+		nvs_event_parse(&stream->resolved, keys[k], events[i].doc, next[k]++,
 						&events[i].event);
 	}
+	MemoryContextSwitchTo(old);
 	pfree(next);
+	pfree(keys);
 }
 
 /* Raise an error when events are for a stream that was closed. */

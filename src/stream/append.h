@@ -45,7 +45,7 @@ typedef struct NvsNewEvent
 extern void nvs_append_expect(NvsAppend *stream, int64 expected);
 extern void nvs_append_events(NvsAppend *streams, int nstreams,
 							  NvsNewEvent *events, int nevents,
-							  Datum *records, MemoryContext cxt);
+							  NvsRecords *records);
 pg_noreturn extern void nvs_append_too_many_subjects(int n);
 
 /* stream/head.c */
@@ -59,12 +59,12 @@ pg_noreturn extern void nvs_stream_unversioned(const NvsResolved *resolved);
 
 /* stream/event_id.c */
 extern bool nvs_event_id_given(const NvsNewEvent *event);
-extern bool nvs_event_id_find(NvsNewEvent *events, int n, Datum *records,
-							  MemoryContext cxt);
+extern bool nvs_event_id_find(NvsNewEvent *events, int n,
+							  NvsRecords *records);
 pg_noreturn extern void nvs_event_id_taken(int ntaken, int n);
 
 /* stream/insert.c */
-extern bool nvs_stream_insert(NvsNewEvent *events, int n, Datum *records,
-							  MemoryContext cxt);
+extern bool nvs_stream_insert(NvsNewEvent *events, int n,
+							  NvsRecords *records);
 
 #endif							/* NVS_STREAM_APPEND_H */

@@ -58,21 +58,18 @@ static void many_make_events(ManyCall *call);
 Datum
 nvs_stream_append_many(PG_FUNCTION_ARGS)
 {
-	TupleDesc	desc;
-	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
+	NvsRecords	records;
 	ManyCall	call;
-	Datum	   *records;
 
+	nvs_records_set(&records, fcinfo);
 	NVS_REQUIRE_ARG(0, "appends");
 	nvs_spi_begin();
 	many_read_entries(PG_GETARG_JSONB_P(0), &call);
 	many_make_streams(&call);
 	many_make_events(&call);
 	nvs_stream_lock(call.streams, call.nstreams, true);
-	records = palloc(sizeof(Datum) * Max(call.nevents, 1));
 	nvs_append_events(call.streams, call.nstreams, call.events, call.nevents,
-					  records, CurrentMemoryContext);
-	nvs_event_return(result, desc, records, call.nevents);
+					  &records);
 	nvs_spi_end();
 	return (Datum) 0;
 }

@@ -16,10 +16,10 @@
 #include "utils/builtins.h"
 
 #include "errors.h"
+#include "base/arg.h"
 #include "base/time.h"
 #include "stream/event.h"
 
-static void event_init(NvsEvent *event, const NvsFieldMap *map);
 static void event_set(NvsEvent *event, const NvsFieldMap *map,
 					  const NvsField *field, Datum value);
 static bool event_repeats_key(const NvsResolved *resolved, NvsJsonbChild name,
@@ -32,7 +32,8 @@ static void event_put_meta(const NvsResolved *resolved,
 static void event_merge_meta(NvsJsonb *unknown, const JsonbContainer *meta);
 pg_noreturn static void event_refuse_field(const NvsTarget *target,
 										   const char *name, int len);
-static void event_put_keys(const NvsResolved *resolved, NvsEvent *event);
+static void event_put_keys(const NvsTarget *target, const Datum *keys,
+						   NvsEvent *event);
 static void event_put_version(const NvsFieldMap *map,
 							  const NvsStreamState *state, int64 version,
 							  NvsEvent *event);
@@ -77,13 +78,32 @@ nvs_event_array(FunctionCallInfo fcinfo, int n, int *nevents)
 }
 
 /*
- * Take an event apart, in the current memory context.  All errors of its
- * content are raised here.  The document must outlive the event.
+ * The values of the key columns of a subject's events, in the order of the
+ * columns.  They are made once for all of a call.
+ */
+Datum *
+nvs_event_keys(const NvsResolved *resolved)
+{
+	int			nkeys = resolved->target->nkeys;
+	Datum	   *keys = palloc(sizeof(Datum) * Max(nkeys, 1));
+	NvsParams	params;
+
+	nvs_params_init(&params);
+	nvs_target_params(resolved, &params);
+	memcpy(keys, params.values, sizeof(Datum) * nkeys);
+	return keys;
+}
+
+/*
+ * Take an event apart, in the current memory context; keys are its subject's.
+ * All errors of its content are raised here.  The document must outlive the
+ * event.
  */
 void
-nvs_event_parse(const NvsResolved *resolved, const NvsStreamState *state,
+nvs_event_parse(const NvsResolved *resolved, const Datum *keys,
 				const Jsonb *doc, int64 version, NvsEvent *event)
 {
+	const NvsStreamState *state = resolved->target->state;
 	const NvsFieldMap *map = resolved->target->map;
 	const JsonbContainer *jc = &doc->root;
 	NvsJsonb	unknown;
@@ -91,7 +111,7 @@ nvs_event_parse(const NvsResolved *resolved, const NvsStreamState *state,
 	uint32		i;
 
 	nvs_event_check(doc);
-	event_init(event, map);
+	nvs_event_init(event, map);
 
 	/* What the caller says; "meta" is looked at when the rest is known. */
 	nvs_jsonb_init(&unknown);
@@ -111,20 +131,22 @@ nvs_event_parse(const NvsResolved *resolved, const NvsStreamState *state,
 	event_put_meta(resolved, state, doc, &unknown, event);
 
 	/* What the caller does not say. */
-	event_put_keys(resolved, event);
+	event_put_keys(resolved->target, keys, event);
 	event_put_version(map, state, version, event);
 	event_put_time(map, state, event);
 	event_check_type(map, state, event);
 }
 
-/* Begin with an event that has no value at all. */
-static void
-event_init(NvsEvent *event, const NvsFieldMap *map)
+/* Begin with an event that has no value at all, in the current context. */
+void
+nvs_event_init(NvsEvent *event, const NvsFieldMap *map)
 {
-	event->values = palloc0(sizeof(Datum) * map->nfields);
-	event->nulls = palloc(sizeof(bool) * map->nfields);
-	event->given = palloc0(sizeof(bool) * map->nfields);
-	memset(event->nulls, true, sizeof(bool) * map->nfields);
+	Size		n = map->nfields;
+
+	event->values = palloc0((sizeof(Datum) + 2 * sizeof(bool)) * n);
+	event->nulls = (bool *) (event->values + n);
+	event->given = event->nulls + n;
+	memset(event->nulls, true, sizeof(bool) * n);
 }
 
 /* Set a column, which is then part of the INSERT. */
@@ -258,16 +280,12 @@ event_refuse_field(const NvsTarget *target, const char *name, int len)
 
 /* Set the key columns to what the subject says. */
 static void
-event_put_keys(const NvsResolved *resolved, NvsEvent *event)
+event_put_keys(const NvsTarget *target, const Datum *keys, NvsEvent *event)
 {
-	const NvsTarget *target = resolved->target;
-	NvsParams	keys;
 	int			i;
 
-	nvs_params_init(&keys);
-	nvs_target_params(resolved, &keys);
 	for (i = 0; i < target->nkeys; i++)
-		event_set(event, target->map, target->keys[i].field, keys.values[i]);
+		event_set(event, target->map, target->keys[i].field, keys[i]);
 }
 
 /* Set the version where the relation keeps one. */
@@ -388,17 +406,63 @@ nvs_event_make_record(const NvsResolved *resolved, const Datum *values,
 	return result;
 }
 
-/* Return records from a SQL function, a row for each. */
+/* Begin to take one record, which is made in the current memory context. */
 void
-nvs_event_return(Tuplestorestate *result, TupleDesc desc,
-				 Datum *records, int n)
+nvs_records_one(NvsRecords *records)
 {
-	int			i;
+	records->result = NULL;
+	records->cxt = CurrentMemoryContext;
+}
 
-	for (i = 0; i < n; i++)
+/*
+ * Begin to take the records that a SQL function returns, a row for each.  To be
+ * called before nvs_spi_begin().
+ */
+void
+nvs_records_set(NvsRecords *records, FunctionCallInfo fcinfo)
+{
+	records->result = nvs_result_set(fcinfo, &records->desc);
+	records->cxt = AllocSetContextCreate(CurrentMemoryContext,
+										 "nvent_store record",
+										 ALLOCSET_DEFAULT_SIZES);
+}
+
+/* Make the record of an event whose columns are those of the read list. */
+void
+nvs_records_add(NvsRecords *records, const NvsResolved *resolved,
+				const Datum *values, const bool *nulls)
+{
+	MemoryContext old;
+	bool		isnull = false;
+
+	if (records->result == NULL)
 	{
-		bool		isnull = false;
-
-		tuplestore_putvalues(result, desc, &records[i], &isnull);
+		records->record = nvs_event_make_record(resolved, values, nulls,
+												records->cxt);
+		return;
 	}
+	old = MemoryContextSwitchTo(records->cxt);
+	records->record = nvs_event_make_record(resolved, values, nulls,
+											records->cxt);
+	tuplestore_putvalues(records->result, records->desc, &records->record,
+						 &isnull);
+	MemoryContextReset(records->cxt);
+	MemoryContextSwitchTo(old);
+}
+
+/* Take a record that is made. */
+void
+nvs_records_put(NvsRecords *records, Datum record)
+{
+	bool		isnull = false;
+	MemoryContext old;
+
+	if (records->result != NULL)
+	{
+		tuplestore_putvalues(records->result, records->desc, &record, &isnull);
+		return;
+	}
+	old = MemoryContextSwitchTo(records->cxt);
+	records->record = PointerGetDatum(PG_DETOAST_DATUM_COPY(record));
+	MemoryContextSwitchTo(old);
 }

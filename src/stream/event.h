@@ -22,6 +22,15 @@ typedef struct NvsEvent
 	bool		timed;			/* the caller named ts */
 } NvsEvent;
 
+/* Where the records of a call go: to the rows of a set, or there is but one. */
+typedef struct NvsRecords
+{
+	Tuplestorestate *result;	/* NULL: there is but one */
+	TupleDesc	desc;
+	MemoryContext cxt;			/* of the one, or of each while it is made */
+	Datum		record;			/* the one */
+} NvsRecords;
+
 /* Is a key or string of jsonb this one? */
 static inline bool
 nvs_event_key_is(NvsJsonbChild key, const char *name)
@@ -31,9 +40,10 @@ nvs_event_key_is(NvsJsonbChild key, const char *name)
 
 extern void nvs_event_check(const Jsonb *doc);
 extern Jsonb **nvs_event_array(FunctionCallInfo fcinfo, int n, int *nevents);
-extern void nvs_event_parse(const NvsResolved *resolved,
-							const NvsStreamState *state, const Jsonb *doc,
-							int64 version, NvsEvent *event);
+extern void nvs_event_init(NvsEvent *event, const NvsFieldMap *map);
+extern Datum *nvs_event_keys(const NvsResolved *resolved);
+extern void nvs_event_parse(const NvsResolved *resolved, const Datum *keys,
+							const Jsonb *doc, int64 version, NvsEvent *event);
 extern bool nvs_event_alike(const NvsTarget *target, const NvsEvent *a,
 							const NvsEvent *b);
 extern int64 nvs_event_position(const NvsTarget *target, HeapTuple row,
@@ -43,7 +53,11 @@ extern Datum nvs_event_record(const NvsResolved *resolved, HeapTuple row,
 extern Datum nvs_event_make_record(const NvsResolved *resolved,
 								   const Datum *values, const bool *nulls,
 								   MemoryContext cxt);
-extern void nvs_event_return(Tuplestorestate *result, TupleDesc desc,
-							 Datum *records, int n);
+
+extern void nvs_records_one(NvsRecords *records);
+extern void nvs_records_set(NvsRecords *records, FunctionCallInfo fcinfo);
+extern void nvs_records_add(NvsRecords *records, const NvsResolved *resolved,
+							const Datum *values, const bool *nulls);
+extern void nvs_records_put(NvsRecords *records, Datum record);
 
 #endif							/* NVS_STREAM_EVENT_H */

@@ -38,8 +38,7 @@ typedef struct EventIdSearch
 	int			n;
 	EventIdFound *found;
 	int			nfound;
-	Datum	   *records;		/* in cxt */
-	MemoryContext cxt;
+	Datum	   *records;
 } EventIdSearch;
 
 static Datum event_id(const NvsNewEvent *event);
@@ -87,15 +86,14 @@ event_id(const NvsNewEvent *event)
 }
 
 /*
- * Find events by their ids and make their records in cxt.  Returns false when
+ * Find events by their ids and make their records.  Returns false when
  * none is known, true when all are; anything between is an error.  What is
  * looked at is what is committed by now, whatever the transaction's snapshot.
  */
 bool
-nvs_event_id_find(NvsNewEvent *events, int n, Datum *records,
-				  MemoryContext cxt)
+nvs_event_id_find(NvsNewEvent *events, int n, NvsRecords *records)
 {
-	EventIdSearch search = {events, n, NULL, 0, records, cxt};
+	EventIdSearch search = {events, n, NULL, 0, NULL};
 	int			nids = 0;
 	int			i;
 
@@ -106,6 +104,7 @@ nvs_event_id_find(NvsNewEvent *events, int n, Datum *records,
 	event_id_check_all(events, n);
 
 	search.found = palloc0(sizeof(EventIdFound) * n);
+	search.records = palloc(sizeof(Datum) * n);
 	PushActiveSnapshot(GetLatestSnapshot());
 	event_id_search(&search);
 	PopActiveSnapshot();
@@ -113,7 +112,10 @@ nvs_event_id_find(NvsNewEvent *events, int n, Datum *records,
 		nvs_event_id_taken(search.nfound, n);
 	if (search.nfound > 0)
 		event_id_check_order(&search);
+	for (i = 0; i < search.nfound; i++)
+		nvs_records_put(records, search.records[i]);
 	pfree(search.found);
+	pfree(search.records);
 	return search.nfound > 0;
 }
 
@@ -281,7 +283,8 @@ event_id_take(EventIdSearch *search, int k, HeapTuple row, TupleDesc desc)
 	search->found[k].position = nvs_event_position(resolved->target, row,
 												   desc);
 	search->found[k].version = isnull ? 0 : DatumGetInt64(version);
-	search->records[k] = nvs_event_record(resolved, row, desc, search->cxt);
+	search->records[k] = nvs_event_record(resolved, row, desc,
+										  CurrentMemoryContext);
 	search->nfound++;
 }
 

@@ -8,14 +8,19 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 
 #include "errors.h"
 #include "stream/append.h"
+#include "stream/bulk.h"
 #include "stream/statement.h"
 #include "stream/write.h"
 #include "wakeup/notify.h"
+
+/* From how many events on the executor is spared, if it can be. */
+#define BULK_MIN	4
 
 /* One INSERT: its events, and what is made of the rows that it returns. */
 typedef struct InsertRun
@@ -30,13 +35,14 @@ typedef struct InsertRun
 	Datum	   *values;			/* of a row, by column of the map */
 	bool	   *nulls;
 	int64	   *positions;
-	Datum	   *records;		/* in cxt */
-	MemoryContext cxt;
+	NvsRecords *records;
 } InsertRun;
 
 static bool insert_is_same_run(const NvsNewEvent *a, const NvsNewEvent *b);
-static int	insert_run(NvsNewEvent *events, int n, Datum *records,
-					   MemoryContext cxt);
+static int	insert_run(NvsNewEvent *events, int n, NvsRecords *records);
+static bool insert_is_bulk(const InsertRun *run);
+static void insert_bulk(InsertRun *run);
+static int	insert_by_statement(InsertRun *run);
 static void insert_init(InsertRun *run);
 static bool insert_has_column(const NvsTarget *target, const NvsEvent *event,
 							  int i);
@@ -44,7 +50,8 @@ static void insert_take_row(TupleTableSlot *slot, void *arg);
 static SPIPlanPtr insert_plan_one(const InsertRun *run, NvsParams *params);
 static void insert_build_one(StringInfo sql, const void *arg);
 static SPIPlanPtr insert_plan_many(const InsertRun *run, NvsParams *params);
-static void insert_add_array(const InsertRun *run, int column,
+static bool insert_varies(const InsertRun *run, int column);
+static int	insert_add_array(const InsertRun *run, int column,
 							 NvsParams *params);
 static int	insert_build_columns(const InsertRun *run, StringInfo sql);
 static void insert_build_returning(const InsertRun *run, StringInfo sql);
@@ -54,12 +61,11 @@ static void insert_announce(const InsertRun *run);
 static const NvsStatement insert_common = {.build = insert_build_one};
 
 /*
- * Insert events, make their records in cxt and announce them.  Returns false
+ * Insert events, make their records and announce them.  Returns false
  * when nothing was inserted since others hold the ids.
  */
 bool
-nvs_stream_insert(NvsNewEvent *events, int n, Datum *records,
-				  MemoryContext cxt)
+nvs_stream_insert(NvsNewEvent *events, int n, NvsRecords *records)
 {
 	int			start = 0;
 
@@ -71,8 +77,7 @@ nvs_stream_insert(NvsNewEvent *events, int n, Datum *records,
 		while (end < n && insert_is_same_run(&events[start], &events[end]))
 			end++;
 		CHECK_FOR_INTERRUPTS();
-		inserted = insert_run(&events[start], end - start, &records[start],
-							  cxt);
+		inserted = insert_run(&events[start], end - start, records);
 		if (start + inserted == 0)
 			return false;
 		if (inserted < end - start)
@@ -98,38 +103,92 @@ insert_is_same_run(const NvsNewEvent *a, const NvsNewEvent *b)
  * Returns how many were inserted; those whose ids are taken may be missing.
  */
 static int
-insert_run(NvsNewEvent *events, int n, Datum *records, MemoryContext cxt)
+insert_run(NvsNewEvent *events, int n, NvsRecords *records)
 {
 	InsertRun	run;
-	NvsParams	params;
-	SPIPlanPtr	plan;
-	uint64		inserted;
+	int			inserted;
 
 	run.events = events;
 	run.n = n;
 	run.target = events[0].stream->resolved.target;
 	run.records = records;
-	run.cxt = cxt;
 	insert_init(&run);
-	nvs_params_init(&params);
-	if (n == 1)
-		plan = insert_plan_one(&run, &params);
-	else
-		plan = insert_plan_many(&run, &params);
-	inserted = nvs_stream_write(run.target, plan, &params, insert_take_row,
-								&run);
-	if (inserted != n)
+	if (insert_is_bulk(&run))
+		insert_bulk(&run);
+	else if ((inserted = insert_by_statement(&run)) < n)
+		return inserted;
+	insert_announce(&run);
+	return n;
+}
+
+/*
+ * Can the events go to the table without the executor?  That pays from a few
+ * on.  The table may have changed as its events were taken apart, by what the
+ * caller's types do.
+ */
+static bool
+insert_is_bulk(const InsertRun *run)
+{
+	const NvsStreamState *state = run->target->state;
+
+	return run->n >= BULK_MIN && state->bulk && run->target->valid &&
+		!run->ids;
+}
+
+/* Insert the events without the executor, and make their records. */
+static void
+insert_bulk(InsertRun *run)
+{
+	const NvsStreamState *state = run->target->state;
+	const NvsFieldMap *map = run->target->map;
+	const int	low = FirstLowInvalidHeapAttributeNumber;
+	Bitmapset  *inserted = NULL;
+	Bitmapset  *selected = NULL;
+	int			i;
+
+	for (i = 0; i < map->nfields; i++)
+		if (insert_has_column(run->target, &run->events[0].event, i))
+			inserted = bms_add_member(inserted, map->fields[i].attnum - low);
+	for (i = 0; i < run->nreturned; i++)
+		selected = bms_add_member(selected,
+								  map->fields[run->returned[i]].attnum - low);
+	nvs_bulk_insert(run->events, run->n, inserted, selected);
+	for (i = 0; i < run->n; i++)
 	{
-		if (run.ids)
-			return (int) inserted;
+		const NvsNewEvent *event = &run->events[i];
+		Datum		id = event->event.values[state->id - map->fields];
+
+		run->positions[i] = DatumGetInt64(id);
+		nvs_records_add(run->records, &event->stream->resolved,
+						event->event.values, event->event.nulls);
+	}
+}
+
+/*
+ * Insert the events by one statement, and make their records.  Returns how many
+ * were inserted; those whose ids are taken may be missing.
+ */
+static int
+insert_by_statement(InsertRun *run)
+{
+	NvsParams	params;
+	SPIPlanPtr	plan;
+	uint64		inserted;
+
+	nvs_params_init(&params);
+	if (run->n == 1)
+		plan = insert_plan_one(run, &params);
+	else
+		plan = insert_plan_many(run, &params);
+	inserted = nvs_stream_write(run->target, plan, &params, insert_take_row,
+								run);
+	if (inserted != run->n && !run->ids)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("table %s did not take every event",
-						run.target->name),
+						run->target->name),
 				 errdetail("A trigger or rule kept rows out.")));
-	}
-	insert_announce(&run);
-	return n;
+	return (int) inserted;
 }
 
 /*
@@ -202,9 +261,8 @@ insert_take_row(TupleTableSlot *slot, void *arg)
 	}
 	run->positions[run->nrows] =
 		DatumGetInt64(run->values[state->id - map->fields]);
-	run->records[run->nrows] =
-		nvs_event_make_record(&event->stream->resolved, run->values,
-							  run->nulls, run->cxt);
+	nvs_records_add(run->records, &event->stream->resolved, run->values,
+					run->nulls);
 	run->nrows++;
 }
 
@@ -251,33 +309,64 @@ insert_build_one(StringInfo sql, const void *arg)
 }
 
 /*
- * The plan of an INSERT of many events: an array for each column.  unnest()
- * keeps their order, and positions are drawn row by row.
+ * The plan of an INSERT of many events: an array for each column, or its value
+ * where all events have the same.  unnest() keeps their order, and positions
+ * are drawn row by row.  It is in the SELECT list, where its rows are not
+ * stored before the first of them is inserted.
  */
 static SPIPlanPtr
 insert_plan_many(const InsertRun *run, NvsParams *params)
 {
+	const NvsEvent *first = &run->events[0].event;
+	const NvsFieldMap *map = run->target->map;
 	StringInfoData sql;
-	int			ncolumns;
 	int			i;
 
-	for (i = 0; i < run->target->map->nfields; i++)
-		if (insert_has_column(run->target, &run->events[0].event, i))
-			insert_add_array(run, i, params);
 	initStringInfo(&sql);
-	ncolumns = insert_build_columns(run, &sql);
-	appendStringInfoString(&sql, " SELECT * FROM ROWS FROM (");
-	for (i = 1; i <= ncolumns; i++)
-		appendStringInfo(&sql, "%spg_catalog.unnest($%d)", i > 1 ? ", " : "",
-						 i);
-	appendStringInfoString(&sql, ") u");
+	insert_build_columns(run, &sql);
+	appendStringInfoString(&sql, " SELECT ");
+	for (i = 0; i < map->nfields; i++)
+	{
+		const char *comma = params->n > 0 ? ", " : "";
+
+		if (!insert_has_column(run->target, first, i))
+			continue;
+		if (insert_varies(run, i))
+			appendStringInfo(&sql, "%spg_catalog.unnest($%d)", comma,
+							 insert_add_array(run, i, params));
+		else
+			appendStringInfo(&sql, "%s$%d", comma,
+							 nvs_params_add(params, map->fields[i].type,
+											first->values[i],
+											first->nulls[i]));
+	}
 	insert_build_returning(run, &sql);
 	return nvs_statement_plan_text(run->target->plans, sql.data, params,
 								   NVS_PLAN_GENERIC);
 }
 
-/* Add a parameter: the values of a column of all events. */
-static void
+/*
+ * May the events of a run have different values in a column?  Of the type that
+ * is always so, since some array says how many events there are.
+ */
+static bool
+insert_varies(const InsertRun *run, int column)
+{
+	const NvsStreamState *state = run->target->state;
+	const NvsEvent *first = &run->events[0].event;
+	int			i;
+
+	if (&run->target->map->fields[column] == state->type)
+		return true;
+	for (i = 1; i < run->n; i++)
+		if (run->events[i].event.nulls[column] != first->nulls[column] ||
+			run->events[i].event.values[column] != first->values[column])
+			return true;
+	return false;
+}
+
+/* Add a parameter, the values of a column of all events; returns its number. */
+static int
 insert_add_array(const InsertRun *run, int column, NvsParams *params)
 {
 	Datum	   *values = palloc(sizeof(Datum) * run->n);
@@ -289,8 +378,8 @@ insert_add_array(const InsertRun *run, int column, NvsParams *params)
 		values[i] = run->events[i].event.values[column];
 		nulls[i] = run->events[i].event.nulls[column];
 	}
-	nvs_stream_add_array(params, run->target->map->fields[column].type,
-						 values, nulls, run->n);
+	return nvs_stream_add_array(params, run->target->map->fields[column].type,
+								values, nulls, run->n);
 }
 
 /* Write the beginning of an INSERT; returns how many columns it names. */

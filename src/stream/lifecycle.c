@@ -278,16 +278,15 @@ lifecycle_append(NvsAppend *stream, const Jsonb *doc, int64 version,
 				 MemoryContext cxt)
 {
 	NvsNewEvent event;
-	Datum		record;
+	NvsRecords	records = {.cxt = cxt};
 
 	event.stream = stream;
 	event.doc = doc;
-	nvs_event_parse(&stream->resolved,
-					nvs_stream_state(stream->resolved.target), doc, version,
-					&event.event);
-	if (!nvs_stream_insert(&event, 1, &record, cxt))
+	nvs_event_parse(&stream->resolved, nvs_event_keys(&stream->resolved), doc,
+					version, &event.event);
+	if (!nvs_stream_insert(&event, 1, &records))
 		nvs_event_id_taken(1, 1);
-	return record;
+	return records.record;
 }
 
 /* nvent.stream_delete(subject): how many events it had. */

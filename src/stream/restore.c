@@ -46,24 +46,20 @@ static const NvsStatement clear_events = {"DELETE FROM {table}"};
 Datum
 nvs_stream_restore(PG_FUNCTION_ARGS)
 {
-	TupleDesc	desc;
-	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
+	NvsRecords	records;
 	Jsonb	  **docs;
-	Datum	   *records;
 	int			n;
 	int			i;
 
+	nvs_records_set(&records, fcinfo);
 	NVS_REQUIRE_ARG(0, "events");
 	PreventCommandIfReadOnly("nvent.stream_restore()");
 	docs = nvs_event_array(fcinfo, 0, &n);
 	for (i = 0; i < n; i++)
 		nvs_event_check(docs[i]);
-	records = palloc(sizeof(Datum) * Max(n, 1));
 	nvs_spi_begin();
-	if (!nvs_stream_insert(restore_make_events(docs, n), n, records,
-						   CurrentMemoryContext))
+	if (!nvs_stream_insert(restore_make_events(docs, n), n, &records))
 		nvs_event_id_taken(n, n);
-	nvs_event_return(result, desc, records, n);
 	nvs_spi_end();
 	return (Datum) 0;
 }
@@ -84,8 +80,7 @@ restore_make_events(Jsonb **docs, int n)
 		of[i]->version = restore_version(of[i], docs[i]);
 		events[i].stream = stream;
 		events[i].doc = restore_content(docs[i]);
-		nvs_event_parse(&stream->resolved,
-						nvs_stream_state(stream->resolved.target),
+		nvs_event_parse(&stream->resolved, nvs_event_keys(&stream->resolved),
 						events[i].doc, of[i]->version, &events[i].event);
 	}
 	return events;

@@ -16,6 +16,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "stream/bulk.h"
 #include "stream/state.h"
 
 static NvsStreamState *state_compile(NvsTarget *target);
@@ -90,6 +91,7 @@ state_compile(NvsTarget *target)
 	if (state->event_id != NULL)
 		state->id_conflict = state_id_conflict(target, state->event_id);
 	state_list_record(state, map, created_at);
+	state->bulk = nvs_bulk_is_possible(target, state->in_record);
 	state_define_names(target, state);
 
 	/* From here on nothing fails. */

@@ -38,6 +38,7 @@ typedef struct NvsStreamState
 	const NvsField *event_id;	/* NULL: appends cannot be repeated */
 	NvsIdConflict id_conflict;
 	const NvsField *pii;		/* NULL: nothing to erase */
+	bool		bulk;			/* see stream/bulk.c */
 	bool		one_by_one;		/* has a column that unnest() cannot give */
 	const NvsField **read;		/* columns of a record besides the id */
 	int			nread;

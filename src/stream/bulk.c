@@ -1,0 +1,314 @@
+/*
+ * stream/bulk.c
+ *	  Inserting many events as COPY does: rows go into a page together.
+ *
+ * The executor takes a row through its nodes, locks a page for it and writes it
+ * to the log by itself.  Where nothing comes between an INSERT and a table,
+ * that can be spared: no trigger, rule, policy, partition or generated column,
+ * no default but positions that is volatile, and no value whose type takes
+ * more than a copy.  Anything else is the executor's (stream/insert.c), and so
+ * are events that have ids, since those may be left out.
+ *
+ * What an INSERT checks is checked by the same functions: privileges on the
+ * table and its columns, constraints, unique and exclusion constraints by the
+ * indexes.  All of it is done as the caller.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/datum.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "stream/bulk.h"
+
+/* Rows that are written together. */
+#define BULK_ROWS	128
+
+/* An INSERT that is under way. */
+typedef struct BulkInsert
+{
+	const NvsTarget *target;
+	EState	   *estate;
+	ResultRelInfo *result;
+	CommandId	cid;
+	NvsEvent	defaults;		/* of the columns that have one */
+	TupleTableSlot *slots[BULK_ROWS];
+	int			nslots;			/* that are made */
+} BulkInsert;
+
+static bool bulk_is_plain(Relation rel);
+static bool bulk_has_plain_columns(const NvsTarget *target,
+								   const bool *in_record, Relation rel);
+static bool bulk_has_plain_checks(Relation rel);
+static void bulk_begin(BulkInsert *bulk, Bitmapset *inserted,
+					   Bitmapset *selected);
+static void bulk_set_defaults(BulkInsert *bulk, const NvsEvent *first);
+static void bulk_insert_rows(BulkInsert *bulk, NvsNewEvent *events, int n);
+static TupleTableSlot *bulk_slot(BulkInsert *bulk, int i);
+static void bulk_fill_slot(const BulkInsert *bulk, NvsEvent *event,
+						   int64 position, TupleTableSlot *slot);
+static void bulk_end(BulkInsert *bulk);
+
+/*
+ * May events be inserted into a relation as rows of it, without the executor?
+ * in_record says which columns records show.  Not if it is gone.
+ */
+bool
+nvs_bulk_is_possible(const NvsTarget *target, const bool *in_record)
+{
+	Relation	rel = try_table_open(target->relid, AccessShareLock);
+	bool		possible;
+
+	if (rel == NULL)
+		return false;
+	possible = bulk_is_plain(rel) &&
+		bulk_has_plain_columns(target, in_record, rel) &&
+		bulk_has_plain_checks(rel);
+	table_close(rel, AccessShareLock);
+	return possible;
+}
+
+/* Does nothing come between an INSERT and a relation? */
+static bool
+bulk_is_plain(Relation rel)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION ||
+		rel->rd_tableam != GetHeapamTableAmRoutine() ||
+		rel->rd_rel->relispartition || rel->rd_rel->relrowsecurity ||
+		rel->rd_rules != NULL || nvs_has_generated_columns(rel))
+		return false;
+	return triggers == NULL ||
+		!(triggers->trig_insert_before_row ||
+		  triggers->trig_insert_after_row ||
+		  triggers->trig_insert_instead_row ||
+		  triggers->trig_insert_before_statement ||
+		  triggers->trig_insert_after_statement);
+}
+
+/*
+ * Are all values of a row what an event gives, positions, or the same for all
+ * rows of a statement?
+ */
+static bool
+bulk_has_plain_columns(const NvsTarget *target, const bool *in_record,
+					   Relation rel)
+{
+	int			i;
+
+	for (i = 0; i < target->map->nfields; i++)
+	{
+		const NvsField *field = &target->map->fields[i];
+		Node	   *value;
+
+		if (field->kind == NVS_FIELD_OTHER && in_record[i])
+			return false;
+		if (!field->has_default || strcmp(field->column, "id") == 0)
+			continue;
+		value = build_column_default(rel, field->attnum);
+		if (value != NULL && contain_volatile_functions(value))
+			return false;
+	}
+	return OidIsValid(target->draws);
+}
+
+/* Is no constraint checked by a function that may look at earlier rows? */
+static bool
+bulk_has_plain_checks(Relation rel)
+{
+	const TupleConstr *constr = RelationGetDescr(rel)->constr;
+	int			i;
+
+	for (i = 0; constr != NULL && i < constr->num_check; i++)
+		if (contain_volatile_functions(stringToNode(constr->check[i].ccbin)))
+			return false;
+	return true;
+}
+
+/*
+ * Insert events of one relation, which is locked, and set in each event what
+ * the table adds: the position and defaults.  inserted and selected are the
+ * columns that the caller needs the right to insert and to read, as in a
+ * RangeTblEntry.
+ */
+void
+nvs_bulk_insert(NvsNewEvent *events, int n, Bitmapset *inserted,
+				Bitmapset *selected)
+{
+	BulkInsert	bulk;
+	int			i;
+
+	bulk.target = events[0].stream->resolved.target;
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	bulk_begin(&bulk, inserted, selected);
+	bulk_set_defaults(&bulk, &events[0].event);
+	for (i = 0; i < n; i += BULK_ROWS)
+		bulk_insert_rows(&bulk, &events[i], Min(BULK_ROWS, n - i));
+	bulk_end(&bulk);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+}
+
+/* Check the caller's rights, and open the relation with its indexes. */
+static void
+bulk_begin(BulkInsert *bulk, Bitmapset *inserted, Bitmapset *selected)
+{
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	EState	   *estate = CreateExecutorState();
+
+	rte->rtekind = RTE_RELATION;
+	rte->relid = bulk->target->relid;
+	rte->relkind = RELKIND_RELATION;
+	rte->rellockmode = RowExclusiveLock;
+	nvs_begin_insert(estate, rte, inserted, selected);
+	bulk->estate = estate;
+	bulk->result = makeNode(ResultRelInfo);
+	ExecInitResultRelation(estate, bulk->result, 1);
+	ExecOpenIndices(bulk->result, false);
+	bulk->cid = GetCurrentCommandId(true);
+	bulk->nslots = 0;
+}
+
+/*
+ * Compute the defaults of the columns that events leave to them, in the current
+ * memory context.
+ */
+static void
+bulk_set_defaults(BulkInsert *bulk, const NvsEvent *first)
+{
+	const NvsFieldMap *map = bulk->target->map;
+	Relation	rel = bulk->result->ri_RelationDesc;
+	ExprContext *econtext = GetPerTupleExprContext(bulk->estate);
+	int			i;
+
+	nvs_event_init(&bulk->defaults, map);
+	for (i = 0; i < map->nfields; i++)
+	{
+		const NvsField *field = &map->fields[i];
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel),
+											  field->attnum - 1);
+		Node	   *node;
+		Datum		value;
+
+		if (!field->has_default || first->given[i] ||
+			strcmp(field->column, "id") == 0)
+			continue;
+		node = build_column_default(rel, field->attnum);
+		if (node == NULL)
+			continue;
+		value = ExecEvalExpr(ExecPrepareExpr((Expr *) node, bulk->estate),
+							 econtext, &bulk->defaults.nulls[i]);
+		if (!bulk->defaults.nulls[i])
+			bulk->defaults.values[i] = datumCopy(value, att->attbyval,
+												 att->attlen);
+	}
+}
+
+/* Insert at most BULK_ROWS events. */
+static void
+bulk_insert_rows(BulkInsert *bulk, NvsNewEvent *events, int n)
+{
+	Relation	rel = bulk->result->ri_RelationDesc;
+	EState	   *estate = bulk->estate;
+	int64		positions[BULK_ROWS];
+	MemoryContext old;
+	int			i;
+
+	/* The rows, each checked. */
+	nvs_draw_positions(bulk->target, positions, n);
+	for (i = 0; i < n; i++)
+	{
+		TupleTableSlot *slot = bulk_slot(bulk, i);
+
+		CHECK_FOR_INTERRUPTS();
+		ResetPerTupleExprContext(estate);
+		bulk_fill_slot(bulk, &events[i].event, positions[i], slot);
+		if (RelationGetDescr(rel)->constr != NULL)
+			ExecConstraints(bulk->result, slot, estate);
+	}
+
+	/* The table, then its indexes. */
+	ResetPerTupleExprContext(estate);
+	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+	table_multi_insert(rel, bulk->slots, n, bulk->cid, 0, NULL);
+	MemoryContextSwitchTo(old);
+	for (i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		ResetPerTupleExprContext(estate);
+		nvs_insert_index_tuples(bulk->result, bulk->slots[i], estate);
+	}
+}
+
+/* Slot i, made when it is first needed. */
+static TupleTableSlot *
+bulk_slot(BulkInsert *bulk, int i)
+{
+	EState	   *estate = bulk->estate;
+	MemoryContext old;
+
+	if (i < bulk->nslots)
+		return bulk->slots[i];
+	old = MemoryContextSwitchTo(estate->es_query_cxt);
+	bulk->slots[i] =
+		ExecAllocTableSlot(&estate->es_tupleTable,
+						   RelationGetDescr(bulk->result->ri_RelationDesc),
+						   &TTSOpsVirtual);
+	MemoryContextSwitchTo(old);
+	bulk->slots[i]->tts_tableOid = bulk->target->relid;
+	bulk->nslots = i + 1;
+	return bulk->slots[i];
+}
+
+/* Complete an event by what the table adds, and have a slot be its row. */
+static void
+bulk_fill_slot(const BulkInsert *bulk, NvsEvent *event, int64 position,
+			   TupleTableSlot *slot)
+{
+	const NvsTarget *target = bulk->target;
+	const NvsStreamState *state = target->state;
+	int			id = state->id - target->map->fields;
+	int			i;
+
+	event->values[id] = Int64GetDatum(position);
+	event->nulls[id] = false;
+	ExecClearTuple(slot);
+	/* Of columns that were dropped there is no field. */
+	memset(slot->tts_isnull, true,
+		   sizeof(bool) * slot->tts_tupleDescriptor->natts);
+	for (i = 0; i < target->map->nfields; i++)
+	{
+		int			column = target->map->fields[i].attnum - 1;
+
+		if (i != id && !event->given[i])
+		{
+			event->values[i] = bulk->defaults.values[i];
+			event->nulls[i] = bulk->defaults.nulls[i];
+		}
+		slot->tts_values[column] = event->values[i];
+		slot->tts_isnull[column] = event->nulls[i];
+	}
+	ExecStoreVirtualTuple(slot);
+}
+
+/* Close what was opened. */
+static void
+bulk_end(BulkInsert *bulk)
+{
+	ExecResetTupleTable(bulk->estate->es_tupleTable, false);
+	ExecCloseResultRelations(bulk->estate);
+	ExecCloseRangeTableRelations(bulk->estate);
+	FreeExecutorState(bulk->estate);
+}
