@@ -87,6 +87,7 @@ extern void fail(const Session *session, const char *format, ...)
 extern void grammar_load(const char *path);
 extern void grammar_functions(PGconn *conn);
 extern const char *grammar_function(int i);
+extern bool grammar_calls_query(const char *sql);
 extern char *grammar_say(Session *session, const char *name);
 extern char *grammar_call(Session *session, int function);
 

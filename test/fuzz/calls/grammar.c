@@ -30,6 +30,7 @@ typedef struct Function
 {
 	char	   *name;
 	char		kind;			/* as pg_proc has it */
+	bool		is_query;		/* a set that is written in SQL */
 	bool		rare;
 	Argument   *arguments;
 	int			narguments;
@@ -164,7 +165,8 @@ void
 grammar_functions(PGconn *conn)
 {
 	PGresult   *result = PQexec(conn,
-		"SELECT p.oid, p.proname, p.prokind, a.type, a.name, a.optional, a.last "
+		"SELECT p.oid, p.proname, p.prokind, a.type, a.name, a.optional, a.last, "
+		"p.proretset AND p.prolang = 14 "
 		"FROM pg_proc p LEFT JOIN LATERAL (SELECT n, format_type(t, NULL), "
 		"coalesce(p.proargnames[n], ''), n > p.pronargs - p.pronargdefaults, "
 		"n = p.pronargs AND p.provariadic <> 0 "
@@ -189,6 +191,7 @@ grammar_functions(PGconn *conn)
 			memset(function, 0, sizeof(Function));
 			function->name = strdup(PQgetvalue(result, i, 1));
 			function->kind = PQgetvalue(result, i, 2)[0];
+			function->is_query = PQgetvalue(result, i, 7)[0] == 't';
 			function->rare = is_rare(function->name);
 		}
 		if (PQgetisnull(result, i, 3))
@@ -215,6 +218,22 @@ const char *
 grammar_function(int i)
 {
 	return i < nfunctions ? functions[i].name : NULL;
+}
+
+/* Does a statement call a function that is a query? */
+bool
+grammar_calls_query(const char *sql)
+{
+	char		call[100];
+	int			i;
+
+	for (i = 0; i < nfunctions; i++)
+	{
+		snprintf(call, sizeof(call), "nvent.%s(", functions[i].name);
+		if (functions[i].is_query && strstr(sql, call) != NULL)
+			return true;
+	}
+	return false;
 }
 
 /* A value for an argument: one for its name, any one of its type, or NULL. */
