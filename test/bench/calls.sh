@@ -23,6 +23,12 @@ stream_append|32|0.9|flush|
 stream_append, no flush|1 32||cpu|stream_append
 stream_append, the record, no flush|1||cpu|stream_append_record
 stream_append, versioned, no flush|1 32||cpu|stream_append_versioned
+append_batch, 100 events|1 8|1|cpu|stream_append_batch_100
+append_batch, 1000 events|1 8|1|cpu|stream_append_batch_1000
+append_batch, plain log, 100 events|1 8|1|cpu|stream_append_batch_log_100
+append_batch, plain log, 1000 events|1 8|1|cpu|stream_append_batch_log_1000
+append_many, 1000 to 100 subjects|1 8|1|cpu|stream_append_many
+COPY of 10000 events to a plain log|1|0.9|cpu|stream_copy
 jsonb_deep_merge|1|4|read|
 '
 

@@ -62,6 +62,28 @@ CREATE TABLE lean.events (
     data jsonb,
     UNIQUE (subject, version)
 );
+-- Events of a batch, with 100 bytes of data each, as they were sent.
+CREATE TABLE lean.batch (n integer PRIMARY KEY, events jsonb[] NOT NULL);
+ALTER TABLE lean.batch ALTER COLUMN events SET STORAGE EXTERNAL;
+INSERT INTO lean.batch
+SELECT n, array_agg(jsonb_build_object('type', 'order:placed', 'data',
+    jsonb_build_object('order', i, 'by', 'somebody-' || i, 'note', repeat('x', 40))) ORDER BY i)
+FROM unnest(ARRAY[100, 1000]) AS n, generate_series(1, n) AS i GROUP BY n;
+-- The same by turns to 100 subjects of each connection.
+CREATE TABLE lean.appends (client integer PRIMARY KEY, appends jsonb NOT NULL);
+ALTER TABLE lean.appends ALTER COLUMN appends SET STORAGE EXTERNAL;
+INSERT INTO lean.appends
+SELECT client, jsonb_agg(jsonb_build_object('subject', 'nvent:many:c' || client || '-' || i % 100,
+    'events', jsonb_build_array(e)) ORDER BY i)
+FROM generate_series(0, 7) AS client, lean.batch, unnest(events) WITH ORDINALITY AS u (e, i)
+WHERE n = 1000 GROUP BY client;
+COPY (SELECT 'nvent:log:c' || i % 1000, 1700000000000 + i, e ->> 'type', e -> 'data'
+    FROM lean.batch, generate_series(0, 9) AS k, unnest(events) WITH ORDINALITY AS u (e, i) WHERE n = 1000)
+TO PROGRAM 'cat >events.copy';
+COPY (SELECT 'nvent:log:c' || i % 1000, now(), e ->> 'type', e -> 'data'
+    FROM lean.batch, generate_series(0, 9) AS k, unnest(events) WITH ORDINALITY AS u (e, i) WHERE n = 1000)
+TO PROGRAM 'cat >lean.copy';
+
 INSERT INTO lean.kv (key, value) SELECT key, value FROM nvent_kv;
 INSERT INTO lean.entries (key, id, doc) SELECT 'nvent:bench', 'run' || r, doc FROM run;
 INSERT INTO lean.counters (name) SELECT 'flow' || f FROM generate_series(1, 1000) AS f;

@@ -1,0 +1,3 @@
+-- peer: INSERT ... SELECT from the jsonb[]
+\set r random(1, 1000)
+INSERT INTO lean.log (subject, type, data) SELECT :log::text || :r::text, u.e ->> 'type', u.e -> 'data' FROM unnest((SELECT events FROM lean.batch WHERE n = 100)) AS u (e);

@@ -1,0 +1,1 @@
+COPY nvent_stream_log (subject, ts, type, data) FROM 'events.copy';
