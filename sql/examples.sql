@@ -38,6 +38,29 @@ SELECT nvent.stream_append('cart:9', '{"type": "shipped"}', expected_version => 
 SELECT nvent.stream_create_table('clicks', versioned => false);
 SELECT type, versioned FROM nvent.stream_tables() WHERE type = 'clicks';
 
+CREATE TEMP TABLE incoming (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, subject text, event jsonb);
+INSERT INTO incoming (subject, event)
+SELECT 'parcel:' || i % 3, jsonb_build_object('type', 'moved', 'data', i) FROM generate_series(1, 2500) i;
+
+DO $$
+DECLARE
+    done bigint := 0;
+BEGIN
+    LOOP
+        PERFORM nvent.stream_append_many(jsonb_agg(jsonb_build_object(
+            'subject', subject, 'events', jsonb_build_array(event)) ORDER BY n))
+        FROM incoming WHERE n > done AND n <= done + 1000 HAVING count(*) > 0;
+        EXIT WHEN NOT FOUND;
+        COMMIT;
+        done := done + 1000;
+    END LOOP;
+END $$;
+
+SELECT count(*), count(DISTINCT id) AS positions, max(version),
+    bool_and((data::text)::int > previous) AS in_order
+FROM (SELECT *, lag((data::text)::int, 1, 0) OVER (ORDER BY id) AS previous FROM nvent_stream_parcel) e;
+SELECT nvent.stream_drop_table('parcel');
+
 SELECT p.next_cursor > 0 AS moved, e ->> 'subject' AS subject, e ->> 'type' AS type
 FROM nvent.stream_poll('cart:>', after => 0, max_count => 2) p
 LEFT JOIN LATERAL unnest(p.events) e ON true;
