@@ -35,6 +35,7 @@ OBJS = \
 	src/wakeup/waiter.o \
 	src/position/sequence.o \
 	src/position/low_water_mark.o \
+	src/position/early_release.o \
 	src/position/prepared.o \
 	src/position/published_position.o \
 	src/position/position.o \

@@ -9,10 +9,12 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+#include "compat.h"
 #include "base/guc.h"
 
 bool		nvs_auto_create = true;
 char	   *nvs_default_store = NULL;
+bool		nvs_early_lock_release = false;
 int			nvs_maintenance_interval = 10000;
 int			nvs_maintenance_lock_timeout = 1000;
 int			nvs_maintenance_timeout = 10000;
@@ -42,11 +44,41 @@ static const struct config_enum_entry notify_options[] = {
 	{NULL, 0, false}
 };
 
+static bool guc_has_shared_memory(void);
+static bool guc_check_early_lock_release(bool *newval, void **extra,
+										 GucSource source);
 static bool guc_check_notify(int *newval, void **extra, GucSource source);
+static void guc_define_commit(void);
 static void guc_define_shared(void);
 static void guc_define_worker(void);
 static void guc_define_stores(void);
 static void guc_define_streams(void);
+
+/* Is there shared memory, or can it be had when it is asked for? */
+static bool
+guc_has_shared_memory(void)
+{
+#ifdef NVS_NAMED_SEGMENTS
+	return true;
+#else
+	return nvs_worker_possible;
+#endif
+}
+
+/*
+ * check_hook: who reads events, and who finds nothing left to do, hears by
+ * shared memory of what is not durable yet.  A binary upgrade has none.
+ */
+static bool
+guc_check_early_lock_release(bool *newval, void **extra pg_attribute_unused(),
+							 GucSource source pg_attribute_unused())
+{
+	if (!*newval || guc_has_shared_memory() || IsBinaryUpgrade)
+		return true;
+	GUC_check_errdetail("There is shared memory for it only when nvent_store "
+						"is in shared_preload_libraries.");
+	return false;
+}
 
 /*
  * check_hook: without a launcher nobody would send what is for the worker.  A
@@ -62,6 +94,23 @@ guc_check_notify(int *newval, void **extra pg_attribute_unused(),
 	GUC_check_errdetail("There is a worker only when nvent_store is in "
 						"shared_preload_libraries.");
 	return false;
+}
+
+/*
+ * Define the setting of commits.  As with synchronous_commit it is everybody's:
+ * it is about what one's own transactions have written.
+ */
+static void
+guc_define_commit(void)
+{
+	DefineCustomBoolVariable("nvent_store.early_lock_release",
+							 "Releases the locks of a transaction before its commit is durable.",
+							 "The session waits for that before it answers; others may "
+							 "read what was written before, but no events.",
+							 &nvs_early_lock_release,
+							 false,
+							 PGC_USERSET, 0,
+							 guc_check_early_lock_release, NULL, NULL);
 }
 
 /* Define the settings that shape shared memory, fixed at server start. */
@@ -234,6 +283,7 @@ nvs_guc_init(void)
 {
 	if (process_shared_preload_libraries_in_progress)
 		guc_define_shared();
+	guc_define_commit();
 	guc_define_stores();
 	guc_define_streams();
 	guc_define_worker();

@@ -22,6 +22,7 @@ typedef enum NvsAppendAgeAction
 
 extern bool nvs_auto_create;
 extern char *nvs_default_store;
+extern bool nvs_early_lock_release;
 extern int	nvs_maintenance_interval;
 extern int	nvs_maintenance_lock_timeout;
 extern int	nvs_maintenance_timeout;

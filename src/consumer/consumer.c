@@ -33,6 +33,7 @@
 #include "base/guc.h"
 #include "base/text.h"
 #include "consumer/internal.h"
+#include "position/xact.h"
 #include "store/store.h"
 
 /* Bytes of the name of a consumer, a lane or a checkpoint. */
@@ -144,6 +145,8 @@ consumers_find(const char *prefix, LOCKMODE mode)
 
 	if (store == NULL)
 		return NULL;
+	if (mode != AccessShareLock)
+		nvs_xact_changes();
 	if (store->generation != consumers_generation)
 	{
 		consumers_forget();

@@ -22,6 +22,11 @@ extern int64 nvs_sequence_last(XLogRecPtr *logged);
 extern int64 nvs_sequence_reach(void);
 extern void nvs_sequence_seed(NvsDatabase *db);
 
+/* early_release.c */
+extern void nvs_early_release_before_commit(bool changes, bool notifies);
+extern void nvs_early_release_decided(bool committed);
+extern void nvs_early_release_wait(void);
+
 /* low_water_mark.c */
 extern bool nvs_low_water_mark_holds(uint32 store);
 extern int64 nvs_low_water_mark_last(void);
@@ -29,6 +34,8 @@ extern void nvs_low_water_mark_publish(uint32 store, int64 mark,
 									   bool in_slot);
 extern void nvs_low_water_mark_check_age(void);
 extern void nvs_low_water_mark_before_prepare(void);
+extern bool nvs_low_water_mark_is_lock(void);
+extern void nvs_low_water_mark_pass_at(XLogRecPtr lsn);
 extern bool nvs_low_water_mark_after_locks(void);
 extern int64 nvs_low_water_mark_lowest_slot(uint32 store);
 extern void nvs_low_water_mark_add_slots(NvsMarks *marks);

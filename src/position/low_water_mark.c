@@ -15,6 +15,7 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -43,6 +44,7 @@ static int	low_water_mark_place(uint32 *store, int64 *mark);
 static void low_water_mark_write(int i, uint32 store, int64 mark);
 static void low_water_mark_lock(uint32 store, int64 mark);
 static int	low_water_mark_read_slot(NvsSlot *slot, NvsMark *marks);
+static bool low_water_mark_pass(NvsSlot *slot);
 static bool low_water_mark_terminate(NvsSlot *slot, TimestampTz now);
 static void low_water_mark_report_age(int pid, bool ended);
 static void low_water_mark_put_slots(Tuplestorestate *result, TupleDesc desc);
@@ -174,9 +176,29 @@ nvs_low_water_mark_before_prepare(void)
 	}
 }
 
+/* Are this transaction's marks locks, which go when all its locks go? */
+bool
+nvs_low_water_mark_is_lock(void)
+{
+	return my_nmarks != 0 && my_slot == NULL;
+}
+
+/*
+ * From now on the marks may be passed by who flushes the log up to here, where
+ * this transaction has committed: its rows are visible, and others have been
+ * told what it changed in the catalogs.  Does not raise.
+ */
+void
+nvs_low_water_mark_pass_at(XLogRecPtr lsn)
+{
+	if (my_slot != NULL)
+		pg_atomic_write_u64(&my_slot->pass_at, lsn);
+}
+
 /*
  * Take the marks out of the slot; true if this transaction had any.  To be
- * called when the transaction's locks are released.  Does not raise.
+ * called when the transaction's locks are released and it is as durable as it
+ * is to be.  Does not raise.
  */
 bool
 nvs_low_water_mark_after_locks(void)
@@ -187,6 +209,7 @@ nvs_low_water_mark_after_locks(void)
 	if (my_slot != NULL)
 	{
 		LWLockAcquire(&my_slot->lock, LW_EXCLUSIVE);
+		pg_atomic_write_u64(&my_slot->pass_at, 0);
 		for (i = 0; i < my_nmarks; i++)
 			pg_atomic_write_u64(&my_slot->marks[i], 0);
 		LWLockRelease(&my_slot->lock);
@@ -236,7 +259,8 @@ low_water_mark_read_slot(NvsSlot *slot, NvsMark *marks)
 
 /*
  * The lowest mark in shared memory that holds back readers of a store;
- * PG_INT64_MAX when there is none.
+ * PG_INT64_MAX when there is none.  What is visible and not durable is made
+ * durable in passing: it holds back nobody then.
  */
 int64
 nvs_low_water_mark_lowest_slot(uint32 store)
@@ -247,14 +271,37 @@ nvs_low_water_mark_lowest_slot(uint32 store)
 
 	for (i = 0; i < nslots; i++)
 	{
+		NvsSlot    *slot = nvs_shmem_slot(i);
 		NvsMark		marks[NVS_SLOT_MARKS];
-		int			n = low_water_mark_read_slot(nvs_shmem_slot(i), marks);
+		int			n = low_water_mark_read_slot(slot, marks);
+		int64		mine = PG_INT64_MAX;
 
 		while (n-- > 0)
 			if (nvs_mark_holds(marks[n].store, store))
-				lowest = Min(lowest, marks[n].position);
+				mine = Min(mine, marks[n].position);
+		if (mine < lowest && !low_water_mark_pass(slot))
+			lowest = mine;
 	}
 	return lowest;
+}
+
+/*
+ * May the marks of a slot, which were read, be passed?  Flushes the log for
+ * that.  When the answer is of a later transaction in the slot, the one whose
+ * marks were read has ended, and the later one's positions are above what the
+ * reader has noted.
+ */
+static bool
+low_water_mark_pass(NvsSlot *slot)
+{
+	XLogRecPtr	pass_at;
+
+	pg_read_barrier();
+	pass_at = pg_atomic_read_u64(&slot->pass_at);
+	if (pass_at == 0)
+		return false;
+	XLogFlush(pass_at);
+	return true;
 }
 
 /* Add the marks in shared memory. */

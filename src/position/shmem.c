@@ -48,6 +48,7 @@ typedef struct ShmemHeader
 	pg_atomic_uint32 overflowed;	/* a database found no free entry */
 	pg_atomic_uint32 launcher;	/* process number + 1; 0: none is running */
 	pg_atomic_uint32 staffing;	/* an NvsStaffing */
+	pg_atomic_uint32 early_commits; /* see position/early_release.c */
 	Size		slots_offset;
 	Size		waiters_offset;
 	Size		databases_offset;
@@ -62,7 +63,7 @@ typedef struct ShmemHeader
 #define PREPARED_SIZE	CACHELINEALIGN(sizeof(NvsPrepared) * NPREPARED)
 
 /* To be raised when the segment's parts change. */
-#define SEGMENT_LAYOUT	1
+#define SEGMENT_LAYOUT	2
 
 static ShmemHeader *header = NULL;
 
@@ -135,6 +136,7 @@ shmem_init_segment(void *pointer)
 	pg_atomic_init_u32(&h->overflowed, 0);
 	pg_atomic_init_u32(&h->launcher, 0);
 	pg_atomic_init_u32(&h->staffing, NVS_STAFF_NONE);
+	pg_atomic_init_u32(&h->early_commits, 0);
 	h->slots_offset = CACHELINEALIGN(sizeof(ShmemHeader));
 	h->waiters_offset = h->slots_offset + sizeof(PaddedSlot) * h->nslots;
 	h->databases_offset = h->waiters_offset + WAITER_SIZE * h->nslots;
@@ -174,6 +176,7 @@ shmem_init_slot(NvsSlot *slot, int tranche)
 		pg_atomic_init_u32(&slot->stores[i], 0);
 	}
 	pg_atomic_init_u32(&slot->database, InvalidOid);
+	pg_atomic_init_u64(&slot->pass_at, 0);
 }
 
 /* Set up a database's entry, new or freed, but for its locks and its ring. */
@@ -283,6 +286,16 @@ bool
 nvs_shmem_overflowed(void)
 {
 	return pg_atomic_read_u32(&header->overflowed) != 0;
+}
+
+/*
+ * How many transactions release their locks early and are not durable yet, all
+ * databases together; counted before they are visible.
+ */
+pg_atomic_uint32 *
+nvs_shmem_early_commits(void)
+{
+	return &header->early_commits;
 }
 
 /* How many slots there are, one for each process that may run queries. */

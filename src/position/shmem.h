@@ -26,6 +26,8 @@ typedef struct NvsSlot
 	pg_atomic_uint64 marks[NVS_SLOT_MARKS]; /* 0: none, nor behind it */
 	pg_atomic_uint32 stores[NVS_SLOT_MARKS];	/* written before the mark */
 	pg_atomic_uint32 database;	/* of the marks; written before them */
+	pg_atomic_uint64 pass_at;	/* who has flushed the log up to here may pass
+								 * the marks; 0: nobody */
 	int			pid;
 	TimestampTz since;			/* when the first mark was published */
 	LWLock		lock;			/* held to take the marks back, which has who
@@ -136,6 +138,7 @@ extern void nvs_shmem_init(void);
 
 extern bool nvs_shmem_available(void);
 extern bool nvs_shmem_overflowed(void);
+extern pg_atomic_uint32 *nvs_shmem_early_commits(void);
 extern int	nvs_shmem_slots(void);
 extern NvsSlot *nvs_shmem_slot(int i);
 extern NvsSlot *nvs_shmem_my_slot(void);

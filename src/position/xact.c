@@ -8,11 +8,14 @@
  *
  *	before commit	rows are not visible; may raise, which rolls back
  *		handlers: announcements become NOTIFY, or a block for the ring
+ *		early release: the commit is not to wait
  *	before prepare	may raise, which rolls back
  *		low-water mark: becomes a lock, which the prepared transaction keeps
  *	decided			committed, prepared or aborted
  *		base/plan: no call of ours is on the stack
- *	after locks		locks go at this moment
+ *		early release: synchronous_commit is the user's again
+ *	after locks		locks have gone
+ *		early release: waits until the commit is durable
  *		low-water mark: is taken back
  *		handlers: the block goes into the ring, and the notifier is woken
  *	before subcommit	may raise, which rolls back
@@ -47,6 +50,10 @@ static int	nhandlers = 0;
 static bool decided = false;
 static NvsXactOutcome outcome;
 
+/* Was a call of the transaction to change something?  Does it send NOTIFYs? */
+static bool changes = false;
+static bool notifies = false;
+
 static void xact_callback(XactEvent event, void *arg);
 static void xact_release_callback(ResourceReleasePhase phase, bool is_commit,
 								  bool is_top_level, void *arg);
@@ -72,6 +79,20 @@ nvs_xact_register(const NvsXactHandlers *handlers)
 	if (nhandlers == MAX_HANDLERS)
 		elog(ERROR, "unexpected number of transaction handlers");
 	all_handlers[nhandlers++] = handlers;
+}
+
+/* A call of this transaction is to change something, if it finds it. */
+void
+nvs_xact_changes(void)
+{
+	changes = true;
+}
+
+/* This transaction, which is about to commit, sends NOTIFYs. */
+void
+nvs_xact_notifies(void)
+{
+	notifies = true;
 }
 
 /* XactCallback. */
@@ -110,7 +131,7 @@ xact_release_callback(ResourceReleasePhase phase,
 					  bool is_commit pg_attribute_unused(),
 					  bool is_top_level, void *arg pg_attribute_unused())
 {
-	if (phase == RESOURCE_RELEASE_LOCKS && is_top_level && decided)
+	if (phase == RESOURCE_RELEASE_AFTER_LOCKS && is_top_level && decided)
 		xact_after_locks();
 }
 
@@ -146,6 +167,7 @@ xact_before_commit(void)
 	for (i = 0; i < nhandlers; i++)
 		if (all_handlers[i]->before_commit != NULL)
 			all_handlers[i]->before_commit();
+	nvs_early_release_before_commit(changes, notifies);
 }
 
 /* The transaction has ended, but for the release of what it holds. */
@@ -154,10 +176,13 @@ xact_decide(NvsXactOutcome how)
 {
 	decided = true;
 	outcome = how;
+	changes = false;
+	notifies = false;
 	nvs_spi_unwind(0);
+	nvs_early_release_decided(how == NVS_XACT_COMMITTED);
 }
 
-/* The transaction's locks go. */
+/* The transaction's locks have gone. */
 static void
 xact_after_locks(void)
 {
@@ -165,6 +190,7 @@ xact_after_locks(void)
 	int			i;
 
 	decided = false;
+	nvs_early_release_wait();
 	end.outcome = outcome;
 	nvs_position_after_locks(&end);
 	for (i = 0; i < nhandlers; i++)

@@ -25,6 +25,7 @@
 #include "base/grant.h"
 #include "base/identity.h"
 #include "base/text.h"
+#include "position/xact.h"
 #include "route/route.h"
 
 /*
@@ -170,6 +171,8 @@ nvs_target_lock(NvsRoute *route, LOCKMODE mode)
 	AclMode		privileges = mode == AccessShareLock ? NVS_ACL_WRITE :
 		NVS_ACL_WRITE & ~NVS_ACL_READ;
 
+	if (mode != AccessShareLock)
+		nvs_xact_changes();
 	for (;;)
 	{
 		NvsTarget  *target = route->target;

@@ -27,6 +27,7 @@
 #include "base/guc.h"
 #include "base/identity.h"
 #include "base/plan.h"
+#include "position/xact.h"
 #include "store/adopt.h"
 #include "store/claim.h"
 #include "store/grant.h"
@@ -260,6 +261,7 @@ admin_claim(const char *prefix, const char *schema, const char *command)
 {
 	NvsStore   *store = nvs_store_find_registered(prefix);
 
+	nvs_xact_changes();
 	/* It is not locked for who wants what there is already. */
 	if (store != NULL && OidIsValid(store->relid))
 		return store;

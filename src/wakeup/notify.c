@@ -236,7 +236,10 @@ notify_before_commit(void)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (a->mode == NVS_NOTIFY_INLINE)
+		{
 			nvs_notify_send(a->channel, a->subject, a->position);
+			nvs_xact_notifies();
+		}
 		if (db == NULL)
 			continue;
 		if (a->mode == NVS_NOTIFY_WORKER ||

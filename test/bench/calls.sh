@@ -42,6 +42,8 @@ subjects=(
 	-D hot=nvent:flow:runs:hot
 	-D log=nvent:log:
 	-D many=nvent:many:
+	-D hotkey=nvent:bench:hot
+	-D hotsubject=bench:hot
 )
 
 # expire SIDE: 10,000 keys that have expired, on both sides.

@@ -107,8 +107,9 @@ figure()
 }
 
 # options MODE: the server settings of a session.  "flush" makes the flush at
-# commit 2 ms, "worker" and "inline" are that with notification; all others
-# leave the flush out, which would hide differences.
+# commit 2 ms, "worker" and "inline" are that with notification; "disk" leaves it
+# as it is; all others leave it out, which would hide differences.  "early",
+# "early_disk" and "early_cpu" release locks early.
 options()
 {
 	local notify=off
@@ -118,9 +119,13 @@ options()
 	esac
 	printf '%s' "-c nvent_store.notify=$notify"
 	case $1 in
-		flush | worker | inline)
+		early*) printf ' %s' '-c nvent_store.early_lock_release=on' ;;
+	esac
+	case $1 in
+		flush | worker | inline | early)
 			printf ' %s' '-c commit_delay=2000 -c commit_siblings=0'
 			;;
+		disk | early_disk) ;;
 		*) printf ' %s' '-c synchronous_commit=off' ;;
 	esac
 }
