@@ -1,0 +1,1 @@
+SELECT nvent.entry_increment(:flows, 'flow1', 'stats.total', 1);

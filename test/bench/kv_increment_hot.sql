@@ -1,0 +1,1 @@
+SELECT nvent.kv_increment(:hotkey, 1);

@@ -1,0 +1,1 @@
+SELECT nvent.stream_append(:hotsubject, '{"type": "x"}') ->> 'version';
