@@ -47,7 +47,7 @@ load_size()
 		-c "SELECT min(id), max(id) FROM g$1_stream_growth")
 }
 
-# sized ROWS TOUCHED SCRIPT: the rate of one script at one size.
+# sized ROWS TOUCHED SCRIPT MODE: the rate of one script at one size.
 sized()
 {
 	local step=$(($1 / 1000)) hot=1000
@@ -63,7 +63,7 @@ sized()
 		-D keys="g$1:k:" -D list="g$1:list"
 		-D subjects="g$1:growth:" -D pattern="g$1:growth:>"
 	)
-	tps "$bench/growth/$3.sql" 1 read
+	tps "$bench/growth/$3.sql" 1 "$4"
 }
 
 # grown TITLE SCRIPT TOUCHED: all sizes in turns; a row for each but the first.
@@ -71,17 +71,19 @@ grown()
 {
 	local kept=growth base=${sizes%% *} size round wal='' kb=''
 
+	# 4,000 calls meet all but a few of 1,000 rows; a batch meets what the
+	# appends before it have met.
 	for size in $sizes
 	do
 		: >"$work/size.$size"
-		sized "$size" "$3" "$2" >/dev/null || exit 1
+		[ "$2" = batch ] || sized "$size" "$3" "$2" warm >/dev/null || exit 1
 	done
 	for round in $(seq "$rounds")
 	do
 		say "$1, round $round"
 		for size in $(turned "$round")
 		do
-			sized "$size" "$3" "$2" >>"$work/size.$size" || exit 1
+			sized "$size" "$3" "$2" read >>"$work/size.$size" || exit 1
 		done
 	done
 	cp "$work/size.$base" "$work/plain"

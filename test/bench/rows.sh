@@ -132,13 +132,17 @@ options()
 
 # tps SCRIPT CONNECTIONS MODE: run pgbench once; leaves its report in $report.
 # One connection has its first, slow calls behind it sooner than many, and gets
-# half of the time.  "burst" is a few hundred calls.
+# half of the time.  "burst" is a few hundred calls, "warm" some thousand, not to
+# be counted.
 tps()
 {
 	local length=(-T "$duration") jobs=$2
 
 	[ "$2" -gt 1 ] || length=(-T $(((duration + 1) / 2)))
-	[ "$3" != burst ] || length=(-t $(($2 > 1 ? 50 : 300)))
+	case $3 in
+		burst) length=(-t $(($2 > 1 ? 50 : 300))) ;;
+		warm) length=(-t 4000) ;;
+	esac
 	[ "$jobs" -le "$(nproc)" ] || jobs=$(nproc)
 	PGOPTIONS=$(options "$3") pgbench -n -M prepared -c "$2" -j "$jobs" \
 		"${length[@]}" "${subjects[@]}" -f "$1" >"$report" 2>&1 ||
