@@ -70,7 +70,7 @@ OBJS = \
 	src/stream/append_many.o \
 	src/stream/read.o \
 	src/stream/source.o \
-	src/stream/news.o \
+	src/stream/walk.o \
 	src/stream/window.o \
 	src/stream/scan.o \
 	src/stream/poll.o \
@@ -166,6 +166,7 @@ REGRESS = \
 	stream_poll \
 	stream_poll_filters \
 	stream_poll_category \
+	stream_walk \
 	stream_wait \
 	stream_lifecycle \
 	stream_stats \

@@ -3,7 +3,8 @@
  *	  Matches the events of a scan with the patterns of consumers.
  *
  * Events are read from each table of the store by position; only the columns
- * that make their subjects.  Of each subject the last event counts.  The
+ * that make their subjects, and of a plain table without a statement.  Of each
+ * subject the last event counts.  The
  * patterns that can match it are found by the literal text that they begin
  * with, and then compared as a whole.
  *
@@ -23,6 +24,8 @@
 #include "base/text.h"
 #include "consumer/match.h"
 #include "route/route.h"
+#include "stream/state.h"
+#include "stream/walk.h"
 
 /* An event that was read: its position and its subject. */
 typedef struct MatchEventRef
@@ -73,8 +76,11 @@ typedef struct MatchScan
 
 static HTAB *match_hash_create(const char *name, Size entrysize);
 static void match_read_relation(MatchScan *scan, NvsTarget *target);
+static bool match_walk_relation(MatchScan *scan, NvsTarget *target,
+								uint64 *n);
 static void match_build_read(StringInfo sql, const void *arg);
-static void match_add_event(TupleTableSlot *slot, void *arg);
+static void match_read_event(TupleTableSlot *slot, void *arg);
+static void match_add_event(MatchScan *scan);
 static bool match_whole_subject(const NvsTarget *target);
 static bool match_make_subject(const NvsTarget *target, const Datum *values,
 							   const bool *nulls, StringInfo subject);
@@ -229,10 +235,47 @@ match_read_relation(MatchScan *scan, NvsTarget *target)
 	nvs_params_add(&params, INT8OID, Int64GetDatum(scan->upto), false);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(scan->limit), false);
 	scan->target = target;
-	plan = nvs_statement_plan(target->plans, &match_read, &params, target);
-	n = nvs_execute_each(plan, &params, true, match_add_event, scan);
+	if (!match_walk_relation(scan, target, &n))
+	{
+		plan = nvs_statement_plan(target->plans, &match_read, &params, target);
+		n = nvs_execute_each(plan, &params, true, match_read_event, scan);
+	}
 	if (n > 0 && n >= scan->limit)
 		scan->upto = scan->position;
+}
+
+/*
+ * Read them along an index; *n is how many there were.  Returns false when it
+ * takes a statement.
+ */
+static bool
+match_walk_relation(MatchScan *scan, NvsTarget *target, uint64 *n)
+{
+	TupleDesc	desc = nvs_stream_state(target)->row;
+	AttrNumber	id = nvs_stream_state(target)->id->attnum;
+	NvsWalk		walk;
+	HeapTuple	row;
+
+	if (desc == NULL ||
+		!nvs_walk_positions(&walk, target->relid, scan->from, scan->upto))
+		return false;
+	*n = 0;
+	while ((row = nvs_walk_next(&walk)) != NULL)
+	{
+		bool		isnull;
+		int64		position = DatumGetInt64(heap_getattr(row, id, desc,
+														  &isnull));
+
+		CHECK_FOR_INTERRUPTS();
+		if (*n >= scan->limit && position != scan->position)
+			break;
+		(*n)++;
+		scan->position = position;
+		if (nvs_walk_subject(target, row, desc, &scan->buf))
+			match_add_event(scan);
+	}
+	nvs_walk_end(&walk);
+	return true;
 }
 
 /* Write the query for the events of a relation; arg is its NvsTarget. */
@@ -258,31 +301,36 @@ match_build_read(StringInfo sql, const void *arg)
  * subject, arg is the MatchScan.  A row that has no subject is no consumer's.
  */
 static void
-match_add_event(TupleTableSlot *slot, void *arg)
+match_read_event(TupleTableSlot *slot, void *arg)
 {
 	MatchScan  *scan = arg;
-	MemoryContext old = MemoryContextSwitchTo(scan->cxt);
-	MatchEventRef *event;
 
 	slot_getallattrs(slot);
 	scan->position = DatumGetInt64(slot->tts_values[0]);
 	resetStringInfo(&scan->buf);
 	if (match_make_subject(scan->target, slot->tts_values + 1,
 						   slot->tts_isnull + 1, &scan->buf))
+		match_add_event(scan);
+}
+
+/* Note the event at scan->position whose subject is in scan->buf. */
+static void
+match_add_event(MatchScan *scan)
+{
+	MemoryContext old = MemoryContextSwitchTo(scan->cxt);
+	MatchEventRef *event;
+
+	if (scan->nevents == scan->size)
 	{
-		if (scan->nevents == scan->size)
-		{
-			scan->size = Max(256, scan->size * 2);
-			scan->events = scan->events == NULL ?
-				palloc(sizeof(MatchEventRef) * scan->size) :
-				repalloc_huge(scan->events,
-							  sizeof(MatchEventRef) * scan->size);
-		}
-		event = &scan->events[scan->nevents++];
-		event->position = scan->position;
-		event->subject.data = pnstrdup(scan->buf.data, scan->buf.len);
-		event->subject.len = scan->buf.len;
+		scan->size = Max(256, scan->size * 2);
+		scan->events = scan->events == NULL ?
+			palloc(sizeof(MatchEventRef) * scan->size) :
+			repalloc_huge(scan->events, sizeof(MatchEventRef) * scan->size);
 	}
+	event = &scan->events[scan->nevents++];
+	event->position = scan->position;
+	event->subject.data = pnstrdup(scan->buf.data, scan->buf.len);
+	event->subject.len = scan->buf.len;
 	MemoryContextSwitchTo(old);
 }
 

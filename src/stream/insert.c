@@ -413,11 +413,13 @@ insert_build_returning(const InsertRun *run, StringInfo sql)
 {
 	const NvsField *fields = run->target->map->fields;
 	const NvsStreamState *state = run->target->state;
+	NvsIdConflict conflict = run->ids ? nvs_stream_id_conflict(run->target) :
+		NVS_ID_NONE;
 	int			i;
 
-	if (run->ids && state->id_conflict == NVS_ID_ANY)
+	if (conflict == NVS_ID_ANY)
 		appendStringInfoString(sql, " ON CONFLICT DO NOTHING");
-	else if (run->ids && state->id_conflict == NVS_ID_TARGET)
+	else if (conflict == NVS_ID_TARGET)
 		appendStringInfo(sql, " ON CONFLICT (%s) WHERE %s IS NOT NULL "
 						 "DO NOTHING", state->event_id->quoted,
 						 state->event_id->quoted);

@@ -41,6 +41,7 @@ typedef struct ReadCall
 	bool		by_version;		/* in the order of versions */
 	bool		ranged;			/* as a range of the subject's column */
 	bool		ends;			/* by a position, ahead of where it begins */
+	bool		many_types;		/* so many that they decide about the plan */
 } ReadCall;
 
 /* Where the rows of a read go. */
@@ -89,6 +90,7 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 							   &call.resolved))
 	{
 		call.fcinfo = fcinfo;
+		call.many_types = false;
 		call.target = call.resolved.target;
 		result.resolved = &call.resolved;
 		result.cxt = AllocSetContextCreate(CurrentMemoryContext,
@@ -234,10 +236,8 @@ read_add_types(ReadCall *call)
 
 	if (PG_ARGISNULL(ARG_TYPES))
 		return;
-	appendStringInfo(&call->sql,
-					 " AND type OPERATOR(pg_catalog.=) ANY ($%d)",
-					 nvs_params_add_arg(&call->params, fcinfo, ARG_TYPES,
-										TEXTARRAYOID));
+	call->many_types = nvs_stream_types(&call->params, &call->sql,
+										PG_GETARG_DATUM(ARG_TYPES));
 }
 
 /* Keep what has this correlation; nothing has one without a column meta. */
@@ -331,7 +331,7 @@ read_plan_mode(const ReadCall *call)
 {
 	FunctionCallInfo fcinfo = call->fcinfo;
 
-	if (call->ends)
+	if (call->ends || call->many_types)
 		return NVS_PLAN_CUSTOM;
 	return PG_ARGISNULL(ARG_TYPES) ? NVS_PLAN_GENERIC : NVS_PLAN_AUTO;
 }

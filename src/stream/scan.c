@@ -8,10 +8,14 @@
  *
  * A table whose pattern's subject is known is read by its key.  Any other is
  * read in the order of positions and filtered, which is cheap where many rows
- * match or few are new.  Where neither holds, that gives up and the positions
+ * match or few are new.  Where neither is seen soon, the few subjects that
+ * begin as the pattern does are looked at instead, if they are few.  If not,
+ * reading by position goes on for a while, and then gives up: the positions
  * are found first, by one statement that has the whole condition, for which
- * the planner takes the index on (subject, id), or on (captured column, id),
- * when the pattern begins with enough literal tokens.
+ * the planner takes what index there is.
+ *
+ * All but the first and the last of these take no statement where the table is
+ * a plain one (stream/walk.c).
  *
  * Everything runs under the snapshot of the window and needs SPI.
  */
@@ -27,6 +31,7 @@
 #include "stream/scan.h"
 #include "stream/source.h"
 #include "stream/statement.h"
+#include "stream/walk.h"
 
 /* Rows that are read and filtered in one go, at least and at most. */
 #define SCAN_MIN_CHUNK	64
@@ -38,20 +43,32 @@
  */
 #define SCAN_MIN_SHARE	16
 
+/* Rows whose subjects begin as the pattern does that are looked at, at most. */
+#define SCAN_MAX_PREFIX	256
+
+static int64 scan_position(const NvsSource *source, HeapTuple row);
 static void scan_source(NvsScan *scan, NvsSource *source);
 static void scan_by_key(NvsScan *scan, NvsSource *source);
+static bool scan_by_position(NvsScan *scan, NvsSource *source,
+							 int64 *position);
+static bool scan_by_walk(NvsScan *scan, NvsSource *source, NvsWalk *walk,
+						 int64 *position);
+static bool scan_matches_few(int64 matched, int64 looked_at);
+static bool scan_by_prefix(NvsScan *scan, NvsSource *source, int64 position);
 static bool scan_by_filter(NvsScan *scan, NvsSource *source, int64 *position);
 static void scan_materialize_first(NvsScan *scan, NvsSource *source,
 								   int64 position);
 static void scan_add_positions(NvsParams *params, uint64 n);
 static int	scan_take_rows(NvsScan *scan, NvsSource *source);
-static bool scan_matches(const NvsScan *scan, const NvsSource *source,
-						 HeapTuple row, TupleDesc desc, const char *subject);
+static void scan_look_at(NvsScan *scan, NvsSource *source, HeapTuple row);
+static bool scan_matches(const NvsScan *scan, bool isnull, Datum type);
 static bool scan_has_type(const NvsScan *scan, const text *type);
 static void scan_take(NvsScan *scan, NvsSource *source, HeapTuple row,
-					  TupleDesc desc, const char *subject);
+					  TupleDesc desc, bool as_stored, int64 id);
 static void scan_cut_page(NvsScan *scan);
 static int	scan_compare(const void *a, const void *b);
+static int	scan_compare_texts(const void *a, const void *b);
+static Datum scan_record(const NvsFound *found);
 
 /*
  * Begin a scan of a window for a pattern, of as much as is settled.  What is
@@ -65,6 +82,7 @@ nvs_scan_init(NvsScan *scan, const NvsWindow *window, const char *pattern)
 	scan->window = window;
 	scan->after = window->after;
 	scan->upto = window->safe;
+	initStringInfo(&scan->subject);
 	nvs_scan_again(scan, pattern);
 }
 
@@ -72,17 +90,37 @@ nvs_scan_init(NvsScan *scan, const NvsWindow *window, const char *pattern)
 void
 nvs_scan_types(NvsScan *scan, ArrayType *types)
 {
+	Datum	   *elements;
 	bool	   *nulls;
 	int			i;
 
 	scan->types = PointerGetDatum(types);
-	deconstruct_array(types, TEXTOID, -1, false, TYPALIGN_INT,
-					  &scan->type_texts, &nulls, &scan->ntypes);
+	deconstruct_array(types, TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  &nulls, &scan->ntypes);
+	scan->type_texts = palloc(sizeof(text *) * Max(scan->ntypes, 1));
 	for (i = 0; i < scan->ntypes; i++)
+	{
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("type %d must not be null", i + 1)));
+		scan->type_texts[i] = DatumGetTextPP(elements[i]);
+	}
+	qsort(scan->type_texts, scan->ntypes, sizeof(text *), scan_compare_texts);
+}
+
+/* For qsort() and bsearch() of pointers to texts: by length, then bytes. */
+static int
+scan_compare_texts(const void *a, const void *b)
+{
+	const text *x = *(text *const *) a;
+	const text *y = *(text *const *) b;
+	int			xlen = VARSIZE_ANY_EXHDR(x);
+	int			ylen = VARSIZE_ANY_EXHDR(y);
+
+	if (xlen != ylen)
+		return xlen < ylen ? -1 : 1;
+	return memcmp(VARDATA_ANY(x), VARDATA_ANY(y), xlen);
 }
 
 /*
@@ -122,8 +160,146 @@ scan_source(NvsScan *scan, NvsSource *source)
 
 	if (source->keyed)
 		scan_by_key(scan, source);
-	else if (!scan_by_filter(scan, source, &position))
+	else if (!scan_by_position(scan, source, &position))
 		scan_materialize_first(scan, source, position);
+}
+
+/*
+ * Read a source in the order of positions and keep what matches.  Returns
+ * true when that was all; false when too little matched, and then *position
+ * is how far it came.
+ */
+static bool
+scan_by_position(NvsScan *scan, NvsSource *source, int64 *position)
+{
+	NvsWalk		walk;
+	bool		complete;
+
+	if (source->state->row == NULL || scan->correlation != NULL ||
+		scan->size_of_group != 0 ||
+		!nvs_walk_positions(&walk, source->target->relid, scan->after,
+							scan->upto))
+		return scan_by_filter(scan, source, position);
+	complete = scan_by_walk(scan, source, &walk, position);
+	nvs_walk_end(&walk);
+	return complete;
+}
+
+/*
+ * Do that along an index.  What is decided is decided where a position is over,
+ * as equal ones are taken all or not at all.
+ */
+static bool
+scan_by_walk(NvsScan *scan, NvsSource *source, NvsWalk *walk, int64 *position)
+{
+	int			before = scan->nfound;
+	int64		looked_at = 0;
+	int64		in_vain = SCAN_MIN_CHUNK;
+	HeapTuple	row;
+
+	while ((row = nvs_walk_next(walk)) != NULL)
+	{
+		int64		id = scan_position(source, row);
+		int64		matched = scan->nfound - before;
+
+		CHECK_FOR_INTERRUPTS();
+		if (looked_at > 0 && id != *position)
+		{
+			if (matched >= scan->limit)
+				return true;
+			if (looked_at >= in_vain && scan_matches_few(matched, looked_at))
+			{
+				if (in_vain == SCAN_MIN_CHUNK &&
+					scan_by_prefix(scan, source, *position))
+					return true;
+				if (looked_at >= SCAN_MAX_CHUNK)
+					return false;
+				in_vain = SCAN_MAX_CHUNK;
+			}
+		}
+		*position = id;
+		looked_at++;
+		scan_look_at(scan, source, row);
+	}
+	return true;
+}
+
+/* The position of a row as it is stored. */
+static int64
+scan_position(const NvsSource *source, HeapTuple row)
+{
+	bool		isnull;
+
+	return DatumGetInt64(heap_getattr(row, source->state->id->attnum,
+									  source->state->row, &isnull));
+}
+
+/* Is it not worth it to go on looking at rows? */
+static bool
+scan_matches_few(int64 matched, int64 looked_at)
+{
+	return matched * SCAN_MIN_SHARE < looked_at;
+}
+
+/*
+ * Find what is above a position among the subjects that begin as the pattern
+ * does.  Returns false when these have too many rows, and then nothing was
+ * found.
+ */
+static bool
+scan_by_prefix(NvsScan *scan, NvsSource *source, int64 position)
+{
+	const NvsPattern *pattern = scan->pattern;
+	NvsStreamState *state = source->state;
+	const NvsTarget *target = source->target;
+	int			before = scan->nfound;
+	int			looked_at = 0;
+	NvsWalk		walk;
+	HeapTuple	row;
+
+	if (!source->whole || pattern->prefix_len == 0)
+		return false;
+	if (!state->is_indexed)
+		state->by_subject = nvs_walk_find_index(target->relid,
+												target->keys[0].field->attnum);
+	state->is_indexed = true;
+	if (!OidIsValid(state->by_subject) ||
+		!nvs_walk_prefix(&walk, target->relid, state->by_subject,
+						 target->keys[0].field->attnum, pattern->bytes,
+						 pattern->prefix_len))
+		return false;
+	while ((row = nvs_walk_next(&walk)) != NULL &&
+		   looked_at++ < SCAN_MAX_PREFIX)
+	{
+		int64		id = scan_position(source, row);
+
+		CHECK_FOR_INTERRUPTS();
+		if (id > position && id <= scan->upto)
+			scan_look_at(scan, source, row);
+	}
+	nvs_walk_end(&walk);
+	if (row == NULL)
+		return true;
+	while (scan->nfound > before)
+		heap_freetuple(scan->found[--scan->nfound].row);
+	return false;
+}
+
+/* Keep a row as it is stored in its table, if it matches. */
+static void
+scan_look_at(NvsScan *scan, NvsSource *source, HeapTuple row)
+{
+	TupleDesc	desc = source->state->row;
+	Datum		type = (Datum) 0;
+	bool		isnull = true;
+
+	if (!nvs_walk_subject(source->target, row, desc, &scan->subject))
+		return;
+	if (scan->types != (Datum) 0)
+		type = heap_getattr(row, source->state->type->attnum, desc, &isnull);
+	if (scan_matches(scan, isnull, type))
+		scan_take(scan, source, row, desc, true,
+				  scan_position(source, row));
 }
 
 /* Read a source by its key, in the order of positions. */
@@ -138,11 +314,7 @@ scan_by_key(NvsScan *scan, NvsSource *source)
 	(void) scan_take_rows(scan, source);
 }
 
-/*
- * Read a source in the order of positions and keep what matches.  Returns
- * true when that was all; false when too little matched, and then *position
- * is how far it came.
- */
+/* Do what scan_by_position() does by statements. */
 static bool
 scan_by_filter(NvsScan *scan, NvsSource *source, int64 *position)
 {
@@ -168,8 +340,7 @@ scan_by_filter(NvsScan *scan, NvsSource *source, int64 *position)
 		matched += scan_take_rows(scan, source);
 		if (n < chunk || matched >= scan->limit)
 			return true;
-		if (looked_at >= SCAN_MAX_CHUNK &&
-			matched * SCAN_MIN_SHARE < looked_at)
+		if (looked_at >= SCAN_MAX_CHUNK && scan_matches_few(matched, looked_at))
 			return false;
 		chunk *= 2;
 	}
@@ -219,65 +390,56 @@ static int
 scan_take_rows(NvsScan *scan, NvsSource *source)
 {
 	SPITupleTable *rows = SPI_tuptable;
+	TupleDesc	desc = rows->tupdesc;
+	int			type = source->state->type - source->target->map->fields + 1;
 	int			before = scan->nfound;
 	uint64		i;
 
 	for (i = 0; i < rows->numvals; i++)
 	{
 		HeapTuple	row = rows->vals[i];
-		char	   *subject = nvs_source_subject(source, row, rows->tupdesc);
+		Datum		value;
+		bool		isnull;
 
 		CHECK_FOR_INTERRUPTS();
-		if (subject == NULL)
+		if (!nvs_source_subject(source, row, desc, &scan->subject))
 			continue;
-		if (scan_matches(scan, source, row, rows->tupdesc, subject))
-			scan_take(scan, source, row, rows->tupdesc, subject);
-		pfree(subject);
+		value = SPI_getbinval(row, desc, type, &isnull);
+		if (scan_matches(scan, isnull, value))
+			scan_take(scan, source, row, desc, false,
+					  nvs_event_position(source->target, row, desc));
 	}
 	SPI_freetuptable(rows);
 	return scan->nfound - before;
 }
 
-/* Does a row match by its subject and its type? */
+/* Does a row match by its subject, in scan->subject, and by its type? */
 static bool
-scan_matches(const NvsScan *scan, const NvsSource *source, HeapTuple row,
-			 TupleDesc desc, const char *subject)
+scan_matches(const NvsScan *scan, bool isnull, Datum type)
 {
-	const NvsField *type = source->state->type;
-	Datum		value;
-	bool		isnull;
-
-	if (!nvs_pattern_match(scan->pattern, subject, strlen(subject), NULL))
+	if (!nvs_pattern_match(scan->pattern, scan->subject.data,
+						   scan->subject.len, NULL))
 		return false;
 	if (scan->types == (Datum) 0)
 		return true;
-	value = SPI_getbinval(row, desc, type - source->target->map->fields + 1,
-						  &isnull);
-	return !isnull && scan_has_type(scan, DatumGetTextPP(value));
+	return !isnull && scan_has_type(scan, DatumGetTextPP(type));
 }
 
 /* Is this one of the types that are asked for? */
 static bool
 scan_has_type(const NvsScan *scan, const text *type)
 {
-	int			i;
-
-	for (i = 0; i < scan->ntypes; i++)
-	{
-		text	   *wanted = DatumGetTextPP(scan->type_texts[i]);
-
-		if (VARSIZE_ANY_EXHDR(type) == VARSIZE_ANY_EXHDR(wanted) &&
-			memcmp(VARDATA_ANY(type), VARDATA_ANY(wanted),
-				   VARSIZE_ANY_EXHDR(type)) == 0)
-			return true;
-	}
-	return false;
+	return bsearch(&type, scan->type_texts, scan->ntypes, sizeof(text *),
+				   scan_compare_texts) != NULL;
 }
 
-/* Add a row to what was found; all of it is copied. */
+/*
+ * Add a row to what was found, its subject being scan->subject; all of it is
+ * copied.  It has the columns of the read list unless it is as_stored.
+ */
 static void
 scan_take(NvsScan *scan, NvsSource *source, HeapTuple row, TupleDesc desc,
-		  const char *subject)
+		  bool as_stored, int64 id)
 {
 	MemoryContext old = MemoryContextSwitchTo(scan->cxt);
 	NvsFound   *found;
@@ -293,15 +455,16 @@ scan_take(NvsScan *scan, NvsSource *source, HeapTuple row, TupleDesc desc,
 		scan->found = repalloc_huge(scan->found,
 									sizeof(NvsFound) * scan->size);
 	}
-	if (source->desc == NULL)
+	if (!as_stored && source->desc == NULL)
 		source->desc = CreateTupleDescCopy(desc);
 	found = &scan->found[scan->nfound++];
 	found->target = source->target;
-	found->subject = pstrdup(subject);
-	found->len = strlen(subject);
+	found->subject = pnstrdup(scan->subject.data, scan->subject.len);
+	found->len = scan->subject.len;
 	found->row = heap_copytuple(row);
-	found->desc = source->desc;
-	found->id = nvs_event_position(source->target, row, desc);
+	found->desc = as_stored ? desc : source->desc;
+	found->as_stored = as_stored;
+	found->id = id;
 	MemoryContextSwitchTo(old);
 }
 
@@ -342,19 +505,41 @@ nvs_scan_records(const NvsScan *scan, MemoryContext cxt)
 	int			i;
 
 	for (i = 0; i < scan->nfound; i++)
-	{
-		const NvsFound *found = &scan->found[i];
-		NvsResolved resolved;
-
-		resolved.target = found->target;
-		resolved.subject = found->subject;
-		resolved.len = found->len;
-		records[i] = nvs_event_record(&resolved, found->row, found->desc,
-									  CurrentMemoryContext);
-	}
+		records[i] = scan_record(&scan->found[i]);
 	old = MemoryContextSwitchTo(cxt);
 	page = PointerGetDatum(construct_array(records, scan->nfound, JSONBOID,
 										   -1, false, TYPALIGN_INT));
 	MemoryContextSwitchTo(old);
 	return page;
+}
+
+/* The record of an event that was found. */
+static Datum
+scan_record(const NvsFound *found)
+{
+	const NvsFieldMap *map = found->target->map;
+	NvsResolved resolved;
+	Datum	   *values;
+	bool	   *nulls;
+	Datum		record;
+	int			i;
+
+	resolved.target = found->target;
+	resolved.subject = found->subject;
+	resolved.len = found->len;
+	values = palloc(sizeof(Datum) * found->desc->natts);
+	nulls = palloc(sizeof(bool) * found->desc->natts);
+	heap_deform_tuple(found->row, found->desc, values, nulls);
+
+	/* Of stored rows without the columns that were dropped. */
+	for (i = 0; found->as_stored && i < map->nfields; i++)
+	{
+		values[i] = values[map->fields[i].attnum - 1];
+		nulls[i] = nulls[map->fields[i].attnum - 1];
+	}
+	record = nvs_event_make_record(&resolved, values, nulls,
+								   CurrentMemoryContext);
+	pfree(values);
+	pfree(nulls);
+	return record;
 }

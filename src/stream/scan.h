@@ -32,6 +32,7 @@ typedef struct NvsFound
 	int			len;
 	HeapTuple	row;
 	TupleDesc	desc;
+	bool		as_stored;		/* has the table's columns, not the read list */
 } NvsFound;
 
 /* What to look for, and what was found. */
@@ -42,7 +43,7 @@ typedef struct NvsScan
 	NvsPattern *pattern;
 	Datum		types;			/* text[], 0 for any type */
 	int			ntypes;
-	Datum	   *type_texts;
+	text	  **type_texts;		/* the same, sorted */
 	char	   *correlation;	/* of meta, or the tokens it begins with */
 	int			member;			/* of a group, see subject/category.c ... */
 	int			size_of_group;	/* ... 0 when there is none */
@@ -53,6 +54,7 @@ typedef struct NvsScan
 	NvsFound   *found;			/* by position, equal ones by subject */
 	int			nfound;
 	int			size;
+	StringInfoData subject;		/* of the row that is looked at */
 	MemoryContext cxt;			/* of what was found */
 } NvsScan;
 

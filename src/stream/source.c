@@ -35,13 +35,13 @@ static void source_list_columns(NvsSource *source);
 static void source_add_params(const NvsSource *source, NvsParams *params);
 static void source_build_range(const NvsSource *source, StringInfo sql,
 							   int from, int upto);
-static void source_build_types(const NvsScan *scan, NvsParams *params,
-							   StringInfo sql);
 static void source_build_correlation(const NvsScan *scan, NvsParams *params,
 									 StringInfo sql);
 static void source_build_member(const NvsScan *scan, const NvsTarget *target,
 								NvsParams *params, StringInfo sql);
 static void source_build_rows(StringInfo sql, const void *arg);
+static bool source_append_text(HeapTuple row, TupleDesc desc, int column,
+							   StringInfo subject);
 
 /* Rows of a source by an array of positions. */
 static const NvsStatement source_rows = {.build = source_build_rows};
@@ -105,7 +105,6 @@ source_open(NvsScan *scan, NvsTarget *target)
 	else
 		return NULL;
 	source->ranged = source->keyed && nvs_stream_has_range(target);
-	source_list_columns(source);
 	return source;
 }
 
@@ -237,7 +236,10 @@ source_add_match(NvsSource *source, const NvsField *field,
 					 p);
 }
 
-/* List the columns to read: the read list, and the key columns as text. */
+/*
+ * List the columns for statements to read: the read list, and the key columns
+ * as text.
+ */
 static void
 source_list_columns(NvsSource *source)
 {
@@ -245,6 +247,8 @@ source_list_columns(NvsSource *source)
 	StringInfoData list;
 	int			i;
 
+	if (source->list != NULL)
+		return;
 	initStringInfo(&list);
 	appendStringInfoString(&list, source->state->read_list);
 	source->first_text = target->map->nfields + 1;
@@ -269,9 +273,11 @@ nvs_source_plan(const NvsScan *scan, NvsSource *source, NvsSourceQuery query,
 {
 	bool		filters = query != NVS_SOURCE_BY_POSITION;
 	bool		materialize = query == NVS_SOURCE_POSITIONS;
+	bool		by_value = materialize;
 	StringInfoData sql;
 	int			p;
 
+	source_list_columns(source);
 	nvs_params_init(params);
 	initStringInfo(&sql);
 	if (materialize)
@@ -287,8 +293,8 @@ nvs_source_plan(const NvsScan *scan, NvsSource *source, NvsSourceQuery query,
 	source_build_range(source, &sql, p, p + 1);
 	if (filters && !source->ranged)
 		appendStringInfoString(&sql, source->conditions.data);
-	if (filters)
-		source_build_types(scan, params, &sql);
+	if (filters && scan->types != (Datum) 0)
+		by_value |= nvs_stream_types(params, &sql, scan->types);
 	source_build_correlation(scan, params, &sql);
 	source_build_member(scan, source->target, params, &sql);
 
@@ -303,7 +309,7 @@ nvs_source_plan(const NvsScan *scan, NvsSource *source, NvsSourceQuery query,
 						 source->target->keys[0].field->quoted : "",
 						 source->ranged ? ", " : "", p);
 	return nvs_statement_plan_text(source->target->plans, sql.data, params,
-								   materialize ? NVS_PLAN_CUSTOM :
+								   by_value ? NVS_PLAN_CUSTOM :
 								   NVS_PLAN_GENERIC);
 }
 
@@ -328,18 +334,6 @@ source_build_range(const NvsSource *source, StringInfo sql, int from, int upto)
 	else
 		appendStringInfo(sql, "id OPERATOR(pg_catalog.>) $%d "
 						 "AND id OPERATOR(pg_catalog.<=) $%d", from, upto);
-}
-
-/* Write the condition on types. */
-static void
-source_build_types(const NvsScan *scan, NvsParams *params, StringInfo sql)
-{
-	int			p;
-
-	if (scan->types == (Datum) 0)
-		return;
-	p = nvs_params_add(params, TEXTARRAYOID, scan->types, false);
-	appendStringInfo(sql, " AND type OPERATOR(pg_catalog.=) ANY ($%d)", p);
 }
 
 /* Write the condition on the correlation, or on what it begins with. */
@@ -386,6 +380,7 @@ source_build_member(const NvsScan *scan, const NvsTarget *target,
 SPIPlanPtr
 nvs_source_plan_rows(NvsSource *source, const NvsParams *params)
 {
+	source_list_columns(source);
 	return nvs_statement_plan(source->target->plans, &source_rows, params,
 							  source);
 }
@@ -401,36 +396,51 @@ source_build_rows(StringInfo sql, const void *arg)
 					 source->list, source->target->name);
 }
 
-/* A row's subject; NULL when a part of it is missing. */
-char *
-nvs_source_subject(const NvsSource *source, HeapTuple row, TupleDesc desc)
+/*
+ * Put the subject of a row that a statement read together, in subject.  Returns
+ * false when a part of it is missing.
+ */
+bool
+nvs_source_subject(const NvsSource *source, HeapTuple row, TupleDesc desc,
+				   StringInfo subject)
 {
 	const NvsPattern *held = source->target->route->pattern;
-	StringInfoData subject;
-	int			capture = 0;
+	int			column = source->first_text;
 	int			i;
 
+	resetStringInfo(subject);
 	if (source->whole)
-		return SPI_getvalue(row, desc, source->first_text);
-	initStringInfo(&subject);
+		return source_append_text(row, desc, column, subject);
 	for (i = 0; i < held->ntokens; i++)
 	{
 		const NvsPatternToken *token = &held->tokens[i];
-		char	   *part;
 
 		if (i > 0)
-			appendStringInfoChar(&subject, ':');
+			appendStringInfoChar(subject, ':');
 		if (token->kind == NVS_TOKEN_LITERAL)
-		{
-			appendBinaryStringInfo(&subject, held->bytes + token->offset,
+			appendBinaryStringInfo(subject, held->bytes + token->offset,
 								   token->len);
-			continue;
-		}
-		part = SPI_getvalue(row, desc, source->first_text + capture++);
-		if (part == NULL)
-			return NULL;
-		appendStringInfoString(&subject, part);
-		pfree(part);
+		else if (!source_append_text(row, desc, column++, subject))
+			return false;
 	}
-	return subject.data;
+	return true;
+}
+
+/* Append a column of a row, which is of text; false when it is NULL. */
+static bool
+source_append_text(HeapTuple row, TupleDesc desc, int column,
+				   StringInfo subject)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(row, desc, column, &isnull);
+	text	   *part;
+
+	if (isnull)
+		return false;
+	part = DatumGetTextPP(value);
+	appendBinaryStringInfo(subject, VARDATA_ANY(part),
+						   VARSIZE_ANY_EXHDR(part));
+	if ((Pointer) part != DatumGetPointer(value))
+		pfree(part);
+	return true;
 }

@@ -20,7 +20,7 @@ typedef struct NvsSource
 	bool		ranged;			/* and are said by nvs_stream_range() */
 	StringInfoData conditions;	/* " AND ..." on the key columns */
 	NvsParams	params;			/* of the conditions */
-	char	   *list;			/* the columns to read */
+	char	   *list;			/* the columns to read; NULL until needed */
 	int			first_text;		/* key columns as text, behind the others */
 	TupleDesc	desc;			/* of the rows, kept; NULL before the first */
 } NvsSource;
@@ -39,7 +39,7 @@ extern SPIPlanPtr nvs_source_plan(const NvsScan *scan, NvsSource *source,
 								  int limit, NvsParams *params);
 extern SPIPlanPtr nvs_source_plan_rows(NvsSource *source,
 									   const NvsParams *params);
-extern char *nvs_source_subject(const NvsSource *source, HeapTuple row,
-								TupleDesc desc);
+extern bool nvs_source_subject(const NvsSource *source, HeapTuple row,
+							   TupleDesc desc, StringInfo subject);
 
 #endif							/* NVS_STREAM_SOURCE_H */

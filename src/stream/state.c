@@ -21,6 +21,8 @@
 
 static NvsStreamState *state_compile(NvsTarget *target);
 static bool *state_kept_columns(const NvsTarget *target);
+static TupleDesc state_row_desc(const NvsTarget *target,
+								const NvsStreamState *state);
 static void state_find_columns(NvsStreamState *state, NvsFieldMap *map);
 static const NvsField *state_column(NvsFieldMap *map, const char *column,
 									NvsFieldKind kind);
@@ -88,10 +90,9 @@ state_compile(NvsTarget *target)
 
 	state->kept = kept;
 	state_find_columns(state, map);
-	if (state->event_id != NULL)
-		state->id_conflict = state_id_conflict(target, state->event_id);
 	state_list_record(state, map, created_at);
 	state->bulk = nvs_bulk_is_possible(target, state->in_record);
+	state->row = state_row_desc(target, state);
 	state_define_names(target, state);
 
 	/* From here on nothing fails. */
@@ -131,6 +132,41 @@ state_kept_columns(const NvsTarget *target)
 	return kept;
 }
 
+/*
+ * The columns of rows as they are in the relation, for who reads them without a
+ * statement; NULL when a record takes more than these: an expression, or what
+ * other relations have.
+ */
+static TupleDesc
+state_row_desc(const NvsTarget *target, const NvsStreamState *state)
+{
+	const NvsFieldMap *map = target->map;
+	Relation	rel;
+	TupleDesc	desc = NULL;
+	bool		is_plain = !target->compound && target->nkeys > 0;
+	int			i;
+
+	for (i = 0; i < map->nfields; i++)
+		if (state->in_record[i] && map->fields[i].kind == NVS_FIELD_OTHER)
+			is_plain = false;
+	for (i = 0; i < target->nkeys; i++)
+		if (target->keys[i].field->kind != NVS_FIELD_TEXT)
+			is_plain = false;
+	rel = is_plain ? try_table_open(target->relid, AccessShareLock) : NULL;
+	if (rel == NULL)
+		return NULL;
+	desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
+	table_close(rel, AccessShareLock);
+	for (i = 0; i < desc->natts; i++)
+	{
+		char		generated = TupleDescAttr(desc, i)->attgenerated;
+
+		if (generated != '\0' && generated != ATTRIBUTE_GENERATED_STORED)
+			return NULL;
+	}
+	return desc;
+}
+
 /* Find the columns that mean something to us. */
 static void
 state_find_columns(NvsStreamState *state, NvsFieldMap *map)
@@ -152,10 +188,22 @@ state_find_columns(NvsStreamState *state, NvsFieldMap *map)
 }
 
 /*
- * How events whose ids are taken are left out of an INSERT.  It names the index
- * of ids where a table has one, lest what violates another constraint is left
- * out as well.
+ * How events whose ids are taken are left out of an INSERT into a relation that
+ * has ids and is locked.  It names the index of ids where a table has one, lest
+ * what violates another constraint is left out as well.  Indexes are looked at
+ * when this is first asked: readers need not know.
  */
+NvsIdConflict
+nvs_stream_id_conflict(const NvsTarget *target)
+{
+	NvsStreamState *state = target->state;
+
+	if (state->id_conflict == NVS_ID_UNKNOWN)
+		state->id_conflict = state_id_conflict(target, state->event_id);
+	return state->id_conflict;
+}
+
+/* Find that out from the relation's indexes. */
 static NvsIdConflict
 state_id_conflict(const NvsTarget *target, const NvsField *event_id)
 {

@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "access/tupdesc.h"
+
 #include "route/route.h"
 
 /* Types of events that mean something to us. */
@@ -17,6 +19,7 @@
 /* What an INSERT of events with ids says about those that others have taken. */
 typedef enum NvsIdConflict
 {
+	NVS_ID_UNKNOWN,				/* nobody has asked yet */
 	NVS_ID_ANY,					/* ON CONFLICT without a target */
 	NVS_ID_TARGET,				/* ON CONFLICT with the ids' own index */
 	NVS_ID_NONE					/* nothing: no index has them */
@@ -36,7 +39,7 @@ typedef struct NvsStreamState
 	const NvsField *version;	/* NULL: a plain log */
 	const NvsField *meta;		/* NULL: no place for unknown fields */
 	const NvsField *event_id;	/* NULL: appends cannot be repeated */
-	NvsIdConflict id_conflict;
+	NvsIdConflict id_conflict;	/* as nvs_stream_id_conflict() says it */
 	const NvsField *pii;		/* NULL: nothing to erase */
 	bool		bulk;			/* see stream/bulk.c */
 	bool		one_by_one;		/* has a column that unnest() cannot give */
@@ -45,9 +48,13 @@ typedef struct NvsStreamState
 	char	   *read_list;		/* {record} */
 	bool	   *in_record;		/* by column of the map, as is kept */
 	bool	   *kept;			/* what is inserted is what is there */
+	TupleDesc	row;			/* of rows as they are; NULL: see {record} */
+	Oid			by_subject;		/* an index that nvs_walk_prefix() takes */
+	bool		is_indexed;		/* by_subject has been looked for */
 } NvsStreamState;
 
 extern NvsStreamState *nvs_stream_state(NvsTarget *target);
+extern NvsIdConflict nvs_stream_id_conflict(const NvsTarget *target);
 extern bool nvs_stream_resolve(const char *subject, int len, NvsUse use,
 							   NvsResolved *resolved);
 extern bool nvs_stream_resolve_arg(FunctionCallInfo fcinfo, int n, NvsUse use,

@@ -4,11 +4,16 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "base/arg.h"
 #include "stream/statement.h"
+
+/* So many types are compared one by one. */
+#define FEW_TYPES	32
 
 /*
  * Add a parameter that is an array of n values of a type; nulls may be NULL.
@@ -20,6 +25,27 @@ nvs_stream_add_array(NvsParams *params, Oid type, const Datum *values,
 {
 	return nvs_params_add(params, get_array_type(type),
 						  nvs_array_of(type, values, nulls, n), false);
+}
+
+/*
+ * Add the condition that an event has one of the types, a text[].  Returns
+ * whether the statement is to be planned for their values: each event is
+ * compared with all of them one by one, unless they are many and a constant, of
+ * which the executor makes a hash table.  Such a statement has a text of its
+ * own.
+ */
+bool
+nvs_stream_types(NvsParams *params, StringInfo sql, Datum types)
+{
+	ArrayType  *array = DatumGetArrayTypeP(types);
+	bool		many = ArrayGetNItems(ARR_NDIM(array),
+									  ARR_DIMS(array)) > FEW_TYPES;
+	int			p = nvs_params_add(params, TEXTARRAYOID,
+								   PointerGetDatum(array), false);
+
+	appendStringInfo(sql, " AND type OPERATOR(pg_catalog.=) ANY ($%d%s)", p,
+					 many ? "::pg_catalog.text[]" : "");
+	return many;
 }
 
 /*

@@ -12,6 +12,7 @@
 extern int	nvs_stream_add_array(NvsParams *params, Oid type,
 								 const Datum *values, const bool *nulls,
 								 int n);
+extern bool nvs_stream_types(NvsParams *params, StringInfo sql, Datum types);
 extern bool nvs_stream_has_range(const NvsTarget *target);
 extern void nvs_stream_range(const NvsTarget *target, StringInfo sql, int key,
 							 const char *column, const char *from,

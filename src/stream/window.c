@@ -30,6 +30,7 @@
 #include "route/shown.h"
 #include "store/stream_table.h"
 #include "stream/state.h"
+#include "stream/walk.h"
 #include "stream/window.h"
 
 /* A relation that may hold what is asked for. */

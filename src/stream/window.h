@@ -40,7 +40,4 @@ extern bool nvs_window_may_hold(const NvsPattern *pattern,
 extern const NvsStore *nvs_window_store(const char *name,
 										const NvsPattern *pattern);
 
-/* stream/news.c */
-extern bool nvs_has_news(Oid relid, int64 after, int64 upto);
-
 #endif							/* NVS_STREAM_WINDOW_H */
