@@ -19,6 +19,9 @@ SELECT subject, events, types FROM nvent.stream_stats(store => 'test', max_count
 SELECT subject, events, types FROM nvent.stream_stats(store => 'test', max_count => 2, after => 'test:a:1');
 SELECT subject, events, types FROM nvent.stream_stats('test:>', exclude => '{b,__snapshot__,__tombstone__}');
 SELECT subject, events, types FROM nvent.stream_stats('test:*:1', '{test:b:1,test:b,test:none:1,NULL}');
+SELECT subject, events, types FROM nvent.stream_stats('test:b:1');
+SELECT subject, events, types FROM nvent.stream_stats('test:\b');
+SELECT subject, events, types FROM nvent.stream_stats('test:flow:run:7');
 SELECT count(*) FROM nvent.stream_stats('test:>', '{}');
 SELECT count(*) FROM nvent.stream_stats('test:>', max_count => 0);
 SELECT s.subject, s.events FROM nvent.stream_read('test:b:1', after_version => 1, max_count => 1) e, nvent.stream_stats('test:>', before => (e->>'id')::bigint) s ORDER BY 1;

@@ -34,7 +34,8 @@ enum
 /* A call: the pattern that subjects are to match, and the store. */
 typedef struct StatsCall
 {
-	char	   *pattern;
+	char	   *text;			/* of the pattern */
+	const NvsPattern *pattern;
 	const NvsStore *store;		/* NULL: there is none, hence no event */
 } StatsCall;
 
@@ -111,10 +112,9 @@ stats_begin(StatsCall *call, FunctionCallInfo fcinfo)
 	char	   *name = PG_ARGISNULL(ARG_STORE) ? NULL :
 		text_to_cstring(PG_GETARG_TEXT_PP(ARG_STORE));
 
-	call->pattern = text_to_cstring(PG_GETARG_TEXT_PP(ARG_PATTERN));
-	call->store = nvs_window_store(name,
-								   nvs_pattern_compile(call->pattern,
-													   strlen(call->pattern)));
+	call->text = text_to_cstring(PG_GETARG_TEXT_PP(ARG_PATTERN));
+	call->pattern = nvs_pattern_compile(call->text, strlen(call->text));
+	call->store = nvs_window_store(name, call->pattern);
 }
 
 /* Raise an error for a subject that is in another store. */
@@ -206,13 +206,18 @@ stats_plan(FunctionCallInfo fcinfo, const StatsCall *call, NvsTarget *target,
 								   NVS_PLAN_CUSTOM);
 }
 
-/* Write the query for the groups of a pattern, up to its conditions. */
+/*
+ * Write the query for the groups of a pattern, up to its conditions.  That of
+ * one subject is not matched row by row.
+ */
 static void
 stats_build_groups(const StatsCall *call, const NvsTarget *target,
 				   const char *subject, NvsParams *params, StringInfo sql)
 {
-	Datum		pattern = CStringGetTextDatum(call->pattern);
-	int			p = nvs_params_add(params, TEXTOID, pattern, false);
+	bool		is_literal = call->pattern->is_literal;
+	const char *value = is_literal ? call->pattern->bytes : call->text;
+	int			p = nvs_params_add(params, TEXTOID,
+								   CStringGetTextDatum(value), false);
 	int			i;
 
 	appendStringInfo(sql, "SELECT subject, "
@@ -221,9 +226,10 @@ stats_build_groups(const StatsCall *call, const NvsTarget *target,
 					 "pg_catalog.min(first), pg_catalog.max(last) FROM ("
 					 "SELECT %s AS subject, COALESCE(type, '') AS type, "
 					 "pg_catalog.count(*) AS n, pg_catalog.min(id) AS first, "
-					 "pg_catalog.max(id) AS last FROM %s WHERE "
-					 "nvent.subject_matches(%s, $%d)", subject, target->name,
-					 subject, p);
+					 "pg_catalog.max(id) AS last FROM %s WHERE ", subject,
+					 target->name);
+	appendStringInfo(sql, is_literal ? "%s OPERATOR(pg_catalog.=) $%d" :
+					 "nvent.subject_matches(%s, $%d)", subject, p);
 	for (i = 0; i < target->nkeys; i++)
 		appendStringInfo(sql, " AND %s IS NOT NULL",
 						 target->keys[i].field->quoted);
