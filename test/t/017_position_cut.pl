@@ -4,7 +4,8 @@
 # gap.  Twelve write one key, one entry and one subject, two follow it.
 # NVS_CRASHES says how often.
 #
-# Seen to fail without the wait before the answer: @@
+# Seen to fail without the wait before the answer: the key, the entry and the
+# subject are behind what was acknowledged, and events that were read are gone.
 
 use strict;
 use warnings;
