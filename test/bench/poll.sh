@@ -4,6 +4,7 @@
 #
 #	TABLES=250   stream tables, with ten events each
 #	LIMIT=40     milliseconds that a session's first poll may take
+#	FEW_LIMIT=50 microseconds that a later one may take that finds little
 #
 # Counted is the call of nvent.stream_poll, by psql's clock, in the median of
 # rounds: the first one of a session from a cursor behind which one table has an
@@ -17,6 +18,7 @@ set -o pipefail
 psql=(psql -X -q -A -t -v ON_ERROR_STOP=1)
 tables=${TABLES:-250}
 limit=${LIMIT:-40}
+few_limit=${FEW_LIMIT:-50}
 rounds=${ROUNDS:-5}
 
 "${psql[@]}" <<SQL >/dev/null || exit 1
@@ -53,9 +55,40 @@ do
 	do
 		times $cursor
 	done >"$work"
-	most=$limit
-	[ $cursor != all_have ] || most=''
 	figure "first poll over $tables tables, $cursor" \
-		"$(cut -d ' ' -f 1 "$work" | spread)" ms "$most"
+		"$(cut -d ' ' -f 1 "$work" | spread)" ms "$limit"
 	figure "the next, $cursor" "$(cut -d ' ' -f 2 "$work" | spread)" ms
 done
+
+# What finds little, whatever there is of others: 20,000 events above a cursor.
+"${psql[@]}" <<'SQL' >/dev/null || exit 1
+	SET client_min_messages = warning;
+	SELECT count(nvent.stream_append('poll:many:' || n % 2000, '{"type": "t"}')) FROM generate_series(1, 20000) n;
+	SELECT count(nvent.consumer_subscribe('c' || n, 'poll:many:' || n, store => 'poll')) FROM generate_series(1, 1000) n;
+	SELECT nvent.consumer_correlate(store => 'poll') FROM generate_series(1, 3);
+	VACUUM ANALYZE;
+SQL
+
+# each NAME COUNT CALL: microseconds of one of so many, the second time.
+each()
+{
+	local _
+
+	figure "$1" "$(for _ in $(seq "$rounds")
+	do
+		"${psql[@]}" <<-SQL | awk '/^Time/ { t = $2 } END { print t }'
+			\timing on
+			SELECT count(x) FROM (SELECT $3 AS x) s;
+			SELECT count(x) FROM (SELECT $3 AS x) s;
+		SQL
+	done | awk -v n="$2" '{ print 1000 * $1 / n }' | spread)" us "$few_limit"
+}
+
+each 'poll of a pattern that finds nothing' 100 \
+	"nvent.stream_poll('poll:many:none' || n || ':>', 0) FROM generate_series(1, 100) n"
+each 'poll of a subject that has ten events' 100 \
+	"nvent.stream_poll('poll:many:' || n, 0) FROM generate_series(1, 100) n"
+each 'read of a subject that has ten events' 100 \
+	"nvent.stream_read('poll:many:' || n, max_count => 10) FROM generate_series(1, 100) n"
+each 'fetch of ten events each, a consumer' 100 \
+	"nvent.consumer_fetch(100, '0 s', store => 'poll')"

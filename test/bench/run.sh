@@ -31,7 +31,7 @@ psql=(psql -X -q -A -t -v ON_ERROR_STOP=1)
 . "$bench/growth.sh"
 
 # Functions of the parts, in the order in which they run on one server.
-parts='flat kv_clear merge subject eventstore claim poll early'
+parts='flat kv_clear merge subject eventstore claim poll early arrays'
 
 merge()
 {
@@ -51,6 +51,11 @@ claim()
 poll()
 {
 	ROUNDS=$rounds "$bench/poll.sh"
+}
+
+arrays()
+{
+	ROUNDS=$rounds "$bench/arrays.sh"
 }
 
 # memory NAME: what is done in memory alone, merging or matching.
