@@ -14,6 +14,7 @@ OBJS = \
 	src/base/time.o \
 	src/base/advisory.o \
 	src/base/identity.o \
+	src/base/inval.o \
 	src/base/grant.o \
 	src/base/text.o \
 	src/base/plan.o \

@@ -6,7 +6,10 @@
 
 #include "fmgr.h"
 
+#include "base/grant.h"
 #include "base/guc.h"
+#include "base/identity.h"
+#include "base/inval.h"
 #include "consumer/consumer.h"
 #include "position/position.h"
 #include "position/shmem.h"
@@ -27,6 +30,9 @@ _PG_init(void)
 	nvs_shmem_init();
 	nvs_guc_init();
 	nvs_xact_init();
+	nvs_inval_init();
+	nvs_identity_init();
+	nvs_grant_init();
 	nvs_position_init();
 	nvs_notify_init();
 	nvs_store_init();

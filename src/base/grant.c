@@ -20,16 +20,44 @@
 #include "parser/parse_func.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
 #include "base/grant.h"
 
+/* How often roles and schemas may have changed. */
+static uint64 changes = 1;
+
+static void grant_syscache_callback(Datum arg, int cacheid, uint32 hash);
 static void grant_run(bool is_grant, ObjectType type, void *object,
 					  List *privileges, Oid role);
 static List *grant_privilege(List *list, const char *name);
 static Acl *grant_acl(int cache, Oid oid, AttrNumber column);
+
+/* Register the callbacks. */
+void
+nvs_grant_init(void)
+{
+	static const int caches[] = {
+		NAMESPACEOID, AUTHOID, AUTHMEMROLEMEM, DATABASEOID
+	};
+	int			i;
+
+	for (i = 0; i < lengthof(caches); i++)
+		CacheRegisterSyscacheCallback(caches[i], grant_syscache_callback,
+									  (Datum) 0);
+}
+
+/* A role, what it is a member of, a schema or a database may have changed. */
+static void
+grant_syscache_callback(Datum arg pg_attribute_unused(),
+						int cacheid pg_attribute_unused(),
+						uint32 hash pg_attribute_unused())
+{
+	changes++;
+}
 
 /*
  * Grant privileges on an object to a role, 0 for PUBLIC, or revoke them.  What
@@ -240,4 +268,47 @@ nvs_check_use_relation(Oid relid, AclMode privileges)
 	aclcheck_error(ACLCHECK_NO_PRIV,
 				   get_relkind_objtype(get_rel_relkind(relid)),
 				   get_rel_name(relid));
+}
+
+/*
+ * Is it known that the current user may use a relation by one of these
+ * privileges?  Nothing is looked up.
+ */
+bool
+nvs_allowed(const NvsAllowed *allowed, AclMode privileges)
+{
+	return allowed->privileges != 0 &&
+		(allowed->privileges & ~privileges) == 0 &&
+		allowed->user == GetUserId() && allowed->changes == changes;
+}
+
+/*
+ * Note that the current user may use a relation by one of these privileges, as
+ * of the number of changes before that was looked up.
+ */
+void
+nvs_allow(NvsAllowed *allowed, AclMode privileges, uint64 as_of)
+{
+	allowed->user = GetUserId();
+	allowed->privileges = privileges;
+	allowed->changes = as_of;
+}
+
+/* How often roles and schemas may have changed. */
+uint64
+nvs_rights_changes(void)
+{
+	return changes;
+}
+
+/* Do what nvs_check_use_relation() does, unless the answer is known. */
+void
+nvs_check_use_known(NvsAllowed *allowed, Oid relid, AclMode privileges)
+{
+	uint64		as_of = changes;
+
+	if (likely(nvs_allowed(allowed, privileges)))
+		return;
+	nvs_check_use_relation(relid, privileges);
+	nvs_allow(allowed, privileges, as_of);
 }

@@ -17,7 +17,18 @@
 #include "compat.h"
 #include "errors.h"
 #include "base/identity.h"
+#include "base/inval.h"
 
+/*
+ * The registry's table, found to be the extension's; the name means that one as
+ * long as nothing has told us of a change.
+ */
+static Oid	known = InvalidOid;
+static bool is_current = false;
+
+static void identity_relcache_callback(Datum arg, Oid relid);
+static void identity_schema_callback(Datum arg, int cacheid, uint32 hash);
+static bool identity_know(void);
 static Oid	identity_find(const char *name);
 static bool identity_is_member(Oid relid);
 pg_noreturn static void identity_missing(const char *name);
@@ -41,6 +52,32 @@ nvs_is_installed(void)
 	return true;
 }
 
+/* Register the callbacks. */
+void
+nvs_identity_init(void)
+{
+	nvs_inval_register(identity_relcache_callback);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, identity_schema_callback,
+								  (Datum) 0);
+}
+
+/* The registry may have been renamed or dropped. */
+static void
+identity_relcache_callback(Datum arg pg_attribute_unused(), Oid relid)
+{
+	if (relid == InvalidOid || relid == known)
+		is_current = false;
+}
+
+/* Some schema was made, altered or dropped. */
+static void
+identity_schema_callback(Datum arg pg_attribute_unused(),
+						 int cacheid pg_attribute_unused(),
+						 uint32 hash pg_attribute_unused())
+{
+	is_current = false;
+}
+
 /*
  * Lock the extension against being dropped until the transaction ends, so that
  * the names of its schema mean its own; false when it is not there.
@@ -54,23 +91,32 @@ nvs_is_installed(void)
 bool
 nvs_hold_extension(void)
 {
-	static Oid	known = InvalidOid;
+	for (;;)
+	{
+		if (unlikely(!is_current) && !identity_know())
+			return false;
+		LockRelationOid(known, AccessShareLock);
+		/* Whoever we waited for may have changed that. */
+		if (likely(is_current))
+			return true;
+		UnlockRelationOid(known, AccessShareLock);
+	}
+}
+
+/* Find out which table is the registry; false when there is none. */
+static bool
+identity_know(void)
+{
 	Oid			relid = identity_find("store");
 
-	while (OidIsValid(relid))
-	{
-		Oid			again;
-
-		LockRelationOid(relid, AccessShareLock);
-		again = identity_find("store");
-		if (again == relid)
-			break;
-		UnlockRelationOid(relid, AccessShareLock);
-		relid = again;
-	}
-	if (OidIsValid(relid) && relid != known && identity_is_member(relid))
-		known = relid;
-	return OidIsValid(relid) && relid == known;
+	if (!OidIsValid(relid) || (relid != known && !identity_is_member(relid)))
+		return false;
+	known = relid;
+	is_current = true;
+	/* What came in before we knew whom it was about has told us nothing. */
+	if (identity_find("store") != relid)
+		is_current = false;
+	return true;
 }
 
 /* The same, false also when that would take waiting. */

@@ -15,6 +15,7 @@ typedef struct NvsIdentity
 	int			nestlevel;
 } NvsIdentity;
 
+extern void nvs_identity_init(void);
 extern bool nvs_is_installed(void);
 extern bool nvs_hold_extension(void);
 extern bool nvs_hold_extension_nowait(void);

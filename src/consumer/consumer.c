@@ -25,12 +25,12 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
 #include "errors.h"
 #include "base/guc.h"
+#include "base/inval.h"
 #include "base/text.h"
 #include "consumer/internal.h"
 #include "position/xact.h"
@@ -62,7 +62,7 @@ static int	consumers_compare_named(const void *a, const void *b);
 void
 nvs_consumers_init(void)
 {
-	CacheRegisterRelcacheCallback(consumers_callback, (Datum) 0);
+	nvs_inval_register(consumers_callback);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, consumers_schema_callback,
 								  (Datum) 0);
 }

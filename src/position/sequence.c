@@ -30,13 +30,13 @@
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/fmgrprotos.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
 #include "base/identity.h"
+#include "base/inval.h"
 #include "position/internal.h"
 
 /* How far the sequence jumps on a new timeline. */
@@ -70,7 +70,7 @@ pg_noreturn static void sequence_moved_back(int64 position, int64 last);
 void
 nvs_sequence_init(void)
 {
-	CacheRegisterRelcacheCallback(sequence_relcache_callback, (Datum) 0);
+	nvs_inval_register(sequence_relcache_callback);
 	CacheRegisterSyscacheCallback(SEQRELID, sequence_syscache_callback,
 								  (Datum) 0);
 }

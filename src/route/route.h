@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "compat.h"
+#include "base/grant.h"
 #include "base/statement.h"
 #include "route/fields.h"
 #include "route/shown.h"
@@ -74,6 +75,7 @@ typedef struct NvsTarget
 	NvsKind		kind;
 	const NvsStore *store;
 	Oid			relid;
+	NvsAllowed	allowed;		/* to whom a lock is allowed */
 	char	   *name;			/* qualified and quoted */
 	NvsFieldMap *map;			/* NULL until it is compiled, as keys */
 	int			nkeys;

@@ -15,7 +15,6 @@
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -24,6 +23,7 @@
 #include "errors.h"
 #include "base/grant.h"
 #include "base/identity.h"
+#include "base/inval.h"
 #include "base/text.h"
 #include "position/xact.h"
 #include "route/route.h"
@@ -85,7 +85,7 @@ static void target_compile_aliases(NvsTarget *target);
 void
 nvs_target_init(void)
 {
-	CacheRegisterRelcacheCallback(target_callback, (Datum) 0);
+	nvs_inval_register(target_callback);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, target_schema_callback,
 								  (Datum) 0);
 }
@@ -181,7 +181,7 @@ nvs_target_lock(NvsRoute *route, LOCKMODE mode)
 
 		if (target != NULL && target->valid)
 		{
-			nvs_check_use_relation(target->relid, privileges);
+			nvs_check_use_known(&target->allowed, target->relid, privileges);
 			LockRelationOid(target->relid, mode);
 			/* Whoever we waited for may have changed or dropped it. */
 			if (likely(target->valid))

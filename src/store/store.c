@@ -32,7 +32,6 @@
 #include "storage/sinval.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -42,6 +41,7 @@
 #include "base/advisory.h"
 #include "base/guc.h"
 #include "base/identity.h"
+#include "base/inval.h"
 #include "base/statement.h"
 #include "position/position.h"
 #include "position/xact.h"
@@ -108,7 +108,7 @@ nvs_store_init(void)
 	};
 
 	nvs_xact_register(&handlers);
-	CacheRegisterRelcacheCallback(registry_callback, (Datum) 0);
+	nvs_inval_register(registry_callback);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, registry_schema_callback,
 								  (Datum) 0);
 }

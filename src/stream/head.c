@@ -200,8 +200,9 @@ head_check_writer(const NvsAppend *stream)
 
 	if (resolved->target != NULL)
 	{
-		nvs_check_use_relation(resolved->target->relid,
-							   NVS_ACL_WRITE & ~NVS_ACL_READ);
+		nvs_check_use_known(&resolved->target->allowed,
+							resolved->target->relid,
+							NVS_ACL_WRITE & ~NVS_ACL_READ);
 		return;
 	}
 	store = nvs_store_of(resolved->subject, resolved->len);
