@@ -58,6 +58,7 @@ OBJS = \
 	src/route/draw.o \
 	src/route/shown.o \
 	src/route/target.o \
+	src/route/lookup.o \
 	src/route/admin.o \
 	src/stream/state.o \
 	src/stream/event.o \
@@ -158,6 +159,7 @@ REGRESS = \
 	route \
 	route_subject \
 	route_fields \
+	route_lookup \
 	stream_append \
 	stream_append_conflict \
 	stream_append_retry \

@@ -67,7 +67,7 @@ BEGIN;
 SELECT nvent.kv_increment('note:trigger', 1);
 SELECT grown >= 10 AS kept FROM seen;
 SELECT contexts() AS before \gset
-SELECT nvent.kv_get('note:number');
+SELECT nvent.kv_persist('note:number');
 SELECT :before - contexts() >= 10 AS freed;
 COMMIT;
 

@@ -11,6 +11,8 @@
 #error "nvent_store needs PostgreSQL 15 or later"
 #endif
 
+#include "access/genam.h"
+#include "access/tupdesc.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
@@ -168,6 +170,29 @@ nvs_primary_key_index(Relation rel)
 	return RelationGetPrimaryKeyIndex(rel, false);
 #else
 	return RelationGetPrimaryKeyIndex(rel);
+#endif
+}
+
+/* Are there columns that are computed when they are read? */
+static inline bool
+nvs_has_virtual_columns(TupleDesc desc pg_attribute_unused())
+{
+#if PG_VERSION_NUM >= 180000
+	return desc->constr != NULL && desc->constr->has_generated_virtual;
+#else
+	return false;
+#endif
+}
+
+/* Begin a scan of a relation by an index and so many keys. */
+static inline IndexScanDesc
+nvs_index_beginscan(Relation rel, Relation index, Snapshot snapshot,
+					int nkeys)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(rel, index, snapshot, NULL, nkeys, 0);
+#else
+	return index_beginscan(rel, index, snapshot, nkeys, 0);
 #endif
 }
 

@@ -51,6 +51,8 @@ static void entry_compile_defaults(NvsTarget *target, NvsEntryState *state,
 								   Relation rel);
 static bool entry_any_leftovers(const NvsFieldMap *map,
 								const NvsEntryState *state);
+static void entry_compile_lookup(NvsTarget *target,
+								 const NvsEntryState *state);
 static char *entry_where(const NvsTarget *target, const NvsEntryState *state);
 static const NvsField *entry_find_id(NvsTarget *target, Relation rel,
 									 const char **conflict);
@@ -73,6 +75,17 @@ nvs_entry_resolve(text *key, NvsUse use, NvsResolved *resolved)
 	if (resolved->target->state == NULL)
 		entry_compile(resolved->target);
 	return true;
+}
+
+/*
+ * Find and lock the relation of a key that can be read by a lookup; false when
+ * it cannot, or not yet.  Raises NV004 as above; see nvs_lookup_find().
+ */
+bool
+nvs_entry_lookup(text *key, NvsResolved *resolved)
+{
+	return nvs_lookup_find(NVS_KIND_ENTRY, VARDATA_ANY(key),
+						   VARSIZE_ANY_EXHDR(key), resolved);
 }
 
 /*
@@ -100,6 +113,7 @@ entry_compile(NvsTarget *target)
 	state->leftovers = entry_any_leftovers(target->map, state);
 	state->this_entry = entry_where(target, state);
 	table_close(rel, AccessShareLock);
+	entry_compile_lookup(target, state);
 	MemoryContextSwitchTo(old);
 
 	/* From here on nothing fails. */
@@ -277,6 +291,30 @@ entry_any_leftovers(const NvsFieldMap *map, const NvsEntryState *state)
 		if (nvs_entry_leftover_possible(state, &map->fields[i]))
 			return true;
 	return false;
+}
+
+/* Have an entry be found by what nvs_entry_params() gives, all of its row. */
+static void
+entry_compile_lookup(NvsTarget *target, const NvsEntryState *state)
+{
+	NvsFieldMap *map = target->map;
+	NvsLookupKey *keys = palloc(sizeof(NvsLookupKey) * (target->nkeys + 1));
+	const NvsField **columns = palloc(sizeof(NvsField *) * map->nfields);
+	int			nkeys = 0;
+	int			i;
+
+	for (i = 0; i < target->nkeys; i++)
+	{
+		if (!target->keys[i].filters)
+			continue;
+		keys[nkeys].field = target->keys[i].field;
+		keys[nkeys++].value = i;
+	}
+	keys[nkeys].field = state->id;
+	keys[nkeys++].value = target->nkeys;
+	for (i = 0; i < map->nfields; i++)
+		columns[i] = &map->fields[i];
+	nvs_lookup_compile(target, keys, nkeys, columns, map->nfields);
 }
 
 /* The condition on key and id, whose values are the first parameters. */

@@ -15,6 +15,7 @@
 #include "base/statement.h"
 #include "json/paths.h"
 #include "route/fields.h"
+#include "route/lookup.h"
 #include "route/route.h"
 
 /* Retries before we report that a trigger, rule or policy blocks the update. */
@@ -68,6 +69,7 @@ typedef struct NvsEntryExtraPath
 
 /* entry/entry.c */
 extern bool nvs_entry_resolve(text *key, NvsUse use, NvsResolved *resolved);
+extern bool nvs_entry_lookup(text *key, NvsResolved *resolved);
 extern void nvs_entry_params(const NvsResolved *resolved, text *id,
 							 NvsParams *params);
 pg_noreturn extern void nvs_entry_refused(const NvsTarget *target);

@@ -58,10 +58,13 @@ typedef struct EntryReader
 	Datum		value;
 } EntryReader;
 
+static bool read_look_up(const NvsResolved *resolved, text *id,
+						 NvsLookupScan *scan, Datum *entry);
+static bool read_select(text *key, text *id, Datum *entry);
 static void read_init(EntryReader *reader, NvsTarget *target);
 static void read_get_row(TupleTableSlot *slot, void *arg);
 static void read_row(TupleTableSlot *slot, void *arg);
-static Datum read_make_entry(EntryReader *reader, TupleTableSlot *slot,
+static Datum read_make_entry(EntryReader *reader, Datum *values, bool *nulls,
 							 MemoryContext cxt);
 static void read_add_extra(EntryReader *reader, const Jsonb *extra);
 static void read_add_stats(EntryReader *reader, NvsJsonbChild stats);
@@ -84,6 +87,51 @@ static void read_build_cursor(FunctionCallInfo fcinfo,
 Datum
 nvs_entry_get(PG_FUNCTION_ARGS)
 {
+	text	   *key = PG_GETARG_TEXT_PP(0);
+	text	   *id = PG_GETARG_TEXT_PP(1);
+	NvsResolved resolved;
+	NvsLookupScan scan;
+	Datum		entry;
+	bool		found;
+
+	if (unlikely(!nvs_entry_lookup(key, &resolved) ||
+				 !nvs_lookup_begin(resolved.target, &scan)))
+		found = read_select(key, id, &entry);
+	else
+		found = read_look_up(&resolved, id, &scan, &entry);
+	if (!found)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(entry);
+}
+
+/* Make an entry that a lookup finds, and end that; false when it is absent. */
+static bool
+read_look_up(const NvsResolved *resolved, text *id, NvsLookupScan *scan,
+			 Datum *entry)
+{
+	NvsParams	params;
+	EntryReader reader;
+	Datum	   *values;
+	bool	   *nulls;
+	bool		found;
+
+	nvs_entry_params(resolved, id, &params);
+	found = nvs_lookup_row(scan, params.values);
+	if (found)
+	{
+		read_init(&reader, resolved->target);
+		nvs_lookup_columns(scan, &values, &nulls);
+		*entry = read_make_entry(&reader, values, nulls,
+								 CurrentMemoryContext);
+	}
+	nvs_lookup_end(scan);
+	return found;
+}
+
+/* Make an entry that a statement finds; false when it is absent. */
+static bool
+read_select(text *key, text *id, Datum *entry)
+{
 	NvsResolved resolved;
 	NvsParams	params;
 	EntryReader reader;
@@ -92,18 +140,18 @@ nvs_entry_get(PG_FUNCTION_ARGS)
 
 	reader.cxt = CurrentMemoryContext;
 	nvs_spi_begin();
-	if (nvs_entry_resolve(PG_GETARG_TEXT_PP(0), NVS_USE_READ, &resolved))
+	if (nvs_entry_resolve(key, NVS_USE_READ, &resolved))
 	{
-		nvs_entry_params(&resolved, PG_GETARG_TEXT_PP(1), &params);
+		nvs_entry_params(&resolved, id, &params);
 		plan = nvs_statement_plan(resolved.target->plans, &read_one, &params,
 								  NULL);
 		read_init(&reader, resolved.target);
 		found = nvs_execute_each(plan, &params, true, read_get_row, &reader);
 	}
 	nvs_spi_end();
-	if (found == 0)
-		PG_RETURN_NULL();
-	PG_RETURN_DATUM(reader.value);
+	if (found > 0)
+		*entry = reader.value;
+	return found > 0;
 }
 
 /* Prepare to make entries of a target's rows. */
@@ -128,7 +176,9 @@ read_get_row(TupleTableSlot *slot, void *arg)
 {
 	EntryReader *reader = arg;
 
-	reader->value = read_make_entry(reader, slot, reader->cxt);
+	slot_getallattrs(slot);
+	reader->value = read_make_entry(reader, slot->tts_values,
+									slot->tts_isnull, reader->cxt);
 }
 
 /* Make one of the entries of nvent.entry_read(); arg is an EntryReader. */
@@ -141,29 +191,27 @@ read_row(TupleTableSlot *slot, void *arg)
 	bool		isnull = false;
 
 	CHECK_FOR_INTERRUPTS();
-	entry = read_make_entry(reader, slot, reader->row_cxt);
+	slot_getallattrs(slot);
+	entry = read_make_entry(reader, slot->tts_values, slot->tts_isnull,
+							reader->row_cxt);
 	tuplestore_putvalues(reader->result, reader->desc, &entry, &isnull);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(reader->row_cxt);
 }
 
-/* The entry of a row whose columns are all of the relation; it is in cxt. */
+/* The entry of a row, all columns of the relation; it is in cxt. */
 static Datum
-read_make_entry(EntryReader *reader, TupleTableSlot *slot, MemoryContext cxt)
+read_make_entry(EntryReader *reader, Datum *values, bool *nulls,
+				MemoryContext cxt)
 {
 	const NvsTarget *target = reader->target;
 	const NvsEntryState *state = target->state;
 	const NvsField *fields = target->map->fields;
-	Datum	   *values;
-	bool	   *nulls;
 	MemoryContext old;
 	Datum		result;
 	int			i;
 
 	/* The metadata: what is in extra, then the columns. */
-	slot_getallattrs(slot);
-	values = slot->tts_values;
-	nulls = slot->tts_isnull;
 	nvs_jsonb_init(&reader->entry);
 	nvs_jsonb_init(&reader->metadata);
 	nvs_jsonb_init(&reader->stats);

@@ -4,8 +4,10 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
+#include "utils/datum.h"
 #include "utils/timestamp.h"
 
 #include "base/time.h"
@@ -30,6 +32,7 @@ PG_FUNCTION_INFO_V1(nvs_kv_expire_bucket);
 
 static void key_check(const char *key, int len);
 static void key_define_names(NvsTarget *target);
+static void key_compile_lookup(NvsTarget *target);
 
 /*
  * Find the relation of a key.  Returns false when nothing holds it and nothing
@@ -48,6 +51,20 @@ nvs_kv_resolve(text *key, NvsUse use, NvsResolved *resolved)
 	if (unlikely(resolved->target->state == NULL))
 		key_define_names(resolved->target);
 	return true;
+}
+
+/*
+ * Find and lock the relation of a key that can be read by a lookup; false when
+ * it cannot, or not yet.  See nvs_lookup_find().
+ */
+bool
+nvs_kv_lookup(text *key, NvsResolved *resolved)
+{
+	const char *data = VARDATA_ANY(key);
+	int			len = VARSIZE_ANY_EXHDR(key);
+
+	key_check(data, len);
+	return nvs_lookup_find(NVS_KIND_KV, data, len, resolved);
 }
 
 /* Raise an error unless this can be a key. */
@@ -77,10 +94,52 @@ key_define_names(NvsTarget *target)
 
 	if (field != NULL && field->type == TIMESTAMPTZOID)
 		touch = &key_touch;
+	key_compile_lookup(target);
 	nvs_planset_define(target->plans, "touch_column", touch->column);
 	nvs_planset_define(target->plans, "touch_value", touch->value);
 	nvs_planset_define(target->plans, "touch_set", touch->set);
 	target->state = unconstify(KeyTouch *, touch);
+}
+
+/* Have rows be found by their key, for nvs_kv_lookup_row(). */
+static void
+key_compile_lookup(NvsTarget *target)
+{
+	const NvsLookupKey key = {nvs_fields_column(target->map, "key"), 0};
+	const NvsField *columns[2];
+
+	columns[0] = nvs_fields_column(target->map, "expires_at");
+	columns[1] = nvs_fields_column(target->map, "value");
+	nvs_lookup_compile(target, &key, 1, columns, lengthof(columns));
+}
+
+/*
+ * Find a live key: its expires_at, and its value in the current memory context.
+ * False when it is absent.
+ */
+bool
+nvs_kv_lookup_row(NvsLookupScan *scan, text *key, Datum row[2],
+				  bool isnull[2])
+{
+	Datum		param = PointerGetDatum(key);
+
+	if (!nvs_lookup_row(scan, &param))
+		return false;
+	row[0] = nvs_lookup_column(scan, 0, &isnull[0]);
+	row[1] = nvs_lookup_column(scan, 1, &isnull[1]);
+	if (!nvs_kv_is_live(row, isnull))
+		return false;
+	row[1] = datumCopy(row[1], false, -1);
+	return true;
+}
+
+/* Is a row of expires_at and value live for a read? */
+bool
+nvs_kv_is_live(const Datum row[2], const bool isnull[2])
+{
+	return !isnull[1] &&
+		(isnull[0] ||
+		 DatumGetTimestampTz(row[0]) > GetCurrentStatementStartTimestamp());
 }
 
 /*

@@ -122,6 +122,7 @@ static void kv_add_expiry(NvsParams *params, bool expires,
 						  TimestampTz expires_at);
 static bool kv_read_live(FunctionCallInfo fcinfo, Datum row[2],
 						 bool isnull[2]);
+static bool kv_select_live(text *key, Datum row[2], bool isnull[2]);
 static void kv_check_exclusive(bool a, const char *a_name, bool b,
 							   const char *b_name);
 static void kv_value_arguments(FunctionCallInfo fcinfo, int value, int ttl,
@@ -158,14 +159,32 @@ kv_add_expiry(NvsParams *params, bool expires, TimestampTz expires_at)
 
 /*
  * Read expires_at and value of the key in argument 0, in the caller's memory
- * context.  Returns false when the key is absent.  That is decided here: in
- * the statement it would cost the executor a tenth of its time.
+ * context.  Returns false when the key is absent.
  */
 static bool
 kv_read_live(FunctionCallInfo fcinfo, Datum row[2], bool isnull[2])
 {
-	MemoryContext cxt = CurrentMemoryContext;
 	text	   *key = PG_GETARG_TEXT_PP(0);
+	NvsResolved resolved;
+	NvsLookupScan scan;
+	bool		found;
+
+	if (unlikely(!nvs_kv_lookup(key, &resolved) ||
+				 !nvs_lookup_begin(resolved.target, &scan)))
+		return kv_select_live(key, row, isnull);
+	found = nvs_kv_lookup_row(&scan, key, row, isnull);
+	nvs_lookup_end(&scan);
+	return found;
+}
+
+/*
+ * The same by a statement.  Whether the key is live is decided here: in the
+ * statement it would cost the executor a tenth of its time.
+ */
+static bool
+kv_select_live(text *key, Datum row[2], bool isnull[2])
+{
+	MemoryContext cxt = CurrentMemoryContext;
 	NvsResolved resolved;
 	NvsParams	params;
 	bool		found = false;
@@ -179,9 +198,7 @@ kv_read_live(FunctionCallInfo fcinfo, Datum row[2], bool isnull[2])
 								&params, true, cxt, 2, row, isnull);
 	}
 	nvs_spi_end();
-	return found && !isnull[1] &&
-		(isnull[0] ||
-		 DatumGetTimestampTz(row[0]) > GetCurrentStatementStartTimestamp());
+	return found && nvs_kv_is_live(row, isnull);
 }
 
 /* nvent.kv_get(key): the value, NULL when the key is absent. */

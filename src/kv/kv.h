@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "base/statement.h"
+#include "route/lookup.h"
 #include "route/route.h"
 
 #define NVS_KV_KEY_MAX_BYTES	1024
@@ -37,6 +38,10 @@
 
 /* kv/key.c */
 extern bool nvs_kv_resolve(text *key, NvsUse use, NvsResolved *resolved);
+extern bool nvs_kv_lookup(text *key, NvsResolved *resolved);
+extern bool nvs_kv_lookup_row(NvsLookupScan *scan, text *key, Datum row[2],
+							  bool isnull[2]);
+extern bool nvs_kv_is_live(const Datum row[2], const bool isnull[2]);
 pg_noreturn extern void nvs_kv_refused(const NvsTarget *target);
 
 /* kv/many.c */

@@ -83,6 +83,9 @@ static int	many_group_end(const ManyKey *keys, int n, int begin);
 static Datum *many_key_datums(const ManyKey *keys, int n);
 static Datum many_key_array(const ManyKey *keys, int n);
 static void many_fetch_group(ManyValues *values, int n);
+static void many_look_up_group(ManyValues *values, int n,
+							   NvsLookupScan *scan);
+static void many_select_group(ManyValues *values, int n);
 static void many_keep_value(TupleTableSlot *slot, void *arg);
 static void many_set_group(const ManyKey *keys, int n, Interval *ttl);
 static int	many_drop_repeated(ManyKey *keys, int n);
@@ -268,6 +271,44 @@ nvs_kv_mget(PG_FUNCTION_ARGS)
 /* Fetch the values of the n keys of a group, which are of one relation. */
 static void
 many_fetch_group(ManyValues *values, int n)
+{
+	const NvsTarget *target = values->keys[0].target;
+	NvsLookupScan scan;
+
+	if (!nvs_lookup_may_read(target) || !nvs_lookup_begin(target, &scan))
+	{
+		many_select_group(values, n);
+		return;
+	}
+	many_look_up_group(values, n, &scan);
+	nvs_lookup_end(&scan);
+}
+
+/* The same by a scan of the keys' index. */
+static void
+many_look_up_group(ManyValues *values, int n, NvsLookupScan *scan)
+{
+	MemoryContext old = MemoryContextSwitchTo(values->cxt);
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		const ManyKey *key = &values->keys[i];
+		Datum		row[2];
+		bool		isnull[2];
+
+		CHECK_FOR_INTERRUPTS();
+		if (!nvs_kv_lookup_row(scan, key->key, row, isnull))
+			continue;
+		values->values[key->index] = row[1];
+		values->found[key->index] = true;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* The same by a statement. */
+static void
+many_select_group(ManyValues *values, int n)
 {
 	NvsParams	params;
 	SPIPlanPtr	plan;

@@ -84,6 +84,7 @@ static const NvsStatement route_read_streams = {
 };
 
 static StoreRoutes *routes_of(const NvsStore *store);
+static StoreRoutes *routes_known(const NvsStore *store);
 static void routes_reset(uint64 generation);
 static StoreRoutes *routes_load(const NvsStore *store);
 static const NvsStore *routes_copy_store(const NvsStore *store);
@@ -115,16 +116,31 @@ static List *route_add_target(List *list, NvsRoute *route, NvsUse use,
 static StoreRoutes *
 routes_of(const NvsStore *store)
 {
-	StoreRoutes *routes;
+	StoreRoutes *routes = routes_known(store);
 
-	/* Another store at this address would be of a later generation. */
-	if (store == last_store && store->generation <= routes_generation)
-		return last_routes;
+	if (likely(routes != NULL))
+		return routes;
 	if (store->generation > routes_generation)
 		routes_reset(store->generation);
+	last_routes = routes_load(store);
+	last_store = store;
+	return last_routes;
+}
+
+/* The routes of a store if they are known, else NULL. */
+static StoreRoutes *
+routes_known(const NvsStore *store)
+{
+	StoreRoutes *routes;
+
+	if (store->generation > routes_generation)
+		return NULL;
+	/* Another store at this address would be of a later generation. */
+	if (store == last_store)
+		return last_routes;
 	routes = hash_search(routes_by_store, store->prefix, HASH_FIND, NULL);
 	if (routes == NULL)
-		routes = routes_load(store);
+		return NULL;
 	last_store = store;
 	last_routes = routes;
 	return routes;
@@ -407,6 +423,34 @@ nvs_route_find(NvsKind kind, const char *subject, int len, NvsUse use,
 		else
 			route_make_stream(store, subject, len);
 	}
+}
+
+/*
+ * The target of a subject or key, when its store, the routes of that and the
+ * target are known and nothing has told us of a change; else NULL.  Nothing is
+ * locked, or read from the registry.
+ */
+NvsTarget *
+nvs_route_known(NvsKind kind, const char *subject, int len,
+				NvsResolved *resolved)
+{
+	const NvsStore *store;
+	const StoreRoutes *routes;
+	NvsRoute   *route;
+
+	if (kind == NVS_KIND_STREAM || kind == NVS_KIND_ENTRY)
+		nvs_subject_validate(subject, len);
+	store = nvs_store_known(subject, len);
+	routes = store == NULL ? NULL : routes_known(store);
+	if (routes == NULL)
+		return NULL;
+	resolved->subject = subject;
+	resolved->len = len;
+	route = routes_match(routes, kind, resolved);
+	if (route == NULL || route->target == NULL || !route->target->valid)
+		return NULL;
+	resolved->target = route->target;
+	return route->target;
 }
 
 /*

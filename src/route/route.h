@@ -30,6 +30,7 @@ typedef enum NvsKind
 #define NVS_KINDS			(NVS_KIND_SNAPSHOT + 1)
 
 struct NvsTarget;
+struct NvsLookup;
 
 /*
  * A route as the registry has it.  Each of a store's own tables, too, is
@@ -82,6 +83,7 @@ typedef struct NvsTarget
 	NvsKey	   *keys;
 	int			notify;			/* an NvsNotifyMode, -1 for the setting */
 	NvsPlanSet *plans;
+	struct NvsLookup *lookup;	/* NULL: rows are read by statements alone */
 	void	   *state;			/* what the kind's code keeps, in cxt */
 } NvsTarget;
 
@@ -97,6 +99,8 @@ typedef struct NvsResolved
 /* route/route.c */
 extern bool nvs_route_find(NvsKind kind, const char *subject, int len,
 						   NvsUse use, NvsResolved *resolved);
+extern NvsTarget *nvs_route_known(NvsKind kind, const char *subject, int len,
+								  NvsResolved *resolved);
 extern List *nvs_route_targets(NvsKind kind, const NvsStore *store, NvsUse use,
 							   bool missing_ok);
 extern List *nvs_route_usable_targets(NvsKind kind, const NvsStore *store);

@@ -95,6 +95,7 @@ static void registry_add_store(HeapTuple row, TupleDesc desc);
 static Oid	registry_get_oid(HeapTuple row, TupleDesc desc, int column);
 static NvsStore *registry_find(const char *prefix, int len);
 static NvsStore *registry_find_default(void);
+static NvsStore *registry_find_of(const char *subject, int len);
 static NvsStore *store_check_live(NvsStore *store);
 static int	store_compare_prefixes(const ListCell *a, const ListCell *b);
 static bool store_overlaps(const char *shorter, const char *longer);
@@ -391,12 +392,18 @@ nvs_store_missing(const char *prefix)
 NvsStore *
 nvs_store_of_registered(const char *subject, int len)
 {
+	registry_refresh();
+	return registry_find_of(subject, len);
+}
+
+/* The same, as the registry was last read. */
+static NvsStore *
+registry_find_of(const char *subject, int len)
+{
 	const char *colon = memchr(subject, ':', len);
-	NvsStore   *fallback;
+	NvsStore   *fallback = registry_find_default();
 	NvsStore   *store;
 
-	registry_refresh();
-	fallback = registry_find_default();
 	if (colon != NULL)
 		len = colon - subject;
 
@@ -440,6 +447,29 @@ nvs_store_owns(const NvsStore *store, const char *subject, int len)
 	const NvsStore *owner = nvs_store_of(subject, len);
 
 	return owner != NULL && strcmp(owner->prefix, store->prefix) == 0;
+}
+
+/*
+ * The store that a subject or key belongs to; NULL also when it is gone, or
+ * when the registry would have to be read for that.
+ */
+const NvsStore *
+nvs_store_known(const char *subject, int len)
+{
+	NvsStore   *store;
+
+	AcceptInvalidationMessages();
+	if (registry_stale)
+		return NULL;
+	store = registry_find_of(subject, len);
+	return store != NULL && OidIsValid(store->relid) ? store : NULL;
+}
+
+/* Is a store that of the registry, as far as we were told of changes? */
+bool
+nvs_store_is_known(const NvsStore *store)
+{
+	return !registry_stale && store->generation == registry_generation;
 }
 
 /* Is the registry still as it was when this store was read from it? */

@@ -39,6 +39,8 @@ extern NvsStore *nvs_store_of(const char *subject, int len);
 extern NvsStore *nvs_store_of_pattern(const NvsPattern *pattern);
 extern bool nvs_store_owns(const NvsStore *store, const char *subject,
 						   int len);
+extern const NvsStore *nvs_store_known(const char *subject, int len);
+extern bool nvs_store_is_known(const NvsStore *store);
 extern bool nvs_store_is_current(const NvsStore *store);
 extern List *nvs_store_prefixes(void);
 pg_noreturn extern void nvs_store_missing(const char *prefix);
