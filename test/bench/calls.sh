@@ -9,6 +9,8 @@ operations='
 kv_get|1|1|read|
 kv_get|32|1.05|read|
 kv_set|1 32||cpu|
+kv_mget, 100 keys|1 32|1|read|kv_mget
+kv_mset, 100 keys|1 32|1|cpu|kv_mset
 kv_get, 10000 expired|1 32|1.7|burst|kv_get_expired
 kv_get, 10000 expired or none|1|0.9|read|kv_get_either
 entry_get|1 32|1|read|

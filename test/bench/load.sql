@@ -85,6 +85,14 @@ COPY (SELECT 'nvent:log:c' || i % 1000, now(), e ->> 'type', e -> 'data'
 TO PROGRAM 'cat >lean.copy';
 
 INSERT INTO lean.kv (key, value) SELECT key, value FROM nvent_kv;
+-- The arguments of calls with 100 keys, as either side has them.
+CREATE TABLE lean.batches AS
+SELECT k % 100 AS b, array_agg(key ORDER BY k) AS keys, array_agg(value ORDER BY k) AS vals,
+    jsonb_object_agg(key, value) AS entries
+FROM (SELECT k, 'nvent:bench:' || k AS key, jsonb_build_object('owner', 'worker-' || k) AS value
+      FROM generate_series(1, 10000) AS k) AS kv
+GROUP BY k % 100;
+ALTER TABLE lean.batches ADD PRIMARY KEY (b);
 INSERT INTO lean.entries (key, id, doc) SELECT 'nvent:bench', 'run' || r, doc FROM run;
 INSERT INTO lean.counters (name) SELECT 'flow' || f FROM generate_series(1, 1000) AS f;
 
