@@ -48,6 +48,7 @@ OBJS = \
 	src/store/claim.o \
 	src/store/admin.o \
 	src/store/grant.o \
+	src/store/stream_index.o \
 	src/store/stream_table.o \
 	src/store/layout.o \
 	src/store/nvent_layout.o \
@@ -166,6 +167,7 @@ REGRESS = \
 	stream_append_many \
 	stream_append_bulk \
 	stream_read \
+	stream_index \
 	stream_poll \
 	stream_poll_filters \
 	stream_poll_category \

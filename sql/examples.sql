@@ -67,6 +67,9 @@ LEFT JOIN LATERAL unnest(p.events) e ON true;
 
 SELECT count(*) AS open_appenders FROM nvent.appenders;
 
+SELECT nvent.stream_create_table('sensor', indexes => '{type}');
+SELECT nvent.stream_index('cart', 'type'), nvent.stream_index('cart', 'subject');
+
 SELECT nvent.stream_wait('order:>', after => 0, timeout => '1 second') AS there_is_something;
 
 -- What the caller expects: a version, 0 for none, NULL for any.

@@ -486,7 +486,8 @@ route_make_stream(const NvsStore *store, const char *subject, int len)
 
 	nvs_store_check_writer(store);
 	route_name_table(store, subject, len, &table);
-	(void) nvs_stream_table_create(table.prefix, table.type, true, NULL);
+	(void) nvs_stream_table_create(table.prefix, table.type, true, NIL,
+								   NULL);
 }
 
 /* Which generic stream table of a store a subject belongs to. */
@@ -529,7 +530,7 @@ nvs_route_make_streams(const NvsResolved **missing, int n)
 	{
 		CHECK_FOR_INTERRUPTS();
 		(void) nvs_stream_table_create(tables[i].prefix, tables[i].type, true,
-									   NULL);
+									   NIL, NULL);
 	}
 	pfree(tables);
 }

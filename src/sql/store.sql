@@ -204,7 +204,8 @@ Raises:
   42501: the caller is not the store''s owner
   0A000: the store has a later layout than this version of nvent_store knows
 Locks:
-  the store until the transaction ends, and the tables that it changes
+  the store until the transaction ends, and the tables that it changes, against everybody; from 6 to 7 only stream
+    tables that have an index to drop, and from 7 to 6, where these are built, against writers
 Example:
   SELECT nvent.store_migrate(''nvent'', 0);';
 
@@ -266,7 +267,7 @@ gets them by another call. Tables of a route that belong to somebody else are le
 warning.
 
 "read" is SELECT, for all functions that read. "write" adds INSERT, UPDATE and DELETE, for all that
-write, and stream tables are made as they are needed. "admin" adds nvent.stream_create_table,
+write, and stream tables are made as they are needed. "admin" adds nvent.stream_create_table, nvent.stream_index,
 stream_drop_table, stream_retain, stream_restore, stream_clear and maintain. Routes, layouts,
 protection and grants are the owner''s alone; for a role that a store was given to by ALTER TABLE ..
 OWNER TO or REASSIGN OWNED, the call gives the functions for that.

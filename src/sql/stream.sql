@@ -142,10 +142,12 @@ LANGUAGE C STABLE ROWS 100 PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.stream_read(
     text, bigint, bigint, bigint, bigint, text[], boolean, integer, bigint, bigint, text, boolean
 ) IS
-'Reads the events of one subject, in the order of positions.
+'Reads the events of one subject, in the order of versions.
 
-All conditions apply before max_count. To follow a stream use nvent.stream_poll, which waits for
-what has not settled.
+In a plain log, and where after or before is given, the order is that of positions; for all that was appended the two are
+the same. All conditions apply before max_count. To follow a stream use nvent.stream_poll, which waits for what has not
+settled. In a long stream pages by after_version cost what they read; by after they need the index "subject" of
+nvent.stream_index, as a plain log has it.
 
 Arguments:
   subject: the stream
@@ -198,12 +200,13 @@ Example:
 CREATE FUNCTION nvent.stream_create_table(
     type text,
     versioned boolean DEFAULT true,
-    store text DEFAULT NULL
+    store text DEFAULT NULL,
+    indexes text[] DEFAULT '{}'
 ) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_stream_create_table'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION nvent.stream_create_table(text, boolean, text) IS
+COMMENT ON FUNCTION nvent.stream_create_table(text, boolean, text, text[]) IS
 'Makes the table prefix_stream_type of the subjects of a type.
 
 The type of a subject is the token after the store''s prefix, or its first token when that is not
@@ -214,17 +217,56 @@ Arguments:
   type: one token
   versioned: false makes a plain log, without versions, whose appends never wait for one another
   store: the store; NULL is the default store
+  indexes: what each event is to be written to besides, see nvent.stream_index
 Returns:
-  true when it was made now, false when it was there
+  true when it was made now, false when it was there, with the indexes that it has
 Raises:
   NV003: the store has nvent_store.max_stream_tables tables already
   NV004: the type is not one token of a subject
   NV009: there is no such store
+  22023: there is no such index to ask for
+  22004: one is NULL
   42501: the caller does not administer the store
 Locks:
   the type until the transaction ends, against other calls for it
 Example:
-  SELECT nvent.stream_create_table(''clicks'', versioned => false);';
+  SELECT nvent.stream_create_table(''clicks'', versioned => false, indexes => ''{type}'');';
+
+CREATE FUNCTION nvent.stream_index(
+    type text,
+    name text,
+    store text DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_stream_index'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.stream_index(text, text, text) IS
+'Makes an index of a generic stream table that not everybody needs.
+
+Every event is written to every index. So a table has two: its primary key, and (subject, version), or in a plain log
+(subject, id). Others make a read faster, and nothing else.
+
+The table is locked while the index is built: readers go on, appends wait. Where it is large, build one yourself by
+"CREATE INDEX CONCURRENTLY", which no function can do; it is then found by its columns, whatever its name. An index that
+nobody needs any more goes by "DROP INDEX CONCURRENTLY".
+
+Arguments:
+  type: the type of the subjects of the table
+  name: "type" is (type, id), for polls of types that are rare; "subject" is (subject, id), in a table with versions for
+    polls of one subject that has thousands of events, and for reads of it by position; "run_id" is (run_id, id) of the
+    events that have a run, for SQL of yours
+  store: the store; NULL is the default store
+Returns:
+  true when it was made now, false when there is one of the same columns
+Raises:
+  NV009: there is no such store
+  42P01: the table does not exist
+  22023: there is no such index to ask for
+  42501: the caller does not administer the store
+Locks:
+  the type, and the table against those who write to it, until the transaction ends
+Example:
+  SELECT nvent.stream_index(''order'', ''type'');';
 
 CREATE FUNCTION nvent.stream_drop_table(
     type text,
@@ -795,6 +837,7 @@ Example:
 -- For who owns or administers a store, see src/store/grant.c; unprotecting is for neither.
 REVOKE ALL ON FUNCTION
     nvent.stream_create_table,
+    nvent.stream_index,
     nvent.stream_drop_table,
     nvent.stream_retain,
     nvent.stream_restore,
@@ -806,6 +849,7 @@ REVOKE ALL ON FUNCTION
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     nvent.stream_create_table,
+    nvent.stream_index,
     nvent.stream_drop_table,
     nvent.stream_retain,
     nvent.stream_restore,

@@ -279,7 +279,7 @@ static bool adopt_highest(const char *qualified, const char *sequence,
 						  int64 *highest);
 static void adopt_bucket(Adoption *a);
 static void adopt_drop_expiry_indexes(Adoption *a);
-static List *adopt_streams(Adoption *a);
+static List *adopt_streams(Adoption *a, int from);
 static bool adopt_take_stream(const Adoption *a, const char *name);
 static char *adopt_stream_type(const Adoption *a, const char *name);
 
@@ -308,7 +308,7 @@ nvs_adopt_tables(const NvsStore *store, int from, List **streams)
 	if (from < NVS_LAYOUT_BASE)
 		adopt_base(&a);
 	adopt_bucket(&a);
-	*streams = adopt_streams(&a);
+	*streams = adopt_streams(&a, from);
 
 	/* The layouts above that are missing. */
 	from = Max(from, NVS_LAYOUT_BASE);
@@ -653,11 +653,11 @@ adopt_drop_expiry_indexes(Adoption *a)
 }
 
 /*
- * Take over the generic stream tables: those with the name of the type of their
- * subjects.  Returns their types, as String.
+ * Take over the generic stream tables, which are of layout from: those with the
+ * name of the type of their subjects.  Returns their types, as String.
  */
 static List *
-adopt_streams(Adoption *a)
+adopt_streams(Adoption *a, int from)
 {
 	const NvsStore *store = a->store;
 	List	   *types = NIL;
@@ -683,7 +683,7 @@ adopt_streams(Adoption *a)
 		adopt_check_types(a, table, adopt_relid(a, table), adopt_stream_types,
 						  lengthof(adopt_stream_types));
 		adopt_ids(a, table);
-		nvs_layout_raise_stream(store, name);
+		nvs_layout_raise_stream(store, name, from);
 		adopt_report(a, table, psprintf("stream table of type \"%s\"", type));
 		types = lappend(types, makeString(type));
 	}

@@ -79,6 +79,7 @@ static const GrantFunction grant_functions[] = {
 	{"maintain", LEVEL_ADMIN},
 	{"stream_clear", LEVEL_ADMIN},
 	{"stream_create_table", LEVEL_ADMIN},
+	{"stream_index", LEVEL_ADMIN},
 	{"stream_drop_table", LEVEL_ADMIN},
 	{"stream_restore", LEVEL_ADMIN},
 	{"stream_retain", LEVEL_ADMIN},

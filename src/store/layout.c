@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -22,6 +23,7 @@
 #include "base/plan.h"
 #include "base/text.h"
 #include "store/layout.h"
+#include "store/stream_index.h"
 
 /* One layout: the DDL that makes it from the one before, and what that made. */
 typedef struct Layout
@@ -37,6 +39,7 @@ typedef struct Layout
 	const char *const *stream_down;
 	const char *stream_column;	/* a table that has it has been changed */
 	const char *marker;			/* a store that has this table is of it */
+	const char *const *stream_indexes;	/* those that it leaves to who asks */
 } Layout;
 
 /*
@@ -158,6 +161,13 @@ static const char *const sourcing_stream_down[] = {
 	NULL
 };
 
+static const char *const nothing[] = {NULL};
+
+/* What every generic stream table had before. */
+static const char *const lean_indexes[] = {
+	"subject", "type", "run_id", NULL
+};
+
 static const Layout layouts[] = {
 	{
 		.version = NVS_LAYOUT_BASE,
@@ -187,34 +197,46 @@ static const Layout layouts[] = {
 		.description = "consumers and checkpoints",
 		.up = consumers_up,
 		.down = consumers_down
+	},
+	{
+		.version = NVS_LAYOUT_LEAN,
+		.description = "no index of streams that nobody asked for",
+		.up = nothing,
+		.down = nothing,
+		.stream_indexes = lean_indexes
 	}
 };
+
+/*
+ * Columns of a generic stream table behind its position and, where it has one,
+ * its version.  What has eight bytes comes first, so that nothing is padded;
+ * what most events leave empty comes last, and takes no room.
+ */
+#define STREAM_COLUMNS \
+	"ts bigint NOT NULL, " \
+	"created_at timestamptz DEFAULT now(), " \
+	"subject text COLLATE \"C\" NOT NULL, " \
+	"type text COLLATE \"C\" NOT NULL, " \
+	"data jsonb, " \
+	"run_id text COLLATE \"C\", " \
+	"flow_name text COLLATE \"C\", " \
+	"step_name text COLLATE \"C\", " \
+	"step_id text COLLATE \"C\", " \
+	"attempt integer, " \
+	"meta jsonb"
 
 /* Makes a generic stream table that has versions. */
 static const char *const stream_versioned[] = {
 	"CREATE TABLE {table} (" NVS_EVENT_ID
-	"subject text COLLATE \"C\" NOT NULL, "
-	"version bigint NOT NULL, "
-	"run_id text COLLATE \"C\", "
-	"flow_name text COLLATE \"C\", " NVS_EVENT_COLUMNS ", "
+	"version bigint NOT NULL, " STREAM_COLUMNS ", "
 	"UNIQUE (subject, version))",
 	NULL
 };
 
 /* Makes one that is a plain log. */
 static const char *const stream_log[] = {
-	"CREATE TABLE {table} (" NVS_EVENT_ID
-	"subject text COLLATE \"C\" NOT NULL, "
-	"run_id text COLLATE \"C\", "
-	"flow_name text COLLATE \"C\", " NVS_EVENT_COLUMNS ")",
-	NULL
-};
-
-/* The indexes of either. */
-static const char *const stream_indexes[] = {
+	"CREATE TABLE {table} (" NVS_EVENT_ID STREAM_COLUMNS ")",
 	"CREATE INDEX ON {table} (subject, id)",
-	"CREATE INDEX ON {table} (type, id)",
-	"CREATE INDEX ON {table} (run_id, id) WHERE run_id IS NOT NULL",
 	NULL
 };
 
@@ -235,6 +257,10 @@ static List *layout_list_streams(const NvsStore *store);
 static void layout_change_stream(const NvsStore *store,
 								 const Layout *layout, const char *name,
 								 bool up);
+static void layout_change_indexes(const NvsStore *store,
+								  const Layout *layout, const char *name,
+								  bool up);
+static bool layout_has_unasked(const NvsStore *store, const char *name);
 static void layout_change_streams(const NvsStore *store,
 								  const Layout *layout, bool up);
 static void layout_drop_all(const NvsStore *store, const char *const *names);
@@ -497,6 +523,8 @@ layout_change_stream(const NvsStore *store, const Layout *layout,
 	Oid			relid;
 	bool		changed;
 
+	if (layout->stream_indexes != NULL)
+		layout_change_indexes(store, layout, name, up);
 	if (layout->stream_up == NULL)
 		return;
 	relid = nvs_relation_lock(store, NULL, name, true, AccessExclusiveLock);
@@ -508,13 +536,56 @@ layout_change_stream(const NvsStore *store, const Layout *layout,
 							 up ? layout->stream_up : layout->stream_down);
 }
 
+/*
+ * Drop the indexes of a generic stream table that a layout leaves to who asks,
+ * or make them.  Locks it against everybody where there is one to drop, and
+ * against writers where they are made.
+ */
+static void
+layout_change_indexes(const NvsStore *store, const Layout *layout,
+					  const char *name, bool up)
+{
+	const char *const *index = layout->stream_indexes;
+	Oid			relid;
+
+	if (up && !layout_has_unasked(store, name))
+		return;
+	relid = nvs_relation_lock(store, NULL, name, true,
+							  up ? AccessExclusiveLock : ShareLock);
+	if (!OidIsValid(relid))
+		return;
+	if (up)
+		nvs_stream_index_drop_unasked(store, relid);
+	for (; !up && *index != NULL; index++)
+		(void) nvs_stream_index_make(store, relid, *index);
+}
+
+/*
+ * Has a generic stream table an index to drop?  Looked at under a lock that is
+ * given back: who waits for a stronger one with this one in hand is waited for
+ * by those who read first and write then.
+ */
+static bool
+layout_has_unasked(const NvsStore *store, const char *name)
+{
+	Oid			relid = nvs_relation_lock(store, NULL, name, true,
+										  AccessShareLock);
+	bool		any;
+
+	if (!OidIsValid(relid))
+		return false;
+	any = nvs_stream_index_any_unasked(relid);
+	UnlockRelationOid(relid, AccessShareLock);
+	return any;
+}
+
 /* Make or undo what a layout changes in a store's generic stream tables. */
 static void
 layout_change_streams(const NvsStore *store, const Layout *layout, bool up)
 {
 	ListCell   *lc;
 
-	if (layout->stream_up == NULL)
+	if (layout->stream_up == NULL && layout->stream_indexes == NULL)
 		return;
 	foreach(lc, layout_list_streams(store))
 		layout_change_stream(store, layout, lfirst(lc), up);
@@ -522,18 +593,19 @@ layout_change_streams(const NvsStore *store, const Layout *layout, bool up)
 
 /*
  * Make a generic stream table as the layout of its store has them, which the
- * store's tables tell.
+ * store's tables tell, with these indexes besides, a list of names.
  */
 void
 nvs_layout_make_stream(const NvsStore *store, const char *name,
-					   bool versioned)
+					   bool versioned, List *indexes)
 {
 	const char *qualified = nvs_qualified(store->schema, name);
+	Oid			relid;
+	ListCell   *lc;
 	int			i;
 
 	layout_run_all_table(store, qualified,
 						 versioned ? stream_versioned : stream_log);
-	layout_run_all_table(store, qualified, stream_indexes);
 	for (i = 0; i < lengthof(layouts); i++)
 	{
 		const Layout *layout = &layouts[i];
@@ -545,14 +617,22 @@ nvs_layout_make_stream(const NvsStore *store, const char *name,
 		if (OidIsValid(nvs_relation_find(store, NULL, marker)))
 			layout_change_stream(store, layout, name, true);
 	}
+	relid = nvs_relation_find(store, NULL, name);
+	foreach(lc, indexes)
+		(void) nvs_stream_index_make(store, relid, lfirst(lc));
 }
 
-/* Bring a generic stream table to the latest layout. */
+/*
+ * Bring a generic stream table of a store whose layout is from to the latest.
+ * What a layout added to it may be missing whatever the store's layout is;
+ * indexes that it has at the latest were asked for.
+ */
 void
-nvs_layout_raise_stream(const NvsStore *store, const char *name)
+nvs_layout_raise_stream(const NvsStore *store, const char *name, int from)
 {
 	int			i;
 
 	for (i = 0; i < lengthof(layouts); i++)
-		layout_change_stream(store, &layouts[i], name, true);
+		if (layouts[i].stream_indexes == NULL || layouts[i].version > from)
+			layout_change_stream(store, &layouts[i], name, true);
 }

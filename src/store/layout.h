@@ -16,7 +16,8 @@
 #define NVS_LAYOUT_KINDS	4
 #define NVS_LAYOUT_SOURCING	5
 #define NVS_LAYOUT_CONSUMERS	6
-#define NVS_LAYOUT_LATEST	NVS_LAYOUT_CONSUMERS
+#define NVS_LAYOUT_LEAN		7
+#define NVS_LAYOUT_LATEST	NVS_LAYOUT_LEAN
 
 /* Column of an event's position, drawn when its row is inserted. */
 #define NVS_EVENT_ID \
@@ -76,7 +77,8 @@ extern void nvs_layout_drop(const NvsStore *store, List *tables);
 extern void nvs_layout_down(const NvsStore *store, int from, int to);
 
 extern void nvs_layout_make_stream(const NvsStore *store, const char *name,
-								   bool versioned);
-extern void nvs_layout_raise_stream(const NvsStore *store, const char *name);
+								   bool versioned, List *indexes);
+extern void nvs_layout_raise_stream(const NvsStore *store, const char *name,
+									int from);
 
 #endif							/* NVS_STORE_LAYOUT_H */

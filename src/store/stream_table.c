@@ -24,6 +24,7 @@
 #include "position/position.h"
 #include "store/grant.h"
 #include "store/layout.h"
+#include "store/stream_index.h"
 #include "store/stream_table.h"
 
 /* Hexadecimal digits of the hash in the name of a table. */
@@ -53,7 +54,7 @@ static void table_params(NvsParams *params, const char *prefix,
 static bool table_registered(const char *prefix, const char *type, int64 *n);
 static void table_check_count(const char *prefix, int64 n);
 static void table_make(const NvsStore *store, const char *name,
-					   bool versioned);
+					   bool versioned, List *indexes);
 static uint64 table_lock_key(const char *prefix, const char *type);
 static int	table_compare_keys(const void *a, const void *b);
 
@@ -253,27 +254,29 @@ nvs_stream_table_lock(const NvsStreamTable *tables, int n)
  * runs beside the DDL.
  */
 static void
-table_make(const NvsStore *store, const char *name, bool versioned)
+table_make(const NvsStore *store, const char *name, bool versioned,
+		   List *indexes)
 {
 	NvsIdentity saved;
 
 	nvs_store_become_owner(store, &saved);
-	nvs_layout_make_stream(store, name, versioned);
+	nvs_layout_make_stream(store, name, versioned, indexes);
 	nvs_store_grant_on(store, nvs_relation_find(store, NULL, name));
 	nvs_become_caller(&saved);
 }
 
 /*
  * Make the generic stream table of a type where it is missing; whether the
- * caller may is asked before.  Returns its qualified name; *created, unless
- * created is NULL, says whether it was missing.  Safe when many sessions do so
+ * caller may is asked before.  indexes are the names of those that it has
+ * besides.  Returns its qualified name; *created, unless created is NULL, says
+ * whether it was missing.  Safe when many sessions do so
  * at once, and beside one that drops the store: locks the table's name
  * exclusively and then the store shared, until the end of the transaction.
  * Needs SPI.
  */
 char *
 nvs_stream_table_create(const char *prefix, const char *type, bool versioned,
-						bool *created)
+						List *indexes, bool *created)
 {
 	char	   *name = nvs_stream_table_name(prefix, type);
 	NvsStore   *store;
@@ -299,7 +302,7 @@ nvs_stream_table_create(const char *prefix, const char *type, bool versioned,
 		return qualified;
 
 	table_check_count(prefix, n);
-	table_make(store, name, versioned);
+	table_make(store, name, versioned, indexes);
 	nvs_stream_table_register(prefix, type);
 	return qualified;
 }
@@ -334,4 +337,41 @@ nvs_stream_table_drop(const char *prefix, const char *type)
 	nvs_become_caller(&saved);
 	table_params(&params, prefix, type);
 	return nvs_store_registry_execute(&table_delete, &params) > 0;
+}
+
+/*
+ * Make an index of the generic stream table of a type as the store's owner;
+ * false when it is there.  Only who administers the store may.  Locks the
+ * table's name, the store shared, and the table against writers, until the end
+ * of the transaction.  Needs SPI.
+ */
+bool
+nvs_stream_table_index(const char *prefix, const char *type,
+					   const char *index)
+{
+	char	   *name = nvs_stream_table_name(prefix, type);
+	NvsStore   *store;
+	NvsIdentity saved;
+	Oid			relid = InvalidOid;
+	int64		n;
+	bool		made;
+
+	PreventCommandIfReadOnly("nvent.stream_index()");
+	nvs_store_check_admin(nvs_store_require(prefix));
+	nvs_lock(NVS_LOCK_TABLE, table_lock_key(prefix, type), ExclusiveLock);
+	nvs_store_lock(prefix, ShareLock);
+	store = nvs_store_require(prefix);
+	nvs_store_check_admin(store);
+	if (table_registered(prefix, type, &n))
+		relid = nvs_relation_lock(store, NULL, name, true, ShareLock);
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("store \"%s\" has no stream table of type \"%s\"",
+						prefix, type),
+				 errhint("Make it with nvent.stream_create_table().")));
+	nvs_store_become_owner(store, &saved);
+	made = nvs_stream_index_make(store, relid, index);
+	nvs_become_caller(&saved);
+	return made;
 }

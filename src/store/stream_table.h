@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
+
 #include "store/store.h"
 #include "subject/subject.h"
 
@@ -27,7 +29,10 @@ extern char *nvs_stream_table_name(const char *prefix, const char *type);
 extern bool nvs_stream_table_hashed(const char *name);
 extern void nvs_stream_table_register(const char *prefix, const char *type);
 extern char *nvs_stream_table_create(const char *prefix, const char *type,
-									 bool versioned, bool *created);
+									 bool versioned, List *indexes,
+									 bool *created);
+extern bool nvs_stream_table_index(const char *prefix, const char *type,
+								   const char *index);
 extern void nvs_stream_table_lock(const NvsStreamTable *tables, int n);
 extern bool nvs_stream_table_drop(const char *prefix, const char *type);
 

@@ -40,7 +40,7 @@ typedef struct ReadCall
 	bool		backward;
 	bool		by_version;		/* in the order of versions */
 	bool		ranged;			/* as a range of the subject's column */
-	bool		ends;			/* by a position, ahead of where it begins */
+	bool		by_value;		/* planned for the positions that it names */
 	bool		many_types;		/* so many that they decide about the plan */
 } ReadCall;
 
@@ -57,6 +57,7 @@ PG_FUNCTION_INFO_V1(nvs_stream_read);
 
 static SPIPlanPtr read_plan(ReadCall *call);
 static void read_choose_order(ReadCall *call);
+static bool read_names_version(FunctionCallInfo fcinfo);
 static bool read_has_end(const ReadCall *call);
 static void read_add_bounds(ReadCall *call);
 static void read_add_bound(ReadCall *call, int arg, const char *column,
@@ -65,7 +66,8 @@ static void read_add_range(ReadCall *call);
 static void read_add_types(ReadCall *call);
 static void read_add_correlation(ReadCall *call);
 static bool read_begins_with_snapshot(FunctionCallInfo fcinfo);
-static char *read_last_snapshot(const NvsTarget *target);
+static const char *read_snapshot_column(const ReadCall *call);
+static char *read_last_snapshot(const ReadCall *call);
 static void read_add_snapshots(ReadCall *call);
 static void read_add_order(ReadCall *call);
 static NvsPlanMode read_plan_mode(const ReadCall *call);
@@ -74,7 +76,8 @@ static void read_return_row(TupleTableSlot *slot, void *arg);
 /*
  * nvent.stream_read(subject, after, before, since, until, types, backward,
  * max_count, after_version, before_version, correlation, with_snaps): records
- * in the order of positions.
+ * in the order of versions or of positions, which are one where they were
+ * appended.
  */
 Datum
 nvs_stream_read(PG_FUNCTION_ARGS)
@@ -136,22 +139,40 @@ read_plan(ReadCall *call)
 }
 
 /*
- * Choose how the events are found.  Before PostgreSQL 18 a scan of a range
- * goes on to the end of the subject; where the caller says an end before that,
- * the conditions are those on the columns themselves.
+ * Choose how the events are found.  The order is that of versions, where each
+ * event has one, unless the caller names a position.  Rows that were inserted
+ * by hand may have the two in different orders: so one is not looked for by
+ * the other.
+ *
+ * Before PostgreSQL 18 a scan of a range goes on to the end of the subject;
+ * where the caller says an end before that, the conditions are those on the
+ * columns themselves.  So they are where no index has the subject's positions.
  */
 static void
 read_choose_order(ReadCall *call)
 {
 	FunctionCallInfo fcinfo = call->fcinfo;
+	const NvsStreamState *state = nvs_stream_orders(call->target);
+	bool		ends;
 
-	call->backward = NVS_ARG_OR(ARG_BACKWARD, PG_GETARG_BOOL, false);
-	call->by_version = !PG_ARGISNULL(ARG_AFTER_VERSION) ||
-		!PG_ARGISNULL(ARG_BEFORE_VERSION);
-	call->ends = read_has_end(call) && !call->by_version;
-	call->ranged = nvs_stream_has_range(call->target) && !read_has_end(call);
-	if (call->by_version && nvs_stream_state(call->target)->version == NULL)
+	if (read_names_version(fcinfo) && state->version == NULL)
 		nvs_stream_unversioned(&call->resolved);
+	call->backward = NVS_ARG_OR(ARG_BACKWARD, PG_GETARG_BOOL, false);
+	call->by_version = read_names_version(fcinfo) ||
+		(state->in_versions && PG_ARGISNULL(ARG_AFTER) &&
+		 PG_ARGISNULL(ARG_BEFORE));
+	ends = read_has_end(call);
+	call->by_value = !call->by_version && (ends || state->no_positions);
+	call->ranged = nvs_stream_has_range(call->target) && !ends &&
+		!call->by_value;
+}
+
+/* Does the caller name a version to read from or to? */
+static bool
+read_names_version(FunctionCallInfo fcinfo)
+{
+	return !PG_ARGISNULL(ARG_AFTER_VERSION) ||
+		!PG_ARGISNULL(ARG_BEFORE_VERSION);
 }
 
 /* Does the caller say where the read ends, in the direction that it takes? */
@@ -201,8 +222,8 @@ read_add_bound(ReadCall *call, int arg, const char *column,
 }
 
 /*
- * Add a range of (subject, position), or of (subject, version) where the
- * caller bounds that.  A range begins with the last snapshot when asked to.
+ * Add a range of (subject, position), or of (subject, version) where that is
+ * the order.  A range begins with the last snapshot when asked to.
  */
 static void
 read_add_range(ReadCall *call)
@@ -212,6 +233,7 @@ read_add_range(ReadCall *call)
 	int			upper = call->by_version ? ARG_BEFORE_VERSION : ARG_BEFORE;
 	int64		after = NVS_ARG_OR(lower, PG_GETARG_INT64, PG_INT64_MIN);
 	int64		upto = NVS_ARG_OR(upper, PG_GETARG_INT64, PG_INT64_MAX);
+	const char *column;
 	char	   *from;
 	int			p;
 
@@ -221,10 +243,11 @@ read_add_range(ReadCall *call)
 	p = nvs_params_add(&call->params, INT8OID, Int64GetDatum(after), false);
 	nvs_params_add(&call->params, INT8OID, Int64GetDatum(upto), false);
 	from = psprintf("> $%d", p);
-	if (!call->by_version && read_begins_with_snapshot(fcinfo))
-		from = psprintf(">= %s", read_last_snapshot(call->target));
-	nvs_stream_range(call->target, &call->sql, 1,
-					 call->by_version ? "version" : "id", from,
+	column = call->by_version ? "version" : "id";
+	if (read_begins_with_snapshot(fcinfo) &&
+		strcmp(read_snapshot_column(call), column) == 0)
+		from = psprintf(">= %s", read_last_snapshot(call));
+	nvs_stream_range(call->target, &call->sql, 1, column, from,
 					 psprintf("<= $%d", p + 1));
 }
 
@@ -265,17 +288,29 @@ read_begins_with_snapshot(FunctionCallInfo fcinfo)
 		PG_ARGISNULL(ARG_AFTER) && PG_ARGISNULL(ARG_AFTER_VERSION);
 }
 
-/* The position of a stream's last snapshot, 0 if none, as an expression. */
-static char *
-read_last_snapshot(const NvsTarget *target)
+/* The column by which a read begins with the last snapshot. */
+static const char *
+read_snapshot_column(const ReadCall *call)
 {
+	return call->by_version && nvs_stream_state(call->target)->in_versions ?
+		"version" : "id";
+}
+
+/*
+ * The position, or the version, of a stream's last snapshot, 0 if none, as an
+ * expression.
+ */
+static char *
+read_last_snapshot(const ReadCall *call)
+{
+	const NvsTarget *target = call->target;
 	bool		ranged = nvs_stream_has_range(target);
 	const char *key = target->nkeys > 0 ? target->keys[0].field->quoted : "";
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "COALESCE((SELECT s.id FROM %s s WHERE ",
-					 target->name);
+	appendStringInfo(&sql, "COALESCE((SELECT s.%s FROM %s s WHERE ",
+					 read_snapshot_column(call), target->name);
 	if (ranged)
 		appendStringInfo(&sql, "s.%s OPERATOR(pg_catalog.>=) $1 "
 						 "AND s.%s OPERATOR(pg_catalog.<=) $1", key, key);
@@ -297,18 +332,20 @@ static void
 read_add_snapshots(ReadCall *call)
 {
 	FunctionCallInfo fcinfo = call->fcinfo;
+	const char *column = read_snapshot_column(call);
 
 	if (!NVS_ARG_OR(ARG_WITH_SNAPS, PG_GETARG_BOOL, true))
 		appendStringInfoString(&call->sql, " AND type "
 							   "OPERATOR(pg_catalog.<>) '"
 							   NVS_TYPE_SNAPSHOT "'");
 	else if (read_begins_with_snapshot(fcinfo) &&
-			 (call->by_version || !call->ranged))
-		appendStringInfo(&call->sql, " AND id OPERATOR(pg_catalog.>=) %s",
-						 read_last_snapshot(call->target));
+			 (!call->ranged ||
+			  strcmp(column, call->by_version ? "version" : "id") != 0))
+		appendStringInfo(&call->sql, " AND %s OPERATOR(pg_catalog.>=) %s",
+						 column, read_last_snapshot(call));
 }
 
-/* Versions are in the order of positions; take the index that bounds. */
+/* Order by what bounds, as the index does. */
 static void
 read_add_order(ReadCall *call)
 {
@@ -331,7 +368,7 @@ read_plan_mode(const ReadCall *call)
 {
 	FunctionCallInfo fcinfo = call->fcinfo;
 
-	if (call->ends || call->many_types)
+	if (call->by_value || call->many_types)
 		return NVS_PLAN_CUSTOM;
 	return PG_ARGISNULL(ARG_TYPES) ? NVS_PLAN_GENERIC : NVS_PLAN_AUTO;
 }

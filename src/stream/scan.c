@@ -14,6 +14,10 @@
  * are found first, by one statement that has the whole condition, for which
  * the planner takes what index there is.
  *
+ * An index on (subject, version) has a subject, but not the order of positions:
+ * a row that was inserted by hand may have any version.  Such a subject is read
+ * to its end when that is near, and else like a pattern.
+ *
  * All but the first and the last of these take no statement where the table is
  * a plain one (stream/walk.c).
  *
@@ -39,16 +43,20 @@
 
 /*
  * Filtering gives up after SCAN_MAX_CHUNK rows when fewer than one in so many
- * match.
+ * match; after the first chunk where an index has the subject.
  */
 #define SCAN_MIN_SHARE	16
 
 /* Rows whose subjects begin as the pattern does that are looked at, at most. */
 #define SCAN_MAX_PREFIX	256
 
+/* Rows of a subject that are read whatever their positions. */
+#define SCAN_SHORT		256
+
 static int64 scan_position(const NvsSource *source, HeapTuple row);
 static void scan_source(NvsScan *scan, NvsSource *source);
 static void scan_by_key(NvsScan *scan, NvsSource *source);
+static bool scan_short(NvsScan *scan, NvsSource *source);
 static bool scan_by_position(NvsScan *scan, NvsSource *source,
 							 int64 *position);
 static bool scan_by_walk(NvsScan *scan, NvsSource *source, NvsWalk *walk,
@@ -59,7 +67,8 @@ static bool scan_by_filter(NvsScan *scan, NvsSource *source, int64 *position);
 static void scan_materialize_first(NvsScan *scan, NvsSource *source,
 								   int64 position);
 static void scan_add_positions(NvsParams *params, uint64 n);
-static int	scan_take_rows(NvsScan *scan, NvsSource *source);
+static int	scan_take_rows(NvsScan *scan, NvsSource *source, bool flagged);
+static bool scan_is_flagged(HeapTuple row, TupleDesc desc);
 static void scan_look_at(NvsScan *scan, NvsSource *source, HeapTuple row);
 static bool scan_matches(const NvsScan *scan, bool isnull, Datum type);
 static bool scan_has_type(const NvsScan *scan, const text *type);
@@ -158,9 +167,10 @@ scan_source(NvsScan *scan, NvsSource *source)
 {
 	int64		position = scan->after;
 
-	if (source->keyed)
+	if (source->keyed && !source->by_version)
 		scan_by_key(scan, source);
-	else if (!scan_by_position(scan, source, &position))
+	else if (!(source->by_version && scan_short(scan, source)) &&
+			 !scan_by_position(scan, source, &position))
 		scan_materialize_first(scan, source, position);
 }
 
@@ -212,7 +222,7 @@ scan_by_walk(NvsScan *scan, NvsSource *source, NvsWalk *walk, int64 *position)
 				if (in_vain == SCAN_MIN_CHUNK &&
 					scan_by_prefix(scan, source, *position))
 					return true;
-				if (looked_at >= SCAN_MAX_CHUNK)
+				if (source->by_version || looked_at >= SCAN_MAX_CHUNK)
 					return false;
 				in_vain = SCAN_MAX_CHUNK;
 			}
@@ -311,7 +321,24 @@ scan_by_key(NvsScan *scan, NvsSource *source)
 									   scan->after, scan->limit, &params);
 
 	nvs_execute(plan, &params, true, 0);
-	(void) scan_take_rows(scan, source);
+	(void) scan_take_rows(scan, source, false);
+}
+
+/* Read all of a source's subject; false when that is too long. */
+static bool
+scan_short(NvsScan *scan, NvsSource *source)
+{
+	NvsParams	params;
+	SPIPlanPtr	plan = nvs_source_plan_short(scan, source, SCAN_SHORT + 1,
+											 &params);
+
+	if (nvs_execute(plan, &params, true, 0) > SCAN_SHORT)
+	{
+		SPI_freetuptable(SPI_tuptable);
+		return false;
+	}
+	(void) scan_take_rows(scan, source, true);
+	return true;
 }
 
 /* Do what scan_by_position() does by statements. */
@@ -321,6 +348,7 @@ scan_by_filter(NvsScan *scan, NvsSource *source, int64 *position)
 	int64		looked_at = 0;
 	int64		matched = 0;
 	int			chunk = Max(scan->limit, SCAN_MIN_CHUNK);
+	int			enough = source->by_version ? chunk : SCAN_MAX_CHUNK;
 
 	for (;;)
 	{
@@ -337,10 +365,10 @@ scan_by_filter(NvsScan *scan, NvsSource *source, int64 *position)
 										   SPI_tuptable->vals[n - 1],
 										   SPI_tuptable->tupdesc);
 		looked_at += n;
-		matched += scan_take_rows(scan, source);
+		matched += scan_take_rows(scan, source, false);
 		if (n < chunk || matched >= scan->limit)
 			return true;
-		if (looked_at >= SCAN_MAX_CHUNK && scan_matches_few(matched, looked_at))
+		if (looked_at >= enough && scan_matches_few(matched, looked_at))
 			return false;
 		chunk *= 2;
 	}
@@ -362,7 +390,7 @@ scan_materialize_first(NvsScan *scan, NvsSource *source, int64 position)
 	if (n == 0)
 		return;
 	nvs_execute(nvs_source_plan_rows(source, &params), &params, true, 0);
-	(void) scan_take_rows(scan, source);
+	(void) scan_take_rows(scan, source, false);
 }
 
 /* Add a parameter, the n positions just read, and free these. */
@@ -385,9 +413,12 @@ scan_add_positions(NvsParams *params, uint64 n)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* Keep those of the rows just read that match; returns how many. */
+/*
+ * Keep those of the rows just read that match; with flagged, of those whose
+ * last column says so.  Returns how many.
+ */
 static int
-scan_take_rows(NvsScan *scan, NvsSource *source)
+scan_take_rows(NvsScan *scan, NvsSource *source, bool flagged)
 {
 	SPITupleTable *rows = SPI_tuptable;
 	TupleDesc	desc = rows->tupdesc;
@@ -402,6 +433,8 @@ scan_take_rows(NvsScan *scan, NvsSource *source)
 		bool		isnull;
 
 		CHECK_FOR_INTERRUPTS();
+		if (flagged && !scan_is_flagged(row, desc))
+			continue;
 		if (!nvs_source_subject(source, row, desc, &scan->subject))
 			continue;
 		value = SPI_getbinval(row, desc, type, &isnull);
@@ -411,6 +444,16 @@ scan_take_rows(NvsScan *scan, NvsSource *source)
 	}
 	SPI_freetuptable(rows);
 	return scan->nfound - before;
+}
+
+/* Is the last column of a row true? */
+static bool
+scan_is_flagged(HeapTuple row, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		flag = SPI_getbinval(row, desc, desc->natts, &isnull);
+
+	return !isnull && DatumGetBool(flag);
 }
 
 /* Does a row match by its subject, in scan->subject, and by its type? */

@@ -104,7 +104,10 @@ source_open(NvsScan *scan, NvsTarget *target)
 		source_add_captures(scan, source);
 	else
 		return NULL;
-	source->ranged = source->keyed && nvs_stream_has_range(target);
+	source->by_version = source->keyed &&
+		nvs_stream_orders(target)->no_positions;
+	source->ranged = source->keyed && nvs_stream_has_range(target) &&
+		!source->by_version;
 	return source;
 }
 
@@ -310,6 +313,40 @@ nvs_source_plan(const NvsScan *scan, NvsSource *source, NvsSourceQuery query,
 						 source->ranged ? ", " : "", p);
 	return nvs_statement_plan_text(source->target->plans, sql.data, params,
 								   by_value ? NVS_PLAN_CUSTOM :
+								   NVS_PLAN_GENERIC);
+}
+
+/*
+ * The plan that reads the subject of a source by version, up to so many rows
+ * whatever they are, and says of each in a column at the end whether it is
+ * between the scan's positions and passes its filters; sets its parameters.
+ */
+SPIPlanPtr
+nvs_source_plan_short(const NvsScan *scan, NvsSource *source, int limit,
+					  NvsParams *params)
+{
+	const char *key = source->target->keys[0].field->quoted;
+	StringInfoData sql;
+	int			p;
+
+	nvs_params_init(params);
+	source_add_params(source, params);
+	source_list_columns(source);
+	p = nvs_params_add(params, INT8OID, Int64GetDatum(scan->after), false);
+	nvs_params_add(params, INT8OID, Int64GetDatum(scan->upto), false);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s, ", source->list);
+	source_build_range(source, &sql, p, p + 1);
+	if (scan->types != (Datum) 0)
+		(void) nvs_stream_types(params, &sql, scan->types);
+	source_build_correlation(scan, params, &sql);
+	source_build_member(scan, source->target, params, &sql);
+	p = nvs_params_add(params, INT8OID, Int64GetDatum(limit), false);
+	appendStringInfo(&sql, " FROM %s WHERE %s OPERATOR(pg_catalog.>=) $1 "
+					 "AND %s OPERATOR(pg_catalog.<=) $1 "
+					 "ORDER BY %s, version LIMIT $%d", source->target->name,
+					 key, key, key, p);
+	return nvs_statement_plan_text(source->target->plans, sql.data, params,
 								   NVS_PLAN_GENERIC);
 }
 

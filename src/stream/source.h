@@ -18,6 +18,7 @@ typedef struct NvsSource
 	bool		whole;			/* has a column for the whole subject */
 	bool		keyed;			/* the conditions name all key columns */
 	bool		ranged;			/* and are said by nvs_stream_range() */
+	bool		by_version;		/* keyed, but no index has the positions */
 	StringInfoData conditions;	/* " AND ..." on the key columns */
 	NvsParams	params;			/* of the conditions */
 	char	   *list;			/* the columns to read; NULL until needed */
@@ -37,6 +38,9 @@ extern List *nvs_source_list(NvsScan *scan);
 extern SPIPlanPtr nvs_source_plan(const NvsScan *scan, NvsSource *source,
 								  NvsSourceQuery query, int64 position,
 								  int limit, NvsParams *params);
+extern SPIPlanPtr nvs_source_plan_short(const NvsScan *scan,
+										NvsSource *source, int limit,
+										NvsParams *params);
 extern SPIPlanPtr nvs_source_plan_rows(NvsSource *source,
 									   const NvsParams *params);
 extern bool nvs_source_subject(const NvsSource *source, HeapTuple row,

@@ -16,14 +16,17 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "store/stream_index.h"
 #include "stream/bulk.h"
 #include "stream/state.h"
+#include "stream/statement.h"
 
 static NvsStreamState *state_compile(NvsTarget *target);
 static bool *state_kept_columns(const NvsTarget *target);
 static TupleDesc state_row_desc(const NvsTarget *target,
 								const NvsStreamState *state);
 static void state_find_columns(NvsStreamState *state, NvsFieldMap *map);
+static void state_find_orders(NvsStreamState *state, const NvsTarget *target);
 static const NvsField *state_column(NvsFieldMap *map, const char *column,
 									NvsFieldKind kind);
 static NvsField *state_created_at(NvsFieldMap *map);
@@ -185,6 +188,47 @@ state_find_columns(NvsStreamState *state, NvsFieldMap *map)
 	state->pii = nvs_fields_column(map, "pii");
 	if (state->pii != NULL && state->pii->kind != NVS_FIELD_JSONB)
 		state->pii = NULL;
+}
+
+/*
+ * The state of a locked relation, with in_versions and no_positions, which not
+ * every reader needs to know.
+ */
+const NvsStreamState *
+nvs_stream_orders(NvsTarget *target)
+{
+	NvsStreamState *state = nvs_stream_state(target);
+
+	if (!state->has_orders)
+		state_find_orders(state, target);
+	state->has_orders = true;
+	return state;
+}
+
+/*
+ * Find out in which orders indexes have the events of a stream.  Where every
+ * event has a version of its own, one index by subject does for both; what that
+ * says of positions is true of what was appended, and not of what anybody
+ * inserts.
+ */
+static void
+state_find_orders(NvsStreamState *state, const NvsTarget *target)
+{
+	Relation	rel;
+	AttrNumber	key;
+
+	if (state->version == NULL || !state->version->not_null ||
+		!nvs_stream_has_range(target))
+		return;
+	rel = try_table_open(target->relid, AccessShareLock);
+	if (rel == NULL)
+		return;
+	key = target->keys[0].field->attnum;
+	state->in_versions =
+		OidIsValid(nvs_index_find(rel, key, state->version->attnum, true));
+	state->no_positions = state->in_versions && state->id != NULL &&
+		!OidIsValid(nvs_index_find(rel, key, state->id->attnum, false));
+	table_close(rel, AccessShareLock);
 }
 
 /*

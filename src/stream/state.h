@@ -37,6 +37,9 @@ typedef struct NvsStreamState
 	const NvsField *ts;
 	const NvsField *type;
 	const NvsField *version;	/* NULL: a plain log */
+	bool		has_orders;		/* these two are known, nvs_stream_orders() */
+	bool		in_versions;	/* an index has streams by version, each once */
+	bool		no_positions;	/* and none has them by position */
 	const NvsField *meta;		/* NULL: no place for unknown fields */
 	const NvsField *event_id;	/* NULL: appends cannot be repeated */
 	NvsIdConflict id_conflict;	/* as nvs_stream_id_conflict() says it */
@@ -55,6 +58,7 @@ typedef struct NvsStreamState
 
 extern NvsStreamState *nvs_stream_state(NvsTarget *target);
 extern NvsIdConflict nvs_stream_id_conflict(const NvsTarget *target);
+extern const NvsStreamState *nvs_stream_orders(NvsTarget *target);
 extern bool nvs_stream_resolve(const char *subject, int len, NvsUse use,
 							   NvsResolved *resolved);
 extern bool nvs_stream_resolve_arg(FunctionCallInfo fcinfo, int n, NvsUse use,

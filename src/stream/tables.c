@@ -1,23 +1,28 @@
 /*
  * stream/tables.c
- *	  Generic stream tables: making and dropping them.
+ *	  Generic stream tables: making and dropping them, and their indexes.
  *
  * nvent.stream_tables(), which lists them, is plain SQL.
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "base/arg.h"
 #include "base/guc.h"
 #include "route/route.h"
 #include "store/grant.h"
+#include "store/stream_index.h"
 #include "store/stream_table.h"
 
 PG_FUNCTION_INFO_V1(nvs_stream_create_table);
 PG_FUNCTION_INFO_V1(nvs_stream_drop_table);
+PG_FUNCTION_INFO_V1(nvs_stream_index);
 
 static char *tables_store(FunctionCallInfo fcinfo, int n);
+static List *tables_indexes(FunctionCallInfo fcinfo, int n);
 
 /* The prefix of the store that argument n names, or the default one's. */
 static char *
@@ -28,11 +33,29 @@ tables_store(FunctionCallInfo fcinfo, int n)
 	return text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
-/* nvent.stream_create_table(type, versioned, store): true if made now. */
+/* The names of indexes that argument n has. */
+static List *
+tables_indexes(FunctionCallInfo fcinfo, int n)
+{
+	Datum	   *names;
+	bool	   *nulls;
+	int			count;
+
+	if (PG_ARGISNULL(n))
+		return NIL;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), TEXTOID, -1, false,
+					  TYPALIGN_INT, &names, &nulls, &count);
+	return nvs_stream_index_names(names, nulls, count);
+}
+
+/*
+ * nvent.stream_create_table(type, versioned, store, indexes): true if made now.
+ */
 Datum
 nvs_stream_create_table(PG_FUNCTION_ARGS)
 {
 	char	   *prefix = tables_store(fcinfo, 2);
+	List	   *indexes = tables_indexes(fcinfo, 3);
 	char	   *type;
 	bool		created;
 
@@ -45,7 +68,8 @@ nvs_stream_create_table(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(2))
 		(void) nvs_store_of_write(prefix, strlen(prefix));
 	nvs_store_check_admin(nvs_store_require(prefix));
-	(void) nvs_stream_table_create(prefix, type, PG_GETARG_BOOL(1), &created);
+	(void) nvs_stream_table_create(prefix, type, PG_GETARG_BOOL(1), indexes,
+								   &created);
 	nvs_spi_end();
 	PG_RETURN_BOOL(created);
 }
@@ -65,4 +89,26 @@ nvs_stream_drop_table(PG_FUNCTION_ARGS)
 									text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	nvs_spi_end();
 	PG_RETURN_BOOL(dropped);
+}
+
+/* nvent.stream_index(type, name, store): false when it was there. */
+Datum
+nvs_stream_index(PG_FUNCTION_ARGS)
+{
+	char	   *prefix = tables_store(fcinfo, 2);
+	Datum		name;
+	bool		isnull = false;
+	bool		made;
+
+	NVS_REQUIRE_ARG(0, "type");
+	NVS_REQUIRE_ARG(1, "name");
+	name = PG_GETARG_DATUM(1);
+	nvs_spi_begin();
+	made = nvs_stream_table_index(prefix,
+								  text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								  linitial(nvs_stream_index_names(&name,
+																  &isnull,
+																  1)));
+	nvs_spi_end();
+	PG_RETURN_BOOL(made);
 }

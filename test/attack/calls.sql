@@ -111,6 +111,7 @@ SELECT nvent.stream_retain('order', '0 s', '{s}');
 SELECT nvent.stream_delete('{s}:order:2');
 SELECT nvent.stream_restore(ARRAY['{"subject": "{s}:order:3", "version": 1, "type": "t"}']::pg_catalog.jsonb[]);
 SELECT nvent.stream_clear('{s}');
+SELECT nvent.stream_index('order', 'type', '{s}');
 SELECT nvent.stream_drop_table('order', '{s}');
 SELECT nvent.stream_drop_table('unheard', '{s}');
 SELECT nvent.kv_clear('{s}:*');

@@ -26,7 +26,7 @@ BEGIN
     RETURN made;
 END $$;
 
-SELECT nvent.stream_create_table('long');
+SELECT nvent.stream_create_table('long', indexes => '{type}');
 INSERT INTO nvent_stream_long (subject, version, ts, type)
 SELECT 'nvent:long:1', v, v, CASE WHEN v % 100000 = 77 THEN 'rare' ELSE 'e' END
 FROM generate_series(1, 1000000) v;

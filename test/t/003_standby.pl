@@ -136,7 +136,7 @@ my @writes = (
 	q{stream_append('nvent:flow:run:1', '{"type": "t"}')}, q{stream_append('nvent:order:1', '{"type": "t"}')}, q{stream_append('nvent:new:1', '{"type": "t"}')},
 	q{stream_append_batch('nvent:order:1', array_fill('{"type": "t"}'::jsonb, '{2}'))},
 	q{stream_append_many('[{"subject": "nvent:order:1", "events": [{"type": "t"}]}]')},
-	q{stream_create_table('new')}, q{stream_delete('nvent:flow:run:1')}, q{stream_drop_table('order')},
+	q{stream_create_table('new')}, q{stream_index('order', 'type')}, q{stream_delete('nvent:flow:run:1')}, q{stream_drop_table('order')},
 	q{stream_close('nvent:order:1')}, q{stream_reopen('nvent:order:1')}, q{stream_erase('nvent:order:1')}, q{stream_truncate('nvent:order:1', before => 1)},
 	q{stream_retain('order', '1 day')}, q{stream_restore('{}')}, q{stream_clear()},
 	q{checkpoint_save('p', 2)}, q{checkpoint_delete('p')}, q{snapshot_save('s', '{}', '{}')}, q{snapshot_delete('s')},

@@ -97,7 +97,7 @@ my @writes = (
 	q{SELECT nvent.entry_update('app:flows', 'f', '{"displayName": "n"}') > 0}, q{SELECT nvent.lock_acquire('app:m', '1 hour') > 0},
 	q{SELECT nvent.stream_delete('app:order:2')}, q{SELECT nvent.kv_delete('app:n')}, q{SELECT nvent.entry_delete('app:flows', 'f')});
 my @owns = (
-	q{SELECT nvent.stream_create_table('made', store => 'app')}, q{SELECT nvent.stream_drop_table('order', 'app')}, q{SELECT nvent.maintain()},
+	q{SELECT nvent.stream_create_table('made', store => 'app')}, q{SELECT nvent.stream_index('order', 'type', 'app')}, q{SELECT nvent.stream_drop_table('order', 'app')}, q{SELECT nvent.maintain()},
 	q{SELECT nvent.stream_retain('order', '1 day', 'app')}, q{SELECT nvent.stream_clear('app')}, q{SELECT nvent.stream_restore('{}')},
 	q{SELECT nvent.store_grant('mallory', 'write', 'app')}, q{SELECT nvent.store_revoke('reader', 'read', 'app')}, q{SELECT nvent.position_publish()},
 	q{SELECT nvent.route_add('stream', 'app:x:>', 'app.app_stream_order')}, q{SELECT nvent.route_drop('stream', 'app:flow:run:{x...}')},
@@ -118,8 +118,8 @@ is(as('reader', q{SELECT nvent.stream_append('app:fresh:1', '{"type": "t"}')}), 
 is(as('writer', q{SELECT nvent.stream_append('app:fresh:1', '{"type": "t"}') -> 'version'}), '1', 'the writer does');
 is($node->safe_psql('db', q{SELECT relowner::regrole FROM pg_class WHERE relname = 'app_stream_fresh'}), 'app', "it is the store's owner's");
 is(as('reader', q{SELECT count(*) FROM nvent.stream_read('app:fresh:1')}), '1', 'the reader may read it');
-is(as('ops', q{SELECT nvent.stream_create_table('made', false, 'app'), nvent.stream_retain('made', '1 day', 'app'), nvent.maintain(1, 'app'), nvent.stream_drop_table('made', 'app')}),
-	't|0|0|t', 'who administers it makes and drops tables');
+is(as('ops', q{SELECT nvent.stream_create_table('made', false, 'app'), nvent.stream_index('made', 'type', 'app'), nvent.stream_retain('made', '1 day', 'app'), nvent.maintain(1, 'app'), nvent.stream_drop_table('made', 'app')}),
+	't|t|0|0|t', 'who administers it makes and drops tables');
 foreach my $sql (q{SELECT nvent.route_drop('stream', 'app:flow:run:{x...}')}, q{SELECT nvent.store_migrate('app', 0)}, q{SELECT nvent.store_grant('ops', 'read', 'app')},
 	q{SELECT nvent.stream_protect('app.app_stream_order')})
 {
