@@ -26,12 +26,13 @@ psql=(psql -X -q -A -t -v ON_ERROR_STOP=1)
 . "$bench/calls.sh"
 . "$bench/flat.sh"
 . "$bench/eventstore.sh"
+. "$bench/bytes.sh"
 . "$bench/early.sh"
 . "$bench/notify.sh"
 . "$bench/growth.sh"
 
 # Functions of the parts, in the order in which they run on one server.
-parts='flat kv_clear merge subject eventstore claim poll early arrays'
+parts='flat kv_clear merge subject eventstore claim poll bytes early arrays'
 
 merge()
 {
