@@ -53,7 +53,7 @@ for cursor in none_has one_has all_have
 do
 	for _ in $(seq "$rounds")
 	do
-		times $cursor
+		times $cursor || exit 1
 	done >"$work"
 	figure "first poll over $tables tables, $cursor" \
 		"$(cut -d ' ' -f 1 "$work" | spread)" ms "$limit"
@@ -69,19 +69,20 @@ done
 	VACUUM ANALYZE;
 SQL
 
-# each NAME COUNT CALL: microseconds of one of so many, the second time.
+# each NAME COUNT SELECTED: microseconds of one of so many, the second time.
 each()
 {
-	local _
+	local figures
 
-	figure "$1" "$(for _ in $(seq "$rounds")
+	figures=$(for _ in $(seq "$rounds")
 	do
-		"${psql[@]}" <<-SQL | awk '/^Time/ { t = $2 } END { print t }'
+		"${psql[@]}" <<-SQL | awk '/^Time/ { t = $2 } END { print t }' || exit 1
 			\timing on
-			SELECT count(x) FROM (SELECT $3 AS x) s;
-			SELECT count(x) FROM (SELECT $3 AS x) s;
+			SELECT count(x) FROM (SELECT $3) AS s (x);
+			SELECT count(x) FROM (SELECT $3) AS s (x);
 		SQL
-	done | awk -v n="$2" '{ print 1000 * $1 / n }' | spread)" us "$few_limit"
+	done | awk -v n="$2" '{ print 1000 * $1 / n }' | spread) || exit 1
+	figure "$1" "$figures" us "$few_limit"
 }
 
 each 'poll of a pattern that finds nothing' 100 \
