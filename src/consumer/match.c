@@ -24,6 +24,7 @@
 #include "base/text.h"
 #include "consumer/match.h"
 #include "route/route.h"
+#include "stream/event.h"
 #include "stream/state.h"
 #include "stream/walk.h"
 
@@ -271,7 +272,7 @@ match_walk_relation(MatchScan *scan, NvsTarget *target, uint64 *n)
 			break;
 		(*n)++;
 		scan->position = position;
-		if (nvs_walk_subject(target, row, desc, &scan->buf))
+		if (nvs_event_subject(target, row, desc, 0, &scan->buf))
 			match_add_event(scan);
 	}
 	nvs_walk_end(&walk);

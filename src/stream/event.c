@@ -42,6 +42,9 @@ static void event_put_time(const NvsFieldMap *map, const NvsStreamState *state,
 static void event_check_type(const NvsFieldMap *map,
 							 const NvsStreamState *state,
 							 const NvsEvent *event);
+static bool event_append_key(const NvsTarget *target, HeapTuple row,
+							 TupleDesc desc, int first, int key,
+							 StringInfo subject);
 
 /* Raise an error unless a document can be an event. */
 void
@@ -465,4 +468,57 @@ nvs_records_put(NvsRecords *records, Datum record)
 	old = MemoryContextSwitchTo(records->cxt);
 	records->record = PointerGetDatum(PG_DETOAST_DATUM_COPY(record));
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Put the subject of a row together, in subject.  Its key columns, which are of
+ * text there, stand one after the other from column first; where that is 0 the
+ * row is one of the table itself.  Returns false when a part of the subject is
+ * missing.
+ */
+bool
+nvs_event_subject(const NvsTarget *target, HeapTuple row, TupleDesc desc,
+				  int first, StringInfo subject)
+{
+	const NvsPattern *held = target->route->pattern;
+	int			key = 0;
+	int			i;
+
+	resetStringInfo(subject);
+	if (target->keys[0].capture < 0)
+		return event_append_key(target, row, desc, first, key, subject);
+	for (i = 0; i < held->ntokens; i++)
+	{
+		const NvsPatternToken *token = &held->tokens[i];
+
+		if (i > 0)
+			appendStringInfoChar(subject, ':');
+		if (token->kind == NVS_TOKEN_LITERAL)
+			appendBinaryStringInfo(subject, held->bytes + token->offset,
+								   token->len);
+		else if (!event_append_key(target, row, desc, first, key++, subject))
+			return false;
+	}
+	return true;
+}
+
+/* Append a key column of such a row; false when it is NULL. */
+static bool
+event_append_key(const NvsTarget *target, HeapTuple row, TupleDesc desc,
+				 int first, int key, StringInfo subject)
+{
+	int			column = first > 0 ? first + key :
+		target->keys[key].field->attnum;
+	bool		isnull;
+	Datum		value = heap_getattr(row, column, desc, &isnull);
+	text	   *part;
+
+	if (isnull)
+		return false;
+	part = DatumGetTextPP(value);
+	appendBinaryStringInfo(subject, VARDATA_ANY(part),
+						   VARSIZE_ANY_EXHDR(part));
+	if ((Pointer) part != DatumGetPointer(value))
+		pfree(part);
+	return true;
 }

@@ -48,6 +48,8 @@ extern bool nvs_event_alike(const NvsTarget *target, const NvsEvent *a,
 							const NvsEvent *b);
 extern int64 nvs_event_position(const NvsTarget *target, HeapTuple row,
 								TupleDesc desc);
+extern bool nvs_event_subject(const NvsTarget *target, HeapTuple row,
+							  TupleDesc desc, int first, StringInfo subject);
 extern Datum nvs_event_record(const NvsResolved *resolved, HeapTuple row,
 							  TupleDesc desc, MemoryContext cxt);
 extern Datum nvs_event_make_record(const NvsResolved *resolved,

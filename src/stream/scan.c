@@ -303,7 +303,7 @@ scan_look_at(NvsScan *scan, NvsSource *source, HeapTuple row)
 	Datum		type = (Datum) 0;
 	bool		isnull = true;
 
-	if (!nvs_walk_subject(source->target, row, desc, &scan->subject))
+	if (!nvs_event_subject(source->target, row, desc, 0, &scan->subject))
 		return;
 	if (scan->types != (Datum) 0)
 		type = heap_getattr(row, source->state->type->attnum, desc, &isnull);
@@ -435,7 +435,8 @@ scan_take_rows(NvsScan *scan, NvsSource *source, bool flagged)
 		CHECK_FOR_INTERRUPTS();
 		if (flagged && !scan_is_flagged(row, desc))
 			continue;
-		if (!nvs_source_subject(source, row, desc, &scan->subject))
+		if (!nvs_event_subject(source->target, row, desc,
+							   source->first_text, &scan->subject))
 			continue;
 		value = SPI_getbinval(row, desc, type, &isnull);
 		if (scan_matches(scan, isnull, value))

@@ -40,8 +40,6 @@ static void source_build_correlation(const NvsScan *scan, NvsParams *params,
 static void source_build_member(const NvsScan *scan, const NvsTarget *target,
 								NvsParams *params, StringInfo sql);
 static void source_build_rows(StringInfo sql, const void *arg);
-static bool source_append_text(HeapTuple row, TupleDesc desc, int column,
-							   StringInfo subject);
 
 /* Rows of a source by an array of positions. */
 static const NvsStatement source_rows = {.build = source_build_rows};
@@ -431,53 +429,4 @@ source_build_rows(StringInfo sql, const void *arg)
 	appendStringInfo(sql, "SELECT %s FROM %s "
 					 "WHERE id OPERATOR(pg_catalog.=) ANY ($1)",
 					 source->list, source->target->name);
-}
-
-/*
- * Put the subject of a row that a statement read together, in subject.  Returns
- * false when a part of it is missing.
- */
-bool
-nvs_source_subject(const NvsSource *source, HeapTuple row, TupleDesc desc,
-				   StringInfo subject)
-{
-	const NvsPattern *held = source->target->route->pattern;
-	int			column = source->first_text;
-	int			i;
-
-	resetStringInfo(subject);
-	if (source->whole)
-		return source_append_text(row, desc, column, subject);
-	for (i = 0; i < held->ntokens; i++)
-	{
-		const NvsPatternToken *token = &held->tokens[i];
-
-		if (i > 0)
-			appendStringInfoChar(subject, ':');
-		if (token->kind == NVS_TOKEN_LITERAL)
-			appendBinaryStringInfo(subject, held->bytes + token->offset,
-								   token->len);
-		else if (!source_append_text(row, desc, column++, subject))
-			return false;
-	}
-	return true;
-}
-
-/* Append a column of a row, which is of text; false when it is NULL. */
-static bool
-source_append_text(HeapTuple row, TupleDesc desc, int column,
-				   StringInfo subject)
-{
-	bool		isnull;
-	Datum		value = SPI_getbinval(row, desc, column, &isnull);
-	text	   *part;
-
-	if (isnull)
-		return false;
-	part = DatumGetTextPP(value);
-	appendBinaryStringInfo(subject, VARDATA_ANY(part),
-						   VARSIZE_ANY_EXHDR(part));
-	if ((Pointer) part != DatumGetPointer(value))
-		pfree(part);
-	return true;
 }

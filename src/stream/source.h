@@ -43,7 +43,5 @@ extern SPIPlanPtr nvs_source_plan_short(const NvsScan *scan,
 										NvsParams *params);
 extern SPIPlanPtr nvs_source_plan_rows(NvsSource *source,
 									   const NvsParams *params);
-extern bool nvs_source_subject(const NvsSource *source, HeapTuple row,
-							   TupleDesc desc, StringInfo subject);
 
 #endif							/* NVS_STREAM_SOURCE_H */

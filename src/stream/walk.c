@@ -29,7 +29,6 @@
 
 #include "compat.h"
 #include "stream/walk.h"
-#include "subject/subject.h"
 
 static bool walk_open_table(NvsWalk *walk, Oid relid);
 static bool walk_open_index(NvsWalk *walk, Oid indexid, Oid family, Oid type);
@@ -37,8 +36,6 @@ static bool walk_open_positions(NvsWalk *walk, Oid relid);
 static bool walk_is_column(const NvsWalk *walk, const char *name);
 static bool walk_is_whole(Relation index);
 static void walk_begin(NvsWalk *walk, ScanKeyData *keys, int nkeys);
-static bool walk_append_key(const NvsField *field, HeapTuple row,
-							TupleDesc desc, StringInfo subject);
 
 /*
  * Begin a walk along the rows of a locked relation, as the active snapshot
@@ -250,54 +247,4 @@ walk_begin(NvsWalk *walk, ScanKeyData *keys, int nkeys)
 {
 	walk->scan = systable_beginscan_ordered(walk->rel, walk->index,
 											GetActiveSnapshot(), nkeys, keys);
-}
-
-/*
- * Put the subject of a row together, in subject.  Returns false when a part of
- * it is missing.  The key columns must be of text.
- */
-bool
-nvs_walk_subject(const NvsTarget *target, HeapTuple row, TupleDesc desc,
-				 StringInfo subject)
-{
-	const NvsPattern *held = target->route->pattern;
-	int			capture = 0;
-	int			i;
-
-	resetStringInfo(subject);
-	if (target->keys[0].capture < 0)
-		return walk_append_key(target->keys[0].field, row, desc, subject);
-	for (i = 0; i < held->ntokens; i++)
-	{
-		const NvsPatternToken *token = &held->tokens[i];
-
-		if (i > 0)
-			appendStringInfoChar(subject, ':');
-		if (token->kind == NVS_TOKEN_LITERAL)
-			appendBinaryStringInfo(subject, held->bytes + token->offset,
-								   token->len);
-		else if (!walk_append_key(target->keys[capture++].field, row, desc,
-								  subject))
-			return false;
-	}
-	return true;
-}
-
-/* Append a column of text; false when it is NULL. */
-static bool
-walk_append_key(const NvsField *field, HeapTuple row, TupleDesc desc,
-				StringInfo subject)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(row, field->attnum, desc, &isnull);
-	text	   *part;
-
-	if (isnull)
-		return false;
-	part = DatumGetTextPP(value);
-	appendBinaryStringInfo(subject, VARDATA_ANY(part),
-						   VARSIZE_ANY_EXHDR(part));
-	if ((Pointer) part != DatumGetPointer(value))
-		pfree(part);
-	return true;
 }

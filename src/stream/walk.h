@@ -19,7 +19,6 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "lib/stringinfo.h"
 
 #include "route/route.h"
 
@@ -39,7 +38,5 @@ extern HeapTuple nvs_walk_next(NvsWalk *walk);
 extern void nvs_walk_end(NvsWalk *walk);
 extern bool nvs_has_news(Oid relid, int64 after, int64 upto);
 extern Oid	nvs_walk_find_index(Oid relid, AttrNumber column);
-extern bool nvs_walk_subject(const NvsTarget *target, HeapTuple row,
-							 TupleDesc desc, StringInfo subject);
 
 #endif							/* NVS_STREAM_WALK_H */
