@@ -55,7 +55,7 @@ RESET ROLE;
 SELECT count(DISTINCT relowner) AS owners, bool_and(relowner = current_user::regrole) AS ours FROM pg_class WHERE oid IN ('test.test_stream_versioned'::regclass, 'test.test_stream_versioned_type_id_idx'::regclass);
 
 -- Which indexes a call scans, with how many events.  "key" is the primary key.
-SELECT nvent.stream_create_table('few', store => 'test'), nvent.stream_create_table('more', store => 'test', indexes => '{type,subject}'), nvent.stream_create_table('log', false, 'test');
+SELECT nvent.stream_create_table('few', store => 'test'), nvent.stream_create_table('more', store => 'test', indexes => '{type,subject,type}'), nvent.stream_create_table('log', false, 'test');
 INSERT INTO test.test_stream_few (subject, version, ts, type)
 SELECT 'test:few:' || CASE WHEN v < 5000 THEN 'long' ELSE 'k' || v % 1000 END, CASE WHEN v < 5000 THEN v ELSE v / 1000 - 4 END + 1, v, CASE WHEN v % 5000 = 77 THEN 'rare' ELSE 'e' END
 FROM generate_series(0, 19999) v;

@@ -16,6 +16,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_opfamily.h"
 #include "commands/defrem.h"
+#include "miscadmin.h"
 #include "nodes/primnodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -130,8 +131,8 @@ index_has_all(Relation index, AttrNumber first)
 }
 
 /*
- * The names of indexes to ask for, as C strings; raises an error for what is
- * none.
+ * The names of indexes to ask for, each once, as C strings; raises an error for
+ * what is none.
  */
 List *
 nvs_stream_index_names(const Datum *names, const bool *nulls, int n)
@@ -141,15 +142,15 @@ nvs_stream_index_names(const Datum *names, const bool *nulls, int n)
 
 	for (i = 0; i < n; i++)
 	{
-		char	   *name;
+		const StreamIndex *kind;
 
+		CHECK_FOR_INTERRUPTS();
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("index %d must not be null", i + 1)));
-		name = TextDatumGetCString(names[i]);
-		(void) index_kind(name);
-		result = lappend(result, name);
+		kind = index_kind(TextDatumGetCString(names[i]));
+		result = list_append_unique_ptr(result, unconstify(char *, kind->name));
 	}
 	return result;
 }
