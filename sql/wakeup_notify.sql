@@ -24,3 +24,25 @@ RESET nvent_store.notify;
 \set VERBOSITY terse
 SET client_min_messages = warning;
 SELECT nvent.store_migrate('wake', 0) > 0 AS dropped;
+
+-- In a database whose encoding is not known, a subject that is not ASCII is
+-- announced as any subject: who listens in UTF-8 goes on doing so.
+--
+-- Seen to fail with its bytes as they are: the listener is gone.
+\set here :DBNAME
+CREATE DATABASE regress_wakeup_bytes
+	TEMPLATE template0 ENCODING SQL_ASCII LOCALE 'C';
+\c regress_wakeup_bytes
+SET client_min_messages = warning;
+CREATE EXTENSION nvent_store;
+SELECT nvent.store_create('wake');
+SET nvent_store.notify = inline;
+SET client_encoding = utf8;
+LISTEN wake_events;
+\o | sed 's/, "id".*//'
+SELECT nvent.stream_append(E'wake:a:\xff', '{"type": "a"}') ->> 'version' AS version;
+SELECT nvent.stream_append('wake:a:b', '{"type": "a"}') ->> 'version' AS version;
+\o
+SELECT 'still here' AS listener;
+\c :here
+DROP DATABASE regress_wakeup_bytes;

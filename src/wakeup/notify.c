@@ -23,6 +23,7 @@
 #include "access/xact.h"
 #include "commands/async.h"
 #include "common/hashfn.h"
+#include "common/string.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -442,8 +443,7 @@ notify_append_escape(StringInfo payload, const char *c)
 
 /*
  * Append text as a JSON string.  It is ASCII: a payload that cannot be
- * converted to the encoding of a listener ends its session.  Where nothing is
- * ever converted, text stays as it is.
+ * converted to the encoding of a listener ends its session.
  */
 static void
 notify_append_text(StringInfo payload, const char *text)
@@ -451,11 +451,6 @@ notify_append_text(StringInfo payload, const char *text)
 	StringInfoData json;
 	const char *c;
 
-	if (GetDatabaseEncoding() == PG_SQL_ASCII)
-	{
-		escape_json(payload, text);
-		return;
-	}
 	initStringInfo(&json);
 	escape_json(&json, text);
 	c = pg_server_to_any(json.data, json.len, PG_UTF8);
@@ -469,7 +464,20 @@ notify_append_text(StringInfo payload, const char *text)
 	pfree(json.data);
 }
 
-/* NOTIFY of a subject, NULL for any, sent when the transaction commits. */
+/*
+ * Can a subject be told in ASCII?  The bytes of a database in SQL_ASCII are of
+ * no encoding that we know, so there only ASCII itself can.
+ */
+static bool
+notify_is_tellable(const char *subject)
+{
+	return GetDatabaseEncoding() != PG_SQL_ASCII || pg_is_ascii(subject);
+}
+
+/*
+ * NOTIFY of a subject, sent when the transaction commits; of any subject when
+ * it is NULL or cannot be told.
+ */
 void
 nvs_notify_send(const char *channel, const char *subject, int64 position)
 {
@@ -477,7 +485,7 @@ nvs_notify_send(const char *channel, const char *subject, int64 position)
 
 	initStringInfo(&payload);
 	appendStringInfoString(&payload, "{\"stream\": ");
-	if (subject == NULL)
+	if (subject == NULL || !notify_is_tellable(subject))
 		appendStringInfoString(&payload, "null");
 	else
 		notify_append_text(&payload, subject);
