@@ -84,7 +84,10 @@ sub run
 		IPC::Run::timeout($time * 2 + 300));
 
 	note($out);
-	ok($ok, "$name: all calls end well (seed $seed)") or diag($err);
+	ok($ok, "$name: all calls end well (seed $seed)")
+	  or diag($err, "the server ended:\n", map { "$_\n" }
+		  grep { /FATAL|PANIC|TRAP:|exited with|terminated by/ }
+		  split /\n/, slurp_file($node->logfile));
 }
 
 # stop(NODE): what the server has to say.

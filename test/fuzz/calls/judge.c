@@ -23,6 +23,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* What PostgreSQL itself says while a function is being dropped. */
 static const char *const upheaval_messages[] = {
 	"cache lookup failed for function",
+	"cache lookup failed for aggregate",
 	"cache lookup failed for type",
 };
 
@@ -31,6 +32,11 @@ static const char *const upheaval_messages[] = {
 /* What it says when two change one object of its catalogs. */
 static const char *const change_messages[] = {
 	"tuple concurrently",
+};
+
+/* And what GRANT ... ON ALL TABLES says, which locks none, when one goes. */
+static const char *const grant_messages[] = {
+	"cache lookup failed for relation",
 };
 
 static bool
@@ -42,6 +48,13 @@ is_one_of(const char *message, const char *const *list, int n)
 		if (strncmp(message, list[i], strlen(list[i])) == 0)
 			return true;
 	return false;
+}
+
+/* The statement that is running, or that was the last to. */
+static const char *
+last_sql(const Session *session)
+{
+	return session->last[(session->statements - 1) % NREMEMBERED].sql;
 }
 
 /* Is it valid UTF-8? */
@@ -111,8 +124,11 @@ is_excused(const Session *session, const PGresult *result, int upheaval)
 		if (context != NULL && strncmp(context, "SQL function", 12) == 0)
 			return true;
 	}
-	return strcmp(session->does, "change") == 0 &&
-		is_one_of(message, change_messages, 1);
+	if (strcmp(session->does, "change") != 0)
+		return false;
+	return is_one_of(message, change_messages, 1) ||
+		(strstr(last_sql(session), " ON ALL TABLES ") != NULL &&
+		 is_one_of(message, grant_messages, 1));
 }
 
 /*
@@ -125,7 +141,7 @@ may_leak(const Session *session)
 {
 	int			i;
 
-	if (strncmp(session->last[(session->statements - 1) % NREMEMBERED].sql,
+	if (strncmp(last_sql(session),
 				"COMMIT", 6) != 0)
 		return false;
 	for (i = 0; i < NREMEMBERED; i++)
@@ -180,7 +196,7 @@ judge_result(Session *session, PGresult *result, int upheaval)
 	snprintf(session->message, sizeof(session->message), "%s",
 			 PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
 	count(state, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY),
-		  session->last[(session->statements - 1) % NREMEMBERED].sql);
+		  last_sql(session));
 	if (strncmp(state, "57P", 3) == 0 && !session->terminated)
 		fail(session, "%s", PQresultErrorMessage(result));
 	judge_message(session, result, upheaval);
