@@ -60,6 +60,7 @@ OBJS = \
 	src/route/shown.o \
 	src/route/target.o \
 	src/route/lookup.o \
+	src/route/table_set.o \
 	src/route/admin.o \
 	src/stream/state.o \
 	src/stream/event.o \

@@ -10,11 +10,11 @@
 #include "base/guc.h"
 #include "base/identity.h"
 #include "base/inval.h"
-#include "consumer/consumer.h"
 #include "position/position.h"
 #include "position/shmem.h"
 #include "position/xact.h"
 #include "route/route.h"
+#include "route/table_set.h"
 #include "store/store.h"
 #include "wakeup/notify.h"
 #include "worker/worker.h"
@@ -37,7 +37,7 @@ _PG_init(void)
 	nvs_notify_init();
 	nvs_store_init();
 	nvs_target_init();
-	nvs_consumers_init();
+	nvs_table_set_init();
 	nvs_launcher_init();
 	nvs_utility_init();
 }

@@ -58,7 +58,7 @@ nvs_checkpoint_save(PG_FUNCTION_ARGS)
 	nvs_params_add_arg(&params, fcinfo, 2, INT8OID);
 	nvs_params_add_arg(&params, fcinfo, 3, BOOLOID);
 	nvs_params_add_arg(&params, fcinfo, 4, JSONBOID);
-	if (nvs_consumer_run(consumers, &checkpoint_save, &params) == 0)
+	if (nvs_table_set_run(consumers, &checkpoint_save, &params) == 0)
 		checkpoint_refuse(consumers, fcinfo);
 	nvs_spi_end();
 	PG_RETURN_VOID();

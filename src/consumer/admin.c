@@ -82,11 +82,11 @@ admin_change(FunctionCallInfo fcinfo, const AdminChange *change)
 		nvs_params_add_arg(&params, fcinfo, 1, change->type);
 	initStringInfo(&sql);
 	nvs_sql(&sql, "WITH held AS MATERIALIZED (SELECT name FROM ",
-			consumers->table, " WHERE ", change->where);
+			consumers->tables[0], " WHERE ", change->where);
 	admin_add_names(fcinfo, &sql, &params);
 	admin_add_conditions(fcinfo, first, change->nconditions, &sql, &params);
 	nvs_sql(&sql, " ORDER BY name FOR NO KEY UPDATE) UPDATE ",
-			consumers->table, " c SET ", change->set,
+			consumers->tables[0], " c SET ", change->set,
 			" FROM held h WHERE c.name OPERATOR(pg_catalog.=) h.name");
 	changed = nvs_execute(nvs_statement_plan_text(consumers->plans, sql.data,
 												  &params, true),
@@ -222,7 +222,7 @@ nvs_consumer_list(PG_FUNCTION_ARGS)
 	nvs_sql(&sql,
 			"SELECT name, pattern, source, lane, priority, position, mark, "
 			"attempt, blocked, error, owner, token, leased_until, "
-			"deferred_until, created_at FROM ", consumers->table,
+			"deferred_until, created_at FROM ", consumers->tables[0],
 			" WHERE true");
 	admin_add_names(fcinfo, &sql, &params);
 	admin_add_conditions(fcinfo, 1, 5, &sql, &params);

@@ -123,7 +123,7 @@ nvs_claim_run(NvsClaim *claim)
 
 	if (claim->lagging + claim->leading == 0)
 		return;
-	level = nvs_consumer_plan_by_index();
+	level = nvs_plan_by_index();
 	claim_free_due(claim);
 	if (claim->lagging >= 2)
 		fair = Max(1, claim->lagging / 4);
@@ -153,7 +153,7 @@ claim_free_due(NvsClaim *claim)
 	nvs_params_add(&params, TIMESTAMPTZOID,
 				   TimestampTzGetDatum(GetCurrentTimestamp()), false);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(count), false);
-	(void) nvs_consumer_run(claim->consumers, &claim_due, &params);
+	(void) nvs_table_set_run(claim->consumers, &claim_due, &params);
 }
 
 /* Lease up to count free consumers in an order. */
@@ -169,8 +169,8 @@ claim_pick(NvsClaim *claim, const ClaimOrder *order, int64 count,
 	nvs_params_add(&params, INT8OID, Int64GetDatum(count), false);
 	if (claim->lane != NULL)
 		nvs_params_add(&params, TEXTOID, PointerGetDatum(claim->lane), false);
-	if (nvs_consumer_run(claim->consumers, claim->lane == NULL ?
-						 &order->any_lane : &order->one_lane, &params) > 0)
+	if (nvs_table_set_run(claim->consumers, claim->lane == NULL ?
+						  &order->any_lane : &order->one_lane, &params) > 0)
 		claim_lease_picked(claim, lagging);
 }
 

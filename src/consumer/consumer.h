@@ -12,23 +12,20 @@
 
 #include "base/arg.h"
 #include "base/statement.h"
-#include "route/shown.h"
+#include "route/table_set.h"
 
 /* In SQL, the name of the checkpoint up to which consumers are marked. */
 #define NVS_MARK_CHECKPOINT		"''"
 
-/* What this backend keeps of a store's consumers, for the present call. */
-typedef struct NvsConsumers
-{
-	char		prefix[NAMEDATALEN];	/* of the store; hash key */
-	uint32		number;			/* the store's */
-	struct NvsConsumers *next;	/* list of all, for invalidation */
-	bool		valid;			/* neither table has changed since */
-	Oid			relid;			/* of the consumers */
-	Oid			checkpoints;	/* of the checkpoints */
-	const char *table;			/* consumers, qualified and quoted */
-	NvsPlanSet *plans;			/* defines {consumers} and {checkpoints} */
-} NvsConsumers;
+/* The tables of a store that have its consumers. */
+typedef NvsTableSet NvsConsumers;
+
+extern const NvsTableSetKind nvs_consumer_tables;
+
+#define nvs_consumers_open(fcinfo, arg, use) \
+	nvs_table_set_open(&nvs_consumer_tables, fcinfo, arg, use)
+#define nvs_consumers_require(fcinfo, arg) \
+	nvs_table_set_require(&nvs_consumer_tables, fcinfo, arg)
 
 /* What a consumer or a checkpoint is refused by. */
 typedef struct NvsLeaseState
@@ -40,17 +37,7 @@ typedef struct NvsLeaseState
 } NvsLeaseState;
 
 /* consumer/consumer.c */
-extern void nvs_consumers_init(void);
-extern NvsConsumers *nvs_consumers_open(FunctionCallInfo fcinfo, int arg,
-										NvsUse use);
-extern NvsConsumers *nvs_consumers_require(FunctionCallInfo fcinfo, int arg);
 extern void nvs_consumer_check_name(const text *name, const char *what);
-extern uint64 nvs_consumer_run(const NvsConsumers *consumers,
-							   const NvsStatement *statement,
-							   const NvsParams *params);
-extern uint64 nvs_consumer_query(const NvsConsumers *consumers,
-								 const NvsStatement *statement,
-								 const NvsParams *params);
 extern void nvs_consumer_emit(const NvsConsumers *consumers,
 							  const NvsStatement *statement,
 							  const NvsParams *params,

@@ -195,7 +195,7 @@ static const NvsStatement fetch_pass = {
 static void
 fetch_pass_idle(NvsClaim *claim, List *idle)
 {
-	int			level = nvs_consumer_plan_by_index();
+	int			level = nvs_plan_by_index();
 	ListCell   *lc;
 
 	foreach(lc, idle)
@@ -206,7 +206,7 @@ fetch_pass_idle(NvsClaim *claim, List *idle)
 		nvs_params_init(&params);
 		nvs_params_add(&params, TEXTOID, entry->name, false);
 		nvs_params_add(&params, INT8OID, Int64GetDatum(entry->upto), false);
-		(void) nvs_consumer_run(claim->consumers, &fetch_pass, &params);
+		(void) nvs_table_set_run(claim->consumers, &fetch_pass, &params);
 	}
 	AtEOXact_GUC(false, level);
 }

@@ -83,7 +83,6 @@ typedef struct NvsClaim
 
 /* consumer/consumer.c */
 extern void nvs_consumer_put_row(TupleTableSlot *slot, void *arg);
-extern int	nvs_consumer_plan_by_index(void);
 extern void nvs_consumers_named(NvsNamedConsumers *named,
 								FunctionCallInfo fcinfo,
 								const NvsConsumerArray *arrays, int narrays);

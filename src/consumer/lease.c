@@ -59,7 +59,7 @@ static NvsConsumers *
 lease_begin(FunctionCallInfo fcinfo, int store, int *level)
 {
 	nvs_spi_begin();
-	*level = nvs_consumer_plan_by_index();
+	*level = nvs_plan_by_index();
 	return nvs_consumers_require(fcinfo, store);
 }
 
@@ -373,8 +373,8 @@ nvs_consumer_block(PG_FUNCTION_ARGS)
 	for (i = 0; i < lengthof(lease_block_arrays); i++)
 		nvs_params_add_arg(&params, fcinfo, i, lease_block_arrays[i].type);
 	nvs_params_add_arg(&params, fcinfo, 3, TEXTOID);
-	blocked = nvs_consumer_run(consumers, &lease_block, &params) > 0;
-	if (!blocked && nvs_consumer_run(consumers, &lease_blocked, &params) == 0)
+	blocked = nvs_table_set_run(consumers, &lease_block, &params) > 0;
+	if (!blocked && nvs_table_set_run(consumers, &lease_blocked, &params) == 0)
 		lease_refuse(consumers, fcinfo, false);
 	lease_end(level);
 	PG_RETURN_BOOL(blocked);

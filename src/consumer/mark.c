@@ -80,7 +80,7 @@ nvs_mark_scan(NvsConsumers *consumers, int max_events, int64 *scanned)
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	MarkScan	scan;
-	int			level = nvs_consumer_plan_by_index();
+	int			level = nvs_plan_by_index();
 	bool		ours = true;
 
 	memset(&scan, 0, sizeof(scan));
@@ -136,7 +136,7 @@ mark_has_reason(MarkScan *scan)
 	mark_read_checkpoint(scan);
 	scan->upto = scan->from;
 	reason = scan->has_kept || safe > scan->from ||
-		nvs_consumer_query(scan->consumers, &mark_uninitialized, NULL) > 0;
+		nvs_table_set_query(scan->consumers, &mark_uninitialized, NULL) > 0;
 	PopActiveSnapshot();
 	return reason;
 }
@@ -194,8 +194,8 @@ mark_scan(MarkScan *scan)
 static void
 mark_add_uninitialized(MarkScan *scan)
 {
-	uint64		n = nvs_consumer_query(scan->consumers, &mark_uninitialized,
-									   NULL);
+	uint64		n = nvs_table_set_query(scan->consumers, &mark_uninitialized,
+										NULL);
 	uint64		i;
 
 	for (i = 0; i < n; i++)
@@ -228,7 +228,7 @@ mark_add_kept(MarkScan *scan)
 
 	if (!scan->has_kept)
 		return;
-	n = nvs_consumer_query(scan->consumers, &mark_kept, NULL);
+	n = nvs_table_set_query(scan->consumers, &mark_kept, NULL);
 	for (i = 0; i < n; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
@@ -286,9 +286,9 @@ mark_apply(MarkScan *scan)
 		nvs_params_add(&params, TEXTOID, initialize ?
 					   CStringGetTextDatum(marking->initialize) : (Datum) 0,
 					   !initialize);
-		if (nvs_consumer_run(scan->consumers, &mark_set, &params) == 0 &&
+		if (nvs_table_set_run(scan->consumers, &mark_set, &params) == 0 &&
 			marking->has_mark &&
-			nvs_consumer_run(scan->consumers, &mark_not_set, &params) > 0)
+			nvs_table_set_run(scan->consumers, &mark_not_set, &params) > 0)
 		{
 			marking->row_locked = true;
 			scan->nlocked++;
@@ -332,7 +332,7 @@ mark_save_checkpoint(MarkScan *scan)
 		nvs_params_add(&params, JSONBOID,
 					   JsonbPGetDatum(nvs_jsonb_finish(&kept)), false);
 	}
-	(void) nvs_consumer_run(scan->consumers, &mark_save, &params);
+	(void) nvs_table_set_run(scan->consumers, &mark_save, &params);
 }
 
 /*
@@ -387,7 +387,7 @@ nvs_consumer_mark(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.consumer_mark()");
 	nvs_spi_begin();
 	consumers = nvs_consumers_require(fcinfo, 2);
-	level = nvs_consumer_plan_by_index();
+	level = nvs_plan_by_index();
 	for (i = 0; i < named.n; i++)
 	{
 		NvsParams	params;
@@ -396,7 +396,7 @@ nvs_consumer_mark(PG_FUNCTION_ARGS)
 		if (!nvs_consumers_named_again(&named, i))
 			counted = false;
 		nvs_consumers_named_params(&named, i, &params);
-		if (nvs_consumer_run(consumers, &mark_raise, &params) > 0 && !counted)
+		if (nvs_table_set_run(consumers, &mark_raise, &params) > 0 && !counted)
 		{
 			counted = true;
 			raised++;

@@ -469,7 +469,7 @@ match_find_candidates(MatchScan *scan, NvsConsumers *consumers)
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTARRAYOID,
 				   nvs_array_of(TEXTOID, prefixes, NULL, n), false);
-	n = nvs_consumer_query(consumers, &match_candidates, &params);
+	n = nvs_table_set_query(consumers, &match_candidates, &params);
 	for (i = 0; i < n; i++)
 		match_add_candidate(scan, SPI_tuptable->vals[i],
 							SPI_tuptable->tupdesc);

@@ -1,0 +1,303 @@
+/*
+ * route/table_set.c
+ *	  The tables of one module in a store, and the statements on them.
+ *
+ * A set is found by the store that a call names.  Its tables are locked until
+ * the end of the transaction, so that their names are theirs, and it is looked
+ * up again when one of them has changed.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "errors.h"
+#include "base/guc.h"
+#include "base/inval.h"
+#include "base/text.h"
+#include "position/xact.h"
+#include "route/table_set.h"
+#include "store/store.h"
+
+/* Every set that was used, for one registry generation; they are few. */
+static MemoryContext table_sets_cxt = NULL;
+static NvsTableSet *table_sets = NULL;
+static uint64 table_sets_generation = 0;
+static uint64 schema_changes = 0;	/* that this backend was told of */
+
+static void table_sets_callback(Datum arg, Oid relid);
+static void table_sets_schema_callback(Datum arg, int cacheid, uint32 hash);
+static NvsTableSet *table_set_add(const NvsTableSetKind *kind,
+								  const NvsStore *store);
+static bool table_set_lock(const NvsTableSet *set, LOCKMODE mode);
+static void table_set_compile(NvsTableSet *set, const NvsStore *store,
+							  LOCKMODE mode);
+static Oid	table_set_lock_table(const NvsStore *store, const char *name,
+								 LOCKMODE mode);
+static void table_sets_forget(void);
+
+/* Register the callbacks that have tables looked at again. */
+void
+nvs_table_set_init(void)
+{
+	nvs_inval_register(table_sets_callback);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, table_sets_schema_callback,
+								  (Datum) 0);
+}
+
+/* A relation changed: statements that name it may mean another one. */
+static void
+table_sets_callback(Datum arg pg_attribute_unused(), Oid relid)
+{
+	NvsTableSet *set;
+	int			i;
+
+	for (set = table_sets; set != NULL; set = set->next)
+		for (i = 0; i < set->kind->ntables; i++)
+			if (relid == InvalidOid || relid == set->relids[i])
+				set->valid = false;
+}
+
+/* A schema changed, and with it what the names in statements mean. */
+static void
+table_sets_schema_callback(Datum arg, int cacheid pg_attribute_unused(),
+						   uint32 hash pg_attribute_unused())
+{
+	schema_changes++;
+	table_sets_callback(arg, InvalidOid);
+}
+
+/*
+ * The set of the store that argument arg names, of the default store for NULL.
+ * To be written the default store is made when it is not there; else NULL
+ * stands for that.  An error when another store is not there.
+ */
+NvsTableSet *
+nvs_table_set_open(const NvsTableSetKind *kind, FunctionCallInfo fcinfo,
+				   int arg, NvsUse use)
+{
+	bool		by_default = PG_ARGISNULL(arg);
+	char	   *prefix = by_default ? pstrdup(nvs_default_store) :
+		text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	bool		write = use == NVS_USE_WRITE;
+	NvsTableSet *set;
+	int			i;
+
+	if (by_default && write)
+		(void) nvs_store_of_write(prefix, strlen(prefix));
+	set = nvs_table_set_find(kind, prefix, nvs_use_lock_mode(use));
+	if (set == NULL && (write || !by_default))
+		nvs_store_missing(prefix);
+	if (set != NULL && use == NVS_USE_READ)
+		for (i = 0; i < kind->ntables; i++)
+			nvs_relation_show(set->relids[i]);
+	return set;
+}
+
+/*
+ * The set of the store that argument arg names, of the default store for NULL,
+ * to change its rows.  An error when the store is not there.
+ */
+NvsTableSet *
+nvs_table_set_require(const NvsTableSetKind *kind, FunctionCallInfo fcinfo,
+					  int arg)
+{
+	NvsTableSet *set = nvs_table_set_open(kind, fcinfo, arg, NVS_USE_CHANGE);
+
+	if (set == NULL)
+		nvs_store_missing(nvs_default_store);
+	return set;
+}
+
+/*
+ * The set of the store of this prefix, NULL when there is no such store.  Its
+ * tables are locked.  It is kept under the generation of the store that it is
+ * made from, and points to nothing of it: another reading of the registry
+ * frees it.
+ */
+NvsTableSet *
+nvs_table_set_find(const NvsTableSetKind *kind, const char *prefix,
+				   LOCKMODE mode)
+{
+	const NvsStore *store = nvs_store_find(prefix, strlen(prefix));
+	NvsTableSet *set;
+
+	if (store == NULL)
+		return NULL;
+	if (mode != AccessShareLock)
+		nvs_xact_changes();
+	if (store->generation != table_sets_generation)
+	{
+		table_sets_forget();
+		table_sets_generation = store->generation;
+	}
+	for (set = table_sets; set != NULL; set = set->next)
+		if (set->kind == kind && strcmp(set->prefix, store->prefix) == 0)
+			break;
+	if (set == NULL)
+		set = table_set_add(kind, store);
+	while (!table_set_lock(set, mode))
+		table_set_compile(set, store, mode);
+	return set;
+}
+
+/* Enter a set, still to be compiled. */
+static NvsTableSet *
+table_set_add(const NvsTableSetKind *kind, const NvsStore *store)
+{
+	NvsTableSet *set = MemoryContextAllocZero(table_sets_cxt,
+											  sizeof(NvsTableSet));
+
+	set->kind = kind;
+	strlcpy(set->prefix, store->prefix, sizeof(set->prefix));
+	set->number = store->number;
+	set->next = table_sets;
+	table_sets = set;
+	return set;
+}
+
+/* Lock the tables of a set; false, and no lock, when they have changed. */
+static bool
+table_set_lock(const NvsTableSet *set, LOCKMODE mode)
+{
+	Oid			relids[NVS_TABLE_SET_MAX];
+	int			i;
+
+	if (!set->valid)
+		return false;
+	memcpy(relids, set->relids, sizeof(relids));
+	for (i = 0; i < set->kind->ntables; i++)
+		LockRelationOid(relids[i], mode);
+	if (set->valid)
+		return true;
+	while (--i >= 0)
+		UnlockRelationOid(relids[i], mode);
+	return false;
+}
+
+/*
+ * Look the tables of a set up, lock them, and have the statements go to them.
+ * What the statements were before may still be used by a call; an error
+ * changes nothing.
+ */
+static void
+table_set_compile(NvsTableSet *set, const NvsStore *store, LOCKMODE mode)
+{
+	uint64		changes = schema_changes;
+	const NvsTableSetKind *kind = set->kind;
+	MemoryContext cxt;
+	NvsPlanSet *plans;
+	Oid			relids[NVS_TABLE_SET_MAX];
+	const char *tables[NVS_TABLE_SET_MAX];
+	int			i;
+
+	for (i = 0; i < kind->ntables; i++)
+		relids[i] = table_set_lock_table(store,
+										 psprintf("%s_%s", store->prefix,
+												  kind->names[i]), mode);
+	cxt = AllocSetContextCreate(table_sets_cxt, "nvent_store tables",
+								ALLOCSET_SMALL_SIZES);
+	plans = nvs_planset_create(cxt);
+	for (i = 0; i < kind->ntables; i++)
+	{
+		char	   *table = nvs_qualified(store->schema,
+										  psprintf("%s_%s", store->prefix,
+												   kind->names[i]));
+
+		tables[i] = MemoryContextStrdup(cxt, table);
+		nvs_planset_define(plans, kind->names[i], tables[i]);
+	}
+	if (set->plans != NULL)
+		nvs_defer_free(set->cxt, set->plans);
+	memcpy(set->relids, relids, sizeof(relids));
+	memcpy(set->tables, tables, sizeof(tables));
+	set->plans = plans;
+	set->cxt = cxt;
+	set->state = NULL;
+	set->valid = changes == schema_changes;
+}
+
+/*
+ * Lock a table of a store; an error that says what to do when it is not there,
+ * as in an older layout.
+ */
+static Oid
+table_set_lock_table(const NvsStore *store, const char *name, LOCKMODE mode)
+{
+	Oid			relid = nvs_relation_lock(store, NULL, name, true, mode);
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s.%s\" of store \"%s\" does not exist",
+						store->schema, name, store->prefix),
+				 errhint("Run SELECT nvent.store_migrate(%s).",
+						 quote_literal_cstr(store->prefix))));
+	return relid;
+}
+
+/*
+ * Forget all sets.  What they were is freed when no call of ours is on the
+ * stack, so a call that has a set can go on with it.
+ */
+static void
+table_sets_forget(void)
+{
+	NvsTableSet *set;
+
+	for (set = table_sets; set != NULL; set = set->next)
+		if (set->plans != NULL)
+			nvs_defer_free(NULL, set->plans);
+	table_sets = NULL;
+	if (table_sets_cxt != NULL)
+		nvs_defer_free(table_sets_cxt, NULL);
+	table_sets_cxt = AllocSetContextCreate(CacheMemoryContext,
+										   "nvent_store table sets",
+										   ALLOCSET_SMALL_SIZES);
+}
+
+/* Run a statement that writes or locks; returns how many rows it met. */
+uint64
+nvs_table_set_run(const NvsTableSet *set, const NvsStatement *statement,
+				  const NvsParams *params)
+{
+	return nvs_execute(nvs_statement_plan(set->plans, statement, params,
+										  NULL),
+					   params, false, 0);
+}
+
+/* Run a query under the active snapshot; returns how many rows it has. */
+uint64
+nvs_table_set_query(const NvsTableSet *set, const NvsStatement *statement,
+					const NvsParams *params)
+{
+	return nvs_execute(nvs_statement_plan(set->plans, statement, params,
+										  NULL),
+					   params, true, 0);
+}
+
+/*
+ * Have what is planned from here on go by its indexes: a plan that is kept
+ * must not be one that suited a table while it was empty.  Returns a level for
+ * AtEOXact_GUC(false, level), which ends that, as an error does by itself.
+ */
+int
+nvs_plan_by_index(void)
+{
+	static const char *const settings[] = {
+		"enable_seqscan", "enable_bitmapscan", "enable_sort", "jit"
+	};
+	int			level = NewGUCNestLevel();
+	int			i;
+
+	for (i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i], "off", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
+	return level;
+}
