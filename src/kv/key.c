@@ -7,7 +7,6 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
-#include "utils/datum.h"
 #include "utils/timestamp.h"
 
 #include "base/time.h"
@@ -51,6 +50,20 @@ nvs_kv_resolve(text *key, NvsUse use, NvsResolved *resolved)
 	if (unlikely(resolved->target->state == NULL))
 		key_define_names(resolved->target);
 	return true;
+}
+
+/*
+ * Is a key known to be in the relation of a target, which the caller has locked
+ * for what it is about to do?
+ */
+bool
+nvs_kv_is_of(text *key, const NvsTarget *target, NvsResolved *resolved)
+{
+	const char *data = VARDATA_ANY(key);
+	int			len = VARSIZE_ANY_EXHDR(key);
+
+	key_check(data, len);
+	return nvs_route_known(NVS_KIND_KV, data, len, resolved) == target;
 }
 
 /*
@@ -114,8 +127,8 @@ key_compile_lookup(NvsTarget *target)
 }
 
 /*
- * Find a live key: its expires_at, and its value in the current memory context.
- * False when it is absent.
+ * Find a live key: its expires_at and its value, which are the scan's until it
+ * finds another one.  False when it is absent.
  */
 bool
 nvs_kv_lookup_row(NvsLookupScan *scan, text *key, Datum row[2],
@@ -127,10 +140,7 @@ nvs_kv_lookup_row(NvsLookupScan *scan, text *key, Datum row[2],
 		return false;
 	row[0] = nvs_lookup_column(scan, 0, &isnull[0]);
 	row[1] = nvs_lookup_column(scan, 1, &isnull[1]);
-	if (!nvs_kv_is_live(row, isnull))
-		return false;
-	row[1] = datumCopy(row[1], false, -1);
-	return true;
+	return nvs_kv_is_live(row, isnull);
 }
 
 /* Is a row of expires_at and value live for a read? */

@@ -16,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
@@ -173,6 +174,8 @@ kv_read_live(FunctionCallInfo fcinfo, Datum row[2], bool isnull[2])
 				 !nvs_lookup_begin(resolved.target, &scan)))
 		return kv_select_live(key, row, isnull);
 	found = nvs_kv_lookup_row(&scan, key, row, isnull);
+	if (found)
+		row[1] = datumCopy(row[1], false, -1);
 	nvs_lookup_end(&scan);
 	return found;
 }

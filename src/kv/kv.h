@@ -38,6 +38,8 @@
 
 /* kv/key.c */
 extern bool nvs_kv_resolve(text *key, NvsUse use, NvsResolved *resolved);
+extern bool nvs_kv_is_of(text *key, const NvsTarget *target,
+						 NvsResolved *resolved);
 extern bool nvs_kv_lookup(text *key, NvsResolved *resolved);
 extern bool nvs_kv_lookup_row(NvsLookupScan *scan, text *key, Datum row[2],
 							  bool isnull[2]);

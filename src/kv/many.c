@@ -4,7 +4,8 @@
  *
  * The keys of a call are sorted by relation and bytes, and each relation is
  * asked once.  Rows are locked in that order, so two calls that name the same
- * keys in any order wait for one another and never deadlock.
+ * keys in any order wait for one another and never deadlock.  A call that reads
+ * one relation need not sort them.
  */
 #include "postgres.h"
 
@@ -27,14 +28,20 @@ static const NvsStatement many_select = {
 	"ON t.key OPERATOR(pg_catalog.=) u.key WHERE " NVS_KV_LIVE
 };
 
-/* $1 keys, $2 their values, $3 time to live or none. */
+/*
+ * $1 keys, $2 their values, and $3 the time to live.  Functions in the list of
+ * what is selected give row by row; in FROM they would all be stored first.
+ */
+#define MANY_UPSERT(expiry) \
+	NVS_KV_INSERT "SELECT pg_catalog.unnest($1), pg_catalog.unnest($2), " \
+	expiry "{touch_value} " \
+	"ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value{touch_set}, " \
+	"expires_at = " expiry
 static const NvsStatement many_upsert = {
-	NVS_KV_INSERT "SELECT u.key, u.value, " NVS_KV_AFTER("$3")
-	"{touch_value} "
-	"FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) "
-	"u (key, value) "
-	"ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value{touch_set}, "
-	"expires_at = " NVS_KV_AFTER("$3")
+	MANY_UPSERT("NULL::pg_catalog.timestamptz")
+};
+static const NvsStatement many_upsert_expiring = {
+	MANY_UPSERT(NVS_KV_AFTER("$3"))
 };
 
 /* $1 keys.  Rows are locked in their order: two calls cannot deadlock. */
@@ -56,12 +63,21 @@ static const NvsStatement many_delete_one = {
 typedef struct ManyKey
 {
 	text	   *key;
+	const char *data;			/* its bytes */
+	int			len;
 	Datum		value;			/* of kv_mset() */
 	NvsTarget  *target;			/* NULL: no store holds it */
 	int			index;			/* where the caller has it */
 } ManyKey;
 
-/* Where the values of kv_mget() go; in the order of the caller's keys. */
+/* Where the rows of kv_mget() go. */
+typedef struct ManyRows
+{
+	Tuplestorestate *store;
+	TupleDesc	desc;
+} ManyRows;
+
+/* Values that are selected; in the order of the caller's keys. */
 typedef struct ManyValues
 {
 	const ManyKey *keys;		/* of the present group */
@@ -70,21 +86,32 @@ typedef struct ManyValues
 	MemoryContext cxt;
 } ManyValues;
 
+/* many_sort(keys, n): qsort() whose comparisons are no calls. */
+static int	many_compare(const ManyKey *x, const ManyKey *y);
+
+#define ST_SORT many_sort
+#define ST_ELEMENT_TYPE ManyKey
+#define ST_COMPARE(x, y) many_compare(x, y)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
 PG_FUNCTION_INFO_V1(nvs_kv_mget);
 PG_FUNCTION_INFO_V1(nvs_kv_mset);
 PG_FUNCTION_INFO_V1(nvs_kv_delete);
 
 static ManyKey *many_read_keys(FunctionCallInfo fcinfo, int *n);
 static ManyKey *many_read_entries(Jsonb *entries, int *n);
-static void many_sort(ManyKey *keys, int n, NvsUse use);
+static void many_name(ManyKey *key, text *name, int index);
+static void many_resolve(ManyKey *keys, int n, NvsUse use);
 static Oid	many_relation(const ManyKey *key);
-static int	many_compare(const void *a, const void *b);
 static int	many_group_end(const ManyKey *keys, int n, int begin);
 static Datum *many_key_datums(const ManyKey *keys, int n);
 static Datum many_key_array(const ManyKey *keys, int n);
-static void many_fetch_group(ManyValues *values, int n);
-static void many_look_up_group(ManyValues *values, int n,
-							   NvsLookupScan *scan);
+static void many_give(ManyRows *rows, const ManyKey *key, Datum value,
+					  bool isnull);
+static bool many_look_up(ManyRows *rows, const ManyKey *keys, int n);
+static void many_select_all(ManyRows *rows, const ManyKey *keys, int n);
 static void many_select_group(ManyValues *values, int n);
 static void many_keep_value(TupleTableSlot *slot, void *arg);
 static void many_set_group(const ManyKey *keys, int n, Interval *ttl);
@@ -109,8 +136,7 @@ many_read_keys(FunctionCallInfo fcinfo, int *n)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("key %d must not be null", i + 1)));
-		keys[i].key = DatumGetTextPP(elements[i]);
-		keys[i].index = i;
+		many_name(&keys[i], DatumGetTextPP(elements[i]), i);
 	}
 	return keys;
 }
@@ -140,27 +166,41 @@ many_read_entries(Jsonb *entries, int *n)
 		NvsJsonbChild name = nvs_jsonb_child(jc, i);
 		NvsJsonbChild value = nvs_jsonb_child(jc, *n + i);
 
-		keys[i].key = cstring_to_text_with_len(name.data, name.len);
+		many_name(&keys[i], cstring_to_text_with_len(name.data, name.len), i);
 		keys[i].value = JsonbPGetDatum(nvs_jsonb_from_child(value));
-		keys[i].index = i;
 	}
 	return keys;
 }
 
-/* Find the relation of each key and sort by relation and key. */
+/* Set the name of a key, and which of the caller's it is. */
 static void
-many_sort(ManyKey *keys, int n, NvsUse use)
+many_name(ManyKey *key, text *name, int index)
+{
+	key->key = name;
+	key->data = VARDATA_ANY(name);
+	key->len = VARSIZE_ANY_EXHDR(name);
+	key->index = index;
+}
+
+/*
+ * Find the relation of each key, and lock it.  What is known to be in the same
+ * one as the key before it needs no other lock.
+ */
+static void
+many_resolve(ManyKey *keys, int n, NvsUse use)
 {
 	NvsResolved resolved;
+	NvsTarget  *last = NULL;
 	int			i;
 
 	for (i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (nvs_kv_resolve(keys[i].key, use, &resolved))
-			keys[i].target = resolved.target;
+		if (last == NULL || !nvs_kv_is_of(keys[i].key, last, &resolved))
+			last = nvs_kv_resolve(keys[i].key, use, &resolved) ?
+				resolved.target : NULL;
+		keys[i].target = last;
 	}
-	qsort(keys, n, sizeof(ManyKey), many_compare);
 }
 
 /* The relation that holds a key; InvalidOid for none. */
@@ -170,22 +210,18 @@ many_relation(const ManyKey *key)
 	return key->target == NULL ? InvalidOid : key->target->relid;
 }
 
-/* qsort comparator: by relation, those without one first, then by bytes. */
+/* The order of keys: by relation, those without one first, then by bytes. */
 static int
-many_compare(const void *a, const void *b)
+many_compare(const ManyKey *x, const ManyKey *y)
 {
-	const ManyKey *x = a;
-	const ManyKey *y = b;
 	Oid			xrel = many_relation(x);
 	Oid			yrel = many_relation(y);
-	int			xlen = VARSIZE_ANY_EXHDR(x->key);
-	int			ylen = VARSIZE_ANY_EXHDR(y->key);
 	int			cmp;
 
 	if (xrel != yrel)
 		return xrel < yrel ? -1 : 1;
-	cmp = memcmp(VARDATA_ANY(x->key), VARDATA_ANY(y->key), Min(xlen, ylen));
-	return cmp != 0 ? cmp : xlen - ylen;
+	cmp = memcmp(x->data, y->data, Min(x->len, y->len));
+	return cmp != 0 ? cmp : x->len - y->len;
 }
 
 /*
@@ -226,87 +262,89 @@ many_key_array(const ManyKey *keys, int n)
 Datum
 nvs_kv_mget(PG_FUNCTION_ARGS)
 {
-	TupleDesc	desc;
-	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
+	ManyRows	rows;
 	ManyKey    *keys;
-	ManyValues	values;
-	Datum	   *names;
 	int			n;
-	int			end;
-	int			i;
 
+	rows.store = nvs_result_set(fcinfo, &rows.desc);
 	NVS_REQUIRE_ARG(0, "keys");
 	keys = many_read_keys(fcinfo, &n);
-	names = many_key_datums(keys, n);
-	values.values = palloc0(sizeof(Datum) * Max(n, 1));
-	values.found = palloc0(sizeof(bool) * Max(n, 1));
-	values.cxt = CurrentMemoryContext;
 
-	/* Fetch by relation. */
 	nvs_spi_begin();
-	many_sort(keys, n, NVS_USE_READ);
-	for (i = 0; i < n; i = end)
-	{
-		end = many_group_end(keys, n, i);
-		values.keys = &keys[i];
-		if (keys[i].target != NULL)
-			many_fetch_group(&values, end - i);
-	}
+	many_resolve(keys, n, NVS_USE_READ);
+	if (n > 0 && !many_look_up(&rows, keys, n))
+		many_select_all(&rows, keys, n);
 	nvs_spi_end();
-
-	/* Answer in the caller's order. */
-	for (i = 0; i < n; i++)
-	{
-		Datum		row[2];
-		bool		nulls[2] = {false, false};
-
-		row[0] = names[i];
-		row[1] = values.values[i];
-		nulls[1] = !values.found[i];
-		tuplestore_putvalues(result, desc, row, nulls);
-	}
 	return (Datum) 0;
 }
 
-/* Fetch the values of the n keys of a group, which are of one relation. */
+/* Give a key and its value, which may be NULL. */
 static void
-many_fetch_group(ManyValues *values, int n)
+many_give(ManyRows *rows, const ManyKey *key, Datum value, bool isnull)
 {
-	const NvsTarget *target = values->keys[0].target;
-	NvsLookupScan scan;
+	Datum		row[2];
+	bool		nulls[2] = {false, false};
 
-	if (!nvs_lookup_may_read(target) || !nvs_lookup_begin(target, &scan))
-	{
-		many_select_group(values, n);
-		return;
-	}
-	many_look_up_group(values, n, &scan);
-	nvs_lookup_end(&scan);
+	row[0] = PointerGetDatum(key->key);
+	row[1] = value;
+	nulls[1] = isnull;
+	tuplestore_putvalues(rows->store, rows->desc, row, nulls);
 }
 
-/* The same by a scan of the keys' index. */
-static void
-many_look_up_group(ManyValues *values, int n, NvsLookupScan *scan)
+/*
+ * Give all keys by one scan of their index.  False when they are in several
+ * relations, or in one that cannot be read so: then none has been given.
+ */
+static bool
+many_look_up(ManyRows *rows, const ManyKey *keys, int n)
 {
-	MemoryContext old = MemoryContextSwitchTo(values->cxt);
+	const NvsTarget *target = keys[0].target;
+	NvsLookupScan scan;
 	int			i;
 
+	if (target == NULL || many_group_end(keys, n, 0) < n ||
+		!nvs_lookup_may_read(target) || !nvs_lookup_begin(target, &scan))
+		return false;
 	for (i = 0; i < n; i++)
 	{
-		const ManyKey *key = &values->keys[i];
 		Datum		row[2];
 		bool		isnull[2];
+		bool		found;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!nvs_kv_lookup_row(scan, key->key, row, isnull))
-			continue;
-		values->values[key->index] = row[1];
-		values->found[key->index] = true;
+		found = nvs_kv_lookup_row(&scan, keys[i].key, row, isnull);
+		many_give(rows, &keys[i], found ? row[1] : 0, !found);
 	}
-	MemoryContextSwitchTo(old);
+	nvs_lookup_end(&scan);
+	return true;
 }
 
-/* The same by a statement. */
+/* Give all keys by a statement for each relation that has some. */
+static void
+many_select_all(ManyRows *rows, const ManyKey *keys, int n)
+{
+	ManyKey    *sorted = palloc(sizeof(ManyKey) * n);
+	ManyValues	values;
+	int			end;
+	int			i;
+
+	values.values = palloc0(sizeof(Datum) * n);
+	values.found = palloc0(sizeof(bool) * n);
+	values.cxt = CurrentMemoryContext;
+	memcpy(sorted, keys, sizeof(ManyKey) * n);
+	many_sort(sorted, n);
+	for (i = 0; i < n; i = end)
+	{
+		end = many_group_end(sorted, n, i);
+		values.keys = &sorted[i];
+		if (sorted[i].target != NULL)
+			many_select_group(&values, end - i);
+	}
+	for (i = 0; i < n; i++)
+		many_give(rows, &keys[i], values.values[i], !values.found[i]);
+}
+
+/* Select the values of n keys that are of one relation. */
 static void
 many_select_group(ManyValues *values, int n)
 {
@@ -353,7 +391,8 @@ nvs_kv_mset(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.kv_mset()");
 
 	nvs_spi_begin();
-	many_sort(keys, n, NVS_USE_WRITE);
+	many_resolve(keys, n, NVS_USE_WRITE);
+	many_sort(keys, n);
 	for (i = 0; i < n; i = end)
 	{
 		end = many_group_end(keys, n, i);
@@ -379,8 +418,10 @@ many_set_group(const ManyKey *keys, int n, Interval *ttl)
 	nvs_params_add(&params, TEXTARRAYOID, many_key_array(keys, n), false);
 	nvs_params_add(&params, JSONBARRAYOID,
 				   nvs_array_of(JSONBOID, elements, NULL, n), false);
-	nvs_params_add(&params, INTERVALOID, PointerGetDatum(ttl), ttl == NULL);
-	plan = nvs_statement_plan(target->plans, &many_upsert, &params, NULL);
+	if (ttl != NULL)
+		nvs_params_add(&params, INTERVALOID, PointerGetDatum(ttl), false);
+	plan = nvs_statement_plan(target->plans, ttl == NULL ? &many_upsert :
+							  &many_upsert_expiring, &params, NULL);
 	if (nvs_execute(plan, &params, false, 0) != n)
 		nvs_kv_refused(target);
 }
@@ -400,7 +441,8 @@ nvs_kv_delete(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.kv_delete()");
 
 	nvs_spi_begin();
-	many_sort(keys, n, NVS_USE_CHANGE);
+	many_resolve(keys, n, NVS_USE_CHANGE);
+	many_sort(keys, n);
 	n = many_drop_repeated(keys, n);
 	for (i = 0; i < n; i = end)
 	{
