@@ -108,6 +108,10 @@ OBJS = \
 	src/consumer/fetch.o \
 	src/consumer/admin.o \
 	src/checkpoint/checkpoint.o \
+	src/schedule/parse.o \
+	src/schedule/next.o \
+	src/schedule/zone.o \
+	src/schedule/functions.o \
 	src/worker/foreign_code.o \
 	src/worker/maintain.o \
 	src/worker/session.o \
@@ -138,6 +142,7 @@ SQL_PARTS = \
 	lock \
 	consumer \
 	checkpoint \
+	schedule \
 	worker
 
 DATA       = $(patsubst $(HERE)%,%,$(wildcard $(HERE)src/sql/release/*--*.sql))
@@ -188,6 +193,7 @@ REGRESS = \
 	consumer_claim \
 	consumer_fetch \
 	checkpoint \
+	schedule_cron \
 	worker_maintain \
 	errors \
 	security \

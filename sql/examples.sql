@@ -144,6 +144,10 @@ SELECT nvent.lock_acquire('job:nightly', '30 seconds', owner => 'worker-1') IS N
 SELECT nvent.lock_acquire('job:nightly', '30 seconds', owner => 'worker-2') IS NULL AS not_mine;
 SELECT nvent.lock_get('job:nightly') ->> 'owner' AS owner;
 
+SELECT nvent.cron_next('30 9 * * mon-fri', 'America/New_York', '2026-01-02 15:00 UTC') AT TIME ZONE 'UTC' AS due;
+SELECT due AT TIME ZONE 'Europe/Berlin' AS due
+FROM nvent.schedule_preview('30 2 * * *', 'Europe/Berlin', '2026-03-28 00:00 UTC', max_count => 3) AS due;
+
 CREATE TABLE order_events (
     id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY,
     customer text COLLATE "C" NOT NULL,

@@ -47,11 +47,12 @@ reference() {
 	    ('entry', 'Entries', 6),
 	    ('kv', 'Keys', 7),
 	    ('lock', 'Locks', 8),
-	    ('subject', 'Subjects and patterns', 9),
-	    ('route', 'Routes', 10),
-	    ('store', 'Stores', 11),
-	    ('jsonb', 'JSON documents', 12),
-	    ('worker', 'Worker and maintenance', 13), ('maintain', 'Worker and maintenance', 13)
+	    ('cron', 'Schedules', 9), ('schedule', 'Schedules', 9),
+	    ('subject', 'Subjects and patterns', 10),
+	    ('route', 'Routes', 11),
+	    ('store', 'Stores', 12),
+	    ('jsonb', 'JSON documents', 13),
+	    ('worker', 'Worker and maintenance', 14), ('maintain', 'Worker and maintenance', 14)
 	) t (family, title, rank) ON t.family = split_part(p.proname, '_', 1)
 	-- Not what only the server, our triggers, views and statements call.
 	WHERE p.prorettype NOT IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype)

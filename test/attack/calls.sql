@@ -53,6 +53,7 @@ SELECT nvent.jsonb_expand_paths('{"a.b": 1}'), nvent.jsonb_set_path('{}', '{a,b}
 SELECT nvent.subject_is_valid('a:b'), nvent.subject_tokens('a:b'), nvent.subject_escape('*'), nvent.subject_pattern_is_valid('a:*'), nvent.subject_prefix('a:*');
 SELECT nvent.subject_matches('a:b', 'a:*'), nvent.subject_captures('a:b', 'a:{x}'), nvent.kv_glob_matches('abc', 'a*');
 SELECT nvent.subject_category('a:b:c'), nvent.subject_id('a:b:c'), nvent.subject_cardinal_id('a:b:c'), nvent.subject_member('a:b:c', 4), nvent.kv_expire_bucket('2020-01-01');
+SELECT nvent.cron_next('0 9 * * mon#1', 'Europe/Berlin'), (SELECT pg_catalog.count(*) FROM nvent.schedule_preview('@daily', max_count => 3));
 
 -- Writes.
 SELECT nvent.stream_append('{s}:order:1', '{"type": "t", "eventId": "e1"}');

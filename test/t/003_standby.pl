@@ -105,6 +105,8 @@ my %reads = (
 	q{subject_category('a:b:c')} => 'a:b',
 	q{subject_id('a:b:c')} => 'c',
 	q{subject_member('a:b:c', 1)} => '0',
+	q{cron_next('@yearly', after => '2026-07-01') = '2027-01-01 00:00Z'} => 't',
+	q{schedule_preview('@yearly', 'UTC', '2026-07-01', 1) = '2027-01-01 00:00Z'} => 't',
 	q{stream_poll_category('nvent:order', 0) IS NOT NULL} => 't',
 	q{checkpoint_load('p')::text <> ''} => 't',
 	q{consumer_lanes()::text <> ''} => 't',
