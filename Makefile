@@ -56,6 +56,7 @@ OBJS = \
 	src/route/fields.o \
 	src/route/field_value.o \
 	src/route/route.o \
+	src/route/copy.o \
 	src/route/draw.o \
 	src/route/shown.o \
 	src/route/target.o \
@@ -157,6 +158,7 @@ REGRESS = \
 	subject_plan \
 	subject_category \
 	position \
+	position_many \
 	wakeup_notify \
 	store \
 	store_adopt \

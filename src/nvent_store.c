@@ -36,6 +36,7 @@ _PG_init(void)
 	nvs_position_init();
 	nvs_notify_init();
 	nvs_store_init();
+	nvs_copy_init();
 	nvs_target_init();
 	nvs_table_set_init();
 	nvs_launcher_init();

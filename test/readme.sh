@@ -57,7 +57,7 @@ reference() {
 	-- Not what only the server, our triggers, views and statements call.
 	WHERE p.prorettype NOT IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype)
 	    AND NOT 'internal'::regtype = ANY (p.proargtypes)
-	    AND p.proname NOT IN ('entry_is_changed', 'appender_low_water_marks', 'store_number')
+	    AND p.proname NOT IN ('entry_is_changed', 'appender_low_water_marks', 'store_number', 'next_position_in_copy')
 	ORDER BY t.rank, p.proname = 'kv_glob_matches', p.oid;
 	SQL
 }

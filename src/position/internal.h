@@ -17,7 +17,7 @@
 /* sequence.c */
 extern void nvs_sequence_init(void);
 extern void nvs_sequence_prepare(NvsDatabase *db);
-extern int64 nvs_sequence_next(NvsDatabase *db);
+extern void nvs_sequence_draw(NvsDatabase *db, int64 *positions, int n);
 extern int64 nvs_sequence_last(XLogRecPtr *logged);
 extern int64 nvs_sequence_reach(void);
 extern void nvs_sequence_seed(NvsDatabase *db);

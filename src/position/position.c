@@ -71,12 +71,14 @@ nvs_store_number_of(PG_FUNCTION_ARGS)
 											 VARSIZE_ANY_EXHDR(store)));
 }
 
-/* Draw a position for a row that this transaction inserts into a store. */
-int64
-nvs_position_next(uint32 store)
+/*
+ * Draw n positions, in ascending order, for rows that this transaction inserts
+ * into a store.
+ */
+void
+nvs_position_draw(uint32 store, int64 *positions, int n)
 {
 	NvsDatabase *db = nvs_shmem_database();
-	int64		position;
 
 	PreventCommandIfReadOnly("nvent.next_position()");
 	if (nvs_low_water_mark_last() != 0)
@@ -84,9 +86,8 @@ nvs_position_next(uint32 store)
 	nvs_sequence_prepare(db);
 	if (!nvs_low_water_mark_holds(store))
 		position_publish_mark(db, store);
-	position = nvs_sequence_next(db);
-	ndrawn++;
-	return position;
+	nvs_sequence_draw(db, positions, n);
+	ndrawn += n;
 }
 
 /*

@@ -32,7 +32,7 @@ typedef struct NvsPositionWatch
 extern void nvs_position_init(void);
 
 extern uint32 nvs_store_number(const char *prefix, int len);
-extern int64 nvs_position_next(uint32 store);
+extern void nvs_position_draw(uint32 store, int64 *positions, int n);
 extern int64 nvs_position_safe(uint32 store);
 extern bool nvs_position_snapshot_is_kept(void);
 extern int64 nvs_position_push_snapshot(uint32 store);

@@ -49,6 +49,9 @@ static Oid	sequence_relid = InvalidOid;
 static uint64 changes = 1;
 static uint64 changes_seen = 0;
 
+/* How far apart positions are, as of then. */
+static int64 increment = 1;
+
 /* The highest position that this process knows of in sequence highest_of. */
 static int64 highest = 0;
 static Oid	highest_of = InvalidOid;
@@ -57,12 +60,14 @@ static void sequence_relcache_callback(Datum arg, Oid relid);
 static void sequence_syscache_callback(Datum arg, int cacheid,
 									   uint32 hashvalue);
 static Oid	sequence_get_relid(void);
+static Form_pg_sequence_data sequence_data(Buffer buffer);
 static int64 sequence_read(Oid relid, XLogRecPtr *logged);
 static void sequence_check_options(Oid relid);
 static void sequence_check_timeline(Oid relid);
 static void sequence_jump(Oid relid);
 static void sequence_set(Oid relid, int64 value);
 static void sequence_check_published(Oid relid);
+static int	sequence_take_logged(int64 *positions, int n);
 pg_noreturn static void sequence_unfit(char *detail);
 pg_noreturn static void sequence_moved_back(int64 position, int64 last);
 
@@ -149,6 +154,7 @@ sequence_check_options(Oid relid)
 	if (get_rel_persistence(relid) != RELPERSISTENCE_PERMANENT)
 		sequence_unfit("It is unlogged: positions would begin again after a "
 					   "crash.");
+	increment = form->seqincrement;
 	ReleaseSysCache(tuple);
 }
 
@@ -224,26 +230,78 @@ sequence_check_published(Oid relid)
 }
 
 /*
- * Draw a position, and tell shared memory, db, of it, if there is any.  The
- * low-water mark must be published.
+ * Draw n positions, in ascending order, and tell shared memory, db, of them, if
+ * there is any.  The low-water mark must be published.
  */
-int64
-nvs_sequence_next(NvsDatabase *db)
+void
+nvs_sequence_draw(NvsDatabase *db, int64 *positions, int n)
 {
-	int64		position = nextval_internal(sequence_get_relid(), false);
-	int64		last = Max(highest, nvs_low_water_mark_last() - 1);
+	int			i = 0;
 	uint64		drawn;
 
-	if (position <= last)
-		sequence_moved_back(position, last);
-	highest = position;
+	while (i < n)
+	{
+		int64		last = Max(highest, nvs_low_water_mark_last() - 1);
+		int64		position = nextval_internal(sequence_get_relid(), false);
+		int			taken;
+
+		if (position <= last)
+			sequence_moved_back(position, last);
+		highest = position;
+		positions[i++] = position;
+		/* It is locked now, for the transaction: nobody alters it. */
+		nvs_sequence_prepare(db);
+		taken = sequence_take_logged(positions + i, n - i);
+		if (taken > 0 && positions[i] <= position)
+			sequence_moved_back(positions[i], position);
+		i += taken;
+		highest = positions[i - 1];
+	}
 	if (db == NULL)
-		return position;
+		return;
 	drawn = pg_atomic_read_u64(&db->drawn);
-	while (drawn < (uint64) position &&
-		   !pg_atomic_compare_exchange_u64(&db->drawn, &drawn, position))
+	while (drawn < (uint64) highest &&
+		   !pg_atomic_compare_exchange_u64(&db->drawn, &drawn, highest))
 		;
-	return position;
+}
+
+/*
+ * Draw at most n positions that the log has already: whenever nextval() writes
+ * to it, that is for 32 more than it draws.  These it counts in the sequence's
+ * page alone, and so do we, as many as there are at once.  Returns how many:
+ * none where a checkpoint has begun since, after which nextval() has to write.
+ * This transaction has drawn from the sequence by nextval(), hence locked it.
+ */
+static int
+sequence_take_logged(int64 *positions, int n)
+{
+	Relation	rel;
+	Buffer		buffer;
+	Form_pg_sequence_data data;
+	int			i;
+
+	if (n == 0)
+		return 0;
+	rel = relation_open(sequence_get_relid(), NoLock);
+	buffer = ReadBuffer(rel, 0);
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	data = sequence_data(buffer);
+	n = Min(n, data->log_cnt);
+	/* Marked before we look: a checkpoint that begins later writes it. */
+	MarkBufferDirty(buffer);
+	if (!data->is_called ||
+		PageGetLSN(BufferGetPage(buffer)) <= GetRedoRecPtr())
+		n = 0;
+	for (i = 0; i < n; i++)
+		positions[i] = data->last_value + (i + 1) * increment;
+	if (n > 0)
+	{
+		data->last_value = positions[n - 1];
+		data->log_cnt -= n;
+	}
+	UnlockReleaseBuffer(buffer);
+	relation_close(rel, NoLock);
+	return n;
 }
 
 /*
@@ -293,6 +351,17 @@ nvs_sequence_reach(void)
 		PG_INT64_MAX : reach;
 }
 
+/* What a sequence's page, which is locked, says. */
+static Form_pg_sequence_data
+sequence_data(Buffer buffer)
+{
+	Page		page = BufferGetPage(buffer);
+	ItemId		id = PageGetItemId(page, FirstOffsetNumber);
+	HeapTupleHeader row = (HeapTupleHeader) PageGetItem(page, id);
+
+	return (Form_pg_sequence_data) ((char *) row + row->t_hoff);
+}
+
 /*
  * The last value of a sequence, 0 when there is none yet; *logged, unless it is
  * NULL, is up to where the log has been written for it.
@@ -303,19 +372,13 @@ sequence_read(Oid relid, XLogRecPtr *logged)
 	Relation	rel = relation_open(relid, AccessShareLock);
 	Buffer		buffer = ReadBuffer(rel, 0);
 	Form_pg_sequence_data data;
-	HeapTupleHeader row;
-	Page		page;
 	int64		last;
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	page = BufferGetPage(buffer);
-	row = (HeapTupleHeader) PageGetItem(page,
-										PageGetItemId(page,
-													  FirstOffsetNumber));
-	data = (Form_pg_sequence_data) ((char *) row + row->t_hoff);
+	data = sequence_data(buffer);
 	last = data->is_called ? data->last_value : data->last_value - 1;
 	if (logged != NULL)
-		*logged = PageGetLSN(page);
+		*logged = PageGetLSN(BufferGetPage(buffer));
 	UnlockReleaseBuffer(buffer);
 	relation_close(rel, AccessShareLock);
 	return last;

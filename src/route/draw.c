@@ -34,7 +34,6 @@ static char allowed_store[NAMEDATALEN];
 static int	allowed_len = 0;
 static uint32 allowed_number = 0;
 
-static void draw_require(const char *prefix, int len);
 static void draw_allow(const char *prefix, int len);
 static void draw_check_rights(const NvsStore *store);
 static bool draw_may_insert(const NvsRoute *route);
@@ -47,11 +46,14 @@ Datum
 nvs_next_position(PG_FUNCTION_ARGS)
 {
 	text	   *store;
+	uint32		number;
+	int64		position;
 
 	NVS_REQUIRE_ARG(0, "store");
 	store = PG_GETARG_TEXT_PP(0);
-	draw_require(VARDATA_ANY(store), VARSIZE_ANY_EXHDR(store));
-	PG_RETURN_INT64(nvs_position_next(allowed_number));
+	number = nvs_draw_require(VARDATA_ANY(store), VARSIZE_ANY_EXHDR(store));
+	nvs_position_draw(number, &position, 1);
+	PG_RETURN_INT64(position);
 }
 
 /*
@@ -63,26 +65,24 @@ void
 nvs_draw_positions(const NvsTarget *target, int64 *positions, int n)
 {
 	const char *prefix = target->store->prefix;
-	int			i;
 
 	if (!nvs_may_execute(target->draws, GetUserId()))
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION,
 					   get_func_name(target->draws));
-	draw_require(prefix, strlen(prefix));
-	for (i = 0; i < n; i++)
-		positions[i] = nvs_position_next(allowed_number);
+	nvs_position_draw(nvs_draw_require(prefix, strlen(prefix)), positions, n);
 }
 
 /*
- * Raise an error unless the current user may draw for a store, whose number
- * allowed_number is then.
+ * Raise an error unless the current user may draw for a store; returns its
+ * number.
  */
-static void
-draw_require(const char *prefix, int len)
+uint32
+nvs_draw_require(const char *prefix, int len)
 {
 	if (allowed_in != nvs_transaction_id() || allowed_user != GetUserId() ||
 		allowed_len != len || memcmp(allowed_store, prefix, len) != 0)
 		draw_allow(prefix, len);
+	return allowed_number;
 }
 
 /* Let the current user draw for a store until he ends; an error if not. */

@@ -111,7 +111,11 @@ extern int	nvs_route_notify(const char *name);
 extern NvsTarget *nvs_route_stream_target(const NvsStore *store,
 										  const char *type, NvsUse use);
 
+/* route/copy.c */
+extern void nvs_copy_init(void);
+
 /* route/draw.c */
+extern uint32 nvs_draw_require(const char *prefix, int len);
 extern void nvs_draw_positions(const NvsTarget *target, int64 *positions,
 							   int n);
 

@@ -13,9 +13,20 @@ COMMENT ON SEQUENCE nvent.position_timeline IS
 'timeline of the write-ahead log on which positions are drawn: on another one, and in a restored '
 'database, nvent.position_seq jumps by 4294967296 before the first draw';
 
+CREATE FUNCTION nvent.next_position_support(
+    internal
+) RETURNS internal
+AS 'MODULE_PATHNAME', 'nvs_next_position_support'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION nvent.next_position_support(internal) IS
+'Planner support of nvent.next_position: in an expression that is in no query, as a default is in '
+'COPY, it is nvent.next_position_in_copy.';
+
 CREATE FUNCTION nvent.next_position(store text) RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_next_position'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SUPPORT nvent.next_position_support;
 
 COMMENT ON FUNCTION nvent.next_position(text) IS
 'Draws a position for a row that this transaction inserts into a table of a store.
@@ -37,6 +48,29 @@ Raises:
   NV009: there is no such store
 Example:
   SELECT nvent.next_position(''nvent'');';
+
+CREATE FUNCTION nvent.next_position_in_copy(store text) RETURNS bigint
+AS 'MODULE_PATHNAME', 'nvs_next_position_in_copy'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.next_position_in_copy(text) IS
+'What nvent.next_position() is within COPY, which calls it by itself; nothing else should.
+
+It is labelled STABLE, since COPY puts rows into a table one by one where a default is volatile.
+A statement that draws many positions draws up to 32 at once; those that it does not need are left
+out. Who may not execute nvent.next_position() may not execute this.
+
+Arguments:
+  store: the store, whose readers are held back
+Returns:
+  the position, higher than all that the statement drew before
+Raises:
+  25000: this transaction appended first longer ago than nvent_store.max_append_age
+  42501: the caller has the right to INSERT into none of the event tables of the store
+  55000: nvent.position_seq was moved back, or has CACHE, CYCLE or a negative INCREMENT
+  NV009: there is no such store
+Example:
+  SELECT nvent.next_position_in_copy(''nvent'');';
 
 CREATE FUNCTION nvent.store_number(store text) RETURNS integer
 AS 'MODULE_PATHNAME', 'nvs_store_number_of'

@@ -90,6 +90,7 @@ SELECT nvent.consumer_prioritize('{c}', 1, store => '{s}'), nvent.consumer_unsub
 
 -- Administration.
 SELECT nvent.next_position('{s}');
+SELECT nvent.next_position_in_copy('{s}');
 SELECT nvent.position_publish();
 SELECT nvent.stream_create_table('made', store => '{s}');
 SELECT nvent.stream_create_table('order', store => '{s}');

@@ -132,7 +132,7 @@ my @writes = (
 	q{kv_cas('k', '{"a": false}', '2')}, q{kv_clear('k*')}, q{kv_delete('k')}, q{kv_expire('k', interval '1 s')}, q{kv_getdel('k')},
 	q{kv_getset('k', '1')}, q{kv_increment('n')}, q{kv_mset('{"m": 1}')}, q{kv_persist('k')}, q{kv_set('k', '1')},
 	q{lock_acquire('m', interval '1 s')}, q{lock_release('l', 1)}, q{lock_renew('l', 1, interval '1 s')}, q{lock_assert('l', 1)},
-	q{maintain()}, q{next_position('nvent')},
+	q{maintain()}, q{next_position('nvent')}, q{next_position_in_copy('nvent')},
 	q{route_add('stream', 'nvent:log:>', 'log')}, q{route_drop('stream', 'nvent:flow:run:{run_id...}')},
 	q{store_adopt('nvent')}, q{store_create('other', 'public')}, q{store_migrate('nvent', 0)}, q{store_grant('pg_monitor', 'read')}, q{store_revoke('pg_monitor', 'read')},
 	q{stream_append('nvent:flow:run:1', '{"type": "t"}')}, q{stream_append('nvent:order:1', '{"type": "t"}')}, q{stream_append('nvent:new:1', '{"type": "t"}')},

@@ -7,7 +7,7 @@
 # that had passed them.
 #
 # Seen to fail without XLogFlush() of what the sequence logged before a
-# position is called safe.
+# position is called safe; and where more are drawn at once than it has logged.
 
 use strict;
 use warnings;
@@ -29,18 +29,19 @@ sub wal_writer
 	return $ret == 0 ? $out : '';
 }
 
-# try(TITLE, SQL): the cursor that SQL prints last is still right after a crash
-# before which nothing was written but what SQL wrote.
+# try(TITLE, SQL, DRAW): the cursor that SQL prints last, behind a transaction
+# that draws and is rolled back, is still right after a crash before which
+# nothing was written but what SQL wrote.
 sub try
 {
-	my ($title, $sql) = @_;
+	my ($title, $sql, $draw) = @_;
 	my ($pid, $out, $cursor, $position);
 
 	append($node, '1');
 	ok(wait_until(sub { $pid = wal_writer(); $pid ne '' }), "$title: up");
 	kill 'STOP', $pid;
 	$out = $node->safe_psql('postgres',
-		"BEGIN; SELECT count(nvent.next_position('nvent')) FROM generate_series(1, 100); ROLLBACK; $sql");
+		"BEGIN; $draw; ROLLBACK; $sql");
 	($cursor) = $out =~ /(\d+)[^\n]*\z/;
 	kill 'KILL', $pid;
 	ok(wait_until(sub { my $other = wal_writer(); $other ne '' && $other ne $pid }),
@@ -55,16 +56,22 @@ sub try
 
 # Make the store and its table.
 append($node, '1');
+my $poll = "SELECT next_cursor FROM nvent.stream_poll('nvent:t:>', 0)";
+my $one_by_one = "SELECT count(nvent.next_position('nvent')) FROM generate_series(1, 100)";
+my $batch = "SELECT count(*) FROM nvent.stream_append_batch('nvent:t:2', array_fill('{\"type\": \"x\"}'::jsonb, ARRAY[100]))";
+my $copy = "COPY nvent_trigger_events (trigger_name, ts, type) FROM PROGRAM 'yes x,1,x | head -n 100' (DELIMITER ',')";
 foreach my $preload ('nvent_store', '')
 {
 	my $how = $preload eq '' ? 'not preloaded' : 'preloaded';
 
 	$node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "'$preload'");
 	$node->restart;
-	try("$how, stream_poll()", "SELECT next_cursor FROM nvent.stream_poll('nvent:t:>', 0)");
-	try("$how, safe_position()", 'SELECT nvent.safe_position()');
-	try("$how, events that a crash loses", "SET synchronous_commit = off; SELECT count(nvent.stream_append('nvent:t:2', '{\"type\": \"x\"}')) FROM generate_series(1, 100); SELECT next_cursor FROM nvent.stream_poll('nvent:t:>', 0)");
-	try("$how, REPEATABLE READ", "SET synchronous_commit = off; SELECT nvent.position_publish(); BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT next_cursor FROM nvent.stream_poll('nvent:t:>', 0)");
+	try("$how, stream_poll()", $poll, $one_by_one);
+	try("$how, a batch", $poll, $batch);
+	try("$how, COPY", $poll, $copy);
+	try("$how, safe_position()", 'SELECT nvent.safe_position()', $one_by_one);
+	try("$how, events that a crash loses", "SET synchronous_commit = off; SELECT count(nvent.stream_append('nvent:t:2', '{\"type\": \"x\"}')) FROM generate_series(1, 100); $poll", $one_by_one);
+	try("$how, REPEATABLE READ", "SET synchronous_commit = off; SELECT nvent.position_publish(); BEGIN ISOLATION LEVEL REPEATABLE READ; $poll", $one_by_one);
 }
 $node->stop;
 
