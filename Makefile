@@ -19,6 +19,7 @@ OBJS = \
 	src/base/text.o \
 	src/base/plan.o \
 	src/base/statement.o \
+	src/base/planned.o \
 	src/json/build.o \
 	src/json/merge.o \
 	src/json/tree.o \

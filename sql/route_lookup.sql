@@ -200,6 +200,16 @@ ANALYZE nvent_kv;
 SELECT get_key('k') AS compiles;
 SELECT get_key('k');
 
+-- A table of another access method, whose rows may be anywhere.
+CREATE ACCESS METHOD regress_heap TYPE TABLE HANDLER heap_tableam_handler;
+ALTER TABLE nvent_kv SET ACCESS METHOD regress_heap;
+SELECT get_key('k') AS compiles;
+SELECT get_key('k'), read_key('k');
+ALTER TABLE nvent_kv SET ACCESS METHOD heap;
+SELECT get_key('k') AS compiles;
+SELECT get_key('k'), read_key('k');
+DROP ACCESS METHOD regress_heap;
+
 -- Indexes: none, not valid, with another order.
 SELECT format('ALTER TABLE nvent_kv DROP CONSTRAINT %I', conname) FROM pg_constraint WHERE conrelid = 'nvent_kv'::regclass AND contype = 'p' \gexec
 SELECT get_key('k') AS compiles;

@@ -10,6 +10,7 @@
 #include "base/guc.h"
 #include "base/identity.h"
 #include "base/inval.h"
+#include "base/planned.h"
 #include "position/position.h"
 #include "position/shmem.h"
 #include "position/xact.h"
@@ -32,6 +33,7 @@ _PG_init(void)
 	nvs_xact_init();
 	nvs_inval_init();
 	nvs_identity_init();
+	nvs_planned_init();
 	nvs_grant_init();
 	nvs_position_init();
 	nvs_notify_init();

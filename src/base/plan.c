@@ -8,8 +8,11 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "nodes/plannodes.h"
+#include "parser/parsetree.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/snapmgr.h"
 
 #include "base/identity.h"
@@ -71,6 +74,7 @@ static bool plan_receive_row(TupleTableSlot *slot, DestReceiver *self);
 static void plan_receive_startup(DestReceiver *self, int operation,
 								 TupleDesc typeinfo);
 static void plan_receive_done(DestReceiver *self);
+static bool plan_is_scan(const PlannedStmt *stmt, Oid relid);
 static void plan_keep_first(TupleTableSlot *slot, void *arg);
 static void plan_params_enlarge(NvsParams *params);
 
@@ -370,6 +374,44 @@ nvs_plan_utility(const char *sql)
 	if (rc < 0)
 		elog(ERROR, "SPI_execute failed: %s: %s",
 			 SPI_result_code_string(rc), sql);
+}
+
+/* Is the plan of a query nothing but a scan of this relation? */
+bool
+nvs_plan_scans(const char *sql, Oid relid)
+{
+	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
+	CachedPlan *cached;
+	bool		scans;
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s: %s",
+			 SPI_result_code_string(SPI_result), sql);
+	cached = SPI_plan_get_cached_plan(plan);
+	scans = cached != NULL && list_length(cached->stmt_list) == 1 &&
+		plan_is_scan(linitial_node(PlannedStmt, cached->stmt_list), relid);
+	if (cached != NULL)
+		ReleaseCachedPlan(cached, NULL);
+	SPI_freeplan(plan);
+	return scans;
+}
+
+/* Is a plan a scan of this relation, by a node of PostgreSQL's own? */
+static bool
+plan_is_scan(const PlannedStmt *stmt, Oid relid)
+{
+	const Scan *scan = (const Scan *) stmt->planTree;
+
+	switch (nodeTag(scan))
+	{
+		case T_SeqScan:
+		case T_IndexScan:
+		case T_IndexOnlyScan:
+		case T_BitmapHeapScan:
+			return rt_fetch(scan->scanrelid, stmt->rtable)->relid == relid;
+		default:
+			return false;
+	}
 }
 
 /*

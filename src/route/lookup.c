@@ -10,9 +10,9 @@
  *
  * That is so for a plain table without children, with a valid unique index on
  * the columns of the key, for a user who may read all columns that are read and
- * whom no policy restricts, and without a hook that wants to know of such
- * rights.  Whatever is otherwise, also what a user may not do, is left to a
- * statement.
+ * whom no policy restricts, without a hook that wants to know of such rights,
+ * and without one that has the planner look elsewhere.  Whatever is otherwise,
+ * also what a user may not do, is left to a statement.
  *
  * Nothing that is not known yet is looked for here: the first read of a
  * relation is a statement, and has the lookup compiled.
@@ -31,6 +31,7 @@
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "optimizer/planner.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -39,6 +40,7 @@
 
 #include "compat.h"
 #include "base/grant.h"
+#include "base/planned.h"
 #include "route/lookup.h"
 
 /* How rows of a target are found; it lives as long as that. */
@@ -54,6 +56,7 @@ typedef struct NvsLookup
 	AttrNumber	key_columns[NVS_LOOKUP_MAX_KEYS];
 	bool		whole;			/* columns are all that rows have */
 	bool		row_security;	/* policies may apply */
+	planner_hook_type planner;	/* the hook that has no say in this */
 	NvsAllowed	allowed;		/* who may read all of that */
 } NvsLookup;
 
@@ -85,7 +88,7 @@ nvs_lookup_compile(NvsTarget *target, const NvsLookupKey *keys, int nkeys,
 
 	memset(&found, 0, sizeof(found));
 	if (!target->compound && nkeys <= NVS_LOOKUP_MAX_KEYS &&
-		lookup_is_plain(rel))
+		lookup_is_plain(rel) && nvs_is_planned_as_itself(target->relid))
 		foreach(lc, RelationGetIndexList(rel))
 	{
 		if (!lookup_fit(&found, rel, lfirst_oid(lc), keys, nkeys))
@@ -104,6 +107,7 @@ lookup_is_plain(Relation rel)
 	const FormData_pg_class *class = rel->rd_rel;
 
 	return class->relkind == RELKIND_RELATION &&
+		class->relam == HEAP_TABLE_AM_OID &&
 		!nvs_has_virtual_columns(RelationGetDescr(rel)) &&
 		(class->relpersistence == RELPERSISTENCE_PERMANENT ||
 		 (class->relpersistence == RELPERSISTENCE_UNLOGGED &&
@@ -179,6 +183,7 @@ lookup_enter(NvsTarget *target, const NvsLookup *found,
 	int			i;
 
 	*lookup = *found;
+	lookup->planner = planner_hook;
 	lookup->ncolumns = ncolumns;
 	lookup->columns = palloc(sizeof(AttrNumber) * ncolumns);
 	lookup->whole = ncolumns == natts;
@@ -233,6 +238,7 @@ nvs_lookup_may_read(const NvsTarget *target)
 	const NvsLookup *lookup = target->lookup;
 
 	return lookup != NULL && ExecutorCheckPerms_hook == NULL &&
+		lookup->planner == planner_hook &&
 		(likely(nvs_allowed(&lookup->allowed, ACL_SELECT)) ||
 		 lookup_check_rights(target)) &&
 		(!lookup->row_security ||

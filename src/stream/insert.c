@@ -13,6 +13,7 @@
 #include "utils/lsyscache.h"
 
 #include "errors.h"
+#include "base/planned.h"
 #include "stream/append.h"
 #include "stream/bulk.h"
 #include "stream/statement.h"
@@ -132,7 +133,7 @@ insert_is_bulk(const InsertRun *run)
 	const NvsStreamState *state = run->target->state;
 
 	return run->n >= BULK_MIN && state->bulk && run->target->valid &&
-		!run->ids;
+		!run->ids && nvs_is_planned_as_itself(run->target->relid);
 }
 
 /* Insert the events without the executor, and make their records. */

@@ -9,7 +9,7 @@
  * the caller may read, by operators that are PostgreSQL's own.  None of a
  * user's code runs.  Whoever may read some columns or rows only, or is watched
  * by a hook of another extension, is left to a statement, as is whatever is no
- * plain table.
+ * plain table, or one that a hook of the planner looks for elsewhere.
  */
 #include "postgres.h"
 
@@ -28,6 +28,7 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "base/planned.h"
 #include "stream/walk.h"
 
 static bool walk_open_table(NvsWalk *walk, Oid relid);
@@ -164,7 +165,7 @@ walk_open_table(NvsWalk *walk, Oid relid)
 {
 	Form_pg_class class;
 
-	if (ExecutorCheckPerms_hook != NULL ||
+	if (ExecutorCheckPerms_hook != NULL || !nvs_is_planned_as_itself(relid) ||
 		pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		return false;
 	walk->rel = table_open(relid, NoLock);
