@@ -110,6 +110,17 @@ OBJS = \
 	src/consumer/fetch.o \
 	src/consumer/admin.o \
 	src/checkpoint/checkpoint.o \
+	src/queue/queue.o \
+	src/queue/job.o \
+	src/queue/send.o \
+	src/queue/retry.o \
+	src/queue/expire.o \
+	src/queue/fetch.o \
+	src/queue/settle.o \
+	src/queue/control.o \
+	src/queue/admin.o \
+	src/queue/read.o \
+	src/queue/sweep.o \
 	src/schedule/parse.o \
 	src/schedule/next.o \
 	src/schedule/zone.o \
@@ -144,6 +155,7 @@ SQL_PARTS = \
 	lock \
 	consumer \
 	checkpoint \
+	queue \
 	schedule \
 	worker
 
@@ -196,6 +208,7 @@ REGRESS = \
 	consumer_claim \
 	consumer_fetch \
 	checkpoint \
+	queue \
 	schedule_cron \
 	worker_maintain \
 	errors \

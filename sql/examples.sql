@@ -115,6 +115,13 @@ SELECT name, token IS NULL AS free, blocked FROM nvent.consumer_list();
 SELECT nvent.checkpoint_save('report', 42);
 SELECT position FROM nvent.checkpoint_load('report');
 
+SELECT nvent.queue_create('emails', retry_limit => 5, retry_backoff => true);
+SELECT nvent.queue_send('emails', '{"to": "ada@example.com"}') > 0 AS sent;
+SELECT nvent.queue_send('emails', '{"to": "bob@example.com"}', priority => 10, start_after => '5 minutes') > 0 AS sent;
+
+SELECT nvent.queue_complete('emails', id, attempt, data) AS completed
+FROM nvent.queue_fetch('emails', 10, worker => 'host-1');
+
 SELECT nvent.entry_add('runs:import', 'r1', 1767225600000, '{"status": "running", "owner": {"team": "data"}}');
 
 -- Update merges (RFC 7396): objects merge, null removes, a dotted name is a path.

@@ -111,7 +111,8 @@ CREATE FUNCTION pg_temp.calls(subject text) RETURNS TABLE (call text, outcome te
         $c$nvent.stream_append('#:order:1', '{"type": "t"}')->>'type'$c$, $c$count(*) > 0 FROM nvent.stream_read('#:order:1')$c$,
         $c$nvent.stream_append('#:flow:run:1', '{"type": "t"}')->>'type'$c$, $c$cardinality(events) > 0 FROM nvent.stream_poll('#:>', 0)$c$,
         $c$nvent.consumer_subscribe('c', '#:>', store => '#')$c$, $c$count(*) FROM nvent.consumer_list(store => '#')$c$,
-        $c$nvent.checkpoint_save('c', 1, store => '#', force => true)$c$]) c
+        $c$nvent.checkpoint_save('c', 1, store => '#', force => true)$c$,
+        $c$nvent.queue_create('q', store => '#')$c$, $c$nvent.queue_send('q', '1', store => '#') > 0$c$, $c$data FROM nvent.queue_fetch('q', store => '#')$c$]) c
 $$;
 SELECT * FROM pg_temp.calls('shop');
 
@@ -136,7 +137,7 @@ BEGIN
 END $$;
 GRANT SELECT ON ALL TABLES IN SCHEMA lair TO regress_nvs_mallory;
 BEGIN;
-SELECT pg_temp.replace('{shop_kv,shop_entries,shop_locks,shop_snapshots,shop_stream_order,shop_flow_events,shop_consumers,shop_checkpoints}');
+SELECT pg_temp.replace('{shop_kv,shop_entries,shop_locks,shop_snapshots,shop_stream_order,shop_flow_events,shop_consumers,shop_checkpoints,shop_queues,shop_jobs,shop_job_turns,shop_job_runs,shop_job_levels}');
 SELECT * FROM pg_temp.calls('shop');
 SELECT nvent.maintain(100, 'shop'), nvent.maintain() >= 0 AS maintained;
 SELECT type FROM nvent.stream_tables('shop');
@@ -195,7 +196,8 @@ ROLLBACK;
 -- So is the default store, by the next write of who may.
 BEGIN;
 DROP TABLE nvent_schema_version, nvent_flow_events, nvent_flow_runs, nvent_flows, nvent_trigger_events, nvent_triggers, nvent_scheduler_jobs, nvent_kv,
-    nvent_entries, nvent_locks, nvent_snapshots, nvent_consumers, nvent_checkpoints;
+    nvent_entries, nvent_locks, nvent_snapshots, nvent_consumers, nvent_checkpoints,
+    nvent_queues, nvent_job_levels, nvent_jobs, nvent_job_turns, nvent_job_runs;
 SELECT pg_temp.try($$SELECT nvent.kv_get('k:1')$$);
 SELECT nvent.kv_set('k:1', '2');
 ROLLBACK;

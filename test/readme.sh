@@ -44,15 +44,16 @@ reference() {
 	    ('snapshot', 'Snapshots', 3),
 	    ('consumer', 'Consumers', 4),
 	    ('checkpoint', 'Checkpoints', 5),
-	    ('entry', 'Entries', 6),
-	    ('kv', 'Keys', 7),
-	    ('lock', 'Locks', 8),
-	    ('cron', 'Schedules', 9), ('schedule', 'Schedules', 9),
-	    ('subject', 'Subjects and patterns', 10),
-	    ('route', 'Routes', 11),
-	    ('store', 'Stores', 12),
-	    ('jsonb', 'JSON documents', 13),
-	    ('worker', 'Worker and maintenance', 14), ('maintain', 'Worker and maintenance', 14)
+	    ('queue', 'Queues', 6),
+	    ('entry', 'Entries', 7),
+	    ('kv', 'Keys', 8),
+	    ('lock', 'Locks', 9),
+	    ('cron', 'Schedules', 10), ('schedule', 'Schedules', 10),
+	    ('subject', 'Subjects and patterns', 11),
+	    ('route', 'Routes', 12),
+	    ('store', 'Stores', 13),
+	    ('jsonb', 'JSON documents', 14),
+	    ('worker', 'Worker and maintenance', 15), ('maintain', 'Worker and maintenance', 15)
 	) t (family, title, rank) ON t.family = split_part(p.proname, '_', 1)
 	-- Not what only the server, our triggers, views and statements call.
 	WHERE p.prorettype NOT IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype)

@@ -9,7 +9,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "jit/jit.h"
 #include "miscadmin.h"
+#include "optimizer/cost.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -23,6 +25,9 @@
 #include "position/xact.h"
 #include "route/table_set.h"
 #include "store/store.h"
+
+/* Settings that nvs_call_by_index() has off. */
+#define PLAN_SETTINGS	6
 
 /* Every set that was used, for one registry generation; they are few. */
 static MemoryContext table_sets_cxt = NULL;
@@ -40,6 +45,7 @@ static void table_set_compile(NvsTableSet *set, const NvsStore *store,
 static Oid	table_set_lock_table(const NvsStore *store, const char *name,
 								 LOCKMODE mode);
 static void table_sets_forget(void);
+static pg_noinline void plan_swap_settings(bool *others);
 
 /* Register the callbacks that have tables looked at again. */
 void
@@ -300,4 +306,45 @@ nvs_plan_by_index(void)
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
 								 false);
 	return level;
+}
+
+/* Swap the settings by which plans are made with those of an array. */
+static pg_noinline void
+plan_swap_settings(bool *others)
+{
+	bool	   *const settings[PLAN_SETTINGS] = {
+		&enable_seqscan, &enable_bitmapscan, &enable_sort, &enable_hashjoin,
+		&enable_mergejoin, &jit_enabled
+	};
+	int			i;
+
+	for (i = 0; i < PLAN_SETTINGS; i++)
+	{
+		bool		setting = *settings[i];
+
+		*settings[i] = others[i];
+		others[i] = setting;
+	}
+}
+
+/*
+ * Call a function, and have all that is planned meanwhile go by its indexes
+ * and join row by row, whatever the tables look like now.  It costs next to
+ * nothing, unlike settings that are set and set back.
+ */
+void
+nvs_call_by_index(void (*work) (void *arg), void *arg)
+{
+	bool		others[PLAN_SETTINGS] = {false};
+
+	plan_swap_settings(others);
+	PG_TRY();
+	{
+		work(arg);
+	}
+	PG_FINALLY();
+	{
+		plan_swap_settings(others);
+	}
+	PG_END_TRY();
 }

@@ -55,5 +55,6 @@ extern uint64 nvs_table_set_query(const NvsTableSet *set,
 								  const NvsStatement *statement,
 								  const NvsParams *params);
 extern int	nvs_plan_by_index(void);
+extern void nvs_call_by_index(void (*work) (void *arg), void *arg);
 
 #endif							/* NVS_ROUTE_TABLE_SET_H */

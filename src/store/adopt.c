@@ -162,7 +162,8 @@ static const char *const adopt_tables[] = {
 
 /* Those that later layouts have too. */
 static const char *const adopt_later_tables[] = {
-	"entries", "locks", "snapshots", "consumers", "checkpoints"
+	"entries", "locks", "snapshots", "consumers", "checkpoints", "queues",
+	"job_levels", "jobs", "job_turns", "job_runs"
 };
 
 /* A column that is not converted, and the types that it may have. */

@@ -49,7 +49,7 @@ typedef struct Layout
 const char *const nvs_layout_tables[] = {
 	"flow_events", "flow_runs", "flows", "trigger_events", "triggers",
 	"scheduler_jobs", "kv", "entries", "locks", "snapshots", "consumers",
-	"checkpoints", NULL
+	"checkpoints", "queues", "job_levels", "jobs", "job_turns", "job_runs", NULL
 };
 
 static const char *const kv_up[] = {
@@ -161,6 +161,92 @@ static const char *const sourcing_stream_down[] = {
 	NULL
 };
 
+/*
+ * A job is written once and stays as it is; where it stands is in narrow rows
+ * beside it, see queue/queue.c.  Each session learns of changes of a queue, and
+ * of priorities that are new to it, by the triggers.
+ */
+static const char *const queues_up[] = {
+	"CREATE TABLE {queues} ("
+	"name text COLLATE \"C\" PRIMARY KEY "
+	"CHECK (octet_length(name) BETWEEN 1 AND 255), "
+	"number integer GENERATED ALWAYS AS IDENTITY UNIQUE, "
+	"paused_at timestamptz, "
+	"priority integer NOT NULL DEFAULT 0, "
+	"lease interval NOT NULL DEFAULT '15 minutes' CHECK (lease > '0'), "
+	"max_run interval CHECK (max_run > '0'), "
+	"retry_limit integer NOT NULL DEFAULT 2 CHECK (retry_limit >= 0), "
+	"retry_delay interval NOT NULL DEFAULT '0', "
+	"retry_backoff boolean NOT NULL DEFAULT false, "
+	"retry_delay_max interval, "
+	"dead_letter text COLLATE \"C\" "
+	"CHECK (dead_letter <> name), "
+	"keep_queued interval DEFAULT '14 days', "
+	"keep_ended interval DEFAULT '7 days', "
+	"created_at timestamptz NOT NULL DEFAULT now(), "
+	"updated_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 50)",
+	"CREATE TRIGGER queue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE "
+	"ON {queues} FOR EACH STATEMENT EXECUTE FUNCTION nvent.queue_changed()",
+
+	"CREATE TABLE {job_levels} ("
+	"queue integer NOT NULL, "
+	"priority integer NOT NULL, "
+	"settled bigint NOT NULL DEFAULT 0, "
+	"leases_from timestamptz NOT NULL DEFAULT '-infinity', "
+	"PRIMARY KEY (queue, priority)) WITH (fillfactor = 20)",
+	"CREATE TRIGGER queue_changed AFTER INSERT "
+	"ON {job_levels} FOR EACH STATEMENT EXECUTE FUNCTION nvent.queue_changed()",
+
+	"CREATE TABLE {jobs} ("
+	"id bigint NOT NULL DEFAULT nvent.next_position({'store'}), "
+	"created_at timestamptz NOT NULL DEFAULT clock_timestamp(), "
+	"queue integer NOT NULL, "
+	"priority integer NOT NULL DEFAULT 0, "
+	"data jsonb, "
+	"due_at timestamptz, "
+	"lease interval, "
+	"max_run interval, "
+	"retry_limit integer, "
+	"retry_delay interval, "
+	"retry_backoff boolean, "
+	"retry_delay_max interval, "
+	"dead_letter text COLLATE \"C\", "
+	"origin jsonb, "
+	"PRIMARY KEY (queue, priority, id))",
+
+	"CREATE TABLE {job_turns} ("
+	"id bigint PRIMARY KEY, "
+	"queue integer NOT NULL, "
+	"priority integer NOT NULL, "
+	"attempt integer NOT NULL DEFAULT 0, "
+	"retries integer NOT NULL DEFAULT 0, "
+	"due_at timestamptz) WITH (fillfactor = 70)",
+	"CREATE INDEX ON {job_turns} (queue, priority DESC, id) "
+	"WHERE due_at IS NULL",
+	"CREATE INDEX ON {job_turns} (queue, due_at) WHERE due_at IS NOT NULL",
+
+	"CREATE TABLE {job_runs} ("
+	"id bigint NOT NULL, "
+	"attempt integer NOT NULL, "
+	"queue integer NOT NULL, "
+	"priority integer NOT NULL, "
+	"retries integer NOT NULL DEFAULT 0, "
+	"started_at timestamptz, "
+	"lease_until timestamptz, "
+	"run_until timestamptz, "
+	"ended_at timestamptz, "
+	"outcome text COLLATE \"C\", "
+	"worker text, "
+	"output jsonb, "
+	"PRIMARY KEY (id, attempt)) WITH (fillfactor = 60)",
+	"CREATE INDEX ON {job_runs} (queue, lease_until)",
+	NULL
+};
+
+static const char *const queues_down[] = {
+	"job_runs", "job_turns", "jobs", "job_levels", "queues", NULL
+};
+
 static const char *const nothing[] = {NULL};
 
 /* What every generic stream table had before. */
@@ -204,6 +290,12 @@ static const Layout layouts[] = {
 		.up = nothing,
 		.down = nothing,
 		.stream_indexes = lean_indexes
+	},
+	{
+		.version = NVS_LAYOUT_QUEUES,
+		.description = "queues and jobs",
+		.up = queues_up,
+		.down = queues_down
 	}
 };
 

@@ -17,7 +17,8 @@
 #define NVS_LAYOUT_SOURCING	5
 #define NVS_LAYOUT_CONSUMERS	6
 #define NVS_LAYOUT_LEAN		7
-#define NVS_LAYOUT_LATEST	NVS_LAYOUT_LEAN
+#define NVS_LAYOUT_QUEUES	8
+#define NVS_LAYOUT_LATEST	NVS_LAYOUT_QUEUES
 
 /* Column of an event's position, drawn when its row is inserted. */
 #define NVS_EVENT_ID \

@@ -31,6 +31,7 @@
 #include "base/statement.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "queue/queue.h"
 #include "route/route.h"
 #include "worker/worker.h"
 
@@ -43,10 +44,11 @@
  */
 #define LOOK_FACTOR	10
 
-/* A table that is swept. */
+/* A table that is swept, or the jobs of a store. */
 typedef struct Sweep
 {
-	NvsTarget  *target;
+	NvsTarget  *target;			/* NULL for jobs */
+	NvsTableSet *jobs;
 	const char *key;			/* its key column */
 	bool		buckets;		/* has expire_bucket */
 	bool		done;			/* nothing more was found in this pass */
@@ -62,8 +64,10 @@ static List *maintain_try_sweeps(const char *prefix, List *sweeps);
 static void maintain_skip_store(const char *prefix);
 static List *maintain_add_sweep(List *sweeps, NvsTarget *target);
 static bool maintain_may_delete(Oid relid);
+static List *maintain_add_jobs(List *sweeps, const NvsStore *store);
 static bool maintain_has_name(const NvsTarget *target);
-static void maintain_report(const NvsTarget *target, const char *code);
+static bool maintain_is_foreign(Oid relid, const char *table);
+static void maintain_report(Oid relid, const char *table, const char *code);
 static int64 maintain_sweep_all(List *sweeps, int64 budget);
 static int64 maintain_sweep(Sweep *sweep, int64 wanted);
 static char *maintain_sweep_text(const Sweep *sweep, NvsParams *params,
@@ -126,7 +130,7 @@ maintain_list_sweeps(const char *prefix, List *sweeps)
 		foreach(lc, nvs_route_usable_targets(kinds[i], store))
 			sweeps = maintain_add_sweep(sweeps, lfirst(lc));
 	}
-	return sweeps;
+	return maintain_add_jobs(sweeps, store);
 }
 
 /*
@@ -189,25 +193,61 @@ maintain_add_sweep(List *sweeps, NvsTarget *target)
 	const NvsField *bucket = nvs_fields_column(target->map, "expire_bucket");
 	Sweep	   *sweep;
 	ListCell   *lc;
-	char	   *code;
 
 	foreach(lc, sweeps)
-		if (((Sweep *) lfirst(lc))->target->relid == target->relid)
-		return sweeps;
+	{
+		const NvsTarget *other = ((Sweep *) lfirst(lc))->target;
+
+		if (other != NULL && other->relid == target->relid)
+			return sweeps;
+	}
 	/* It may be dropped or renamed, or a right revoked, before we have it. */
 	if (!maintain_may_delete(target->relid))
 		return sweeps;
 	LockRelationOid(target->relid, RowExclusiveLock);
 	if (!maintain_may_delete(target->relid) || !maintain_has_name(target))
 		return sweeps;
-	code = nvs_foreign_code(target->relid);
-	maintain_report(target, code);
-	if (code != NULL)
+	if (maintain_is_foreign(target->relid, target->name))
 		return sweeps;
 	sweep = palloc0(sizeof(Sweep));
 	sweep->target = target;
 	sweep->key = target->kind == NVS_KIND_LOCK ? "name" : "key";
 	sweep->buckets = bucket != NULL && bucket->type == INT4OID;
+	return lappend(sweeps, sweep);
+}
+
+/*
+ * Add the jobs of a store, unless the caller has no right to sweep one of its
+ * tables, one is not the store's, or what that would run is foreign to the
+ * caller.  A store of an older layout has none.
+ */
+static List *
+maintain_add_jobs(List *sweeps, const NvsStore *store)
+{
+	NvsTableSet *set;
+	Sweep	   *sweep;
+	char	   *prefix = pstrdup(store->prefix);
+	int			i;
+
+	for (i = 0; i < nvs_queue_tables.ntables; i++)
+	{
+		char	   *name = psprintf("%s_%s", prefix,
+									nvs_queue_tables.names[i]);
+		Oid			relid = nvs_relation_find(store, NULL, name);
+
+		if (!OidIsValid(relid) || !nvs_relation_is_own(store, relid, true) ||
+			!maintain_may_delete(relid))
+			return sweeps;
+	}
+	set = nvs_table_set_find(&nvs_queue_tables, prefix, RowExclusiveLock);
+	if (set == NULL)
+		return sweeps;
+	for (i = 0; i < nvs_queue_tables.ntables; i++)
+		if (!maintain_may_delete(set->relids[i]) ||
+			maintain_is_foreign(set->relids[i], set->tables[i]))
+			return sweeps;
+	sweep = palloc0(sizeof(Sweep));
+	sweep->jobs = set;
 	return lappend(sweeps, sweep);
 }
 
@@ -239,33 +279,43 @@ maintain_has_name(const NvsTarget *target)
 		strcmp(nvs_qualified(schema, name), target->name) == 0;
 }
 
+/* Would deleting from a table run what is foreign to the caller?  Says so. */
+static bool
+maintain_is_foreign(Oid relid, const char *table)
+{
+	char	   *code = nvs_foreign_code(relid);
+
+	maintain_report(relid, table, code);
+	return code != NULL;
+}
+
 /*
  * Say that a table is left alone for some code, or forget it when code is NULL.
  * A background process says so once, until the code is gone.
  */
 static void
-maintain_report(const NvsTarget *target, const char *code)
+maintain_report(Oid relid, const char *table, const char *code)
 {
 	bool		once = MyBackendType == B_BG_WORKER;
 	MemoryContext old;
 
 	if (code == NULL)
 	{
-		reported = list_delete_oid(reported, target->relid);
+		reported = list_delete_oid(reported, relid);
 		return;
 	}
-	if (once && list_member_oid(reported, target->relid))
+	if (once && list_member_oid(reported, relid))
 		return;
 	ereport(WARNING,
 			(errmsg("skipping table %s, as deleting from it would run code of another role",
-					target->name),
+					table),
 			 errdetail("The author of %s may lack privileges of role \"%s\", which it would run with.",
 					   code, GetUserNameFromId(GetUserId(), false)),
 			 errhint("Call nvent.maintain() as a role whose privileges the author has, remove the code, or delete rows that have expired yourself.")));
 	if (!once)
 		return;
 	old = MemoryContextSwitchTo(TopMemoryContext);
-	reported = lappend_oid(reported, target->relid);
+	reported = lappend_oid(reported, relid);
 	MemoryContextSwitchTo(old);
 }
 
@@ -303,7 +353,7 @@ maintain_sweep_all(List *sweeps, int64 budget)
 	return budget - left;
 }
 
-/* Delete at most wanted expired rows of a table; returns how many. */
+/* Delete at most wanted expired rows, or jobs; returns how many. */
 static int64
 maintain_sweep(Sweep *sweep, int64 wanted)
 {
@@ -311,6 +361,8 @@ maintain_sweep(Sweep *sweep, int64 wanted)
 	char	   *sql;
 	SPIPlanPtr	plan;
 
+	if (sweep->jobs != NULL)
+		return nvs_jobs_sweep(sweep->jobs, wanted);
 	nvs_params_init(&params);
 	sql = maintain_sweep_text(sweep, &params, wanted);
 	plan = nvs_statement_plan_text(sweep->target->plans, sql, &params,

@@ -1,0 +1,365 @@
+/*
+ * queue/admin.c
+ *	  Makes, pauses, empties and drops queues.
+ *
+ * Everything else about a queue is changed by UPDATE of its row.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "queue/internal.h"
+
+/* Jobs that purging a queue deletes by one statement. */
+#define PURGE_BATCH		10000
+
+/* Arguments of queue_create(), in the order of the parameters; then store. */
+static const Oid create_types[] = {
+	TEXTOID, INT4OID, INTERVALOID, INTERVALOID, INT4OID, INTERVALOID, BOOLOID,
+	INTERVALOID, TEXTOID, INTERVALOID, INTERVALOID
+};
+
+/* The arguments themselves. */
+enum
+{
+	CREATE_QUEUE,
+	CREATE_PRIORITY,
+	CREATE_LEASE,
+	CREATE_MAX_RUN,
+	CREATE_RETRY_LIMIT,
+	CREATE_RETRY_DELAY,
+	CREATE_RETRY_BACKOFF,
+	CREATE_RETRY_DELAY_MAX,
+	CREATE_DEAD_LETTER
+};
+
+/* $1 name, and the others in the order of the arguments. */
+static const NvsStatement admin_create = {
+	"INSERT INTO {queues} (name, priority, lease, max_run, retry_limit, "
+	"retry_delay, retry_backoff, retry_delay_max, dead_letter, keep_queued, "
+	"keep_ended) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
+	"ON CONFLICT (name) DO NOTHING RETURNING number"
+};
+
+/* $1 number, $2 priority. */
+static const NvsStatement admin_create_level = {
+	"INSERT INTO {job_levels} (queue, priority) VALUES ($1, $2)"
+};
+
+/* $1 name. */
+static const NvsStatement admin_pause = {
+	"UPDATE {queues} SET paused_at = pg_catalog.clock_timestamp(), "
+	"updated_at = pg_catalog.now() "
+	"WHERE name OPERATOR(pg_catalog.=) $1 AND paused_at IS NULL"
+};
+static const NvsStatement admin_unpause = {
+	"UPDATE {queues} SET paused_at = NULL, updated_at = pg_catalog.now() "
+	"WHERE name OPERATOR(pg_catalog.=) $1 AND paused_at IS NOT NULL"
+};
+static const NvsStatement admin_drop = {
+	"DELETE FROM {queues} WHERE name OPERATOR(pg_catalog.=) $1 "
+	"RETURNING number"
+};
+
+/* What a queue leaves behind; $1 its number. */
+static const NvsStatement admin_drop_rows[] = {
+	{"DELETE FROM {job_turns} WHERE queue OPERATOR(pg_catalog.=) $1"},
+	{"DELETE FROM {jobs} WHERE queue OPERATOR(pg_catalog.=) $1"},
+	{"DELETE FROM {job_runs} WHERE queue OPERATOR(pg_catalog.=) $1"},
+	{"DELETE FROM {job_levels} WHERE queue OPERATOR(pg_catalog.=) $1"}
+};
+
+/* Up to $4 ready jobs of queue $1 and priority $2 behind $3, locked. */
+static const NvsStatement purge_lock = {
+	"SELECT j.id FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) $2 "
+	"AND j.id OPERATOR(pg_catalog.>) $3 "
+	"AND (SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id "
+	"LIMIT 1) IS NULL ORDER BY j.queue, j.priority, j.id LIMIT $4 "
+	"FOR UPDATE SKIP LOCKED"
+};
+
+/* Delete those among $3 that nobody has begun meanwhile. */
+static const NvsStatement purge_delete = {
+	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) $2 "
+	"AND j.id OPERATOR(pg_catalog.=) ANY ($3) "
+	"AND (SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id "
+	"LIMIT 1) IS NULL"
+};
+
+/* Up to $2 turns of queue $1. */
+static const NvsStatement purge_turns = {
+	"DELETE FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) ANY (ARRAY("
+	"SELECT l.id FROM {job_turns} l WHERE l.queue OPERATOR(pg_catalog.=) $1 "
+	"LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING t.id, t.priority"
+};
+
+/* $1 queue, $2 ids, $3 priorities. */
+static const NvsStatement purge_turn_jobs = {
+	"DELETE FROM {jobs} j USING ROWS FROM (pg_catalog.unnest($2), "
+	"pg_catalog.unnest($3)) u (id, priority) "
+	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) u.priority "
+	"AND j.id OPERATOR(pg_catalog.=) u.id"
+};
+static const NvsStatement purge_turn_runs = {
+	"DELETE FROM {job_runs} r WHERE r.queue OPERATOR(pg_catalog.=) $1 "
+	"AND r.id OPERATOR(pg_catalog.=) ANY ($2)"
+};
+
+/* Jobs of a queue that are deleted. */
+typedef struct Purge
+{
+	NvsTableSet *set;
+	NvsQueue   *queue;
+	int64		deleted;
+	Datum	   *ids;			/* of one batch, int8 */
+	Datum	   *priorities;		/* of turns, int4 */
+	int			n;
+} Purge;
+
+PG_FUNCTION_INFO_V1(nvs_queue_create);
+PG_FUNCTION_INFO_V1(nvs_queue_pause);
+PG_FUNCTION_INFO_V1(nvs_queue_unpause);
+PG_FUNCTION_INFO_V1(nvs_queue_drop);
+PG_FUNCTION_INFO_V1(nvs_queue_purge);
+
+static void create_check(FunctionCallInfo fcinfo);
+static bool admin_run_named(FunctionCallInfo fcinfo, const char *function,
+							const NvsStatement *statement);
+static void purge_run(void *arg);
+static void purge_level(Purge *purge, const NvsLevel *level);
+static bool purge_some_turns(Purge *purge);
+static void purge_keep(TupleTableSlot *slot, void *arg);
+
+/* nvent.queue_create(queue, ..., store): false when it was there. */
+Datum
+nvs_queue_create(PG_FUNCTION_ARGS)
+{
+	NvsTableSet *set;
+	NvsParams	params;
+	text	   *dead_letter = NULL;
+	Datum		number;
+	bool		created;
+	int			i;
+
+	create_check(fcinfo);
+	if (!PG_ARGISNULL(CREATE_DEAD_LETTER))
+		dead_letter = PG_GETARG_TEXT_PP(CREATE_DEAD_LETTER);
+	PreventCommandIfReadOnly("nvent.queue_create()");
+	nvs_spi_begin();
+	set = nvs_table_set_open(&nvs_queue_tables, fcinfo,
+							 lengthof(create_types), NVS_USE_WRITE);
+	if (dead_letter != NULL)
+		(void) nvs_queue_require(set, text_to_cstring(dead_letter));
+	nvs_params_init(&params);
+	for (i = 0; i < lengthof(create_types); i++)
+		nvs_params_add_arg(&params, fcinfo, i, create_types[i]);
+	created = nvs_execute_first(nvs_statement_plan(set->plans, &admin_create,
+												   &params, NULL),
+								&params, false, CurrentMemoryContext,
+								&number);
+	if (created)
+	{
+		nvs_params_init(&params);
+		nvs_params_add(&params, INT4OID, number, false);
+		nvs_params_add_arg(&params, fcinfo, CREATE_PRIORITY, INT4OID);
+		(void) nvs_table_set_run(set, &admin_create_level, &params);
+	}
+	nvs_spi_end();
+	PG_RETURN_BOOL(created);
+}
+
+/* Raise an error for arguments of queue_create() that are out of range. */
+static void
+create_check(FunctionCallInfo fcinfo)
+{
+	NVS_REQUIRE_ARG(CREATE_QUEUE, "queue");
+	NVS_REQUIRE_ARG(CREATE_PRIORITY, "priority");
+	NVS_REQUIRE_ARG(CREATE_LEASE, "lease");
+	NVS_REQUIRE_ARG(CREATE_RETRY_LIMIT, "retry_limit");
+	NVS_REQUIRE_ARG(CREATE_RETRY_DELAY, "retry_delay");
+	NVS_REQUIRE_ARG(CREATE_RETRY_BACKOFF, "retry_backoff");
+	nvs_queue_check_name(PG_GETARG_TEXT_PP(CREATE_QUEUE));
+	(void) nvs_ttl_argument(fcinfo, CREATE_LEASE, "lease");
+	(void) nvs_ttl_argument(fcinfo, CREATE_MAX_RUN, "max_run");
+	if (PG_GETARG_INT32(CREATE_RETRY_LIMIT) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"retry_limit\" must not be negative"),
+				 errdetail("It is %d.", PG_GETARG_INT32(CREATE_RETRY_LIMIT))));
+}
+
+/* Run a statement on the row of a queue; an error when there is none. */
+static bool
+admin_run_named(FunctionCallInfo fcinfo, const char *function,
+				const NvsStatement *statement)
+{
+	NvsTableSet *set;
+	NvsQueue   *queue;
+	NvsParams	params;
+	bool		changed;
+
+	PreventCommandIfReadOnly(function);
+	nvs_spi_begin();
+	set = nvs_queue_open(fcinfo, 0, 1, NVS_USE_CHANGE, &queue);
+	nvs_params_init(&params);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
+	changed = nvs_table_set_run(set, statement, &params) > 0;
+	nvs_spi_end();
+	return changed;
+}
+
+/* nvent.queue_pause(queue, store): false when it was paused. */
+Datum
+nvs_queue_pause(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(admin_run_named(fcinfo, "nvent.queue_pause()",
+								   &admin_pause));
+}
+
+/* nvent.queue_unpause(queue, store): false when it was not paused. */
+Datum
+nvs_queue_unpause(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(admin_run_named(fcinfo, "nvent.queue_unpause()",
+								   &admin_unpause));
+}
+
+/* nvent.queue_drop(queue, store): false when there is none. */
+Datum
+nvs_queue_drop(PG_FUNCTION_ARGS)
+{
+	NvsTableSet *set;
+	NvsParams	params;
+	Datum		number;
+	bool		dropped;
+	int			i;
+
+	NVS_REQUIRE_ARG(0, "queue");
+	PreventCommandIfReadOnly("nvent.queue_drop()");
+	nvs_spi_begin();
+	set = nvs_table_set_require(&nvs_queue_tables, fcinfo, 1);
+	nvs_params_init(&params);
+	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
+	dropped = nvs_execute_first(nvs_statement_plan(set->plans, &admin_drop,
+												   &params, NULL),
+								&params, false, CurrentMemoryContext,
+								&number);
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, number, false);
+	for (i = 0; dropped && i < lengthof(admin_drop_rows); i++)
+		(void) nvs_table_set_run(set, &admin_drop_rows[i], &params);
+	nvs_spi_end();
+	PG_RETURN_BOOL(dropped);
+}
+
+/* nvent.queue_purge(queue, store): how many queued jobs it deleted. */
+Datum
+nvs_queue_purge(PG_FUNCTION_ARGS)
+{
+	Purge		purge;
+
+	PreventCommandIfReadOnly("nvent.queue_purge()");
+	memset(&purge, 0, sizeof(purge));
+	nvs_spi_begin();
+	purge.set = nvs_queue_open(fcinfo, 0, 1, NVS_USE_CHANGE, &purge.queue);
+	purge.ids = palloc(sizeof(Datum) * PURGE_BATCH);
+	purge.priorities = palloc(sizeof(Datum) * PURGE_BATCH);
+	nvs_call_by_index(purge_run, &purge);
+	nvs_spi_end();
+	PG_RETURN_INT64(purge.deleted);
+}
+
+/* Delete what is queued: first what has a turn, then what is ready. */
+static void
+purge_run(void *arg)
+{
+	Purge	   *purge = arg;
+	int			i;
+
+	while (purge_some_turns(purge))
+		CHECK_FOR_INTERRUPTS();
+	for (i = 0; i < purge->queue->nlevels; i++)
+		purge_level(purge, &purge->queue->levels[i]);
+}
+
+/* Delete a batch of jobs that have turns; false when there was none. */
+static bool
+purge_some_turns(Purge *purge)
+{
+	NvsParams	params;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(purge->queue->number),
+				   false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(PURGE_BATCH), false);
+	purge->n = 0;
+	(void) nvs_execute_each(nvs_statement_plan(purge->set->plans,
+											   &purge_turns, &params, NULL),
+							&params, false, purge_keep, purge);
+	if (purge->n == 0)
+		return false;
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(purge->queue->number),
+				   false);
+	nvs_params_add(&params, INT8ARRAYOID,
+				   nvs_array_of(INT8OID, purge->ids, NULL, purge->n), false);
+	(void) nvs_table_set_run(purge->set, &purge_turn_runs, &params);
+	nvs_params_add(&params, INT4ARRAYOID,
+				   nvs_array_of(INT4OID, purge->priorities, NULL, purge->n),
+				   false);
+	(void) nvs_table_set_run(purge->set, &purge_turn_jobs, &params);
+	purge->deleted += purge->n;
+	return true;
+}
+
+/* Delete the ready jobs of a level, but for those that somebody has locked. */
+static void
+purge_level(Purge *purge, const NvsLevel *level)
+{
+	int64		after = level->settled;
+
+	for (;;)
+	{
+		NvsParams	params;
+
+		CHECK_FOR_INTERRUPTS();
+		nvs_params_init(&params);
+		nvs_params_add(&params, INT4OID, Int32GetDatum(purge->queue->number),
+					   false);
+		nvs_params_add(&params, INT4OID, Int32GetDatum(level->priority),
+					   false);
+		nvs_params_add(&params, INT8OID, Int64GetDatum(after), false);
+		nvs_params_add(&params, INT8OID, Int64GetDatum(PURGE_BATCH), false);
+		purge->n = 0;
+		(void) nvs_execute_each(nvs_statement_plan(purge->set->plans,
+												   &purge_lock, &params,
+												   NULL),
+								&params, false, purge_keep, purge);
+		if (purge->n == 0)
+			return;
+		after = DatumGetInt64(purge->ids[purge->n - 1]);
+		params.n = 2;
+		nvs_params_add(&params, INT8ARRAYOID,
+					   nvs_array_of(INT8OID, purge->ids, NULL, purge->n),
+					   false);
+		purge->deleted += nvs_table_set_run(purge->set, &purge_delete,
+											&params);
+	}
+}
+
+/* Keep the id, and the priority where there is one, of a job. */
+static void
+purge_keep(TupleTableSlot *slot, void *arg)
+{
+	Purge	   *purge = arg;
+	bool		isnull;
+
+	if (slot->tts_tupleDescriptor->natts > 1)
+		purge->priorities[purge->n] = slot_getattr(slot, 2, &isnull);
+	purge->ids[purge->n++] = slot_getattr(slot, 1, &isnull);
+}

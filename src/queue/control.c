@@ -1,0 +1,297 @@
+/*
+ * queue/control.c
+ *	  What operators do with a job: cancel, resume, retry, delete.
+ *
+ * These take the job wherever it stands, and change it only from where that
+ * makes sense; else they return false and change nothing.
+ *
+ * A run is locked before the job's row, as by who completes it; while a job's
+ * row is locked nobody begins its first run.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/timestamp.h"
+
+#include "queue/internal.h"
+
+/* The first arguments of all these functions. */
+enum
+{
+	CONTROL_QUEUE,
+	CONTROL_ID,
+	CONTROL_STORE
+};
+
+/* In SQL, what belongs to job $2 of queue $1. */
+#define OF_JOB(alias) \
+	alias ".id OPERATOR(pg_catalog.=) $2 " \
+	"AND " alias ".queue OPERATOR(pg_catalog.=) $1"
+
+/* The job itself; $3 the priorities that the queue has. */
+#define THE_JOB \
+	"j.queue OPERATOR(pg_catalog.=) $1 " \
+	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) " \
+	"AND j.id OPERATOR(pg_catalog.=) $2"
+
+static const NvsStatement control_cancel_active = {
+	"UPDATE {job_runs} r SET outcome = '" NVS_RUN_CANCELLED "', "
+	"ended_at = " NVS_NOW " WHERE " OF_JOB("r") " AND r.outcome IS NULL"
+};
+static const NvsStatement control_delete_turn = {
+	"DELETE FROM {job_turns} t WHERE " OF_JOB("t")
+	" RETURNING t.priority, t.attempt, t.retries"
+};
+
+/* $3 attempt. */
+static const NvsStatement control_cancel_run = {
+	"UPDATE {job_runs} r SET outcome = '" NVS_RUN_CANCELLED "' "
+	"WHERE " OF_JOB("r") " AND r.attempt OPERATOR(pg_catalog.=) $3"
+};
+static const NvsStatement control_lock_job = {
+	"SELECT j.priority FROM {jobs} j WHERE " THE_JOB " FOR UPDATE"
+};
+
+/* $3 priority: a job that is cancelled before its first run has one like it. */
+static const NvsStatement control_cancel_fresh = {
+	"INSERT INTO {job_runs} (queue, id, priority, attempt, lease_until, "
+	"ended_at, outcome) SELECT $1, $2, $3, 1, " NVS_NOW ", " NVS_NOW ", "
+	"'" NVS_RUN_CANCELLED "' WHERE NOT EXISTS (SELECT FROM {job_runs} r "
+	"WHERE r.id OPERATOR(pg_catalog.=) $2)"
+};
+
+/* The last run, if it ended in one of the ways $3. */
+static const NvsStatement control_last_run = {
+	"SELECT r.priority, r.attempt, r.retries FROM {job_runs} r "
+	"WHERE " OF_JOB("r") " AND r.attempt OPERATOR(pg_catalog.=) ("
+	"SELECT pg_catalog.max(m.attempt) FROM {job_runs} m "
+	"WHERE m.id OPERATOR(pg_catalog.=) $2) "
+	"AND r.outcome OPERATOR(pg_catalog.=) ANY ($3) FOR NO KEY UPDATE"
+};
+
+/* $3 priority, $4 attempt, $5 retries; not beside another turn or run. */
+static const NvsStatement control_add_turn = {
+	"INSERT INTO {job_turns} (queue, id, priority, attempt, retries) "
+	"SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT FROM {job_turns} t "
+	"WHERE t.id OPERATOR(pg_catalog.=) $2) AND NOT EXISTS ("
+	"SELECT FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) $2 "
+	"AND r.attempt OPERATOR(pg_catalog.>) $4) AND EXISTS ("
+	"SELECT FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) $3 "
+	"AND j.id OPERATOR(pg_catalog.=) $2)"
+};
+static const NvsStatement control_delete_runs = {
+	"DELETE FROM {job_runs} r WHERE " OF_JOB("r")
+};
+static const NvsStatement control_delete_job = {
+	"DELETE FROM {jobs} j WHERE " THE_JOB
+};
+
+/* A call. */
+typedef struct Control
+{
+	NvsTableSet *set;
+	NvsQueue   *queue;
+	int64		id;
+	const char *outcomes;		/* an array in text: what it changes from */
+	bool		done;
+} Control;
+
+PG_FUNCTION_INFO_V1(nvs_queue_cancel);
+PG_FUNCTION_INFO_V1(nvs_queue_resume);
+PG_FUNCTION_INFO_V1(nvs_queue_retry);
+PG_FUNCTION_INFO_V1(nvs_queue_delete);
+
+static Datum control_call(FunctionCallInfo fcinfo, const char *function,
+						  void (*work) (void *arg), const char *outcomes);
+static void control_params(const Control *control, NvsParams *params);
+static void control_cancel(void *arg);
+static bool control_cancel_turn(const Control *control);
+static bool control_cancel_ready(const Control *control);
+static void control_resume(void *arg);
+static void control_delete(void *arg);
+
+/* Do something with a job of a queue; whether there was anything to do. */
+static Datum
+control_call(FunctionCallInfo fcinfo, const char *function,
+			 void (*work) (void *arg), const char *outcomes)
+{
+	Control		control;
+
+	NVS_REQUIRE_ARG(CONTROL_ID, "id");
+	PreventCommandIfReadOnly(function);
+	control.id = PG_GETARG_INT64(CONTROL_ID);
+	control.outcomes = outcomes;
+	control.done = false;
+	nvs_spi_begin();
+	control.set = nvs_queue_open(fcinfo, CONTROL_QUEUE, CONTROL_STORE,
+								 NVS_USE_CHANGE, &control.queue);
+	nvs_call_by_index(work, &control);
+	nvs_spi_end();
+	PG_RETURN_BOOL(control.done);
+}
+
+/* nvent.queue_cancel(queue, id, store) */
+Datum
+nvs_queue_cancel(PG_FUNCTION_ARGS)
+{
+	return control_call(fcinfo, "nvent.queue_cancel()", control_cancel, NULL);
+}
+
+/* nvent.queue_resume(queue, id, store): of a job that was cancelled. */
+Datum
+nvs_queue_resume(PG_FUNCTION_ARGS)
+{
+	return control_call(fcinfo, "nvent.queue_resume()", control_resume,
+						"{" NVS_RUN_CANCELLED "}");
+}
+
+/* nvent.queue_retry(queue, id, store): of a job that failed for good. */
+Datum
+nvs_queue_retry(PG_FUNCTION_ARGS)
+{
+	return control_call(fcinfo, "nvent.queue_retry()", control_resume,
+						"{" NVS_RUN_FAILED "," NVS_RUN_EXPIRED "}");
+}
+
+/* nvent.queue_delete(queue, id, store) */
+Datum
+nvs_queue_delete(PG_FUNCTION_ARGS)
+{
+	return control_call(fcinfo, "nvent.queue_delete()", control_delete, NULL);
+}
+
+/* The parameters that every statement begins with. */
+static void
+control_params(const Control *control, NvsParams *params)
+{
+	nvs_params_init(params);
+	nvs_params_add(params, INT4OID, Int32GetDatum(control->queue->number),
+				   false);
+	nvs_params_add(params, INT8OID, Int64GetDatum(control->id), false);
+}
+
+/*
+ * Cancel a job that is active, has a turn, or is ready.  Who waited for another
+ * transaction, only to find that the job is somewhere else by now, looks again.
+ */
+static void
+control_cancel(void *arg)
+{
+	Control    *control = arg;
+	NvsParams	params;
+	int			tries;
+
+	for (tries = 0; tries < 2 && !control->done; tries++)
+	{
+		control_params(control, &params);
+		control->done = nvs_table_set_run(control->set,
+										  &control_cancel_active,
+										  &params) > 0 ||
+			control_cancel_turn(control) || control_cancel_ready(control);
+	}
+}
+
+/* Cancel a job that has a turn; false when it has none. */
+static bool
+control_cancel_turn(const Control *control)
+{
+	NvsParams	params;
+	Datum		row[3];
+	bool		isnull[3];
+
+	control_params(control, &params);
+	if (!nvs_execute_row(nvs_statement_plan(control->set->plans,
+											&control_delete_turn, &params,
+											NULL),
+						 &params, false, CurrentMemoryContext, 3, row,
+						 isnull))
+		return false;
+	if (DatumGetInt32(row[1]) == 0)
+	{
+		nvs_params_add(&params, INT4OID, row[0], false);
+		(void) nvs_table_set_run(control->set, &control_cancel_fresh,
+								 &params);
+	}
+	else
+	{
+		nvs_params_add(&params, INT4OID, row[1], false);
+		(void) nvs_table_set_run(control->set, &control_cancel_run, &params);
+	}
+	return true;
+}
+
+/* Cancel a job that nobody has begun; false when it is not there, or begun. */
+static bool
+control_cancel_ready(const Control *control)
+{
+	NvsParams	params;
+	Datum		priority;
+
+	control_params(control, &params);
+	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(control->queue),
+				   false);
+	if (!nvs_execute_first(nvs_statement_plan(control->set->plans,
+											  &control_lock_job, &params,
+											  NULL),
+						   &params, false, CurrentMemoryContext, &priority))
+		return false;
+	control_params(control, &params);
+	nvs_params_add(&params, INT4OID, priority, false);
+	return nvs_table_set_run(control->set, &control_cancel_fresh,
+							 &params) > 0;
+}
+
+/* Give a job another turn whose last run ended in a certain way. */
+static void
+control_resume(void *arg)
+{
+	Control    *control = arg;
+	NvsParams	params;
+	Datum		row[3];
+	bool		isnull[3];
+	int			i;
+
+	control_params(control, &params);
+	nvs_params_add(&params, TEXTARRAYOID,
+				   OidFunctionCall3(F_ARRAY_IN,
+									CStringGetDatum(control->outcomes),
+									ObjectIdGetDatum(TEXTOID),
+									Int32GetDatum(-1)),
+				   false);
+	if (!nvs_execute_row(nvs_statement_plan(control->set->plans,
+											&control_last_run, &params, NULL),
+						 &params, false, CurrentMemoryContext, 3, row,
+						 isnull))
+		return;
+	control_params(control, &params);
+	for (i = 0; i < 3; i++)
+		nvs_params_add(&params, INT4OID, row[i], false);
+	control->done = nvs_table_set_run(control->set, &control_add_turn,
+									  &params) > 0;
+}
+
+/*
+ * Delete a job wherever it stands.  A run that begins while we wait for the
+ * job's row goes with it.
+ */
+static void
+control_delete(void *arg)
+{
+	Control    *control = arg;
+	NvsParams	params;
+	NvsParams	job;
+
+	control_params(control, &params);
+	control_params(control, &job);
+	nvs_params_add(&job, INT4ARRAYOID, nvs_queue_priorities(control->queue),
+				   false);
+	(void) nvs_table_set_run(control->set, &control_delete_turn, &params);
+	(void) nvs_table_set_run(control->set, &control_delete_runs, &params);
+	control->done = nvs_table_set_run(control->set, &control_delete_job,
+									  &job) > 0;
+	(void) nvs_table_set_run(control->set, &control_delete_runs, &params);
+}

@@ -1,0 +1,45 @@
+/*
+ * queue/internal.h
+ *	  What fetching and settling share: runs of jobs.
+ */
+#ifndef NVS_QUEUE_INTERNAL_H
+#define NVS_QUEUE_INTERNAL_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+#include "queue/queue.h"
+
+/* A run of a job that has ended, or whose lease has. */
+typedef struct NvsRun
+{
+	int64		id;
+	int32		priority;
+	int32		attempt;
+	int32		retries;		/* that were used up before it */
+} NvsRun;
+
+/* How a run ended; as text in {job_runs}, where NULL is that it has not. */
+#define NVS_RUN_COMPLETED	"completed"
+#define NVS_RUN_FAILED		"failed"
+#define NVS_RUN_EXPIRED		"expired"
+#define NVS_RUN_RELEASED	"released"
+#define NVS_RUN_CANCELLED	"cancelled"
+
+/* queue/retry.c */
+extern void nvs_run_failed(NvsTableSet *set, NvsQueue *queue,
+						   const NvsRun *run, Datum output, bool has_output);
+extern void nvs_turn_insert(NvsTableSet *set, const NvsQueue *queue,
+							const NvsRun *run, const TimestampTz *due_at);
+
+/* queue/expire.c */
+extern void nvs_queue_expire(NvsTableSet *set, NvsQueue *queue,
+							 TimestampTz now, int64 limit);
+
+/* queue/fetch.c */
+extern int	nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue,
+								 int max_count, text *worker,
+								 Tuplestorestate *result, TupleDesc desc);
+
+#endif							/* NVS_QUEUE_INTERNAL_H */

@@ -1,0 +1,471 @@
+/*
+ * queue/job.c
+ *	  New jobs: their members, and putting them into a queue.
+ *
+ * A job that may start at once is one row.  One that is to start later has a
+ * turn besides, so that those who fetch do not meet it before.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "base/guc.h"
+#include "base/time.h"
+#include "json/build.h"
+#include "position/position.h"
+#include "queue/job.h"
+#include "wakeup/notify.h"
+
+/* A member of a job in JSON, and the option that it is. */
+typedef struct JobMember
+{
+	const char *name;
+	NvsJobOption option;
+	bool		is_delay;		/* an interval from now, for a time */
+} JobMember;
+
+static const JobMember job_members[] = {
+	{"priority", NVS_JOB_PRIORITY},
+	{"startAfter", NVS_JOB_DUE_AT, true},
+	{"startAt", NVS_JOB_DUE_AT},
+	{"lease", NVS_JOB_LEASE},
+	{"maxRun", NVS_JOB_MAX_RUN},
+	{"retryLimit", NVS_JOB_RETRY_LIMIT},
+	{"retryDelay", NVS_JOB_RETRY_DELAY},
+	{"retryBackoff", NVS_JOB_RETRY_BACKOFF},
+	{"retryDelayMax", NVS_JOB_RETRY_DELAY_MAX},
+	{"deadLetter", NVS_JOB_DEAD_LETTER}
+};
+
+/* Types of the options, as the table has them. */
+static const Oid job_types[NVS_JOB_OPTIONS] = {
+	INT4OID, TIMESTAMPTZOID, INTERVALOID, INTERVALOID, INT4OID, INTERVALOID,
+	BOOLOID, INTERVALOID, TEXTOID, JSONBOID
+};
+
+/* $1 queue, $2 priority, $3 data. */
+static const NvsStatement job_insert_one = {
+	"INSERT INTO {jobs} (queue, priority, data) VALUES ($1, $2, $3) "
+	"RETURNING id"
+};
+
+/* $1 queue, $2 priorities, $3 data of each. */
+static const NvsStatement job_insert = {
+	"INSERT INTO {jobs} (queue, priority, data) SELECT $1, u.priority, u.data "
+	"FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) "
+	"u (priority, data) RETURNING id"
+};
+
+/* $1 queue, $2 data of each, from $3 on its options. */
+static const NvsStatement job_insert_options = {
+	"INSERT INTO {jobs} (queue, data, priority, due_at, lease, max_run, "
+	"retry_limit, retry_delay, retry_backoff, retry_delay_max, dead_letter, "
+	"origin) SELECT $1, u.* FROM ROWS FROM (pg_catalog.unnest($2), "
+	"pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), "
+	"pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), "
+	"pg_catalog.unnest($9), pg_catalog.unnest($10), pg_catalog.unnest($11), "
+	"pg_catalog.unnest($12)) u RETURNING id"
+};
+
+/* $1 queue, $2 ids, $3 priorities, $4 times. */
+static const NvsStatement job_defer = {
+	"INSERT INTO {job_turns} (queue, id, priority, due_at) "
+	"SELECT $1, u.id, u.priority, u.due_at "
+	"FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), "
+	"pg_catalog.unnest($4)) u (id, priority, due_at)"
+};
+
+/* $1 queue, $2 priority. */
+static const NvsStatement job_add_level = {
+	"INSERT INTO {job_levels} (queue, priority) VALUES ($1, $2) "
+	"ON CONFLICT DO NOTHING"
+};
+
+/* Where the ids of inserted jobs go. */
+typedef struct JobIds
+{
+	int64	   *ids;
+	int			n;
+} JobIds;
+
+static const JobMember *job_member(NvsJsonbChild name);
+static Datum job_member_value(const JobMember *member, NvsJsonbChild value,
+							  int n);
+pg_noreturn static void job_refuse_member(const char *name, int n,
+										  const char *wanted);
+static char *job_numeric_text(NvsJsonbChild value);
+static char *job_member_text(NvsJsonbChild value);
+static void job_check_dead_letter(NvsTableSet *set, const NvsNewJob *job);
+static void job_check(const NvsNewJob *job, int n);
+static void jobs_add_levels(NvsTableSet *set, const NvsQueue *queue,
+							const NvsNewJob *jobs, int n);
+static bool jobs_have_options(const NvsNewJob *jobs, int n);
+static void jobs_add_column(NvsParams *params, const NvsNewJob *jobs, int n,
+							int option);
+static void jobs_add_data(NvsParams *params, const NvsNewJob *jobs, int n);
+static void jobs_keep_id(TupleTableSlot *slot, void *arg);
+static void jobs_defer(NvsTableSet *set, const NvsQueue *queue,
+					   const NvsNewJob *jobs, int n, const int64 *ids);
+
+/* Make a job without data and options. */
+void
+nvs_job_init(NvsNewJob *job)
+{
+	int			i;
+
+	memset(job, 0, sizeof(NvsNewJob));
+	for (i = 0; i < NVS_JOB_OPTIONS; i++)
+		job->isnull[i] = true;
+}
+
+/* Give a job an option. */
+void
+nvs_job_set(NvsNewJob *job, NvsJobOption option, Datum value)
+{
+	job->options[option] = value;
+	job->isnull[option] = false;
+}
+
+/* Have a job start a time from now; at once when that is not positive. */
+void
+nvs_job_start_after(NvsNewJob *job, const Interval *span)
+{
+	TimestampTz due = nvs_after(GetCurrentTimestamp(), span);
+
+	nvs_job_set(job, NVS_JOB_DUE_AT, TimestampTzGetDatum(due));
+}
+
+/*
+ * Read a job from an object, the nth of a call; an error for a member that
+ * means nothing, since it would be lost.
+ */
+void
+nvs_job_read(NvsNewJob *job, Jsonb *doc, int n)
+{
+	const JsonbContainer *jc = &doc->root;
+	int			nmembers;
+	int			i;
+
+	nvs_job_init(job);
+	if (!JB_ROOT_IS_OBJECT(doc))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("job %d must be a JSON object", n),
+				 errhint("Write {\"data\": ...}.")));
+	nmembers = JsonContainerSize(jc);
+	for (i = 0; i < nmembers; i++)
+	{
+		NvsJsonbChild name = nvs_jsonb_child(jc, i);
+		NvsJsonbChild value = nvs_jsonb_child(jc, nmembers + i);
+		const JobMember *member;
+
+		if (name.len == 4 && memcmp(name.data, "data", 4) == 0)
+		{
+			job->data = JsonbPGetDatum(nvs_jsonb_from_child(value));
+			job->has_data = true;
+			continue;
+		}
+		member = job_member(name);
+		if (member == NULL)
+			job_refuse_member(pnstrdup(name.data, name.len), n, NULL);
+		if (value.type != JENTRY_ISNULL)
+			nvs_job_set(job, member->option,
+						job_member_value(member, value, n));
+	}
+}
+
+/* The option of a member's name; NULL when there is none. */
+static const JobMember *
+job_member(NvsJsonbChild name)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(job_members); i++)
+		if (strlen(job_members[i].name) == name.len &&
+			memcmp(job_members[i].name, name.data, name.len) == 0)
+			return &job_members[i];
+	return NULL;
+}
+
+/* The value of a member of the nth job, as the option's type. */
+static Datum
+job_member_value(const JobMember *member, NvsJsonbChild value, int n)
+{
+	char	   *text;
+	Oid			typinput;
+	Oid			typioparam;
+	Datum		span;
+
+	if (value.type == JENTRY_ISCONTAINER)
+		job_refuse_member(member->name, n, "a string, a number or a boolean");
+	text = job_member_text(value);
+
+	if (member->is_delay)
+	{
+		span = DirectFunctionCall3(interval_in, CStringGetDatum(text),
+								   ObjectIdGetDatum(InvalidOid),
+								   Int32GetDatum(-1));
+		return TimestampTzGetDatum(nvs_after(GetCurrentTimestamp(),
+											 DatumGetIntervalP(span)));
+	}
+	getTypeInputInfo(job_types[member->option], &typinput, &typioparam);
+	return OidInputFunctionCall(typinput, text, typioparam, -1);
+}
+
+/* Report a member of the nth job that is not known, or not what is wanted. */
+static void
+job_refuse_member(const char *name, int n, const char *wanted)
+{
+	if (wanted == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unrecognized member \"%s\" of job %d", name, n),
+				 errhint("What belongs to the job itself goes into \"data\".")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("member \"%s\" of job %d must be %s", name, n, wanted)));
+}
+
+/* A number as text. */
+static char *
+job_numeric_text(NvsJsonbChild value)
+{
+	return DatumGetCString(DirectFunctionCall1(numeric_out,
+											   PointerGetDatum(value.data)));
+}
+
+/* A string, number or boolean as text. */
+static char *
+job_member_text(NvsJsonbChild value)
+{
+	switch (value.type)
+	{
+		case JENTRY_ISBOOL_TRUE:
+			return "true";
+		case JENTRY_ISBOOL_FALSE:
+			return "false";
+		case JENTRY_ISNUMERIC:
+			return job_numeric_text(value);
+		default:
+			return pnstrdup(value.data, value.len);
+	}
+}
+
+/*
+ * Put jobs into a queue, in their order; ids gets the id of each.  Jobs without
+ * a priority get the queue's.
+ */
+void
+nvs_jobs_insert(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
+				int64 *ids)
+{
+	JobIds		kept = {ids, 0};
+	NvsParams	params;
+	const NvsStatement *statement = &job_insert;
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		if (jobs[i].isnull[NVS_JOB_PRIORITY])
+			nvs_job_set(&jobs[i], NVS_JOB_PRIORITY,
+						Int32GetDatum(queue->priority));
+		job_check(&jobs[i], i + 1);
+		if (!jobs[i].isnull[NVS_JOB_DEAD_LETTER])
+			job_check_dead_letter(set, &jobs[i]);
+	}
+	jobs_add_levels(set, queue, jobs, n);
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	if (jobs_have_options(jobs, n))
+	{
+		statement = &job_insert_options;
+		jobs_add_data(&params, jobs, n);
+		for (i = 0; i < NVS_JOB_OPTIONS; i++)
+			jobs_add_column(&params, jobs, n, i);
+	}
+	else if (n == 1)
+	{
+		statement = &job_insert_one;
+		nvs_params_add(&params, INT4OID, jobs->options[NVS_JOB_PRIORITY],
+					   false);
+		nvs_params_add(&params, JSONBOID, jobs->data, !jobs->has_data);
+	}
+	else
+	{
+		jobs_add_column(&params, jobs, n, NVS_JOB_PRIORITY);
+		jobs_add_data(&params, jobs, n);
+	}
+	(void) nvs_execute_each(nvs_statement_plan(set->plans, statement, &params,
+											   NULL),
+							&params, false, jobs_keep_id, &kept);
+	if (kept.n != n)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+				 errmsg("a trigger or rule of %s kept back %d of %d jobs",
+						set->tables[2], n - kept.n, n)));
+	jobs_defer(set, queue, jobs, n, ids);
+
+	/* Nobody who waits for events is to be woken by jobs. */
+	nvs_notify_append(NVS_NOTIFY_OFF, set->number, "", "", 0, ids[n - 1], n);
+}
+
+/* Raise an error for a job whose dead letter queue does not exist. */
+static void
+job_check_dead_letter(NvsTableSet *set, const NvsNewJob *job)
+{
+	Datum		name = job->options[NVS_JOB_DEAD_LETTER];
+
+	(void) nvs_queue_require(set, TextDatumGetCString(name));
+}
+
+/* Raise an error for an option of the nth job that is out of range. */
+static void
+job_check(const NvsNewJob *job, int n)
+{
+	static const NvsJobOption spans[] = {
+		NVS_JOB_LEASE, NVS_JOB_MAX_RUN
+	};
+	TimestampTz now = GetCurrentTimestamp();
+	int			i;
+
+	if (!job->isnull[NVS_JOB_RETRY_LIMIT] &&
+		DatumGetInt32(job->options[NVS_JOB_RETRY_LIMIT]) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("retry limit of job %d must not be negative", n)));
+	for (i = 0; i < lengthof(spans); i++)
+		if (!job->isnull[spans[i]] &&
+			nvs_after(now, DatumGetIntervalP(job->options[spans[i]])) <= now)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s of job %d must be greater than zero",
+							spans[i] == NVS_JOB_LEASE ? "lease" : "longest run",
+							n)));
+}
+
+/*
+ * Make the levels of priorities that are new to a queue, in their order: two
+ * sessions that make the same ones wait for one another at most.
+ */
+static void
+jobs_add_levels(NvsTableSet *set, const NvsQueue *queue,
+				const NvsNewJob *jobs, int n)
+{
+	List	   *missing = NIL;
+	ListCell   *lc;
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		int32		priority = DatumGetInt32(jobs[i].options[NVS_JOB_PRIORITY]);
+		int			k;
+
+		for (k = 0; k < queue->nlevels; k++)
+			if (queue->levels[k].priority == priority)
+				break;
+		if (k == queue->nlevels)
+			missing = list_append_unique_int(missing, priority);
+	}
+	list_sort(missing, list_int_cmp);
+	foreach(lc, missing)
+	{
+		NvsParams	params;
+
+		nvs_params_init(&params);
+		nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+		nvs_params_add(&params, INT4OID, Int32GetDatum(lfirst_int(lc)), false);
+		(void) nvs_table_set_run(set, &job_add_level, &params);
+	}
+}
+
+/* Has any of these jobs an option besides its priority? */
+static bool
+jobs_have_options(const NvsNewJob *jobs, int n)
+{
+	int			i;
+	int			k;
+
+	for (i = 0; i < n; i++)
+		for (k = 0; k < NVS_JOB_OPTIONS; k++)
+			if (k != NVS_JOB_PRIORITY && !jobs[i].isnull[k])
+				return true;
+	return false;
+}
+
+/* Add an option of all jobs to the parameters, as an array. */
+static void
+jobs_add_column(NvsParams *params, const NvsNewJob *jobs, int n, int option)
+{
+	Datum	   *values = palloc(sizeof(Datum) * n);
+	bool	   *nulls = palloc(sizeof(bool) * n);
+	Oid			type = job_types[option];
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		values[i] = jobs[i].options[option];
+		nulls[i] = jobs[i].isnull[option];
+	}
+	nvs_params_add(params, get_array_type(type),
+				   nvs_array_of(type, values, nulls, n), false);
+}
+
+/* Add the data of all jobs to the parameters, as an array. */
+static void
+jobs_add_data(NvsParams *params, const NvsNewJob *jobs, int n)
+{
+	Datum	   *values = palloc(sizeof(Datum) * n);
+	bool	   *nulls = palloc(sizeof(bool) * n);
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		values[i] = jobs[i].data;
+		nulls[i] = !jobs[i].has_data;
+	}
+	nvs_params_add(params, JSONBARRAYOID,
+				   nvs_array_of(JSONBOID, values, nulls, n), false);
+}
+
+/* Keep the id of a row that was inserted. */
+static void
+jobs_keep_id(TupleTableSlot *slot, void *arg)
+{
+	JobIds	   *kept = arg;
+	bool		isnull;
+
+	kept->ids[kept->n++] = DatumGetInt64(slot_getattr(slot, 1, &isnull));
+}
+
+/* Give those jobs a turn that are to start later. */
+static void
+jobs_defer(NvsTableSet *set, const NvsQueue *queue, const NvsNewJob *jobs,
+		   int n, const int64 *ids)
+{
+	NvsNewJob  *later = palloc(sizeof(NvsNewJob) * n);
+	Datum	   *late_ids = palloc(sizeof(Datum) * n);
+	NvsParams	params;
+	int			nlater = 0;
+	int			i;
+
+	for (i = 0; i < n; i++)
+		if (!jobs[i].isnull[NVS_JOB_DUE_AT])
+		{
+			late_ids[nlater] = Int64GetDatum(ids[i]);
+			later[nlater++] = jobs[i];
+		}
+	if (nlater == 0)
+		return;
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(&params, INT8ARRAYOID,
+				   nvs_array_of(INT8OID, late_ids, NULL, nlater), false);
+	jobs_add_column(&params, later, nlater, NVS_JOB_PRIORITY);
+	jobs_add_column(&params, later, nlater, NVS_JOB_DUE_AT);
+	(void) nvs_table_set_run(set, &job_defer, &params);
+}

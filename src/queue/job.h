@@ -1,0 +1,46 @@
+/*
+ * queue/job.h
+ *	  New jobs: their members, and putting them into a queue.
+ */
+#ifndef NVS_QUEUE_JOB_H
+#define NVS_QUEUE_JOB_H
+
+#include "postgres.h"
+
+#include "utils/jsonb.h"
+
+#include "queue/queue.h"
+
+/* What may be said of a job besides its data. */
+typedef enum NvsJobOption
+{
+	NVS_JOB_PRIORITY,
+	NVS_JOB_DUE_AT,
+	NVS_JOB_LEASE,
+	NVS_JOB_MAX_RUN,
+	NVS_JOB_RETRY_LIMIT,
+	NVS_JOB_RETRY_DELAY,
+	NVS_JOB_RETRY_BACKOFF,
+	NVS_JOB_RETRY_DELAY_MAX,
+	NVS_JOB_DEAD_LETTER,
+	NVS_JOB_ORIGIN,				/* of a dead letter; nobody may say it */
+	NVS_JOB_OPTIONS
+} NvsJobOption;
+
+/* A job to be sent. */
+typedef struct NvsNewJob
+{
+	Datum		data;			/* jsonb */
+	bool		has_data;
+	Datum		options[NVS_JOB_OPTIONS];
+	bool		isnull[NVS_JOB_OPTIONS];
+} NvsNewJob;
+
+extern void nvs_job_init(NvsNewJob *job);
+extern void nvs_job_set(NvsNewJob *job, NvsJobOption option, Datum value);
+extern void nvs_job_start_after(NvsNewJob *job, const Interval *span);
+extern void nvs_job_read(NvsNewJob *job, Jsonb *doc, int n);
+extern void nvs_jobs_insert(NvsTableSet *set, NvsQueue *queue,
+							NvsNewJob *jobs, int n, int64 *ids);
+
+#endif							/* NVS_QUEUE_JOB_H */

@@ -1,0 +1,284 @@
+/*
+ * queue/queue.c
+ *	  Queues: their rows, as this backend knows them.
+ *
+ * A job is a row of {jobs} that is written once.  Where it stands is in narrow
+ * rows beside it, so that no step of its life writes it again, and what has
+ * ended leaves nothing behind that those who fetch would have to walk over:
+ *
+ *	- in {jobs} alone it is ready, behind the settled position of its level in
+ *	  {job_levels}, a level being the jobs of a queue of one priority;
+ *	- in {job_turns} it is ready too, or will be at due_at: it was to start
+ *	  later, is to be tried again, or was given back;
+ *	- in {job_runs} it has a row for each attempt, which is active while outcome
+ *	  is NULL.  The last one, where there is no turn, says how it ended.
+ *
+ * queue/admin.c makes queues, queue/send.c jobs; queue/fetch.c leases them to
+ * workers, queue/settle.c is for who holds a lease, queue/control.c for
+ * operators.
+ *
+ * A queue is read when it is first used, and again when {queues} or
+ * {job_levels} has changed: triggers of ours have every session told.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "errors.h"
+#include "queue/queue.h"
+
+/* Bytes of a queue's name. */
+#define MAX_NAME_BYTES	255
+
+const NvsTableSetKind nvs_queue_tables = {
+	5, {"queues", "job_levels", "jobs", "job_turns", "job_runs"}
+};
+
+/* The queues of a store that were used. */
+typedef struct QueueState
+{
+	List	   *queues;			/* NvsQueue */
+} QueueState;
+
+/* $1 its name. */
+static const NvsStatement queue_read = {
+	"SELECT number, paused_at IS NOT NULL, priority, lease, max_run, "
+	"retry_limit, retry_delay, retry_backoff, retry_delay_max, dead_letter, "
+	"keep_ended IS NULL OR keep_ended OPERATOR(pg_catalog.>) '0'::interval "
+	"FROM {queues} WHERE name OPERATOR(pg_catalog.=) $1"
+};
+
+/* $1 its number. */
+static const NvsStatement queue_read_levels = {
+	"SELECT priority, settled, leases_from FROM {job_levels} "
+	"WHERE queue OPERATOR(pg_catalog.=) $1 ORDER BY priority DESC"
+};
+
+PG_FUNCTION_INFO_V1(nvs_queue_changed);
+
+static NvsQueue *queue_load(NvsTableSet *set, const char *name);
+static void queue_take_row(NvsQueue *queue, const Datum *row,
+						   const bool *isnull, MemoryContext cxt);
+static Interval *queue_copy_interval(Datum value, bool isnull,
+									 MemoryContext cxt);
+static void queue_load_levels(NvsTableSet *set, NvsQueue *queue);
+
+/*
+ * nvent.queue_changed(), a trigger of {queues} and {job_levels}: has every
+ * session read the store's queues again, others once we commit.
+ */
+Datum
+nvs_queue_changed(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function must be called as a trigger")));
+	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * The tables of the store that argument store names, of the default store for
+ * NULL, and the queue that argument queue does; an error when there is none.
+ */
+NvsTableSet *
+nvs_queue_open(FunctionCallInfo fcinfo, int queue, int store, NvsUse use,
+			   NvsQueue **found)
+{
+	text	   *name;
+	NvsTableSet *set;
+
+	NVS_REQUIRE_ARG(queue, "queue");
+	name = PG_GETARG_TEXT_PP(queue);
+	set = nvs_table_set_open(&nvs_queue_tables, fcinfo, store, use);
+	if (set == NULL)
+		nvs_queue_missing(text_to_cstring(name));
+	*found = nvs_queue_require(set, text_to_cstring(name));
+	return set;
+}
+
+/* The queue of a name, NULL when there is none; good until the call ends. */
+NvsQueue *
+nvs_queue_find(NvsTableSet *set, const char *name)
+{
+	QueueState *state = set->state;
+	ListCell   *lc;
+
+	if (state != NULL)
+		foreach(lc, state->queues)
+	{
+		NvsQueue   *queue = lfirst(lc);
+
+		if (strcmp(queue->name, name) == 0)
+			return queue;
+	}
+	return queue_load(set, name);
+}
+
+/* The queue of a name; an error when there is none. */
+NvsQueue *
+nvs_queue_require(NvsTableSet *set, const char *name)
+{
+	NvsQueue   *queue = nvs_queue_find(set, name);
+
+	if (queue == NULL)
+		nvs_queue_missing(name);
+	return queue;
+}
+
+/* Report that there is no queue of a name. */
+void
+nvs_queue_missing(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("queue \"%s\" does not exist", name),
+			 errhint("Run SELECT nvent.queue_create(%s).",
+					 quote_literal_cstr(name))));
+}
+
+/* Raise an error for a name that is empty or too long. */
+void
+nvs_queue_check_name(const text *name)
+{
+	const char *data = VARDATA_ANY(name);
+	int			len = VARSIZE_ANY_EXHDR(name);
+
+	if (len == 0 || len > MAX_NAME_BYTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 len == 0 ? errmsg("name of a queue must not be empty") :
+				 errmsg("name of queue \"%.*s...\" is too long",
+						pg_mbcliplen(data, len, 64), data),
+				 errdetail("A name has 1 to %d bytes; this one has %d.",
+						   MAX_NAME_BYTES, len)));
+}
+
+/*
+ * Read a queue, as it is now whatever the snapshot of the transaction, and
+ * keep it with the set; NULL when there is none of that name.
+ */
+static NvsQueue *
+queue_load(NvsTableSet *set, const char *name)
+{
+	NvsParams	params;
+	Datum		row[11];
+	bool		isnull[11];
+	NvsQueue   *queue = NULL;
+	QueueState *state;
+	MemoryContext old;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(name), false);
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (nvs_execute_row(nvs_statement_plan(set->plans, &queue_read, &params,
+										   NULL),
+						&params, true, CurrentMemoryContext, lengthof(row),
+						row, isnull))
+	{
+		queue = MemoryContextAllocZero(set->cxt, sizeof(NvsQueue));
+		queue->name = MemoryContextStrdup(set->cxt, name);
+		queue_take_row(queue, row, isnull, set->cxt);
+		queue_load_levels(set, queue);
+	}
+	PopActiveSnapshot();
+	if (queue == NULL)
+		return NULL;
+
+	/* Anything may have happened meanwhile; what is kept is looked up anew. */
+	old = MemoryContextSwitchTo(set->cxt);
+	if (set->state == NULL)
+		set->state = palloc0(sizeof(QueueState));
+	state = set->state;
+	state->queues = lappend(state->queues, queue);
+	MemoryContextSwitchTo(old);
+	return queue;
+}
+
+/* Take what queue_read found; what it points to is copied to cxt. */
+static void
+queue_take_row(NvsQueue *queue, const Datum *row, const bool *isnull,
+			   MemoryContext cxt)
+{
+	queue->number = DatumGetInt32(row[0]);
+	queue->paused = DatumGetBool(row[1]);
+	queue->priority = DatumGetInt32(row[2]);
+	queue->lease = *DatumGetIntervalP(row[3]);
+	queue->max_run = queue_copy_interval(row[4], isnull[4], cxt);
+	queue->retry_limit = DatumGetInt32(row[5]);
+	queue->retry_delay = *DatumGetIntervalP(row[6]);
+	queue->retry_backoff = DatumGetBool(row[7]);
+	queue->retry_delay_max = queue_copy_interval(row[8], isnull[8], cxt);
+	if (!isnull[9])
+		queue->dead_letter = MemoryContextStrdup(cxt,
+												 TextDatumGetCString(row[9]));
+	queue->keeps_ended = DatumGetBool(row[10]);
+}
+
+/* A copy of an interval in cxt; NULL for NULL. */
+static Interval *
+queue_copy_interval(Datum value, bool isnull, MemoryContext cxt)
+{
+	Interval   *copy;
+
+	if (isnull)
+		return NULL;
+	copy = MemoryContextAlloc(cxt, sizeof(Interval));
+	*copy = *DatumGetIntervalP(value);
+	return copy;
+}
+
+/* Read the levels of a queue, under the active snapshot. */
+static void
+queue_load_levels(NvsTableSet *set, NvsQueue *queue)
+{
+	NvsParams	params;
+	uint64		n;
+	uint64		i;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	n = nvs_table_set_query(set, &queue_read_levels, &params);
+	queue->lease_bound = DT_NOBEGIN;
+	queue->levels = MemoryContextAllocZero(set->cxt, sizeof(NvsLevel) *
+										   Max(n, 1));
+	for (i = 0; i < n; i++)
+	{
+		NvsLevel   *level = &queue->levels[i];
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+
+		level->priority = DatumGetInt32(SPI_getbinval(tuple, desc, 1,
+													  &isnull));
+		level->saved = DatumGetInt64(SPI_getbinval(tuple, desc, 2, &isnull));
+		level->settled = level->frontier = level->saved;
+		queue->lease_bound = Max(queue->lease_bound,
+								 DatumGetTimestampTz(SPI_getbinval(tuple,
+																   desc, 3,
+																   &isnull)));
+	}
+	queue->nlevels = n;
+}
+
+/* The priorities that a queue has, an int4[]: its jobs are found by them. */
+Datum
+nvs_queue_priorities(const NvsQueue *queue)
+{
+	Datum	   *priorities = palloc(sizeof(Datum) * Max(queue->nlevels, 1));
+	int			i;
+
+	for (i = 0; i < queue->nlevels; i++)
+		priorities[i] = Int32GetDatum(queue->levels[i].priority);
+	return nvs_array_of(INT4OID, priorities, NULL, queue->nlevels);
+}

@@ -1,0 +1,95 @@
+/*
+ * queue/queue.h
+ *	  Queues: what this backend knows of them, and what the files share.
+ */
+#ifndef NVS_QUEUE_QUEUE_H
+#define NVS_QUEUE_QUEUE_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "fmgr.h"
+#include "nodes/pg_list.h"
+
+#include "base/arg.h"
+#include "base/statement.h"
+#include "route/table_set.h"
+
+/* Jobs that one call may send, fetch or settle. */
+#define NVS_MAX_JOBS	100000
+
+/* In SQL, one job of a table. */
+#define NVS_THIS_JOB(alias) \
+	alias ".queue OPERATOR(pg_catalog.=) $1 " \
+	"AND " alias ".priority OPERATOR(pg_catalog.=) $2 " \
+	"AND " alias ".id OPERATOR(pg_catalog.=) $3"
+
+/* In SQL, the time now: a transaction may have been open for long. */
+#define NVS_NOW		"pg_catalog.clock_timestamp()"
+
+/* In SQL, a run that has not ended, nor has its lease. */
+#define NVS_RUN_LIVES(alias) \
+	alias ".outcome IS NULL " \
+	"AND " alias ".lease_until OPERATOR(pg_catalog.>) " NVS_NOW
+
+/*
+ * Jobs of one priority, and where to look for those that are ready.  What is
+ * up to settled has been taken; up to frontier it has been looked at, by us.
+ * Neither has to be right for a job not to be lost: see queue/fetch.c.
+ */
+typedef struct NvsLevel
+{
+	int32		priority;
+	int64		settled;
+	int64		saved;			/* settled, as the table has it */
+	int64		frontier;
+	TimestampTz sweep_at;		/* when to look from settled on again */
+} NvsLevel;
+
+/* A queue; in the state of the set of tables that it was found in. */
+typedef struct NvsQueue
+{
+	char	   *name;
+	int32		number;
+	bool		paused;
+	int32		priority;
+	Interval	lease;
+	Interval   *max_run;		/* NULL: no limit */
+	int32		retry_limit;
+	Interval	retry_delay;
+	bool		retry_backoff;
+	Interval   *retry_delay_max;	/* NULL: no limit */
+	char	   *dead_letter;	/* NULL: none */
+	bool		keeps_ended;	/* jobs that have ended are kept for a time */
+	int			nlevels;
+	NvsLevel   *levels;			/* the highest priority first */
+
+	/* When to look again for what is rare; see queue/fetch.c. */
+	TimestampTz due_at;
+	TimestampTz turns_at;
+	TimestampTz expire_at;
+
+	/* All leases that ended before this have been dealt with. */
+	TimestampTz lease_bound;
+
+	/* All claims before noted_at can be seen once noted_xid is the oldest. */
+	TimestampTz noted_at;
+	TransactionId noted_xid;
+	TimestampTz seen_upto;
+} NvsQueue;
+
+extern const NvsTableSetKind nvs_queue_tables;
+
+/* queue/queue.c */
+extern NvsTableSet *nvs_queue_open(FunctionCallInfo fcinfo, int queue,
+								   int store, NvsUse use, NvsQueue **found);
+extern NvsQueue *nvs_queue_find(NvsTableSet *set, const char *name);
+extern NvsQueue *nvs_queue_require(NvsTableSet *set, const char *name);
+pg_noreturn extern void nvs_queue_missing(const char *name);
+extern void nvs_queue_check_name(const text *name);
+extern Datum nvs_queue_priorities(const NvsQueue *queue);
+
+/* queue/sweep.c */
+extern int64 nvs_jobs_sweep(NvsTableSet *set, int64 wanted);
+
+#endif							/* NVS_QUEUE_QUEUE_H */

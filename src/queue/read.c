@@ -1,0 +1,117 @@
+/*
+ * queue/read.c
+ *	  Shows jobs: where one stands, and its runs.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+
+#include "queue/internal.h"
+
+/* $1 queue, $2 id, $3 the priorities that the queue has. */
+static const NvsStatement read_job = {
+	"SELECT j.id, CASE "
+	"WHEN t.attempt OPERATOR(pg_catalog.>) 0 THEN 'retry' "
+	"WHEN t.id IS NOT NULL OR r.id IS NULL THEN 'created' "
+	"WHEN r.outcome IS NULL THEN 'active' "
+	"WHEN r.outcome OPERATOR(pg_catalog.=) ANY "
+	"('{" NVS_RUN_FAILED "," NVS_RUN_EXPIRED "}'::pg_catalog.text[]) "
+	"THEN '" NVS_RUN_FAILED "' "
+	"ELSE r.outcome END, "
+	"j.priority, j.data, COALESCE(r.attempt, 0), "
+	"COALESCE(t.retries, r.retries, 0), "
+	"j.created_at, t.due_at, r.started_at, r.lease_until, r.ended_at, "
+	"r.worker, r.output, j.origin "
+	"FROM {jobs} j LEFT JOIN {job_turns} t "
+	"ON t.id OPERATOR(pg_catalog.=) j.id "
+	"LEFT JOIN LATERAL (SELECT l.* FROM {job_runs} l "
+	"WHERE l.id OPERATOR(pg_catalog.=) j.id "
+	"ORDER BY l.id DESC, l.attempt DESC LIMIT 1) r ON true "
+	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
+	"AND j.id OPERATOR(pg_catalog.=) $2"
+};
+
+/* $1 queue, $2 id. */
+static const NvsStatement read_runs = {
+	"SELECT r.attempt, COALESCE(r.outcome, 'active'), r.worker, "
+	"r.started_at, r.lease_until, r.ended_at, r.output FROM {job_runs} r "
+	"WHERE r.id OPERATOR(pg_catalog.=) $2 "
+	"AND r.queue OPERATOR(pg_catalog.=) $1 ORDER BY r.id, r.attempt"
+};
+
+/* A call. */
+typedef struct Read
+{
+	NvsTableSet *set;
+	const NvsStatement *statement;
+	NvsParams	params;
+	Tuplestorestate *result;
+} Read;
+
+PG_FUNCTION_INFO_V1(nvs_queue_get);
+PG_FUNCTION_INFO_V1(nvs_queue_runs);
+
+static Datum read_call(FunctionCallInfo fcinfo,
+					   const NvsStatement *statement, bool by_priority);
+static void read_run(void *arg);
+static void read_put_row(TupleTableSlot *slot, void *arg);
+
+/* nvent.queue_get(queue, id, store): the job; no row when there is none. */
+Datum
+nvs_queue_get(PG_FUNCTION_ARGS)
+{
+	return read_call(fcinfo, &read_job, true);
+}
+
+/* nvent.queue_runs(queue, id, store): a row for each attempt. */
+Datum
+nvs_queue_runs(PG_FUNCTION_ARGS)
+{
+	return read_call(fcinfo, &read_runs, false);
+}
+
+/* Put the rows of a query on a job into the result. */
+static Datum
+read_call(FunctionCallInfo fcinfo, const NvsStatement *statement,
+		  bool by_priority)
+{
+	TupleDesc	desc;
+	Read		read;
+	NvsQueue   *queue;
+
+	read.result = nvs_result_set(fcinfo, &desc);
+	read.statement = statement;
+	NVS_REQUIRE_ARG(1, "id");
+	nvs_spi_begin();
+	read.set = nvs_queue_open(fcinfo, 0, 2, NVS_USE_READ, &queue);
+	nvs_params_init(&read.params);
+	nvs_params_add(&read.params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add_arg(&read.params, fcinfo, 1, INT8OID);
+	if (by_priority)
+		nvs_params_add(&read.params, INT4ARRAYOID,
+					   nvs_queue_priorities(queue), false);
+	nvs_call_by_index(read_run, &read);
+	nvs_spi_end();
+	return (Datum) 0;
+}
+
+/* Run the query under the active snapshot. */
+static void
+read_run(void *arg)
+{
+	Read	   *read = arg;
+
+	(void) nvs_execute_each(nvs_statement_plan(read->set->plans,
+											   read->statement, &read->params,
+											   NULL),
+							&read->params, true, read_put_row, read->result);
+}
+
+/* Put a row as it is into the result, a tuplestore, that arg is. */
+static void
+read_put_row(TupleTableSlot *slot, void *arg)
+{
+	tuplestore_puttupleslot(arg, slot);
+}

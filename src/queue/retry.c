@@ -1,0 +1,221 @@
+/*
+ * queue/retry.c
+ *	  What becomes of a job whose run has failed: another turn, or the end.
+ *
+ * A job that ends in failure goes to its dead letter queue, as a new job with
+ * the same data, in the transaction that ends it.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "base/time.h"
+#include "json/build.h"
+#include "queue/internal.h"
+#include "queue/job.h"
+
+/* The delay doubles so many times at most. */
+#define MAX_DOUBLINGS	16
+
+/* What there is to know of a job that failed. */
+typedef struct FailedJob
+{
+	Datum		data;
+	bool		has_data;
+	TimestampTz created_at;
+	int32		retry_limit;
+	Interval	retry_delay;
+	bool		retry_backoff;
+	Interval   *retry_delay_max;	/* NULL: no limit */
+	char	   *dead_letter;	/* NULL: none */
+} FailedJob;
+
+/* $1 queue, $2 priority, $3 id. */
+static const NvsStatement retry_read_job = {
+	"SELECT j.data, j.created_at, j.retry_limit, j.retry_delay, "
+	"j.retry_backoff, j.retry_delay_max, j.dead_letter FROM {jobs} j "
+	"WHERE " NVS_THIS_JOB("j")
+};
+
+/* $1 id, $2 queue, $3 priority, $4 attempt, $5 retries, $6 time or none. */
+static const NvsStatement retry_insert_turn = {
+	"INSERT INTO {job_turns} (id, queue, priority, attempt, retries, due_at) "
+	"VALUES ($1, $2, $3, $4, $5, $6)"
+};
+
+static bool retry_read(NvsTableSet *set, const NvsQueue *queue,
+					   const NvsRun *run, FailedJob *job);
+static TimestampTz retry_due(const FailedJob *job, const NvsRun *run);
+static double retry_seconds(const Interval *span);
+static void retry_bury(NvsTableSet *set, const NvsQueue *queue,
+					   const NvsRun *run, const FailedJob *job, Datum output,
+					   bool has_output);
+static Datum retry_origin(const NvsQueue *queue, const NvsRun *run,
+						  const FailedJob *job, Datum output,
+						  bool has_output);
+
+/*
+ * A run has failed or expired: give its job another turn, or have it end.  The
+ * caller has ended the run; output says why it failed.
+ */
+void
+nvs_run_failed(NvsTableSet *set, NvsQueue *queue, const NvsRun *run,
+			   Datum output, bool has_output)
+{
+	FailedJob	job;
+	NvsRun		next = *run;
+
+	if (!retry_read(set, queue, run, &job))
+		return;
+	if (run->retries < job.retry_limit)
+	{
+		TimestampTz due = retry_due(&job, run);
+
+		next.retries++;
+		nvs_turn_insert(set, queue, &next, &due);
+	}
+	else if (job.dead_letter != NULL)
+		retry_bury(set, queue, run, &job, output, has_output);
+}
+
+/*
+ * Give a job a turn after a run, at a time; at once for NULL or one that has
+ * come.
+ */
+void
+nvs_turn_insert(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
+				const TimestampTz *due_at)
+{
+	NvsParams	params;
+	bool		later = due_at != NULL && *due_at > GetCurrentTimestamp();
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(run->id), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(run->priority), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(run->attempt), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(run->retries), false);
+	nvs_params_add(&params, TIMESTAMPTZOID,
+				   later ? TimestampTzGetDatum(*due_at) : (Datum) 0, !later);
+	(void) nvs_table_set_run(set, &retry_insert_turn, &params);
+}
+
+/* Read a job, with the queue's defaults; false when it was deleted. */
+static bool
+retry_read(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
+		   FailedJob *job)
+{
+	NvsParams	params;
+	Datum		row[7];
+	bool		isnull[7];
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(run->priority), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(run->id), false);
+	if (!nvs_execute_row(nvs_statement_plan(set->plans, &retry_read_job,
+											&params, NULL),
+						 &params, false, CurrentMemoryContext, lengthof(row),
+						 row, isnull))
+		return false;
+	job->data = row[0];
+	job->has_data = !isnull[0];
+	job->created_at = DatumGetTimestampTz(row[1]);
+	job->retry_limit = isnull[2] ? queue->retry_limit : DatumGetInt32(row[2]);
+	job->retry_delay = isnull[3] ? queue->retry_delay :
+		*DatumGetIntervalP(row[3]);
+	job->retry_backoff = isnull[4] ? queue->retry_backoff :
+		DatumGetBool(row[4]);
+	job->retry_delay_max = isnull[5] ? queue->retry_delay_max :
+		DatumGetIntervalP(row[5]);
+	job->dead_letter = isnull[6] ? queue->dead_letter :
+		TextDatumGetCString(row[6]);
+	return true;
+}
+
+/*
+ * When a job is to be tried again.  With backoff the delay, of a second at
+ * least, is doubled for each retry and then anything from half of that to all
+ * of it, so that what failed together does not come back together.
+ */
+static TimestampTz
+retry_due(const FailedJob *job, const NvsRun *run)
+{
+	double		delay = retry_seconds(&job->retry_delay);
+
+	if (job->retry_backoff)
+	{
+		double		full = Max(delay, 1) *
+			(1 << Min(run->retries + 1, MAX_DOUBLINGS));
+
+		delay = full / 2 * (1 + pg_prng_double(&pg_global_prng_state));
+	}
+	if (job->retry_delay_max != NULL)
+		delay = Min(delay, retry_seconds(job->retry_delay_max));
+	return GetCurrentTimestamp() + (TimestampTz) (delay * USECS_PER_SEC);
+}
+
+/* Length of an interval from now, in seconds. */
+static double
+retry_seconds(const Interval *span)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	return (double) (nvs_after(now, span) - now) / USECS_PER_SEC;
+}
+
+/*
+ * Send a job that has failed for good to its dead letter queue.  There is no
+ * such queue any more: it stays where it is, failed, and that is said.
+ */
+static void
+retry_bury(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
+		   const FailedJob *job, Datum output, bool has_output)
+{
+	NvsQueue   *grave = nvs_queue_find(set, job->dead_letter);
+	NvsNewJob	dead;
+	int64		id;
+
+	if (grave == NULL)
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("dead letter queue \"%s\" of queue \"%s\" does not exist",
+						job->dead_letter, queue->name)));
+		return;
+	}
+	nvs_job_init(&dead);
+	dead.data = job->data;
+	dead.has_data = job->has_data;
+	nvs_job_set(&dead, NVS_JOB_ORIGIN,
+				retry_origin(queue, run, job, output, has_output));
+	nvs_jobs_insert(set, grave, &dead, 1, &id);
+}
+
+/* Where a dead letter comes from, as JSON. */
+static Datum
+retry_origin(const NvsQueue *queue, const NvsRun *run, const FailedJob *job,
+			 Datum output, bool has_output)
+{
+	NvsJsonb	origin;
+	char	   *id = psprintf(INT64_FORMAT, run->id);
+
+	nvs_jsonb_init(&origin);
+	nvs_jsonb_add_text(&origin, NVS_KEY("queue"), queue->name,
+					   strlen(queue->name));
+	nvs_jsonb_add_text(&origin, NVS_KEY("id"), id, strlen(id));
+	nvs_jsonb_add_int64(&origin, NVS_KEY("attempts"), run->attempt);
+	nvs_jsonb_add_int64(&origin, NVS_KEY("priority"), run->priority);
+	nvs_jsonb_add_int64(&origin, NVS_KEY("createdAt"),
+						nvs_timestamptz_to_ms(job->created_at));
+	if (has_output)
+		nvs_jsonb_add_jsonb(&origin, NVS_KEY("error"),
+							DatumGetJsonbP(output));
+	else
+		nvs_jsonb_add_null(&origin, NVS_KEY("error"));
+	return JsonbPGetDatum(nvs_jsonb_finish(&origin));
+}

@@ -1,0 +1,451 @@
+/*
+ * queue/settle.c
+ *	  What the holder of a lease does: complete, fail, touch, release.
+ *
+ * A lease is held by whoever has the job's id with the number of the attempt,
+ * until it runs out.  Then it is lost, whether or not somebody else has the job
+ * by now: nothing that is settled later counts.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "base/time.h"
+#include "queue/internal.h"
+
+/* The first arguments of all these functions. */
+enum
+{
+	SETTLE_QUEUE,
+	SETTLE_ID,
+	SETTLE_ATTEMPT
+};
+
+/* In SQL, run r of job $1 and attempt $2 while it has its lease. */
+#define THIS_RUN \
+	"r.id OPERATOR(pg_catalog.=) $1 " \
+	"AND r.attempt OPERATOR(pg_catalog.=) $2 " \
+	"AND r.queue OPERATOR(pg_catalog.=) $3 AND " NVS_RUN_LIVES("r")
+
+/* $1 id, $2 attempt, $3 queue, $4 outcome, $5 output. */
+static const NvsStatement settle_end = {
+	"UPDATE {job_runs} r SET outcome = $4, output = $5, "
+	"ended_at = " NVS_NOW " WHERE " THIS_RUN
+	" RETURNING r.priority, r.retries"
+};
+
+/* $1 id, $2 attempt, $3 queue, $4 lease or none, $5 the queue's. */
+static const NvsStatement settle_touch = {
+	"UPDATE {job_runs} r SET lease_until = LEAST(r.run_until, "
+	NVS_NOW " OPERATOR(pg_catalog.+) COALESCE($4, "
+	"(SELECT j.lease FROM {jobs} j "
+	"WHERE j.queue OPERATOR(pg_catalog.=) r.queue "
+	"AND j.priority OPERATOR(pg_catalog.=) r.priority "
+	"AND j.id OPERATOR(pg_catalog.=) r.id), $5)) "
+	"WHERE " THIS_RUN " RETURNING r.lease_until"
+};
+
+/* $1 ids, $2 attempts, $3 queue, $4 outputs; the same order in each. */
+static const NvsStatement settle_complete_many = {
+	"UPDATE {job_runs} r SET outcome = '" NVS_RUN_COMPLETED "', "
+	"output = u.output, ended_at = " NVS_NOW " FROM ROWS FROM ("
+	"pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($4)) "
+	"u (id, attempt, output) WHERE r.id OPERATOR(pg_catalog.=) u.id "
+	"AND r.attempt OPERATOR(pg_catalog.=) u.attempt "
+	"AND r.queue OPERATOR(pg_catalog.=) $3 AND " NVS_RUN_LIVES("r")
+	" RETURNING r.id"
+};
+
+/* $1 queue, $2 ids of jobs that are to leave nothing behind. */
+static const NvsStatement settle_delete_runs = {
+	"DELETE FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) ANY ($2) "
+	"AND r.queue OPERATOR(pg_catalog.=) $1 RETURNING r.priority, r.id"
+};
+static const NvsStatement settle_delete_jobs = {
+	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
+	"AND j.id OPERATOR(pg_catalog.=) ANY ($2)"
+};
+
+/* A call for one job, to be made by an index. */
+typedef struct Settle
+{
+	FunctionCallInfo fcinfo;
+	NvsTableSet *set;
+	NvsQueue   *queue;
+	const char *outcome;
+	int			output;			/* argument; 0: none */
+	bool		settled;
+	NvsRun		run;
+	TimestampTz lease_until;
+} Settle;
+
+/* One of the jobs of queue_complete_many(). */
+typedef struct SettledJob
+{
+	int64		id;
+	int32		attempt;
+	Datum		output;
+	bool		has_output;
+} SettledJob;
+
+/* A call for many. */
+typedef struct SettleMany
+{
+	NvsTableSet *set;
+	NvsQueue   *queue;
+	SettledJob *jobs;
+	int			n;
+	Datum	   *settled;		/* ids of those that were, int8 */
+	int			nsettled;
+} SettleMany;
+
+PG_FUNCTION_INFO_V1(nvs_queue_complete);
+PG_FUNCTION_INFO_V1(nvs_queue_complete_many);
+PG_FUNCTION_INFO_V1(nvs_queue_fail);
+PG_FUNCTION_INFO_V1(nvs_queue_touch);
+PG_FUNCTION_INFO_V1(nvs_queue_release);
+
+static void settle_begin(Settle *settle, FunctionCallInfo fcinfo, int store,
+						 const char *function);
+static void settle_run_params(const Settle *settle, NvsParams *params);
+static void settle_run(Settle *settle);
+static void settle_complete(void *arg);
+static void settle_fail(void *arg);
+static void settle_release(void *arg);
+static void settle_touch_run(void *arg);
+static void settle_forget(NvsTableSet *set, const NvsQueue *queue,
+						  const Datum *ids, int n);
+static SettledJob *settle_read_many(FunctionCallInfo fcinfo, int *n);
+static int	settle_compare(const void *a, const void *b);
+static void settle_run_many(void *arg);
+static void settle_keep_id(TupleTableSlot *slot, void *arg);
+
+/* Begin a call: find the queue; its arguments are those of the function. */
+static void
+settle_begin(Settle *settle, FunctionCallInfo fcinfo, int store,
+			 const char *function)
+{
+	memset(settle, 0, sizeof(Settle));
+	NVS_REQUIRE_ARG(SETTLE_ID, "id");
+	NVS_REQUIRE_ARG(SETTLE_ATTEMPT, "attempt");
+	PreventCommandIfReadOnly(function);
+	settle->fcinfo = fcinfo;
+	nvs_spi_begin();
+	settle->set = nvs_queue_open(fcinfo, SETTLE_QUEUE, store, NVS_USE_CHANGE,
+								 &settle->queue);
+}
+
+/* The parameters that every statement on one run begins with. */
+static void
+settle_run_params(const Settle *settle, NvsParams *params)
+{
+	nvs_params_init(params);
+	nvs_params_add_arg(params, settle->fcinfo, SETTLE_ID, INT8OID);
+	nvs_params_add_arg(params, settle->fcinfo, SETTLE_ATTEMPT, INT4OID);
+	nvs_params_add(params, INT4OID, Int32GetDatum(settle->queue->number),
+				   false);
+}
+
+/* End a run, if its lease is held. */
+static void
+settle_run(Settle *settle)
+{
+	FunctionCallInfo fcinfo = settle->fcinfo;
+	NvsParams	params;
+	Datum		row[2];
+	bool		isnull[2];
+
+	settle_run_params(settle, &params);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(settle->outcome),
+				   false);
+	if (settle->output > 0)
+		nvs_params_add_arg(&params, fcinfo, settle->output, JSONBOID);
+	else
+		nvs_params_add(&params, JSONBOID, (Datum) 0, true);
+	settle->settled =
+		nvs_execute_row(nvs_statement_plan(settle->set->plans, &settle_end,
+										   &params, NULL),
+						&params, false, CurrentMemoryContext, 2, row, isnull);
+	if (!settle->settled)
+		return;
+	settle->run.id = PG_GETARG_INT64(SETTLE_ID);
+	settle->run.attempt = PG_GETARG_INT32(SETTLE_ATTEMPT);
+	settle->run.priority = DatumGetInt32(row[0]);
+	settle->run.retries = DatumGetInt32(row[1]);
+}
+
+/* nvent.queue_complete(queue, id, attempt, output, store): was it held? */
+Datum
+nvs_queue_complete(PG_FUNCTION_ARGS)
+{
+	Settle		settle;
+
+	settle_begin(&settle, fcinfo, 4, "nvent.queue_complete()");
+	nvs_call_by_index(settle_complete, &settle);
+	nvs_spi_end();
+	PG_RETURN_BOOL(settle.settled);
+}
+
+/* Complete a job. */
+static void
+settle_complete(void *arg)
+{
+	Settle	   *settle = arg;
+	Datum		id;
+
+	settle->outcome = NVS_RUN_COMPLETED;
+	settle->output = 3;
+	settle_run(settle);
+	id = Int64GetDatum(settle->run.id);
+	if (settle->settled && !settle->queue->keeps_ended)
+		settle_forget(settle->set, settle->queue, &id, 1);
+}
+
+/*
+ * nvent.queue_fail(queue, id, attempt, error, store): was it held?  The job is
+ * tried again, or ends.
+ */
+Datum
+nvs_queue_fail(PG_FUNCTION_ARGS)
+{
+	Settle		settle;
+
+	settle_begin(&settle, fcinfo, 4, "nvent.queue_fail()");
+	nvs_call_by_index(settle_fail, &settle);
+	nvs_spi_end();
+	PG_RETURN_BOOL(settle.settled);
+}
+
+/* Have a job fail. */
+static void
+settle_fail(void *arg)
+{
+	Settle	   *settle = arg;
+	FunctionCallInfo fcinfo = settle->fcinfo;
+
+	settle->outcome = NVS_RUN_FAILED;
+	settle->output = 3;
+	settle_run(settle);
+	if (settle->settled)
+		nvs_run_failed(settle->set, settle->queue, &settle->run,
+					   PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3),
+					   !PG_ARGISNULL(3));
+}
+
+/*
+ * nvent.queue_release(queue, id, attempt, start_after, store): was it held?
+ * The job has another turn, which no retry is counted for.
+ */
+Datum
+nvs_queue_release(PG_FUNCTION_ARGS)
+{
+	Settle		settle;
+
+	settle_begin(&settle, fcinfo, 4, "nvent.queue_release()");
+	nvs_call_by_index(settle_release, &settle);
+	nvs_spi_end();
+	PG_RETURN_BOOL(settle.settled);
+}
+
+/* Give a job back. */
+static void
+settle_release(void *arg)
+{
+	Settle	   *settle = arg;
+	FunctionCallInfo fcinfo = settle->fcinfo;
+	TimestampTz due = PG_ARGISNULL(3) ? 0 :
+		nvs_after(GetCurrentTimestamp(), PG_GETARG_INTERVAL_P(3));
+
+	settle->outcome = NVS_RUN_RELEASED;
+	settle_run(settle);
+	if (settle->settled)
+		nvs_turn_insert(settle->set, settle->queue, &settle->run, &due);
+}
+
+/*
+ * nvent.queue_touch(queue, id, attempt, lease, store): until when the lease is
+ * held now, NULL when it is lost.
+ */
+Datum
+nvs_queue_touch(PG_FUNCTION_ARGS)
+{
+	Settle		settle;
+
+	(void) nvs_ttl_argument(fcinfo, 3, "lease");
+	settle_begin(&settle, fcinfo, 4, "nvent.queue_touch()");
+	nvs_call_by_index(settle_touch_run, &settle);
+	nvs_spi_end();
+	if (!settle.settled)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(settle.lease_until);
+}
+
+/* Have a lease last from now on, if it is held. */
+static void
+settle_touch_run(void *arg)
+{
+	Settle	   *settle = arg;
+	NvsParams	params;
+	Datum		until;
+
+	settle_run_params(settle, &params);
+	nvs_params_add_arg(&params, settle->fcinfo, 3, INTERVALOID);
+	nvs_params_add(&params, INTERVALOID,
+				   IntervalPGetDatum(&settle->queue->lease), false);
+	settle->settled =
+		nvs_execute_first(nvs_statement_plan(settle->set->plans,
+											 &settle_touch, &params, NULL),
+						  &params, false, CurrentMemoryContext, &until);
+	if (settle->settled)
+		settle->lease_until = DatumGetTimestampTz(until);
+}
+
+/* Delete jobs that have ended, of a queue that keeps none. */
+static void
+settle_forget(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
+			  int n)
+{
+	NvsParams	params;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(&params, INT8ARRAYOID, nvs_array_of(INT8OID, ids, NULL, n),
+				   false);
+	(void) nvs_table_set_run(set, &settle_delete_runs, &params);
+	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(queue), false);
+	(void) nvs_table_set_run(set, &settle_delete_jobs, &params);
+}
+
+/*
+ * nvent.queue_complete_many(queue, ids, attempts, outputs, store): the ids of
+ * those whose leases were held.
+ */
+Datum
+nvs_queue_complete_many(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
+	SettleMany	many;
+	int			i;
+
+	memset(&many, 0, sizeof(many));
+	many.jobs = settle_read_many(fcinfo, &many.n);
+	many.settled = palloc(sizeof(Datum) * Max(many.n, 1));
+	PreventCommandIfReadOnly("nvent.queue_complete_many()");
+	nvs_spi_begin();
+	many.set = nvs_queue_open(fcinfo, SETTLE_QUEUE, 4, NVS_USE_CHANGE,
+							  &many.queue);
+	if (many.n > 0)
+		nvs_call_by_index(settle_run_many, &many);
+	nvs_spi_end();
+	for (i = 0; i < many.nsettled; i++)
+	{
+		bool		isnull = false;
+
+		tuplestore_putvalues(result, desc, &many.settled[i], &isnull);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * The jobs that arguments name, in the order of their ids, so that two calls
+ * wait for one another at most.
+ */
+static SettledJob *
+settle_read_many(FunctionCallInfo fcinfo, int *n)
+{
+	NvsArrayArgs arrays = {"jobs", NVS_MAX_JOBS, NULL, 0};
+	Datum	   *values[3];
+	bool	   *nulls[3];
+	bool		has_outputs;
+	SettledJob *jobs;
+	int			i;
+
+	NVS_REQUIRE_ARG(SETTLE_ID, "ids");
+	NVS_REQUIRE_ARG(SETTLE_ATTEMPT, "attempts");
+	(void) nvs_array_argument(&arrays, fcinfo, SETTLE_ID, "ids", &values[0],
+							  &nulls[0]);
+	(void) nvs_array_argument(&arrays, fcinfo, SETTLE_ATTEMPT, "attempts",
+							  &values[1], &nulls[1]);
+	has_outputs = nvs_array_argument(&arrays, fcinfo, 3, "outputs",
+									 &values[2], &nulls[2]);
+	jobs = palloc0(sizeof(SettledJob) * Max(arrays.length, 1));
+	*n = 0;
+	for (i = 0; i < arrays.length; i++)
+	{
+		SettledJob *job = &jobs[*n];
+
+		if (nulls[0][i] || nulls[1][i])
+			continue;
+		job->id = DatumGetInt64(values[0][i]);
+		job->attempt = DatumGetInt32(values[1][i]);
+		job->has_output = has_outputs && !nulls[2][i];
+		if (job->has_output)
+			job->output = values[2][i];
+		(*n)++;
+	}
+	qsort(jobs, *n, sizeof(SettledJob), settle_compare);
+	return jobs;
+}
+
+/* qsort() comparator: by id and attempt. */
+static int
+settle_compare(const void *a, const void *b)
+{
+	const SettledJob *x = a;
+	const SettledJob *y = b;
+
+	if (x->id != y->id)
+		return x->id < y->id ? -1 : 1;
+	return x->attempt < y->attempt ? -1 : x->attempt > y->attempt ? 1 : 0;
+}
+
+/* Complete jobs whose leases are held. */
+static void
+settle_run_many(void *arg)
+{
+	SettleMany *many = arg;
+	Datum	   *ids = palloc(sizeof(Datum) * many->n);
+	Datum	   *attempts = palloc(sizeof(Datum) * many->n);
+	Datum	   *outputs = palloc(sizeof(Datum) * many->n);
+	bool	   *nulls = palloc(sizeof(bool) * many->n);
+	NvsParams	params;
+	int			i;
+
+	for (i = 0; i < many->n; i++)
+	{
+		ids[i] = Int64GetDatum(many->jobs[i].id);
+		attempts[i] = Int32GetDatum(many->jobs[i].attempt);
+		outputs[i] = many->jobs[i].output;
+		nulls[i] = !many->jobs[i].has_output;
+	}
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT8ARRAYOID,
+				   nvs_array_of(INT8OID, ids, NULL, many->n), false);
+	nvs_params_add(&params, INT4ARRAYOID,
+				   nvs_array_of(INT4OID, attempts, NULL, many->n), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(many->queue->number),
+				   false);
+	nvs_params_add(&params, JSONBARRAYOID,
+				   nvs_array_of(JSONBOID, outputs, nulls, many->n), false);
+	(void) nvs_execute_each(nvs_statement_plan(many->set->plans,
+											   &settle_complete_many, &params,
+											   NULL),
+							&params, false, settle_keep_id, many);
+	if (many->nsettled > 0 && !many->queue->keeps_ended)
+		settle_forget(many->set, many->queue, many->settled, many->nsettled);
+}
+
+/* Keep the id of a job that was completed; an int8 is no pointer here. */
+static void
+settle_keep_id(TupleTableSlot *slot, void *arg)
+{
+	SettleMany *many = arg;
+	bool		isnull;
+
+	many->settled[many->nsettled++] = slot_getattr(slot, 1, &isnull);
+}

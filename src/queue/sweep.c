@@ -1,0 +1,230 @@
+/*
+ * queue/sweep.c
+ *	  Deletes jobs that have been kept for long enough.
+ *
+ * Jobs that have ended are found by when the lease of their last attempt would
+ * have run out, the one time that is indexed, so they stay a lease longer at
+ * most.  A job goes with all of its attempts, or not at all.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "queue/internal.h"
+
+/* Names of queues some of whose jobs are to go. */
+static const NvsStatement sweep_list = {
+	"SELECT name FROM {queues} WHERE keep_ended IS NOT NULL "
+	"OR keep_queued IS NOT NULL ORDER BY name"
+};
+
+/* In SQL, how long queue $1 keeps jobs. */
+#define KEEP(column) \
+	"(SELECT " NVS_NOW " OPERATOR(pg_catalog.-) q." column \
+	" FROM {queues} q WHERE q.number OPERATOR(pg_catalog.=) $1)"
+
+/* Up to $2 jobs of queue $1 that have ended, by their last runs, locked. */
+static const NvsStatement sweep_ended = {
+	"SELECT r.id, r.priority FROM {job_runs} r "
+	"WHERE r.queue OPERATOR(pg_catalog.=) $1 "
+	"AND r.lease_until OPERATOR(pg_catalog.<) " KEEP("keep_ended") " "
+	"AND r.ended_at OPERATOR(pg_catalog.<) " KEEP("keep_ended") " "
+	"AND r.outcome IS NOT NULL AND NOT EXISTS (SELECT FROM {job_turns} t "
+	"WHERE t.id OPERATOR(pg_catalog.=) r.id) "
+	"AND NOT EXISTS (SELECT FROM {job_runs} l "
+	"WHERE l.id OPERATOR(pg_catalog.=) r.id "
+	"AND l.attempt OPERATOR(pg_catalog.>) r.attempt) "
+	"ORDER BY r.queue, r.lease_until LIMIT $2 FOR UPDATE OF r SKIP LOCKED"
+};
+
+/* Up to $2 jobs of queue $1 and priority $3 behind $4 that nobody began. */
+static const NvsStatement sweep_ready = {
+	"SELECT j.id, j.priority FROM {jobs} j "
+	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) $3 "
+	"AND j.id OPERATOR(pg_catalog.>) $4 AND j.due_at IS NULL "
+	"AND j.created_at OPERATOR(pg_catalog.<) " KEEP("keep_queued") " "
+	"AND (SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id "
+	"LIMIT 1) IS NULL "
+	"ORDER BY j.queue, j.priority, j.id LIMIT $2 FOR UPDATE SKIP LOCKED"
+};
+
+/* Up to $2 turns of queue $1 that nobody has taken. */
+static const NvsStatement sweep_turns = {
+	"SELECT t.id, t.priority FROM {job_turns} t JOIN {jobs} j "
+	"ON j.queue OPERATOR(pg_catalog.=) t.queue "
+	"AND j.priority OPERATOR(pg_catalog.=) t.priority "
+	"AND j.id OPERATOR(pg_catalog.=) t.id "
+	"WHERE t.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.created_at OPERATOR(pg_catalog.<) " KEEP("keep_queued") " "
+	"AND (t.due_at IS NULL "
+	"OR t.due_at OPERATOR(pg_catalog.<) " KEEP("keep_queued") ") "
+	"LIMIT $2 FOR UPDATE OF t SKIP LOCKED"
+};
+
+/* What belongs to the jobs $2 of queue $1, whose priorities are $3. */
+static const NvsStatement sweep_delete_turns = {
+	"DELETE FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) ANY ($2) "
+	"AND t.queue OPERATOR(pg_catalog.=) $1"
+};
+static const NvsStatement sweep_delete_runs = {
+	"DELETE FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) ANY ($2) "
+	"AND r.queue OPERATOR(pg_catalog.=) $1"
+};
+static const NvsStatement sweep_delete_jobs = {
+	"DELETE FROM {jobs} j USING ROWS FROM (pg_catalog.unnest($2), "
+	"pg_catalog.unnest($3)) u (id, priority) "
+	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) u.priority "
+	"AND j.id OPERATOR(pg_catalog.=) u.id"
+};
+
+/* The same, but for jobs that somebody has begun meanwhile. */
+static const NvsStatement sweep_delete_ready = {
+	"DELETE FROM {jobs} j USING ROWS FROM (pg_catalog.unnest($2), "
+	"pg_catalog.unnest($3)) u (id, priority) "
+	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) u.priority "
+	"AND j.id OPERATOR(pg_catalog.=) u.id "
+	"AND (SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id "
+	"LIMIT 1) IS NULL"
+};
+
+/* A pass. */
+typedef struct JobSweep
+{
+	NvsTableSet *set;
+	NvsQueue   *queue;
+	int64		wanted;
+	int64		removed;
+	Datum	   *ids;			/* of one statement, int8 */
+	Datum	   *priorities;		/* int4 */
+	int			n;
+} JobSweep;
+
+static void sweep_run(void *arg);
+static void sweep_queue(JobSweep *sweep);
+static void sweep_find(JobSweep *sweep, const NvsStatement *statement,
+					   const NvsLevel *level);
+static void sweep_keep(TupleTableSlot *slot, void *arg);
+static void sweep_delete(JobSweep *sweep, const NvsStatement *jobs);
+
+/* Delete up to wanted jobs of the queues of a store; returns how many. */
+int64
+nvs_jobs_sweep(NvsTableSet *set, int64 wanted)
+{
+	JobSweep	sweep;
+
+	memset(&sweep, 0, sizeof(sweep));
+	sweep.set = set;
+	sweep.wanted = wanted;
+	sweep.ids = palloc(sizeof(Datum) * wanted);
+	sweep.priorities = palloc(sizeof(Datum) * wanted);
+	nvs_call_by_index(sweep_run, &sweep);
+	pfree(sweep.ids);
+	pfree(sweep.priorities);
+	return sweep.removed;
+}
+
+/* Sweep one queue after another. */
+static void
+sweep_run(void *arg)
+{
+	JobSweep   *sweep = arg;
+	List	   *names = NIL;
+	ListCell   *lc;
+	uint64		n;
+	uint64		i;
+
+	n = nvs_table_set_query(sweep->set, &sweep_list, NULL);
+	for (i = 0; i < n; i++)
+		names = lappend(names, SPI_getvalue(SPI_tuptable->vals[i],
+											SPI_tuptable->tupdesc, 1));
+	foreach(lc, names)
+	{
+		CHECK_FOR_INTERRUPTS();
+		sweep->queue = nvs_queue_find(sweep->set, lfirst(lc));
+		if (sweep->queue != NULL && sweep->removed < sweep->wanted)
+			sweep_queue(sweep);
+	}
+}
+
+/* Delete jobs of one queue: ended, waiting for a turn, ready. */
+static void
+sweep_queue(JobSweep *sweep)
+{
+	int			i;
+
+	sweep_find(sweep, &sweep_ended, NULL);
+	sweep_delete(sweep, &sweep_delete_jobs);
+	sweep_find(sweep, &sweep_turns, NULL);
+	sweep_delete(sweep, &sweep_delete_jobs);
+	for (i = 0; i < sweep->queue->nlevels; i++)
+	{
+		sweep_find(sweep, &sweep_ready, &sweep->queue->levels[i]);
+		sweep_delete(sweep, &sweep_delete_ready);
+	}
+}
+
+/* Find jobs, and lock them where they stand, as many as are wanted still. */
+static void
+sweep_find(JobSweep *sweep, const NvsStatement *statement,
+		   const NvsLevel *level)
+{
+	NvsParams	params;
+
+	sweep->n = 0;
+	if (sweep->removed == sweep->wanted)
+		return;
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(sweep->queue->number),
+				   false);
+	nvs_params_add(&params, INT8OID,
+				   Int64GetDatum(sweep->wanted - sweep->removed), false);
+	if (level != NULL)
+	{
+		nvs_params_add(&params, INT4OID, Int32GetDatum(level->priority),
+					   false);
+		nvs_params_add(&params, INT8OID, Int64GetDatum(level->settled), false);
+	}
+	(void) nvs_execute_each(nvs_statement_plan(sweep->set->plans, statement,
+											   &params, NULL),
+							&params, false, sweep_keep, sweep);
+}
+
+/* Keep the id and the priority of a job. */
+static void
+sweep_keep(TupleTableSlot *slot, void *arg)
+{
+	JobSweep   *sweep = arg;
+	bool		isnull;
+
+	sweep->priorities[sweep->n] = slot_getattr(slot, 2, &isnull);
+	sweep->ids[sweep->n++] = slot_getattr(slot, 1, &isnull);
+}
+
+/* Delete the jobs that were found, by a statement, and what belongs to them. */
+static void
+sweep_delete(JobSweep *sweep, const NvsStatement *jobs)
+{
+	NvsParams	params;
+
+	if (sweep->n == 0)
+		return;
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(sweep->queue->number),
+				   false);
+	nvs_params_add(&params, INT8ARRAYOID,
+				   nvs_array_of(INT8OID, sweep->ids, NULL, sweep->n), false);
+	if (jobs != &sweep_delete_ready)
+	{
+		(void) nvs_table_set_run(sweep->set, &sweep_delete_turns, &params);
+		(void) nvs_table_set_run(sweep->set, &sweep_delete_runs, &params);
+	}
+	nvs_params_add(&params, INT4ARRAYOID,
+				   nvs_array_of(INT4OID, sweep->priorities, NULL, sweep->n),
+				   false);
+	sweep->removed += nvs_table_set_run(sweep->set, jobs, &params);
+}

@@ -1,0 +1,606 @@
+
+-- Queues of jobs.  See src/queue/queue.c.
+
+CREATE FUNCTION nvent.queue_changed() RETURNS trigger
+AS 'MODULE_PATHNAME', 'nvs_queue_changed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_changed() IS
+'trigger of a store''s tables of queues: has every session read them again after commit';
+
+CREATE FUNCTION nvent.queue_create(
+    queue text,
+    priority integer DEFAULT 0,
+    lease interval DEFAULT '15 minutes',
+    max_run interval DEFAULT NULL,
+    retry_limit integer DEFAULT 2,
+    retry_delay interval DEFAULT '0',
+    retry_backoff boolean DEFAULT false,
+    retry_delay_max interval DEFAULT NULL,
+    dead_letter text DEFAULT NULL,
+    keep_queued interval DEFAULT '14 days',
+    keep_ended interval DEFAULT '7 days',
+    store text DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_create'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_create(
+    text, integer, interval, interval, integer, interval, boolean, interval, text, interval, interval,
+    text
+) IS
+'Makes a queue.
+
+One that is there stays as it is; change it by UPDATE of its row in {store}_queues, whose columns have
+the names of these arguments. What is said of retries and leases holds for jobs that say nothing else.
+
+Arguments:
+  queue: text of 1 to 255 bytes
+  priority: of jobs that have none of their own; higher goes first
+  lease: how long a worker has a job, from when it is fetched or touched
+  max_run: how long one attempt may last, however often it is touched; NULL for no limit
+  retry_limit: how often a job that failed, or whose lease ran out, is tried again
+  retry_delay: how long a job that failed waits before that
+  retry_backoff: whether that is doubled each time, from 1 second at least, and then anything from
+    half of it to all of it
+  retry_delay_max: the longest that it waits; NULL for no limit
+  dead_letter: queue that gets a copy of jobs that failed for good; NULL for none
+  keep_queued: how long jobs may be queued before nvent.maintain deletes them; NULL for ever
+  keep_ended: how long jobs that have ended are kept; 0 deletes them when they are completed, NULL
+    keeps them for ever
+  store: the store; NULL is the default store
+Returns:
+  true when it was made, false when it was there
+Raises:
+  22004: queue, priority, lease or something of retries is NULL
+  22023: the name is empty or too long, lease or max_run is not positive, or retry_limit is negative
+  42704: there is no queue of the name dead_letter
+  NV009: there is no such store
+Locks:
+  in every session, the queues of the store are read again after commit
+Example:
+  SELECT nvent.queue_create(''emails'', retry_limit => 5, retry_backoff => true);';
+
+CREATE FUNCTION nvent.queue_pause(queue text, store text DEFAULT NULL) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_pause'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_pause(text, text) IS
+'Has no more jobs fetched from a queue; jobs can be sent, and those that are active go on.
+
+Arguments:
+  queue: the queue
+  store: the store; NULL is the default store
+Returns:
+  true when it was paused, false when it had been before
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Locks:
+  the row of the queue until the transaction ends
+Example:
+  SELECT nvent.queue_pause(''emails'');';
+
+CREATE FUNCTION nvent.queue_unpause(queue text, store text DEFAULT NULL) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_unpause'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_unpause(text, text) IS
+'Has jobs fetched again from a queue that was paused.
+
+Arguments:
+  queue: the queue
+  store: the store; NULL is the default store
+Returns:
+  true when it goes on, false when it was not paused
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Locks:
+  the row of the queue until the transaction ends
+Example:
+  SELECT nvent.queue_unpause(''emails'');';
+
+CREATE FUNCTION nvent.queue_purge(queue text, store text DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'nvs_queue_purge'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_purge(text, text) IS
+'Deletes the jobs of a queue that are queued: ready, deferred, or waiting to be tried again.
+
+Jobs that others are just fetching or changing are left out, and so are active ones.
+
+Arguments:
+  queue: the queue
+  store: the store; NULL is the default store
+Returns:
+  how many were deleted
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Locks:
+  the rows of the jobs until the transaction ends
+Example:
+  SELECT nvent.queue_purge(''emails'');';
+
+CREATE FUNCTION nvent.queue_drop(queue text, store text DEFAULT NULL) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_drop'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_drop(text, text) IS
+'Drops a queue with all of its jobs.
+
+Jobs of others whose dead letter queue it is stay where they are when they fail, with a warning.
+
+Arguments:
+  queue: the queue
+  store: the store; NULL is the default store
+Returns:
+  true when it was dropped, false when there is none
+Raises:
+  NV009: there is no such store
+Locks:
+  the rows of its jobs until the transaction ends
+Example:
+  SELECT nvent.queue_drop(''emails'');';
+
+CREATE FUNCTION nvent.queue_send(
+    queue text,
+    data jsonb DEFAULT NULL,
+    priority integer DEFAULT NULL,
+    start_after interval DEFAULT NULL,
+    start_at timestamptz DEFAULT NULL,
+    lease interval DEFAULT NULL,
+    max_run interval DEFAULT NULL,
+    retry_limit integer DEFAULT NULL,
+    retry_delay interval DEFAULT NULL,
+    retry_backoff boolean DEFAULT NULL,
+    retry_delay_max interval DEFAULT NULL,
+    dead_letter text DEFAULT NULL,
+    store text DEFAULT NULL
+) RETURNS bigint
+AS 'MODULE_PATHNAME', 'nvs_queue_send'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_send(
+    text, jsonb, integer, interval, timestamptz, interval, interval, integer, interval, boolean,
+    interval, text, text
+) IS
+'Sends a job: it is there when the transaction commits, with all else that this wrote.
+
+Of what is NULL the queue''s own setting holds, see nvent.queue_create.
+
+Arguments:
+  queue: the queue
+  data: what the worker gets; NULL for nothing
+  priority: higher goes first
+  start_after: how long it waits before it can be fetched, from now
+  start_at: when it can be fetched; not beside start_after
+  lease: as in nvent.queue_create, like all that follow
+  max_run: the longest that an attempt may last
+  retry_limit: how often it is tried again
+  retry_delay: how long it waits before that
+  retry_backoff: whether that is doubled
+  retry_delay_max: the longest that it waits
+  dead_letter: queue that gets a copy when it failed for good
+  store: the store; NULL is the default store
+Returns:
+  the id of the job, a position as those of events are
+Raises:
+  42704: there is no such queue, or none of the name dead_letter
+  22023: start_after and start_at are both there, lease or max_run is not positive, or retry_limit is
+    negative
+  NV009: there is no such store
+Locks:
+  none but that of the first job of a priority, for which others that send the first one wait
+Example:
+  SELECT nvent.queue_send(''emails'', ''{"to": "ada@example.com"}'', start_after => ''5 minutes'');';
+
+CREATE FUNCTION nvent.queue_send_batch(
+    queue text,
+    jobs jsonb[],
+    store text DEFAULT NULL
+) RETURNS SETOF bigint
+AS 'MODULE_PATHNAME', 'nvs_queue_send_batch'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_send_batch(text, jsonb[], text) IS
+'Sends many jobs, all or none.
+
+Arguments:
+  queue: the queue
+  jobs: at most 100,000 objects with the members data, priority, startAfter, startAt, lease, maxRun,
+    retryLimit, retryDelay, retryBackoff, retryDelayMax and deadLetter, none of which is needed; a
+    time is a string, an interval a string or a number of seconds
+  store: the store; NULL is the default store
+Returns:
+  the ids of the jobs, in their order, in which they will also be fetched
+Raises:
+  42704: there is no such queue
+  22004: a job is NULL
+  22023: a job is not an object, or has another member, or one that is out of range
+  54000: there are too many jobs
+  NV009: there is no such store
+Locks:
+  as nvent.queue_send
+Example:
+  SELECT nvent.queue_send_batch(''emails'', ARRAY[''{"data": 1}'', ''{"data": 2, "priority": 10}'']::jsonb[]);';
+
+CREATE FUNCTION nvent.queue_fetch(
+    queue text,
+    max_count integer DEFAULT 1,
+    worker text DEFAULT NULL,
+    store text DEFAULT NULL,
+    OUT id bigint,
+    OUT attempt integer,
+    OUT data jsonb,
+    OUT priority integer,
+    OUT retries integer,
+    OUT created_at timestamptz,
+    OUT lease_until timestamptz
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_queue_fetch'
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION nvent.queue_fetch(text, integer, text, text) IS
+'Leases jobs to a worker: those of the highest priority, and of these the oldest.
+
+Commit at once: others see from then on that the jobs are taken. When the transaction is rolled back
+it is as if they had never been fetched. Jobs that another transaction is just fetching are passed
+over, never waited for. A lease that has run out is the end of its attempt.
+
+Arguments:
+  queue: the queue
+  max_count: how many at most, up to 100,000
+  worker: any text that says who asks; NULL for none
+  store: the store; NULL is the default store
+Returns:
+  a row for each job
+Columns:
+  id: the job
+  attempt: which attempt this is, from 1; what settles the job has to name it
+  data: what was sent
+  priority: the job''s
+  retries: how many retries it has used up
+  created_at: when it was sent
+  lease_until: when the lease runs out
+Raises:
+  42704: there is no such queue
+  22023: max_count is negative or too high
+  40001: in REPEATABLE READ or SERIALIZABLE, when a job was taken since the snapshot
+  NV009: there is no such store
+Locks:
+  the rows of the jobs until the transaction ends
+Example:
+  SELECT id, attempt, data FROM nvent.queue_fetch(''emails'', 10, worker => ''host-1'');';
+
+CREATE FUNCTION nvent.queue_complete(
+    queue text,
+    id bigint,
+    attempt integer,
+    output jsonb DEFAULT NULL,
+    store text DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_complete'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_complete(text, bigint, integer, jsonb, text) IS
+'Completes a job that was fetched, if the lease is still held.
+
+In the transaction of what the job wrote, both count or none: check the result, and roll back when it
+is false.
+
+Arguments:
+  queue: the queue
+  id: the job
+  attempt: as nvent.queue_fetch returned it
+  output: anything to keep with it; NULL for none
+  store: the store; NULL is the default store
+Returns:
+  true when it was completed, false when the lease is lost: run out, settled before, or cancelled
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Locks:
+  the row of the attempt until the transaction ends
+Example:
+  SELECT nvent.queue_complete(''emails'', 42, 1, ''{"sent": true}'');';
+
+CREATE FUNCTION nvent.queue_complete_many(
+    queue text,
+    ids bigint[],
+    attempts integer[],
+    outputs jsonb[] DEFAULT NULL,
+    store text DEFAULT NULL
+) RETURNS SETOF bigint
+AS 'MODULE_PATHNAME', 'nvs_queue_complete_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_complete_many(text, bigint[], integer[], jsonb[], text) IS
+'Completes many jobs that were fetched: those whose leases are still held.
+
+Arguments:
+  queue: the queue
+  ids: at most 100,000 jobs
+  attempts: of each, at the same place
+  outputs: the same; NULL for none
+  store: the store; NULL is the default store
+Returns:
+  the ids of those that were completed, in no order
+Raises:
+  42704: there is no such queue
+  2202E: the arrays differ in length
+  54000: there are too many jobs
+  NV009: there is no such store
+Locks:
+  the rows of the attempts until the transaction ends, in the order of the ids
+Example:
+  SELECT nvent.queue_complete_many(''emails'', ARRAY[42, 43], ARRAY[1, 1]);';
+
+CREATE FUNCTION nvent.queue_fail(
+    queue text,
+    id bigint,
+    attempt integer,
+    error jsonb DEFAULT NULL,
+    store text DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_fail'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_fail(text, bigint, integer, jsonb, text) IS
+'Has an attempt fail, if the lease is still held: the job is tried again, or has failed for good.
+
+One that has failed for good is copied to its dead letter queue in the same transaction.
+
+Arguments:
+  queue: the queue
+  id: the job
+  attempt: as nvent.queue_fetch returned it
+  error: what went wrong; NULL for nothing to say
+  store: the store; NULL is the default store
+Returns:
+  true when it was held, false when the lease is lost
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Locks:
+  the row of the attempt until the transaction ends
+Example:
+  SELECT nvent.queue_fail(''emails'', 42, 1, ''{"message": "no such host"}'');';
+
+CREATE FUNCTION nvent.queue_touch(
+    queue text,
+    id bigint,
+    attempt integer,
+    lease interval DEFAULT NULL,
+    store text DEFAULT NULL
+) RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'nvs_queue_touch'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_touch(text, bigint, integer, interval, text) IS
+'Has a lease last from now on, if it is still held.
+
+Arguments:
+  queue: the queue
+  id: the job
+  attempt: as nvent.queue_fetch returned it
+  lease: how long; NULL is the job''s own, or the queue''s
+  store: the store; NULL is the default store
+Returns:
+  when it runs out now, not after the job''s max_run; NULL when the lease is lost
+Raises:
+  22023: lease is not positive
+  42704: there is no such queue
+  NV009: there is no such store
+Locks:
+  the row of the attempt until the transaction ends
+Example:
+  SELECT nvent.queue_touch(''emails'', 42, 1);';
+
+CREATE FUNCTION nvent.queue_release(
+    queue text,
+    id bigint,
+    attempt integer,
+    start_after interval DEFAULT NULL,
+    store text DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_release'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_release(text, bigint, integer, interval, text) IS
+'Gives a job back, if the lease is still held: for somebody else, or for later. No retry is used up.
+
+Arguments:
+  queue: the queue
+  id: the job
+  attempt: as nvent.queue_fetch returned it
+  start_after: how long it waits before it can be fetched; NULL for at once
+  store: the store; NULL is the default store
+Returns:
+  true when it was given back, false when the lease is lost
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Locks:
+  the row of the attempt until the transaction ends
+Example:
+  SELECT nvent.queue_release(''emails'', 42, 1, start_after => ''1 hour'');';
+
+CREATE FUNCTION nvent.queue_cancel(queue text, id bigint, store text DEFAULT NULL) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_cancel'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_cancel(text, bigint, text) IS
+'Cancels a job that has not ended: it is not fetched, and who has it loses the lease.
+
+Arguments:
+  queue: the queue
+  id: the job
+  store: the store; NULL is the default store
+Returns:
+  true when it was cancelled; false when it has ended, or there is none
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Locks:
+  the row of the job or its attempt until the transaction ends; it waits for who is just fetching or
+    settling the job
+Example:
+  SELECT nvent.queue_cancel(''emails'', 42);';
+
+CREATE FUNCTION nvent.queue_resume(queue text, id bigint, store text DEFAULT NULL) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_resume'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_resume(text, bigint, text) IS
+'Has a job that was cancelled be fetched again.
+
+Arguments:
+  queue: the queue
+  id: the job
+  store: the store; NULL is the default store
+Returns:
+  true when it is ready now; false when it was not cancelled, or there is none
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Locks:
+  the row of its last attempt until the transaction ends
+Example:
+  SELECT nvent.queue_resume(''emails'', 42);';
+
+CREATE FUNCTION nvent.queue_retry(queue text, id bigint, store text DEFAULT NULL) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_retry'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_retry(text, bigint, text) IS
+'Has a job that failed for good be tried once more.
+
+A copy of it in a dead letter queue stays there.
+
+Arguments:
+  queue: the queue
+  id: the job
+  store: the store; NULL is the default store
+Returns:
+  true when it is ready now; false when it has not failed, or there is none
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Locks:
+  the row of its last attempt until the transaction ends
+Example:
+  SELECT nvent.queue_retry(''emails'', 42);';
+
+CREATE FUNCTION nvent.queue_delete(queue text, id bigint, store text DEFAULT NULL) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_delete'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_delete(text, bigint, text) IS
+'Deletes a job wherever it stands, with its attempts; who has it loses the lease.
+
+Arguments:
+  queue: the queue
+  id: the job
+  store: the store; NULL is the default store
+Returns:
+  true when it was deleted, false when there is none
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Locks:
+  the rows of the job until the transaction ends; it waits for who is just fetching or settling it
+Example:
+  SELECT nvent.queue_delete(''emails'', 42);';
+
+CREATE FUNCTION nvent.queue_get(
+    queue text,
+    id bigint,
+    store text DEFAULT NULL,
+    OUT id bigint,
+    OUT state text,
+    OUT priority integer,
+    OUT data jsonb,
+    OUT attempt integer,
+    OUT retries integer,
+    OUT created_at timestamptz,
+    OUT start_at timestamptz,
+    OUT started_at timestamptz,
+    OUT lease_until timestamptz,
+    OUT ended_at timestamptz,
+    OUT worker text,
+    OUT output jsonb,
+    OUT origin jsonb
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_queue_get'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION nvent.queue_get(text, bigint, text) IS
+'Shows a job.
+
+Arguments:
+  queue: the queue
+  id: the job
+  store: the store; NULL is the default store
+Returns:
+  one row, or none when there is no such job
+Columns:
+  id: the job
+  state: created, retry, active, completed, failed or cancelled
+  priority: the job''s
+  data: what was sent
+  attempt: the last attempt, 0 before the first
+  retries: how many retries it has used up
+  created_at: when it was sent
+  start_at: when it can be fetched, if that is later
+  started_at: when the last attempt began
+  lease_until: when its lease runs out, or did
+  ended_at: when it ended
+  worker: who has or had it
+  output: what it left, or its error
+  origin: of a dead letter, {"queue", "id", "attempts", "priority", "createdAt", "error"} of the job
+    that failed
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Example:
+  SELECT state, output FROM nvent.queue_get(''emails'', 42);';
+
+CREATE FUNCTION nvent.queue_runs(
+    queue text,
+    id bigint,
+    store text DEFAULT NULL,
+    OUT attempt integer,
+    OUT outcome text,
+    OUT worker text,
+    OUT started_at timestamptz,
+    OUT lease_until timestamptz,
+    OUT ended_at timestamptz,
+    OUT output jsonb
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_queue_runs'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 3;
+
+COMMENT ON FUNCTION nvent.queue_runs(text, bigint, text) IS
+'Shows the attempts at a job.
+
+Arguments:
+  queue: the queue
+  id: the job
+  store: the store; NULL is the default store
+Returns:
+  a row for each attempt, the first one first
+Columns:
+  attempt: its number
+  outcome: active, completed, failed, expired, released or cancelled
+  worker: who had it
+  started_at: when it began
+  lease_until: when its lease runs out, or did
+  ended_at: when it ended
+  output: what it left, or its error
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Example:
+  SELECT * FROM nvent.queue_runs(''emails'', 42);';
