@@ -187,6 +187,7 @@ REGRESS = \
 	stream_append_retry \
 	stream_append_many \
 	stream_append_bulk \
+	stream_load \
 	stream_read \
 	stream_index \
 	stream_poll \

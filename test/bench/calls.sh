@@ -31,6 +31,9 @@ append_batch, plain log, 100 events|1 8|1|cpu|stream_append_batch_log_100
 append_batch, plain log, 1000 events|1 8|1|cpu|stream_append_batch_log_1000
 append_many, 1000 to 100 subjects|1 8|1|cpu|stream_append_many
 COPY of 10000 events to a plain log|1|0.9|cpu|stream_copy
+load of 100000 events, versions in the file|1|0.9|cpu|stream_load
+load of 100000 events, numbered by awk|1|0.9|cpu|stream_load_number
+load of 100000 events, numbered by INSERT|1||cpu|stream_load_insert
 jsonb_deep_merge|1|4|read|
 '
 
@@ -136,7 +139,8 @@ operation()
 			return
 			;;
 	esac
-	plain=$bench/${5%_record}.plain.sql
+	plain=$bench/$5.plain.sql
+	[ -f "$plain" ] || plain=$bench/${5%_*}.plain.sql
 	turns "$1" "$2" "$3" "$bench/$5.sql" "$4" "$plain" "$4"
 }
 

@@ -84,6 +84,18 @@ COPY (SELECT 'nvent:log:c' || i % 1000, now(), e ->> 'type', e -> 'data'
     FROM lean.batch, generate_series(0, 9) AS k, unnest(events) WITH ORDINALITY AS u (e, i) WHERE n = 1000)
 TO PROGRAM 'cat >lean.copy';
 
+-- What is loaded into tables with versions: 100,000 events by turns to 1,000
+-- subjects, in files and in a table.
+SELECT nvent.stream_create_table('load');
+CREATE TABLE lean.load (LIKE lean.events INCLUDING ALL);
+CREATE TABLE lean.incoming AS
+SELECT i AS n, 'nvent:load:c' || i % 1000 AS subject, i / 1000 + 1 AS version, 1700000000000 + i AS ts,
+    'order:placed' AS type, jsonb_build_object('order', i, 'by', 'somebody-' || i, 'note', repeat('x', 40)) AS data
+FROM generate_series(0, 99999) AS i;
+COPY (SELECT subject, version, ts, type, data FROM lean.incoming ORDER BY n) TO PROGRAM 'cat >load.copy';
+COPY (SELECT subject, ts, type, data FROM lean.incoming ORDER BY n) TO PROGRAM 'cat >number.copy';
+COPY (SELECT subject, version, now(), type, data FROM lean.incoming ORDER BY n) TO PROGRAM 'cat >lean_load.copy';
+
 INSERT INTO lean.kv (key, value) SELECT key, value FROM nvent_kv;
 -- The arguments of calls with 100 keys, as either side has them.
 CREATE TABLE lean.batches AS

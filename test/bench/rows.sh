@@ -193,7 +193,7 @@ cost()
 }
 
 # costs_of OURS PEER: sets $wal and $kb of a row, from a thousand calls, or from
-# 30 where that would take long.  A script beside itself costs the same.
+# 30 or 10 where that would take long.  A script beside itself costs the same.
 costs_of()
 {
 	local calls=1000 slower
@@ -201,6 +201,7 @@ costs_of()
 	[ "$1" != "$2" ] || return 0
 	slower=$(cat "$work/ours" "$work/plain" | sort -g | head -n 1)
 	[ "${slower%.*}" -ge 300 ] || calls=30
+	[ "${slower%.*}" -ge 3 ] || calls=10
 	cost "$1" $calls
 	wal=${cost% *} kb=${cost#* }
 	cost "$2" $calls
