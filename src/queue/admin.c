@@ -94,19 +94,17 @@ static const NvsStatement purge_delete = {
 static const NvsStatement purge_turns = {
 	"DELETE FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) ANY (ARRAY("
 	"SELECT l.id FROM {job_turns} l WHERE l.queue OPERATOR(pg_catalog.=) $1 "
-	"LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING t.id, t.priority"
+	"LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING t.id"
 };
 
-/* $1 queue, $2 ids, $3 priorities. */
+/* $1 queue, $2 ids, $3 the priorities that it has. */
 static const NvsStatement purge_turn_jobs = {
-	"DELETE FROM {jobs} j USING ROWS FROM (pg_catalog.unnest($2), "
-	"pg_catalog.unnest($3)) u (id, priority) "
-	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.priority OPERATOR(pg_catalog.=) u.priority "
-	"AND j.id OPERATOR(pg_catalog.=) u.id"
+	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
+	"AND j.id OPERATOR(pg_catalog.=) ANY ($2)"
 };
 static const NvsStatement purge_turn_runs = {
-	"DELETE FROM {job_runs} r WHERE r.queue OPERATOR(pg_catalog.=) $1 "
+	"DELETE FROM {job_runs} r WHERE " NVS_IN_QUEUE("r", "1") " "
 	"AND r.id OPERATOR(pg_catalog.=) ANY ($2)"
 };
 
@@ -117,7 +115,6 @@ typedef struct Purge
 	NvsQueue   *queue;
 	int64		deleted;
 	Datum	   *ids;			/* of one batch, int8 */
-	Datum	   *priorities;		/* of turns, int4 */
 	int			n;
 } Purge;
 
@@ -268,7 +265,6 @@ nvs_queue_purge(PG_FUNCTION_ARGS)
 	nvs_spi_begin();
 	purge.set = nvs_queue_open(fcinfo, 0, 1, NVS_USE_CHANGE, &purge.queue);
 	purge.ids = palloc(sizeof(Datum) * PURGE_BATCH);
-	purge.priorities = palloc(sizeof(Datum) * PURGE_BATCH);
 	nvs_call_by_index(purge_run, &purge);
 	nvs_spi_end();
 	PG_RETURN_INT64(purge.deleted);
@@ -309,8 +305,7 @@ purge_some_turns(Purge *purge)
 	nvs_params_add(&params, INT8ARRAYOID,
 				   nvs_array_of(INT8OID, purge->ids, NULL, purge->n), false);
 	(void) nvs_table_set_run(purge->set, &purge_turn_runs, &params);
-	nvs_params_add(&params, INT4ARRAYOID,
-				   nvs_array_of(INT4OID, purge->priorities, NULL, purge->n),
+	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(purge->queue),
 				   false);
 	(void) nvs_table_set_run(purge->set, &purge_turn_jobs, &params);
 	purge->deleted += purge->n;
@@ -352,14 +347,12 @@ purge_level(Purge *purge, const NvsLevel *level)
 	}
 }
 
-/* Keep the id, and the priority where there is one, of a job. */
+/* Keep the id of a job. */
 static void
 purge_keep(TupleTableSlot *slot, void *arg)
 {
 	Purge	   *purge = arg;
 	bool		isnull;
 
-	if (slot->tts_tupleDescriptor->natts > 1)
-		purge->priorities[purge->n] = slot_getattr(slot, 2, &isnull);
 	purge->ids[purge->n++] = slot_getattr(slot, 1, &isnull);
 }

@@ -29,7 +29,7 @@ enum
 /* In SQL, what belongs to job $2 of queue $1. */
 #define OF_JOB(alias) \
 	alias ".id OPERATOR(pg_catalog.=) $2 " \
-	"AND " alias ".queue OPERATOR(pg_catalog.=) $1"
+	"AND " NVS_IN_QUEUE(alias, "1")
 
 /* The job itself; $3 the priorities that the queue has. */
 #define THE_JOB \

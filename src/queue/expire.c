@@ -17,36 +17,39 @@
 
 #include "queue/internal.h"
 
-/* End up to $4 runs of queue $1 whose leases end from $2 to $3. */
+/* Up to $4 runs of queue $1 that last and whose leases end from $2 to $3. */
 static const NvsStatement expire_runs = {
-	"UPDATE {job_runs} r SET outcome = '" NVS_RUN_EXPIRED "', "
-	"ended_at = " NVS_NOW " FROM ("
-	"SELECT e.id, e.attempt FROM {job_runs} e "
+	"SELECT e.id, e.priority, e.attempt, e.retries FROM {job_runs} e "
 	"WHERE e.queue OPERATOR(pg_catalog.=) $1 "
 	"AND e.lease_until OPERATOR(pg_catalog.>=) $2 "
 	"AND e.lease_until OPERATOR(pg_catalog.<=) $3 AND e.outcome IS NULL "
-	"ORDER BY e.queue, e.lease_until LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED) e "
-	"WHERE r.id OPERATOR(pg_catalog.=) e.id "
-	"AND r.attempt OPERATOR(pg_catalog.=) e.attempt AND r.outcome IS NULL "
-	"RETURNING r.id, r.priority, r.attempt, r.retries"
+	"ORDER BY e.queue, e.lease_until LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED"
 };
 
-/* When the first lease of queue $1 from $2 on ends that has not been ended. */
+/* $1 id, $2 attempt, of a run that is locked. */
+static const NvsStatement expire_run = {
+	"UPDATE {job_runs} r SET outcome = '" NVS_RUN_EXPIRED "', "
+	"ended_at = " NVS_NOW " WHERE r.id OPERATOR(pg_catalog.=) $1 "
+	"AND r.attempt OPERATOR(pg_catalog.=) $2"
+};
+
+/* When the first lease of queue $1 ends, from $2 to $3, of a run that lasts. */
 static const NvsStatement expire_first_lease = {
 	"SELECT e.lease_until FROM {job_runs} e "
 	"WHERE e.queue OPERATOR(pg_catalog.=) $1 "
-	"AND e.lease_until OPERATOR(pg_catalog.>=) $2 AND e.outcome IS NULL "
+	"AND e.lease_until OPERATOR(pg_catalog.>=) $2 "
+	"AND e.lease_until OPERATOR(pg_catalog.<) $3 AND e.outcome IS NULL "
 	"ORDER BY e.queue, e.lease_until LIMIT 1"
 };
 
-/* Runs that were ended, in cxt. */
+/* Runs that are to be ended, and are locked. */
 typedef struct ExpiredRuns
 {
 	NvsRun	   *runs;
 	int			n;
-	MemoryContext cxt;
 } ExpiredRuns;
 
+static void expire_end(NvsTableSet *set, NvsQueue *queue, const NvsRun *run);
 static void expire_keep(TupleTableSlot *slot, void *arg);
 static void expire_note_time(NvsQueue *queue, TimestampTz now);
 static void expire_raise_bound(NvsTableSet *set, NvsQueue *queue);
@@ -59,7 +62,7 @@ void
 nvs_queue_expire(NvsTableSet *set, NvsQueue *queue, TimestampTz now,
 				 int64 limit)
 {
-	ExpiredRuns expired = {NULL, 0, CurrentMemoryContext};
+	ExpiredRuns expired = {NULL, 0};
 	NvsParams	params;
 	int			i;
 
@@ -75,13 +78,26 @@ nvs_queue_expire(NvsTableSet *set, NvsQueue *queue, TimestampTz now,
 											   &params, NULL),
 							&params, false, expire_keep, &expired);
 	for (i = 0; i < expired.n; i++)
-		nvs_run_failed(set, queue, &expired.runs[i], (Datum) 0, false);
+		expire_end(set, queue, &expired.runs[i]);
 	if (expired.n < limit && !IsolationUsesXactSnapshot())
 		expire_raise_bound(set, queue);
 	pfree(expired.runs);
 }
 
-/* Keep a run that was ended. */
+/* End a run whose lease has run out. */
+static void
+expire_end(NvsTableSet *set, NvsQueue *queue, const NvsRun *run)
+{
+	NvsParams	params;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(run->id), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(run->attempt), false);
+	(void) nvs_table_set_run(set, &expire_run, &params);
+	nvs_run_failed(set, queue, run, (Datum) 0, false);
+}
+
+/* Keep a run that is to be ended. */
 static void
 expire_keep(TupleTableSlot *slot, void *arg)
 {
@@ -132,6 +148,7 @@ expire_raise_bound(NvsTableSet *set, NvsQueue *queue)
 	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
 	nvs_params_add(&params, TIMESTAMPTZOID,
 				   TimestampTzGetDatum(queue->lease_bound), false);
+	nvs_params_add(&params, TIMESTAMPTZOID, TimestampTzGetDatum(bound), false);
 	if (nvs_execute_first(nvs_statement_plan(set->plans, &expire_first_lease,
 											 &params, NULL),
 						  &params, false, CurrentMemoryContext, &first))

@@ -37,11 +37,12 @@
 #include "position/position.h"
 #include "queue/internal.h"
 
-/* A look that took a time is not taken again for so many times that. */
+/*
+ * Such a look is not taken again for so many times the time that it took, and
+ * for so long, in us, at least.
+ */
 #define LOOK_PAUSE		20
-
-/* The shortest time, in us, between walks from the settled position on. */
-#define SWEEP_PAUSE		10000
+#define MIN_LOOK_PAUSE	10000
 
 /* Turns and leases that one fetch makes due, beyond twice its own. */
 #define SPARE_DUE		64
@@ -206,7 +207,7 @@ PG_FUNCTION_INFO_V1(nvs_queue_fetch);
 static void fetch_run(void *arg);
 static void fetch_round(Fetch *fetch);
 static bool fetch_look_begins(const Fetch *fetch, TimestampTz at);
-static TimestampTz fetch_look_ends(TimestampTz began, TimestampTz shortest);
+static TimestampTz fetch_look_ends(TimestampTz began);
 static void fetch_make_due(Fetch *fetch);
 static void fetch_expire(Fetch *fetch);
 static void fetch_look_for_turns(Fetch *fetch);
@@ -330,11 +331,11 @@ fetch_look_begins(const Fetch *fetch, TimestampTz at)
 
 /* When the next look may begin, of which one has just ended. */
 static TimestampTz
-fetch_look_ends(TimestampTz began, TimestampTz shortest)
+fetch_look_ends(TimestampTz began)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	return now + Max((now - began) * LOOK_PAUSE, shortest);
+	return now + Max((now - began) * LOOK_PAUSE, MIN_LOOK_PAUSE);
 }
 
 /* Have turns be due whose time has come. */
@@ -354,7 +355,7 @@ fetch_make_due(Fetch *fetch)
 				   Int64GetDatum(2 * (int64) fetch->wanted + SPARE_DUE),
 				   false);
 	(void) nvs_table_set_run(fetch->set, &fetch_due, &params);
-	queue->due_at = fetch_look_ends(now, 0);
+	queue->due_at = fetch_look_ends(now);
 }
 
 /*
@@ -371,7 +372,7 @@ fetch_expire(Fetch *fetch)
 		return;
 	nvs_queue_expire(fetch->set, queue, fetch->began,
 					 2 * (int64) fetch->wanted + SPARE_DUE);
-	queue->expire_at = fetch_look_ends(now, 0);
+	queue->expire_at = fetch_look_ends(now);
 }
 
 /* Lock the turns that are due and come first. */
@@ -393,7 +394,7 @@ fetch_look_for_turns(Fetch *fetch)
 	(void) nvs_execute_each(nvs_statement_plan(fetch->set->plans,
 											   &fetch_turns, &params, NULL),
 							&params, false, fetch_add, fetch);
-	queue->turns_at = fetch_look_ends(began, 0);
+	queue->turns_at = fetch_look_ends(began);
 }
 
 /*
@@ -421,7 +422,7 @@ fetch_level(Fetch *fetch, NvsLevel *level)
 		fetch_merge(fetch, level);
 	} while (fetch->taken.n < fetch->wanted && fetch->walked > 0);
 	if (sweep)
-		level->sweep_at = fetch_look_ends(began, SWEEP_PAUSE);
+		level->sweep_at = fetch_look_ends(began);
 }
 
 /*

@@ -24,6 +24,13 @@
 	"AND " alias ".priority OPERATOR(pg_catalog.=) $2 " \
 	"AND " alias ".id OPERATOR(pg_catalog.=) $3"
 
+/*
+ * In SQL, that a row found by its job's id is of queue $n: written so that no
+ * index on the queue can be chosen in place of that on the id.
+ */
+#define NVS_IN_QUEUE(alias, n) \
+	"(" alias ".queue OPERATOR(pg_catalog.+) 0) OPERATOR(pg_catalog.=) $" n
+
 /* In SQL, the time now: a transaction may have been open for long. */
 #define NVS_NOW		"pg_catalog.clock_timestamp()"
 

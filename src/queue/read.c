@@ -38,7 +38,7 @@ static const NvsStatement read_runs = {
 	"SELECT r.attempt, COALESCE(r.outcome, 'active'), r.worker, "
 	"r.started_at, r.lease_until, r.ended_at, r.output FROM {job_runs} r "
 	"WHERE r.id OPERATOR(pg_catalog.=) $2 "
-	"AND r.queue OPERATOR(pg_catalog.=) $1 ORDER BY r.id, r.attempt"
+	"AND " NVS_IN_QUEUE("r", "1") " ORDER BY r.id, r.attempt"
 };
 
 /* A call. */

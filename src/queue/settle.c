@@ -28,7 +28,7 @@ enum
 #define THIS_RUN \
 	"r.id OPERATOR(pg_catalog.=) $1 " \
 	"AND r.attempt OPERATOR(pg_catalog.=) $2 " \
-	"AND r.queue OPERATOR(pg_catalog.=) $3 AND " NVS_RUN_LIVES("r")
+	"AND " NVS_IN_QUEUE("r", "3") " AND " NVS_RUN_LIVES("r")
 
 /* $1 id, $2 attempt, $3 queue, $4 outcome, $5 output. */
 static const NvsStatement settle_end = {
@@ -48,21 +48,23 @@ static const NvsStatement settle_touch = {
 	"WHERE " THIS_RUN " RETURNING r.lease_until"
 };
 
-/* $1 ids, $2 attempts, $3 queue, $4 outputs; the same order in each. */
-static const NvsStatement settle_complete_many = {
+/*
+ * $1 ids, $2 attempts, $3 queue.  The runs are found by the ids and then looked
+ * up among what was given: a join could be planned to begin with all runs.
+ */
+static const NvsStatement settle_complete_ids = {
 	"UPDATE {job_runs} r SET outcome = '" NVS_RUN_COMPLETED "', "
-	"output = u.output, ended_at = " NVS_NOW " FROM ROWS FROM ("
-	"pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($4)) "
-	"u (id, attempt, output) WHERE r.id OPERATOR(pg_catalog.=) u.id "
-	"AND r.attempt OPERATOR(pg_catalog.=) u.attempt "
-	"AND r.queue OPERATOR(pg_catalog.=) $3 AND " NVS_RUN_LIVES("r")
+	"ended_at = " NVS_NOW " WHERE r.id OPERATOR(pg_catalog.=) ANY ($1) "
+	"AND ((r.id, r.attempt) IN (SELECT u.id, u.attempt FROM ROWS FROM ("
+	"pg_catalog.unnest($1), pg_catalog.unnest($2)) u (id, attempt))) IS TRUE "
+	"AND " NVS_IN_QUEUE("r", "3") " AND " NVS_RUN_LIVES("r")
 	" RETURNING r.id"
 };
 
 /* $1 queue, $2 ids of jobs that are to leave nothing behind. */
 static const NvsStatement settle_delete_runs = {
 	"DELETE FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) ANY ($2) "
-	"AND r.queue OPERATOR(pg_catalog.=) $1 RETURNING r.priority, r.id"
+	"AND " NVS_IN_QUEUE("r", "1") " RETURNING r.priority, r.id"
 };
 static const NvsStatement settle_delete_jobs = {
 	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
@@ -122,6 +124,7 @@ static void settle_forget(NvsTableSet *set, const NvsQueue *queue,
 static SettledJob *settle_read_many(FunctionCallInfo fcinfo, int *n);
 static int	settle_compare(const void *a, const void *b);
 static void settle_run_many(void *arg);
+static void settle_run_one(SettleMany *many, const SettledJob *job);
 static void settle_keep_id(TupleTableSlot *slot, void *arg);
 
 /* Begin a call: find the queue; its arguments are those of the function. */
@@ -404,40 +407,62 @@ settle_compare(const void *a, const void *b)
 	return x->attempt < y->attempt ? -1 : x->attempt > y->attempt ? 1 : 0;
 }
 
-/* Complete jobs whose leases are held. */
+/* Complete jobs whose leases are held: at once, or those with output singly. */
 static void
 settle_run_many(void *arg)
 {
 	SettleMany *many = arg;
 	Datum	   *ids = palloc(sizeof(Datum) * many->n);
 	Datum	   *attempts = palloc(sizeof(Datum) * many->n);
-	Datum	   *outputs = palloc(sizeof(Datum) * many->n);
-	bool	   *nulls = palloc(sizeof(bool) * many->n);
 	NvsParams	params;
+	int			n = 0;
 	int			i;
 
 	for (i = 0; i < many->n; i++)
 	{
-		ids[i] = Int64GetDatum(many->jobs[i].id);
-		attempts[i] = Int32GetDatum(many->jobs[i].attempt);
-		outputs[i] = many->jobs[i].output;
-		nulls[i] = !many->jobs[i].has_output;
+		if (many->jobs[i].has_output)
+		{
+			settle_run_one(many, &many->jobs[i]);
+			continue;
+		}
+		ids[n] = Int64GetDatum(many->jobs[i].id);
+		attempts[n++] = Int32GetDatum(many->jobs[i].attempt);
 	}
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT8ARRAYOID,
-				   nvs_array_of(INT8OID, ids, NULL, many->n), false);
-	nvs_params_add(&params, INT4ARRAYOID,
-				   nvs_array_of(INT4OID, attempts, NULL, many->n), false);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(many->queue->number),
-				   false);
-	nvs_params_add(&params, JSONBARRAYOID,
-				   nvs_array_of(JSONBOID, outputs, nulls, many->n), false);
-	(void) nvs_execute_each(nvs_statement_plan(many->set->plans,
-											   &settle_complete_many, &params,
-											   NULL),
-							&params, false, settle_keep_id, many);
+	if (n > 0)
+	{
+		nvs_params_init(&params);
+		nvs_params_add(&params, INT8ARRAYOID,
+					   nvs_array_of(INT8OID, ids, NULL, n), false);
+		nvs_params_add(&params, INT4ARRAYOID,
+					   nvs_array_of(INT4OID, attempts, NULL, n), false);
+		nvs_params_add(&params, INT4OID, Int32GetDatum(many->queue->number),
+					   false);
+		(void) nvs_execute_each(nvs_statement_plan(many->set->plans,
+												   &settle_complete_ids,
+												   &params, NULL),
+								&params, false, settle_keep_id, many);
+	}
 	if (many->nsettled > 0 && !many->queue->keeps_ended)
 		settle_forget(many->set, many->queue, many->settled, many->nsettled);
+}
+
+/* Complete one job with output, if its lease is held. */
+static void
+settle_run_one(SettleMany *many, const SettledJob *job)
+{
+	NvsParams	params;
+
+	CHECK_FOR_INTERRUPTS();
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(job->id), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(job->attempt), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(many->queue->number),
+				   false);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(NVS_RUN_COMPLETED),
+				   false);
+	nvs_params_add(&params, JSONBOID, job->output, false);
+	if (nvs_table_set_run(many->set, &settle_end, &params) > 0)
+		many->settled[many->nsettled++] = Int64GetDatum(job->id);
 }
 
 /* Keep the id of a job that was completed; an int8 is no pointer here. */

@@ -27,7 +27,7 @@ static const NvsStatement sweep_list = {
 
 /* Up to $2 jobs of queue $1 that have ended, by their last runs, locked. */
 static const NvsStatement sweep_ended = {
-	"SELECT r.id, r.priority FROM {job_runs} r "
+	"SELECT r.id FROM {job_runs} r "
 	"WHERE r.queue OPERATOR(pg_catalog.=) $1 "
 	"AND r.lease_until OPERATOR(pg_catalog.<) " KEEP("keep_ended") " "
 	"AND r.ended_at OPERATOR(pg_catalog.<) " KEEP("keep_ended") " "
@@ -41,7 +41,7 @@ static const NvsStatement sweep_ended = {
 
 /* Up to $2 jobs of queue $1 and priority $3 behind $4 that nobody began. */
 static const NvsStatement sweep_ready = {
-	"SELECT j.id, j.priority FROM {jobs} j "
+	"SELECT j.id FROM {jobs} j "
 	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
 	"AND j.priority OPERATOR(pg_catalog.=) $3 "
 	"AND j.id OPERATOR(pg_catalog.>) $4 AND j.due_at IS NULL "
@@ -53,41 +53,38 @@ static const NvsStatement sweep_ready = {
 
 /* Up to $2 turns of queue $1 that nobody has taken. */
 static const NvsStatement sweep_turns = {
-	"SELECT t.id, t.priority FROM {job_turns} t JOIN {jobs} j "
-	"ON j.queue OPERATOR(pg_catalog.=) t.queue "
-	"AND j.priority OPERATOR(pg_catalog.=) t.priority "
-	"AND j.id OPERATOR(pg_catalog.=) t.id "
+	"SELECT t.id FROM {job_turns} t "
 	"WHERE t.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.created_at OPERATOR(pg_catalog.<) " KEEP("keep_queued") " "
+	"AND (SELECT j.created_at FROM {jobs} j "
+	"WHERE j.queue OPERATOR(pg_catalog.=) t.queue "
+	"AND j.priority OPERATOR(pg_catalog.=) t.priority "
+	"AND j.id OPERATOR(pg_catalog.=) t.id LIMIT 1) "
+	"OPERATOR(pg_catalog.<) " KEEP("keep_queued") " "
 	"AND (t.due_at IS NULL "
 	"OR t.due_at OPERATOR(pg_catalog.<) " KEEP("keep_queued") ") "
 	"LIMIT $2 FOR UPDATE OF t SKIP LOCKED"
 };
 
-/* What belongs to the jobs $2 of queue $1, whose priorities are $3. */
+/* What belongs to the jobs $2 of queue $1, which has the priorities $3. */
 static const NvsStatement sweep_delete_turns = {
 	"DELETE FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) ANY ($2) "
-	"AND t.queue OPERATOR(pg_catalog.=) $1"
+	"AND " NVS_IN_QUEUE("t", "1")
 };
 static const NvsStatement sweep_delete_runs = {
 	"DELETE FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) ANY ($2) "
-	"AND r.queue OPERATOR(pg_catalog.=) $1"
+	"AND " NVS_IN_QUEUE("r", "1")
 };
 static const NvsStatement sweep_delete_jobs = {
-	"DELETE FROM {jobs} j USING ROWS FROM (pg_catalog.unnest($2), "
-	"pg_catalog.unnest($3)) u (id, priority) "
-	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.priority OPERATOR(pg_catalog.=) u.priority "
-	"AND j.id OPERATOR(pg_catalog.=) u.id"
+	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
+	"AND j.id OPERATOR(pg_catalog.=) ANY ($2)"
 };
 
 /* The same, but for jobs that somebody has begun meanwhile. */
 static const NvsStatement sweep_delete_ready = {
-	"DELETE FROM {jobs} j USING ROWS FROM (pg_catalog.unnest($2), "
-	"pg_catalog.unnest($3)) u (id, priority) "
-	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.priority OPERATOR(pg_catalog.=) u.priority "
-	"AND j.id OPERATOR(pg_catalog.=) u.id "
+	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
+	"AND j.id OPERATOR(pg_catalog.=) ANY ($2) "
 	"AND (SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id "
 	"LIMIT 1) IS NULL"
 };
@@ -100,7 +97,6 @@ typedef struct JobSweep
 	int64		wanted;
 	int64		removed;
 	Datum	   *ids;			/* of one statement, int8 */
-	Datum	   *priorities;		/* int4 */
 	int			n;
 } JobSweep;
 
@@ -121,10 +117,8 @@ nvs_jobs_sweep(NvsTableSet *set, int64 wanted)
 	sweep.set = set;
 	sweep.wanted = wanted;
 	sweep.ids = palloc(sizeof(Datum) * wanted);
-	sweep.priorities = palloc(sizeof(Datum) * wanted);
 	nvs_call_by_index(sweep_run, &sweep);
 	pfree(sweep.ids);
-	pfree(sweep.priorities);
 	return sweep.removed;
 }
 
@@ -194,14 +188,13 @@ sweep_find(JobSweep *sweep, const NvsStatement *statement,
 							&params, false, sweep_keep, sweep);
 }
 
-/* Keep the id and the priority of a job. */
+/* Keep the id of a job. */
 static void
 sweep_keep(TupleTableSlot *slot, void *arg)
 {
 	JobSweep   *sweep = arg;
 	bool		isnull;
 
-	sweep->priorities[sweep->n] = slot_getattr(slot, 2, &isnull);
 	sweep->ids[sweep->n++] = slot_getattr(slot, 1, &isnull);
 }
 
@@ -223,8 +216,7 @@ sweep_delete(JobSweep *sweep, const NvsStatement *jobs)
 		(void) nvs_table_set_run(sweep->set, &sweep_delete_turns, &params);
 		(void) nvs_table_set_run(sweep->set, &sweep_delete_runs, &params);
 	}
-	nvs_params_add(&params, INT4ARRAYOID,
-				   nvs_array_of(INT4OID, sweep->priorities, NULL, sweep->n),
+	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(sweep->queue),
 				   false);
 	sweep->removed += nvs_table_set_run(sweep->set, jobs, &params);
 }
