@@ -182,6 +182,7 @@ REGRESS = \
 	route_subject \
 	route_fields \
 	route_lookup \
+	route_tables \
 	stream_append \
 	stream_append_conflict \
 	stream_append_retry \

@@ -29,9 +29,37 @@
 /* Bytes of the name of a consumer, a lane or a checkpoint. */
 #define MAX_NAME_BYTES	1024
 
+/* Their columns, as store/layout.c makes them. */
+static const NvsTableSetColumn consumer_columns[] = {
+	{0, "name", TEXTOID, true},
+	{0, "pattern", TEXTOID},
+	{0, "prefix", TEXTOID},
+	{0, "source", TEXTOID},
+	{0, "lane", TEXTOID, true},
+	{0, "priority", INT4OID, true},
+	{0, "position", INT8OID, true},
+	{0, "mark", INT8OID},
+	{0, "initialized", BOOLOID, true},
+	{0, "attempt", INT4OID, true},
+	{0, "blocked", BOOLOID, true},
+	{0, "error", TEXTOID},
+	{0, "owner", TEXTOID},
+	{0, "token", INT8OID},
+	{0, "leased_until", TIMESTAMPTZOID},
+	{0, "deferred_until", TIMESTAMPTZOID},
+	{0, "due_at", TIMESTAMPTZOID},
+	{0, "created_at", TIMESTAMPTZOID, true},
+	{1, "name", TEXTOID, true},
+	{1, "position", INT8OID, true},
+	{1, "token", INT8OID},
+	{1, "data", JSONBOID},
+	{1, "updated_at", TIMESTAMPTZOID, true},
+	{-1}
+};
+
 /* The tables of a store that have its consumers. */
 const NvsTableSetKind nvs_consumer_tables = {
-	2, {"consumers", "checkpoints"}
+	2, {"consumers", "checkpoints"}, consumer_columns
 };
 
 static int	consumers_compare_named(const void *a, const void *b);

@@ -39,8 +39,64 @@
 /* Bytes of a queue's name. */
 #define MAX_NAME_BYTES	255
 
+/* Their columns, as store/layout.c makes them. */
+static const NvsTableSetColumn queue_columns[] = {
+	{0, "name", TEXTOID, true},
+	{0, "number", INT4OID, true},
+	{0, "paused_at", TIMESTAMPTZOID},
+	{0, "priority", INT4OID, true},
+	{0, "lease", INTERVALOID, true},
+	{0, "max_run", INTERVALOID},
+	{0, "retry_limit", INT4OID, true},
+	{0, "retry_delay", INTERVALOID, true},
+	{0, "retry_backoff", BOOLOID, true},
+	{0, "retry_delay_max", INTERVALOID},
+	{0, "dead_letter", TEXTOID},
+	{0, "keep_queued", INTERVALOID},
+	{0, "keep_ended", INTERVALOID},
+	{0, "created_at", TIMESTAMPTZOID, true},
+	{0, "updated_at", TIMESTAMPTZOID, true},
+	{1, "queue", INT4OID, true},
+	{1, "priority", INT4OID, true},
+	{1, "settled", INT8OID, true},
+	{1, "leases_from", TIMESTAMPTZOID, true},
+	{2, "id", INT8OID, true},
+	{2, "created_at", TIMESTAMPTZOID, true},
+	{2, "queue", INT4OID, true},
+	{2, "priority", INT4OID, true},
+	{2, "data", JSONBOID},
+	{2, "due_at", TIMESTAMPTZOID},
+	{2, "lease", INTERVALOID},
+	{2, "max_run", INTERVALOID},
+	{2, "retry_limit", INT4OID},
+	{2, "retry_delay", INTERVALOID},
+	{2, "retry_backoff", BOOLOID},
+	{2, "retry_delay_max", INTERVALOID},
+	{2, "dead_letter", TEXTOID},
+	{2, "origin", JSONBOID},
+	{3, "id", INT8OID, true},
+	{3, "queue", INT4OID, true},
+	{3, "priority", INT4OID, true},
+	{3, "attempt", INT4OID, true},
+	{3, "retries", INT4OID, true},
+	{3, "due_at", TIMESTAMPTZOID},
+	{4, "id", INT8OID, true},
+	{4, "attempt", INT4OID, true},
+	{4, "queue", INT4OID, true},
+	{4, "priority", INT4OID, true},
+	{4, "retries", INT4OID, true},
+	{4, "started_at", TIMESTAMPTZOID},
+	{4, "lease_until", TIMESTAMPTZOID},
+	{4, "run_until", TIMESTAMPTZOID},
+	{4, "ended_at", TIMESTAMPTZOID},
+	{4, "outcome", TEXTOID},
+	{4, "worker", TEXTOID},
+	{4, "output", JSONBOID},
+	{-1}
+};
+
 const NvsTableSetKind nvs_queue_tables = {
-	5, {"queues", "job_levels", "jobs", "job_turns", "job_runs"}
+	5, {"queues", "job_levels", "jobs", "job_turns", "job_runs"}, queue_columns
 };
 
 /* The queues of a store that were used. */

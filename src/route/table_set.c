@@ -15,6 +15,7 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
@@ -44,6 +45,10 @@ static void table_set_compile(NvsTableSet *set, const NvsStore *store,
 							  LOCKMODE mode);
 static Oid	table_set_lock_table(const NvsStore *store, const char *name,
 								 LOCKMODE mode);
+static void table_set_check_columns(const NvsTableSetKind *kind,
+									const Oid *relids);
+pg_noreturn static void table_set_fail_column(Oid relid,
+											  const NvsTableSetColumn *column);
 static void table_sets_forget(void);
 static pg_noinline void plan_swap_settings(bool *others);
 
@@ -206,6 +211,7 @@ table_set_compile(NvsTableSet *set, const NvsStore *store, LOCKMODE mode)
 		relids[i] = table_set_lock_table(store,
 										 psprintf("%s_%s", store->prefix,
 												  kind->names[i]), mode);
+	table_set_check_columns(kind, relids);
 	cxt = AllocSetContextCreate(table_sets_cxt, "nvent_store tables",
 								ALLOCSET_SMALL_SIZES);
 	plans = nvs_planset_create(cxt);
@@ -245,6 +251,49 @@ table_set_lock_table(const NvsStore *store, const char *name, LOCKMODE mode)
 				 errhint("Run SELECT nvent.store_migrate(%s).",
 						 quote_literal_cstr(store->prefix))));
 	return relid;
+}
+
+/*
+ * Raise an error when a column of the tables, which are locked, is not what its
+ * module takes its values for: the owner of a store can change its tables, and
+ * a number is not to be taken for an address.
+ */
+static void
+table_set_check_columns(const NvsTableSetKind *kind, const Oid *relids)
+{
+	const NvsTableSetColumn *column;
+
+	for (column = kind->columns; column->table >= 0; column++)
+	{
+		Oid			relid = relids[column->table];
+		HeapTuple	tuple = SearchSysCacheAttName(relid, column->name);
+		bool		fits = false;
+
+		if (HeapTupleIsValid(tuple))
+		{
+			Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
+
+			fits = att->atttypid == column->type &&
+				(att->attnotnull || !column->required);
+			ReleaseSysCache(tuple);
+		}
+		if (!fits)
+			table_set_fail_column(relid, column);
+	}
+}
+
+/* Raise the error that a column is missing, or is not what it has to be. */
+static void
+table_set_fail_column(Oid relid, const NvsTableSetColumn *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("relation %s cannot be used",
+					nvs_qualified(get_namespace_name(get_rel_namespace(relid)),
+								  get_rel_name(relid))),
+			 errdetail("It has no column \"%s\" of type %s%s.", column->name,
+					   format_type_be(column->type),
+					   column->required ? " that is not null" : "")));
 }
 
 /*

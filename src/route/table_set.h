@@ -18,11 +18,21 @@
 /* Tables that a set may have. */
 #define NVS_TABLE_SET_MAX	5
 
+/* A column whose values a module takes as what they are. */
+typedef struct NvsTableSetColumn
+{
+	int			table;			/* index into names; -1 ends a list */
+	const char *name;
+	Oid			type;
+	bool		required;		/* never NULL */
+} NvsTableSetColumn;
+
 /* Which tables a module has; a static constant, known by its address. */
 typedef struct NvsTableSetKind
 {
 	int			ntables;
 	const char *names[NVS_TABLE_SET_MAX];	/* behind the store's prefix */
+	const NvsTableSetColumn *columns;	/* all that statements return */
 } NvsTableSetKind;
 
 /* What this backend keeps of a module's tables in a store. */
