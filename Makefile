@@ -114,6 +114,7 @@ OBJS = \
 	src/queue/job.o \
 	src/queue/send.o \
 	src/queue/retry.o \
+	src/queue/hint.o \
 	src/queue/expire.o \
 	src/queue/fetch.o \
 	src/queue/settle.o \

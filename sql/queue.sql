@@ -155,6 +155,31 @@ SELECT count(*) FROM nvent.queue_complete_many('e', :'ids', :'attempts', ARRAY['
 SELECT state, output FROM unnest(:'ids'::bigint[]) j, nvent.queue_get('e', j) ORDER BY j;
 SELECT nvent.queue_complete_many('e', '{1,2}', '{1}');
 
+-- What is rolled back has not been taken, nor deleted, whatever the same
+-- transaction looked for behind it.
+SELECT count(*) FROM nvent.queue_send_batch('e', ARRAY['{"data": 1}', '{"data": 2}', '{"data": 3}']::jsonb[]);
+BEGIN;
+SELECT * FROM pg_temp.fetch('e', 1);
+SELECT count(*) FROM pg_temp.fetch('e');
+SELECT count(*) FROM pg_temp.fetch('e');
+ROLLBACK;
+BEGIN;
+SELECT nvent.queue_purge('e');
+SELECT count(*) FROM pg_temp.fetch('e');
+ROLLBACK;
+SELECT * FROM pg_temp.fetch('e');
+-- So it is with leases that ran out.
+SELECT nvent.queue_send('e', '"lapses"', lease => '1 ms', retry_limit => 0) AS j \gset
+SELECT * FROM pg_temp.fetch('e');
+SELECT pg_sleep(0.002);
+BEGIN;
+SELECT count(*) FROM pg_temp.fetch('e');
+SELECT count(*) FROM pg_temp.fetch('e');
+SELECT state FROM nvent.queue_get('e', :j);
+ROLLBACK;
+SELECT count(*) FROM pg_temp.fetch('e');
+SELECT state FROM nvent.queue_get('e', :j);
+
 -- Nothing is kept of what is completed, where that is wanted.
 SELECT nvent.queue_create('brief', keep_ended => '0');
 SELECT nvent.queue_send('brief') > 0 AS sent FROM generate_series(1, 3);

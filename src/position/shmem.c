@@ -53,6 +53,7 @@ typedef struct ShmemHeader
 	Size		waiters_offset;
 	Size		databases_offset;
 	Size		prepared_offset;
+	Size		hints_offset;
 } ShmemHeader;
 
 #define WAITER_SIZE		CACHELINEALIGN(sizeof(NvsWaiter))
@@ -62,8 +63,12 @@ typedef struct ShmemHeader
 #define NPREPARED		(max_prepared_xacts * NVS_SLOT_MARKS + 16)
 #define PREPARED_SIZE	CACHELINEALIGN(sizeof(NvsPrepared) * NPREPARED)
 
+/* Hints that there is room for, and their bytes. */
+#define NHINTS			1024
+#define HINTS_SIZE		CACHELINEALIGN(sizeof(NvsHint) * NHINTS)
+
 /* To be raised when the segment's parts change. */
-#define SEGMENT_LAYOUT	2
+#define SEGMENT_LAYOUT	3
 
 static ShmemHeader *header = NULL;
 
@@ -111,6 +116,7 @@ shmem_segment_size(void)
 	size = add_size(size, mul_size(WAITER_SIZE, MaxBackends));
 	size = add_size(size, mul_size(DATABASE_SIZE, nvs_max_databases));
 	size = add_size(size, PREPARED_SIZE);
+	size = add_size(size, HINTS_SIZE);
 	size = add_size(size, mul_size((Size) nvs_ring_size * 1024,
 								   nvs_max_databases));
 	return size;
@@ -141,7 +147,8 @@ shmem_init_segment(void *pointer)
 	h->waiters_offset = h->slots_offset + sizeof(PaddedSlot) * h->nslots;
 	h->databases_offset = h->waiters_offset + WAITER_SIZE * h->nslots;
 	h->prepared_offset = h->databases_offset + DATABASE_SIZE * h->ndatabases;
-	rings_offset = h->prepared_offset + PREPARED_SIZE;
+	h->hints_offset = h->prepared_offset + PREPARED_SIZE;
+	rings_offset = h->hints_offset + HINTS_SIZE;
 
 	/* The parts, which are found by the header. */
 	header = h;
@@ -152,6 +159,8 @@ shmem_init_segment(void *pointer)
 		pg_atomic_init_u64(&nvs_shmem_waiter(i)->wake_at, 0);
 		pg_atomic_init_u32(&nvs_shmem_waiter(i)->store, 0);
 	}
+	for (i = 0; i < NHINTS; i++)
+		SpinLockInit(&((NvsHint *) ((char *) h + h->hints_offset))[i].mutex);
 	for (i = 0; i < h->ndatabases; i++)
 	{
 		NvsDatabase *db = nvs_shmem_database_entry(i);
@@ -345,6 +354,16 @@ nvs_shmem_database_entry(int i)
 {
 	return (NvsDatabase *) ((char *) header + header->databases_offset +
 							DATABASE_SIZE * i);
+}
+
+/* The hints, and how many there are; NULL without shared memory. */
+NvsHint *
+nvs_shmem_hints(int *n)
+{
+	if (!nvs_shmem_available())
+		return NULL;
+	*n = NHINTS;
+	return (NvsHint *) ((char *) header + header->hints_offset);
 }
 
 /* The list of marks of prepared transactions, and how many it has room for. */

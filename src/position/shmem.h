@@ -80,6 +80,23 @@ typedef struct NvsPrepared
 	int64		position;		/* 0: free */
 } NvsPrepared;
 
+/*
+ * From where on to look for jobs of a queue and a priority; see queue/hint.c.
+ * Nothing that is right depends on it.
+ */
+typedef struct NvsHint
+{
+	slock_t		mutex;			/* of all the others */
+	Oid			database;
+	Oid			storage;		/* of the table; changes when it is emptied */
+	int32		queue;
+	int32		priority;
+	int64		settled;
+	int64		frontier;
+	TimestampTz sweep_at;
+	TimestampTz used_at;		/* 0: free */
+} NvsHint;
+
 /* A database that was appended to or waited in since the server start. */
 typedef struct NvsDatabase
 {
@@ -149,6 +166,7 @@ extern NvsDatabase *nvs_shmem_find_database(Oid oid);
 extern NvsDatabase *nvs_shmem_database_entry(int i);
 extern int	nvs_shmem_databases(void);
 extern void nvs_shmem_free_database(Oid oid);
+extern NvsHint *nvs_shmem_hints(int *n);
 extern NvsPrepared *nvs_shmem_prepared(int *size);
 extern LWLock *nvs_shmem_prepared_lock(void);
 extern char *nvs_shmem_ring(NvsDatabase *db, Size *size);

@@ -149,9 +149,13 @@ expire_raise_bound(NvsTableSet *set, NvsQueue *queue)
 	nvs_params_add(&params, TIMESTAMPTZOID,
 				   TimestampTzGetDatum(queue->lease_bound), false);
 	nvs_params_add(&params, TIMESTAMPTZOID, TimestampTzGetDatum(bound), false);
+
+	/* What we have ended ourselves may be rolled back. */
+	nvs_queue_push_others_snapshot();
 	if (nvs_execute_first(nvs_statement_plan(set->plans, &expire_first_lease,
 											 &params, NULL),
-						  &params, false, CurrentMemoryContext, &first))
+						  &params, true, CurrentMemoryContext, &first))
 		bound = Min(bound, DatumGetTimestampTz(first));
+	PopActiveSnapshot();
 	queue->lease_bound = Max(queue->lease_bound, bound);
 }

@@ -109,20 +109,26 @@ typedef struct FetchBegun
 #define OF_LEVEL \
 	"j.queue OPERATOR(pg_catalog.=) $1 " \
 	"AND j.priority OPERATOR(pg_catalog.=) $2 " \
-	"AND j.id OPERATOR(pg_catalog.>) $3 AND j.due_at IS NULL AND " NOT_TAKEN
+	"AND j.id OPERATOR(pg_catalog.>) $3 AND j.due_at IS NULL "
 
 #define IN_ORDER	"ORDER BY j.queue, j.priority, j.id "
 
-/* Up to $4 of these, locked. */
-static const NvsStatement fetch_walk = {
-	"SELECT j.id, j.priority, 0, 0, j.data, j.created_at, j.lease, j.max_run "
-	"FROM {jobs} j WHERE " OF_LEVEL " " IN_ORDER
+#define WALK(which) \
+	"SELECT j.id, j.priority, 0, 0, j.data, j.created_at, j.lease, j.max_run " \
+	"FROM {jobs} j WHERE " OF_LEVEL which IN_ORDER \
 	"LIMIT $4 FOR NO KEY UPDATE OF j SKIP LOCKED"
-};
+
+/*
+ * Up to $4 of these, locked.  Behind the frontier few are taken, and those are
+ * found out when their runs are to begin.
+ */
+static const NvsStatement fetch_walk = {WALK("")};
+static const NvsStatement fetch_sweep = {WALK("AND " NOT_TAKEN " ")};
 
 /* The first of these, locked or not. */
 static const NvsStatement fetch_first = {
-	"SELECT j.id FROM {jobs} j WHERE " OF_LEVEL " " IN_ORDER "LIMIT 1"
+	"SELECT j.id FROM {jobs} j WHERE " OF_LEVEL "AND " NOT_TAKEN " " IN_ORDER
+	"LIMIT 1"
 };
 
 /* Up to $2 turns of queue $1 that are due, locked. */
@@ -215,7 +221,8 @@ static void fetch_level(Fetch *fetch, NvsLevel *level);
 static void fetch_settle_level(Fetch *fetch, NvsLevel *level);
 static void fetch_level_params(const Fetch *fetch, const NvsLevel *level,
 							   int64 after, NvsParams *params);
-static void fetch_walk_level(Fetch *fetch, NvsLevel *level, int64 after);
+static void fetch_walk_level(Fetch *fetch, NvsLevel *level, int64 after,
+							 bool sweep);
 static void fetch_write_level(Fetch *fetch, NvsLevel *level);
 static void fetch_take_turns(Fetch *fetch, const NvsLevel *level);
 static void fetch_merge(Fetch *fetch, NvsLevel *level);
@@ -404,10 +411,13 @@ fetch_look_for_turns(Fetch *fetch)
 static void
 fetch_level(Fetch *fetch, NvsLevel *level)
 {
-	bool		sweep = fetch_look_begins(fetch, level->sweep_at);
 	TimestampTz began = GetCurrentTimestamp();
-	int64		after = level->frontier;
+	bool		sweep;
+	int64		after;
 
+	nvs_hint_load(fetch->queue, level);
+	sweep = fetch_look_begins(fetch, level->sweep_at);
+	after = level->frontier;
 	if (sweep)
 	{
 		fetch_settle_level(fetch, level);
@@ -416,18 +426,20 @@ fetch_level(Fetch *fetch, NvsLevel *level)
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		fetch_walk_level(fetch, level, after);
+		fetch_walk_level(fetch, level, after, sweep);
 		if (fetch->fresh.n > 0)
 			after = fetch->fresh.jobs[fetch->fresh.n - 1].run.id;
 		fetch_merge(fetch, level);
 	} while (fetch->taken.n < fetch->wanted && fetch->walked > 0);
 	if (sweep)
 		level->sweep_at = fetch_look_ends(began);
+	nvs_hint_save(fetch->queue, level, began);
 }
 
 /*
  * Raise the settled position of a level: to before the first job that has not
- * been taken, locked or not, or to where everything can be seen.
+ * been taken, locked or not, or to where everything can be seen.  What we have
+ * taken ourselves may be rolled back.
  */
 static void
 fetch_settle_level(Fetch *fetch, NvsLevel *level)
@@ -440,10 +452,12 @@ fetch_settle_level(Fetch *fetch, NvsLevel *level)
 		return;
 	settled = nvs_position_safe(fetch->set->number);
 	fetch_level_params(fetch, level, level->settled, &params);
+	nvs_queue_push_others_snapshot();
 	if (nvs_execute_first(nvs_statement_plan(fetch->set->plans, &fetch_first,
 											 &params, NULL),
-						  &params, false, fetch->cxt, &first))
+						  &params, true, fetch->cxt, &first))
 		settled = Min(settled, DatumGetInt64(first) - 1);
+	PopActiveSnapshot();
 	level->settled = Max(level->settled, settled);
 	level->frontier = Max(level->frontier, level->settled);
 	if (level->settled - level->saved >= SETTLED_STEP)
@@ -475,10 +489,14 @@ fetch_write_level(Fetch *fetch, NvsLevel *level)
 	level->saved = level->settled;
 }
 
-/* Lock jobs of a level behind an id that nobody has, as many as are wanted. */
+/*
+ * Lock jobs of a level behind an id, as many as are wanted, but those that
+ * others have locked.  A sweep leaves those out that have been taken.
+ */
 static void
-fetch_walk_level(Fetch *fetch, NvsLevel *level, int64 after)
+fetch_walk_level(Fetch *fetch, NvsLevel *level, int64 after, bool sweep)
 {
+	const NvsStatement *statement = sweep ? &fetch_sweep : &fetch_walk;
 	NvsParams	params;
 
 	fetch_level_params(fetch, level, after, &params);
@@ -487,7 +505,7 @@ fetch_walk_level(Fetch *fetch, NvsLevel *level, int64 after)
 	fetch->fresh.n = 0;
 	fetch->adding = &fetch->fresh;
 	fetch->walked = nvs_execute_each(nvs_statement_plan(fetch->set->plans,
-														&fetch_walk, &params,
+														statement, &params,
 														NULL),
 									 &params, false, fetch_add, fetch);
 }

@@ -33,6 +33,11 @@ extern void nvs_run_failed(NvsTableSet *set, NvsQueue *queue,
 extern void nvs_turn_insert(NvsTableSet *set, const NvsQueue *queue,
 							const NvsRun *run, const TimestampTz *due_at);
 
+/* queue/hint.c */
+extern void nvs_hint_load(const NvsQueue *queue, NvsLevel *level);
+extern void nvs_hint_save(const NvsQueue *queue, const NvsLevel *level,
+						  TimestampTz now);
+
 /* queue/expire.c */
 extern void nvs_queue_expire(NvsTableSet *set, NvsQueue *queue,
 							 TimestampTz now, int64 limit);

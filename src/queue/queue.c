@@ -244,6 +244,7 @@ queue_load(NvsTableSet *set, const char *name)
 	{
 		queue = MemoryContextAllocZero(set->cxt, sizeof(NvsQueue));
 		queue->name = MemoryContextStrdup(set->cxt, name);
+		queue->storage = nvs_relation_storage_now(set->relids[2]);
 		queue_take_row(queue, row, isnull, set->cxt);
 		queue_load_levels(set, queue);
 	}
@@ -325,6 +326,17 @@ queue_load_levels(NvsTableSet *set, NvsQueue *queue)
 																   &isnull)));
 	}
 	queue->nlevels = n;
+}
+
+/*
+ * Push a snapshot that shows the tables as others see them, or as they will be
+ * if this transaction is rolled back: with nothing of what it did itself.
+ */
+void
+nvs_queue_push_others_snapshot(void)
+{
+	PushCopiedSnapshot(GetLatestSnapshot());
+	GetActiveSnapshot()->curcid = FirstCommandId;
 }
 
 /* The priorities that a queue has, an int4[]: its jobs are found by them. */

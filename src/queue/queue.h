@@ -57,6 +57,7 @@ typedef struct NvsLevel
 typedef struct NvsQueue
 {
 	char	   *name;
+	Oid			storage;		/* of the table of jobs, when it was read */
 	int32		number;
 	bool		paused;
 	int32		priority;
@@ -94,6 +95,7 @@ extern NvsQueue *nvs_queue_find(NvsTableSet *set, const char *name);
 extern NvsQueue *nvs_queue_require(NvsTableSet *set, const char *name);
 pg_noreturn extern void nvs_queue_missing(const char *name);
 extern void nvs_queue_check_name(const text *name);
+extern void nvs_queue_push_others_snapshot(void);
 extern Datum nvs_queue_priorities(const NvsQueue *queue);
 
 /* queue/sweep.c */

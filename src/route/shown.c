@@ -32,7 +32,6 @@
 #include "route/shown.h"
 
 static bool relation_lock_view(Node *node, void *context);
-static Oid	relation_storage_now(Oid relid);
 static bool relation_storage(Oid relid, Snapshot snapshot, Oid *storage);
 
 /* How a relation is locked for a use; a standby has no lock for writing. */
@@ -137,12 +136,12 @@ nvs_relation_shown(Oid relid, Snapshot snapshot)
 		return NVS_SHOWN;
 	if (!relation_storage(relid, snapshot, &before))
 		return NVS_YOUNGER;
-	return relation_storage_now(relid) == before ? NVS_SHOWN : NVS_REWRITTEN;
+	return nvs_relation_storage_now(relid) == before ? NVS_SHOWN : NVS_REWRITTEN;
 }
 
 /* The storage that a relation has now. */
-static Oid
-relation_storage_now(Oid relid)
+Oid
+nvs_relation_storage_now(Oid relid)
 {
 	Relation	rel = relation_open(relid, AccessShareLock);
 	Oid			storage = rel->rd_rel->relfilenode;

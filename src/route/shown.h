@@ -40,6 +40,7 @@ extern bool nvs_relation_is_compound(Oid relid);
 extern List *nvs_relation_lock_parts(Oid relid);
 extern TransactionId nvs_relation_writer(Oid relid);
 extern NvsShown nvs_relation_shown(Oid relid, Snapshot snapshot);
+extern Oid	nvs_relation_storage_now(Oid relid);
 extern void nvs_relation_show(Oid relid);
 pg_noreturn extern void nvs_relation_not_shown(Oid relid);
 
