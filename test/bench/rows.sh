@@ -133,7 +133,7 @@ options()
 # tps SCRIPT CONNECTIONS MODE: run pgbench once; leaves its report in $report.
 # One connection has its first, slow calls behind it sooner than many, and gets
 # half of the time.  "burst" is a few hundred calls, "warm" some thousand, not to
-# be counted.
+# be counted.  $calls, if set, is how many each connection makes instead.
 tps()
 {
 	local length=(-T "$duration") jobs=$2
@@ -143,6 +143,7 @@ tps()
 		burst) length=(-t $(($2 > 1 ? 50 : 300))) ;;
 		warm) length=(-t 4000) ;;
 	esac
+	[ -z "${calls:-}" ] || length=(-t "$calls")
 	[ "$jobs" -le "$(nproc)" ] || jobs=$(nproc)
 	PGOPTIONS=$(options "$3") pgbench -n -M prepared -c "$2" -j "$jobs" \
 		"${length[@]}" "${subjects[@]}" -f "$1" >"$report" 2>&1 ||

@@ -6,6 +6,7 @@
 #	ONLY=name   one part, as below, or the rows of one script, as in calls.sh
 #	ROWS=1000000  what "flat" fills the tables up to
 #	SIZES="10000 1000000"  rows that "growth" compares
+#	BACKLOGS, HELD  of "queue", see there
 #	PLOT=1      draws the rows to speed.svg and growth.svg here, by gnuplot, and
 #	            writes them into README.md; takes all rows, or ONLY=growth
 #
@@ -30,6 +31,7 @@ psql=(psql -X -q -A -t -v ON_ERROR_STOP=1)
 . "$bench/early.sh"
 . "$bench/notify.sh"
 . "$bench/growth.sh"
+. "$bench/queue.sh"
 
 # Functions of the parts, in the order in which they run on one server.
 parts='flat kv_clear merge subject eventstore claim poll bytes early arrays'
@@ -132,7 +134,7 @@ server()
 }
 
 case ${ONLY:-} in
-	notify | growth) ;;
+	notify | growth | queue) ;;
 	*) server everything ;;
 esac
 if [ "${ONLY:-notify}" = notify ]
@@ -141,6 +143,7 @@ then
 	server notify track_commit_timestamp=on max_connections=1100
 fi
 [ "${ONLY:-growth}" != growth ] || server growth
+[ "${ONLY:-queue}" != queue ] || server queue
 if [ -n "${PLOT:-}" ]
 then
 	"$bench/plot.sh" "$NVS_RESULTS" "$bench" &&

@@ -1,0 +1,1 @@
+SELECT nvent.queue_send('bench', :payload::jsonb);

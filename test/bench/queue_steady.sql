@@ -1,0 +1,3 @@
+SELECT array_agg(id) AS ids, array_agg(attempt) AS attempts, array_agg(data) AS data FROM nvent.queue_fetch('bench', 10) \gset
+SELECT count(*) FROM nvent.queue_complete_many('bench', :ids::bigint[], :attempts::integer[]);
+SELECT count(*) FROM nvent.queue_send_batch('bench', (SELECT ten FROM lean.job_batch));

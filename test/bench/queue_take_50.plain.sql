@@ -1,0 +1,3 @@
+-- peer: UPDATE ... FOR UPDATE SKIP LOCKED, then DELETE
+WITH taken AS (UPDATE lean.jobs SET state = 'active', attempt = attempt + 1, started_at = now() WHERE id = ANY (ARRAY(SELECT id FROM lean.jobs WHERE queue = 'bench' AND state = 'ready' ORDER BY priority DESC, id LIMIT 50 FOR UPDATE SKIP LOCKED)) RETURNING id, data) SELECT array_agg(id) AS ids, array_agg(data) AS data FROM taken \gset
+DELETE FROM lean.jobs WHERE id = ANY (:ids::bigint[]);
