@@ -63,12 +63,21 @@ static const NvsStatement admin_drop = {
 	"RETURNING number"
 };
 
-/* What a queue leaves behind; $1 its number. */
-static const NvsStatement admin_drop_rows[] = {
-	{"DELETE FROM {job_turns} WHERE queue OPERATOR(pg_catalog.=) $1"},
-	{"DELETE FROM {jobs} WHERE queue OPERATOR(pg_catalog.=) $1"},
-	{"DELETE FROM {job_runs} WHERE queue OPERATOR(pg_catalog.=) $1"},
-	{"DELETE FROM {job_levels} WHERE queue OPERATOR(pg_catalog.=) $1"}
+/*
+ * What a queue leaves behind; $1 its number.  Turns and runs go before jobs, as
+ * everywhere, and once more after them: what was settled or fetched meanwhile.
+ */
+static const NvsStatement admin_drop_turns = {
+	"DELETE FROM {job_turns} WHERE queue OPERATOR(pg_catalog.=) $1"
+};
+static const NvsStatement admin_drop_runs = {
+	"DELETE FROM {job_runs} WHERE queue OPERATOR(pg_catalog.=) $1"
+};
+static const NvsStatement admin_drop_jobs = {
+	"DELETE FROM {jobs} WHERE queue OPERATOR(pg_catalog.=) $1"
+};
+static const NvsStatement admin_drop_levels = {
+	"DELETE FROM {job_levels} WHERE queue OPERATOR(pg_catalog.=) $1"
 };
 
 /* Up to $4 ready jobs of queue $1 and priority $2 behind $3, locked. */
@@ -127,6 +136,7 @@ PG_FUNCTION_INFO_V1(nvs_queue_purge);
 static void create_check(FunctionCallInfo fcinfo);
 static bool admin_run_named(FunctionCallInfo fcinfo, const char *function,
 							const NvsStatement *statement);
+static void drop_rows(NvsTableSet *set, Datum number);
 static void purge_run(void *arg);
 static void purge_level(Purge *purge, const NvsLevel *level);
 static bool purge_some_turns(Purge *purge);
@@ -234,7 +244,6 @@ nvs_queue_drop(PG_FUNCTION_ARGS)
 	NvsParams	params;
 	Datum		number;
 	bool		dropped;
-	int			i;
 
 	NVS_REQUIRE_ARG(0, "queue");
 	PreventCommandIfReadOnly("nvent.queue_drop()");
@@ -246,12 +255,31 @@ nvs_queue_drop(PG_FUNCTION_ARGS)
 												   &params, NULL),
 								&params, false, CurrentMemoryContext,
 								&number);
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT4OID, number, false);
-	for (i = 0; dropped && i < lengthof(admin_drop_rows); i++)
-		(void) nvs_table_set_run(set, &admin_drop_rows[i], &params);
+	if (dropped)
+		drop_rows(set, number);
 	nvs_spi_end();
 	PG_RETURN_BOOL(dropped);
+}
+
+/* Delete what belongs to a queue, by its number. */
+static void
+drop_rows(NvsTableSet *set, Datum number)
+{
+	NvsParams	params;
+	uint64		n;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, number, false);
+	(void) nvs_table_set_run(set, &admin_drop_turns, &params);
+	(void) nvs_table_set_run(set, &admin_drop_runs, &params);
+	(void) nvs_table_set_run(set, &admin_drop_jobs, &params);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		n = nvs_table_set_run(set, &admin_drop_turns, &params);
+		n += nvs_table_set_run(set, &admin_drop_runs, &params);
+	} while (n > 0);
+	(void) nvs_table_set_run(set, &admin_drop_levels, &params);
 }
 
 /* nvent.queue_purge(queue, store): how many queued jobs it deleted. */

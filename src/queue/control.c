@@ -90,6 +90,13 @@ static const NvsStatement control_delete_job = {
 	"DELETE FROM {jobs} j WHERE " THE_JOB
 };
 
+/* Is the job active, or has it a turn? */
+static const NvsStatement control_goes_on = {
+	"SELECT EXISTS (SELECT FROM {job_turns} t WHERE " OF_JOB("t") ") "
+	"OR EXISTS (SELECT FROM {job_runs} r WHERE " OF_JOB("r")
+	" AND r.outcome IS NULL)"
+};
+
 /* A call. */
 typedef struct Control
 {
@@ -113,6 +120,8 @@ static bool control_cancel_turn(const Control *control);
 static bool control_cancel_ready(const Control *control);
 static void control_resume(void *arg);
 static void control_delete(void *arg);
+static bool control_delete_rows(const Control *control,
+								const NvsParams *params);
 
 /* Do something with a job of a queue; whether there was anything to do. */
 static Datum
@@ -183,15 +192,23 @@ control_cancel(void *arg)
 {
 	Control    *control = arg;
 	NvsParams	params;
-	int			tries;
+	Datum		goes_on = BoolGetDatum(true);
 
-	for (tries = 0; tries < 2 && !control->done; tries++)
+	while (DatumGetBool(goes_on))
 	{
+		CHECK_FOR_INTERRUPTS();
 		control_params(control, &params);
 		control->done = nvs_table_set_run(control->set,
 										  &control_cancel_active,
 										  &params) > 0 ||
 			control_cancel_turn(control) || control_cancel_ready(control);
+		if (control->done ||
+			!nvs_execute_first(nvs_statement_plan(control->set->plans,
+												  &control_goes_on, &params,
+												  NULL),
+							   &params, false, CurrentMemoryContext,
+							   &goes_on))
+			break;
 	}
 }
 
@@ -275,8 +292,9 @@ control_resume(void *arg)
 }
 
 /*
- * Delete a job wherever it stands.  A run that begins while we wait for the
- * job's row goes with it.
+ * Delete a job wherever it stands.  What begins while we wait for a row of it
+ * goes with it: once its row is gone, only who has a run can give it a turn,
+ * and only a turn another run.
  */
 static void
 control_delete(void *arg)
@@ -289,9 +307,20 @@ control_delete(void *arg)
 	control_params(control, &job);
 	nvs_params_add(&job, INT4ARRAYOID, nvs_queue_priorities(control->queue),
 				   false);
-	(void) nvs_table_set_run(control->set, &control_delete_turn, &params);
-	(void) nvs_table_set_run(control->set, &control_delete_runs, &params);
+	(void) control_delete_rows(control, &params);
 	control->done = nvs_table_set_run(control->set, &control_delete_job,
 									  &job) > 0;
-	(void) nvs_table_set_run(control->set, &control_delete_runs, &params);
+	while (control_delete_rows(control, &params))
+		CHECK_FOR_INTERRUPTS();
+}
+
+/* Delete the turn and the runs of a job; false when it had none. */
+static bool
+control_delete_rows(const Control *control, const NvsParams *params)
+{
+	uint64		n = nvs_table_set_run(control->set, &control_delete_turn,
+									  params);
+
+	n += nvs_table_set_run(control->set, &control_delete_runs, params);
+	return n > 0;
 }

@@ -39,6 +39,18 @@ static const NvsStatement sweep_ended = {
 	"ORDER BY r.queue, r.lease_until LIMIT $2 FOR UPDATE OF r SKIP LOCKED"
 };
 
+/*
+ * Those among jobs $2 of queue $1 that have not been given another turn since
+ * they were found: now that their last runs are locked, they will not be.
+ */
+static const NvsStatement sweep_still_ended = {
+	"SELECT u.id FROM pg_catalog.unnest($2) u (id) WHERE NOT EXISTS (SELECT FROM {job_turns} t "
+	"WHERE t.id OPERATOR(pg_catalog.=) u.id) "
+	"AND NOT EXISTS (SELECT FROM {job_runs} r "
+	"WHERE r.id OPERATOR(pg_catalog.=) u.id AND (r.outcome IS NULL "
+	"OR r.ended_at OPERATOR(pg_catalog.>=) " KEEP("keep_ended") "))"
+};
+
 /* Up to $2 jobs of queue $1 and priority $3 behind $4 that nobody began. */
 static const NvsStatement sweep_ready = {
 	"SELECT j.id FROM {jobs} j "
@@ -89,6 +101,53 @@ static const NvsStatement sweep_delete_ready = {
 	"LIMIT 1) IS NULL"
 };
 
+/*
+ * Numbers of queues of which a table has rows though they are gone: who sent or
+ * settled a job while its queue was dropped has committed since.  From one
+ * queue to the next in an index, which has few.
+ */
+#define DROPPED(table, condition, order) \
+	"WITH RECURSIVE n AS ((SELECT f.queue FROM " table " f " \
+	"WHERE " condition " ORDER BY " order " LIMIT 1) " \
+	"UNION ALL SELECT (SELECT f.queue FROM " table " f " \
+	"WHERE f.queue OPERATOR(pg_catalog.>) n.queue AND " condition " " \
+	"ORDER BY " order " LIMIT 1) FROM n WHERE n.queue IS NOT NULL) " \
+	"SELECT n.queue FROM n WHERE n.queue IS NOT NULL " \
+	"AND NOT EXISTS (SELECT FROM {queues} q " \
+	"WHERE q.number OPERATOR(pg_catalog.=) n.queue)"
+
+/* Delete up to $2 rows of queue $1. */
+#define DELETE_SOME(table) \
+	"DELETE FROM " table " d WHERE d.queue OPERATOR(pg_catalog.=) $1 " \
+	"AND d.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT s.id FROM " table \
+	" s WHERE s.queue OPERATOR(pg_catalog.=) $1 LIMIT $2))"
+
+/* What finds rows of queues that are gone, and what deletes them. */
+static const struct
+{
+	NvsStatement find;
+	NvsStatement delete;
+}			sweep_dropped[] = {
+
+	{
+		{DROPPED("{job_turns}", "f.due_at IS NULL",
+				 "f.queue, f.priority DESC, f.id")},
+		{DELETE_SOME("{job_turns}")}
+	},
+	{
+		{DROPPED("{job_turns}", "f.due_at IS NOT NULL", "f.queue, f.due_at")},
+		{DELETE_SOME("{job_turns}")}
+	},
+	{
+		{DROPPED("{job_runs}", "true", "f.queue, f.lease_until")},
+		{DELETE_SOME("{job_runs}")}
+	},
+	{
+		{DROPPED("{jobs}", "true", "f.queue, f.priority, f.id")},
+		{DELETE_SOME("{jobs}")}
+	}
+};
+
 /* A pass. */
 typedef struct JobSweep
 {
@@ -101,7 +160,9 @@ typedef struct JobSweep
 } JobSweep;
 
 static void sweep_run(void *arg);
+static void sweep_rest(JobSweep *sweep);
 static void sweep_queue(JobSweep *sweep);
+static void sweep_recheck(JobSweep *sweep);
 static void sweep_find(JobSweep *sweep, const NvsStatement *statement,
 					   const NvsLevel *level);
 static void sweep_keep(TupleTableSlot *slot, void *arg);
@@ -143,6 +204,44 @@ sweep_run(void *arg)
 		if (sweep->queue != NULL && sweep->removed < sweep->wanted)
 			sweep_queue(sweep);
 	}
+	sweep_rest(sweep);
+}
+
+/* Delete what is left of queues that were dropped. */
+static void
+sweep_rest(JobSweep *sweep)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(sweep_dropped); i++)
+	{
+		uint64		n = nvs_table_set_query(sweep->set,
+											&sweep_dropped[i].find, NULL);
+		Datum	   *numbers = palloc(sizeof(Datum) * Max(n, 1));
+		uint64		k;
+
+		for (k = 0; k < n; k++)
+		{
+			bool		isnull;
+
+			numbers[k] = SPI_getbinval(SPI_tuptable->vals[k],
+									   SPI_tuptable->tupdesc, 1, &isnull);
+		}
+		for (k = 0; k < n && sweep->removed < sweep->wanted; k++)
+		{
+			NvsParams	params;
+
+			CHECK_FOR_INTERRUPTS();
+			nvs_params_init(&params);
+			nvs_params_add(&params, INT4OID, numbers[k], false);
+			nvs_params_add(&params, INT8OID,
+						   Int64GetDatum(sweep->wanted - sweep->removed),
+						   false);
+			sweep->removed += nvs_table_set_run(sweep->set,
+												&sweep_dropped[i].delete,
+												&params);
+		}
+	}
 }
 
 /* Delete jobs of one queue: ended, waiting for a turn, ready. */
@@ -152,6 +251,7 @@ sweep_queue(JobSweep *sweep)
 	int			i;
 
 	sweep_find(sweep, &sweep_ended, NULL);
+	sweep_recheck(sweep);
 	sweep_delete(sweep, &sweep_delete_jobs);
 	sweep_find(sweep, &sweep_turns, NULL);
 	sweep_delete(sweep, &sweep_delete_jobs);
@@ -185,6 +285,26 @@ sweep_find(JobSweep *sweep, const NvsStatement *statement,
 	}
 	(void) nvs_execute_each(nvs_statement_plan(sweep->set->plans, statement,
 											   &params, NULL),
+							&params, false, sweep_keep, sweep);
+}
+
+/* Leave out those that have ended, and then were given another turn. */
+static void
+sweep_recheck(JobSweep *sweep)
+{
+	NvsParams	params;
+
+	if (sweep->n == 0)
+		return;
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(sweep->queue->number),
+				   false);
+	nvs_params_add(&params, INT8ARRAYOID,
+				   nvs_array_of(INT8OID, sweep->ids, NULL, sweep->n), false);
+	sweep->n = 0;
+	(void) nvs_execute_each(nvs_statement_plan(sweep->set->plans,
+											   &sweep_still_ended, &params,
+											   NULL),
 							&params, false, sweep_keep, sweep);
 }
 
