@@ -286,6 +286,17 @@ FROM nvent.stream_append('deep:d:1', jsonb_build_object('type', 'deep',
 SELECT e->'data' FROM nvent.stream_append('deep:d:1',
     '{"type": "keys", "data": {"b": 1, "a":  2, "b": 3}}') e;
 
+-- Whole numbers of a column are in a record what they are in any jsonb, to the
+-- byte.
+SELECT nvent.stream_create_table('number', versioned => false);
+ALTER TABLE nvent_stream_number ADD COLUMN n bigint;
+SELECT count(*), count(*) FILTER (WHERE r->>'n' = x::text AND numeric_send((r->'n')::numeric) = numeric_send(x::numeric)
+    AND pg_column_size(r->'n') = pg_column_size(to_jsonb(x)) AND jsonb_hash(r->'n') = jsonb_hash(to_jsonb(x))) AS same
+FROM (SELECT DISTINCT (s * (10::numeric ^ e) + d)::bigint AS x
+      FROM generate_series(0, 18) e, generate_series(-9, 9, 2) s, generate_series(-2, 2) d WHERE abs(s) * 10::numeric ^ e < 9e18
+      UNION ALL SELECT unnest('{0,9223372036854775807,-9223372036854775808}'::bigint[])) v,
+    nvent.stream_append('number:1', jsonb_build_object('type', 't', 'n', x)) r;
+
 -- ts is the time of the call and may be given; created_at is the
 -- transaction's.  Neither is what events are ordered by.
 BEGIN;

@@ -42,6 +42,7 @@ typedef struct BulkInsert
 	ResultRelInfo *result;
 	CommandId	cid;
 	NvsEvent	defaults;		/* of the columns that have one */
+	TupleDesc	desc;			/* the relation's, for the slots */
 	TupleTableSlot *slots[BULK_ROWS];
 	int			nslots;			/* that are made */
 } BulkInsert;
@@ -54,9 +55,10 @@ static void bulk_begin(BulkInsert *bulk, Bitmapset *inserted,
 					   Bitmapset *selected);
 static void bulk_set_defaults(BulkInsert *bulk, const NvsEvent *first);
 static void bulk_insert_rows(BulkInsert *bulk, NvsNewEvent *events, int n);
+static TupleDesc bulk_desc(const BulkInsert *bulk);
 static TupleTableSlot *bulk_slot(BulkInsert *bulk, int i);
-static void bulk_fill_slot(const BulkInsert *bulk, NvsEvent *event,
-						   int64 position, TupleTableSlot *slot);
+static void bulk_fill_slot(BulkInsert *bulk, NvsEvent *event, int64 position,
+						   TupleTableSlot *slot);
 static void bulk_end(BulkInsert *bulk);
 
 /*
@@ -178,6 +180,7 @@ bulk_begin(BulkInsert *bulk, Bitmapset *inserted, Bitmapset *selected)
 	ExecInitResultRelation(estate, bulk->result, 1);
 	ExecOpenIndices(bulk->result, false);
 	bulk->cid = GetCurrentCommandId(true);
+	bulk->desc = bulk_desc(bulk);
 	bulk->nslots = 0;
 }
 
@@ -252,42 +255,57 @@ bulk_insert_rows(BulkInsert *bulk, NvsNewEvent *events, int n)
 	}
 }
 
+/*
+ * The relation's columns, as slots need to know them: a copy, since each slot
+ * of the original would be entered into the list of what refers to that.
+ */
+static TupleDesc
+bulk_desc(const BulkInsert *bulk)
+{
+	MemoryContext old = MemoryContextSwitchTo(bulk->estate->es_query_cxt);
+	Relation	rel = bulk->result->ri_RelationDesc;
+	TupleDesc	desc = CreateTupleDescCopy(RelationGetDescr(rel));
+
+	MemoryContextSwitchTo(old);
+	return desc;
+}
+
 /* Slot i, made when it is first needed. */
 static TupleTableSlot *
 bulk_slot(BulkInsert *bulk, int i)
 {
-	EState	   *estate = bulk->estate;
 	MemoryContext old;
 
 	if (i < bulk->nslots)
 		return bulk->slots[i];
-	old = MemoryContextSwitchTo(estate->es_query_cxt);
-	bulk->slots[i] =
-		ExecAllocTableSlot(&estate->es_tupleTable,
-						   RelationGetDescr(bulk->result->ri_RelationDesc),
-						   &TTSOpsVirtual);
+	old = MemoryContextSwitchTo(bulk->estate->es_query_cxt);
+	bulk->slots[i] = MakeTupleTableSlot(bulk->desc, &TTSOpsHeapTuple);
 	MemoryContextSwitchTo(old);
 	bulk->slots[i]->tts_tableOid = bulk->target->relid;
 	bulk->nslots = i + 1;
 	return bulk->slots[i];
 }
 
-/* Complete an event by what the table adds, and have a slot be its row. */
+/*
+ * Complete an event by what the table adds, and have a slot be its row: the
+ * values, which indexes are made of, and the tuple, which the slot frees.
+ */
 static void
-bulk_fill_slot(const BulkInsert *bulk, NvsEvent *event, int64 position,
+bulk_fill_slot(BulkInsert *bulk, NvsEvent *event, int64 position,
 			   TupleTableSlot *slot)
 {
 	const NvsTarget *target = bulk->target;
 	const NvsStreamState *state = target->state;
 	int			id = state->id - target->map->fields;
+	int			natts = bulk->desc->natts;
+	MemoryContext old;
+	HeapTuple	row;
 	int			i;
 
 	event->values[id] = Int64GetDatum(position);
 	event->nulls[id] = false;
-	ExecClearTuple(slot);
 	/* Of columns that were dropped there is no field. */
-	memset(slot->tts_isnull, true,
-		   sizeof(bool) * slot->tts_tupleDescriptor->natts);
+	memset(slot->tts_isnull, true, sizeof(bool) * natts);
 	for (i = 0; i < target->map->nfields; i++)
 	{
 		int			column = target->map->fields[i].attnum - 1;
@@ -300,14 +318,17 @@ bulk_fill_slot(const BulkInsert *bulk, NvsEvent *event, int64 position,
 		slot->tts_values[column] = event->values[i];
 		slot->tts_isnull[column] = event->nulls[i];
 	}
-	ExecStoreVirtualTuple(slot);
+	old = MemoryContextSwitchTo(bulk->estate->es_query_cxt);
+	row = heap_form_tuple(bulk->desc, slot->tts_values, slot->tts_isnull);
+	MemoryContextSwitchTo(old);
+	ExecStoreHeapTuple(row, slot, true);
+	slot->tts_nvalid = natts;
 }
 
 /* Close what was opened. */
 static void
 bulk_end(BulkInsert *bulk)
 {
-	ExecResetTupleTable(bulk->estate->es_tupleTable, false);
 	ExecCloseResultRelations(bulk->estate);
 	ExecCloseRangeTableRelations(bulk->estate);
 	FreeExecutorState(bulk->estate);

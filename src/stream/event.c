@@ -392,16 +392,19 @@ nvs_event_make_record(const NvsResolved *resolved, const Datum *values,
 	int			i;
 
 	nvs_jsonb_init(&record);
-	i = pg_lltoa(DatumGetInt64(values[state->id - fields]), id);
-	nvs_jsonb_add_text(&record, NVS_KEY("id"), id, i);
-	nvs_jsonb_add_text(&record, NVS_KEY("subject"), resolved->subject,
-					   resolved->len);
 	for (i = 0; i < state->nread; i++)
 	{
-		int			k = state->read[i] - fields;
+		const NvsField *field = state->read[i];
+		int			k = field - fields;
 
-		if (!nulls[k])
-			nvs_field_emit(state->read[i], values[k], false, &record);
+		if (field == NULL)
+			nvs_jsonb_add_text(&record, NVS_KEY("subject"), resolved->subject,
+							   resolved->len);
+		else if (field == state->id)
+			nvs_jsonb_add_text(&record, NVS_KEY("id"), id,
+							   pg_lltoa(DatumGetInt64(values[k]), id));
+		else if (!nulls[k])
+			nvs_field_emit(field, values[k], false, &record);
 	}
 	old = MemoryContextSwitchTo(cxt);
 	result = JsonbPGetDatum(nvs_jsonb_finish(&record));

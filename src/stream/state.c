@@ -34,6 +34,7 @@ static NvsIdConflict state_id_conflict(const NvsTarget *target,
 									   const NvsField *event_id);
 static bool state_index_has(Relation index, const NvsField *event_id,
 							bool *alone);
+static int	state_compare_names(const void *a, const void *b);
 static void state_list_record(NvsStreamState *state, const NvsFieldMap *map,
 							  const NvsField *created_at);
 static void state_define_names(const NvsTarget *target,
@@ -333,6 +334,7 @@ state_list_record(NvsStreamState *state, const NvsFieldMap *map,
 	int			i;
 
 	state->read = palloc(sizeof(NvsField *) * (map->nfields + 1));
+	state->read[state->nread++] = NULL;
 	state->in_record = palloc(sizeof(bool) * map->nfields);
 	initStringInfo(&list);
 	for (i = 0; i < map->nfields; i++)
@@ -345,12 +347,31 @@ state_list_record(NvsStreamState *state, const NvsFieldMap *map,
 			type_is_rowtype(field->type))
 			state->one_by_one = true;
 		state->in_record[i] = in_record;
-		if (in_record && field != state->id)
+		if (in_record)
 			state->read[state->nread++] = field;
 		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "",
 						 in_record ? nvs_field_select(field) : field->quoted);
 	}
 	state->read_list = list.data;
+	qsort(state->read, state->nread, sizeof(NvsField *), state_compare_names);
+}
+
+/*
+ * For qsort(): fields of a record in jsonb's order of keys, so that making one
+ * sorts nothing; of one name the subject first, then in the order of columns.
+ */
+static int
+state_compare_names(const void *a, const void *b)
+{
+	static const NvsField subject = {.name = "subject",.namelen = 7};
+	const NvsField *x = *(const NvsField *const *) a;
+	const NvsField *y = *(const NvsField *const *) b;
+	int			cmp;
+
+	x = x == NULL ? &subject : x;
+	y = y == NULL ? &subject : y;
+	cmp = nvs_jsonb_key_cmp(x->name, x->namelen, y->name, y->namelen);
+	return cmp != 0 ? cmp : x->attnum - y->attnum;
 }
 
 /* Define what fixed statements may name, once everything is worked out. */

@@ -46,7 +46,8 @@ typedef struct NvsStreamState
 	const NvsField *pii;		/* NULL: nothing to erase */
 	bool		bulk;			/* see stream/bulk.c */
 	bool		one_by_one;		/* has a column that unnest() cannot give */
-	const NvsField **read;		/* columns of a record besides the id */
+	const NvsField **read;		/* fields of a record, as jsonb orders them;
+								 * NULL is the subject */
 	int			nread;
 	char	   *read_list;		/* {record} */
 	bool	   *in_record;		/* by column of the map, as is kept */
