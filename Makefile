@@ -118,6 +118,7 @@ OBJS = \
 	src/queue/expire.o \
 	src/queue/fetch.o \
 	src/queue/settle.o \
+	src/queue/work.o \
 	src/queue/control.o \
 	src/queue/admin.o \
 	src/queue/read.o \

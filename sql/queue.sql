@@ -155,6 +155,22 @@ SELECT count(*) FROM nvent.queue_complete_many('e', :'ids', :'attempts', ARRAY['
 SELECT state, output FROM unnest(:'ids'::bigint[]) j, nvent.queue_get('e', j) ORDER BY j;
 SELECT nvent.queue_complete_many('e', '{1,2}', '{1}');
 
+-- Settling and fetching in one call.
+SELECT count(*) FROM nvent.queue_send_batch('e', ARRAY['{"data": 1, "retryLimit": 0}', '{"data": 2, "retryLimit": 0}', '{"data": 3}', '{"data": 4}']::jsonb[]);
+SELECT jsonb_agg(jsonb_build_object('id', id, 'attempt', attempt, 'output', data) ORDER BY id) AS done FROM nvent.queue_work('e', max_count => 2) \gset
+SELECT attempt, data FROM nvent.queue_work('e', jsonb_build_array(:'done'::jsonb -> 0), jsonb_build_array((:'done'::jsonb -> 1) || '{"error": "no"}'), 1, 'w');
+SELECT state, output FROM nvent.queue_get('e', (:'done'::jsonb #>> '{0,id}')::bigint);
+SELECT state, output FROM nvent.queue_get('e', (:'done'::jsonb #>> '{1,id}')::bigint);
+SELECT attempt, data FROM nvent.queue_work('e', :'done', '[{"id": "9223372036854775807", "attempt": "1"}]');
+SELECT count(*) FROM nvent.queue_work('e', '[]', '[]', 0);
+SELECT nvent.queue_work('e', '{}');
+SELECT nvent.queue_work('e', '1');
+SELECT nvent.queue_work('e', '[1]');
+SELECT nvent.queue_work('e', failed => '[{"id": 1}]');
+SELECT nvent.queue_work('e', '[{"id": "x", "attempt": 1}]');
+SELECT nvent.queue_work('e', '[{"id": 1, "attempt": 4294967297}]');
+SELECT nvent.queue_work('e', max_count => -1);
+
 -- What is rolled back has not been taken, nor deleted, whatever the same
 -- transaction looked for behind it.
 SELECT count(*) FROM nvent.queue_send_batch('e', ARRAY['{"data": 1}', '{"data": 2}', '{"data": 3}']::jsonb[]);

@@ -20,6 +20,15 @@ typedef struct NvsRun
 	int32		retries;		/* that were used up before it */
 } NvsRun;
 
+/* A job that whoever has its lease is done with, and what it leaves. */
+typedef struct NvsSettledJob
+{
+	int64		id;
+	int32		attempt;
+	Datum		output;			/* jsonb */
+	bool		has_output;
+} NvsSettledJob;
+
 /* How a run ended; as text in {job_runs}, where NULL is that it has not. */
 #define NVS_RUN_COMPLETED	"completed"
 #define NVS_RUN_FAILED		"failed"
@@ -41,6 +50,12 @@ extern void nvs_hint_save(const NvsQueue *queue, const NvsLevel *level,
 /* queue/expire.c */
 extern void nvs_queue_expire(NvsTableSet *set, NvsQueue *queue,
 							 TimestampTz now, int64 limit);
+
+/* queue/settle.c */
+extern int	nvs_jobs_complete(NvsTableSet *set, NvsQueue *queue,
+							  NvsSettledJob *jobs, int n, Datum *settled);
+extern int	nvs_jobs_fail(NvsTableSet *set, NvsQueue *queue,
+						  NvsSettledJob *jobs, int n);
 
 /* queue/fetch.c */
 extern int	nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue,

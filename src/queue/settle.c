@@ -85,21 +85,12 @@ typedef struct Settle
 	TimestampTz lease_until;
 } Settle;
 
-/* One of the jobs of queue_complete_many(). */
-typedef struct SettledJob
-{
-	int64		id;
-	int32		attempt;
-	Datum		output;
-	bool		has_output;
-} SettledJob;
-
 /* A call for many. */
 typedef struct SettleMany
 {
 	NvsTableSet *set;
 	NvsQueue   *queue;
-	SettledJob *jobs;
+	NvsSettledJob *jobs;
 	int			n;
 	Datum	   *settled;		/* ids of those that were, int8 */
 	int			nsettled;
@@ -115,16 +106,19 @@ static void settle_begin(Settle *settle, FunctionCallInfo fcinfo, int store,
 						 const char *function);
 static void settle_run_params(const Settle *settle, NvsParams *params);
 static void settle_run(Settle *settle);
+static bool settle_end_run(NvsTableSet *set, const NvsQueue *queue,
+						   const char *outcome, const NvsSettledJob *job,
+						   NvsRun *run);
+static void settle_fail_many(void *arg);
 static void settle_complete(void *arg);
 static void settle_fail(void *arg);
 static void settle_release(void *arg);
 static void settle_touch_run(void *arg);
 static void settle_forget(NvsTableSet *set, const NvsQueue *queue,
 						  const Datum *ids, int n);
-static SettledJob *settle_read_many(FunctionCallInfo fcinfo, int *n);
+static NvsSettledJob *settle_read_many(FunctionCallInfo fcinfo, int *n);
 static int	settle_compare(const void *a, const void *b);
 static void settle_run_many(void *arg);
-static void settle_run_one(SettleMany *many, const SettledJob *job);
 static void settle_keep_id(TupleTableSlot *slot, void *arg);
 
 /* Begin a call: find the queue; its arguments are those of the function. */
@@ -153,32 +147,48 @@ settle_run_params(const Settle *settle, NvsParams *params)
 				   false);
 }
 
-/* End a run, if its lease is held. */
+/* End the run of a call, if its lease is held. */
 static void
 settle_run(Settle *settle)
 {
 	FunctionCallInfo fcinfo = settle->fcinfo;
+	NvsSettledJob job;
+
+	job.id = PG_GETARG_INT64(SETTLE_ID);
+	job.attempt = PG_GETARG_INT32(SETTLE_ATTEMPT);
+	job.has_output = settle->output > 0 && !PG_ARGISNULL(settle->output);
+	if (job.has_output)
+		job.output = PG_GETARG_DATUM(settle->output);
+	settle->settled = settle_end_run(settle->set, settle->queue,
+									 settle->outcome, &job, &settle->run);
+}
+
+/* End a run, if its lease is held; *run gets what is known of it. */
+static bool
+settle_end_run(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
+			   const NvsSettledJob *job, NvsRun *run)
+{
 	NvsParams	params;
 	Datum		row[2];
 	bool		isnull[2];
 
-	settle_run_params(settle, &params);
-	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(settle->outcome),
-				   false);
-	if (settle->output > 0)
-		nvs_params_add_arg(&params, fcinfo, settle->output, JSONBOID);
-	else
-		nvs_params_add(&params, JSONBOID, (Datum) 0, true);
-	settle->settled =
-		nvs_execute_row(nvs_statement_plan(settle->set->plans, &settle_end,
-										   &params, NULL),
-						&params, false, CurrentMemoryContext, 2, row, isnull);
-	if (!settle->settled)
-		return;
-	settle->run.id = PG_GETARG_INT64(SETTLE_ID);
-	settle->run.attempt = PG_GETARG_INT32(SETTLE_ATTEMPT);
-	settle->run.priority = DatumGetInt32(row[0]);
-	settle->run.retries = DatumGetInt32(row[1]);
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(job->id), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(job->attempt), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(outcome), false);
+	nvs_params_add(&params, JSONBOID, job->has_output ? job->output : 0,
+				   !job->has_output);
+	if (!nvs_execute_row(nvs_statement_plan(set->plans, &settle_end, &params,
+											NULL),
+						 &params, false, CurrentMemoryContext, 2, row,
+						 isnull))
+		return false;
+	run->id = job->id;
+	run->attempt = job->attempt;
+	run->priority = DatumGetInt32(row[0]);
+	run->retries = DatumGetInt32(row[1]);
+	return true;
 }
 
 /* nvent.queue_complete(queue, id, attempt, output, store): was it held? */
@@ -332,40 +342,90 @@ nvs_queue_complete_many(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
-	SettleMany	many;
+	NvsTableSet *set;
+	NvsQueue   *queue;
+	NvsSettledJob *jobs;
+	Datum	   *settled;
+	int			nsettled;
+	int			n;
 	int			i;
 
-	memset(&many, 0, sizeof(many));
-	many.jobs = settle_read_many(fcinfo, &many.n);
-	many.settled = palloc(sizeof(Datum) * Max(many.n, 1));
+	jobs = settle_read_many(fcinfo, &n);
+	settled = palloc(sizeof(Datum) * Max(n, 1));
 	PreventCommandIfReadOnly("nvent.queue_complete_many()");
 	nvs_spi_begin();
-	many.set = nvs_queue_open(fcinfo, SETTLE_QUEUE, 4, NVS_USE_CHANGE,
-							  &many.queue);
-	if (many.n > 0)
-		nvs_call_by_index(settle_run_many, &many);
+	set = nvs_queue_open(fcinfo, SETTLE_QUEUE, 4, NVS_USE_CHANGE, &queue);
+	nsettled = nvs_jobs_complete(set, queue, jobs, n, settled);
 	nvs_spi_end();
-	for (i = 0; i < many.nsettled; i++)
+	for (i = 0; i < nsettled; i++)
 	{
 		bool		isnull = false;
 
-		tuplestore_putvalues(result, desc, &many.settled[i], &isnull);
+		tuplestore_putvalues(result, desc, &settled[i], &isnull);
 	}
 	return (Datum) 0;
 }
 
 /*
- * The jobs that arguments name, in the order of their ids, so that two calls
- * wait for one another at most.
+ * Complete jobs whose leases are held; settled, which has room for all, gets
+ * their ids.  Returns how many.
  */
-static SettledJob *
+int
+nvs_jobs_complete(NvsTableSet *set, NvsQueue *queue, NvsSettledJob *jobs,
+				  int n, Datum *settled)
+{
+	SettleMany	many = {set, queue, jobs, n, settled, 0};
+
+	if (n == 0)
+		return 0;
+	qsort(jobs, n, sizeof(NvsSettledJob), settle_compare);
+	nvs_call_by_index(settle_run_many, &many);
+	return many.nsettled;
+}
+
+/* Have jobs fail whose leases are held; returns how many. */
+int
+nvs_jobs_fail(NvsTableSet *set, NvsQueue *queue, NvsSettledJob *jobs, int n)
+{
+	SettleMany	many = {set, queue, jobs, n, NULL, 0};
+
+	if (n == 0)
+		return 0;
+	qsort(jobs, n, sizeof(NvsSettledJob), settle_compare);
+	nvs_call_by_index(settle_fail_many, &many);
+	return many.nsettled;
+}
+
+/* Have one job after another fail. */
+static void
+settle_fail_many(void *arg)
+{
+	SettleMany *many = arg;
+	int			i;
+
+	for (i = 0; i < many->n; i++)
+	{
+		const NvsSettledJob *job = &many->jobs[i];
+		NvsRun		run;
+
+		if (!settle_end_run(many->set, many->queue, NVS_RUN_FAILED, job,
+							&run))
+			continue;
+		many->nsettled++;
+		nvs_run_failed(many->set, many->queue, &run, job->output,
+					   job->has_output);
+	}
+}
+
+/* The jobs that arguments name. */
+static NvsSettledJob *
 settle_read_many(FunctionCallInfo fcinfo, int *n)
 {
 	NvsArrayArgs arrays = {"jobs", NVS_MAX_JOBS, NULL, 0};
 	Datum	   *values[3];
 	bool	   *nulls[3];
 	bool		has_outputs;
-	SettledJob *jobs;
+	NvsSettledJob *jobs;
 	int			i;
 
 	NVS_REQUIRE_ARG(SETTLE_ID, "ids");
@@ -376,11 +436,11 @@ settle_read_many(FunctionCallInfo fcinfo, int *n)
 							  &values[1], &nulls[1]);
 	has_outputs = nvs_array_argument(&arrays, fcinfo, 3, "outputs",
 									 &values[2], &nulls[2]);
-	jobs = palloc0(sizeof(SettledJob) * Max(arrays.length, 1));
+	jobs = palloc0(sizeof(NvsSettledJob) * Max(arrays.length, 1));
 	*n = 0;
 	for (i = 0; i < arrays.length; i++)
 	{
-		SettledJob *job = &jobs[*n];
+		NvsSettledJob *job = &jobs[*n];
 
 		if (nulls[0][i] || nulls[1][i])
 			continue;
@@ -391,7 +451,6 @@ settle_read_many(FunctionCallInfo fcinfo, int *n)
 			job->output = values[2][i];
 		(*n)++;
 	}
-	qsort(jobs, *n, sizeof(SettledJob), settle_compare);
 	return jobs;
 }
 
@@ -399,8 +458,8 @@ settle_read_many(FunctionCallInfo fcinfo, int *n)
 static int
 settle_compare(const void *a, const void *b)
 {
-	const SettledJob *x = a;
-	const SettledJob *y = b;
+	const NvsSettledJob *x = a;
+	const NvsSettledJob *y = b;
 
 	if (x->id != y->id)
 		return x->id < y->id ? -1 : 1;
@@ -422,7 +481,11 @@ settle_run_many(void *arg)
 	{
 		if (many->jobs[i].has_output)
 		{
-			settle_run_one(many, &many->jobs[i]);
+			NvsRun		run;
+
+			if (settle_end_run(many->set, many->queue, NVS_RUN_COMPLETED,
+							   &many->jobs[i], &run))
+				many->settled[many->nsettled++] = Int64GetDatum(run.id);
 			continue;
 		}
 		ids[n] = Int64GetDatum(many->jobs[i].id);
@@ -444,25 +507,6 @@ settle_run_many(void *arg)
 	}
 	if (many->nsettled > 0 && !many->queue->keeps_ended)
 		settle_forget(many->set, many->queue, many->settled, many->nsettled);
-}
-
-/* Complete one job with output, if its lease is held. */
-static void
-settle_run_one(SettleMany *many, const SettledJob *job)
-{
-	NvsParams	params;
-
-	CHECK_FOR_INTERRUPTS();
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT8OID, Int64GetDatum(job->id), false);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(job->attempt), false);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(many->queue->number),
-				   false);
-	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(NVS_RUN_COMPLETED),
-				   false);
-	nvs_params_add(&params, JSONBOID, job->output, false);
-	if (nvs_table_set_run(many->set, &settle_end, &params) > 0)
-		many->settled[many->nsettled++] = Int64GetDatum(job->id);
 }
 
 /* Keep the id of a job that was completed; an int8 is no pointer here. */

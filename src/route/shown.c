@@ -136,7 +136,8 @@ nvs_relation_shown(Oid relid, Snapshot snapshot)
 		return NVS_SHOWN;
 	if (!relation_storage(relid, snapshot, &before))
 		return NVS_YOUNGER;
-	return nvs_relation_storage_now(relid) == before ? NVS_SHOWN : NVS_REWRITTEN;
+	return nvs_relation_storage_now(relid) == before ?
+		NVS_SHOWN : NVS_REWRITTEN;
 }
 
 /* The storage that a relation has now. */

@@ -368,6 +368,58 @@ Locks:
 Example:
   SELECT nvent.queue_fail(''emails'', 42, 1, ''{"message": "no such host"}'');';
 
+CREATE FUNCTION nvent.queue_work(
+    queue text,
+    completed jsonb DEFAULT NULL,
+    failed jsonb DEFAULT NULL,
+    max_count integer DEFAULT 1,
+    worker text DEFAULT NULL,
+    store text DEFAULT NULL,
+    OUT id bigint,
+    OUT attempt integer,
+    OUT data jsonb,
+    OUT priority integer,
+    OUT retries integer,
+    OUT created_at timestamptz,
+    OUT lease_until timestamptz
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_queue_work'
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION nvent.queue_work(text, jsonb, jsonb, integer, text, text) IS
+'Completes jobs, has others fail, and leases the next ones, in one call: what a worker does in a loop.
+
+Of jobs whose leases are lost nothing counts; a warning says how many there were.
+
+Arguments:
+  queue: the queue
+  completed: an array of {"id", "attempt", "output"}, at most 100,000; NULL for none
+  failed: an array of {"id", "attempt", "error"}, the same
+  max_count: how many to fetch at most; 0 for none
+  worker: any text that says who asks; NULL for none
+  store: the store; NULL is the default store
+Returns:
+  a row for each job that is fetched, as nvent.queue_fetch
+Columns:
+  id: the job
+  attempt: which attempt this is, from 1
+  data: what was sent
+  priority: the job''s
+  retries: how many retries it has used up
+  created_at: when it was sent
+  lease_until: when the lease runs out
+Raises:
+  42704: there is no such queue
+  22023: completed or failed is not an array of objects with id and attempt, or max_count is out of
+    range
+  54000: there are too many jobs
+  40001: in REPEATABLE READ or SERIALIZABLE, when a job was changed since the snapshot
+  NV009: there is no such store
+Locks:
+  the rows of the jobs until the transaction ends, those that are settled in the order of their ids
+Example:
+  SELECT * FROM nvent.queue_work(''emails'', ''[{"id": 42, "attempt": 1}]'', max_count => 10);';
+
 CREATE FUNCTION nvent.queue_touch(
     queue text,
     id bigint,
