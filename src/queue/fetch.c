@@ -182,18 +182,18 @@ static const NvsStatement fetch_due = {
 	"WHERE $5 OPERATOR(pg_catalog.>) 1 OR (SELECT r.id FROM {job_runs} r " \
 	"WHERE r.id OPERATOR(pg_catalog.=) $3 LIMIT 1) IS NULL "
 
-static const NvsStatement fetch_begin_runs = {BEGIN_RUNS "RETURNING id"};
-static const NvsStatement fetch_begin_run = {BEGIN_RUN "RETURNING id"};
+static const NvsStatement fetch_begin_runs = {BEGIN_RUNS "RETURNING id, attempt"};
+static const NvsStatement fetch_begin_run = {BEGIN_RUN "RETURNING id, attempt"};
 
 /*
  * The same where the snapshot of the transaction may not show a run: that is an
  * error for who can only try again, 40001.
  */
 static const NvsStatement fetch_begin_runs_serial = {
-	BEGIN_RUNS "ON CONFLICT DO NOTHING RETURNING id"
+	BEGIN_RUNS "ON CONFLICT DO NOTHING RETURNING id, attempt"
 };
 static const NvsStatement fetch_begin_run_serial = {
-	BEGIN_RUN "ON CONFLICT DO NOTHING RETURNING id"
+	BEGIN_RUN "ON CONFLICT DO NOTHING RETURNING id, attempt"
 };
 
 /*
@@ -750,7 +750,11 @@ fetch_begin_params(const Fetch *fetch, const FetchedJobs *jobs,
 					   false);
 }
 
-/* A run has begun: its job is taken.  Those of one call come in their order. */
+/*
+ * A run has begun: its job is taken.  Those of one call come in their order.  A
+ * job may be among them twice, as one of its level that was taken before, and
+ * as a turn.
+ */
 static void
 fetch_keep_begun(TupleTableSlot *slot, void *arg)
 {
@@ -758,12 +762,13 @@ fetch_keep_begun(TupleTableSlot *slot, void *arg)
 	MemoryContext old = MemoryContextSwitchTo(begun->fetch->cxt);
 	bool		isnull;
 	int64		id = DatumGetInt64(slot_getattr(slot, 1, &isnull));
+	int32		attempt = DatumGetInt32(slot_getattr(slot, 2, &isnull));
 
 	while (begun->next < begun->jobs->n)
 	{
 		const FetchedJob *job = &begun->jobs->jobs[begun->next++];
 
-		if (job->run.id == id)
+		if (job->run.id == id && job->run.attempt == attempt)
 		{
 			fetch_append(&begun->fetch->taken, job);
 			break;

@@ -1,0 +1,241 @@
+# Queues under load and through crashes: every job once, no matter how many fetch;
+# and whatever eight sessions do to a few hundred jobs at random, and who dies at
+# it, what is there at the end is what their results say.  With shared memory and
+# without.
+#
+# NVS_OPERATIONS is how many each session makes (400), NVS_CRASHES how often the
+# server dies (3), NVS_SEED the seed of what is done, which is printed.
+#
+# Seen to fail: with the attempt left out of what is compared when runs begin, a
+# worker is told of another attempt than the one that he has ("no operation
+# fails"); without the second look for runs, as the INSERT sees them, jobs
+# are had twice; with leases settled whatever the attempt, "what was settled is
+# how runs ended"; with turns that are not deleted when they are taken, the same
+# and "one lease at a time"; with the dead letter sent in any failure, "dead
+# letters".
+
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use Nvent;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $operations = $ENV{NVS_OPERATIONS} // 400;
+my $crashes = $ENV{NVS_CRASHES} // 3;
+my $seed = $ENV{NVS_SEED} // int(rand(1000000));
+my $sessions = 8;
+
+note "NVS_SEED=$seed";
+srand($seed);
+
+# What a session does at random.  What it was told is written down in the same
+# transaction, so that it is known of exactly what is in effect.
+my $model = <<'EOT';
+CREATE TABLE sent (id bigint PRIMARY KEY);
+CREATE TABLE fetched (id bigint, attempt int, PRIMARY KEY (id, attempt));
+CREATE TABLE settled (id bigint, attempt int, how text, PRIMARY KEY (id, attempt));
+CREATE TABLE cancelled (id bigint);
+CREATE TABLE deleted (id bigint PRIMARY KEY);
+CREATE SEQUENCE operations;
+SELECT nvent.queue_create('dead', keep_queued => NULL);
+SELECT nvent.queue_create('m', retry_limit => 2, dead_letter => 'dead', lease => '20 ms');
+
+CREATE TYPE lease AS (id bigint, attempt int);
+CREATE FUNCTION some_id() RETURNS bigint LANGUAGE sql VOLATILE AS
+    $$SELECT id FROM (SELECT id FROM sent ORDER BY id DESC LIMIT 200) s ORDER BY random() LIMIT 1$$;
+CREATE FUNCTION is_late(chance float, yes interval) RETURNS interval LANGUAGE sql VOLATILE AS
+    $$SELECT CASE WHEN random() < chance THEN yes * random() END$$;
+
+CREATE PROCEDURE operate(n int, seed float) LANGUAGE plpgsql AS $$
+DECLARE
+    held lease[] := '{}';
+    one lease;
+    job bigint;
+    dice float;
+BEGIN
+    PERFORM setseed(seed);
+    FOR i IN 1 .. n LOOP
+        dice := random();
+        PERFORM nextval('operations');
+        job := some_id();
+        one := held[1 + floor(random() * cardinality(held))];
+        IF dice < 0.15 OR job IS NULL THEN
+            INSERT INTO sent SELECT nvent.queue_send('m', to_jsonb(i), (random() * 3)::int, is_late(0.3, '50 ms'),
+                lease => is_late(0.5, '100 ms') + '1 ms', max_run => is_late(0.1, '200 ms') + '1 ms');
+        ELSIF dice < 0.18 THEN
+            INSERT INTO sent SELECT nvent.queue_send_batch('m', ARRAY(SELECT jsonb_build_object('data', g, 'priority', g % 4) FROM generate_series(1, 5) g));
+        ELSIF dice < 0.45 THEN
+            WITH f AS (SELECT f.id, f.attempt FROM nvent.queue_fetch('m', 1 + (random() * 8)::int, 'w') f), l AS (INSERT INTO fetched SELECT * FROM f)
+            SELECT held || array_agg(ROW(id, attempt)::lease) INTO held FROM f;
+        ELSIF dice < 0.65 AND one IS NOT NULL THEN
+            INSERT INTO settled SELECT one.id, one.attempt, 'completed' WHERE nvent.queue_complete('m', one.id, one.attempt);
+        ELSIF dice < 0.69 AND cardinality(held) > 0 THEN
+            INSERT INTO settled SELECT c, (SELECT max(attempt) FROM unnest(held) h WHERE h.id = c), 'completed'
+                FROM (SELECT array_agg(id) AS ids, array_agg(attempt) AS attempts FROM (SELECT id, max(attempt) AS attempt FROM unnest(held) GROUP BY id) h) h, nvent.queue_complete_many('m', ids, attempts) c;
+        ELSIF dice < 0.77 AND one IS NOT NULL THEN
+            INSERT INTO settled SELECT one.id, one.attempt, 'failed' WHERE nvent.queue_fail('m', one.id, one.attempt, to_jsonb(i));
+        ELSIF dice < 0.82 AND one IS NOT NULL THEN
+            INSERT INTO settled SELECT one.id, one.attempt, 'released' WHERE nvent.queue_release('m', one.id, one.attempt, is_late(0.3, '20 ms'));
+        ELSIF dice < 0.87 AND one IS NOT NULL THEN
+            PERFORM nvent.queue_touch('m', one.id, one.attempt, is_late(0.5, '50 ms') + '1 ms');
+        ELSIF dice < 0.91 THEN
+            INSERT INTO cancelled SELECT job WHERE nvent.queue_cancel('m', job);
+        ELSIF dice < 0.93 THEN
+            PERFORM nvent.queue_resume('m', job);
+        ELSIF dice < 0.96 THEN
+            PERFORM nvent.queue_retry('m', job);
+        ELSIF dice < 0.98 THEN
+            INSERT INTO deleted SELECT job WHERE nvent.queue_delete('m', job);
+        ELSE
+            PERFORM pg_sleep(random() * 0.02);
+        END IF;
+        IF random() < 0.05 THEN
+            ROLLBACK;
+        ELSE
+            COMMIT;
+        END IF;
+        IF cardinality(held) > 20 THEN
+            held := held[11:];
+        END IF;
+    END LOOP;
+END $$;
+
+-- Fetch and complete what is there, until nothing can come any more.
+CREATE PROCEDURE drain() LANGUAGE plpgsql AS $$
+DECLARE
+    until timestamptz := clock_timestamp() + '60 s';
+BEGIN
+    LOOP
+        WITH f AS (SELECT f.id, f.attempt FROM nvent.queue_fetch('m', 50) f), l AS (INSERT INTO fetched SELECT * FROM f)
+        INSERT INTO settled SELECT id, attempt, 'completed' FROM f WHERE nvent.queue_complete('m', id, attempt);
+        COMMIT;
+        EXIT WHEN clock_timestamp() > until OR NOT EXISTS (SELECT FROM nvent_jobs j, nvent.queue_get('m', j.id) g WHERE g.state IN ('created', 'retry', 'active'));
+        PERFORM pg_sleep(0.005);
+    END LOOP;
+END $$;
+
+CREATE VIEW runs AS
+    SELECT r.*, lag(attempt, 1, 0) OVER w AS before, lag(ended_at) OVER w AS ended_before, lag(outcome, 1, 'none') OVER w AS outcome_before
+    FROM nvent_job_runs r WHERE queue = (SELECT number FROM nvent_queues WHERE name = 'm') WINDOW w AS (PARTITION BY id ORDER BY attempt);
+EOT
+
+# Each finds what is wrong: a title and a query.
+my @checks = (
+	'no job is lost' =>
+	  'SELECT id FROM sent EXCEPT SELECT id FROM deleted EXCEPT SELECT id FROM nvent_jobs',
+	'none is there that nobody sent, or that was deleted' =>
+	  q(SELECT j.id FROM nvent_jobs j JOIN nvent_queues q ON q.number = j.queue WHERE q.name = 'm' AND (j.id NOT IN (SELECT id FROM sent) OR j.id IN (SELECT id FROM deleted))),
+	'nothing is left of those that were deleted' =>
+	  'SELECT id FROM nvent_job_runs WHERE id NOT IN (SELECT id FROM nvent_jobs) UNION ALL SELECT id FROM nvent_job_turns WHERE id NOT IN (SELECT id FROM nvent_jobs)',
+	'attempts increase by one' =>
+	  'SELECT id, attempt FROM runs WHERE attempt <> before + 1',
+	'one lease at a time' =>
+	  'SELECT id, attempt FROM runs WHERE before > 0 AND (outcome_before IS NULL OR ended_before > started_at)',
+	'a lease that ran out did so before' =>
+	  q(SELECT id, attempt FROM runs WHERE outcome = 'expired' AND ended_at < lease_until),
+	'what was fetched has run' =>
+	  'SELECT f.id, f.attempt FROM fetched f WHERE f.id NOT IN (SELECT id FROM deleted) AND NOT EXISTS (SELECT FROM runs r WHERE (r.id, r.attempt) = (f.id, f.attempt))',
+	'what has run was fetched, or cancelled before' =>
+	  q(SELECT r.id, r.attempt FROM runs r WHERE NOT EXISTS (SELECT FROM fetched f WHERE (r.id, r.attempt) = (f.id, f.attempt)) AND NOT (r.outcome = 'cancelled' AND r.attempt = 1)),
+	'what was settled is how runs ended' =>
+	  q(SELECT s.id, s.attempt, s.how, r.outcome FROM settled s LEFT JOIN runs r ON (r.id, r.attempt) = (s.id, s.attempt) WHERE s.id NOT IN (SELECT id FROM deleted) AND r.outcome IS DISTINCT FROM s.how AND NOT (r.outcome = 'cancelled' AND s.how IN ('failed', 'released'))),
+	'and nothing else ended so' =>
+	  q(SELECT r.id, r.attempt, r.outcome FROM runs r WHERE r.outcome IN ('completed', 'failed', 'released') AND NOT EXISTS (SELECT FROM settled s WHERE (s.id, s.attempt, s.how) = (r.id, r.attempt, r.outcome))),
+	'none is completed twice, or goes on' =>
+	  q(SELECT id FROM runs WHERE outcome_before = 'completed'),
+	'what was cancelled says so' =>
+	  q(SELECT c.id, count(*) FROM cancelled c WHERE c.id NOT IN (SELECT id FROM deleted) GROUP BY c.id HAVING count(*) <> (SELECT count(*) FROM runs r WHERE r.id = c.id AND r.outcome = 'cancelled')),
+	# A run that failed for good may have been cancelled when it was retried.
+	'dead letters' =>
+	  q(WITH f AS (SELECT r.id, count(*) FILTER (WHERE r.outcome <> 'cancelled') AS least, count(*) AS most FROM runs r WHERE r.outcome IN ('failed', 'expired', 'cancelled') AND r.retries >= 2 GROUP BY r.id),
+		d AS (SELECT (origin ->> 'id')::bigint AS id, count(*) FROM nvent_jobs WHERE origin IS NOT NULL GROUP BY 1)
+		SELECT id, least, most, d.count FROM f FULL JOIN d USING (id) WHERE coalesce(d.count, 0) NOT BETWEEN coalesce(least, 0) AND coalesce(most, 0) AND id NOT IN (SELECT id FROM deleted)),
+	'nothing is left to do' =>
+	  q(SELECT j.id, g.state FROM nvent_jobs j, nvent.queue_get('m', j.id) g WHERE g.state NOT IN ('completed', 'failed', 'cancelled')));
+
+# operate(NODE, N): eight sessions make N operations each; those that are running.
+sub operate
+{
+	my ($node, $n, $errors) = @_;
+
+	return map {
+		my $i = $_;
+		IPC::Run::start([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
+				'-c', sprintf('CALL operate(%d, %f)', $n, rand) ], '2>', \$errors->[$i])
+	} 0 .. $sessions - 1;
+}
+
+# check(NODE, TITLE): what all of it came to.
+sub check
+{
+	my ($node, $title) = @_;
+
+	$node->safe_psql('postgres', 'CALL drain()');
+	for (my $i = 0; $i < @checks; $i += 2)
+	{
+		is($node->safe_psql('postgres', $checks[ $i + 1 ]), '', "$title: $checks[$i]");
+	}
+	note "$title: " . $node->safe_psql('postgres', q(
+		SELECT (SELECT last_value FROM operations) || ' operations, ' || string_agg(outcome || ' ' || count, ', ' ORDER BY outcome)
+		FROM (SELECT coalesce(outcome, 'active') AS outcome, count(*) FROM nvent_job_runs GROUP BY 1) x));
+}
+
+foreach my $way ([ 'preloaded', \&new_server ], [ 'plain', \&plain_server ])
+{
+	my ($name, $server) = @$way;
+	my $node = $server->("queue_$name", "restart_after_crash = on\n");
+
+	# --- Every job once ---
+
+	my $jobs = 20000;
+	$node->safe_psql('postgres', <<"EOT");
+CREATE TABLE seen (id bigint);
+SELECT nvent.queue_create('load');
+SELECT count(*) FROM nvent.queue_send_batch('load', array_fill('{"data": 1}'::jsonb, ARRAY[$jobs]));
+EOT
+	load($node, "$name: many fetch at once", [ '-c', $sessions, '-t', int($jobs / $sessions / 10) ], <<'EOT');
+\set n random(1, 50)
+INSERT INTO seen SELECT id FROM nvent.queue_fetch('load', :n);
+EOT
+	is($node->safe_psql('postgres', q(SELECT count(*) || ' ' || count(DISTINCT id) FROM seen)), "$jobs $jobs", "$name: each of them once");
+	is($node->safe_psql('postgres', q(SELECT count(*) FROM nvent.queue_fetch('load', 10))), 0, "$name: and none is left");
+	$node->safe_psql('postgres', q(SELECT nvent.queue_drop('load')));
+
+	# --- Anything, by many ---
+
+	my @errors;
+	$node->safe_psql('postgres', $model);
+	my @running = operate($node, $operations, \@errors);
+	is(join(' ', map { $_->finish ? 'ok' : 'failed' } @running), join(' ', ('ok') x $sessions), "$name: no operation fails")
+	  or diag(join '', map { $_ // '' } @errors);
+	check($node, $name);
+
+	# --- The same, and the server dies of it ---
+
+	for my $round (1 .. $crashes)
+	{
+		@running = operate($node, 1000000, \@errors);
+		my $before = $node->safe_psql('postgres', 'SELECT last_value FROM operations');
+		ok(wait_until(sub { $node->safe_psql('postgres', 'SELECT last_value FROM operations') > $before + 200 + rand(300) }),
+			"$name: there is load");
+		if ($round % 2)
+		{
+			my $pid = $node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE query LIKE 'CALL operate%' ORDER BY random() LIMIT 1));
+			kill 'KILL', $pid;
+		}
+		else
+		{
+			$node->stop('immediate');
+		}
+		$_->finish foreach @running;
+		$node->start if $round % 2 == 0;
+		ok(wait_until(sub { ($node->psql('postgres', 'SELECT 1'))[0] == 0 }), "$name: it is up again");
+	}
+	check($node, "$name, after crashes");
+	$node->stop;
+}
+
+done_testing();
