@@ -63,6 +63,7 @@ OBJS = \
 	src/route/target.o \
 	src/route/lookup.o \
 	src/route/table_set.o \
+	src/route/foreign_code.o \
 	src/route/admin.o \
 	src/stream/state.o \
 	src/stream/event.o \
@@ -127,7 +128,9 @@ OBJS = \
 	src/schedule/next.o \
 	src/schedule/zone.o \
 	src/schedule/functions.o \
-	src/worker/foreign_code.o \
+	src/schedule/timing.o \
+	src/schedule/schedule.o \
+	src/schedule/run.o \
 	src/worker/maintain.o \
 	src/worker/session.o \
 	src/worker/notifier.o \
@@ -214,6 +217,8 @@ REGRESS = \
 	checkpoint \
 	queue \
 	schedule_cron \
+	schedule \
+	schedule_run \
 	worker_maintain \
 	errors \
 	security \

@@ -169,6 +169,15 @@ SELECT nvent.lock_acquire('job:nightly', '30 seconds', owner => 'worker-1') IS N
 SELECT nvent.lock_acquire('job:nightly', '30 seconds', owner => 'worker-2') IS NULL AS not_mine;
 SELECT nvent.lock_get('job:nightly') ->> 'owner' AS owner;
 
+SELECT nvent.schedule_set('nightly', 'report:sales', '{"type": "wanted"}',
+    cron => '30 2 * * *', time_zone => 'Europe/Berlin') > now() AS set;
+SELECT nvent.schedule_set('heartbeat', 'check:1', '{"type": "due"}', every => '90 seconds') > now() AS set;
+SELECT nvent.schedule_set('reminder', 'check:2', '{"type": "due"}', at => '2026-01-01 09:00 UTC') IS NOT NULL AS set;
+SELECT nvent.schedule_run() AS made;
+SELECT nvent.stream_read('check:2') #> '{meta,scheduleName}' AS schedule;
+SELECT name, cron, every, status FROM nvent.schedule_list();
+SELECT nvent.schedule_pause('heartbeat'), nvent.schedule_resume('heartbeat'), nvent.schedule_delete('heartbeat');
+
 SELECT nvent.cron_next('30 9 * * mon-fri', 'America/New_York', '2026-01-02 15:00 UTC') AT TIME ZONE 'UTC' AS due;
 SELECT due AT TIME ZONE 'Europe/Berlin' AS due
 FROM nvent.schedule_preview('30 2 * * *', 'Europe/Berlin', '2026-03-28 00:00 UTC', max_count => 3) AS due;

@@ -39,6 +39,20 @@ nvs_timestamptz_to_ms(TimestampTz t)
 	return us % 1000 < 0 ? ms - 1 : ms;
 }
 
+/* The same the other way; raises 22008 when it is out of range. */
+TimestampTz
+nvs_ms_to_timestamptz(int64 ms)
+{
+	const int64 epoch = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
+		USECS_PER_DAY / 1000;
+
+	if (ms < MIN_TIMESTAMP / 1000 + epoch || ms >= END_TIMESTAMP / 1000 + epoch)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp out of range")));
+	return (ms - epoch) * 1000;
+}
+
 /* Hours since 1970, rounded down; those that int32 cannot hold are the last. */
 int32
 nvs_timestamptz_to_hours(TimestampTz t)

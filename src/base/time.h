@@ -12,6 +12,7 @@
 extern TimestampTz nvs_after(TimestampTz t, const Interval *span);
 extern int64 nvs_now_ms(void);
 extern int64 nvs_timestamptz_to_ms(TimestampTz t);
+extern TimestampTz nvs_ms_to_timestamptz(int64 ms);
 extern int32 nvs_timestamptz_to_hours(TimestampTz t);
 
 #endif							/* NVS_BASE_TIME_H */

@@ -71,3 +71,210 @@ Raises:
   22023: as nvent.cron_next; max_count is not from 0 to 10,000
 Example:
   SELECT * FROM nvent.schedule_preview(''0 9 * * mon#1'', ''America/New_York'', max_count => 3);';
+
+-- Schedules.  See src/schedule/schedule.c and src/schedule/run.c.
+
+CREATE FUNCTION nvent.schedule_set(
+    name text,
+    subject text,
+    event jsonb,
+    cron text DEFAULT NULL,
+    every interval DEFAULT NULL,
+    at timestamptz DEFAULT NULL,
+    time_zone text DEFAULT 'UTC',
+    missed text DEFAULT 'once',
+    grace interval DEFAULT '1 minute',
+    store text DEFAULT NULL
+) RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'nvs_schedule_set'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.schedule_set(text, text, jsonb, text, interval, timestamptz, text, text, interval, text) IS
+'Has an event appended from time to time: sets a schedule, a row of {store}_scheduler_jobs.
+
+One of cron, every and at says when. Each run appends the event with the fields scheduleName and
+scheduledAt, when it was due in milliseconds since 1970. nvent.schedule_run() makes the runs, and
+nvent.maintain(), which the maintenance process calls. A schedule that is set again with the same
+times goes on as it was, paused or not: set it whenever your program starts. With other times it
+begins anew.
+
+A run is missed when nobody makes it before the next one is due. It appends to the schedule''s store
+alone, and only to tables into which everybody may insert who may insert or update schedules; a run
+that fails for a reason that does not pass, as that one, has the schedule be `failed`, with the
+error, until nvent.schedule_resume(). A schedule outlives the rights of the role that set it.
+
+Arguments:
+  name: the schedule''s, 1 to 1,024 bytes
+  subject: a subject of the store
+  event: a JSON object with a type and without an eventId
+  cron: an expression as of nvent.cron_next
+  every: from one second to 100 years, without months; it is due first when that has passed
+  at: a point in time, once
+  time_zone: of cron, a name of pg_timezone_names
+  missed: `once`: one run stands for all that were missed; `all`: each is made; `skip`: those that
+    are later than grace are not
+  grace: of `skip`, without months; make it longer than the time between two passes of maintenance
+  store: NULL is the default store
+Returns:
+  when it is due next; NULL for never, as when it was due once and has been run
+Raises:
+  22023: not one of cron, every and at is given; one of the arguments is none; the subject is of
+    another store
+  NV004: the text is not a subject
+  NV009: there is no such store, or no default store, and nvent_store.auto_create is off
+Locks:
+  the row of the schedule until the transaction ends
+Example:
+  SELECT nvent.schedule_set(''nightly'', ''nvent:report:daily'', ''{"type": "wanted"}'',
+      cron => ''30 2 * * *'', time_zone => ''Europe/Berlin'');';
+
+CREATE FUNCTION nvent.schedule_delete(
+    name text,
+    store text DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_schedule_delete'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.schedule_delete(text, text) IS
+'Deletes a schedule.
+
+Arguments:
+  name: the schedule
+  store: NULL is the default store
+Returns:
+  true when it was deleted, false when there was none
+Raises:
+  NV009: there is no such store
+Locks:
+  the row of the schedule until the transaction ends; waits for a run of it that is open
+Example:
+  SELECT nvent.schedule_delete(''nightly'');';
+
+CREATE FUNCTION nvent.schedule_pause(
+    name text,
+    store text DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_schedule_pause'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.schedule_pause(text, text) IS
+'Has a schedule make no runs until nvent.schedule_resume().
+
+Arguments:
+  name: the schedule
+  store: NULL is the default store
+Returns:
+  true when it was paused, false when it was before or there is none
+Raises:
+  NV009: there is no such store
+Locks:
+  the row of the schedule until the transaction ends; waits for a run of it that is open
+Example:
+  SELECT nvent.schedule_pause(''nightly'');';
+
+CREATE FUNCTION nvent.schedule_resume(
+    name text,
+    store text DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_schedule_resume'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.schedule_resume(text, text) IS
+'Has a schedule that is paused or failed make runs again, from now on.
+
+What was due meanwhile is not made up for, unless it is due only once.
+
+Arguments:
+  name: the schedule
+  store: NULL is the default store
+Returns:
+  true when it makes runs again, false when it did before or there is none
+Raises:
+  22023: a row that was written by hand has no valid times
+  NV009: there is no such store
+Locks:
+  the row of the schedule until the transaction ends; waits for a run of it that is open
+Example:
+  SELECT nvent.schedule_resume(''nightly'');';
+
+CREATE FUNCTION nvent.schedule_list(
+    store text DEFAULT NULL,
+    OUT name text,
+    OUT cron text,
+    OUT every interval,
+    OUT at timestamptz,
+    OUT time_zone text,
+    OUT subject text,
+    OUT event jsonb,
+    OUT missed text,
+    OUT grace interval,
+    OUT enabled boolean,
+    OUT status text,
+    OUT last_run_at timestamptz,
+    OUT next_run_at timestamptz,
+    OUT error text
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_schedule_list'
+LANGUAGE C STABLE PARALLEL UNSAFE
+ROWS 100;
+
+COMMENT ON FUNCTION nvent.schedule_list(text) IS
+'Lists the schedules of a store, by name.
+
+Arguments:
+  store: NULL is the default store
+Returns:
+  a row for each; none when there is no default store
+Columns:
+  name: the schedule
+  cron: its cron expression, or NULL
+  every: its interval, or NULL
+  at: when it is due, if it is once; else NULL
+  time_zone: of cron, else NULL
+  subject: to which runs append
+  event: what they append
+  missed: `skip`, `once` or `all`
+  grace: of `skip`
+  enabled: false when it is paused
+  status: `pending`; `completed` when it is due never more; `failed` when a run failed
+  last_run_at: when it was run last
+  next_run_at: when it is due next
+  error: of a run that failed, or NULL
+Raises:
+  NV009: there is no such store
+Example:
+  SELECT name, next_run_at FROM nvent.schedule_list();';
+
+CREATE FUNCTION nvent.schedule_run(
+    store text DEFAULT NULL,
+    max_count integer DEFAULT 100
+) RETURNS bigint
+AS 'MODULE_PATHNAME', 'nvs_schedule_run'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.schedule_run(text, integer) IS
+'Makes the runs of schedules that are due by the clock, in any number of sessions at once.
+
+Those that were due first are made first. Each is made once: it is the caller''s transaction that
+appends, and when that rolls back, the run is made again. Rows that others have locked are passed
+over. nvent.maintain() does the same, for half of its budget.
+
+It works as the caller, who needs SELECT and UPDATE on {store}_scheduler_jobs, without which it does
+nothing, and the right to append. A run that fails is undone and a warning, and keeps no other from
+its turn; it is made later when a lock was not to be had. With code of others behind the tables it
+does as nvent.maintain().
+
+Arguments:
+  store: NULL is the default store
+  max_count: how many runs at most; 0 to 10,000
+Returns:
+  how many runs were made
+Raises:
+  22023: max_count is not from 0 to 10,000
+  40001: in REPEATABLE READ or SERIALIZABLE, when a schedule was changed since the snapshot
+  NV009: there is no such store
+Locks:
+  the rows of the schedules that are due, and what nvent.stream_append() locks, until the transaction
+    ends
+Example:
+  SELECT nvent.schedule_run();';

@@ -13,12 +13,13 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET jit = off;
 
 COMMENT ON FUNCTION nvent.maintain(integer, text) IS
-'Removes rows of expired keys and locks, in one bounded pass.
+'Removes rows of expired keys and locks and makes runs of schedules, in one bounded pass.
 
 Call it from time to time, in any number of sessions; nothing else depends on it. It passes over
 tables on which the caller lacks SELECT, UPDATE or DELETE, and over rows that others have locked. It
 works as the caller, with whom triggers and policies run as with any DELETE of the caller''s. A key
-that expired in this hour may be left to a later pass.
+that expired in this hour may be left to a later pass. Runs are made as by nvent.schedule_run(), for
+half of the budget.
 
 A table is left alone, with a warning, when deleting from it would run code with privileges that the
 code''s author lacks: a trigger, policy, index, constraint or statistics whose functions, operators
@@ -28,15 +29,16 @@ that reads another table, or with a foreign key that refers to it, whoever calls
 maintenance process calls it as the store''s owner, and warns once in the server''s log.
 
 Arguments:
-  budget: how many rows at most
+  budget: how many rows and runs at most
   store: one store, and no other is touched; NULL for all
 Returns:
-  how many rows were removed
+  how many rows were removed and runs were made
 Raises:
   NV009: there is no such store
   22023: budget is negative
 Locks:
-  the tables, as DELETE does, and the rows that it removes, until the transaction ends
+  the tables, as DELETE does, the rows that it removes, and what nvent.schedule_run() locks, until
+    the transaction ends
 Example:
   SELECT nvent.maintain();';
 

@@ -8,7 +8,7 @@
  * and looks again at a row's expiry when it has the row.  It works as the
  * caller, on all tables that the caller may delete from, whoever made them; so
  * that nobody's code gets the caller's rights by that, a table with code that
- * is foreign to the caller (worker/foreign_code.c) is left alone and reported.
+ * is foreign to the caller (route/foreign_code.c) is left alone and reported.
  */
 #include "postgres.h"
 
@@ -32,7 +32,9 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "queue/queue.h"
+#include "route/foreign_code.h"
 #include "route/route.h"
+#include "schedule/schedule.h"
 #include "worker/worker.h"
 
 /* Rows that one statement deletes. */
@@ -54,26 +56,33 @@ typedef struct Sweep
 	bool		done;			/* nothing more was found in this pass */
 } Sweep;
 
-/* Tables that the maintenance process has reported, in TopMemoryContext. */
-static List *reported = NIL;
+/* What one call does. */
+typedef struct Pass
+{
+	List	   *sweeps;
+	int64		left;			/* rows and runs that it may still do */
+} Pass;
+
+/* What is done for each store. */
+typedef void (*Step) (const char *prefix, Pass *pass);
 
 PG_FUNCTION_INFO_V1(nvs_maintain);
 
-static List *maintain_list_sweeps(const char *prefix, List *sweeps);
-static List *maintain_try_sweeps(const char *prefix, List *sweeps);
+static void maintain_each(Step step, List *prefixes, Pass *pass);
+static void maintain_list_sweeps(const char *prefix, Pass *pass);
+static void maintain_run_schedules(const char *prefix, Pass *pass);
+static void maintain_try(Step step, const char *prefix, Pass *pass);
 static void maintain_skip_store(const char *prefix);
 static List *maintain_add_sweep(List *sweeps, NvsTarget *target);
 static bool maintain_may_delete(Oid relid);
 static List *maintain_add_jobs(List *sweeps, const NvsStore *store);
 static bool maintain_has_name(const NvsTarget *target);
-static bool maintain_is_foreign(Oid relid, const char *table);
-static void maintain_report(Oid relid, const char *table, const char *code);
 static int64 maintain_sweep_all(List *sweeps, int64 budget);
 static int64 maintain_sweep(Sweep *sweep, int64 wanted);
 static char *maintain_sweep_text(const Sweep *sweep, NvsParams *params,
 								 int64 wanted);
 
-/* nvent.maintain(budget, store): how many rows it removed. */
+/* nvent.maintain(budget, store): how many rows and runs it has done. */
 Datum
 nvs_maintain(PG_FUNCTION_ARGS)
 {
@@ -91,33 +100,44 @@ nvs_maintain(PG_FUNCTION_ARGS)
 }
 
 /*
- * A pass over the tables of a store, of all stores for NULL, as whoever we are;
- * returns how many rows it removed.
+ * A pass over a store, over all stores for NULL, as whoever we are; returns how
+ * many rows it removed and runs it made.
  */
 int64
 nvs_maintain_pass(int64 budget, const char *prefix)
 {
-	List	   *sweeps = NIL;
-	ListCell   *lc;
-	int64		removed;
+	Pass		pass = {NIL, budget};
+	List	   *prefixes;
 
 	nvs_spi_begin();
+	prefixes = prefix == NULL ? nvs_store_prefixes() :
+		list_make1(pstrdup(prefix));
 	if (prefix != NULL)
-		sweeps = maintain_list_sweeps(prefix, NIL);
+		maintain_list_sweeps(prefix, &pass);
 	else
-		foreach(lc, nvs_store_prefixes())
-			sweeps = maintain_try_sweeps(lfirst(lc), sweeps);
-	removed = maintain_sweep_all(sweeps, budget);
+		maintain_each(maintain_list_sweeps, prefixes, &pass);
+	maintain_each(maintain_run_schedules, prefixes, &pass);
+	pass.left -= maintain_sweep_all(pass.sweeps, pass.left);
 	nvs_spi_end();
-	return removed;
+	return budget - pass.left;
+}
+
+/* Do a step for each store; an error of one is said, and keeps no other. */
+static void
+maintain_each(Step step, List *prefixes, Pass *pass)
+{
+	ListCell   *lc;
+
+	foreach(lc, prefixes)
+		maintain_try(step, lfirst(lc), pass);
 }
 
 /*
  * Add the tables of a store.  Locks come first, as where a store is dropped:
  * the other way round each would hold what the other waits for.
  */
-static List *
-maintain_list_sweeps(const char *prefix, List *sweeps)
+static void
+maintain_list_sweeps(const char *prefix, Pass *pass)
 {
 	static const NvsKind kinds[] = {NVS_KIND_LOCK, NVS_KIND_KV};
 	const NvsStore *store = nvs_store_require(prefix);
@@ -128,38 +148,42 @@ maintain_list_sweeps(const char *prefix, List *sweeps)
 		ListCell   *lc;
 
 		foreach(lc, nvs_route_usable_targets(kinds[i], store))
-			sweeps = maintain_add_sweep(sweeps, lfirst(lc));
+			pass->sweeps = maintain_add_sweep(pass->sweeps, lfirst(lc));
 	}
-	return maintain_add_jobs(sweeps, store);
+	pass->sweeps = maintain_add_jobs(pass->sweeps, store);
 }
 
-/*
- * Add the tables of a store, or say what is wrong with one of them: it is not
- * to keep other stores from their turn.
- */
-static List *
-maintain_try_sweeps(const char *prefix, List *sweeps)
+/* Make runs of schedules that are due; half of what may be done is left. */
+static void
+maintain_run_schedules(const char *prefix, Pass *pass)
+{
+	pass->left -= nvs_schedule_pass(prefix, (pass->left + 1) / 2);
+}
+
+/* Do a step for a store, or say what is wrong with it. */
+static void
+maintain_try(Step step, const char *prefix, Pass *pass)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	List	   *volatile result = sweeps;
+	Pass		before = {list_copy(pass->sweeps), pass->left};
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(cxt);
 	PG_TRY();
 	{
-		result = maintain_list_sweeps(prefix, list_copy(sweeps));
+		step(prefix, pass);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(cxt);
+		*pass = before;
 		maintain_skip_store(prefix);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);
 	CurrentResourceOwner = owner;
-	return result;
 }
 
 /*
@@ -207,7 +231,7 @@ maintain_add_sweep(List *sweeps, NvsTarget *target)
 	LockRelationOid(target->relid, RowExclusiveLock);
 	if (!maintain_may_delete(target->relid) || !maintain_has_name(target))
 		return sweeps;
-	if (maintain_is_foreign(target->relid, target->name))
+	if (nvs_has_foreign_code(target->relid, TRIGGER_TYPE_DELETE, target->name))
 		return sweeps;
 	sweep = palloc0(sizeof(Sweep));
 	sweep->target = target;
@@ -244,7 +268,8 @@ maintain_add_jobs(List *sweeps, const NvsStore *store)
 		return sweeps;
 	for (i = 0; i < nvs_queue_tables.ntables; i++)
 		if (!maintain_may_delete(set->relids[i]) ||
-			maintain_is_foreign(set->relids[i], set->tables[i]))
+			nvs_has_foreign_code(set->relids[i], TRIGGER_TYPE_DELETE,
+								 set->tables[i]))
 			return sweeps;
 	sweep = palloc0(sizeof(Sweep));
 	sweep->jobs = set;
@@ -277,46 +302,6 @@ maintain_has_name(const NvsTarget *target)
 
 	return schema != NULL && name != NULL &&
 		strcmp(nvs_qualified(schema, name), target->name) == 0;
-}
-
-/* Would deleting from a table run what is foreign to the caller?  Says so. */
-static bool
-maintain_is_foreign(Oid relid, const char *table)
-{
-	char	   *code = nvs_foreign_code(relid);
-
-	maintain_report(relid, table, code);
-	return code != NULL;
-}
-
-/*
- * Say that a table is left alone for some code, or forget it when code is NULL.
- * A background process says so once, until the code is gone.
- */
-static void
-maintain_report(Oid relid, const char *table, const char *code)
-{
-	bool		once = MyBackendType == B_BG_WORKER;
-	MemoryContext old;
-
-	if (code == NULL)
-	{
-		reported = list_delete_oid(reported, relid);
-		return;
-	}
-	if (once && list_member_oid(reported, relid))
-		return;
-	ereport(WARNING,
-			(errmsg("skipping table %s, as deleting from it would run code of another role",
-					table),
-			 errdetail("The author of %s may lack privileges of role \"%s\", which it would run with.",
-					   code, GetUserNameFromId(GetUserId(), false)),
-			 errhint("Call nvent.maintain() as a role whose privileges the author has, remove the code, or delete rows that have expired yourself.")));
-	if (!once)
-		return;
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	reported = lappend_oid(reported, relid);
-	MemoryContextSwitchTo(old);
 }
 
 /*

@@ -34,7 +34,4 @@ extern void nvs_hold_end(NvsDatabase *db);
 /* worker/maintain.c */
 extern int64 nvs_maintain_pass(int64 budget, const char *prefix);
 
-/* worker/foreign_code.c */
-extern char *nvs_foreign_code(Oid relid);
-
 #endif							/* NVS_WORKER_WORKER_H */

@@ -73,6 +73,11 @@ SELECT nvent.entry_increment('{s}:flows', 'f', 'stats.total'), nvent.entry_incre
 SELECT nvent.entry_increment_many('{s}:x', 'i', '{"a.b": 1, "c": 2}');
 SELECT nvent.entry_delete('{s}:flows', 'g');
 SELECT nvent.lock_acquire('{s}:m', '1 hour', 'me'), nvent.lock_renew('{s}:m', 1, '1 hour'), nvent.lock_release('{s}:m', 1);
+SELECT nvent.schedule_set('s', '{s}:order:1', '{"type": "t"}', at => '2026-01-01', store => '{s}');
+SELECT nvent.schedule_set('t', '{s}:unheard:3', '{"type": "t"}', every => '1 hour', store => '{s}'), nvent.schedule_pause('t', '{s}'), nvent.schedule_resume('t', '{s}');
+SELECT nvent.schedule_run('{s}');
+SELECT * FROM nvent.schedule_list('{s}');
+SELECT nvent.schedule_delete('t', '{s}');
 SELECT nvent.lock_assert('{s}:l', 1);
 SELECT nvent.snapshot_save('{s}:s', '{"a": 2}', '{"{s}:order:1": 1}'), nvent.snapshot_delete('{s}:s');
 SELECT nvent.checkpoint_save('c', 2, store => '{s}'), nvent.checkpoint_delete('c', '{s}');

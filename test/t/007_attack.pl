@@ -8,7 +8,7 @@
 # for the titles of parts that are to be run.
 #
 # Seen to fail by each fault that a case or a comment here is about; with
-# partition keys left out of worker/foreign_code.c, and types of locks out of
+# partition keys left out of route/foreign_code.c, and types of locks out of
 # route/target.c (a superuser's maintain() runs a tenant's code); with the rights
 # to a stream not asked for before its lock is taken (a stranger holds it).
 
@@ -119,7 +119,7 @@ sub finding
 	# In the cases only who attacks counts, and who has all rights.
 	return () if $line->{database} =~ /^case/ && ($author ne 'tenant' || $user ne 'root') && $place !~ /^(trap|deletion)/;
 	return () if $line->{backend} eq 'client backend' && defined $store && ($user eq $session || $session eq 'root')
-	  && ($function // '') ne 'maintain' && $place =~ /^\Q$store\E_/;
+	  && ($function // '') !~ /^(maintain|schedule_run)$/ && $place =~ /^\Q$store\E_/;
 	return "code of $author ran as $user" . ($line->{backend} eq 'client backend' ? ' in ' . ($function // $line->{call}) : ' in the worker') . ", $place";
 }
 

@@ -1,0 +1,504 @@
+/*
+ * schedule/run.c
+ *	  Runs of schedules that are due: an event each.
+ *
+ * A run is an append and the move of next_run_at, both or neither, while the
+ * row is locked; others pass over it, so that any number of sessions may do
+ * this at once, and each time that is due is run by one of them.  A run has a
+ * subtransaction of its own, that one that fails keeps no other from its turn.
+ *
+ * A row says what is appended where, and whoever may write rows need not be who
+ * runs them.  So that nobody appends by a schedule what he may not, a run wants
+ * everybody who may write schedules to have the right to insert into the table
+ * that it appends to.  It goes to the schedule's own store.  And as nobody asks
+ * for these tables by name, nothing that is foreign to who runs them may run
+ * (route/foreign_code.h).
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "errors.h"
+#include "base/arg.h"
+#include "base/guc.h"
+#include "base/time.h"
+#include "route/foreign_code.h"
+#include "route/route.h"
+#include "schedule/schedule.h"
+
+/* Runs that one call may make. */
+#define MAX_RUNS	10000
+
+/* A schedule that is due, with its row locked. */
+typedef struct DueSchedule
+{
+	Datum		name;
+	text	   *cron;			/* or NULL */
+	char	   *zone;
+	bool		has_every;
+	int64		every;
+	int64		due;			/* when it is due, ms */
+	char	   *subject;
+	Datum		event;
+	char	   *missed;
+	char	   *grace;			/* ms */
+} DueSchedule;
+
+/* A call that makes runs. */
+typedef struct SchedulePass
+{
+	NvsTableSet *set;
+	MemoryContext cxt;			/* of the call */
+	List	   *schedules;		/* DueSchedule */
+	List	   *checked;		/* OIDs of tables that may be appended to */
+	int64		left;			/* runs that may still be made */
+	bool		refused;		/* a run may not be made, whoever calls */
+} SchedulePass;
+
+PG_FUNCTION_INFO_V1(nvs_schedule_run);
+
+static bool schedule_is_usable(const NvsStore *store);
+static bool schedule_try(SchedulePass *pass, DueSchedule *schedule);
+static bool schedule_step(SchedulePass *pass, DueSchedule *schedule);
+static bool schedule_skip(const NvsTiming *timing, DueSchedule *schedule,
+						  int64 now, bool *has_next);
+static void schedule_append(SchedulePass *pass, const DueSchedule *schedule);
+static void schedule_check_table(SchedulePass *pass, Oid relid,
+								 const char *table);
+static void schedule_check_place(const DueSchedule *schedule, Oid relid);
+static void schedule_move(SchedulePass *pass, const DueSchedule *schedule,
+						  bool has_next, int64 ran);
+static bool schedule_is_passing(int sqlerrcode);
+static void schedule_failed(SchedulePass *pass, const DueSchedule *schedule,
+							const ErrorData *error);
+static void schedule_collect(TupleTableSlot *slot, void *arg);
+
+/* $1 now, $2 how many.  What is not of schedule_set() has no subject. */
+static const NvsStatement schedule_due = {
+	"SELECT t.job_id::pg_catalog.text, t.cron::pg_catalog.text, "
+	"COALESCE(t.timezone, 'UTC')::pg_catalog.text, "
+	"t.interval::pg_catalog.int8, t.next_run_at::pg_catalog.int8, "
+	"t.config OPERATOR(pg_catalog.->>) 'subject', "
+	"t.config OPERATOR(pg_catalog.->) 'event', "
+	"COALESCE(t.config OPERATOR(pg_catalog.->>) 'missed', 'once'), "
+	"COALESCE(t.config OPERATOR(pg_catalog.->>) 'graceMs', '60000') "
+	"FROM {scheduler_jobs} AS t "
+	"WHERE t.status OPERATOR(pg_catalog.=) 'pending' AND t.enabled "
+	"AND t.next_run_at OPERATOR(pg_catalog.<=) $1 "
+	"AND t.config OPERATOR(pg_catalog.->>) 'subject' IS NOT NULL "
+	"ORDER BY t.next_run_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED"
+};
+
+/* $1 subject, $2 event, $3 name, $4 when it was due. */
+static const NvsStatement schedule_event = {
+	"SELECT nvent.stream_append($1, $2 OPERATOR(pg_catalog.||) "
+	"pg_catalog.jsonb_build_object('scheduleName', $3, 'scheduledAt', $4))"
+};
+
+/* $1 name, $2 next_run_at, $3 last_run_at or NULL to leave it. */
+static const NvsStatement schedule_set_next = {
+	"UPDATE {scheduler_jobs} AS t SET next_run_at = $2, "
+	"last_run_at = COALESCE($3, t.last_run_at), "
+	"status = CASE WHEN $2 IS NULL THEN 'completed' ELSE t.status END, "
+	"version = t.version OPERATOR(pg_catalog.+) 1, "
+	"updated_at = pg_catalog.now() WHERE t.job_id OPERATOR(pg_catalog.=) $1"
+};
+
+/* $1 name, $2 the error. */
+static const NvsStatement schedule_set_failed = {
+	"UPDATE {scheduler_jobs} AS t SET status = 'failed', "
+	"config = t.config OPERATOR(pg_catalog.||) "
+	"pg_catalog.jsonb_build_object('error', $2), "
+	"version = t.version OPERATOR(pg_catalog.+) 1, "
+	"updated_at = pg_catalog.now() WHERE t.job_id OPERATOR(pg_catalog.=) $1"
+};
+
+/* A role that may write rows of table $1, and may not insert into table $2. */
+static const NvsStatement schedule_outsider = {
+	"SELECT CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid "
+	"THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(a.grantee)::pg_catalog.text "
+	"END FROM (SELECT c.relacl AS acl FROM pg_catalog.pg_class c "
+	"WHERE c.oid OPERATOR(pg_catalog.=) $1 "
+	"UNION ALL SELECT k.attacl FROM pg_catalog.pg_attribute k "
+	"WHERE k.attrelid OPERATOR(pg_catalog.=) $1) AS acls "
+	"CROSS JOIN LATERAL pg_catalog.aclexplode(acls.acl) AS a "
+	"WHERE a.privilege_type OPERATOR(pg_catalog.=) "
+	"ANY ('{INSERT,UPDATE}'::pg_catalog.text[]) "
+	"AND NOT CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid "
+	"THEN pg_catalog.has_table_privilege('public', $2, 'INSERT') "
+	"ELSE pg_catalog.has_table_privilege(a.grantee, $2, 'INSERT') END "
+	"ORDER BY 1 LIMIT 1"
+};
+
+/* nvent.schedule_run(store, max_count): how many runs it made. */
+Datum
+nvs_schedule_run(PG_FUNCTION_ARGS)
+{
+	int64		made;
+	int32		max_count;
+	const char *prefix = PG_ARGISNULL(0) ? nvs_default_store :
+		text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	NVS_REQUIRE_ARG(1, "max_count");
+	max_count = PG_GETARG_INT32(1);
+	if (max_count < 0 || max_count > MAX_RUNS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_count\" must be from 0 to %d",
+						MAX_RUNS),
+				 errdetail("It is %d.", max_count)));
+	PreventCommandIfReadOnly("nvent.schedule_run()");
+	nvs_spi_begin();
+	(void) nvs_store_require(prefix);
+	made = nvs_schedule_pass(prefix, max_count);
+	nvs_spi_end();
+	PG_RETURN_INT64(made);
+}
+
+/*
+ * Make at most so many of the runs that are due in a store, those first that
+ * were due first, as whoever we are; returns how many were made.  Nothing is
+ * done, and nothing locked, for who may not change schedules, or where the
+ * store is gone.  Inside nvs_spi_begin().
+ */
+int64
+nvs_schedule_pass(const char *prefix, int64 max_count)
+{
+	SchedulePass pass = {NULL, CurrentMemoryContext};
+	const NvsStore *store;
+	NvsParams	params;
+	SPIPlanPtr	plan;
+	ListCell   *lc;
+	int			level;
+
+	store = nvs_store_find(prefix, strlen(prefix));
+	if (store == NULL || !schedule_is_usable(store))
+		return 0;
+	pass.set = nvs_table_set_find(&nvs_schedule_tables, prefix,
+								  RowExclusiveLock);
+	if (pass.set == NULL || max_count == 0 ||
+		nvs_has_foreign_code(pass.set->relids[0], TRIGGER_TYPE_UPDATE,
+							 pass.set->tables[0]))
+		return 0;
+	pass.left = Min(max_count, MAX_RUNS);
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(nvs_now_ms()), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(pass.left), false);
+	level = nvs_plan_by_index();
+	plan = nvs_statement_plan(pass.set->plans, &schedule_due, &params, NULL);
+	AtEOXact_GUC(false, level);
+	(void) nvs_execute_each(plan, &params, false, schedule_collect, &pass);
+	foreach(lc, pass.schedules)
+	{
+		while (pass.left > 0 && schedule_try(&pass, lfirst(lc)))
+			CHECK_FOR_INTERRUPTS();
+	}
+	return Min(max_count, MAX_RUNS) - pass.left;
+}
+
+/*
+ * Is a store's table of schedules there, with the columns that it should have,
+ * and may we read and change it?
+ */
+static bool
+schedule_is_usable(const NvsStore *store)
+{
+	Oid			relid = nvs_relation_find(store, NULL,
+										  psprintf("%s_scheduler_jobs",
+												   store->prefix));
+	const NvsTableSetColumn *column = nvs_schedule_tables.columns;
+
+	if (!OidIsValid(relid) || !nvs_relation_is_own(store, relid, true))
+		return false;
+	for (; column->table >= 0; column++)
+		if (get_atttype(relid, get_attnum(relid, column->name)) != column->type)
+			return false;
+	return pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+		pg_class_aclcheck(relid, GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
+}
+
+/* Keep a row of schedule_due, for the pass that arg is. */
+static void
+schedule_collect(TupleTableSlot *slot, void *arg)
+{
+	SchedulePass *pass = arg;
+	MemoryContext old = MemoryContextSwitchTo(pass->cxt);
+	DueSchedule *schedule = palloc0(sizeof(DueSchedule));
+	bool	   *isnull = slot->tts_isnull;
+	Datum	   *values = slot->tts_values;
+
+	slot_getallattrs(slot);
+	schedule->name = PointerGetDatum(DatumGetTextPCopy(values[0]));
+	schedule->cron = isnull[1] ? NULL : DatumGetTextPCopy(values[1]);
+	schedule->zone = TextDatumGetCString(values[2]);
+	schedule->has_every = !isnull[3];
+	schedule->every = isnull[3] ? 0 : DatumGetInt64(values[3]);
+	schedule->due = DatumGetInt64(values[4]);
+	schedule->subject = TextDatumGetCString(values[5]);
+	schedule->event = isnull[6] ? (Datum) 0 :
+		PointerGetDatum(PG_DETOAST_DATUM_COPY(values[6]));
+	schedule->missed = TextDatumGetCString(values[7]);
+	schedule->grace = TextDatumGetCString(values[8]);
+	pass->schedules = lappend(pass->schedules, schedule);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Make a run in a subtransaction.  One that fails is undone and said so; where
+ * it is not for a passing reason it is not tried again.  Returns whether the
+ * schedule is still due.
+ */
+static bool
+schedule_try(SchedulePass *pass, DueSchedule *schedule)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	DueSchedule kept = *schedule;
+	List	   *checked = list_copy(pass->checked);
+	volatile bool again = false;
+
+	pass->refused = false;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(pass->cxt);
+	PG_TRY();
+	{
+		again = schedule_step(pass, schedule);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(pass->cxt);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(pass->cxt);
+		CurrentResourceOwner = owner;
+		*schedule = kept;
+		pass->checked = checked;
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
+		schedule_failed(pass, schedule, error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(pass->cxt);
+	CurrentResourceOwner = owner;
+	return again;
+}
+
+/*
+ * Make the run of a schedule, or none where it is missed, and have it wait for
+ * the next one.  Returns whether that is due already and to be made up for.
+ */
+static bool
+schedule_step(SchedulePass *pass, DueSchedule *schedule)
+{
+	int64		now = nvs_now_ms();
+	NvsMissed	missed = nvs_schedule_missed(schedule->missed);
+	bool		has_next = true;
+	NvsTiming	timing;
+	int64		next;
+
+	nvs_timing_init(&timing, schedule->cron, schedule->zone,
+					schedule->has_every, schedule->every);
+	schedule->due = Max(schedule->due, 0);
+	if (missed == NVS_MISSED_SKIP &&
+		schedule_skip(&timing, schedule, now, &has_next))
+	{
+		schedule_move(pass, schedule, has_next, -1);
+		return false;
+	}
+	schedule_append(pass, schedule);
+	has_next = nvs_timing_next(&timing, schedule->due,
+							   missed == NVS_MISSED_ALL ? schedule->due : now,
+							   &next);
+	if (has_next)
+		schedule->due = next;
+	schedule_move(pass, schedule, has_next, now);
+	pass->left--;
+	return has_next && schedule->due <= now;
+}
+
+/*
+ * Pass over the runs that are later than their grace.  Returns whether there
+ * were any, and none is due then; *has_next says whether there is one at all.
+ */
+static bool
+schedule_skip(const NvsTiming *timing, DueSchedule *schedule, int64 now,
+			  bool *has_next)
+{
+	Datum text = CStringGetDatum(schedule->grace);
+	int64		grace = DatumGetInt64(DirectFunctionCall1(int8in, text));
+	int64		next;
+
+	if (grace < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("grace of a schedule must not be negative")));
+	if (now - schedule->due <= grace)
+		return false;
+	*has_next = nvs_timing_next(timing, schedule->due, now - grace - 1, &next);
+	if (!*has_next)
+		return true;
+	schedule->due = next;
+	return next > now;
+}
+
+/* Do what a schedule is for: append its event. */
+static void
+schedule_append(SchedulePass *pass, const DueSchedule *schedule)
+{
+	int			len = strlen(schedule->subject);
+	NvsResolved resolved;
+	NvsParams	params;
+	Oid			relid;
+
+	if (!nvs_store_owns(nvs_store_require(pass->set->prefix),
+						schedule->subject, len))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("subject \"%s\" is not in store \"%s\"",
+						schedule->subject, pass->set->prefix)));
+	(void) nvs_route_find(NVS_KIND_STREAM, schedule->subject, len,
+						  NVS_USE_WRITE, &resolved);
+	relid = resolved.target->relid;
+	schedule_check_table(pass, relid, resolved.target->name);
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(schedule->subject),
+				   false);
+	nvs_params_add(&params, JSONBOID, schedule->event, schedule->event == 0);
+	nvs_params_add(&params, TEXTOID, schedule->name, false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(schedule->due), false);
+	nvs_table_set_run(pass->set, &schedule_event, &params);
+	schedule_check_place(schedule, relid);
+}
+
+/* Raise an error when an event went elsewhere than was looked at before. */
+static void
+schedule_check_place(const DueSchedule *schedule, Oid relid)
+{
+	NvsResolved resolved;
+
+	if (!nvs_route_find(NVS_KIND_STREAM, schedule->subject,
+						strlen(schedule->subject), NVS_USE_CHANGE,
+						&resolved) || resolved.target->relid != relid)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("subject \"%s\" was moved to another table",
+						schedule->subject)));
+}
+
+/*
+ * Raise an error unless a run may append to a table: see the top of this file.
+ */
+static void
+schedule_check_table(SchedulePass *pass, Oid relid, const char *table)
+{
+	Oid			jobs = pass->set->relids[0];
+	NvsParams	params;
+	char	   *code;
+	Datum		role;
+	bool		found;
+
+	if (list_member_oid(pass->checked, relid))
+		return;
+	pass->refused = true;
+	code = nvs_foreign_code(relid, TRIGGER_TYPE_INSERT);
+	if (code != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("a run that appends to table %s would execute code of another role",
+						table),
+				 errdetail("The author of %s may lack privileges of role \"%s\", which it would run with.",
+						   code, GetUserNameFromId(GetUserId(), false)),
+				 errhint("Call nvent.schedule_run() as a role whose privileges the author has, or remove the code.")));
+	nvs_params_init(&params);
+	nvs_params_add(&params, OIDOID, ObjectIdGetDatum(jobs), false);
+	nvs_params_add(&params, OIDOID, ObjectIdGetDatum(relid), false);
+	PushActiveSnapshot(GetLatestSnapshot());
+	found = nvs_execute_first(nvs_statement_plan(NULL, &schedule_outsider,
+												 &params, NULL),
+							  &params, true, CurrentMemoryContext, &role);
+	PopActiveSnapshot();
+	if (found)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("schedules must not append to table %s", table),
+				 errdetail("Role \"%s\" may write schedules of the store, and not insert into this table.",
+						   TextDatumGetCString(role)),
+				 errhint("Grant it INSERT on the table, or revoke INSERT and UPDATE on %s.",
+						 pass->set->tables[0])));
+	pass->refused = false;
+	pass->checked = lappend_oid(pass->checked, relid);
+}
+
+/*
+ * Have a schedule wait for the time at which it is due next, or complete it;
+ * ran is when it was run, -1 if it was not.
+ */
+static void
+schedule_move(SchedulePass *pass, const DueSchedule *schedule, bool has_next,
+			  int64 ran)
+{
+	NvsParams	params;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTOID, schedule->name, false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(schedule->due), !has_next);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(ran), ran < 0);
+	if (nvs_table_set_run(pass->set, &schedule_set_next, &params) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("table %s did not take the next run of a schedule",
+						pass->set->tables[0]),
+				 errdetail("A trigger, rule or policy kept it as it was.")));
+}
+
+/* May a run be made another time, or by somebody else, that failed by this? */
+static bool
+schedule_is_passing(int sqlerrcode)
+{
+	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
+
+	return sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_T_R_SERIALIZATION_FAILURE) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_LOCK_NOT_AVAILABLE) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_QUERY_CANCELED);
+}
+
+/*
+ * A run failed: say so.  Unless it is for a reason that passes, as a lock that
+ * was not to be had, the schedule stays so until somebody resumes it.
+ */
+static void
+schedule_failed(SchedulePass *pass, const DueSchedule *schedule,
+				const ErrorData *error)
+{
+	NvsParams	params;
+
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("run of schedule \"%s\" of store \"%s\" failed: %s",
+					TextDatumGetCString(schedule->name), pass->set->prefix,
+					error->message),
+			 error->detail == NULL ? 0 : errdetail_internal("%s",
+															error->detail),
+			 error->hint == NULL ? 0 : errhint("%s", error->hint)));
+	if (schedule_is_passing(error->sqlerrcode) && !pass->refused)
+		return;
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTOID, schedule->name, false);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(error->message),
+				   false);
+	nvs_table_set_run(pass->set, &schedule_set_failed, &params);
+}
