@@ -230,5 +230,16 @@ UPDATE q_job_runs SET ended_at = ended_at - interval '2 hours', lease_until = le
 UPDATE q_jobs SET created_at = created_at - interval '2 hours' WHERE id <> (SELECT max(id) FROM q_jobs);
 SELECT nvent.maintain(100, 'q');
 SELECT j.data, state FROM q_jobs j, nvent.queue_get('m', j.id) ORDER BY j.id;
+-- Whoever sees no queue does not take its jobs for those of one that is gone.
+CREATE ROLE regress_nvs_sweeper;
+SELECT nvent.store_grant('regress_nvs_sweeper', 'admin', 'q');
+ALTER TABLE q_queues ENABLE ROW LEVEL SECURITY;
+SET ROLE regress_nvs_sweeper;
+SELECT count(*) FROM q_queues;
+SELECT nvent.maintain(100, 'q');
+RESET ROLE;
+SELECT count(*) FROM q_jobs;
 \set VERBOSITY terse
 SELECT nvent.store_migrate('q', 0) > 0 AS dropped;
+DROP OWNED BY regress_nvs_sweeper;
+DROP ROLE regress_nvs_sweeper;

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/rls.h"
 
 #include "queue/internal.h"
 
@@ -207,11 +208,18 @@ sweep_run(void *arg)
 	sweep_rest(sweep);
 }
 
-/* Delete what is left of queues that were dropped. */
+/*
+ * Delete what is left of queues that were dropped.  Who cannot see all queues
+ * does not know which those are.
+ */
 static void
 sweep_rest(JobSweep *sweep)
 {
 	int			i;
+
+	if (check_enable_rls(sweep->set->relids[0], InvalidOid,
+						 true) == RLS_ENABLED)
+		return;
 
 	for (i = 0; i < lengthof(sweep_dropped); i++)
 	{
