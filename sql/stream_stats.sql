@@ -33,6 +33,12 @@ CREATE TABLE test.visits (id bigint DEFAULT nvent.next_position('test') PRIMARY 
 SELECT nvent.route_add('stream', 'test:visit:{site}:{page}', 'test.visits');
 INSERT INTO test.visits (site, page, ts, type) VALUES ('x', '1', 0, 'a'), ('x', NULL, 0, 'a'), ('x', '1', 0, NULL);
 SELECT subject, events, types FROM nvent.stream_stats('test:visit:>');
+SELECT subject, events, types FROM nvent.stream_stats('test:visit:x:1');
+-- No table is asked, or locked, that cannot have any.
+BEGIN;
+SELECT subject, events FROM nvent.stream_stats('test:visit:>');
+SELECT relation::regclass FROM pg_locks WHERE pid = pg_backend_pid() AND relation::regclass::text ~ '^test.*(visits|events|stream_[a-z]+)$' ORDER BY relation::regclass::text COLLATE "C";
+COMMIT;
 SELECT nvent.route_drop('stream', 'test:visit:{site}:{page}');
 DROP TABLE test.visits;
 -- What cannot be asked.

@@ -2,8 +2,9 @@
  * stream/stats.c
  *	  What streams there are, and what is in them.
  *
- * Each table of the store is asked by one statement of its own, under the
- * caller's snapshot; their answers are merged by subject.
+ * Each table of the store that may hold what is asked for is asked by one
+ * statement of its own, under the caller's snapshot; their answers are merged
+ * by subject.
  */
 #include "postgres.h"
 
@@ -15,6 +16,7 @@
 #include "utils/builtins.h"
 
 #include "base/arg.h"
+#include "base/text.h"
 #include "stream/state.h"
 #include "stream/statement.h"
 #include "stream/window.h"
@@ -52,11 +54,12 @@ PG_FUNCTION_INFO_V1(nvs_stream_stats);
 static void stats_begin(StatsCall *call, FunctionCallInfo fcinfo);
 static void stats_check_subjects(FunctionCallInfo fcinfo,
 								 const StatsCall *call);
+static List *stats_targets(const StatsCall *call);
 static List *stats_ask(FunctionCallInfo fcinfo, const StatsCall *call,
 					   NvsTarget *target, List *lines);
 static SPIPlanPtr stats_plan(FunctionCallInfo fcinfo, const StatsCall *call,
 							 NvsTarget *target, NvsParams *params);
-static void stats_build_groups(const StatsCall *call, const NvsTarget *target,
+static void stats_build_groups(const StatsCall *call, NvsTarget *target,
 							   const char *subject, NvsParams *params,
 							   StringInfo sql);
 static void stats_build_conditions(FunctionCallInfo fcinfo,
@@ -85,8 +88,7 @@ nvs_stream_stats(PG_FUNCTION_ARGS)
 	stats_check_subjects(fcinfo, &call);
 	if (call.store != NULL)
 	{
-		foreach(lc, nvs_route_targets(NVS_KIND_STREAM, call.store,
-									  NVS_USE_READ, true))
+		foreach(lc, stats_targets(&call))
 			lines = stats_ask(fcinfo, &call, lfirst(lc), lines);
 	}
 	list_sort(lines, stats_compare);
@@ -148,6 +150,39 @@ stats_check_subjects(FunctionCallInfo fcinfo, const StatsCall *call)
 	}
 }
 
+/*
+ * The targets of relations that may hold subjects of the pattern, each once,
+ * locked.
+ */
+static List *
+stats_targets(const StatsCall *call)
+{
+	List	   *targets = NIL;
+	ListCell   *lc;
+
+	foreach(lc, nvs_route_list(call->store))
+	{
+		NvsRoute   *route = lfirst(lc);
+		NvsTarget  *target;
+		ListCell   *other;
+
+		CHECK_FOR_INTERRUPTS();
+		if (route->kind != NVS_KIND_STREAM ||
+			!nvs_window_may_hold(call->pattern, route))
+			continue;
+		target = nvs_target_get(route, NVS_USE_READ);
+		foreach(other, targets)
+		{
+			if (target == NULL ||
+				((NvsTarget *) lfirst(other))->relid == target->relid)
+				break;
+		}
+		if (target != NULL && other == NULL)
+			targets = lappend(targets, target);
+	}
+	return targets;
+}
+
 /* Add what a table holds to the lines. */
 static List *
 stats_ask(FunctionCallInfo fcinfo, const StatsCall *call, NvsTarget *target,
@@ -177,7 +212,10 @@ stats_ask(FunctionCallInfo fcinfo, const StatsCall *call, NvsTarget *target,
 	return lines;
 }
 
-/* The statement for a table, planned for what is asked. */
+/*
+ * The statement for a table, planned for what is asked.  One subject is as good
+ * as another.
+ */
 static SPIPlanPtr
 stats_plan(FunctionCallInfo fcinfo, const StatsCall *call, NvsTarget *target,
 		   NvsParams *params)
@@ -187,14 +225,15 @@ stats_plan(FunctionCallInfo fcinfo, const StatsCall *call, NvsTarget *target,
 	StringInfoData sql;
 	int			p;
 
-	/* Compiles what the table's columns are. */
-	(void) nvs_stream_state(target);
 	nvs_params_init(params);
 	initStringInfo(&sql);
 	stats_build_groups(call, target, subject, params, &sql);
 	stats_build_conditions(fcinfo, subject, params, &sql);
-	appendStringInfoString(&sql, " GROUP BY 1, 2) g GROUP BY subject "
-						   "ORDER BY subject");
+	if (call->pattern->is_literal)
+		nvs_sql(&sql, " GROUP BY 1) g HAVING pg_catalog.count(*) "
+				"OPERATOR(pg_catalog.>) 0");
+	else
+		nvs_sql(&sql, " GROUP BY 1, 2) g GROUP BY subject ORDER BY subject");
 	if (!PG_ARGISNULL(ARG_MAX_COUNT))
 	{
 		p = nvs_params_add(params, INT8OID,
@@ -203,36 +242,43 @@ stats_plan(FunctionCallInfo fcinfo, const StatsCall *call, NvsTarget *target,
 		appendStringInfo(&sql, " LIMIT $%d", p);
 	}
 	return nvs_statement_plan_text(target->plans, sql.data, params,
-								   NVS_PLAN_CUSTOM);
+								   call->pattern->is_literal ?
+								   NVS_PLAN_GENERIC : NVS_PLAN_CUSTOM);
 }
 
 /*
  * Write the query for the groups of a pattern, up to its conditions.  That of
- * one subject is not matched row by row.
+ * one subject is not matched row by row, nor grouped by it.
  */
 static void
-stats_build_groups(const StatsCall *call, const NvsTarget *target,
+stats_build_groups(const StatsCall *call, NvsTarget *target,
 				   const char *subject, NvsParams *params, StringInfo sql)
 {
+	const NvsStreamState *state = nvs_stream_state(target);
 	bool		is_literal = call->pattern->is_literal;
 	const char *value = is_literal ? call->pattern->bytes : call->text;
 	int			p = nvs_params_add(params, TEXTOID,
 								   CStringGetTextDatum(value), false);
 	int			i;
 
-	appendStringInfo(sql, "SELECT subject, "
-					 "pg_catalog.sum(n)::pg_catalog.int8, "
-					 "pg_catalog.jsonb_object_agg(type, n), "
-					 "pg_catalog.min(first), pg_catalog.max(last) FROM ("
-					 "SELECT %s AS subject, COALESCE(type, '') AS type, "
-					 "pg_catalog.count(*) AS n, pg_catalog.min(id) AS first, "
-					 "pg_catalog.max(id) AS last FROM %s WHERE ", subject,
-					 target->name);
+	if (is_literal)
+		appendStringInfo(sql, "SELECT $%d COLLATE pg_catalog.\"C\"", p);
+	else
+		appendStringInfoString(sql, "SELECT subject");
+	nvs_sql(sql, ", pg_catalog.sum(n)::pg_catalog.int8, "
+			"pg_catalog.jsonb_object_agg(type, n), "
+			"pg_catalog.min(first), pg_catalog.max(last) FROM (SELECT ",
+			state->type->not_null ? "type, " : "COALESCE(type, '') AS type, ");
+	if (!is_literal)
+		nvs_sql(sql, subject, " AS subject, ");
+	nvs_sql(sql, "pg_catalog.count(*) AS n, pg_catalog.min(id) AS first, "
+			"pg_catalog.max(id) AS last FROM ", target->name, " WHERE ");
 	appendStringInfo(sql, is_literal ? "%s OPERATOR(pg_catalog.=) $%d" :
 					 "nvent.subject_matches(%s, $%d)", subject, p);
 	for (i = 0; i < target->nkeys; i++)
-		appendStringInfo(sql, " AND %s IS NOT NULL",
-						 target->keys[i].field->quoted);
+		if (!is_literal || target->keys[i].capture >= 0)
+			nvs_sql(sql, " AND ", target->keys[i].field->quoted,
+					" IS NOT NULL");
 }
 
 /* Write the conditions of the arguments. */

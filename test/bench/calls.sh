@@ -34,6 +34,10 @@ COPY of 10000 events to a plain log|1|0.9|cpu|stream_copy
 load of 100000 events, versions in the file|1|0.9|cpu|stream_load
 load of 100000 events, numbered by awk|1|0.9|cpu|stream_load_number
 load of 100000 events, numbered by INSERT|1||cpu|stream_load_insert
+stream_poll, pages of 1000|1 8|1|read|query_poll
+stream_poll, pages of 1000, columns|1||read|query_columns
+stream_read, 1000 events|1 8|1|read|query_read
+stream_stats, a subject of 1000 events|1 8|1|read|stream_stats
 jsonb_deep_merge|1|4|read|
 '
 
@@ -47,6 +51,7 @@ subjects=(
 	-D hot=nvent:flow:runs:hot
 	-D log=nvent:log:
 	-D many=nvent:many:
+	-D queried=nvent:query:
 	-D hotkey=nvent:bench:hot
 	-D hotsubject=bench:hot
 )
@@ -136,6 +141,11 @@ operation()
 			before=expire_ours
 			turns "$1" "$2" "$3" "$bench/kv_get.sql" "$4" \
 				"$bench/kv_get.sql" "$4" 'the same, none expired'
+			return
+			;;
+		query_columns)
+			turns "$1" "$2" "$3" "$bench/query_poll.sql" "$4" \
+				"$bench/query_columns.plain.sql" "$4"
 			return
 			;;
 	esac

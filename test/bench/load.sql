@@ -96,6 +96,26 @@ COPY (SELECT subject, version, ts, type, data FROM lean.incoming ORDER BY n) TO 
 COPY (SELECT subject, ts, type, data FROM lean.incoming ORDER BY n) TO PROGRAM 'cat >number.copy';
 COPY (SELECT subject, version, now(), type, data FROM lean.incoming ORDER BY n) TO PROGRAM 'cat >lean_load.copy';
 
+-- 50,000 events of 50 subjects, and where each thousand of them begins.
+SELECT nvent.stream_create_table('query');
+SELECT count(e) FROM generate_series(1, 50) AS s, lean.batch,
+    LATERAL nvent.stream_append_batch('nvent:query:' || s, events) AS e WHERE n = 1000;
+CREATE TABLE lean.query (
+    id bigint PRIMARY KEY,
+    subject text NOT NULL,
+    version bigint NOT NULL,
+    ts timestamptz NOT NULL,
+    type text NOT NULL,
+    data jsonb,
+    UNIQUE (subject, version)
+);
+INSERT INTO lean.query
+SELECT id, subject, version, to_timestamp(ts / 1000.0), type, data FROM nvent_stream_query ORDER BY id;
+CREATE TABLE lean.pages AS
+SELECT (row_number() OVER (ORDER BY id) - 1) / 1000 AS page, id - 1 AS after FROM nvent_stream_query;
+DELETE FROM lean.pages AS p USING lean.pages AS q WHERE q.page = p.page AND q.after < p.after;
+ALTER TABLE lean.pages ADD PRIMARY KEY (page);
+
 INSERT INTO lean.kv (key, value) SELECT key, value FROM nvent_kv;
 -- The arguments of calls with 100 keys, as either side has them.
 CREATE TABLE lean.batches AS

@@ -1,0 +1,2 @@
+\set s random(1, 50)
+SELECT nvent.stream_read(:queried::text || :s::text);
