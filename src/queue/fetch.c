@@ -182,8 +182,12 @@ static const NvsStatement fetch_due = {
 	"WHERE $5 OPERATOR(pg_catalog.>) 1 OR (SELECT r.id FROM {job_runs} r " \
 	"WHERE r.id OPERATOR(pg_catalog.=) $3 LIMIT 1) IS NULL "
 
-static const NvsStatement fetch_begin_runs = {BEGIN_RUNS "RETURNING id, attempt"};
-static const NvsStatement fetch_begin_run = {BEGIN_RUN "RETURNING id, attempt"};
+static const NvsStatement fetch_begin_runs = {
+	BEGIN_RUNS "RETURNING id, attempt"
+};
+static const NvsStatement fetch_begin_run = {
+	BEGIN_RUN "RETURNING id, attempt"
+};
 
 /*
  * The same where the snapshot of the transaction may not show a run: that is an
