@@ -112,6 +112,8 @@ fetches()
 		queue_fetch 50, complete|8|1|flush|queue_take_50|queue_take_50|100|50
 		queue_fetch 50, complete, this disk|8|1|disk|queue_take_50|queue_take_50|150|50
 		queue_fetch 50, complete, no flush|8||cpu|queue_take_50|queue_take_50|150|50
+		queue_work, this disk|1|1.8|disk|queue_work|queue_take|1000|1
+		queue_work, no flush|1||cpu|queue_work|queue_take|4000|1
 	END
 }
 
@@ -256,11 +258,17 @@ held()
 	row "$1" 4 "$2" 'the first ten seconds' "$(xargs <"$work/windows")"
 }
 
+# prepare_queue: both sides, and the variables of the scripts.
+prepare_queue()
+{
+	subjects+=(-D 'done=[]' -D 'payload={"to": "somebody-1234@example.com", "kind": "order placed", "order": 1234, "note": "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}')
+	queue_psql -f "$bench/queue.sql" >/dev/null
+}
+
 # queue: all of it.
 queue()
 {
-	subjects+=(-D 'payload={"to": "somebody-1234@example.com", "kind": "order placed", "order": 1234, "note": "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}')
-	queue_psql -f "$bench/queue.sql" >/dev/null
+	prepare_queue
 	sends
 	fetches
 	held 'queue, old snapshot, last 10 s' 0.8 "$bench/queue_steady.sql"
