@@ -6,7 +6,7 @@
 #	ONLY=name   one part, as below, or the rows of one script, as in calls.sh
 #	ROWS=1000000  what "flat" fills the tables up to
 #	SIZES="10000 1000000"  rows that "growth" compares
-#	BACKLOGS, HELD  of "queue", see there
+#	BACKLOGS, HELD, NODE_PATH  of "queue" and "bullmq", see there
 #	PLOT=1      draws the rows to speed.svg and growth.svg here, by gnuplot, and
 #	            writes them into README.md; takes all rows, or ONLY=growth
 #
@@ -32,6 +32,7 @@ psql=(psql -X -q -A -t -v ON_ERROR_STOP=1)
 . "$bench/notify.sh"
 . "$bench/growth.sh"
 . "$bench/queue.sh"
+. "$bench/bullmq.sh"
 
 # Functions of the parts, in the order in which they run on one server.
 parts='flat kv_clear merge subject eventstore claim poll bytes early arrays'
@@ -134,7 +135,7 @@ server()
 }
 
 case ${ONLY:-} in
-	notify | growth | queue) ;;
+	notify | growth | queue | bullmq) ;;
 	*) server everything ;;
 esac
 if [ "${ONLY:-notify}" = notify ]
@@ -144,6 +145,7 @@ then
 fi
 [ "${ONLY:-growth}" != growth ] || server growth
 [ "${ONLY:-queue}" != queue ] || server queue
+[ "${ONLY:-bullmq}" != bullmq ] || server bullmq
 if [ -n "${PLOT:-}" ]
 then
 	"$bench/plot.sh" "$NVS_RESULTS" "$bench" &&
