@@ -112,6 +112,7 @@ OBJS = \
 	src/consumer/admin.o \
 	src/checkpoint/checkpoint.o \
 	src/queue/queue.o \
+	src/queue/key.o \
 	src/queue/job.o \
 	src/queue/send.o \
 	src/queue/retry.o \
@@ -216,6 +217,7 @@ REGRESS = \
 	consumer_fetch \
 	checkpoint \
 	queue \
+	queue_key \
 	schedule_cron \
 	schedule \
 	schedule_run \

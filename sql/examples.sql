@@ -140,6 +140,10 @@ SELECT nvent.queue_send('emails', '{"to": "bob@example.com"}', priority => 10, s
 SELECT nvent.queue_complete('emails', id, attempt, data) AS completed
 FROM nvent.queue_fetch('emails', 10, worker => 'host-1');
 
+SELECT nvent.queue_create('reports', 'exclusive');
+SELECT nvent.queue_send('reports', key => 'customer 17') > 0 AS sent;
+SELECT nvent.queue_send('reports', key => 'customer 17') > 0 AS sent;
+
 SELECT nvent.entry_add('runs:import', 'r1', 1767225600000, '{"status": "running", "owner": {"team": "data"}}');
 
 -- Update merges (RFC 7396): objects merge, null removes, a dotted name is a path.

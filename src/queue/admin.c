@@ -17,14 +17,15 @@
 
 /* Arguments of queue_create(), in the order of the parameters; then store. */
 static const Oid create_types[] = {
-	TEXTOID, INT4OID, INTERVALOID, INTERVALOID, INT4OID, INTERVALOID, BOOLOID,
-	INTERVALOID, TEXTOID, INTERVALOID, INTERVALOID
+	TEXTOID, TEXTOID, INT4OID, INTERVALOID, INTERVALOID, INT4OID, INTERVALOID,
+	BOOLOID, INTERVALOID, TEXTOID, INTERVALOID, INTERVALOID
 };
 
 /* The arguments themselves. */
 enum
 {
 	CREATE_QUEUE,
+	CREATE_POLICY,
 	CREATE_PRIORITY,
 	CREATE_LEASE,
 	CREATE_MAX_RUN,
@@ -37,9 +38,10 @@ enum
 
 /* $1 name, and the others in the order of the arguments. */
 static const NvsStatement admin_create = {
-	"INSERT INTO {queues} (name, priority, lease, max_run, retry_limit, "
-	"retry_delay, retry_backoff, retry_delay_max, dead_letter, keep_queued, "
-	"keep_ended) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
+	"INSERT INTO {queues} (name, policy, priority, lease, max_run, "
+	"retry_limit, retry_delay, retry_backoff, retry_delay_max, dead_letter, "
+	"keep_queued, keep_ended) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
 	"ON CONFLICT (name) DO NOTHING RETURNING number"
 };
 
@@ -75,6 +77,9 @@ static const NvsStatement admin_drop_runs = {
 };
 static const NvsStatement admin_drop_jobs = {
 	"DELETE FROM {jobs} WHERE queue OPERATOR(pg_catalog.=) $1"
+};
+static const NvsStatement admin_drop_keys = {
+	"DELETE FROM {job_keys} WHERE queue OPERATOR(pg_catalog.=) $1"
 };
 static const NvsStatement admin_drop_levels = {
 	"DELETE FROM {job_levels} WHERE queue OPERATOR(pg_catalog.=) $1"
@@ -185,12 +190,14 @@ static void
 create_check(FunctionCallInfo fcinfo)
 {
 	NVS_REQUIRE_ARG(CREATE_QUEUE, "queue");
+	NVS_REQUIRE_ARG(CREATE_POLICY, "policy");
 	NVS_REQUIRE_ARG(CREATE_PRIORITY, "priority");
 	NVS_REQUIRE_ARG(CREATE_LEASE, "lease");
 	NVS_REQUIRE_ARG(CREATE_RETRY_LIMIT, "retry_limit");
 	NVS_REQUIRE_ARG(CREATE_RETRY_DELAY, "retry_delay");
 	NVS_REQUIRE_ARG(CREATE_RETRY_BACKOFF, "retry_backoff");
 	nvs_queue_check_name(PG_GETARG_TEXT_PP(CREATE_QUEUE));
+	(void) nvs_queue_policy(PG_GETARG_TEXT_PP(CREATE_POLICY));
 	(void) nvs_ttl_argument(fcinfo, CREATE_LEASE, "lease");
 	(void) nvs_ttl_argument(fcinfo, CREATE_MAX_RUN, "max_run");
 	if (PG_GETARG_INT32(CREATE_RETRY_LIMIT) < 0)
@@ -279,6 +286,7 @@ drop_rows(NvsTableSet *set, Datum number)
 		n = nvs_table_set_run(set, &admin_drop_turns, &params);
 		n += nvs_table_set_run(set, &admin_drop_runs, &params);
 	} while (n > 0);
+	(void) nvs_table_set_run(set, &admin_drop_keys, &params);
 	(void) nvs_table_set_run(set, &admin_drop_levels, &params);
 }
 
@@ -336,6 +344,7 @@ purge_some_turns(Purge *purge)
 	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(purge->queue),
 				   false);
 	(void) nvs_table_set_run(purge->set, &purge_turn_jobs, &params);
+	nvs_keys_release(purge->set, purge->queue, purge->ids, purge->n);
 	purge->deleted += purge->n;
 	return true;
 }
@@ -372,6 +381,7 @@ purge_level(Purge *purge, const NvsLevel *level)
 					   false);
 		purge->deleted += nvs_table_set_run(purge->set, &purge_delete,
 											&params);
+		nvs_keys_forget(purge->set, purge->queue, purge->ids, purge->n);
 	}
 }
 

@@ -6,7 +6,7 @@
  * makes sense; else they return false and change nothing.
  *
  * A run is locked before the job's row, as by who completes it; while a job's
- * row is locked nobody begins its first run.
+ * row is locked nobody begins its first run.  Keys come last.
  */
 #include "postgres.h"
 
@@ -122,6 +122,7 @@ static void control_resume(void *arg);
 static void control_delete(void *arg);
 static bool control_delete_rows(const Control *control,
 								const NvsParams *params);
+static void control_release_key(const Control *control);
 
 /* Do something with a job of a queue; whether there was anything to do. */
 static Datum
@@ -210,6 +211,8 @@ control_cancel(void *arg)
 							   &goes_on))
 			break;
 	}
+	if (control->done)
+		control_release_key(control);
 }
 
 /* Cancel a job that has a turn; false when it has none. */
@@ -262,7 +265,10 @@ control_cancel_ready(const Control *control)
 							 &params) > 0;
 }
 
-/* Give a job another turn whose last run ended in a certain way. */
+/*
+ * Give a job another turn whose last run ended in a certain way; not when its
+ * key has been taken by another.
+ */
 static void
 control_resume(void *arg)
 {
@@ -284,11 +290,16 @@ control_resume(void *arg)
 						 &params, false, CurrentMemoryContext, 3, row,
 						 isnull))
 		return;
+	if (!nvs_key_take_again(control->set, control->queue,
+							DatumGetInt32(row[0]), control->id))
+		return;
 	control_params(control, &params);
 	for (i = 0; i < 3; i++)
 		nvs_params_add(&params, INT4OID, row[i], false);
 	control->done = nvs_table_set_run(control->set, &control_add_turn,
 									  &params) > 0;
+	if (!control->done)
+		control_release_key(control);
 }
 
 /*
@@ -312,6 +323,7 @@ control_delete(void *arg)
 									  &job) > 0;
 	while (control_delete_rows(control, &params))
 		CHECK_FOR_INTERRUPTS();
+	control_release_key(control);
 }
 
 /* Delete the turn and the runs of a job; false when it had none. */
@@ -323,4 +335,13 @@ control_delete_rows(const Control *control, const NvsParams *params)
 
 	n += nvs_table_set_run(control->set, &control_delete_runs, params);
 	return n > 0;
+}
+
+/* Give back the key that the job has, if it has one. */
+static void
+control_release_key(const Control *control)
+{
+	Datum		id = Int64GetDatum(control->id);
+
+	nvs_keys_release(control->set, control->queue, &id, 1);
 }

@@ -215,6 +215,7 @@ static const NvsStatement fetch_write_settled = {
 PG_FUNCTION_INFO_V1(nvs_queue_fetch);
 
 static void fetch_run(void *arg);
+static void fetch_rounds(Fetch *fetch);
 static void fetch_round(Fetch *fetch);
 static bool fetch_look_begins(const Fetch *fetch, TimestampTz at);
 static TimestampTz fetch_look_ends(TimestampTz began);
@@ -302,12 +303,27 @@ nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue, int max_count,
 	return fetch.taken.n;
 }
 
-/* Take jobs: first from where they are expected, then from everywhere. */
+/* Take jobs, and give back the keys of those that begin. */
 static void
 fetch_run(void *arg)
 {
 	Fetch	   *fetch = arg;
+	Datum	   *ids;
+	int			i;
 
+	fetch_rounds(fetch);
+	if (fetch->queue->policy == NVS_POLICY_STANDARD)
+		return;
+	ids = palloc(sizeof(Datum) * Max(fetch->taken.n, 1));
+	for (i = 0; i < fetch->taken.n; i++)
+		ids[i] = Int64GetDatum(fetch->taken.jobs[i].run.id);
+	nvs_keys_begun(fetch->set, fetch->queue, ids, fetch->taken.n);
+}
+
+/* Take jobs: first from where they are expected, then from everywhere. */
+static void
+fetch_rounds(Fetch *fetch)
+{
 	fetch_round(fetch);
 	if (fetch->taken.n == fetch->wanted)
 		return;

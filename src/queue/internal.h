@@ -36,6 +36,16 @@ typedef struct NvsSettledJob
 #define NVS_RUN_RELEASED	"released"
 #define NVS_RUN_CANCELLED	"cancelled"
 
+/* queue/key.c */
+extern bool nvs_key_take_again(NvsTableSet *set, const NvsQueue *queue,
+							   int32 priority, int64 id);
+extern void nvs_keys_begun(NvsTableSet *set, const NvsQueue *queue,
+						   const Datum *ids, int n);
+extern void nvs_keys_release(NvsTableSet *set, const NvsQueue *queue,
+							 const Datum *ids, int n);
+extern void nvs_keys_forget(NvsTableSet *set, const NvsQueue *queue,
+							const Datum *ids, int n);
+
 /* queue/retry.c */
 extern void nvs_run_failed(NvsTableSet *set, NvsQueue *queue,
 						   const NvsRun *run, Datum output, bool has_output);

@@ -30,6 +30,7 @@ typedef struct JobMember
 
 static const JobMember job_members[] = {
 	{"priority", NVS_JOB_PRIORITY},
+	{"key", NVS_JOB_KEY},
 	{"startAfter", NVS_JOB_DUE_AT, true},
 	{"startAt", NVS_JOB_DUE_AT},
 	{"lease", NVS_JOB_LEASE},
@@ -43,8 +44,8 @@ static const JobMember job_members[] = {
 
 /* Types of the options, as the table has them. */
 static const Oid job_types[NVS_JOB_OPTIONS] = {
-	INT4OID, TIMESTAMPTZOID, INTERVALOID, INTERVALOID, INT4OID, INTERVALOID,
-	BOOLOID, INTERVALOID, TEXTOID, JSONBOID
+	INT4OID, TEXTOID, TIMESTAMPTZOID, INTERVALOID, INTERVALOID, INT4OID,
+	INTERVALOID, BOOLOID, INTERVALOID, TEXTOID, JSONBOID
 };
 
 /* $1 queue, $2 priority, $3 data. */
@@ -60,15 +61,27 @@ static const NvsStatement job_insert = {
 	"u (priority, data) RETURNING id"
 };
 
+/* In SQL, columns for data and options, and arrays of them from $2 on. */
+#define JOB_COLUMNS \
+	"data, priority, key, due_at, lease, max_run, retry_limit, " \
+	"retry_delay, retry_backoff, retry_delay_max, dead_letter, origin"
+#define JOB_ARRAYS \
+	"pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), " \
+	"pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), " \
+	"pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10), " \
+	"pg_catalog.unnest($11), pg_catalog.unnest($12), pg_catalog.unnest($13)"
+
 /* $1 queue, $2 data of each, from $3 on its options. */
 static const NvsStatement job_insert_options = {
-	"INSERT INTO {jobs} (queue, data, priority, due_at, lease, max_run, "
-	"retry_limit, retry_delay, retry_backoff, retry_delay_max, dead_letter, "
-	"origin) SELECT $1, u.* FROM ROWS FROM (pg_catalog.unnest($2), "
-	"pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), "
-	"pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), "
-	"pg_catalog.unnest($9), pg_catalog.unnest($10), pg_catalog.unnest($11), "
-	"pg_catalog.unnest($12)) u RETURNING id"
+	"INSERT INTO {jobs} (queue, " JOB_COLUMNS ") "
+	"SELECT $1, u.* FROM ROWS FROM (" JOB_ARRAYS ") u RETURNING id"
+};
+
+/* The same, with $14 their ids. */
+static const NvsStatement job_insert_keyed = {
+	"INSERT INTO {jobs} (queue, " JOB_COLUMNS ", id) "
+	"SELECT $1, u.* FROM ROWS FROM (" JOB_ARRAYS ", pg_catalog.unnest($14)) u "
+	"RETURNING id"
 };
 
 /* $1 queue, $2 ids, $3 priorities, $4 times. */
@@ -99,6 +112,15 @@ pg_noreturn static void job_refuse_member(const char *name, int n,
 										  const char *wanted);
 static char *job_numeric_text(NvsJsonbChild value);
 static char *job_member_text(NvsJsonbChild value);
+static void jobs_insert_keyed(NvsTableSet *set, NvsQueue *queue,
+							  const NvsNewJob *jobs, int n, int64 *ids);
+static void jobs_insert(NvsTableSet *set, NvsQueue *queue,
+						const NvsNewJob *jobs, int n, int64 *ids,
+						bool has_ids);
+static const NvsStatement *jobs_statement(const NvsQueue *queue,
+										  const NvsNewJob *jobs, int n,
+										  const int64 *ids,
+										  NvsParams *params);
 static void job_check_dead_letter(NvsTableSet *set, const NvsNewJob *job);
 static void job_check(const NvsNewJob *job, int n);
 static void jobs_add_levels(NvsTableSet *set, const NvsQueue *queue,
@@ -107,6 +129,7 @@ static bool jobs_have_options(const NvsNewJob *jobs, int n);
 static void jobs_add_column(NvsParams *params, const NvsNewJob *jobs, int n,
 							int option);
 static void jobs_add_data(NvsParams *params, const NvsNewJob *jobs, int n);
+static void jobs_add_ids(NvsParams *params, const int64 *ids, int n);
 static void jobs_keep_id(TupleTableSlot *slot, void *arg);
 static void jobs_defer(NvsTableSet *set, const NvsQueue *queue,
 					   const NvsNewJob *jobs, int n, const int64 *ids);
@@ -256,16 +279,14 @@ job_member_text(NvsJsonbChild value)
 }
 
 /*
- * Put jobs into a queue, in their order; ids gets the id of each.  Jobs without
- * a priority get the queue's.
+ * Put jobs into a queue, in their order; ids gets the id of each, 0 where the
+ * queue's policy allows no more jobs of its key.  Jobs without a priority get
+ * the queue's.
  */
 void
 nvs_jobs_insert(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
 				int64 *ids)
 {
-	JobIds		kept = {ids, 0};
-	NvsParams	params;
-	const NvsStatement *statement = &job_insert;
 	int			i;
 
 	for (i = 0; i < n; i++)
@@ -278,28 +299,44 @@ nvs_jobs_insert(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
 			job_check_dead_letter(set, &jobs[i]);
 	}
 	jobs_add_levels(set, queue, jobs, n);
-
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
-	if (jobs_have_options(jobs, n))
-	{
-		statement = &job_insert_options;
-		jobs_add_data(&params, jobs, n);
-		for (i = 0; i < NVS_JOB_OPTIONS; i++)
-			jobs_add_column(&params, jobs, n, i);
-	}
-	else if (n == 1)
-	{
-		statement = &job_insert_one;
-		nvs_params_add(&params, INT4OID, jobs->options[NVS_JOB_PRIORITY],
-					   false);
-		nvs_params_add(&params, JSONBOID, jobs->data, !jobs->has_data);
-	}
+	if (queue->policy == NVS_POLICY_STANDARD)
+		jobs_insert(set, queue, jobs, n, ids, false);
 	else
-	{
-		jobs_add_column(&params, jobs, n, NVS_JOB_PRIORITY);
-		jobs_add_data(&params, jobs, n);
-	}
+		jobs_insert_keyed(set, queue, jobs, n, ids);
+}
+
+/* Put those jobs into a queue whose keys are free; the ids of others are 0. */
+static void
+jobs_insert_keyed(NvsTableSet *set, NvsQueue *queue, const NvsNewJob *jobs,
+				  int n, int64 *ids)
+{
+	NvsNewJob  *kept = palloc(sizeof(NvsNewJob) * n);
+	int64	   *kept_ids = palloc(sizeof(int64) * n);
+	int			nkept = 0;
+	int			i;
+
+	nvs_keys_take(set, queue, jobs, n, ids);
+	for (i = 0; i < n; i++)
+		if (ids[i] != 0)
+		{
+			kept_ids[nkept] = ids[i];
+			kept[nkept++] = jobs[i];
+		}
+	if (nkept > 0)
+		jobs_insert(set, queue, kept, nkept, kept_ids, true);
+}
+
+/* Put complete jobs into a queue; ids has the id of each, or gets it. */
+static void
+jobs_insert(NvsTableSet *set, NvsQueue *queue, const NvsNewJob *jobs, int n,
+			int64 *ids, bool has_ids)
+{
+	JobIds		kept = {ids, 0};
+	NvsParams	params;
+	const NvsStatement *statement = jobs_statement(queue, jobs, n,
+												   has_ids ? ids : NULL,
+												   &params);
+
 	(void) nvs_execute_each(nvs_statement_plan(set->plans, statement, &params,
 											   NULL),
 							&params, false, jobs_keep_id, &kept);
@@ -312,6 +349,40 @@ nvs_jobs_insert(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
 
 	/* Nobody who waits for events is to be woken by jobs. */
 	nvs_notify_append(NVS_NOTIFY_OFF, set->number, "", "", 0, ids[n - 1], n);
+}
+
+/*
+ * The statement that inserts jobs, and its parameters: the narrowest that has
+ * all that is said of them.  ids is NULL where these are to be drawn.
+ */
+static const NvsStatement *
+jobs_statement(const NvsQueue *queue, const NvsNewJob *jobs, int n,
+			   const int64 *ids, NvsParams *params)
+{
+	int			i;
+
+	nvs_params_init(params);
+	nvs_params_add(params, INT4OID, Int32GetDatum(queue->number), false);
+	if (ids != NULL || jobs_have_options(jobs, n))
+	{
+		jobs_add_data(params, jobs, n);
+		for (i = 0; i < NVS_JOB_OPTIONS; i++)
+			jobs_add_column(params, jobs, n, i);
+		if (ids == NULL)
+			return &job_insert_options;
+		jobs_add_ids(params, ids, n);
+		return &job_insert_keyed;
+	}
+	if (n == 1)
+	{
+		nvs_params_add(params, INT4OID, jobs->options[NVS_JOB_PRIORITY],
+					   false);
+		nvs_params_add(params, JSONBOID, jobs->data, !jobs->has_data);
+		return &job_insert_one;
+	}
+	jobs_add_column(params, jobs, n, NVS_JOB_PRIORITY);
+	jobs_add_data(params, jobs, n);
+	return &job_insert;
 }
 
 /* Raise an error for a job whose dead letter queue does not exist. */
@@ -338,6 +409,8 @@ job_check(const NvsNewJob *job, int n)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("retry limit of job %d must not be negative", n)));
+	if (!job->isnull[NVS_JOB_KEY])
+		nvs_key_check(job->options[NVS_JOB_KEY], n);
 	for (i = 0; i < lengthof(spans); i++)
 		if (!job->isnull[spans[i]] &&
 			nvs_after(now, DatumGetIntervalP(job->options[spans[i]])) <= now)
@@ -430,6 +503,19 @@ jobs_add_data(NvsParams *params, const NvsNewJob *jobs, int n)
 	}
 	nvs_params_add(params, JSONBARRAYOID,
 				   nvs_array_of(JSONBOID, values, nulls, n), false);
+}
+
+/* Add the ids of all jobs to the parameters, as an array. */
+static void
+jobs_add_ids(NvsParams *params, const int64 *ids, int n)
+{
+	Datum	   *values = palloc(sizeof(Datum) * n);
+	int			i;
+
+	for (i = 0; i < n; i++)
+		values[i] = Int64GetDatum(ids[i]);
+	nvs_params_add(params, INT8ARRAYOID,
+				   nvs_array_of(INT8OID, values, NULL, n), false);
 }
 
 /* Keep the id of a row that was inserted. */

@@ -15,6 +15,7 @@
 typedef enum NvsJobOption
 {
 	NVS_JOB_PRIORITY,
+	NVS_JOB_KEY,
 	NVS_JOB_DUE_AT,
 	NVS_JOB_LEASE,
 	NVS_JOB_MAX_RUN,
@@ -36,6 +37,12 @@ typedef struct NvsNewJob
 	bool		isnull[NVS_JOB_OPTIONS];
 } NvsNewJob;
 
+/* queue/key.c */
+extern void nvs_key_check(Datum key, int n);
+extern void nvs_keys_take(NvsTableSet *set, const NvsQueue *queue,
+						  const NvsNewJob *jobs, int n, int64 *ids);
+
+/* queue/job.c */
 extern void nvs_job_init(NvsNewJob *job);
 extern void nvs_job_set(NvsNewJob *job, NvsJobOption option, Datum value);
 extern void nvs_job_start_after(NvsNewJob *job, const Interval *span);

@@ -13,6 +13,9 @@
  *	- in {job_runs} it has a row for each attempt, which is active while outcome
  *	  is NULL.  The last one, where there is no turn, says how it ended.
  *
+ * Which keys of jobs are taken, where a queue wants one job of each, is in
+ * {job_keys}: see queue/key.c.
+ *
  * queue/admin.c makes queues, queue/send.c jobs; queue/fetch.c leases them to
  * workers, queue/settle.c is for who holds a lease, queue/control.c for
  * operators.
@@ -43,6 +46,7 @@
 static const NvsTableSetColumn queue_columns[] = {
 	{0, "name", TEXTOID, true},
 	{0, "number", INT4OID, true},
+	{0, "policy", TEXTOID, true},
 	{0, "paused_at", TIMESTAMPTZOID},
 	{0, "priority", INT4OID, true},
 	{0, "lease", INTERVALOID, true},
@@ -65,6 +69,7 @@ static const NvsTableSetColumn queue_columns[] = {
 	{2, "queue", INT4OID, true},
 	{2, "priority", INT4OID, true},
 	{2, "data", JSONBOID},
+	{2, "key", TEXTOID},
 	{2, "due_at", TIMESTAMPTZOID},
 	{2, "lease", INTERVALOID},
 	{2, "max_run", INTERVALOID},
@@ -92,11 +97,15 @@ static const NvsTableSetColumn queue_columns[] = {
 	{4, "outcome", TEXTOID},
 	{4, "worker", TEXTOID},
 	{4, "output", JSONBOID},
+	{5, "queue", INT4OID, true},
+	{5, "key", TEXTOID, true},
+	{5, "id", INT8OID, true},
 	{-1}
 };
 
 const NvsTableSetKind nvs_queue_tables = {
-	5, {"queues", "job_levels", "jobs", "job_turns", "job_runs"}, queue_columns
+	6, {"queues", "job_levels", "jobs", "job_turns", "job_runs", "job_keys"},
+	queue_columns
 };
 
 /* The queues of a store that were used. */
@@ -109,8 +118,8 @@ typedef struct QueueState
 static const NvsStatement queue_read = {
 	"SELECT number, paused_at IS NOT NULL, priority, lease, max_run, "
 	"retry_limit, retry_delay, retry_backoff, retry_delay_max, dead_letter, "
-	"keep_ended IS NULL OR keep_ended OPERATOR(pg_catalog.>) '0'::interval "
-	"FROM {queues} WHERE name OPERATOR(pg_catalog.=) $1"
+	"keep_ended IS NULL OR keep_ended OPERATOR(pg_catalog.>) '0'::interval, "
+	"policy FROM {queues} WHERE name OPERATOR(pg_catalog.=) $1"
 };
 
 /* $1 its number. */
@@ -119,7 +128,15 @@ static const NvsStatement queue_read_levels = {
 	"WHERE queue OPERATOR(pg_catalog.=) $1 ORDER BY priority DESC"
 };
 
+/* Names of the policies. */
+static const char *const queue_policies[] = {
+	[NVS_POLICY_STANDARD] = "standard",
+	[NVS_POLICY_SHORT] = "short",
+	[NVS_POLICY_EXCLUSIVE] = "exclusive"
+};
+
 PG_FUNCTION_INFO_V1(nvs_queue_changed);
+PG_FUNCTION_INFO_V1(nvs_queue_policy_changed);
 
 static NvsQueue *queue_load(NvsTableSet *set, const char *name);
 static void queue_take_row(NvsQueue *queue, const Datum *row,
@@ -140,6 +157,24 @@ nvs_queue_changed(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function must be called as a trigger")));
 	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * nvent.queue_policy_changed(), a trigger of rows of {queues}: refuses that, as
+ * jobs that are there would have other keys than those that come.
+ */
+Datum
+nvs_queue_policy_changed(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function must be called as a trigger")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("policy of a queue cannot be changed"),
+			 errhint("Make another queue, or drop this one.")));
 	return PointerGetDatum(NULL);
 }
 
@@ -165,7 +200,7 @@ nvs_queue_open(FunctionCallInfo fcinfo, int queue, int store, NvsUse use,
 
 /* The queue of a name, NULL when there is none; good until the call ends. */
 NvsQueue *
-nvs_queue_find(NvsTableSet *set, const char *name)
+nvs_queue_named(NvsTableSet *set, const char *name)
 {
 	QueueState *state = set->state;
 	ListCell   *lc;
@@ -185,7 +220,7 @@ nvs_queue_find(NvsTableSet *set, const char *name)
 NvsQueue *
 nvs_queue_require(NvsTableSet *set, const char *name)
 {
-	NvsQueue   *queue = nvs_queue_find(set, name);
+	NvsQueue   *queue = nvs_queue_named(set, name);
 
 	if (queue == NULL)
 		nvs_queue_missing(name);
@@ -220,6 +255,25 @@ nvs_queue_check_name(const text *name)
 						   MAX_NAME_BYTES, len)));
 }
 
+/* The policy of a name; an error when there is none. */
+NvsPolicy
+nvs_queue_policy(const text *name)
+{
+	const char *data = VARDATA_ANY(name);
+	int			len = VARSIZE_ANY_EXHDR(name);
+	int			i;
+
+	for (i = 0; i < lengthof(queue_policies); i++)
+		if (strlen(queue_policies[i]) == len &&
+			memcmp(queue_policies[i], data, len) == 0)
+			return i;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized policy \"%.*s\" of a queue",
+					pg_mbcliplen(data, len, 64), data),
+			 errhint("Use standard, short or exclusive.")));
+}
+
 /*
  * Read a queue, as it is now whatever the snapshot of the transaction, and
  * keep it with the set; NULL when there is none of that name.
@@ -228,8 +282,8 @@ static NvsQueue *
 queue_load(NvsTableSet *set, const char *name)
 {
 	NvsParams	params;
-	Datum		row[11];
-	bool		isnull[11];
+	Datum		row[12];
+	bool		isnull[12];
 	NvsQueue   *queue = NULL;
 	QueueState *state;
 	MemoryContext old;
@@ -280,6 +334,7 @@ queue_take_row(NvsQueue *queue, const Datum *row, const bool *isnull,
 		queue->dead_letter = MemoryContextStrdup(cxt,
 												 TextDatumGetCString(row[9]));
 	queue->keeps_ended = DatumGetBool(row[10]);
+	queue->policy = nvs_queue_policy(DatumGetTextPP(row[11]));
 }
 
 /* A copy of an interval in cxt; NULL for NULL. */

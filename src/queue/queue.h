@@ -53,12 +53,21 @@ typedef struct NvsLevel
 	TimestampTz sweep_at;		/* when to look from settled on again */
 } NvsLevel;
 
+/* Of which jobs with one key there is one at a time; see queue/key.c. */
+typedef enum NvsPolicy
+{
+	NVS_POLICY_STANDARD,		/* any number */
+	NVS_POLICY_SHORT,			/* those that have not begun */
+	NVS_POLICY_EXCLUSIVE		/* those that have not ended */
+} NvsPolicy;
+
 /* A queue; in the state of the set of tables that it was found in. */
 typedef struct NvsQueue
 {
 	char	   *name;
 	Oid			storage;		/* of the table of jobs, when it was read */
 	int32		number;
+	NvsPolicy	policy;
 	bool		paused;
 	int32		priority;
 	Interval	lease;
@@ -91,11 +100,12 @@ extern const NvsTableSetKind nvs_queue_tables;
 /* queue/queue.c */
 extern NvsTableSet *nvs_queue_open(FunctionCallInfo fcinfo, int queue,
 								   int store, NvsUse use, NvsQueue **found);
-extern NvsQueue *nvs_queue_find(NvsTableSet *set, const char *name);
+extern NvsQueue *nvs_queue_named(NvsTableSet *set, const char *name);
 extern NvsQueue *nvs_queue_require(NvsTableSet *set, const char *name);
 pg_noreturn extern void nvs_queue_missing(const char *name);
 extern void nvs_queue_check_name(const text *name);
 extern void nvs_queue_push_others_snapshot(void);
+extern NvsPolicy nvs_queue_policy(const text *name);
 extern Datum nvs_queue_priorities(const NvsQueue *queue);
 
 /* queue/sweep.c */

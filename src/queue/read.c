@@ -9,28 +9,37 @@
 
 #include "queue/internal.h"
 
+/* In SQL, jobs with where they stand. */
+#define READ_JOBS \
+	"SELECT j.id, CASE " \
+	"WHEN t.attempt OPERATOR(pg_catalog.>) 0 THEN 'retry' " \
+	"WHEN t.id IS NOT NULL OR r.id IS NULL THEN 'created' " \
+	"WHEN r.outcome IS NULL THEN 'active' " \
+	"WHEN r.outcome OPERATOR(pg_catalog.=) ANY " \
+	"('{" NVS_RUN_FAILED "," NVS_RUN_EXPIRED "}'::pg_catalog.text[]) " \
+	"THEN '" NVS_RUN_FAILED "' " \
+	"ELSE r.outcome END, " \
+	"j.priority, j.data, COALESCE(r.attempt, 0), " \
+	"COALESCE(t.retries, r.retries, 0), " \
+	"j.created_at, t.due_at, r.started_at, r.lease_until, r.ended_at, " \
+	"r.worker, r.output, j.origin, j.key " \
+	"FROM {jobs} j LEFT JOIN {job_turns} t " \
+	"ON t.id OPERATOR(pg_catalog.=) j.id " \
+	"LEFT JOIN LATERAL (SELECT l.* FROM {job_runs} l " \
+	"WHERE l.id OPERATOR(pg_catalog.=) j.id " \
+	"ORDER BY l.id DESC, l.attempt DESC LIMIT 1) r ON true " \
+	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+
 /* $1 queue, $2 id, $3 the priorities that the queue has. */
 static const NvsStatement read_job = {
-	"SELECT j.id, CASE "
-	"WHEN t.attempt OPERATOR(pg_catalog.>) 0 THEN 'retry' "
-	"WHEN t.id IS NOT NULL OR r.id IS NULL THEN 'created' "
-	"WHEN r.outcome IS NULL THEN 'active' "
-	"WHEN r.outcome OPERATOR(pg_catalog.=) ANY "
-	"('{" NVS_RUN_FAILED "," NVS_RUN_EXPIRED "}'::pg_catalog.text[]) "
-	"THEN '" NVS_RUN_FAILED "' "
-	"ELSE r.outcome END, "
-	"j.priority, j.data, COALESCE(r.attempt, 0), "
-	"COALESCE(t.retries, r.retries, 0), "
-	"j.created_at, t.due_at, r.started_at, r.lease_until, r.ended_at, "
-	"r.worker, r.output, j.origin "
-	"FROM {jobs} j LEFT JOIN {job_turns} t "
-	"ON t.id OPERATOR(pg_catalog.=) j.id "
-	"LEFT JOIN LATERAL (SELECT l.* FROM {job_runs} l "
-	"WHERE l.id OPERATOR(pg_catalog.=) j.id "
-	"ORDER BY l.id DESC, l.attempt DESC LIMIT 1) r ON true "
-	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
+	READ_JOBS "AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
 	"AND j.id OPERATOR(pg_catalog.=) $2"
+};
+
+/* $1 queue, $2 key. */
+static const NvsStatement read_by_key = {
+	READ_JOBS "AND j.key OPERATOR(pg_catalog.=) $2 "
+	"ORDER BY j.queue, j.key, j.id"
 };
 
 /* $1 queue, $2 id. */
@@ -52,9 +61,10 @@ typedef struct Read
 
 PG_FUNCTION_INFO_V1(nvs_queue_get);
 PG_FUNCTION_INFO_V1(nvs_queue_runs);
+PG_FUNCTION_INFO_V1(nvs_queue_find);
 
 static Datum read_call(FunctionCallInfo fcinfo,
-					   const NvsStatement *statement, bool by_priority);
+					   const NvsStatement *statement);
 static void read_run(void *arg);
 static void read_put_row(TupleTableSlot *slot, void *arg);
 
@@ -62,20 +72,29 @@ static void read_put_row(TupleTableSlot *slot, void *arg);
 Datum
 nvs_queue_get(PG_FUNCTION_ARGS)
 {
-	return read_call(fcinfo, &read_job, true);
+	NVS_REQUIRE_ARG(1, "id");
+	return read_call(fcinfo, &read_job);
 }
 
 /* nvent.queue_runs(queue, id, store): a row for each attempt. */
 Datum
 nvs_queue_runs(PG_FUNCTION_ARGS)
 {
-	return read_call(fcinfo, &read_runs, false);
+	NVS_REQUIRE_ARG(1, "id");
+	return read_call(fcinfo, &read_runs);
 }
 
-/* Put the rows of a query on a job into the result. */
+/* nvent.queue_find(queue, key, store): the jobs of a key, the oldest first. */
+Datum
+nvs_queue_find(PG_FUNCTION_ARGS)
+{
+	NVS_REQUIRE_ARG(1, "key");
+	return read_call(fcinfo, &read_by_key);
+}
+
+/* Put the rows of a query by argument 1 into the result. */
 static Datum
-read_call(FunctionCallInfo fcinfo, const NvsStatement *statement,
-		  bool by_priority)
+read_call(FunctionCallInfo fcinfo, const NvsStatement *statement)
 {
 	TupleDesc	desc;
 	Read		read;
@@ -83,13 +102,13 @@ read_call(FunctionCallInfo fcinfo, const NvsStatement *statement,
 
 	read.result = nvs_result_set(fcinfo, &desc);
 	read.statement = statement;
-	NVS_REQUIRE_ARG(1, "id");
 	nvs_spi_begin();
 	read.set = nvs_queue_open(fcinfo, 0, 2, NVS_USE_READ, &queue);
 	nvs_params_init(&read.params);
 	nvs_params_add(&read.params, INT4OID, Int32GetDatum(queue->number), false);
-	nvs_params_add_arg(&read.params, fcinfo, 1, INT8OID);
-	if (by_priority)
+	nvs_params_add_arg(&read.params, fcinfo, 1,
+					   statement == &read_by_key ? TEXTOID : INT8OID);
+	if (statement == &read_job)
 		nvs_params_add(&read.params, INT4ARRAYOID,
 					   nvs_queue_priorities(queue), false);
 	nvs_call_by_index(read_run, &read);

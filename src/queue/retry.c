@@ -32,12 +32,14 @@ typedef struct FailedJob
 	bool		retry_backoff;
 	Interval   *retry_delay_max;	/* NULL: no limit */
 	char	   *dead_letter;	/* NULL: none */
+	Datum		key;			/* text */
+	bool		has_key;
 } FailedJob;
 
 /* $1 queue, $2 priority, $3 id. */
 static const NvsStatement retry_read_job = {
 	"SELECT j.data, j.created_at, j.retry_limit, j.retry_delay, "
-	"j.retry_backoff, j.retry_delay_max, j.dead_letter FROM {jobs} j "
+	"j.retry_backoff, j.retry_delay_max, j.dead_letter, j.key FROM {jobs} j "
 	"WHERE " NVS_THIS_JOB("j")
 };
 
@@ -68,6 +70,7 @@ nvs_run_failed(NvsTableSet *set, NvsQueue *queue, const NvsRun *run,
 {
 	FailedJob	job;
 	NvsRun		next = *run;
+	Datum		id;
 
 	if (!retry_read(set, queue, run, &job))
 		return;
@@ -77,8 +80,11 @@ nvs_run_failed(NvsTableSet *set, NvsQueue *queue, const NvsRun *run,
 
 		next.retries++;
 		nvs_turn_insert(set, queue, &next, &due);
+		return;
 	}
-	else if (job.dead_letter != NULL)
+	id = Int64GetDatum(run->id);
+	nvs_keys_release(set, queue, &id, 1);
+	if (job.dead_letter != NULL)
 		retry_bury(set, queue, run, &job, output, has_output);
 }
 
@@ -110,8 +116,8 @@ retry_read(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
 		   FailedJob *job)
 {
 	NvsParams	params;
-	Datum		row[7];
-	bool		isnull[7];
+	Datum		row[8];
+	bool		isnull[8];
 
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
@@ -134,6 +140,8 @@ retry_read(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
 		DatumGetIntervalP(row[5]);
 	job->dead_letter = isnull[6] ? queue->dead_letter :
 		TextDatumGetCString(row[6]);
+	job->key = row[7];
+	job->has_key = !isnull[7];
 	return true;
 }
 
@@ -176,7 +184,7 @@ static void
 retry_bury(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
 		   const FailedJob *job, Datum output, bool has_output)
 {
-	NvsQueue   *grave = nvs_queue_find(set, job->dead_letter);
+	NvsQueue   *grave = nvs_queue_named(set, job->dead_letter);
 	NvsNewJob	dead;
 	int64		id;
 
@@ -191,6 +199,8 @@ retry_bury(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
 	nvs_job_init(&dead);
 	dead.data = job->data;
 	dead.has_data = job->has_data;
+	if (job->has_key)
+		nvs_job_set(&dead, NVS_JOB_KEY, job->key);
 	nvs_job_set(&dead, NVS_JOB_ORIGIN,
 				retry_origin(queue, run, job, output, has_output));
 	nvs_jobs_insert(set, grave, &dead, 1, &id);

@@ -16,6 +16,7 @@ enum
 	SEND_QUEUE,
 	SEND_DATA,
 	SEND_PRIORITY,
+	SEND_KEY,
 	SEND_START_AFTER,
 	SEND_START_AT,
 	SEND_LEASE,
@@ -34,7 +35,7 @@ PG_FUNCTION_INFO_V1(nvs_queue_send_batch);
 static void send_read_arguments(NvsNewJob *job, FunctionCallInfo fcinfo);
 static NvsNewJob *send_read_jobs(FunctionCallInfo fcinfo, int *n);
 
-/* nvent.queue_send(queue, data, ...): the job's id. */
+/* nvent.queue_send(queue, data, ...): the job's id; NULL for none. */
 Datum
 nvs_queue_send(PG_FUNCTION_ARGS)
 {
@@ -50,6 +51,8 @@ nvs_queue_send(PG_FUNCTION_ARGS)
 						 &queue);
 	nvs_jobs_insert(set, queue, &job, 1, &id);
 	nvs_spi_end();
+	if (id == 0)
+		PG_RETURN_NULL();
 	PG_RETURN_INT64(id);
 }
 
@@ -63,6 +66,7 @@ send_read_arguments(NvsNewJob *job, FunctionCallInfo fcinfo)
 		NvsJobOption option;
 	}			options[] = {
 		{SEND_PRIORITY, NVS_JOB_PRIORITY},
+		{SEND_KEY, NVS_JOB_KEY},
 		{SEND_START_AT, NVS_JOB_DUE_AT},
 		{SEND_LEASE, NVS_JOB_LEASE},
 		{SEND_MAX_RUN, NVS_JOB_MAX_RUN},
@@ -91,7 +95,10 @@ send_read_arguments(NvsNewJob *job, FunctionCallInfo fcinfo)
 						PG_GETARG_DATUM(options[i].arg));
 }
 
-/* nvent.queue_send_batch(queue, jobs, store): the jobs' ids, in their order. */
+/*
+ * nvent.queue_send_batch(queue, jobs, store): the jobs' ids, in their order,
+ * NULL for those that were not sent.
+ */
 Datum
 nvs_queue_send_batch(PG_FUNCTION_ARGS)
 {
@@ -119,7 +126,7 @@ nvs_queue_send_batch(PG_FUNCTION_ARGS)
 	for (i = 0; i < n; i++)
 	{
 		Datum		value = Int64GetDatum(ids[i]);
-		bool		isnull = false;
+		bool		isnull = ids[i] == 0;
 
 		tuplestore_putvalues(result, desc, &value, &isnull);
 	}

@@ -214,6 +214,8 @@ settle_complete(void *arg)
 	settle->output = 3;
 	settle_run(settle);
 	id = Int64GetDatum(settle->run.id);
+	if (settle->settled)
+		nvs_keys_release(settle->set, settle->queue, &id, 1);
 	if (settle->settled && !settle->queue->keeps_ended)
 		settle_forget(settle->set, settle->queue, &id, 1);
 }
@@ -505,6 +507,7 @@ settle_run_many(void *arg)
 												   &params, NULL),
 								&params, false, settle_keep_id, many);
 	}
+	nvs_keys_release(many->set, many->queue, many->settled, many->nsettled);
 	if (many->nsettled > 0 && !many->queue->keeps_ended)
 		settle_forget(many->set, many->queue, many->settled, many->nsettled);
 }

@@ -146,6 +146,10 @@ static const struct
 	{
 		{DROPPED("{jobs}", "true", "f.queue, f.priority, f.id")},
 		{DELETE_SOME("{jobs}")}
+	},
+	{
+		{DROPPED("{job_keys}", "true", "f.queue, f.key")},
+		{DELETE_SOME("{job_keys}")}
 	}
 };
 
@@ -201,7 +205,7 @@ sweep_run(void *arg)
 	foreach(lc, names)
 	{
 		CHECK_FOR_INTERRUPTS();
-		sweep->queue = nvs_queue_find(sweep->set, lfirst(lc));
+		sweep->queue = nvs_queue_named(sweep->set, lfirst(lc));
 		if (sweep->queue != NULL && sweep->removed < sweep->wanted)
 			sweep_queue(sweep);
 	}
@@ -347,4 +351,5 @@ sweep_delete(JobSweep *sweep, const NvsStatement *jobs)
 	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(sweep->queue),
 				   false);
 	sweep->removed += nvs_table_set_run(sweep->set, jobs, &params);
+	nvs_keys_forget(sweep->set, sweep->queue, sweep->ids, sweep->n);
 }

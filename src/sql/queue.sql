@@ -8,8 +8,16 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.queue_changed() IS
 'trigger of a store''s tables of queues: has every session read them again after commit';
 
+CREATE FUNCTION nvent.queue_policy_changed() RETURNS trigger
+AS 'MODULE_PATHNAME', 'nvs_queue_policy_changed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_policy_changed() IS
+'trigger of a store''s queues: refuses that the policy of one is changed';
+
 CREATE FUNCTION nvent.queue_create(
     queue text,
+    policy text DEFAULT 'standard',
     priority integer DEFAULT 0,
     lease interval DEFAULT '15 minutes',
     max_run interval DEFAULT NULL,
@@ -26,16 +34,23 @@ AS 'MODULE_PATHNAME', 'nvs_queue_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.queue_create(
-    text, integer, interval, interval, integer, interval, boolean, interval, text, interval, interval,
-    text
+    text, text, integer, interval, interval, integer, interval, boolean, interval, text, interval,
+    interval, text
 ) IS
 'Makes a queue.
 
 One that is there stays as it is; change it by UPDATE of its row in {store}_queues, whose columns have
-the names of these arguments. What is said of retries and leases holds for jobs that say nothing else.
+the names of these arguments; but for the policy, which it keeps. What is said of retries and leases
+holds for jobs that say nothing else.
+
+By the policy, a job is not sent while another one has its key. Jobs without a key count as having one
+and the same. Dead letters are put into the queue whatever their keys are, and have none to themselves.
 
 Arguments:
   queue: text of 1 to 255 bytes
+  policy: ''standard'' for any number of jobs of a key; ''short'' for one whose state is created, which
+    is until it is fetched for the first time; ''exclusive'' for one that has not ended, so is not
+    completed, cancelled, or failed for good
   priority: of jobs that have none of their own; higher goes first
   lease: how long a worker has a job, from when it is fetched or touched
   max_run: how long one attempt may last, however often it is touched; NULL for no limit
@@ -52,8 +67,9 @@ Arguments:
 Returns:
   true when it was made, false when it was there
 Raises:
-  22004: queue, priority, lease or something of retries is NULL
-  22023: the name is empty or too long, lease or max_run is not positive, or retry_limit is negative
+  22004: queue, policy, priority, lease or something of retries is NULL
+  22023: the name is empty or too long, there is no such policy, lease or max_run is not positive, or
+    retry_limit is negative
   42704: there is no queue of the name dead_letter
   NV009: there is no such store
 Locks:
@@ -148,6 +164,7 @@ CREATE FUNCTION nvent.queue_send(
     queue text,
     data jsonb DEFAULT NULL,
     priority integer DEFAULT NULL,
+    key text DEFAULT NULL,
     start_after interval DEFAULT NULL,
     start_at timestamptz DEFAULT NULL,
     lease interval DEFAULT NULL,
@@ -163,17 +180,22 @@ AS 'MODULE_PATHNAME', 'nvs_queue_send'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.queue_send(
-    text, jsonb, integer, interval, timestamptz, interval, interval, integer, interval, boolean,
+    text, jsonb, integer, text, interval, timestamptz, interval, interval, integer, interval, boolean,
     interval, text, text
 ) IS
 'Sends a job: it is there when the transaction commits, with all else that this wrote.
 
-Of what is NULL the queue''s own setting holds, see nvent.queue_create.
+Of what is NULL the queue''s own setting holds, see nvent.queue_create. In a queue whose policy is short
+or exclusive, the job is not sent while another has its key. Whether that is so may be up to another
+transaction, which sends, fetches or settles that job; then it is waited for, and what it did counts
+once it commits. The other job can begin before this transaction commits: it does not see what this one
+wrote. Commit first, and send then, where that matters.
 
 Arguments:
   queue: the queue
   data: what the worker gets; NULL for nothing
   priority: higher goes first
+  key: what the job is about, of 1 to 1,000 bytes, by which nvent.queue_find finds it; NULL for none
   start_after: how long it waits before it can be fetched, from now
   start_at: when it can be fetched; not beside start_after
   lease: as in nvent.queue_create, like all that follow
@@ -185,14 +207,16 @@ Arguments:
   dead_letter: queue that gets a copy when it failed for good
   store: the store; NULL is the default store
 Returns:
-  the id of the job, a position as those of events are
+  the id of the job, a position as those of events are; NULL when another has its key
 Raises:
   42704: there is no such queue, or none of the name dead_letter
-  22023: start_after and start_at are both there, lease or max_run is not positive, or retry_limit is
-    negative
+  22023: start_after and start_at are both there, the key is empty or too long, lease or max_run is not
+    positive, or retry_limit is negative
+  40001: in REPEATABLE READ or SERIALIZABLE, when the key was taken since the snapshot
   NV009: there is no such store
 Locks:
-  none but that of the first job of a priority, for which others that send the first one wait
+  the key until the transaction ends, if it is taken: others that send a job of it wait; and the
+  first job of a priority, for which others that send the first one wait
 Example:
   SELECT nvent.queue_send(''emails'', ''{"to": "ada@example.com"}'', start_after => ''5 minutes'');';
 
@@ -205,24 +229,27 @@ AS 'MODULE_PATHNAME', 'nvs_queue_send_batch'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.queue_send_batch(text, jsonb[], text) IS
-'Sends many jobs, all or none.
+'Sends many jobs, all or none; but for those whose keys others have, as nvent.queue_send says, or
+earlier ones of the call.
 
 Arguments:
   queue: the queue
-  jobs: at most 100,000 objects with the members data, priority, startAfter, startAt, lease, maxRun,
-    retryLimit, retryDelay, retryBackoff, retryDelayMax and deadLetter, none of which is needed; a
-    time is a string, an interval a string or a number of seconds
+  jobs: at most 100,000 objects with the members data, key, priority, startAfter, startAt, lease,
+    maxRun, retryLimit, retryDelay, retryBackoff, retryDelayMax and deadLetter, none of which is
+    needed; a time is a string, an interval a string or a number of seconds
   store: the store; NULL is the default store
 Returns:
-  the ids of the jobs, in their order, in which they will also be fetched
+  the ids of the jobs, in their order, in which they will also be fetched; NULL in the place of one
+  that was not sent
 Raises:
   42704: there is no such queue
+  40001: in REPEATABLE READ or SERIALIZABLE, when a key was taken since the snapshot
   22004: a job is NULL
   22023: a job is not an object, or has another member, or one that is out of range
   54000: there are too many jobs
   NV009: there is no such store
 Locks:
-  as nvent.queue_send
+  as nvent.queue_send, keys in their order
 Example:
   SELECT nvent.queue_send_batch(''emails'', ARRAY[''{"data": 1}'', ''{"data": 2, "priority": 10}'']::jsonb[]);';
 
@@ -508,13 +535,17 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.queue_resume(text, bigint, text) IS
 'Has a job that was cancelled be fetched again.
 
+In a queue whose policy is exclusive it takes its key again, and stays cancelled when another has it.
+In one whose policy is short it needs none.
+
 Arguments:
   queue: the queue
   id: the job
   store: the store; NULL is the default store
 Returns:
-  true when it is ready now; false when it was not cancelled, or there is none
+  true when it is ready now; false when it was not cancelled, there is none, or another has its key
 Raises:
+  40001: in REPEATABLE READ or SERIALIZABLE, when its key was taken since the snapshot
   42704: there is no such queue
   NV009: there is no such store
 Locks:
@@ -529,15 +560,17 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.queue_retry(text, bigint, text) IS
 'Has a job that failed for good be tried once more.
 
-A copy of it in a dead letter queue stays there.
+A copy of it in a dead letter queue stays there. In a queue whose policy is exclusive it takes its key
+again, and stays failed when another has it.
 
 Arguments:
   queue: the queue
   id: the job
   store: the store; NULL is the default store
 Returns:
-  true when it is ready now; false when it has not failed, or there is none
+  true when it is ready now; false when it has not failed, there is none, or another has its key
 Raises:
+  40001: in REPEATABLE READ or SERIALIZABLE, when its key was taken since the snapshot
   42704: there is no such queue
   NV009: there is no such store
 Locks:
@@ -583,7 +616,8 @@ CREATE FUNCTION nvent.queue_get(
     OUT ended_at timestamptz,
     OUT worker text,
     OUT output jsonb,
-    OUT origin jsonb
+    OUT origin jsonb,
+    OUT key text
 ) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'nvs_queue_get'
 LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1;
@@ -613,11 +647,67 @@ Columns:
   output: what it left, or its error
   origin: of a dead letter, {"queue", "id", "attempts", "priority", "createdAt", "error"} of the job
     that failed
+  key: what it is about
 Raises:
   42704: there is no such queue
   NV009: there is no such store
 Example:
   SELECT state, output FROM nvent.queue_get(''emails'', 42);';
+
+CREATE FUNCTION nvent.queue_find(
+    queue text,
+    key text,
+    store text DEFAULT NULL,
+    OUT id bigint,
+    OUT state text,
+    OUT priority integer,
+    OUT data jsonb,
+    OUT attempt integer,
+    OUT retries integer,
+    OUT created_at timestamptz,
+    OUT start_at timestamptz,
+    OUT started_at timestamptz,
+    OUT lease_until timestamptz,
+    OUT ended_at timestamptz,
+    OUT worker text,
+    OUT output jsonb,
+    OUT origin jsonb,
+    OUT key text
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_queue_find'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION nvent.queue_find(text, text, text) IS
+'Shows the jobs of a key, whatever the policy of the queue is.
+
+Arguments:
+  queue: the queue
+  key: the key
+  store: the store; NULL is the default store
+Returns:
+  a row for each job, the oldest first
+Columns:
+  id: the job
+  state: created, retry, active, completed, failed or cancelled
+  priority: the job''s
+  data: what was sent
+  attempt: the last attempt, 0 before the first
+  retries: how many retries it has used up
+  created_at: when it was sent
+  start_at: when it can be fetched, if that is later
+  started_at: when the last attempt began
+  lease_until: when its lease runs out, or did
+  ended_at: when it ended
+  worker: who has or had it
+  output: what it left, or its error
+  origin: of a dead letter, {"queue", "id", "attempts", "priority", "createdAt", "error"} of the job
+    that failed
+  key: what it is about
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Example:
+  SELECT id, state FROM nvent.queue_find(''emails'', ''user-17'');';
 
 CREATE FUNCTION nvent.queue_runs(
     queue text,

@@ -49,7 +49,8 @@ typedef struct Layout
 const char *const nvs_layout_tables[] = {
 	"flow_events", "flow_runs", "flows", "trigger_events", "triggers",
 	"scheduler_jobs", "kv", "entries", "locks", "snapshots", "consumers",
-	"checkpoints", "queues", "job_levels", "jobs", "job_turns", "job_runs", NULL
+	"checkpoints", "queues", "job_levels", "jobs", "job_turns", "job_runs",
+	"job_keys", NULL
 };
 
 static const char *const kv_up[] = {
@@ -171,6 +172,8 @@ static const char *const queues_up[] = {
 	"name text COLLATE \"C\" PRIMARY KEY "
 	"CHECK (octet_length(name) BETWEEN 1 AND 255), "
 	"number integer GENERATED ALWAYS AS IDENTITY UNIQUE, "
+	"policy text COLLATE \"C\" NOT NULL DEFAULT 'standard' "
+	"CHECK (policy IN ('standard', 'short', 'exclusive')), "
 	"paused_at timestamptz, "
 	"priority integer NOT NULL DEFAULT 0, "
 	"lease interval NOT NULL DEFAULT '15 minutes' CHECK (lease > '0'), "
@@ -187,6 +190,9 @@ static const char *const queues_up[] = {
 	"updated_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 50)",
 	"CREATE TRIGGER queue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE "
 	"ON {queues} FOR EACH STATEMENT EXECUTE FUNCTION nvent.queue_changed()",
+	"CREATE TRIGGER queue_policy_changed BEFORE UPDATE ON {queues} "
+	"FOR EACH ROW WHEN (OLD.policy IS DISTINCT FROM NEW.policy) "
+	"EXECUTE FUNCTION nvent.queue_policy_changed()",
 
 	"CREATE TABLE {job_levels} ("
 	"queue integer NOT NULL, "
@@ -203,6 +209,7 @@ static const char *const queues_up[] = {
 	"queue integer NOT NULL, "
 	"priority integer NOT NULL DEFAULT 0, "
 	"data jsonb, "
+	"key text COLLATE \"C\", "
 	"due_at timestamptz, "
 	"lease interval, "
 	"max_run interval, "
@@ -213,6 +220,7 @@ static const char *const queues_up[] = {
 	"dead_letter text COLLATE \"C\", "
 	"origin jsonb, "
 	"PRIMARY KEY (queue, priority, id))",
+	"CREATE INDEX ON {jobs} (queue, key, id) WHERE key IS NOT NULL",
 
 	"CREATE TABLE {job_turns} ("
 	"id bigint PRIMARY KEY, "
@@ -240,11 +248,18 @@ static const char *const queues_up[] = {
 	"output jsonb, "
 	"PRIMARY KEY (id, attempt)) WITH (fillfactor = 60)",
 	"CREATE INDEX ON {job_runs} (queue, lease_until)",
+
+	"CREATE TABLE {job_keys} ("
+	"queue integer NOT NULL, "
+	"key text COLLATE \"C\" NOT NULL, "
+	"id bigint NOT NULL, "
+	"PRIMARY KEY (queue, key))",
+	"CREATE INDEX ON {job_keys} (id)",
 	NULL
 };
 
 static const char *const queues_down[] = {
-	"job_runs", "job_turns", "jobs", "job_levels", "queues", NULL
+	"job_keys", "job_runs", "job_turns", "jobs", "job_levels", "queues", NULL
 };
 
 static const char *const nothing[] = {NULL};

@@ -63,7 +63,7 @@ BEGIN
         job := some_id();
         one := held[1 + floor(random() * cardinality(held))];
         IF dice < 0.15 OR job IS NULL THEN
-            INSERT INTO sent SELECT nvent.queue_send('m', to_jsonb(i), (random() * 3)::int, is_late(0.3, '50 ms'),
+            INSERT INTO sent SELECT nvent.queue_send('m', to_jsonb(i), (random() * 3)::int, start_after => is_late(0.3, '50 ms'),
                 lease => is_late(0.5, '100 ms') + '1 ms', max_run => is_late(0.1, '200 ms') + '1 ms');
         ELSIF dice < 0.18 THEN
             INSERT INTO sent SELECT nvent.queue_send_batch('m', ARRAY(SELECT jsonb_build_object('data', g, 'priority', g % 4) FROM generate_series(1, 5) g));

@@ -1,0 +1,379 @@
+/*
+ * queue/key.c
+ *	  Keys of jobs, of which a queue may want to have one job at a time.
+ *
+ * What is taken is a row of {job_keys}: a job that takes no key writes none,
+ * and nobody who fetches reads them.  By the queue's policy a job has its key
+ *
+ *	- short: while its state is created, so until its first run begins;
+ *	- exclusive: until it has ended, so through all of its retries.
+ *
+ * A job without a key has that of all such jobs, the empty one, which none can
+ * be given.  Dead letters take no key, since nothing of them may be lost.
+ *
+ * A row is written by who sends the job, or has one that had ended go on; it
+ * is deleted by who moves the job on, and holds the job's run, turn or row by
+ * then.  So only who wants a key waits for anybody: for the transaction that
+ * takes it, or gives it back.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "position/position.h"
+#include "queue/internal.h"
+#include "queue/job.h"
+#include "route/route.h"
+
+/* Bytes of a key. */
+#define MAX_KEY_BYTES	1000
+
+/* A key that a job of a call wants. */
+typedef struct KeyWant
+{
+	text	   *key;
+	int			job;			/* which one */
+	bool		taken;			/* by another */
+} KeyWant;
+
+/* The keys that the jobs of a call want, in the order of these. */
+typedef struct KeyWants
+{
+	NvsTableSet *set;
+	const NvsQueue *queue;
+	const NvsNewJob *jobs;
+	int			njobs;
+	int64	   *ids;			/* of the jobs; 0: refused */
+	KeyWant    *wants;
+	int			n;
+	int			next;			/* of those that are told of in their order */
+} KeyWants;
+
+/*
+ * Which of the keys $2 of queue $1 are taken, by what is committed and nobody
+ * is changing: no need to wait.
+ */
+static const NvsStatement key_look = {
+	"SELECT k.key FROM {job_keys} k WHERE k.queue OPERATOR(pg_catalog.=) $1 "
+	"AND k.key OPERATOR(pg_catalog.=) ANY ($2) "
+	"AND k.xmax OPERATOR(pg_catalog.=) '0'::pg_catalog.xid"
+};
+
+/* Take the keys $2 of queue $1 for the jobs $3, in their order. */
+static const NvsStatement key_take = {
+	"INSERT INTO {job_keys} (queue, key, id) SELECT $1, u.key, u.id "
+	"FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) "
+	"u (key, id) ON CONFLICT DO NOTHING RETURNING id"
+};
+
+/* Take the key of job $3 of queue $1 and priority $2. */
+static const NvsStatement key_take_again = {
+	"INSERT INTO {job_keys} (queue, key, id) "
+	"SELECT j.queue, COALESCE(j.key, ''), j.id FROM {jobs} j "
+	"WHERE " NVS_THIS_JOB("j") " ON CONFLICT DO NOTHING"
+};
+
+/* $1 queue, $2 ids. */
+static const NvsStatement key_release = {
+	"DELETE FROM {job_keys} k WHERE k.id OPERATOR(pg_catalog.=) ANY ($2) "
+	"AND " NVS_IN_QUEUE("k", "1")
+};
+
+/* The same, but for jobs that are there, of any of the priorities $3. */
+static const NvsStatement key_forget = {
+	"DELETE FROM {job_keys} k WHERE k.id OPERATOR(pg_catalog.=) ANY ($2) "
+	"AND " NVS_IN_QUEUE("k", "1") " "
+	"AND (SELECT j.id FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
+	"AND j.id OPERATOR(pg_catalog.=) k.id LIMIT 1) IS NULL"
+};
+
+static void keys_take(void *arg);
+static void keys_list(KeyWants *wants);
+static int	key_compare(const void *a, const void *b);
+static int	key_compare_text(const text *a, const text *b);
+static void keys_look(KeyWants *wants);
+static void key_found_taken(TupleTableSlot *slot, void *arg);
+static void keys_draw(KeyWants *wants);
+static void keys_insert(KeyWants *wants);
+static void key_taken_by_us(TupleTableSlot *slot, void *arg);
+static void keys_params(NvsParams *params, const NvsQueue *queue,
+						const Datum *ids, int n);
+
+/* Raise an error for a key of the nth job that is empty or too long. */
+void
+nvs_key_check(Datum key, int n)
+{
+	int			len = VARSIZE_ANY_EXHDR(DatumGetTextPP(key));
+
+	if (len == 0 || len > MAX_KEY_BYTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 len == 0 ? errmsg("key of job %d must not be empty", n) :
+				 errmsg("key of job %d is too long", n),
+				 errdetail("A key has 1 to %d bytes; this one has %d.",
+						   MAX_KEY_BYTES, len)));
+}
+
+/*
+ * Take the keys of jobs that are to be put into a queue whose policy is about
+ * them.  ids gets a new id of each, 0 where another job has the key: that of
+ * the store, or an earlier one of the call.  A transaction that is taking or
+ * giving back one of the keys is waited for, in the order of the keys.
+ */
+void
+nvs_keys_take(NvsTableSet *set, const NvsQueue *queue, const NvsNewJob *jobs,
+			  int n, int64 *ids)
+{
+	KeyWants	wants = {set, queue, jobs, n, ids, NULL, 0, 0};
+
+	nvs_call_by_index(keys_take, &wants);
+}
+
+/* Take keys: look for those that are taken, draw ids for the others. */
+static void
+keys_take(void *arg)
+{
+	KeyWants   *wants = arg;
+
+	keys_list(wants);
+	if (wants->n > 0)
+		keys_look(wants);
+	keys_draw(wants);
+	keys_insert(wants);
+}
+
+/* List the keys that are wanted; all jobs have an id of 1, or 0, from here. */
+static void
+keys_list(KeyWants *wants)
+{
+	int			i;
+
+	wants->wants = palloc(sizeof(KeyWant) * wants->njobs);
+	for (i = 0; i < wants->njobs; i++)
+	{
+		const NvsNewJob *job = &wants->jobs[i];
+		KeyWant    *want = &wants->wants[wants->n];
+
+		wants->ids[i] = 1;
+		if (!job->isnull[NVS_JOB_ORIGIN])
+			continue;
+		want->key = job->isnull[NVS_JOB_KEY] ? cstring_to_text("") :
+			DatumGetTextPP(job->options[NVS_JOB_KEY]);
+		want->job = i;
+		want->taken = false;
+		wants->n++;
+	}
+	qsort(wants->wants, wants->n, sizeof(KeyWant), key_compare);
+	for (i = 1; i < wants->n; i++)
+		if (key_compare_text(wants->wants[i - 1].key,
+							 wants->wants[i].key) == 0)
+		{
+			wants->wants[i].taken = true;
+			wants->ids[wants->wants[i].job] = 0;
+		}
+}
+
+/* qsort() comparator: by key, and of one key the first job first. */
+static int
+key_compare(const void *a, const void *b)
+{
+	const KeyWant *x = a;
+	const KeyWant *y = b;
+	int			diff = key_compare_text(x->key, y->key);
+
+	return diff != 0 ? diff : x->job - y->job;
+}
+
+/* Compare keys as bytes. */
+static int
+key_compare_text(const text *a, const text *b)
+{
+	int			alen = VARSIZE_ANY_EXHDR(a);
+	int			blen = VARSIZE_ANY_EXHDR(b);
+	int			diff = memcmp(VARDATA_ANY(a), VARDATA_ANY(b),
+							  Min(alen, blen));
+
+	return diff != 0 ? diff : alen - blen;
+}
+
+/* Refuse the jobs whose keys are plainly taken, before anything is written. */
+static void
+keys_look(KeyWants *wants)
+{
+	Datum	   *keys = palloc(sizeof(Datum) * wants->n);
+	NvsParams	params;
+	int			i;
+
+	for (i = 0; i < wants->n; i++)
+		keys[i] = PointerGetDatum(wants->wants[i].key);
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(wants->queue->number),
+				   false);
+	nvs_params_add(&params, TEXTARRAYOID,
+				   nvs_array_of(TEXTOID, keys, NULL, wants->n), false);
+	(void) nvs_execute_each(nvs_statement_plan(wants->set->plans, &key_look,
+											   &params, NULL),
+							&params, false, key_found_taken, wants);
+}
+
+/* A key is taken: refuse the first of the jobs that want it. */
+static void
+key_found_taken(TupleTableSlot *slot, void *arg)
+{
+	KeyWants   *wants = arg;
+	bool		isnull;
+	text	   *key = DatumGetTextPP(slot_getattr(slot, 1, &isnull));
+	int			low = 0;
+	int			high = wants->n;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (key_compare_text(wants->wants[middle].key, key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == wants->n || key_compare_text(wants->wants[low].key, key) != 0)
+		return;					/* by no collation of ours */
+	wants->wants[low].taken = true;
+	wants->ids[wants->wants[low].job] = 0;
+}
+
+/* Draw ids in the order of the jobs, for those that are not refused. */
+static void
+keys_draw(KeyWants *wants)
+{
+	const char *prefix = wants->set->prefix;
+	int64	   *drawn = palloc(sizeof(int64) * wants->njobs);
+	int			n = 0;
+	int			i;
+
+	for (i = 0; i < wants->njobs; i++)
+		if (wants->ids[i] != 0)
+			n++;
+	if (n == 0)
+		return;
+	nvs_position_draw(nvs_draw_require(prefix, strlen(prefix)), drawn, n);
+	for (i = wants->njobs - 1; i >= 0; i--)
+		if (wants->ids[i] != 0)
+			wants->ids[i] = drawn[--n];
+}
+
+/* Take the keys for the jobs that have ids; the ids of others are 0 then. */
+static void
+keys_insert(KeyWants *wants)
+{
+	Datum	   *keys = palloc(sizeof(Datum) * wants->njobs);
+	Datum	   *ids = palloc(sizeof(Datum) * wants->njobs);
+	NvsParams	params;
+	int			n = 0;
+	int			i;
+
+	for (i = 0; i < wants->n; i++)
+		if (!wants->wants[i].taken)
+		{
+			keys[n] = PointerGetDatum(wants->wants[i].key);
+			ids[n++] = Int64GetDatum(wants->ids[wants->wants[i].job]);
+		}
+	if (n == 0)
+		return;
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(wants->queue->number),
+				   false);
+	nvs_params_add(&params, TEXTARRAYOID,
+				   nvs_array_of(TEXTOID, keys, NULL, n), false);
+	nvs_params_add(&params, INT8ARRAYOID, nvs_array_of(INT8OID, ids, NULL, n),
+				   false);
+	(void) nvs_execute_each(nvs_statement_plan(wants->set->plans, &key_take,
+											   &params, NULL),
+							&params, false, key_taken_by_us, wants);
+	while (wants->next < wants->n)
+		wants->ids[wants->wants[wants->next++].job] = 0;
+}
+
+/* A key is ours; those before it, which were not told of, are not. */
+static void
+key_taken_by_us(TupleTableSlot *slot, void *arg)
+{
+	KeyWants   *wants = arg;
+	bool		isnull;
+	int64		id = DatumGetInt64(slot_getattr(slot, 1, &isnull));
+
+	while (wants->next < wants->n)
+	{
+		int64	   *of_job = &wants->ids[wants->wants[wants->next++].job];
+
+		if (*of_job == id)
+			break;
+		*of_job = 0;
+	}
+}
+
+/*
+ * Take the key of a job that had ended, and is to go on; false when another has
+ * it.  Whoever is taking it or giving it back is waited for.
+ */
+bool
+nvs_key_take_again(NvsTableSet *set, const NvsQueue *queue, int32 priority,
+				   int64 id)
+{
+	NvsParams	params;
+
+	if (queue->policy != NVS_POLICY_EXCLUSIVE)
+		return true;
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(priority), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(id), false);
+	return nvs_table_set_run(set, &key_take_again, &params) > 0;
+}
+
+/* The first runs of jobs, int8, have begun. */
+void
+nvs_keys_begun(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
+			   int n)
+{
+	if (queue->policy == NVS_POLICY_SHORT)
+		nvs_keys_release(set, queue, ids, n);
+}
+
+/* Give back the keys of jobs, int8, that have ended or are deleted. */
+void
+nvs_keys_release(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
+				 int n)
+{
+	NvsParams	params;
+
+	if (queue->policy == NVS_POLICY_STANDARD || n == 0)
+		return;
+	keys_params(&params, queue, ids, n);
+	(void) nvs_table_set_run(set, &key_release, &params);
+}
+
+/* Give back the keys of those among jobs, int8, that we have deleted. */
+void
+nvs_keys_forget(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
+				int n)
+{
+	NvsParams	params;
+
+	if (queue->policy == NVS_POLICY_STANDARD || n == 0)
+		return;
+	keys_params(&params, queue, ids, n);
+	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(queue), false);
+	(void) nvs_table_set_run(set, &key_forget, &params);
+}
+
+/* The parameters that name a queue and jobs of it. */
+static void
+keys_params(NvsParams *params, const NvsQueue *queue, const Datum *ids, int n)
+{
+	nvs_params_init(params);
+	nvs_params_add(params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(params, INT8ARRAYOID, nvs_array_of(INT8OID, ids, NULL, n),
+				   false);
+}
