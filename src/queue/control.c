@@ -5,6 +5,9 @@
  * These take the job wherever it stands, and change it only from where that
  * makes sense; else they return false and change nothing.
  *
+ * Rows that are added are so ON CONFLICT DO NOTHING: where the snapshot of the
+ * transaction does not show what others did since, that is 40001.
+ *
  * A run is locked before the job's row, as by who completes it; while a job's
  * row is locked nobody begins its first run.  Keys come last.
  */
@@ -60,7 +63,7 @@ static const NvsStatement control_cancel_fresh = {
 	"INSERT INTO {job_runs} (queue, id, priority, attempt, lease_until, "
 	"ended_at, outcome) SELECT $1, $2, $3, 1, " NVS_NOW ", " NVS_NOW ", "
 	"'" NVS_RUN_CANCELLED "' WHERE NOT EXISTS (SELECT FROM {job_runs} r "
-	"WHERE r.id OPERATOR(pg_catalog.=) $2)"
+	"WHERE r.id OPERATOR(pg_catalog.=) $2) ON CONFLICT DO NOTHING"
 };
 
 /* The last run, if it ended in one of the ways $3. */
@@ -81,7 +84,7 @@ static const NvsStatement control_add_turn = {
 	"AND r.attempt OPERATOR(pg_catalog.>) $4) AND EXISTS ("
 	"SELECT FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
 	"AND j.priority OPERATOR(pg_catalog.=) $3 "
-	"AND j.id OPERATOR(pg_catalog.=) $2)"
+	"AND j.id OPERATOR(pg_catalog.=) $2) ON CONFLICT DO NOTHING"
 };
 static const NvsStatement control_delete_runs = {
 	"DELETE FROM {job_runs} r WHERE " OF_JOB("r")

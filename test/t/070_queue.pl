@@ -146,8 +146,11 @@ my @checks = (
 	  q(SELECT r.id, r.attempt, r.outcome FROM runs r WHERE r.outcome IN ('completed', 'failed', 'released') AND NOT EXISTS (SELECT FROM settled s WHERE (s.id, s.attempt, s.how) = (r.id, r.attempt, r.outcome))),
 	'none is completed twice, or goes on' =>
 	  q(SELECT id FROM runs WHERE outcome_before = 'completed'),
+	# One that was resumed and cancelled again is the same run.
 	'what was cancelled says so' =>
-	  q(SELECT c.id, count(*) FROM cancelled c WHERE c.id NOT IN (SELECT id FROM deleted) GROUP BY c.id HAVING count(*) <> (SELECT count(*) FROM runs r WHERE r.id = c.id AND r.outcome = 'cancelled')),
+	  q(SELECT c.id, c.count, r.count FROM (SELECT id, count(*) FROM cancelled WHERE id NOT IN (SELECT id FROM deleted) GROUP BY id) c
+		FULL JOIN (SELECT id, count(*) FROM runs WHERE outcome = 'cancelled' GROUP BY id) r USING (id)
+		WHERE (r.count BETWEEN 1 AND c.count) IS NOT TRUE),
 	# A run that failed for good may have been cancelled when it was retried.
 	'dead letters' =>
 	  q(WITH f AS (SELECT r.id, count(*) FILTER (WHERE r.outcome <> 'cancelled') AS least, count(*) AS most FROM runs r WHERE r.outcome IN ('failed', 'expired', 'cancelled') AND r.retries >= 2 GROUP BY r.id),
