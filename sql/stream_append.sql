@@ -286,6 +286,19 @@ FROM nvent.stream_append('deep:d:1', jsonb_build_object('type', 'deep',
 SELECT e->'data' FROM nvent.stream_append('deep:d:1',
     '{"type": "keys", "data": {"b": 1, "a":  2, "b": 3}}') e;
 
+-- The last version is found by the index on versions, also by a session that has
+-- seen the table while it had but a few rows, all in one page.
+SELECT nvent.stream_create_table('growing');
+SELECT nvent.stream_append('growing:1', '{"type": "t"}') ->> 'version' AS version;
+ANALYZE nvent_stream_growing;
+BEGIN;
+SELECT seq_scan AS before FROM pg_stat_xact_user_tables WHERE relname = 'nvent_stream_growing' \gset
+SELECT nvent.stream_append('growing:1', '{"type": "t"}') ->> 'version' AS version;
+SELECT r->>'subject' AS subject, r->'version' AS version FROM nvent.stream_append_many('[{"subject": "growing:1", "events": [{"type": "t"}]}, {"subject": "growing:2", "events": [{"type": "t"}]}]') r;
+SELECT nvent.stream_version('growing:1');
+SELECT seq_scan - :before AS seq_scans FROM pg_stat_xact_user_tables WHERE relname = 'nvent_stream_growing';
+COMMIT;
+
 -- Whole numbers of a column are in a record what they are in any jsonb, to the
 -- byte.
 SELECT nvent.stream_create_table('number', versioned => false);

@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
@@ -25,6 +26,7 @@
 #include "store/grant.h"
 #include "stream/append.h"
 #include "stream/statement.h"
+#include "stream/walk.h"
 
 /* What head_set() takes from a row. */
 #define HEAD_COLUMNS \
@@ -50,6 +52,8 @@ static void head_check_distinct(const NvsAppend *a, const NvsAppend *b);
 static void head_check_writer(const NvsAppend *stream);
 static bool head_is_readable(const NvsAppend *stream);
 static void head_read(NvsAppend *stream);
+static bool head_walk(NvsAppend *stream);
+static bool head_is_tombstone(const text *type);
 static void head_read_group(NvsAppend **streams, int n);
 static bool head_has_key_arrays(const NvsTarget *target);
 static void head_add_key_arrays(NvsAppend **streams, int n, NvsParams *params);
@@ -413,7 +417,10 @@ nvs_stream_hold(FunctionCallInfo fcinfo, NvsAppend *stream, bool make)
 	return true;
 }
 
-/* Read the head of one stream; it stays as it is when there is no event. */
+/*
+ * Read the head of one stream, whose relation is locked; it stays as it is when
+ * there is no event.
+ */
 static void
 head_read(NvsAppend *stream)
 {
@@ -421,11 +428,61 @@ head_read(NvsAppend *stream)
 	NvsParams	params;
 	SPIPlanPtr	plan;
 
+	if (head_walk(stream))
+		return;
+
 	nvs_params_init(&params);
 	nvs_target_params(&stream->resolved, &params);
 	plan = nvs_statement_plan(target->plans, &head_of_one, &params, NULL);
 	if (nvs_execute(plan, &params, true, 1) > 0)
 		head_set(stream, SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
+/*
+ * Read the head of one stream without a statement, if it is the last row of an
+ * index: false if not.  That does not depend on what a plan was made for, and
+ * one that is made for a table of few rows reads all of them, and is kept while
+ * they become many.
+ */
+static bool
+head_walk(NvsAppend *stream)
+{
+	const NvsResolved *resolved = &stream->resolved;
+	const NvsStreamState *state = nvs_stream_orders(resolved->target);
+	text	   *subject;
+	HeapTuple	row;
+	NvsWalk		walk;
+
+	if (!OidIsValid(state->by_version))
+		return false;
+	subject = cstring_to_text_with_len(resolved->subject, resolved->len);
+	if (!nvs_walk_value(&walk, resolved->target->relid, state->by_version,
+						PointerGetDatum(subject)))
+		return false;
+	row = nvs_walk_back(&walk);
+	if (HeapTupleIsValid(row))
+	{
+		bool		isnull;
+		Datum		type = nvs_walk_column(&walk, row, state->type->attnum,
+										   &isnull);
+
+		stream->closed = !isnull && head_is_tombstone(DatumGetTextPP(type));
+		stream->head =
+			DatumGetInt64(nvs_walk_column(&walk, row, state->version->attnum,
+										  &isnull));
+	}
+	nvs_walk_end(&walk);
+	return true;
+}
+
+/* Is this the type of an event that closes its stream? */
+static bool
+head_is_tombstone(const text *type)
+{
+	const char *tombstone = NVS_TYPE_TOMBSTONE;
+
+	return VARSIZE_ANY_EXHDR(type) == strlen(tombstone) &&
+		memcmp(VARDATA_ANY(type), tombstone, strlen(tombstone)) == 0;
 }
 
 /* Read the heads of several streams of one relation. */
@@ -437,7 +494,8 @@ head_read_group(NvsAppend **streams, int n)
 	SPIPlanPtr	plan;
 	uint64		i;
 
-	if (n == 1 || !head_has_key_arrays(target))
+	if (n == 1 || OidIsValid(nvs_stream_orders(target)->by_version) ||
+		!head_has_key_arrays(target))
 	{
 		for (i = 0; i < n; i++)
 			head_read(streams[i]);

@@ -217,6 +217,7 @@ state_find_orders(NvsStreamState *state, const NvsTarget *target)
 {
 	Relation	rel;
 	AttrNumber	key;
+	Oid			index;
 
 	if (state->version == NULL || !state->version->not_null ||
 		!nvs_stream_has_range(target))
@@ -225,8 +226,13 @@ state_find_orders(NvsStreamState *state, const NvsTarget *target)
 	if (rel == NULL)
 		return;
 	key = target->keys[0].field->attnum;
-	state->in_versions =
-		OidIsValid(nvs_index_find(rel, key, state->version->attnum, true));
+	index = nvs_index_find(rel, key, state->version->attnum, true);
+	state->in_versions = OidIsValid(index);
+	if (target->keys[0].capture < 0 && !target->compound &&
+		target->keys[0].field->type == TEXTOID &&
+		state->version->kind == NVS_FIELD_INT8 &&
+		state->type->type == TEXTOID)
+		state->by_version = index;
 	state->no_positions = state->in_versions && state->id != NULL &&
 		!OidIsValid(nvs_index_find(rel, key, state->id->attnum, false));
 	table_close(rel, AccessShareLock);

@@ -37,7 +37,9 @@ typedef struct NvsStreamState
 	const NvsField *ts;
 	const NvsField *type;
 	const NvsField *version;	/* NULL: a plain log */
-	bool		has_orders;		/* these two are known, nvs_stream_orders() */
+	bool		has_orders;		/* these are known, nvs_stream_orders() */
+	Oid			by_version;		/* an index that has the last version last, if
+								 * nvs_walk_value() takes it */
 	bool		in_versions;	/* an index has streams by version, each once */
 	bool		no_positions;	/* and none has them by position */
 	const NvsField *meta;		/* NULL: no place for unknown fields */

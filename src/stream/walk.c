@@ -15,6 +15,7 @@
 
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "access/xlog.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_opfamily.h"
@@ -94,11 +95,49 @@ nvs_walk_prefix(NvsWalk *walk, Oid relid, Oid indexid, AttrNumber column,
 	return true;
 }
 
+/*
+ * The same along rows that have this value in the first column of an index, one
+ * of text, in the order of the index.
+ */
+bool
+nvs_walk_value(NvsWalk *walk, Oid relid, Oid indexid, Datum value)
+{
+	ScanKeyData key;
+
+	if (!walk_open_table(walk, relid))
+		return false;
+	if (!walk_open_index(walk, indexid, TEXT_BTREE_FAM_OID, TEXTOID))
+	{
+		table_close(walk->rel, NoLock);
+		return false;
+	}
+	ScanKeyEntryInitialize(&key, 0, walk->index->rd_index->indkey.values[0],
+						   BTEqualStrategyNumber, InvalidOid,
+						   walk->index->rd_indcollation[0], F_TEXTEQ, value);
+	walk_begin(walk, &key, 1);
+	return true;
+}
+
 /* The next row, which is there until the next call; NULL behind the last. */
 HeapTuple
 nvs_walk_next(NvsWalk *walk)
 {
 	return systable_getnext_ordered(walk->scan, ForwardScanDirection);
+}
+
+/* The same the other way round, from the last row on. */
+HeapTuple
+nvs_walk_back(NvsWalk *walk)
+{
+	return systable_getnext_ordered(walk->scan, BackwardScanDirection);
+}
+
+/* A column of a row of the walk. */
+Datum
+nvs_walk_column(const NvsWalk *walk, HeapTuple row, AttrNumber column,
+				bool *isnull)
+{
+	return heap_getattr(row, column, RelationGetDescr(walk->rel), isnull);
 }
 
 /* End a walk. */
@@ -171,7 +210,9 @@ walk_open_table(NvsWalk *walk, Oid relid)
 	walk->rel = table_open(relid, NoLock);
 	class = walk->rel->rd_rel;
 	if (class->relkind == RELKIND_RELATION &&
-		class->relam == HEAP_TABLE_AM_OID && !class->relrowsecurity)
+		class->relam == HEAP_TABLE_AM_OID && !class->relrowsecurity &&
+		(class->relpersistence != RELPERSISTENCE_UNLOGGED ||
+		 !RecoveryInProgress()))
 		return true;
 	table_close(walk->rel, NoLock);
 	return false;

@@ -34,7 +34,12 @@ extern bool nvs_walk_positions(NvsWalk *walk, Oid relid, int64 after,
 							   int64 upto);
 extern bool nvs_walk_prefix(NvsWalk *walk, Oid relid, Oid indexid,
 							AttrNumber column, const char *prefix, int len);
+extern bool nvs_walk_value(NvsWalk *walk, Oid relid, Oid indexid,
+						   Datum value);
 extern HeapTuple nvs_walk_next(NvsWalk *walk);
+extern HeapTuple nvs_walk_back(NvsWalk *walk);
+extern Datum nvs_walk_column(const NvsWalk *walk, HeapTuple row,
+							 AttrNumber column, bool *isnull);
 extern void nvs_walk_end(NvsWalk *walk);
 extern bool nvs_has_news(Oid relid, int64 after, int64 upto);
 extern Oid	nvs_walk_find_index(Oid relid, AttrNumber column);
