@@ -218,6 +218,7 @@ REGRESS = \
 	checkpoint \
 	queue \
 	queue_key \
+	queue_rights \
 	schedule_cron \
 	schedule \
 	schedule_run \

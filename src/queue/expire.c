@@ -79,7 +79,8 @@ nvs_queue_expire(NvsTableSet *set, NvsQueue *queue, TimestampTz now,
 							&params, false, expire_keep, &expired);
 	for (i = 0; i < expired.n; i++)
 		expire_end(set, queue, &expired.runs[i]);
-	if (expired.n < limit && !IsolationUsesXactSnapshot())
+	if (expired.n < limit && !IsolationUsesXactSnapshot() &&
+		nvs_queue_shows_all(set))
 		expire_raise_bound(set, queue);
 	pfree(expired.runs);
 }

@@ -468,7 +468,7 @@ fetch_settle_level(Fetch *fetch, NvsLevel *level)
 	int64		settled;
 	Datum		first;
 
-	if (IsolationUsesXactSnapshot())
+	if (IsolationUsesXactSnapshot() || !nvs_queue_shows_all(fetch->set))
 		return;
 	settled = nvs_position_safe(fetch->set->number);
 	fetch_level_params(fetch, level, level->settled, &params);

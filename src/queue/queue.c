@@ -33,6 +33,7 @@
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -392,6 +393,21 @@ nvs_queue_push_others_snapshot(void)
 {
 	PushCopiedSnapshot(GetLatestSnapshot());
 	GetActiveSnapshot()->curcid = FirstCommandId;
+}
+
+/*
+ * Does the user see all jobs and runs?  Where a policy hides some from him,
+ * what he finds says nothing about where others have to look.
+ */
+bool
+nvs_queue_shows_all(const NvsTableSet *set)
+{
+	int			i;
+
+	for (i = 0; i < set->kind->ntables; i++)
+		if (check_enable_rls(set->relids[i], InvalidOid, true) == RLS_ENABLED)
+			return false;
+	return true;
 }
 
 /* The priorities that a queue has, an int4[]: its jobs are found by them. */

@@ -106,6 +106,7 @@ pg_noreturn extern void nvs_queue_missing(const char *name);
 extern void nvs_queue_check_name(const text *name);
 extern void nvs_queue_push_others_snapshot(void);
 extern NvsPolicy nvs_queue_policy(const text *name);
+extern bool nvs_queue_shows_all(const NvsTableSet *set);
 extern Datum nvs_queue_priorities(const NvsQueue *queue);
 
 /* queue/sweep.c */
