@@ -8,11 +8,7 @@
 #
 # Seen to fail: with the attempt left out of what is compared when runs begin, a
 # worker is told of another attempt than the one that he has ("no operation
-# fails"); without the second look for runs, as the INSERT sees them, jobs
-# are had twice; with leases settled whatever the attempt, "what was settled is
-# how runs ended"; with turns that are not deleted when they are taken, the same
-# and "one lease at a time"; with the dead letter sent in any failure, "dead
-# letters".
+# fails").
 
 use strict;
 use warnings;
