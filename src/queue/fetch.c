@@ -206,7 +206,9 @@ static const NvsStatement fetch_begin_run_serial = {
  */
 static const NvsStatement fetch_write_settled = {
 	"UPDATE {job_levels} SET settled = $3, "
-	"leases_from = GREATEST(leases_from, $4) WHERE (queue, priority) IN (SELECT l.queue, l.priority "
+	"leases_from = GREATEST(leases_from, $4) "
+	"WHERE (queue, priority) OPERATOR(pg_catalog.=) ANY ("
+	"SELECT l.queue, l.priority "
 	"FROM {job_levels} l WHERE l.queue OPERATOR(pg_catalog.=) $1 "
 	"AND l.priority OPERATOR(pg_catalog.=) $2 "
 	"AND l.settled OPERATOR(pg_catalog.<) $3 FOR NO KEY UPDATE SKIP LOCKED)"

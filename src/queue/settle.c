@@ -55,7 +55,8 @@ static const NvsStatement settle_touch = {
 static const NvsStatement settle_complete_ids = {
 	"UPDATE {job_runs} r SET outcome = '" NVS_RUN_COMPLETED "', "
 	"ended_at = " NVS_NOW " WHERE r.id OPERATOR(pg_catalog.=) ANY ($1) "
-	"AND ((r.id, r.attempt) IN (SELECT u.id, u.attempt FROM ROWS FROM ("
+	"AND ((r.id, r.attempt) OPERATOR(pg_catalog.=) ANY ("
+	"SELECT u.id, u.attempt FROM ROWS FROM ("
 	"pg_catalog.unnest($1), pg_catalog.unnest($2)) u (id, attempt))) IS TRUE "
 	"AND " NVS_IN_QUEUE("r", "3") " AND " NVS_RUN_LIVES("r")
 	" RETURNING r.id"

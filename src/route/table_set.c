@@ -212,7 +212,7 @@ table_set_compile(NvsTableSet *set, const NvsStore *store, LOCKMODE mode)
 										 psprintf("%s_%s", store->prefix,
 												  kind->names[i]), mode);
 	table_set_check_columns(kind, relids);
-	cxt = AllocSetContextCreate(table_sets_cxt, "nvent_store tables",
+	cxt = AllocSetContextCreate(CacheMemoryContext, "nvent_store tables",
 								ALLOCSET_SMALL_SIZES);
 	plans = nvs_planset_create(cxt);
 	for (i = 0; i < kind->ntables; i++)
@@ -298,7 +298,9 @@ table_set_fail_column(Oid relid, const NvsTableSetColumn *column)
 
 /*
  * Forget all sets.  What they were is freed when no call of ours is on the
- * stack, so a call that has a set can go on with it.
+ * stack, so a call that has a set can go on with it.  What was compiled is in no
+ * context of another that is to be freed: a set may have been compiled anew in
+ * the same call, and each is freed once.
  */
 static void
 table_sets_forget(void)
@@ -307,7 +309,7 @@ table_sets_forget(void)
 
 	for (set = table_sets; set != NULL; set = set->next)
 		if (set->plans != NULL)
-			nvs_defer_free(NULL, set->plans);
+			nvs_defer_free(set->cxt, set->plans);
 	table_sets = NULL;
 	if (table_sets_cxt != NULL)
 		nvs_defer_free(table_sets_cxt, NULL);

@@ -746,3 +746,7 @@ Raises:
   NV009: there is no such store
 Example:
   SELECT * FROM nvent.queue_runs(''emails'', 42);';
+
+-- A store's owner has it on tables.
+REVOKE ALL ON FUNCTION nvent.queue_changed() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION nvent.queue_changed() TO @extowner@ WITH GRANT OPTION;

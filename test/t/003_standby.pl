@@ -58,6 +58,8 @@ on_primary(q{
 	SELECT nvent.lock_acquire('l', interval '1 hour');
 	SELECT nvent.consumer_subscribe('c', 'nvent:order:>');
 	SELECT nvent.checkpoint_save('p', 1);
+	SELECT nvent.queue_create('q');
+	SELECT nvent.queue_send('q', '1');
 	SELECT nvent.snapshot_save('s', '{"a": 1}', '{"nvent:order:1": 1}');
 	SELECT nvent.position_publish();
 });
@@ -91,6 +93,8 @@ my %reads = (
 	q{kv_scan('k')} => '(k,"{""a"": false}",)',
 	q{kv_ttl('k') IS NULL} => 't',
 	q{lock_get('l') IS NOT NULL} => 't',
+	q{queue_get('q', (SELECT id FROM nvent_jobs))::text ~ 'created'} => 't',
+	q{queue_runs('q', 1)::text} => '',
 	q{route_resolve('stream', 'nvent:flow:run:1')} => '(nvent,nvent:flow:run:{run_id...},nvent_flow_events,"{""run_id"": ""1""}",inline)',
 	q{safe_position() > 0} => 't',
 	q{store_number('nvent') IS NOT NULL} => 't',
@@ -143,6 +147,10 @@ my @writes = (
 	q{stream_create_table('new')}, q{stream_index('order', 'type')}, q{stream_delete('nvent:flow:run:1')}, q{stream_drop_table('order')},
 	q{stream_close('nvent:order:1')}, q{stream_reopen('nvent:order:1')}, q{stream_erase('nvent:order:1')}, q{stream_truncate('nvent:order:1', before => 1)},
 	q{stream_retain('order', '1 day')}, q{stream_restore('{}')}, q{stream_clear()},
+	q{queue_create('r')}, q{queue_drop('q')}, q{queue_pause('q')}, q{queue_unpause('q')}, q{queue_purge('q')}, q{queue_send('q')},
+	q{queue_send_batch('q', ARRAY['{}']::jsonb[])}, q{queue_fetch('q')}, q{queue_work('q')}, q{queue_complete('q', 1, 1)}, q{queue_complete_many('q', '{1}', '{1}')},
+	q{queue_fail('q', 1, 1)}, q{queue_touch('q', 1, 1)}, q{queue_release('q', 1, 1)}, q{queue_cancel('q', 1)}, q{queue_resume('q', 1)}, q{queue_retry('q', 1)},
+	q{queue_delete('q', 1)},
 	q{checkpoint_save('p', 2)}, q{checkpoint_delete('p')}, q{snapshot_save('s', '{}', '{}')}, q{snapshot_delete('s')},
 	q{consumer_subscribe('d', 'nvent:order:>')}, q{consumer_unsubscribe('c')}, q{consumer_claim()}, q{consumer_fetch()}, q{consumer_correlate()},
 	q{consumer_ack('c', 1, 1)}, q{consumer_ack_many('{c}', '{1}', '{1}')}, q{consumer_block('c', 1, 'e')}, q{consumer_block_many('{c}', '{1}', '{e}')},
