@@ -747,6 +747,12 @@ Raises:
 Example:
   SELECT * FROM nvent.queue_runs(''emails'', 42);';
 
--- A store's owner has it on tables.
-REVOKE ALL ON FUNCTION nvent.queue_changed() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION nvent.queue_changed() TO @extowner@ WITH GRANT OPTION;
+-- A store's owner has them on tables.
+REVOKE ALL ON FUNCTION
+    nvent.queue_changed,
+    nvent.queue_policy_changed
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    nvent.queue_changed,
+    nvent.queue_policy_changed
+TO @extowner@ WITH GRANT OPTION;

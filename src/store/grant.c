@@ -84,6 +84,7 @@ static const GrantFunction grant_functions[] = {
 	{"stream_restore", LEVEL_ADMIN},
 	{"stream_retain", LEVEL_ADMIN},
 	{"queue_changed", LEVEL_OWNER},
+	{"queue_policy_changed", LEVEL_OWNER},
 	{"route_add", LEVEL_OWNER},
 	{"route_drop", LEVEL_OWNER},
 	{"store_grant", LEVEL_OWNER},

@@ -149,7 +149,9 @@ BEGIN
 		WHERE l.pid = pg_backend_pid() AND c.relkind IN ('r', 'p', 'v', 'f', 'm', 'S') AND c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'nvent', 'attack')
 			AND NOT has_table_privilege(session_user, c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
 			AND NOT has_any_column_privilege(session_user, c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
-			AND NOT CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(session_user, c.oid, 'USAGE') ELSE false END
+			-- An identity column draws for whoever may insert.
+			AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'i'
+				AND has_table_privilege(session_user, d.refobjid, 'INSERT'))
 	LOOP
 		RAISE LOG 'LOCKED %', held;
 	END LOOP;

@@ -95,6 +95,7 @@ my %reads = (
 	q{lock_get('l') IS NOT NULL} => 't',
 	q{queue_get('q', (SELECT id FROM nvent_jobs))::text ~ 'created'} => 't',
 	q{queue_runs('q', 1)::text} => '',
+	q{queue_find('q', 'k')::text} => '',
 	q{route_resolve('stream', 'nvent:flow:run:1')} => '(nvent,nvent:flow:run:{run_id...},nvent_flow_events,"{""run_id"": ""1""}",inline)',
 	q{safe_position() > 0} => 't',
 	q{store_number('nvent') IS NOT NULL} => 't',
