@@ -298,9 +298,9 @@ table_set_fail_column(Oid relid, const NvsTableSetColumn *column)
 
 /*
  * Forget all sets.  What they were is freed when no call of ours is on the
- * stack, so a call that has a set can go on with it.  What was compiled is in no
- * context of another that is to be freed: a set may have been compiled anew in
- * the same call, and each is freed once.
+ * stack, so a call that has a set can go on with it.  What was compiled lies in
+ * no context that is freed here: a set may have been compiled anew in the same
+ * call, and each is freed once.
  */
 static void
 table_sets_forget(void)
