@@ -72,15 +72,18 @@ copy_hook(PlannedStmt *pstmt, const char *query, bool read_only,
 		  ProcessUtilityContext context, ParamListInfo params,
 		  QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
-	ProcessUtility_hook_type run = prev_ProcessUtility != NULL ?
-		prev_ProcessUtility : standard_ProcessUtility;
 	Node	   *statement = pstmt->utilityStmt;
 	bool		outer = copy_runs;
 
 	copy_runs = IsA(statement, CopyStmt) && ((CopyStmt *) statement)->is_from;
 	PG_TRY();
 	{
-		run(pstmt, query, read_only, context, params, env, dest, qc);
+		if (prev_ProcessUtility != NULL)
+			prev_ProcessUtility(pstmt, query, read_only, context, params,
+								env, dest, qc);
+		else
+			standard_ProcessUtility(pstmt, query, read_only, context, params,
+									env, dest, qc);
 	}
 	PG_FINALLY();
 	{
