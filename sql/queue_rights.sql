@@ -2,7 +2,9 @@
 -- policies of a store's owner hold; and no call reaches another store's queue.
 --
 -- Seen to fail with a settled position that is raised by a role from whom a policy
--- hides jobs: nobody gets these any more ("Jobs that a policy hides").
+-- hides jobs: nobody gets these any more ("Jobs that a policy hides"); with queues
+-- that a session keeps whoever read them: a stranger gets an empty answer; with
+-- maintenance that does not look at the code on tables of jobs: it runs as postgres.
 SET client_min_messages = warning;
 CREATE ROLE regress_nvs_reader;
 CREATE ROLE regress_nvs_writer;
@@ -50,6 +52,41 @@ SELECT pg_temp.try(format('nvent.queue_cancel(''e'', %s, ''mine'')', :theirs)), 
 SELECT * FROM pg_temp.calls('mine', :ours);
 RESET ROLE;
 SELECT data, state FROM nvent.queue_get('e', :theirs, 'other');
+
+-- Nor does who has no rights learn which queues others of the session used.
+SELECT nvent.queue_create('known', store => 'mine');
+SET ROLE regress_nvs_writer;
+SELECT count(*) FROM nvent.queue_fetch('known', 0, store => 'mine');
+SET ROLE regress_nvs_stranger;
+SELECT pg_temp.try('(SELECT count(*) FROM nvent.queue_fetch(''known'', 0, store => ''mine''))'), pg_temp.try('(SELECT count(*) FROM nvent.queue_complete_many(''known'', ''{}'', ''{}'', store => ''mine''))');
+RESET ROLE;
+
+-- Maintenance runs no code of who owns the jobs as whoever calls it.
+CREATE ROLE regress_nvs_mallory;
+CREATE SCHEMA evil AUTHORIZATION regress_nvs_mallory;
+SELECT nvent.store_create('evil', 'evil', 'regress_nvs_mallory');
+CREATE TABLE seen (who text, what text);
+GRANT ALL ON seen TO PUBLIC;
+SET ROLE regress_nvs_mallory;
+SELECT nvent.queue_create('q', keep_ended => '1 ms', store => 'evil');
+SELECT nvent.queue_send('q', store => 'evil') > 0 AS sent;
+SELECT nvent.queue_complete('q', id, attempt, store => 'evil') FROM nvent.queue_fetch('q', store => 'evil');
+UPDATE evil.evil_job_runs SET ended_at = ended_at - interval '1 hour', lease_until = lease_until - interval '1 hour';
+CREATE FUNCTION evil.spy() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN INSERT INTO public.seen VALUES (current_user, tg_table_name); RETURN OLD; END$$;
+CREATE TRIGGER spy BEFORE DELETE ON evil.evil_jobs FOR EACH ROW EXECUTE FUNCTION evil.spy();
+RESET ROLE;
+SET client_min_messages = error;
+SELECT nvent.maintain(100, 'evil');
+SET client_min_messages = warning;
+SELECT * FROM seen;
+DROP TRIGGER spy ON evil.evil_jobs;
+SELECT nvent.maintain(100, 'evil');
+SELECT * FROM seen;
+DROP TABLE seen;
+SELECT nvent.store_migrate('evil', 0) > 0 AS dropped;
+DROP OWNED BY regress_nvs_mallory;
+DROP ROLE regress_nvs_mallory;
 
 -- Jobs that a policy hides are none.
 SELECT nvent.queue_create('r', store => 'mine');

@@ -199,7 +199,10 @@ nvs_queue_open(FunctionCallInfo fcinfo, int queue, int store, NvsUse use,
 	return set;
 }
 
-/* The queue of a name, NULL when there is none; good until the call ends. */
+/*
+ * The queue of a name, NULL when there is none; good until the call ends.  Each
+ * role reads it for itself: rights and policies are as the executor finds them.
+ */
 NvsQueue *
 nvs_queue_named(NvsTableSet *set, const char *name)
 {
@@ -211,7 +214,7 @@ nvs_queue_named(NvsTableSet *set, const char *name)
 	{
 		NvsQueue   *queue = lfirst(lc);
 
-		if (strcmp(queue->name, name) == 0)
+		if (queue->role == GetUserId() && strcmp(queue->name, name) == 0)
 			return queue;
 	}
 	return queue_load(set, name);
@@ -299,6 +302,7 @@ queue_load(NvsTableSet *set, const char *name)
 	{
 		queue = MemoryContextAllocZero(set->cxt, sizeof(NvsQueue));
 		queue->name = MemoryContextStrdup(set->cxt, name);
+		queue->role = GetUserId();
 		queue->storage = nvs_relation_storage_now(set->relids[2]);
 		queue_take_row(queue, row, isnull, set->cxt);
 		queue_load_levels(set, queue);

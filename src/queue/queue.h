@@ -65,6 +65,7 @@ typedef enum NvsPolicy
 typedef struct NvsQueue
 {
 	char	   *name;
+	Oid			role;			/* who read it: others may not see it */
 	Oid			storage;		/* of the table of jobs, when it was read */
 	int32		number;
 	NvsPolicy	policy;
