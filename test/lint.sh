@@ -393,6 +393,10 @@ rule 'C: errmsg, errdetail, errhint and errcode as PostgreSQL has them' messages
 rule 'C: SQL texts pin comparison operators' \
 	in_code '".*\b(WHERE|AND|OR|WHEN)\s+[\w.%"\\()]+\s*(=|<>|<|>|<=|>=|@>|\?)\s*[\w\$%(]'
 
+# These have no operator that could be pinned.
+rule 'C: SQL texts compare by operators' \
+	in_code '"[^"]*\b(IN \((SELECT|VALUES)\b|IS (NOT )?DISTINCT FROM\b|NULLIF\()'
+
 # --- Layers: an include points down. ---
 
 # layer_of FOLDER: its number in the table of src/README, a line for each layer

@@ -167,6 +167,7 @@ typedef struct JobSweep
 static void sweep_run(void *arg);
 static void sweep_rest(JobSweep *sweep);
 static void sweep_queue(JobSweep *sweep);
+static void sweep_params(const JobSweep *sweep, NvsParams *params);
 static void sweep_recheck(JobSweep *sweep);
 static void sweep_find(JobSweep *sweep, const NvsStatement *statement,
 					   const NvsLevel *level);
@@ -300,6 +301,17 @@ sweep_find(JobSweep *sweep, const NvsStatement *statement,
 							&params, false, sweep_keep, sweep);
 }
 
+/* Begin the parameters of a statement on the jobs that were found. */
+static void
+sweep_params(const JobSweep *sweep, NvsParams *params)
+{
+	nvs_params_init(params);
+	nvs_params_add(params, INT4OID, Int32GetDatum(sweep->queue->number),
+				   false);
+	nvs_params_add(params, INT8ARRAYOID,
+				   nvs_array_of(INT8OID, sweep->ids, NULL, sweep->n), false);
+}
+
 /* Leave out those that have ended, and then were given another turn. */
 static void
 sweep_recheck(JobSweep *sweep)
@@ -308,11 +320,7 @@ sweep_recheck(JobSweep *sweep)
 
 	if (sweep->n == 0)
 		return;
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(sweep->queue->number),
-				   false);
-	nvs_params_add(&params, INT8ARRAYOID,
-				   nvs_array_of(INT8OID, sweep->ids, NULL, sweep->n), false);
+	sweep_params(sweep, &params);
 	sweep->n = 0;
 	(void) nvs_execute_each(nvs_statement_plan(sweep->set->plans,
 											   &sweep_still_ended, &params,
@@ -338,11 +346,7 @@ sweep_delete(JobSweep *sweep, const NvsStatement *jobs)
 
 	if (sweep->n == 0)
 		return;
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(sweep->queue->number),
-				   false);
-	nvs_params_add(&params, INT8ARRAYOID,
-				   nvs_array_of(INT8OID, sweep->ids, NULL, sweep->n), false);
+	sweep_params(sweep, &params);
 	if (jobs != &sweep_delete_ready)
 	{
 		(void) nvs_table_set_run(sweep->set, &sweep_delete_turns, &params);

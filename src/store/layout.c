@@ -191,7 +191,7 @@ static const char *const queues_up[] = {
 	"CREATE TRIGGER queue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE "
 	"ON {queues} FOR EACH STATEMENT EXECUTE FUNCTION nvent.queue_changed()",
 	"CREATE TRIGGER queue_policy_changed BEFORE UPDATE ON {queues} "
-	"FOR EACH ROW WHEN (OLD.policy IS DISTINCT FROM NEW.policy) "
+	"FOR EACH ROW WHEN (OLD.policy OPERATOR(pg_catalog.<>) NEW.policy) "
 	"EXECUTE FUNCTION nvent.queue_policy_changed()",
 
 	"CREATE TABLE {job_levels} ("
