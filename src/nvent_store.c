@@ -14,6 +14,7 @@
 #include "position/position.h"
 #include "position/shmem.h"
 #include "position/xact.h"
+#include "queue/queue.h"
 #include "route/route.h"
 #include "route/table_set.h"
 #include "store/store.h"
@@ -41,6 +42,7 @@ _PG_init(void)
 	nvs_copy_init();
 	nvs_target_init();
 	nvs_table_set_init();
+	nvs_hint_init();
 	nvs_launcher_init();
 	nvs_utility_init();
 }

@@ -93,6 +93,7 @@ typedef struct NvsHint
 	int32		priority;
 	int64		settled;
 	int64		frontier;
+	uint32		recalls;		/* jobs that came up behind the frontier */
 	TimestampTz sweep_at;
 	TimestampTz used_at;		/* 0: free */
 } NvsHint;

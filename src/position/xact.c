@@ -17,12 +17,13 @@
  *	after locks		locks have gone
  *		early release: waits until the commit is durable
  *		low-water mark: is taken back
- *		handlers: the block goes into the ring, and the notifier is woken
+ *		handlers: the block goes into the ring, and the notifier is woken;
+ *		jobs that were taken are handed back, where it was rolled back
  *	before subcommit	may raise, which rolls back
- *		handlers: announcements become the parent's
+ *		handlers: announcements, and jobs taken, become the parent's
  *	after subabort
  *		base/plan: calls that began in it are not on the stack
- *		handlers: its announcements are dropped
+ *		handlers: its announcements are dropped, its jobs handed back
  *
  * Where it does not say so, nothing may raise or allocate: what has been
  * decided cannot be undone, and the server would restart.

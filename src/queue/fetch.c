@@ -87,6 +87,8 @@ typedef struct Fetch
 	FetchedJobs fresh;			/* of one level, the same */
 	FetchedJobs *adding;		/* that of both which is being made */
 	uint64		walked;			/* jobs that the last walk found */
+	int64		frontier;		/* where the level's was at first */
+	bool		behind;			/* a job behind it was taken */
 } Fetch;
 
 /* Jobs whose runs are begun, in the order in which that is told of. */
@@ -439,7 +441,8 @@ fetch_level(Fetch *fetch, NvsLevel *level)
 
 	nvs_hint_load(fetch->queue, level);
 	sweep = fetch_look_begins(fetch, level->sweep_at);
-	after = level->frontier;
+	after = fetch->frontier = level->frontier;
+	fetch->behind = false;
 	if (sweep)
 	{
 		fetch_settle_level(fetch, level);
@@ -453,8 +456,10 @@ fetch_level(Fetch *fetch, NvsLevel *level)
 			after = fetch->fresh.jobs[fetch->fresh.n - 1].run.id;
 		fetch_merge(fetch, level);
 	} while (fetch->taken.n < fetch->wanted && fetch->walked > 0);
+
+	/* Where one came up behind the frontier, there may be others. */
 	if (sweep)
-		level->sweep_at = fetch_look_ends(began);
+		level->sweep_at = fetch->behind ? began : fetch_look_ends(began);
 	nvs_hint_save(fetch->queue, level, began);
 }
 
@@ -637,6 +642,8 @@ fetch_merge(Fetch *fetch, NvsLevel *level)
 		{
 			fetch_append(&picked, fresh);
 			level->frontier = Max(level->frontier, fresh->run.id);
+			fetch->behind |= fresh->run.id < fetch->frontier;
+			nvs_hint_note(fetch->queue, level->priority, fresh->run.id, false);
 			nfresh++;
 		}
 		else

@@ -56,6 +56,8 @@ extern void nvs_turn_insert(NvsTableSet *set, const NvsQueue *queue,
 extern void nvs_hint_load(const NvsQueue *queue, NvsLevel *level);
 extern void nvs_hint_save(const NvsQueue *queue, const NvsLevel *level,
 						  TimestampTz now);
+extern void nvs_hint_note(const NvsQueue *queue, int32 priority, int64 id,
+						  bool sent);
 
 /* queue/expire.c */
 extern void nvs_queue_expire(NvsTableSet *set, NvsQueue *queue,

@@ -17,6 +17,7 @@
 #include "base/time.h"
 #include "json/build.h"
 #include "position/position.h"
+#include "queue/internal.h"
 #include "queue/job.h"
 #include "wakeup/notify.h"
 
@@ -131,6 +132,8 @@ static void jobs_add_column(NvsParams *params, const NvsNewJob *jobs, int n,
 static void jobs_add_data(NvsParams *params, const NvsNewJob *jobs, int n);
 static void jobs_add_ids(NvsParams *params, const int64 *ids, int n);
 static void jobs_keep_id(TupleTableSlot *slot, void *arg);
+static void jobs_note(const NvsQueue *queue, const NvsNewJob *jobs, int n,
+					  const int64 *ids);
 static void jobs_defer(NvsTableSet *set, const NvsQueue *queue,
 					   const NvsNewJob *jobs, int n, const int64 *ids);
 
@@ -346,9 +349,26 @@ jobs_insert(NvsTableSet *set, NvsQueue *queue, const NvsNewJob *jobs, int n,
 				 errmsg("a trigger or rule of %s kept back %d of %d jobs",
 						set->tables[2], n - kept.n, n)));
 	jobs_defer(set, queue, jobs, n, ids);
+	jobs_note(queue, jobs, n, ids);
 
 	/* Nobody who waits for events is to be woken by jobs. */
 	nvs_notify_append(NVS_NOTIFY_OFF, set->number, "", "", 0, ids[n - 1], n);
+}
+
+/* Have those who fetch look for the jobs if they commit behind others. */
+static void
+jobs_note(const NvsQueue *queue, const NvsNewJob *jobs, int n,
+		  const int64 *ids)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		Datum		priority = jobs[i].options[NVS_JOB_PRIORITY];
+
+		if (i == 0 || priority != jobs[i - 1].options[NVS_JOB_PRIORITY])
+			nvs_hint_note(queue, DatumGetInt32(priority), ids[i], true);
+	}
 }
 
 /*

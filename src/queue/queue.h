@@ -50,6 +50,7 @@ typedef struct NvsLevel
 	int64		settled;
 	int64		saved;			/* settled, as the table has it */
 	int64		frontier;
+	uint32		recalls;		/* of the hint, when we read it */
 	TimestampTz sweep_at;		/* when to look from settled on again */
 } NvsLevel;
 
@@ -109,6 +110,9 @@ extern void nvs_queue_push_others_snapshot(void);
 extern NvsPolicy nvs_queue_policy(const text *name);
 extern bool nvs_queue_shows_all(const NvsTableSet *set);
 extern Datum nvs_queue_priorities(const NvsQueue *queue);
+
+/* queue/hint.c */
+extern void nvs_hint_init(void);
 
 /* queue/sweep.c */
 extern int64 nvs_jobs_sweep(NvsTableSet *set, int64 wanted);

@@ -27,11 +27,9 @@ sub words
 }
 
 # The first know nothing of shared memory, and take long; "route" and
-# "route_invalidate" show the mode of notification, which is another one here;
-# "queue_fetch_race" is of sessions that know only what they have seen themselves:
-# where hints are shared, what was handed back may come after what is behind it.
+# "route_invalidate" show the mode of notification, which is another one here.
 my @regress = grep { !/^(json_|subject|route$)/ } words('REGRESS');
-my @isolation = grep { !/^(route_invalidate|queue_fetch_race)$/ } words('ISOLATION');
+my @isolation = grep { !/^route_invalidate$/ } words('ISOLATION');
 my $isolation_regress = $ENV{PG_REGRESS};
 $isolation_regress =~ s{regress/pg_regress$}{isolation/pg_isolation_regress}
 	or die "PG_REGRESS is \"$ENV{PG_REGRESS}\"";
