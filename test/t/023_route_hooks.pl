@@ -11,17 +11,9 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use Nvent;
-use PostgreSQL::Test::Cluster;
-use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $library = PostgreSQL::Test::Utils::tempdir() . '/nvs_hooks.so';
-my $include = qx($ENV{PG_CONFIG} --includedir-server);
-chomp $include;
-system($ENV{CC} // 'cc', '-O2', '-w', '-fPIC', '-shared', "-I$include",
-	'-o', $library, "$FindBin::RealBin/../hooks/hooks.c") == 0
-  or BAIL_OUT('cannot build the library');
-
+my $library = library('hooks');
 my $node = new_server('main');
 $node->safe_psql('postgres', q{
 	SELECT nvent.store_create();

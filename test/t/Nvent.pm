@@ -6,13 +6,14 @@ package Nvent;
 use strict;
 use warnings;
 use Exporter 'import';
+use FindBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(new_server plain_server crash append append_sql attempt load
-  listener notified page silent wait_until notifier_pid maintainer_pid);
+  listener notified page silent wait_until notifier_pid maintainer_pid library);
 
 # start_server(NAME, CONF...): a server that has the extension in database
 # postgres, and can have a standby.
@@ -57,6 +58,20 @@ sub crash
 
 	$node->stop('immediate');
 	$node->start;
+}
+
+# library(NAME): the path of a library that is built of test/hooks/NAME.c.
+sub library
+{
+	my ($name) = @_;
+	my $path = PostgreSQL::Test::Utils::tempdir() . "/nvs_$name.so";
+	my $include = qx($ENV{PG_CONFIG} --includedir-server);
+
+	chomp $include;
+	system($ENV{CC} // 'cc', '-O2', '-w', '-fPIC', '-shared', "-I$include",
+		'-o', $path, "$FindBin::RealBin/../hooks/$name.c") == 0
+	  or BAIL_OUT("cannot build $name");
+	return $path;
 }
 
 # append_sql(SUBJECT): the statement that appends to nvent:t:SUBJECT and returns
