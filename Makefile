@@ -118,6 +118,9 @@ OBJS = \
 	src/queue/retry.o \
 	src/queue/hint.o \
 	src/queue/expire.o \
+	src/queue/fetched.o \
+	src/queue/begin.o \
+	src/queue/walk.o \
 	src/queue/fetch.o \
 	src/queue/settle.o \
 	src/queue/work.o \

@@ -42,7 +42,7 @@
 /*
  * Jobs of one priority, and where to look for those that are ready.  What is
  * up to settled has been taken; up to frontier it has been looked at, by us.
- * Neither has to be right for a job not to be lost: see queue/fetch.c.
+ * Neither has to be right for a job not to be lost: see queue/walk.c.
  */
 typedef struct NvsLevel
 {
@@ -83,7 +83,7 @@ typedef struct NvsQueue
 	int			nlevels;
 	NvsLevel   *levels;			/* the highest priority first */
 
-	/* When to look again for what is rare; see queue/fetch.c. */
+	/* When to look again for what is rare; see queue/fetched.c. */
 	TimestampTz due_at;
 	TimestampTz turns_at;
 	TimestampTz expire_at;

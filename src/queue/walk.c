@@ -1,0 +1,222 @@
+/*
+ * queue/walk.c
+ *	  Walks the jobs of a level that no run has.
+ *
+ * That is in the order of their ids, from where the last walk of this session
+ * ended, the level's frontier.  Others take jobs at the same time: their rows
+ * are locked, and passed over.
+ *
+ * Behind the frontier a job can become visible later, whose sender drew its id
+ * before and commits after; and one can be handed back, by a fetch that is
+ * rolled back.  So now and then a walk begins at the settled position instead,
+ * below which there can be neither: all jobs up to it were visible, and had
+ * runs that were committed.  A walk that found too little always does.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "position/position.h"
+#include "queue/fetch.h"
+
+/* Settled is written down when it has moved by so much. */
+#define SETTLED_STEP	10000
+
+/* In SQL, the jobs of queue $1 and priority $2 behind $3 without a turn. */
+#define OF_LEVEL \
+	"j.queue OPERATOR(pg_catalog.=) $1 " \
+	"AND j.priority OPERATOR(pg_catalog.=) $2 " \
+	"AND j.id OPERATOR(pg_catalog.>) $3 AND j.due_at IS NULL "
+
+#define IN_ORDER	"ORDER BY j.queue, j.priority, j.id "
+
+#define WALK(which) \
+	"SELECT j.id, j.priority, 0, 0, j.data, j.created_at, j.lease, j.max_run " \
+	"FROM {jobs} j WHERE " OF_LEVEL which IN_ORDER \
+	"LIMIT $4 FOR NO KEY UPDATE OF j SKIP LOCKED"
+
+/*
+ * Up to $4 of these, locked.  Behind the frontier few are taken, and those are
+ * found out when their runs are to begin.
+ */
+static const NvsStatement walk_all = {WALK("")};
+static const NvsStatement walk_sweep = {WALK("AND " NVS_NOT_TAKEN " ")};
+
+/* The first of these, locked or not. */
+static const NvsStatement walk_first = {
+	"SELECT j.id FROM {jobs} j WHERE " OF_LEVEL "AND " NVS_NOT_TAKEN " "
+	IN_ORDER "LIMIT 1"
+};
+
+/*
+ * Write $3 as the settled position of $1 and $2, and $4 as where to look for
+ * leases from, unless somebody just does.
+ */
+static const NvsStatement walk_write_settled = {
+	"UPDATE {job_levels} SET settled = $3, "
+	"leases_from = GREATEST(leases_from, $4) "
+	"WHERE (queue, priority) OPERATOR(pg_catalog.=) ANY ("
+	"SELECT l.queue, l.priority "
+	"FROM {job_levels} l WHERE l.queue OPERATOR(pg_catalog.=) $1 "
+	"AND l.priority OPERATOR(pg_catalog.=) $2 "
+	"AND l.settled OPERATOR(pg_catalog.<) $3 FOR NO KEY UPDATE SKIP LOCKED)"
+};
+
+static void walk_settle(NvsFetch *fetch, NvsLevel *level);
+static void walk_params(const NvsFetch *fetch, const NvsLevel *level,
+						int64 after, NvsParams *params);
+static void walk_write(NvsFetch *fetch, NvsLevel *level);
+static void walk_lock(NvsFetch *fetch, NvsLevel *level, int64 after,
+					  bool sweep);
+static void walk_take(NvsFetch *fetch, NvsLevel *level);
+
+/*
+ * Take jobs of a level: those without a turn, and turns of its priority.  What
+ * others took from under us is made up for by what comes next.
+ */
+void
+nvs_fetch_level(NvsFetch *fetch, NvsLevel *level)
+{
+	TimestampTz began = GetCurrentTimestamp();
+	bool		sweep;
+	int64		after;
+
+	nvs_hint_load(fetch->queue, level);
+	sweep = nvs_look_begins(fetch, level->sweep_at);
+	after = fetch->frontier = level->frontier;
+	fetch->behind = false;
+	if (sweep)
+	{
+		walk_settle(fetch, level);
+		after = level->settled;
+	}
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		walk_lock(fetch, level, after, sweep);
+		if (fetch->fresh.n > 0)
+			after = fetch->fresh.jobs[fetch->fresh.n - 1].run.id;
+		walk_take(fetch, level);
+	} while (fetch->taken.n < fetch->wanted && fetch->walked > 0);
+
+	/* Where one came up behind the frontier, there may be others. */
+	if (sweep)
+		level->sweep_at = fetch->behind ? began : nvs_look_ends(began);
+	nvs_hint_save(fetch->queue, level, began);
+}
+
+/*
+ * Raise the settled position of a level: to before the first job that has not
+ * been taken, locked or not, or to where everything can be seen.  What we have
+ * taken ourselves may be rolled back.
+ */
+static void
+walk_settle(NvsFetch *fetch, NvsLevel *level)
+{
+	NvsParams	params;
+	int64		settled;
+	Datum		first;
+
+	if (IsolationUsesXactSnapshot() || !nvs_queue_shows_all(fetch->set))
+		return;
+	settled = nvs_position_safe(fetch->set->number);
+	walk_params(fetch, level, level->settled, &params);
+	nvs_queue_push_others_snapshot();
+	if (nvs_execute_first(nvs_statement_plan(fetch->set->plans, &walk_first,
+											 &params, NULL),
+						  &params, true, fetch->cxt, &first))
+		settled = Min(settled, DatumGetInt64(first) - 1);
+	PopActiveSnapshot();
+	level->settled = Max(level->settled, settled);
+	level->frontier = Max(level->frontier, level->settled);
+	if (level->settled - level->saved >= SETTLED_STEP)
+		walk_write(fetch, level);
+}
+
+/* Begin the parameters of a statement on the jobs of a level behind an id. */
+static void
+walk_params(const NvsFetch *fetch, const NvsLevel *level, int64 after,
+			NvsParams *params)
+{
+	nvs_params_init(params);
+	nvs_params_add(params, INT4OID, Int32GetDatum(fetch->queue->number),
+				   false);
+	nvs_params_add(params, INT4OID, Int32GetDatum(level->priority), false);
+	nvs_params_add(params, INT8OID, Int64GetDatum(after), false);
+}
+
+/* Write down from where on other sessions, later ones too, have to look. */
+static void
+walk_write(NvsFetch *fetch, NvsLevel *level)
+{
+	NvsParams	params;
+
+	walk_params(fetch, level, level->settled, &params);
+	nvs_params_add(&params, TIMESTAMPTZOID,
+				   TimestampTzGetDatum(fetch->queue->lease_bound), false);
+	(void) nvs_table_set_run(fetch->set, &walk_write_settled, &params);
+	level->saved = level->settled;
+}
+
+/*
+ * Lock jobs of a level behind an id, as many as are wanted, but those that
+ * others have locked.  A sweep leaves those out that have been taken.
+ */
+static void
+walk_lock(NvsFetch *fetch, NvsLevel *level, int64 after, bool sweep)
+{
+	const NvsStatement *statement = sweep ? &walk_sweep : &walk_all;
+	NvsParams	params;
+
+	walk_params(fetch, level, after, &params);
+	nvs_params_add(&params, INT8OID,
+				   Int64GetDatum(fetch->wanted - fetch->taken.n), false);
+	fetch->fresh.n = 0;
+	fetch->adding = &fetch->fresh;
+	fetch->walked = nvs_execute_each(nvs_statement_plan(fetch->set->plans,
+														statement, &params,
+														NULL),
+									 &params, false, nvs_fetched_add, fetch);
+}
+
+/* Take the oldest of the jobs of a level that were locked and its turns. */
+static void
+walk_take(NvsFetch *fetch, NvsLevel *level)
+{
+	NvsFetchedJobs picked = {NULL, 0, 0};
+	int			nturns = 0;
+	int			nfresh = 0;
+
+	while (fetch->taken.n + picked.n < fetch->wanted)
+	{
+		NvsFetchedJob *turn = nturns < fetch->turns.n ?
+			&fetch->turns.jobs[nturns] : NULL;
+		NvsFetchedJob *fresh = nfresh < fetch->fresh.n ?
+			&fetch->fresh.jobs[nfresh] : NULL;
+
+		if (turn != NULL && turn->run.priority != level->priority)
+			turn = NULL;
+		if (turn != NULL && (fresh == NULL || turn->run.id < fresh->run.id))
+		{
+			nvs_fetched_append(&picked, turn);
+			nturns++;
+		}
+		else if (fresh != NULL)
+		{
+			nvs_fetched_append(&picked, fresh);
+			level->frontier = Max(level->frontier, fresh->run.id);
+			fetch->behind |= fresh->run.id < fetch->frontier;
+			nvs_hint_note(fetch->queue, level->priority, fresh->run.id, false);
+			nfresh++;
+		}
+		else
+			break;
+	}
+	nvs_fetched_remove(&fetch->turns, nturns);
+	if (picked.n > 0)
+		nvs_fetch_begin(fetch, &picked);
+}
