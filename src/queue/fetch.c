@@ -6,8 +6,8 @@
  * both, those of the highest priority are taken, and of these the oldest.
  *
  * The first are found by queue/walk.c.  With our own rows locked, a snapshot
- * that is newer shows the runs of whoever had them before us, so no job is taken
- * twice (queue/begin.c), and none waits for another's transaction.
+ * that is newer shows the runs of whoever had them before us, so none is taken
+ * twice (queue/begin.c), and nobody waits for another transaction.
  */
 #include "postgres.h"
 
