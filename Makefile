@@ -115,7 +115,9 @@ OBJS = \
 	src/queue/key.o \
 	src/queue/job.o \
 	src/queue/send.o \
+	src/queue/origin.o \
 	src/queue/retry.o \
+	src/queue/redrive.o \
 	src/queue/hint.o \
 	src/queue/expire.o \
 	src/queue/fetched.o \
@@ -221,6 +223,7 @@ REGRESS = \
 	checkpoint \
 	queue \
 	queue_key \
+	queue_redrive \
 	queue_rights \
 	schedule_cron \
 	schedule \

@@ -77,7 +77,7 @@ SELECT * FROM pg_temp.fetch('e');
 SELECT nvent.queue_fail('e', :j, 2, '"second"');
 SELECT state, attempt, output FROM nvent.queue_get('e', :j);
 SELECT attempt, outcome, output FROM nvent.queue_runs('e', :j);
-SELECT f.attempt, g.origin - 'id' - 'createdAt' AS origin, g.origin ->> 'id' = :j::text AS of_it FROM nvent.queue_fetch('dead') f, nvent.queue_get('dead', f.id) g;
+SELECT f.attempt, g.origin - 'id' - 'createdAt' - 'root' AS origin, g.origin ->> 'id' = :j::text AND g.origin #>> '{root,id}' = :j::text AS of_it FROM nvent.queue_fetch('dead') f, nvent.queue_get('dead', f.id) g;
 SELECT nvent.queue_retry('e', :j), nvent.queue_retry('e', :j);
 SELECT * FROM pg_temp.fetch('e');
 SELECT nvent.queue_complete('e', :j, 3);

@@ -62,10 +62,7 @@ static const NvsStatement job_insert = {
 	"u (priority, data) RETURNING id"
 };
 
-/* In SQL, columns for data and options, and arrays of them from $2 on. */
-#define JOB_COLUMNS \
-	"data, priority, key, due_at, lease, max_run, retry_limit, " \
-	"retry_delay, retry_backoff, retry_delay_max, dead_letter, origin"
+/* In SQL, arrays for NVS_JOB_COLUMNS from $2 on. */
 #define JOB_ARRAYS \
 	"pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), " \
 	"pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), " \
@@ -74,13 +71,13 @@ static const NvsStatement job_insert = {
 
 /* $1 queue, $2 data of each, from $3 on its options. */
 static const NvsStatement job_insert_options = {
-	"INSERT INTO {jobs} (queue, " JOB_COLUMNS ") "
+	"INSERT INTO {jobs} (queue, " NVS_JOB_COLUMNS ") "
 	"SELECT $1, u.* FROM ROWS FROM (" JOB_ARRAYS ") u RETURNING id"
 };
 
 /* The same, with $14 their ids. */
 static const NvsStatement job_insert_keyed = {
-	"INSERT INTO {jobs} (queue, " JOB_COLUMNS ", id) "
+	"INSERT INTO {jobs} (queue, " NVS_JOB_COLUMNS ", id) "
 	"SELECT $1, u.* FROM ROWS FROM (" JOB_ARRAYS ", pg_catalog.unnest($14)) u "
 	"RETURNING id"
 };
@@ -113,6 +110,9 @@ pg_noreturn static void job_refuse_member(const char *name, int n,
 										  const char *wanted);
 static char *job_numeric_text(NvsJsonbChild value);
 static char *job_member_text(NvsJsonbChild value);
+static void job_write_member(NvsJsonb *doc, const JobMember *member,
+							 Datum value);
+static char *job_interval_text(Datum value);
 static void jobs_insert_keyed(NvsTableSet *set, NvsQueue *queue,
 							  const NvsNewJob *jobs, int n, int64 *ids);
 static void jobs_insert(NvsTableSet *set, NvsQueue *queue,
@@ -202,6 +202,90 @@ nvs_job_read(NvsNewJob *job, Jsonb *doc, int n)
 			nvs_job_set(job, member->option,
 						job_member_value(member, value, n));
 	}
+}
+
+/*
+ * Take a job from a row that has NVS_JOB_COLUMNS.  It points to what the row
+ * points to.
+ */
+void
+nvs_job_take(NvsNewJob *job, const Datum *row, const bool *isnull)
+{
+	int			i;
+
+	nvs_job_init(job);
+	job->data = row[0];
+	job->has_data = !isnull[0];
+	for (i = 0; i < NVS_JOB_OPTIONS; i++)
+		if (!isnull[i + 1])
+			nvs_job_set(job, i, row[i + 1]);
+}
+
+/*
+ * What is said of how a job is to be run, as nvs_job_read() reads it; but for
+ * its key, priority and time, which belong to the queue that it is in.
+ */
+Jsonb *
+nvs_job_options(const NvsNewJob *job)
+{
+	NvsJsonb	doc;
+	int			i;
+
+	nvs_jsonb_init(&doc);
+	for (i = 0; i < lengthof(job_members); i++)
+	{
+		const JobMember *member = &job_members[i];
+
+		if (member->option != NVS_JOB_PRIORITY &&
+			member->option != NVS_JOB_KEY &&
+			member->option != NVS_JOB_DUE_AT && !job->isnull[member->option])
+			job_write_member(&doc, member, job->options[member->option]);
+	}
+	return nvs_jsonb_finish(&doc);
+}
+
+/* Add a member to an object, as nvs_job_read() reads it. */
+static void
+job_write_member(NvsJsonb *doc, const JobMember *member, Datum value)
+{
+	Size		len = strlen(member->name);
+	char	   *string;
+
+	switch (job_types[member->option])
+	{
+		case INT4OID:
+			nvs_jsonb_add_int64(doc, member->name, len, DatumGetInt32(value));
+			return;
+		case BOOLOID:
+			nvs_jsonb_add_bool(doc, member->name, len, DatumGetBool(value));
+			return;
+		case INTERVALOID:
+			string = job_interval_text(value);
+			break;
+		default:
+			string = TextDatumGetCString(value);
+	}
+	nvs_jsonb_add_text(doc, member->name, len, string, strlen(string));
+}
+
+/* An interval as text that means the same whatever IntervalStyle is. */
+static char *
+job_interval_text(Datum value)
+{
+	int			style = IntervalStyle;
+	char	   *volatile text = NULL;
+
+	PG_TRY();
+	{
+		IntervalStyle = INTSTYLE_ISO_8601;
+		text = DatumGetCString(DirectFunctionCall1(interval_out, value));
+	}
+	PG_FINALLY();
+	{
+		IntervalStyle = style;
+	}
+	PG_END_TRY();
+	return text;
 }
 
 /* The option of a member's name; NULL when there is none. */

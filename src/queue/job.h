@@ -24,9 +24,14 @@ typedef enum NvsJobOption
 	NVS_JOB_RETRY_BACKOFF,
 	NVS_JOB_RETRY_DELAY_MAX,
 	NVS_JOB_DEAD_LETTER,
-	NVS_JOB_ORIGIN,				/* of a dead letter; nobody may say it */
+	NVS_JOB_ORIGIN,				/* nobody may say it; see queue/origin.c */
 	NVS_JOB_OPTIONS
 } NvsJobOption;
+
+/* In SQL, columns of {jobs}: data, and the options in their order. */
+#define NVS_JOB_COLUMNS \
+	"data, priority, key, due_at, lease, max_run, retry_limit, " \
+	"retry_delay, retry_backoff, retry_delay_max, dead_letter, origin"
 
 /* A job to be sent. */
 typedef struct NvsNewJob
@@ -35,6 +40,7 @@ typedef struct NvsNewJob
 	bool		has_data;
 	Datum		options[NVS_JOB_OPTIONS];
 	bool		isnull[NVS_JOB_OPTIONS];
+	bool		keyless;		/* takes no key, whatever the policy */
 } NvsNewJob;
 
 /* queue/key.c */
@@ -47,6 +53,9 @@ extern void nvs_job_init(NvsNewJob *job);
 extern void nvs_job_set(NvsNewJob *job, NvsJobOption option, Datum value);
 extern void nvs_job_start_after(NvsNewJob *job, const Interval *span);
 extern void nvs_job_read(NvsNewJob *job, Jsonb *doc, int n);
+extern void nvs_job_take(NvsNewJob *job, const Datum *row,
+						 const bool *isnull);
+extern Jsonb *nvs_job_options(const NvsNewJob *job);
 extern void nvs_jobs_insert(NvsTableSet *set, NvsQueue *queue,
 							NvsNewJob *jobs, int n, int64 *ids);
 

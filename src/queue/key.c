@@ -157,7 +157,7 @@ keys_list(KeyWants *wants)
 		KeyWant    *want = &wants->wants[wants->n];
 
 		wants->ids[i] = 1;
-		if (!job->isnull[NVS_JOB_ORIGIN])
+		if (job->keyless)
 			continue;
 		want->key = job->isnull[NVS_JOB_KEY] ? cstring_to_text("") :
 			DatumGetTextPP(job->options[NVS_JOB_KEY]);

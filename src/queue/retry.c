@@ -14,9 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "base/time.h"
-#include "json/build.h"
-#include "queue/internal.h"
-#include "queue/job.h"
+#include "queue/origin.h"
 
 /* The delay doubles so many times at most. */
 #define MAX_DOUBLINGS	16
@@ -24,22 +22,18 @@
 /* What there is to know of a job that failed. */
 typedef struct FailedJob
 {
-	Datum		data;
-	bool		has_data;
+	NvsNewJob	said;			/* of it, when it was sent */
 	TimestampTz created_at;
 	int32		retry_limit;
 	Interval	retry_delay;
 	bool		retry_backoff;
 	Interval   *retry_delay_max;	/* NULL: no limit */
 	char	   *dead_letter;	/* NULL: none */
-	Datum		key;			/* text */
-	bool		has_key;
 } FailedJob;
 
 /* $1 queue, $2 priority, $3 id. */
 static const NvsStatement retry_read_job = {
-	"SELECT j.data, j.created_at, j.retry_limit, j.retry_delay, "
-	"j.retry_backoff, j.retry_delay_max, j.dead_letter, j.key FROM {jobs} j "
+	"SELECT created_at, " NVS_JOB_COLUMNS " FROM {jobs} j "
 	"WHERE " NVS_THIS_JOB("j")
 };
 
@@ -56,9 +50,6 @@ static double retry_seconds(const Interval *span);
 static void retry_bury(NvsTableSet *set, const NvsQueue *queue,
 					   const NvsRun *run, const FailedJob *job, Datum output,
 					   bool has_output);
-static Datum retry_origin(const NvsQueue *queue, const NvsRun *run,
-						  const FailedJob *job, Datum output,
-						  bool has_output);
 
 /*
  * A run has failed or expired: give its job another turn, or have it end.  The
@@ -116,8 +107,10 @@ retry_read(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
 		   FailedJob *job)
 {
 	NvsParams	params;
-	Datum		row[8];
-	bool		isnull[8];
+	Datum		row[NVS_JOB_OPTIONS + 2];
+	bool		isnull[NVS_JOB_OPTIONS + 2];
+	const Datum *said = job->said.options;
+	const bool *unsaid = job->said.isnull;
 
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
@@ -128,20 +121,19 @@ retry_read(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
 						 &params, false, CurrentMemoryContext, lengthof(row),
 						 row, isnull))
 		return false;
-	job->data = row[0];
-	job->has_data = !isnull[0];
-	job->created_at = DatumGetTimestampTz(row[1]);
-	job->retry_limit = isnull[2] ? queue->retry_limit : DatumGetInt32(row[2]);
-	job->retry_delay = isnull[3] ? queue->retry_delay :
-		*DatumGetIntervalP(row[3]);
-	job->retry_backoff = isnull[4] ? queue->retry_backoff :
-		DatumGetBool(row[4]);
-	job->retry_delay_max = isnull[5] ? queue->retry_delay_max :
-		DatumGetIntervalP(row[5]);
-	job->dead_letter = isnull[6] ? queue->dead_letter :
-		TextDatumGetCString(row[6]);
-	job->key = row[7];
-	job->has_key = !isnull[7];
+	job->created_at = DatumGetTimestampTz(row[0]);
+	nvs_job_take(&job->said, row + 1, isnull + 1);
+	job->retry_limit = unsaid[NVS_JOB_RETRY_LIMIT] ? queue->retry_limit :
+		DatumGetInt32(said[NVS_JOB_RETRY_LIMIT]);
+	job->retry_delay = unsaid[NVS_JOB_RETRY_DELAY] ? queue->retry_delay :
+		*DatumGetIntervalP(said[NVS_JOB_RETRY_DELAY]);
+	job->retry_backoff = unsaid[NVS_JOB_RETRY_BACKOFF] ?
+		queue->retry_backoff : DatumGetBool(said[NVS_JOB_RETRY_BACKOFF]);
+	job->retry_delay_max = unsaid[NVS_JOB_RETRY_DELAY_MAX] ?
+		queue->retry_delay_max :
+		DatumGetIntervalP(said[NVS_JOB_RETRY_DELAY_MAX]);
+	job->dead_letter = unsaid[NVS_JOB_DEAD_LETTER] ? queue->dead_letter :
+		TextDatumGetCString(said[NVS_JOB_DEAD_LETTER]);
 	return true;
 }
 
@@ -197,35 +189,13 @@ retry_bury(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
 		return;
 	}
 	nvs_job_init(&dead);
-	dead.data = job->data;
-	dead.has_data = job->has_data;
-	if (job->has_key)
-		nvs_job_set(&dead, NVS_JOB_KEY, job->key);
+	dead.data = job->said.data;
+	dead.has_data = job->said.has_data;
+	dead.keyless = true;
+	if (!job->said.isnull[NVS_JOB_KEY])
+		nvs_job_set(&dead, NVS_JOB_KEY, job->said.options[NVS_JOB_KEY]);
 	nvs_job_set(&dead, NVS_JOB_ORIGIN,
-				retry_origin(queue, run, job, output, has_output));
+				nvs_origin_of_failed(queue, run, &job->said, job->created_at,
+									 has_output ? &output : NULL));
 	nvs_jobs_insert(set, grave, &dead, 1, &id);
-}
-
-/* Where a dead letter comes from, as JSON. */
-static Datum
-retry_origin(const NvsQueue *queue, const NvsRun *run, const FailedJob *job,
-			 Datum output, bool has_output)
-{
-	NvsJsonb	origin;
-	char	   *id = psprintf(INT64_FORMAT, run->id);
-
-	nvs_jsonb_init(&origin);
-	nvs_jsonb_add_text(&origin, NVS_KEY("queue"), queue->name,
-					   strlen(queue->name));
-	nvs_jsonb_add_text(&origin, NVS_KEY("id"), id, strlen(id));
-	nvs_jsonb_add_int64(&origin, NVS_KEY("attempts"), run->attempt);
-	nvs_jsonb_add_int64(&origin, NVS_KEY("priority"), run->priority);
-	nvs_jsonb_add_int64(&origin, NVS_KEY("createdAt"),
-						nvs_timestamptz_to_ms(job->created_at));
-	if (has_output)
-		nvs_jsonb_add_jsonb(&origin, NVS_KEY("error"),
-							DatumGetJsonbP(output));
-	else
-		nvs_jsonb_add_null(&origin, NVS_KEY("error"));
-	return JsonbPGetDatum(nvs_jsonb_finish(&origin));
 }

@@ -599,6 +599,59 @@ Locks:
 Example:
   SELECT nvent.queue_delete(''emails'', 42);';
 
+CREATE FUNCTION nvent.queue_redrive(
+    queue text,
+    max_count integer DEFAULT 1000,
+    source text DEFAULT NULL,
+    target text DEFAULT NULL,
+    preview boolean DEFAULT false,
+    store text DEFAULT NULL,
+    OUT id bigint,
+    OUT source text,
+    OUT source_id bigint,
+    OUT attempts integer,
+    OUT error jsonb,
+    OUT target text,
+    OUT job bigint
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_queue_redrive'
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
+
+COMMENT ON FUNCTION nvent.queue_redrive(text, integer, text, text, boolean, text) IS
+'Puts dead letters back where they came from: those that are queued, the oldest first.
+
+Each is a new job there, with the data, the key, the priority, and whatever else was said of the job that
+failed; and it is gone here, in the same transaction. All of its retries are before it. Dead letters that
+others are just fetching or changing are passed over. One stays when there is no queue for it, or when
+another job has its key there; it counts all the same.
+
+Arguments:
+  queue: the queue that they are in
+  max_count: how many at most, up to 100,000
+  source: of which queue; NULL for all
+  target: a queue that all of them go to; NULL is where each came from
+  preview: only show them, without changing or locking anything; whether a key is free shows later
+  store: the store; NULL is the default store
+Returns:
+  a row for each dead letter, the oldest first
+Columns:
+  id: the dead letter
+  source: the queue of the job that failed
+  source_id: its id
+  attempts: how many attempts it had
+  error: what the last one left
+  target: the queue that it goes to; NULL when there is none, and it stays
+  job: its id there; NULL when it stays, and in a preview
+Raises:
+  42704: there is no such queue, or none of the name target
+  22023: max_count is negative or too high, or target is the queue itself
+  40001: in REPEATABLE READ or SERIALIZABLE, when a dead letter was taken since the snapshot
+  NV009: there is no such store
+Locks:
+  the rows of the jobs until the transaction ends
+Example:
+  SELECT id, source, target FROM nvent.queue_redrive(''failed'', preview => true);';
+
 CREATE FUNCTION nvent.queue_get(
     queue text,
     id bigint,
@@ -645,8 +698,9 @@ Columns:
   ended_at: when it ended
   worker: who has or had it
   output: what it left, or its error
-  origin: of a dead letter, {"queue", "id", "attempts", "priority", "createdAt", "error"} of the job
-    that failed
+  origin: of a dead letter, {"queue", "id", "attempts", "priority", "createdAt", "options", "error",
+    "root"} of the job that failed; of one that was put back, {"root"}: {"queue", "id"} of the job that
+    was sent once
   key: what it is about
 Raises:
   42704: there is no such queue
@@ -700,8 +754,9 @@ Columns:
   ended_at: when it ended
   worker: who has or had it
   output: what it left, or its error
-  origin: of a dead letter, {"queue", "id", "attempts", "priority", "createdAt", "error"} of the job
-    that failed
+  origin: of a dead letter, {"queue", "id", "attempts", "priority", "createdAt", "options", "error",
+    "root"} of the job that failed; of one that was put back, {"root"}: {"queue", "id"} of the job that
+    was sent once
   key: what it is about
 Raises:
   42704: there is no such queue

@@ -86,6 +86,8 @@ SELECT nvent.queue_complete('r', id, attempt, '1', '{s}'), nvent.queue_fail('r',
 SELECT nvent.queue_touch('r', id, attempt, store => '{s}'), nvent.queue_release('r', id, attempt, store => '{s}'), nvent.queue_retry('r', id, '{s}') FROM nvent.queue_work('r', '[{"id": 1, "attempt": 1}]', '[]', 1, 'w', '{s}');
 SELECT nvent.queue_fail('r', id, attempt, store => '{s}'), nvent.queue_delete('r', id, '{s}') FROM nvent.queue_fetch('r', 1, 'w', '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_complete_many('r', '{{1}}', '{{1}}', store => '{s}');
+SELECT pg_catalog.count(*) FROM nvent.queue_redrive('q', preview => true, store => '{s}');
+SELECT pg_catalog.count(*) FROM nvent.queue_redrive('q', 10, 'r', 'r', store => '{s}');
 SELECT state FROM nvent.queue_get('r', 1, '{s}');
 SELECT nvent.queue_create('k', 'exclusive', store => '{s}'), nvent.queue_send('k', '1', key => 'a', store => '{s}'), nvent.queue_send('k', '1', key => 'a', store => '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_find('k', 'a', '{s}');

@@ -35,6 +35,8 @@ CREATE TABLE fetched (id bigint, attempt int, PRIMARY KEY (id, attempt));
 CREATE TABLE settled (id bigint, attempt int, how text, PRIMARY KEY (id, attempt));
 CREATE TABLE cancelled (id bigint);
 CREATE TABLE deleted (id bigint PRIMARY KEY);
+CREATE TABLE redriven (id bigint PRIMARY KEY, source_id bigint);
+CREATE TABLE buried (id bigint PRIMARY KEY);
 CREATE SEQUENCE operations;
 SELECT nvent.queue_create('dead', keep_queued => NULL);
 SELECT nvent.queue_create('m', retry_limit => 2, dead_letter => 'dead', lease => '20 ms');
@@ -85,6 +87,11 @@ BEGIN
             PERFORM nvent.queue_retry('m', job);
         ELSIF dice < 0.98 THEN
             INSERT INTO deleted SELECT job WHERE nvent.queue_delete('m', job);
+        ELSIF dice < 0.985 THEN
+            WITH r AS (SELECT r.* FROM nvent.queue_redrive('dead', 3) r), s AS (INSERT INTO sent SELECT r.job FROM r WHERE r.job IS NOT NULL)
+            INSERT INTO redriven SELECT r.id, r.source_id FROM r WHERE r.job IS NOT NULL;
+        ELSIF dice < 0.99 THEN
+            INSERT INTO buried SELECT f.id FROM nvent.queue_fetch('dead', 2) f WHERE nvent.queue_complete('dead', f.id, f.attempt);
         ELSE
             PERFORM pg_sleep(random() * 0.02);
         END IF;
@@ -150,8 +157,10 @@ my @checks = (
 	# A run that failed for good may have been cancelled when it was retried.
 	'dead letters' =>
 	  q(WITH f AS (SELECT r.id, count(*) FILTER (WHERE r.outcome <> 'cancelled') AS least, count(*) AS most FROM runs r WHERE r.outcome IN ('failed', 'expired', 'cancelled') AND r.retries >= 2 GROUP BY r.id),
-		d AS (SELECT (origin ->> 'id')::bigint AS id, count(*) FROM nvent_jobs WHERE origin IS NOT NULL GROUP BY 1)
+		d AS (SELECT id, count(*) FROM (SELECT (origin ->> 'id')::bigint AS id FROM nvent_jobs WHERE origin ? 'queue' UNION ALL SELECT source_id FROM redriven) d GROUP BY 1)
 		SELECT id, least, most, d.count FROM f FULL JOIN d USING (id) WHERE coalesce(d.count, 0) NOT BETWEEN coalesce(least, 0) AND coalesce(most, 0) AND id NOT IN (SELECT id FROM deleted)),
+	'what was put back is in one place, and nobody had it' =>
+	  q(SELECT id FROM redriven WHERE id IN (SELECT id FROM nvent_jobs UNION SELECT id FROM nvent_job_runs UNION SELECT id FROM nvent_job_turns UNION SELECT id FROM buried)),
 	'nothing is left to do' =>
 	  q(SELECT j.id, g.state FROM nvent_jobs j, nvent.queue_get('m', j.id) g WHERE g.state NOT IN ('completed', 'failed', 'cancelled')));
 
