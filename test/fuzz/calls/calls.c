@@ -292,6 +292,7 @@ main(int argc, char **argv)
 	memory_check(&sessions[NCALLERS + 1], atoi(argv[4]), atoi(argv[5]),
 				 started + seconds);
 	report_sessions();
+	grammar_report();
 	judge_report();
 	return 0;
 }

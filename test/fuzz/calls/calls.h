@@ -60,6 +60,7 @@ typedef struct Session
 	bool		patient;		/* it is not interrupted */
 	bool		terminated;		/* by us */
 	char		state[6];		/* of the last statement */
+	bool		answered;		/* it said something */
 	char		message[200];	/* of the last error */
 	Share		before;			/* the last statement */
 	Remembered	last[NREMEMBERED];
@@ -88,6 +89,8 @@ extern void grammar_load(const char *path);
 extern void grammar_functions(PGconn *conn);
 extern const char *grammar_function(int i);
 extern bool grammar_calls_query(const char *sql);
+extern void grammar_note(const char *sql, bool answered);
+extern void grammar_report(void);
 extern char *grammar_say(Session *session, const char *name);
 extern char *grammar_call(Session *session, int function);
 

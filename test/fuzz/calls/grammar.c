@@ -32,6 +32,8 @@ typedef struct Function
 	char		kind;			/* as pg_proc has it */
 	bool		is_query;		/* a set that is written in SQL */
 	bool		rare;
+	atomic_int	said;			/* queries of it ... */
+	atomic_int	answered;		/* ... and those that were answered */
 	Argument   *arguments;
 	int			narguments;
 } Function;
@@ -236,11 +238,48 @@ grammar_calls_query(const char *sql)
 	return false;
 }
 
+/* Note a query of functions, and whether it was answered. */
+void
+grammar_note(const char *sql, bool answered)
+{
+	char		call[100];
+	int			i;
+
+	if (strncmp(sql, "SELECT ", 7) != 0 && strncmp(sql, "CALL ", 5) != 0)
+		return;
+	for (i = 0; i < nfunctions; i++)
+	{
+		snprintf(call, sizeof(call), "nvent.%s(", functions[i].name);
+		if (strstr(sql, call) == NULL)
+			continue;
+		functions[i].said++;
+		if (answered)
+			functions[i].answered++;
+	}
+}
+
+/* Print the functions that were never answered, or how often all of them. */
+void
+grammar_report(void)
+{
+	bool		all = getenv("CALLS_SHOW") != NULL;
+	int			i;
+
+	printf("never answered:");
+	for (i = 0; i < nfunctions; i++)
+		if (functions[i].answered == 0)
+			printf(" %s", functions[i].name);
+	printf("\n");
+	for (i = 0; all && i < nfunctions; i++)
+		printf("answered %s %d of %d\n", functions[i].name,
+			   functions[i].answered, functions[i].said);
+}
+
 /* A value for an argument: one for its name, any one of its type, or NULL. */
 static void
 say_argument(Speech *speech, const Argument *argument, int depth)
 {
-	int			chance = pick(&speech->session->random, 15);
+	int			chance = pick(&speech->session->random, 30);
 	char		name[200];
 
 	snprintf(name, sizeof(name), "%s.%s", argument->type, argument->name);

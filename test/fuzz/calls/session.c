@@ -49,6 +49,17 @@ session_connect(Session *session)
 	return true;
 }
 
+/* Is it an answer, and not NULL, false or no rows? */
+static bool
+is_answer(const PGresult *result)
+{
+	if (PQresultStatus(result) == PGRES_COMMAND_OK)
+		return true;
+	return PQresultStatus(result) == PGRES_TUPLES_OK &&
+		PQntuples(result) > 0 && !PQgetisnull(result, 0, 0) &&
+		strcmp(PQgetvalue(result, 0, 0), "f") != 0;
+}
+
 /* Take all results of the statement that is running. */
 static void
 take_results(Session *session, int upheaval)
@@ -57,11 +68,13 @@ take_results(Session *session, int upheaval)
 	char	   *data;
 
 	session->state[0] = '\0';
+	session->answered = false;
 	while ((result = PQgetResult(session->conn)) != NULL)
 	{
 		ExecStatusType status = PQresultStatus(result);
 
 		judge_result(session, result, upheaval);
+		session->answered = is_answer(result);
 		PQclear(result);
 		if (status == PGRES_COPY_OUT)
 			while (PQgetCopyData(session->conn, &data, 0) > 0)
@@ -181,6 +194,7 @@ session_run(Session *session, const char *sql)
 		cancel(session, upheaval);
 	else
 		terminate(session, upheaval);
+	grammar_note(sql, session->answered);
 	last->took = now() - last->at;
 	memcpy(last->state, session->state, sizeof(last->state));
 	if (strncmp(sql, "SET debug_discard_caches", 24) == 0)

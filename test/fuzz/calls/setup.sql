@@ -52,6 +52,13 @@ CREATE TRIGGER nested BEFORE INSERT OR UPDATE OR DELETE ON public.nvent_stream_a
 SELECT nvent.entry_add(k, 'i' || i, i, '{"n": 1, "stats": {"runs": 2}}') FROM unnest(ARRAY['k:1', 'k:2', 'typed:t1', 'nvent:flows', 'nvent:triggers']) k, generate_series(0, 4) i;
 SELECT nvent.kv_set('k:' || i, to_jsonb(i)) FROM generate_series(0, 8) i;
 SELECT nvent.consumer_subscribe('n' || i, 'a:>') FROM generate_series(0, 8) i;
+SELECT nvent.queue_create('dead', keep_ended => '0');
+SELECT nvent.queue_create('jobs', retry_limit => 1, dead_letter => 'dead', keep_ended => '1 second'), nvent.queue_create('unique', 'exclusive', lease => '10 milliseconds');
+SELECT nvent.queue_send_batch(q, array_fill('{"data": {"a": 1}}'::jsonb, ARRAY[20])) FROM unnest('{jobs,unique}'::text[]) q;
+SELECT nvent.queue_send(q, start_after => '1 second', key => 'k:' || i) FROM unnest('{jobs,unique}'::text[]) q, generate_series(0, 8) i;
+CREATE TRIGGER nested BEFORE INSERT OR UPDATE OR DELETE ON public.nvent_job_runs FOR EACH ROW EXECUTE FUNCTION calls.nested();
+CREATE TRIGGER nested BEFORE INSERT OR UPDATE OR DELETE ON public.nvent_jobs FOR EACH ROW EXECUTE FUNCTION calls.nested();
+SELECT nvent.schedule_set('n' || i, 'a:1', '{"type": "a"}', every => '1 second') FROM generate_series(0, 4) i;
 SELECT nvent.position_publish();
 SELECT nvent.store_grant(r, 'write', s) FROM unnest(ARRAY['calls_app', 'calls_owner']::regrole[]) r, unnest(ARRAY['nvent', 'other']) s;
 SELECT nvent.store_grant('calls_owner', 'admin', 'other');
