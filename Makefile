@@ -136,6 +136,8 @@ OBJS = \
 	src/schedule/functions.o \
 	src/schedule/timing.o \
 	src/schedule/schedule.o \
+	src/schedule/author.o \
+	src/schedule/fire.o \
 	src/schedule/run.o \
 	src/worker/maintain.o \
 	src/worker/session.o \

@@ -35,7 +35,8 @@ SELECT nvent.entry_add('nvent:scheduler:jobs', 'job1', 0, '{
 SELECT jsonb_pretty(nvent.entry_get('nvent:flow:runs:import', 'r1'));
 SELECT jsonb_pretty(nvent.entry_get('nvent:flows', 'import'));
 SELECT jsonb_pretty(nvent.entry_get('nvent:triggers', 'hook'));
-SELECT jsonb_pretty(nvent.entry_get('nvent:scheduler:jobs', 'job1'));
+-- Schedules tell who wrote them, too.
+SELECT jsonb_pretty(nvent.entry_get('nvent:scheduler:jobs', 'job1') #- '{metadata,authors}');
 -- SQL sees the same in ordinary columns.
 SELECT flow_name, run_id, status, started_at, completed_at, step_count, emitted_events, awaiting_steps, version, score, extra
 FROM nvent_flow_runs;
@@ -52,7 +53,7 @@ SELECT nvent.entry_add('nvent:scheduler:jobs', 'job1', 1000, '{"status": null, "
 SELECT nvent.entry_get('nvent:flow:runs:import', 'r1');
 SELECT nvent.entry_get('nvent:flows', 'import');
 SELECT nvent.entry_get('nvent:triggers', 'hook');
-SELECT nvent.entry_get('nvent:scheduler:jobs', 'job1');
+SELECT nvent.entry_get('nvent:scheduler:jobs', 'job1') #- '{metadata,authors}' AS entry_get;
 SELECT bool_and(extra IS NULL) AS extra_is_gone FROM nvent_flows;
 
 -- A dotted name is a path, as in an update: what add made, a filter finds, an

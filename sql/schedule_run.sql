@@ -1,6 +1,9 @@
--- Runs of schedules: events, missed runs, runs that fail, whose rights and whose
--- code.  Seen to fail without the look at who may write schedules, and without
--- that at foreign code.
+-- Runs of schedules: events, jobs, missed runs, runs that fail, whose rights and
+-- whose code.  Seen to fail with authors that nobody asks for their rights; with
+-- an author who is only who wrote last, and with one who is only who wrote first;
+-- without the trigger that looks at what other triggers made of the authors;
+-- without the look at policies; with runs whose roles become authors; and without
+-- the look at foreign code.
 SET timezone = 'UTC';
 \pset null NULL
 SELECT nvent.store_create(), nvent.store_create('shop');
@@ -117,42 +120,144 @@ SELECT nvent.maintain(budget => 0), nvent.maintain(budget => 2), nvent.maintain(
 SELECT pg_temp.late('m1', '1 minute');
 SELECT nvent.maintain(store => 'shop'), nvent.maintain(store => 'nvent');
 
+-- A job is sent with its options, once for each time that is due, and where its
+-- key is taken it is not.
+TRUNCATE nvent_scheduler_jobs;
+SELECT nvent.queue_create('mail'), nvent.queue_create('one', 'exclusive');
+SELECT nvent.schedule_job('j', 'mail', '{"data": {"kind": "digest"}, "priority": 3, "key": "k"}', every => '1 hour', missed => 'all') > now() AS set,
+    nvent.schedule_job('plain', 'mail', at => '2026-01-01'), nvent.schedule_job('one', 'one', every => '1 hour', missed => 'all') > now() AS set;
+UPDATE nvent_scheduler_jobs SET next_run_at = (extract(epoch FROM clock_timestamp() - interval '150 minutes') * 1000)::bigint WHERE "interval" IS NOT NULL;
+SELECT nvent.schedule_run(), nvent.schedule_run();
+SELECT data - 'scheduledAt' AS data, priority, to_timestamp((data->>'scheduledAt')::float8 / 1000) <= now() AS due, data->'scheduledAt' = lag(data->'scheduledAt') OVER (PARTITION BY data->'scheduleName' ORDER BY f.id) AS twice
+FROM nvent.queue_fetch('mail', 10) f ORDER BY f.priority DESC, f.id;
+SELECT count(*) FROM nvent.queue_fetch('one', 10);
+SELECT name, subject, event, queue, job, status FROM nvent.schedule_list() ORDER BY name;
+-- One that is set again as it was goes on; as an event it is another.
+SELECT nvent.schedule_job('j', 'mail', '{"data": {"kind": "digest"}}', every => '1 hour') = next_run_at AS same FROM nvent.schedule_list() WHERE name = 'j';
+SELECT nvent.schedule_set('j', 'r:1', '{"type": "due"}', at => '2200-01-01');
+SELECT name, subject, event, queue, job FROM nvent.schedule_list() WHERE name = 'j';
+-- What cannot be a job, and what was none when it was due.
+SELECT nvent.schedule_job('x', 'none', at => now());
+SELECT nvent.schedule_job('x', 'mail', '[]', at => now());
+SELECT nvent.schedule_job('x', 'mail', '{"nonsense": 1}', at => now());
+SELECT nvent.schedule_job('x', 'mail', '{"data": 1}', at => now());
+SELECT nvent.schedule_job('x', NULL, at => now());
+SELECT nvent.schedule_job('gone', 'one', at => '2026-01-01'), nvent.schedule_job('hand', 'mail', at => '2026-01-01'), nvent.schedule_job('none', 'mail', at => '2026-01-01');
+SELECT nvent.queue_drop('one');
+UPDATE nvent_scheduler_jobs SET config = config || '{"job": {"nonsense": 1}}' WHERE job_id = 'hand';
+UPDATE nvent_scheduler_jobs SET config = config || '{"job": 1}' WHERE job_id = 'none';
+SELECT nvent.schedule_run();
+SELECT name, status, error FROM nvent.schedule_list() ORDER BY name;
+
 -- In a transaction that only reads it is refused.
 BEGIN READ ONLY;
 SELECT nvent.schedule_run();
 ROLLBACK;
 
--- Who may write schedules and not into a table does not append to it by one.
+-- A run has the rights that all have who wrote the schedule, when it is made.
 CREATE ROLE regress_clerk;
 CREATE ROLE regress_runner;
 SELECT nvent.store_grant('regress_runner', 'write');
-GRANT SELECT, INSERT, UPDATE ON nvent_scheduler_jobs TO regress_clerk;
+GRANT SELECT, INSERT, UPDATE, TRIGGER ON nvent_scheduler_jobs TO regress_clerk;
 GRANT USAGE ON SCHEMA nvent TO regress_clerk;
+SELECT nvent.stream_append('r:1', '{"type": "t"}') IS NOT NULL AS made;
 TRUNCATE nvent_scheduler_jobs;
 SET ROLE regress_clerk;
-SELECT nvent.schedule_set('sly', 'r:1', '{"type": "due"}', at => now()) IS NOT NULL AS set;
-SELECT nvent.schedule_run();
-RESET ROLE;
-SELECT name, status, error FROM runs;
-SELECT nvent.maintain();
-SELECT nvent.schedule_resume('sly');
-SET ROLE regress_runner;
+SELECT nvent.schedule_set('sly', 'r:1', '{"type": "due"}', at => '2026-01-01') IS NOT NULL AS set;
 SELECT nvent.schedule_run();
 RESET ROLE;
 SELECT nvent.stream_version('r:1') AS before \gset
--- A column is enough for that.
+SELECT name, status, error, authors FROM nvent.schedule_list();
+SELECT nvent.maintain();
+-- It does not matter who touched it last, that he may not write any more, or what
+-- he says; nor that somebody else makes the run.
+SET ROLE regress_runner;
+SELECT nvent.schedule_resume('sly');
+UPDATE nvent_scheduler_jobs SET authors = '{regress_runner}';
+RESET ROLE;
 REVOKE INSERT, UPDATE ON nvent_scheduler_jobs FROM regress_clerk;
-GRANT UPDATE (config) ON nvent_scheduler_jobs TO regress_clerk;
-SELECT nvent.schedule_resume('sly'), nvent.schedule_run();
-REVOKE UPDATE (config) ON nvent_scheduler_jobs FROM regress_clerk;
-GRANT INSERT ON nvent_scheduler_jobs TO PUBLIC;
-SELECT nvent.schedule_resume('sly'), nvent.schedule_run();
+SELECT authors FROM nvent.schedule_list();
+SET ROLE regress_runner;
+SELECT nvent.schedule_run();
+RESET ROLE;
+-- A column is enough to be an author, and so is when it is due.
+TRUNCATE nvent_scheduler_jobs;
+SET ROLE regress_runner;
+SELECT nvent.schedule_set('honest', 'r:1', '{"type": "due"}', every => '1 hour') IS NOT NULL AS set;
+RESET ROLE;
+GRANT UPDATE (next_run_at) ON nvent_scheduler_jobs TO regress_clerk;
+SET ROLE regress_clerk;
+UPDATE nvent_scheduler_jobs SET next_run_at = 1;
+RESET ROLE;
+SELECT nvent.schedule_run();
+SELECT authors, error FROM nvent.schedule_list();
 SELECT nvent.stream_version('r:1') = :before AS nothing;
-REVOKE INSERT ON nvent_scheduler_jobs FROM PUBLIC;
-GRANT UPDATE (config) ON nvent_scheduler_jobs TO regress_clerk;
-GRANT INSERT ON nvent_stream_r TO regress_clerk;
-SELECT nvent.schedule_resume('sly'), nvent.schedule_run();
+-- Set again by who may, it is his alone, and due when he says.
+SET ROLE regress_runner;
+SELECT nvent.schedule_set('honest', 'r:1', '{"type": "due"}', every => '1 hour') > clock_timestamp() + '59 minutes' AS anew;
+RESET ROLE;
+SELECT authors, status FROM nvent.schedule_list();
+-- Whoever makes the run is none.
+SELECT next_run_at FROM nvent_scheduler_jobs \gset
+SET ROLE regress_runner;
+UPDATE nvent_scheduler_jobs SET next_run_at = 1;
+RESET ROLE;
+SELECT nvent.schedule_run();
+SELECT authors, status FROM nvent.schedule_list();
 SELECT nvent.stream_version('r:1') = :before + 1 AS ran;
+-- With the right it is run.
+GRANT INSERT, UPDATE ON nvent_scheduler_jobs TO regress_clerk;
+GRANT INSERT ON nvent_stream_r TO regress_clerk;
+SET ROLE regress_clerk;
+SELECT nvent.schedule_set('honest', 'r:1', '{"type": "due"}', at => '2026-01-01') IS NOT NULL AS set;
+RESET ROLE;
+SELECT nvent.schedule_run();
+SELECT nvent.stream_version('r:1') = :before + 2 AS ran;
+-- Not where a policy restricts him, or the role is gone.
+ALTER TABLE nvent_stream_r ENABLE ROW LEVEL SECURITY;
+CREATE POLICY all_of_it ON nvent_stream_r USING (true);
+UPDATE nvent_scheduler_jobs SET status = 'pending', next_run_at = 1;
+SELECT nvent.schedule_run();
+ALTER TABLE nvent_stream_r DISABLE ROW LEVEL SECURITY;
+DROP POLICY all_of_it ON nvent_stream_r;
+ALTER ROLE regress_clerk RENAME TO regress_nobody;
+SELECT nvent.schedule_resume('honest'), nvent.schedule_run();
+ALTER ROLE regress_nobody RENAME TO regress_clerk;
+SELECT nvent.schedule_resume('honest'), nvent.schedule_run();
+-- Who sends a job needs what sending needs.
+SET ROLE regress_clerk;
+\set VERBOSITY terse
+SELECT nvent.schedule_job('sly', 'mail', at => '2026-01-01');
+\set VERBOSITY default
+RESET ROLE;
+SELECT nvent.schedule_job('sly', 'mail', at => '2026-01-01') IS NOT NULL AS set;
+SET ROLE regress_clerk;
+UPDATE nvent_scheduler_jobs SET config = config || '{"job": {"data": {"by": "clerk"}}}' WHERE job_id = 'sly';
+RESET ROLE;
+SELECT nvent.schedule_run();
+SELECT count(*) FROM nvent.queue_fetch('mail', 10);
+-- Nor does a trigger say who wrote it, be it behind ours.
+SET ROLE regress_clerk;
+CREATE FUNCTION pg_temp.forge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.authors := '{regress_runner}'; RETURN NEW; END $$;
+CREATE TRIGGER zzz BEFORE INSERT OR UPDATE ON nvent_scheduler_jobs FOR EACH ROW EXECUTE FUNCTION pg_temp.forge();
+UPDATE nvent_scheduler_jobs SET status = 'pending' WHERE job_id = 'sly';
+\set VERBOSITY terse
+SELECT nvent.schedule_set('forged', 'r:1', '{"type": "due"}', at => '2026-01-01');
+\set VERBOSITY default
+RESET ROLE;
+DROP TRIGGER zzz ON nvent_scheduler_jobs;
+REVOKE TRIGGER ON nvent_scheduler_jobs FROM regress_clerk;
+-- What has no authors is not run, and nothing is where nobody keeps them.
+ALTER TABLE nvent_scheduler_jobs DISABLE TRIGGER schedule_author_check;
+SELECT nvent.schedule_run();
+SELECT nvent.maintain();
+ALTER TABLE nvent_scheduler_jobs ENABLE TRIGGER schedule_author_check;
+TRUNCATE nvent_scheduler_jobs;
+SET session_replication_role = replica;
+INSERT INTO nvent_scheduler_jobs (job_id, scheduled_at, next_run_at, config) VALUES ('a', 1, 1, '{"subject": "r:1", "event": {"type": "t"}}');
+RESET session_replication_role;
+SELECT nvent.schedule_run();
+SELECT authors, status FROM nvent.schedule_list();
 -- Who may not change schedules runs none.
 SET ROLE regress_clerk;
 SELECT nvent.schedule_run();

@@ -1,18 +1,12 @@
 /*
  * schedule/run.c
- *	  Runs of schedules that are due: an event each.
+ *	  Runs of schedules that are due: an event or a job each.
  *
- * A run is an append and the move of next_run_at, both or neither, while the
- * row is locked; others pass over it, so that any number of sessions may do
- * this at once, and each time that is due is run by one of them.  A run has a
- * subtransaction of its own, that one that fails keeps no other from its turn.
- *
- * A row says what is appended where, and whoever may write rows need not be who
- * runs them.  So that nobody appends by a schedule what he may not, a run wants
- * everybody who may write schedules to have the right to insert into the table
- * that it appends to.  It goes to the schedule's own store.  And as nobody asks
- * for these tables by name, nothing that is foreign to who runs them may run
- * (route/foreign_code.h).
+ * A run is what schedule/fire.c does and the move of next_run_at, both or
+ * neither, while the row is locked; others pass over it, so that any number of
+ * sessions may do this at once, and each time that is due is run by one of
+ * them.  A run has a subtransaction of its own, that one that fails keeps no
+ * other from its turn.
  */
 #include "postgres.h"
 
@@ -32,57 +26,31 @@
 #include "base/guc.h"
 #include "base/time.h"
 #include "route/foreign_code.h"
-#include "route/route.h"
+#include "schedule/internal.h"
 #include "schedule/schedule.h"
+#include "store/store.h"
 
 /* Runs that one call may make. */
 #define MAX_RUNS	10000
 
-/* A schedule that is due, with its row locked. */
-typedef struct DueSchedule
-{
-	Datum		name;
-	text	   *cron;			/* or NULL */
-	char	   *zone;
-	bool		has_every;
-	int64		every;
-	int64		due;			/* when it is due, ms */
-	char	   *subject;
-	Datum		event;
-	char	   *missed;
-	char	   *grace;			/* ms */
-} DueSchedule;
-
-/* A call that makes runs. */
-typedef struct SchedulePass
-{
-	NvsTableSet *set;
-	MemoryContext cxt;			/* of the call */
-	List	   *schedules;		/* DueSchedule */
-	List	   *checked;		/* OIDs of tables that may be appended to */
-	int64		left;			/* runs that may still be made */
-	bool		refused;		/* a run may not be made, whoever calls */
-} SchedulePass;
-
 PG_FUNCTION_INFO_V1(nvs_schedule_run);
 
 static bool schedule_is_usable(const NvsStore *store);
-static bool schedule_try(SchedulePass *pass, DueSchedule *schedule);
-static bool schedule_step(SchedulePass *pass, DueSchedule *schedule);
-static bool schedule_skip(const NvsTiming *timing, DueSchedule *schedule,
+static bool schedule_try(NvsSchedulePass *pass, NvsDueSchedule *schedule);
+static bool schedule_step(NvsSchedulePass *pass, NvsDueSchedule *schedule);
+static bool schedule_skip(const NvsTiming *timing, NvsDueSchedule *schedule,
 						  int64 now, bool *has_next);
-static void schedule_append(SchedulePass *pass, const DueSchedule *schedule);
-static void schedule_check_table(SchedulePass *pass, Oid relid,
-								 const char *table);
-static void schedule_check_place(const DueSchedule *schedule, Oid relid);
-static void schedule_move(SchedulePass *pass, const DueSchedule *schedule,
-						  bool has_next, int64 ran);
+static void schedule_check_authors(const NvsSchedulePass *pass);
+static void schedule_move(NvsSchedulePass *pass,
+						  const NvsDueSchedule *schedule, bool has_next,
+						  int64 ran);
 static bool schedule_is_passing(int sqlerrcode);
-static void schedule_failed(SchedulePass *pass, const DueSchedule *schedule,
+static void schedule_failed(NvsSchedulePass *pass,
+							const NvsDueSchedule *schedule,
 							const ErrorData *error);
 static void schedule_collect(TupleTableSlot *slot, void *arg);
 
-/* $1 now, $2 how many.  What is not of schedule_set() has no subject. */
+/* $1 now, $2 how many. */
 static const NvsStatement schedule_due = {
 	"SELECT t.job_id::pg_catalog.text, t.cron::pg_catalog.text, "
 	"COALESCE(t.timezone, 'UTC')::pg_catalog.text, "
@@ -90,18 +58,14 @@ static const NvsStatement schedule_due = {
 	"t.config OPERATOR(pg_catalog.->>) 'subject', "
 	"t.config OPERATOR(pg_catalog.->) 'event', "
 	"COALESCE(t.config OPERATOR(pg_catalog.->>) 'missed', 'once'), "
-	"COALESCE(t.config OPERATOR(pg_catalog.->>) 'graceMs', '60000') "
+	"COALESCE(t.config OPERATOR(pg_catalog.->>) 'graceMs', '60000'), "
+	"t.config OPERATOR(pg_catalog.->>) 'queue', "
+	"t.config OPERATOR(pg_catalog.->) 'job', t.authors "
 	"FROM {scheduler_jobs} AS t "
 	"WHERE t.status OPERATOR(pg_catalog.=) 'pending' AND t.enabled "
 	"AND t.next_run_at OPERATOR(pg_catalog.<=) $1 "
-	"AND t.config OPERATOR(pg_catalog.->>) 'subject' IS NOT NULL "
+	"AND " NVS_IS_SCHEDULE("t") " "
 	"ORDER BY t.next_run_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED"
-};
-
-/* $1 subject, $2 event, $3 name, $4 when it was due. */
-static const NvsStatement schedule_event = {
-	"SELECT nvent.stream_append($1, $2 OPERATOR(pg_catalog.||) "
-	"pg_catalog.jsonb_build_object('scheduleName', $3, 'scheduledAt', $4))"
 };
 
 /* $1 name, $2 next_run_at, $3 last_run_at or NULL to leave it. */
@@ -120,23 +84,6 @@ static const NvsStatement schedule_set_failed = {
 	"pg_catalog.jsonb_build_object('error', $2), "
 	"version = t.version OPERATOR(pg_catalog.+) 1, "
 	"updated_at = pg_catalog.now() WHERE t.job_id OPERATOR(pg_catalog.=) $1"
-};
-
-/* A role that may write rows of table $1, and may not insert into table $2. */
-static const NvsStatement schedule_outsider = {
-	"SELECT CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid "
-	"THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(a.grantee)::pg_catalog.text "
-	"END FROM (SELECT c.relacl AS acl FROM pg_catalog.pg_class c "
-	"WHERE c.oid OPERATOR(pg_catalog.=) $1 "
-	"UNION ALL SELECT k.attacl FROM pg_catalog.pg_attribute k "
-	"WHERE k.attrelid OPERATOR(pg_catalog.=) $1) AS acls "
-	"CROSS JOIN LATERAL pg_catalog.aclexplode(acls.acl) AS a "
-	"WHERE a.privilege_type OPERATOR(pg_catalog.=) "
-	"ANY ('{INSERT,UPDATE}'::pg_catalog.text[]) "
-	"AND NOT CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid "
-	"THEN pg_catalog.has_table_privilege('public', $2, 'INSERT') "
-	"ELSE pg_catalog.has_table_privilege(a.grantee, $2, 'INSERT') END "
-	"ORDER BY 1 LIMIT 1"
 };
 
 /* nvent.schedule_run(store, max_count): how many runs it made. */
@@ -173,7 +120,7 @@ nvs_schedule_run(PG_FUNCTION_ARGS)
 int64
 nvs_schedule_pass(const char *prefix, int64 max_count)
 {
-	SchedulePass pass = {NULL, CurrentMemoryContext};
+	NvsSchedulePass pass = {NULL, CurrentMemoryContext};
 	const NvsStore *store;
 	NvsParams	params;
 	SPIPlanPtr	plan;
@@ -189,6 +136,7 @@ nvs_schedule_pass(const char *prefix, int64 max_count)
 		nvs_has_foreign_code(pass.set->relids[0], TRIGGER_TYPE_UPDATE,
 							 pass.set->tables[0]))
 		return 0;
+	schedule_check_authors(&pass);
 	pass.left = Min(max_count, MAX_RUNS);
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(nvs_now_ms()), false);
@@ -203,6 +151,18 @@ nvs_schedule_pass(const char *prefix, int64 max_count)
 			CHECK_FOR_INTERRUPTS();
 	}
 	return Min(max_count, MAX_RUNS) - pass.left;
+}
+
+/* Raise an error when nobody keeps who writes schedules. */
+static void
+schedule_check_authors(const NvsSchedulePass *pass)
+{
+	if (!nvs_schedule_keeps_authors(pass->set->relids[0]))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("table %s does not keep who writes schedules",
+						pass->set->tables[0]),
+				 errdetail("It lacks triggers, for each row that is inserted or updated, that call nvent.schedule_author() before and after that.")));
 }
 
 /*
@@ -230,9 +190,9 @@ schedule_is_usable(const NvsStore *store)
 static void
 schedule_collect(TupleTableSlot *slot, void *arg)
 {
-	SchedulePass *pass = arg;
+	NvsSchedulePass *pass = arg;
 	MemoryContext old = MemoryContextSwitchTo(pass->cxt);
-	DueSchedule *schedule = palloc0(sizeof(DueSchedule));
+	NvsDueSchedule *schedule = palloc0(sizeof(NvsDueSchedule));
 	bool	   *isnull = slot->tts_isnull;
 	Datum	   *values = slot->tts_values;
 
@@ -243,11 +203,16 @@ schedule_collect(TupleTableSlot *slot, void *arg)
 	schedule->has_every = !isnull[3];
 	schedule->every = isnull[3] ? 0 : DatumGetInt64(values[3]);
 	schedule->due = DatumGetInt64(values[4]);
-	schedule->subject = TextDatumGetCString(values[5]);
+	schedule->subject = isnull[5] ? NULL : TextDatumGetCString(values[5]);
 	schedule->event = isnull[6] ? (Datum) 0 :
 		PointerGetDatum(PG_DETOAST_DATUM_COPY(values[6]));
 	schedule->missed = TextDatumGetCString(values[7]);
 	schedule->grace = TextDatumGetCString(values[8]);
+	schedule->queue = isnull[9] ? NULL : TextDatumGetCString(values[9]);
+	schedule->job = isnull[10] ? (Datum) 0 :
+		PointerGetDatum(PG_DETOAST_DATUM_COPY(values[10]));
+	schedule->authors = isnull[11] ? NULL :
+		DatumGetArrayTypePCopy(values[11]);
 	pass->schedules = lappend(pass->schedules, schedule);
 	MemoryContextSwitchTo(old);
 }
@@ -258,10 +223,10 @@ schedule_collect(TupleTableSlot *slot, void *arg)
  * schedule is still due.
  */
 static bool
-schedule_try(SchedulePass *pass, DueSchedule *schedule)
+schedule_try(NvsSchedulePass *pass, NvsDueSchedule *schedule)
 {
 	ResourceOwner owner = CurrentResourceOwner;
-	DueSchedule kept = *schedule;
+	NvsDueSchedule kept = *schedule;
 	List	   *checked = list_copy(pass->checked);
 	volatile bool again = false;
 
@@ -300,7 +265,7 @@ schedule_try(SchedulePass *pass, DueSchedule *schedule)
  * the next one.  Returns whether that is due already and to be made up for.
  */
 static bool
-schedule_step(SchedulePass *pass, DueSchedule *schedule)
+schedule_step(NvsSchedulePass *pass, NvsDueSchedule *schedule)
 {
 	int64		now = nvs_now_ms();
 	NvsMissed	missed = nvs_schedule_missed(schedule->missed);
@@ -317,7 +282,7 @@ schedule_step(SchedulePass *pass, DueSchedule *schedule)
 		schedule_move(pass, schedule, has_next, -1);
 		return false;
 	}
-	schedule_append(pass, schedule);
+	nvs_schedule_fire(pass, schedule);
 	has_next = nvs_timing_next(&timing, schedule->due,
 							   missed == NVS_MISSED_ALL ? schedule->due : now,
 							   &next);
@@ -333,7 +298,7 @@ schedule_step(SchedulePass *pass, DueSchedule *schedule)
  * were any, and none is due then; *has_next says whether there is one at all.
  */
 static bool
-schedule_skip(const NvsTiming *timing, DueSchedule *schedule, int64 now,
+schedule_skip(const NvsTiming *timing, NvsDueSchedule *schedule, int64 now,
 			  bool *has_next)
 {
 	Datum text = CStringGetDatum(schedule->grace);
@@ -353,101 +318,13 @@ schedule_skip(const NvsTiming *timing, DueSchedule *schedule, int64 now,
 	return next > now;
 }
 
-/* Do what a schedule is for: append its event. */
-static void
-schedule_append(SchedulePass *pass, const DueSchedule *schedule)
-{
-	int			len = strlen(schedule->subject);
-	NvsResolved resolved;
-	NvsParams	params;
-	Oid			relid;
-
-	if (!nvs_store_owns(nvs_store_require(pass->set->prefix),
-						schedule->subject, len))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("subject \"%s\" is not in store \"%s\"",
-						schedule->subject, pass->set->prefix)));
-	(void) nvs_route_find(NVS_KIND_STREAM, schedule->subject, len,
-						  NVS_USE_WRITE, &resolved);
-	relid = resolved.target->relid;
-	schedule_check_table(pass, relid, resolved.target->name);
-	nvs_params_init(&params);
-	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(schedule->subject),
-				   false);
-	nvs_params_add(&params, JSONBOID, schedule->event, schedule->event == 0);
-	nvs_params_add(&params, TEXTOID, schedule->name, false);
-	nvs_params_add(&params, INT8OID, Int64GetDatum(schedule->due), false);
-	nvs_table_set_run(pass->set, &schedule_event, &params);
-	schedule_check_place(schedule, relid);
-}
-
-/* Raise an error when an event went elsewhere than was looked at before. */
-static void
-schedule_check_place(const DueSchedule *schedule, Oid relid)
-{
-	NvsResolved resolved;
-
-	if (!nvs_route_find(NVS_KIND_STREAM, schedule->subject,
-						strlen(schedule->subject), NVS_USE_CHANGE,
-						&resolved) || resolved.target->relid != relid)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("subject \"%s\" was moved to another table",
-						schedule->subject)));
-}
-
-/*
- * Raise an error unless a run may append to a table: see the top of this file.
- */
-static void
-schedule_check_table(SchedulePass *pass, Oid relid, const char *table)
-{
-	Oid			jobs = pass->set->relids[0];
-	NvsParams	params;
-	char	   *code;
-	Datum		role;
-	bool		found;
-
-	if (list_member_oid(pass->checked, relid))
-		return;
-	pass->refused = true;
-	code = nvs_foreign_code(relid, TRIGGER_TYPE_INSERT);
-	if (code != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("a run that appends to table %s would execute code of another role",
-						table),
-				 errdetail("The author of %s may lack privileges of role \"%s\", which it would run with.",
-						   code, GetUserNameFromId(GetUserId(), false)),
-				 errhint("Call nvent.schedule_run() as a role whose privileges the author has, or remove the code.")));
-	nvs_params_init(&params);
-	nvs_params_add(&params, OIDOID, ObjectIdGetDatum(jobs), false);
-	nvs_params_add(&params, OIDOID, ObjectIdGetDatum(relid), false);
-	PushActiveSnapshot(GetLatestSnapshot());
-	found = nvs_execute_first(nvs_statement_plan(NULL, &schedule_outsider,
-												 &params, NULL),
-							  &params, true, CurrentMemoryContext, &role);
-	PopActiveSnapshot();
-	if (found)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("schedules must not append to table %s", table),
-				 errdetail("Role \"%s\" may write schedules of the store, and not insert into this table.",
-						   TextDatumGetCString(role)),
-				 errhint("Grant it INSERT on the table, or revoke INSERT and UPDATE on %s.",
-						 pass->set->tables[0])));
-	pass->refused = false;
-	pass->checked = lappend_oid(pass->checked, relid);
-}
-
 /*
  * Have a schedule wait for the time at which it is due next, or complete it;
  * ran is when it was run, -1 if it was not.
  */
 static void
-schedule_move(SchedulePass *pass, const DueSchedule *schedule, bool has_next,
-			  int64 ran)
+schedule_move(NvsSchedulePass *pass, const NvsDueSchedule *schedule,
+			  bool has_next, int64 ran)
 {
 	NvsParams	params;
 
@@ -455,7 +332,8 @@ schedule_move(SchedulePass *pass, const DueSchedule *schedule, bool has_next,
 	nvs_params_add(&params, TEXTOID, schedule->name, false);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(schedule->due), !has_next);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(ran), ran < 0);
-	if (nvs_table_set_run(pass->set, &schedule_set_next, &params) != 1)
+	if (nvs_schedule_write(pass->set, NVS_AUTHOR_KEEP, &schedule_set_next,
+						   &params, NULL, NULL) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("table %s did not take the next run of a schedule",
@@ -481,7 +359,7 @@ schedule_is_passing(int sqlerrcode)
  * was not to be had, the schedule stays so until somebody resumes it.
  */
 static void
-schedule_failed(SchedulePass *pass, const DueSchedule *schedule,
+schedule_failed(NvsSchedulePass *pass, const NvsDueSchedule *schedule,
 				const ErrorData *error)
 {
 	NvsParams	params;
@@ -500,5 +378,6 @@ schedule_failed(SchedulePass *pass, const DueSchedule *schedule,
 	nvs_params_add(&params, TEXTOID, schedule->name, false);
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(error->message),
 				   false);
-	nvs_table_set_run(pass->set, &schedule_set_failed, &params);
+	(void) nvs_schedule_write(pass->set, NVS_AUTHOR_KEEP,
+							  &schedule_set_failed, &params, NULL, NULL);
 }

@@ -8,8 +8,8 @@
  *
  *		{"subject": ..., "event": ..., "missed": ..., "graceMs": ...}
  *
- * Rows whose config has no subject are somebody else's, and left alone.
- * schedule/run.c makes the runs.
+ * or "queue" and "job" in place of the first two.  Rows whose config has
+ * neither are somebody else's, and left alone.  schedule/run.c makes the runs.
  */
 #include "postgres.h"
 
@@ -23,18 +23,19 @@
 #include "errors.h"
 #include "base/arg.h"
 #include "base/time.h"
+#include "queue/job.h"
 #include "schedule/schedule.h"
 #include "store/store.h"
 
 /* Bytes of the name of a schedule. */
 #define MAX_NAME_BYTES	1024
 
-/* Arguments of schedule_set(). */
+/* Arguments of schedule_set() and schedule_job(). */
 enum
 {
 	ARG_NAME,
-	ARG_SUBJECT,
-	ARG_EVENT,
+	ARG_PLACE,					/* a subject, or a queue */
+	ARG_WHAT,					/* an event, or a job */
 	ARG_CRON,
 	ARG_EVERY,
 	ARG_AT,
@@ -60,6 +61,7 @@ static const NvsTableSetColumn schedule_columns[] = {
 	{0, "next_run_at", INT8OID},
 	{0, "status", TEXTOID},
 	{0, "config", JSONBOID},
+	{0, "authors", TEXTARRAYOID},
 	{-1}
 };
 
@@ -69,6 +71,7 @@ const NvsTableSetKind nvs_schedule_tables = {
 };
 
 PG_FUNCTION_INFO_V1(nvs_schedule_set);
+PG_FUNCTION_INFO_V1(nvs_schedule_job);
 PG_FUNCTION_INFO_V1(nvs_schedule_delete);
 PG_FUNCTION_INFO_V1(nvs_schedule_pause);
 PG_FUNCTION_INFO_V1(nvs_schedule_resume);
@@ -78,30 +81,36 @@ static void schedule_check_name(const text *name);
 static void schedule_check_subject(const NvsTableSet *set,
 								   const text *subject);
 static void schedule_check_event(Jsonb *event);
+static void schedule_check_job(Jsonb *job);
+static Datum schedule_set_call(FunctionCallInfo fcinfo, bool is_job);
+static void schedule_check_arguments(FunctionCallInfo fcinfo, bool is_job);
+static int64 schedule_grace(FunctionCallInfo fcinfo);
+static void schedule_check_queue(FunctionCallInfo fcinfo);
 static int64 schedule_ms(const Interval *span, const char *name);
 static void schedule_check_timing(FunctionCallInfo fcinfo);
 static bool schedule_first(FunctionCallInfo fcinfo, int64 now, int64 *first);
 static void schedule_add_timing(FunctionCallInfo fcinfo, NvsParams *params);
 static void schedule_put_row(TupleTableSlot *slot, void *arg);
 
-/* Is a schedule due at the same times as before? */
+/* Is a schedule due at the same times as before, and nobody else's? */
 #define SAME(column)	"NOT nvent.entry_is_changed(t." column ", EXCLUDED." \
 	column ")"
 #define SAME_TIMES		SAME("cron") " AND " SAME("interval") " AND " \
-	SAME("execute_at") " AND " SAME("timezone")
+	SAME("execute_at") " AND " SAME("timezone") " AND " SAME("authors")
 
 /*
  * $1 name, $2 type, $3 cron, $4 interval, $5 execute_at, $6 timezone, $7 now,
- * $8 next_run_at, $9 subject, $10 event, $11 missed, $12 grace.  One that is
- * set again as it was goes on as it was, so that a program may set its
- * schedules whenever it starts.
+ * $8 next_run_at, $9 and $10 what is done, $11 missed, $12 grace, $13 and $14
+ * the names of $9 and $10.  One that is set again as it was, by who set it,
+ * goes on as it was, so that a program may set its schedules whenever it
+ * starts.
  */
 static const NvsStatement schedule_upsert = {
 	"INSERT INTO {scheduler_jobs} AS t (job_id, name, job_name, type, "
 	"schedule, cron, interval, execute_at, timezone, scheduled_at, "
 	"next_run_at, status, config) "
 	"VALUES ($1, $1, $1, $2, $3, $3, $4, $5, $6, $7, $8, 'pending', "
-	"pg_catalog.jsonb_build_object('subject', $9, 'event', $10, "
+	"pg_catalog.jsonb_build_object($13, $9, $14, $10, "
 	"'missed', $11, 'graceMs', $12)) "
 	"ON CONFLICT (job_id) DO UPDATE SET name = EXCLUDED.name, "
 	"job_name = EXCLUDED.job_name, type = EXCLUDED.type, "
@@ -170,9 +179,10 @@ static const NvsStatement schedule_list = {
 	"THEN " SPAN(GRACE "::pg_catalog.numeric") " END, "
 	"COALESCE(t.enabled, false), t.status::pg_catalog.text, "
 	TIME("t.last_run_at") ", " TIME("t.next_run_at") ", "
-	"t.config OPERATOR(pg_catalog.->>) 'error' "
-	"FROM {scheduler_jobs} AS t "
-	"WHERE t.config OPERATOR(pg_catalog.->>) 'subject' IS NOT NULL "
+	"t.config OPERATOR(pg_catalog.->>) 'error', "
+	"t.config OPERATOR(pg_catalog.->>) 'queue', "
+	"t.config OPERATOR(pg_catalog.->) 'job', t.authors::pg_catalog.text[] "
+	"FROM {scheduler_jobs} AS t WHERE " NVS_IS_SCHEDULE("t") " "
 	"ORDER BY t.job_id"
 };
 
@@ -225,6 +235,20 @@ schedule_check_event(Jsonb *event)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("event of a schedule must not have an id"),
 				 errdetail("Each run appends another event.")));
+}
+
+/* Raise an error for what cannot be a job. */
+static void
+schedule_check_job(Jsonb *job)
+{
+	NvsNewJob	read;
+
+	nvs_job_read(&read, job, 1);
+	if (read.has_data && !JB_ROOT_IS_OBJECT(DatumGetJsonbP(read.data)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("member \"data\" of a scheduled job must be a JSON object"),
+				 errdetail("Each run adds to it which schedule it is of, and when it was due.")));
 }
 
 /* Milliseconds of a span of time; raises 22023 when that depends on a month. */
@@ -318,6 +342,23 @@ schedule_add_timing(FunctionCallInfo fcinfo, NvsParams *params)
 Datum
 nvs_schedule_set(PG_FUNCTION_ARGS)
 {
+	return schedule_set_call(fcinfo, false);
+}
+
+/*
+ * nvent.schedule_job(name, queue, job, cron, every, at, time_zone, missed,
+ * grace, store): the same for a job.
+ */
+Datum
+nvs_schedule_job(PG_FUNCTION_ARGS)
+{
+	return schedule_set_call(fcinfo, true);
+}
+
+/* Set a schedule that appends an event, or sends a job. */
+static Datum
+schedule_set_call(FunctionCallInfo fcinfo, bool is_job)
+{
 	int64		now = nvs_now_ms();
 	NvsTableSet *set;
 	NvsParams	params;
@@ -327,45 +368,80 @@ nvs_schedule_set(PG_FUNCTION_ARGS)
 	Datum		next;
 	bool		isnull;
 
-	NVS_REQUIRE_ARG(ARG_NAME, "name");
-	NVS_REQUIRE_ARG(ARG_SUBJECT, "subject");
-	NVS_REQUIRE_ARG(ARG_EVENT, "event");
-	NVS_REQUIRE_ARG(ARG_TIME_ZONE, "time_zone");
-	NVS_REQUIRE_ARG(ARG_MISSED, "missed");
-	NVS_REQUIRE_ARG(ARG_GRACE, "grace");
-	schedule_check_name(PG_GETARG_TEXT_PP(ARG_NAME));
-	schedule_check_event(PG_GETARG_JSONB_P(ARG_EVENT));
-	schedule_check_timing(fcinfo);
-	(void) nvs_schedule_missed(text_to_cstring(PG_GETARG_TEXT_PP(ARG_MISSED)));
-	grace = schedule_ms(PG_GETARG_INTERVAL_P(ARG_GRACE), "grace");
-	if (grace < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"grace\" must not be negative")));
-	PreventCommandIfReadOnly("nvent.schedule_set()");
+	schedule_check_arguments(fcinfo, is_job);
+	grace = schedule_grace(fcinfo);
+	PreventCommandIfReadOnly(is_job ? "nvent.schedule_job()" :
+							 "nvent.schedule_set()");
 	found = schedule_first(fcinfo, now, &first);
 
 	nvs_spi_begin();
 	set = nvs_table_set_open(&nvs_schedule_tables, fcinfo, ARG_STORE,
 							 NVS_USE_WRITE);
-	schedule_check_subject(set, PG_GETARG_TEXT_PP(ARG_SUBJECT));
+	if (is_job)
+		schedule_check_queue(fcinfo);
+	else
+		schedule_check_subject(set, PG_GETARG_TEXT_PP(ARG_PLACE));
 	nvs_params_init(&params);
 	nvs_params_add_arg(&params, fcinfo, ARG_NAME, TEXTOID);
 	schedule_add_timing(fcinfo, &params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(now), false);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(first), !found);
-	nvs_params_add_arg(&params, fcinfo, ARG_SUBJECT, TEXTOID);
-	nvs_params_add_arg(&params, fcinfo, ARG_EVENT, JSONBOID);
+	nvs_params_add_arg(&params, fcinfo, ARG_PLACE, TEXTOID);
+	nvs_params_add_arg(&params, fcinfo, ARG_WHAT, JSONBOID);
 	nvs_params_add_arg(&params, fcinfo, ARG_MISSED, TEXTOID);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(grace), false);
-	found = nvs_execute_row(nvs_statement_plan(set->plans, &schedule_upsert,
-											   &params, NULL),
-							&params, false, CurrentMemoryContext, 1, &next,
-							&isnull);
+	nvs_params_add(&params, TEXTOID,
+				   CStringGetTextDatum(is_job ? "queue" : "subject"), false);
+	nvs_params_add(&params, TEXTOID,
+				   CStringGetTextDatum(is_job ? "job" : "event"), false);
+	found = nvs_schedule_write(set, NVS_AUTHOR_TAKE, &schedule_upsert, &params,
+							   &next, &isnull) > 0;
 	nvs_spi_end();
 	if (!found || isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(nvs_ms_to_timestamptz(DatumGetInt64(next)));
+}
+
+/* Raise an error for arguments of a schedule that are none. */
+static void
+schedule_check_arguments(FunctionCallInfo fcinfo, bool is_job)
+{
+	NVS_REQUIRE_ARG(ARG_NAME, "name");
+	NVS_REQUIRE_ARG(ARG_PLACE, is_job ? "queue" : "subject");
+	NVS_REQUIRE_ARG(ARG_WHAT, is_job ? "job" : "event");
+	NVS_REQUIRE_ARG(ARG_TIME_ZONE, "time_zone");
+	NVS_REQUIRE_ARG(ARG_MISSED, "missed");
+	NVS_REQUIRE_ARG(ARG_GRACE, "grace");
+	schedule_check_name(PG_GETARG_TEXT_PP(ARG_NAME));
+	if (is_job)
+		schedule_check_job(PG_GETARG_JSONB_P(ARG_WHAT));
+	else
+		schedule_check_event(PG_GETARG_JSONB_P(ARG_WHAT));
+	schedule_check_timing(fcinfo);
+	(void) nvs_schedule_missed(text_to_cstring(PG_GETARG_TEXT_PP(ARG_MISSED)));
+}
+
+/* How late a run may be that is not made up for, in ms. */
+static int64
+schedule_grace(FunctionCallInfo fcinfo)
+{
+	int64		grace = schedule_ms(PG_GETARG_INTERVAL_P(ARG_GRACE), "grace");
+
+	if (grace < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"grace\" must not be negative")));
+	return grace;
+}
+
+/* Raise an error when the queue of a schedule does not exist. */
+static void
+schedule_check_queue(FunctionCallInfo fcinfo)
+{
+	NvsQueue   *queue;
+
+	(void) nvs_queue_open(fcinfo, ARG_PLACE, ARG_STORE, NVS_USE_CHANGE,
+						  &queue);
 }
 
 /* Run a statement for the schedule of arguments 0 and 1, a name and a store. */

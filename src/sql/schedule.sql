@@ -74,6 +74,17 @@ Example:
 
 -- Schedules.  See src/schedule/schedule.c and src/schedule/run.c.
 
+CREATE FUNCTION nvent.schedule_author() RETURNS trigger
+AS 'MODULE_PATHNAME', 'nvs_schedule_author'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.schedule_author() IS
+'trigger of a store''s schedules: keeps who wrote each of them';
+
+-- A store's owner has it on the table.
+REVOKE ALL ON FUNCTION nvent.schedule_author FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION nvent.schedule_author TO @extowner@ WITH GRANT OPTION;
+
 CREATE FUNCTION nvent.schedule_set(
     name text,
     subject text,
@@ -95,13 +106,15 @@ COMMENT ON FUNCTION nvent.schedule_set(text, text, jsonb, text, interval, timest
 One of cron, every and at says when. Each run appends the event with the fields scheduleName and
 scheduledAt, when it was due in milliseconds since 1970. nvent.schedule_run() makes the runs, and
 nvent.maintain(), which the maintenance process calls. A schedule that is set again with the same
-times goes on as it was, paused or not: set it whenever your program starts. With other times it
-begins anew.
+times, by the role that set it, goes on as it was, paused or not: set it whenever your program starts.
+With other times, or by another role, it begins anew.
 
 A run is missed when nobody makes it before the next one is due. It appends to the schedule''s store
-alone, and only to tables into which everybody may insert who may insert or update schedules; a run
-that fails for a reason that does not pass, as that one, has the schedule be `failed`, with the
-error, until nvent.schedule_resume(). A schedule outlives the rights of the role that set it.
+alone, and with the rights of its authors: who sets a schedule is its only author, and whoever writes
+its row otherwise, as by nvent.schedule_resume() or UPDATE, becomes one besides. Each of them must have
+INSERT on the table when the run is made, and no policy of it may restrict him. A run that fails for a
+reason that does not pass, as that one, has the schedule be `failed`, with the error, until
+nvent.schedule_resume(). Authors are known by their names.
 
 Arguments:
   name: the schedule''s, 1 to 1,024 bytes
@@ -127,6 +140,51 @@ Locks:
 Example:
   SELECT nvent.schedule_set(''nightly'', ''nvent:report:daily'', ''{"type": "wanted"}'',
       cron => ''30 2 * * *'', time_zone => ''Europe/Berlin'');';
+
+CREATE FUNCTION nvent.schedule_job(
+    name text,
+    queue text,
+    job jsonb DEFAULT '{}',
+    cron text DEFAULT NULL,
+    every interval DEFAULT NULL,
+    at timestamptz DEFAULT NULL,
+    time_zone text DEFAULT 'UTC',
+    missed text DEFAULT 'once',
+    grace interval DEFAULT '1 minute',
+    store text DEFAULT NULL
+) RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'nvs_schedule_job'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.schedule_job(text, text, jsonb, text, interval, timestamptz, text, text, interval, text) IS
+'Has a job sent from time to time: as nvent.schedule_set, with a queue in place of a subject.
+
+Each run sends one job, whose data has the fields scheduleName and scheduledAt besides its own; none,
+where the policy of the queue refuses it. Each author of the schedule must have SELECT and INSERT on
+the store''s tables of queues.
+
+Arguments:
+  name: the schedule''s, 1 to 1,024 bytes; events and jobs have them in common
+  queue: a queue of the store
+  job: an object as of nvent.queue_send_batch; its data must be an object
+  cron: an expression as of nvent.cron_next
+  every: from one second to 100 years, without months; it is due first when that has passed
+  at: a point in time, once
+  time_zone: of cron, a name of pg_timezone_names
+  missed: `once`, `all` or `skip`
+  grace: of `skip`, without months
+  store: NULL is the default store
+Returns:
+  when it is due next; NULL for never, as when it was due once and has been run
+Raises:
+  22023: not one of cron, every and at is given; one of the arguments is none
+  42704: there is no such queue
+  NV009: there is no such store
+Locks:
+  the row of the schedule until the transaction ends
+Example:
+  SELECT nvent.schedule_job(''digest'', ''emails'', ''{"data": {"kind": "digest"}}'', cron => ''0 7 * * mon'',
+      time_zone => ''Europe/Berlin'');';
 
 CREATE FUNCTION nvent.schedule_delete(
     name text,
@@ -212,7 +270,10 @@ CREATE FUNCTION nvent.schedule_list(
     OUT status text,
     OUT last_run_at timestamptz,
     OUT next_run_at timestamptz,
-    OUT error text
+    OUT error text,
+    OUT queue text,
+    OUT job jsonb,
+    OUT authors text[]
 ) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'nvs_schedule_list'
 LANGUAGE C STABLE PARALLEL UNSAFE
@@ -231,7 +292,7 @@ Columns:
   every: its interval, or NULL
   at: when it is due, if it is once; else NULL
   time_zone: of cron, else NULL
-  subject: to which runs append
+  subject: to which runs append; NULL for a job
   event: what they append
   missed: `skip`, `once` or `all`
   grace: of `skip`
@@ -240,6 +301,9 @@ Columns:
   last_run_at: when it was run last
   next_run_at: when it is due next
   error: of a run that failed, or NULL
+  queue: to which runs send; NULL for an event
+  job: what they send
+  authors: the roles that wrote the schedule; NULL when nobody knows, and then it is not run
 Raises:
   NV009: there is no such store
 Example:
@@ -260,7 +324,7 @@ appends, and when that rolls back, the run is made again. Rows that others have 
 over. nvent.maintain() does the same, for half of its budget.
 
 It works as the caller, who needs SELECT and UPDATE on {store}_scheduler_jobs, without which it does
-nothing, and the right to append. A run that fails is undone and a warning, and keeps no other from
+nothing, and the right to append or send, which the authors of the schedule need as well. A run that fails is undone and a warning, and keeps no other from
 its turn; it is made later when a lock was not to be had. With code of others behind the tables it
 does as nvent.maintain().
 
@@ -272,6 +336,7 @@ Returns:
 Raises:
   22023: max_count is not from 0 to 10,000
   40001: in REPEATABLE READ or SERIALIZABLE, when a schedule was changed since the snapshot
+  42P16: {store}_scheduler_jobs lacks a trigger that keeps who writes schedules
   NV009: there is no such store
 Locks:
   the rows of the schedules that are due, and what nvent.stream_append() locks, until the transaction

@@ -241,6 +241,19 @@ static const NvsStatement adopt_expiry_indexes = {
 	"AND a.attname OPERATOR(pg_catalog.=) 'expires_at' ORDER BY 1"
 };
 
+/* Triggers of table $1 that keep who writes schedules. */
+static const NvsStatement adopt_author_triggers = {
+	"SELECT g.tgname::pg_catalog.text FROM pg_catalog.pg_trigger g "
+	"JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) g.tgfoid "
+	"JOIN pg_catalog.pg_namespace n "
+	"ON n.oid OPERATOR(pg_catalog.=) f.pronamespace "
+	"WHERE g.tgrelid OPERATOR(pg_catalog.=) $1::pg_catalog.regclass "
+	"AND g.tgname OPERATOR(pg_catalog.=) "
+	"ANY ('{schedule_author,schedule_author_check}'::pg_catalog.name[]) "
+	"AND f.proname OPERATOR(pg_catalog.=) 'schedule_author' "
+	"AND n.nspname OPERATOR(pg_catalog.=) 'nvent'"
+};
+
 /* Tables of schema $1 with a column "subject" whose names begin with $2. */
 static const NvsStatement adopt_stream_names = {
 	"SELECT c.relname::pg_catalog.text FROM pg_catalog.pg_class c "
@@ -279,6 +292,7 @@ static bool adopt_raise_position(const char *qualified, const char *sequence);
 static bool adopt_highest(const char *qualified, const char *sequence,
 						  int64 *highest);
 static void adopt_bucket(Adoption *a);
+static void adopt_authors(Adoption *a);
 static void adopt_drop_expiry_indexes(Adoption *a);
 static List *adopt_streams(Adoption *a, int from);
 static bool adopt_take_stream(const Adoption *a, const char *name);
@@ -309,6 +323,7 @@ nvs_adopt_tables(const NvsStore *store, int from, List **streams)
 	if (from < NVS_LAYOUT_BASE)
 		adopt_base(&a);
 	adopt_bucket(&a);
+	adopt_authors(&a);
 	*streams = adopt_streams(&a, from);
 
 	/* The layouts above that are missing. */
@@ -651,6 +666,37 @@ adopt_drop_expiry_indexes(Adoption *a)
 		adopt_report(a, "kv",
 					 psprintf("index %s is dropped", (char *) lfirst(lc)));
 	}
+}
+
+/*
+ * Have it kept who writes schedules: DROP EXTENSION CASCADE drops the triggers
+ * that do.  Nobody knows who wrote those that are there.
+ */
+static void
+adopt_authors(Adoption *a)
+{
+	if (list_length(adopt_query_texts(&adopt_author_triggers,
+									  adopt_qualified(a, "scheduler_jobs"),
+									  NULL)) == 2)
+		return;
+	if (get_attnum(adopt_relid(a, "scheduler_jobs"), "authors") ==
+		InvalidAttrNumber)
+		nvs_layout_run(a->store, "ALTER TABLE {scheduler_jobs} "
+					   "ADD COLUMN authors text[] COLLATE \"C\"");
+	else
+	{
+		nvs_layout_run(a->store, "DROP TRIGGER IF EXISTS schedule_author "
+					   "ON {scheduler_jobs}");
+		nvs_layout_run(a->store, "DROP TRIGGER IF EXISTS "
+					   "schedule_author_check ON {scheduler_jobs}");
+		nvs_layout_run(a->store, "UPDATE {scheduler_jobs} SET authors = NULL "
+					   "WHERE authors IS NOT NULL");
+	}
+	nvs_layout_run(a->store, NVS_AUTHOR_TRIGGER("BEFORE", "schedule_author"));
+	nvs_layout_run(a->store, NVS_AUTHOR_TRIGGER("AFTER",
+												"schedule_author_check"));
+	adopt_report(a, "scheduler_jobs",
+				 pstrdup("column authors and its triggers are made"));
 }
 
 /*

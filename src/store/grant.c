@@ -87,6 +87,7 @@ static const GrantFunction grant_functions[] = {
 	{"queue_policy_changed", LEVEL_OWNER},
 	{"route_add", LEVEL_OWNER},
 	{"route_drop", LEVEL_OWNER},
+	{"schedule_author", LEVEL_OWNER},
 	{"store_grant", LEVEL_OWNER},
 	{"store_migrate", LEVEL_OWNER},
 	{"store_revoke", LEVEL_OWNER},

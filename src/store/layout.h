@@ -47,6 +47,11 @@
 	NVS_SCORE_COLUMN ", " \
 	"extra jsonb"
 
+/* A trigger that keeps who writes schedules, see schedule/author.c. */
+#define NVS_AUTHOR_TRIGGER(timing, name) \
+	"CREATE TRIGGER " name " " timing " INSERT OR UPDATE ON {scheduler_jobs} " \
+	"FOR EACH ROW EXECUTE FUNCTION nvent.schedule_author()"
+
 /*
  * Column of the whole hours of expires_at: coarse, so that refreshing a TTL
  * stays HOT.  Computed by one call of a function, since every write has the

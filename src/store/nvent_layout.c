@@ -92,7 +92,11 @@ const char *const nvs_nvent_tables_up[] = {
 	"next_run_at bigint, "
 	"status text COLLATE \"C\" DEFAULT 'pending', "
 	"metadata jsonb, "
-	"config jsonb, " NVS_ENTRY_COLUMNS ") WITH (fillfactor = 70)",
+	"config jsonb, "
+	"authors text[] COLLATE \"C\", " NVS_ENTRY_COLUMNS ") "
+	"WITH (fillfactor = 70)",
+	NVS_AUTHOR_TRIGGER("BEFORE", "schedule_author"),
+	NVS_AUTHOR_TRIGGER("AFTER", "schedule_author_check"),
 	"CREATE INDEX ON {scheduler_jobs} (score, job_id)",
 	"CREATE INDEX ON {scheduler_jobs} (next_run_at) "
 	"WHERE status = 'pending' AND enabled",

@@ -80,6 +80,8 @@ SELECT * FROM nvent.schedule_list('{s}');
 SELECT nvent.schedule_delete('t', '{s}');
 SELECT nvent.lock_assert('{s}:l', 1);
 SELECT nvent.queue_create('q', store => '{s}'), nvent.queue_create('r', dead_letter => 'q', store => '{s}');
+SELECT nvent.schedule_job('j', 'q', '{"key": "k"}', at => '2026-01-01', store => '{s}');
+SELECT nvent.schedule_run('{s}');
 SELECT nvent.queue_send('q', '1', store => '{s}'), nvent.queue_send('r', '1', priority => 5, start_after => '1 hour', dead_letter => 'q', store => '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_send_batch('r', ARRAY['{"data": 1, "retryLimit": 0}', '{}', '{}', '{}', '{}']::pg_catalog.jsonb[], '{s}');
 SELECT nvent.queue_complete('r', id, attempt, '1', '{s}'), nvent.queue_fail('r', id, attempt, '2', '{s}'), nvent.queue_cancel('r', id, '{s}'), nvent.queue_resume('r', id, '{s}') FROM nvent.queue_fetch('r', 1, 'w', '{s}');
