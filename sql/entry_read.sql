@@ -118,7 +118,7 @@ SELECT nvent.entry_read('nvent:flow:runs:f', filter => '{"status": 5}');
 SELECT nvent.entry_read('nvent:flow:runs:f', filter => '{"status": ["running", 5]}');
 SELECT nvent.entry_read('nvent:flow:runs:f', filter => '{"stepCount": 1.5}');
 SELECT nvent.entry_read('nvent:flow:runs:f', filter => '{"startedAt": "soon"}');
-SELECT nvent.entry_read('nvent:flow:runs:f', filter => '{"version": "1"}');
+SELECT nvent.entry_read('nvent:flow:runs:f', filter => '{"version": "one"}');
 SELECT nvent.entry_read('nvent:flows', filter => '{"stats": {"total": 1}}');
 SELECT nvent.entry_read('nvent:flow:runs:f', filter => jsonb_build_object(repeat('a.', 1000), 1));
 -- The planner looks at each value and cannot be cancelled meanwhile: at most

@@ -35,7 +35,7 @@ INSERT INTO tries (statement) VALUES
     ($$SELECT nvent.stream_append('a:b', '{"type": null}')$$),
     ($$SELECT nvent.stream_append('a:b', '{"type": 5}')$$),
     ($$SELECT nvent.stream_append('a:b', '{"type": ""}')$$),
-    ($$SELECT nvent.stream_append('a:b', '{"type": "t", "attempt": "2"}')$$),
+    ($$SELECT nvent.stream_append('a:b', '{"type": "t", "attempt": "2nd"}')$$),
     ($$SELECT nvent.stream_append('a:b', '{"type": "t", "attempt": 2147483648}')$$),
     ($$SELECT nvent.stream_append('a:b', '{"type": "t", "attempt": -2147483649}')$$),
     ($$SELECT nvent.stream_append('a:b', '{"type": "t", "attempt": 0.5}')$$),

@@ -3,9 +3,12 @@
  *	  JSON values to column values and back.
  *
  * A bigint column named ts or *_at holds milliseconds since 1970; it takes a
- * whole number or an ISO-8601 string (UTC where that names no zone).
+ * whole number or an ISO-8601 string (UTC where that names no zone).  Where a
+ * number or a boolean is wanted its text will do: 4 or "4", false or "false".
  */
 #include "postgres.h"
+
+#include <ctype.h>
 
 #include "catalog/pg_type.h"
 #include "common/shortest_dec.h"
@@ -29,6 +32,12 @@ static const char *value_kind(NvsJsonbChild value);
 pg_noreturn static void value_wrong_type(const NvsField *field,
 										 NvsJsonbChild value,
 										 const char *wanted);
+static NvsJsonbChild value_of_text(const NvsField *field, NvsJsonbChild value);
+static Datum value_numeric(const NvsField *field, const char *text);
+static bool value_is_number(const char *s, int len);
+static bool value_skip_digits(const char **s, const char *end);
+static bool value_is_ms(const char *s, int len);
+static bool value_is_http_date(const char *s, int len);
 static int64 value_integer(const NvsField *field, NvsJsonbChild value);
 static int64 value_ms(const NvsField *field, NvsJsonbChild value);
 static Datum value_other(const NvsField *field, NvsJsonbChild value);
@@ -37,7 +46,8 @@ static void value_add_array(StringInfo buf, const JsonbContainer *jc,
 							bool json);
 static void value_add_quoted(StringInfo buf, const char *s);
 static Datum value_input(const NvsField *field, char *text);
-static int64 value_ms_from_iso(const NvsField *field, const char *s, int len);
+static int64 value_ms_from_text(const NvsField *field, const char *s, int len);
+static char *value_iso_text(const NvsField *field, const char *s, int len);
 static bool value_names_zone(const char *s, int len);
 static void value_emit_float8(NvsJsonb *record, const char *key, int keylen,
 							  double value);
@@ -126,6 +136,8 @@ nvs_field_datum(const NvsField *field, NvsJsonbChild value, bool *isnull)
 	*isnull = value.type == JENTRY_ISNULL;
 	if (*isnull)
 		return (Datum) 0;
+	if (value.type == JENTRY_ISSTRING)
+		value = value_of_text(field, value);
 	switch (field->kind)
 	{
 		case NVS_FIELD_TEXT:
@@ -180,6 +192,142 @@ nvs_field_payload(const NvsField *field, NvsJsonbChild value, bool *isnull)
 	return value_other(field, value);
 }
 
+/*
+ * What a string stands for in a column of numbers or booleans, if that is
+ * beyond doubt; else the string, which will be an error.
+ */
+static NvsJsonbChild
+value_of_text(const NvsField *field, NvsJsonbChild value)
+{
+	const char *s = value.data;
+	int			len = value.len;
+	bool		is_number;
+
+	switch (field->kind)
+	{
+		case NVS_FIELD_INT2:
+		case NVS_FIELD_INT4:
+		case NVS_FIELD_INT8:
+		case NVS_FIELD_FLOAT8:
+		case NVS_FIELD_NUMERIC:
+			is_number = value_is_number(s, len);
+			break;
+		case NVS_FIELD_MS:
+			is_number = value_is_ms(s, len);
+			break;
+		case NVS_FIELD_BOOL:
+			if (len == 4 && memcmp(s, "true", 4) == 0)
+				value.type = JENTRY_ISBOOL_TRUE;
+			else if (len == 5 && memcmp(s, "false", 5) == 0)
+				value.type = JENTRY_ISBOOL_FALSE;
+			return value;
+		default:
+			return value;
+	}
+	if (is_number)
+	{
+		value.data = DatumGetPointer(value_numeric(field, pnstrdup(s, len)));
+		value.type = JENTRY_ISNUMERIC;
+		value.len = VARSIZE(value.data);
+	}
+	return value;
+}
+
+/* A number as a numeric; an error, which names the field, if it is too high. */
+static Datum
+value_numeric(const NvsField *field, const char *text)
+{
+	ErrorContextCallback context;
+	Datum		result;
+
+	value_push_context(&context, field);
+	result = DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+								 ObjectIdGetDatum(InvalidOid),
+								 Int32GetDatum(-1));
+	error_context_stack = context.previous;
+	return result;
+}
+
+/* Is that a number as JSON writes them, with less than a thousand digits? */
+static bool
+value_is_number(const char *s, int len)
+{
+	const char *end = s + len;
+
+	if (len == 0 || len > 1000)
+		return false;
+	if (*s == '-')
+		s++;
+	if (!value_skip_digits(&s, end))
+		return false;
+	if (s < end && *s == '.')
+	{
+		s++;
+		if (!value_skip_digits(&s, end))
+			return false;
+	}
+	if (s < end && (*s == 'e' || *s == 'E'))
+	{
+		s++;
+		if (s < end && (*s == '+' || *s == '-'))
+			s++;
+		if (!value_skip_digits(&s, end))
+			return false;
+	}
+	return s == end;
+}
+
+/* Skip the digits at *s; false when there are none. */
+static bool
+value_skip_digits(const char **s, const char *end)
+{
+	const char *begin = *s;
+
+	while (*s < end && isdigit((unsigned char) **s))
+		(*s)++;
+	return *s > begin;
+}
+
+/*
+ * Are these milliseconds, and nothing else?  A date may be written in eight
+ * digits, and with a time in fourteen.
+ */
+static bool
+value_is_ms(const char *s, int len)
+{
+	const char *end = s + len;
+
+	return len == 13 && value_skip_digits(&s, end) && s == end;
+}
+
+/* Is that a time as HTTP and Date.toUTCString() have it? */
+static bool
+value_is_http_date(const char *s, int len)
+{
+	static const char shape[] = "Aaa, 00 Aaa 0000 00:00:00 GMT";
+	int			i;
+
+	if (len != sizeof(shape) - 1)
+		return false;
+	for (i = 0; i < len; i++)
+	{
+		unsigned char c = s[i];
+		bool		fits;
+
+		if (i >= len - 3)
+			fits = c == shape[i];
+		else if (isalpha((unsigned char) shape[i]))
+			fits = isalpha(c);
+		else if (shape[i] == '0')
+			fits = isdigit(c);
+		else
+			fits = c == shape[i];
+		if (!fits)
+			return false;
+	}
+	return true;
+}
+
 /* A JSON value as a whole number, or an error that names the field. */
 static int64
 value_integer(const NvsField *field, NvsJsonbChild value)
@@ -212,30 +360,30 @@ static int64
 value_ms(const NvsField *field, NvsJsonbChild value)
 {
 	if (value.type == JENTRY_ISSTRING)
-		return value_ms_from_iso(field, value.data, value.len);
+		return value_ms_from_text(field, value.data, value.len);
 	if (value.type != JENTRY_ISNUMERIC)
 		value_wrong_type(field, value, "milliseconds or an ISO-8601 string");
 	return value_integer(field, value);
 }
 
-/* An ISO-8601 string, in UTC when it names no zone, as milliseconds. */
+/*
+ * An ISO-8601 string, in UTC when it names no zone, or a date of HTTP, as
+ * milliseconds.
+ */
 static int64
-value_ms_from_iso(const NvsField *field, const char *s, int len)
+value_ms_from_text(const NvsField *field, const char *s, int len)
 {
-	char	   *text = psprintf("%.*s%s", len, s,
-								value_names_zone(s, len) ? "" : "Z");
 	ErrorContextCallback context;
+	char	   *text;
 	TimestampTz t;
 
-	/* timestamptz_in() would take "now" and "tomorrow" as well. */
-	if (len < 10 || s[4] != '-' || strspn(text, "0123456789-:.+TZtz ") <
-		strlen(text))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_DATETIME_FORMAT),
-				 errmsg("field \"%s\" is not an ISO-8601 time: \"%.*s\"",
-						field->label, len, s),
-				 errhint("Write 2026-01-31T12:00:00.000Z, or milliseconds "
-						 "since 1970 as a number.")));
+	/* The day of the week says nothing. */
+	if (value_is_http_date(s, len))
+		text = pnstrdup(s + 5, len - 5);
+
+	else
+		text = value_iso_text(field, s, len);
+
 	value_push_context(&context, field);
 	t = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
 												CStringGetDatum(text),
@@ -244,6 +392,27 @@ value_ms_from_iso(const NvsField *field, const char *s, int len)
 	error_context_stack = context.previous;
 	pfree(text);
 	return nvs_timestamptz_to_ms(t);
+}
+
+/*
+ * An ISO-8601 string with a zone; an error, which names the field, if it is
+ * something else: timestamptz_in() would take "now" and "tomorrow" as well.
+ */
+static char *
+value_iso_text(const NvsField *field, const char *s, int len)
+{
+	char	   *text = psprintf("%.*s%s", len, s,
+								value_names_zone(s, len) ? "" : "Z");
+
+	if (len < 10 || s[4] != '-' || strspn(text, "0123456789-:.+TZtz ") <
+		strlen(text))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_DATETIME_FORMAT),
+				 errmsg("field \"%s\" is not an ISO-8601 time: \"%.*s\"",
+						field->label, len, s),
+				 errhint("Write 2026-01-31T12:00:00.000Z, or milliseconds "
+						 "since 1970 as a number.")));
+	return text;
 }
 
 /* Does an ISO-8601 time end in Z or an offset? */
