@@ -252,6 +252,26 @@ SELECT nvent.stream_append('mine:new:1', '{"type": "t"}');
 SET ROLE regress_nvs_app;
 SELECT nvent.store_migrate('mine', 0);
 RESET ROLE;
+-- What a program calls when it starts makes the store, moves it to the latest
+-- layout, or has nothing to do; then it needs no more than to read.
+SELECT nvent.store_ensure('ensured', 'app'), nvent.store_ensure('ensured');
+SELECT nvent.store_ensure('ensured', 'public');
+SELECT nvent.store_migrate('ensured', 7) > 7 AS was_later, nvent.store_version('ensured') AS layout;
+SELECT nvent.store_grant('regress_nvs_other', 'read', 'ensured');
+SET ROLE regress_nvs_other;
+SELECT nvent.store_ensure('ensured');
+RESET ROLE;
+SELECT nvent.store_ensure('ensured');
+SELECT nvent.store_grant('regress_nvs_other', 'read', 'ensured');
+SET ROLE regress_nvs_other;
+SELECT nvent.store_ensure('ensured');
+\set VERBOSITY default
+SELECT nvent.store_ensure('not_there');
+\set VERBOSITY terse
+RESET ROLE;
+SELECT nvent.store_ensure(NULL);
+SELECT nvent.store_ensure('a:b');
+SELECT nvent.store_migrate('ensured', 0) > 7 AS dropped;
 -- Without the default store a role with no right to make it gets an error
 -- that says so.
 SELECT nvent.store_migrate('nvent', 0);
@@ -277,7 +297,7 @@ BEGIN READ ONLY;
 SELECT nvent.stream_append('nvent:flow:run:1', '{"type": "t"}');
 ROLLBACK;
 BEGIN READ ONLY;
-SELECT nvent.store_version('blog'), nvent.store_create('blog', 'app') AS made;
+SELECT nvent.store_version('blog'), nvent.store_create('blog', 'app') AS made, nvent.store_ensure('blog');
 COMMIT;
 
 -- The extension is not dropped while stores depend on it.

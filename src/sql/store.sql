@@ -164,6 +164,34 @@ Locks:
 Example:
   SELECT nvent.store_create(''shop'', ''app'');';
 
+CREATE FUNCTION nvent.store_ensure(
+    prefix text DEFAULT 'nvent',
+    schema text DEFAULT NULL
+) RETURNS text
+AS 'MODULE_PATHNAME', 'nvs_store_ensure'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.store_ensure(text, text) IS
+'Has a store be there, with the latest layout: what a program calls when it starts.
+
+It makes the store as nvent.store_create does, takes over tables that are there as
+nvent.store_adopt does, or moves it to the latest layout as nvent.store_migrate does. Where nothing is
+to be done the right to read the store is enough. Any number of processes may start at once.
+
+Arguments:
+  prefix: name of the store
+  schema: where it is to be; NULL is where it is, and schema public when it is made
+Returns:
+  what was done: "created", "adopted", "migrated" or "unchanged"
+Raises:
+  42710: it is in another schema, and others as nvent.store_create and nvent.store_adopt
+  42501: the caller may not make stores, or does not own this one, where something is to be done
+  0A000: the store has a later layout than this version of nvent_store knows
+Locks:
+  nothing where nothing is to be done, else as these functions
+Example:
+  SELECT nvent.store_ensure(''shop'', ''app'');';
+
 CREATE FUNCTION nvent.store_version(
     prefix text DEFAULT 'nvent'
 ) RETURNS integer
@@ -210,7 +238,7 @@ Example:
   SELECT nvent.store_migrate(''nvent'', 0);';
 
 CREATE FUNCTION nvent.store_adopt(
-    prefix text,
+    prefix text DEFAULT 'nvent',
     schema text DEFAULT 'public',
     OUT relation text,
     OUT change text

@@ -36,6 +36,7 @@
 #include "store/stream_table.h"
 
 PG_FUNCTION_INFO_V1(nvs_store_create);
+PG_FUNCTION_INFO_V1(nvs_store_ensure);
 PG_FUNCTION_INFO_V1(nvs_store_version);
 PG_FUNCTION_INFO_V1(nvs_store_migrate);
 PG_FUNCTION_INFO_V1(nvs_store_adopt);
@@ -92,12 +93,16 @@ static void admin_check_same(const NvsStore *store, const char *schema,
 							 Oid owner);
 static void admin_check_free(const NvsStore *store);
 static bool admin_may_create(void);
+static void admin_check_may_create(const char *prefix);
 static Oid	admin_owner_argument(FunctionCallInfo fcinfo, int n);
 static NvsStore *admin_claim(const char *prefix, const char *schema,
 							 const char *command);
 static void admin_ensure_schema(const char *schema, Oid owner);
 static bool admin_create(const char *prefix, const char *schema, Oid owner);
 static NvsStore *admin_create_default(void);
+static const char *admin_ensure(const char *prefix, const char *schema);
+static const char *admin_ensure_new(const char *prefix, const char *schema);
+static int	admin_migrate(const char *prefix, int target);
 static NvsStore *admin_new_store(const char *prefix, const char *schema);
 static void admin_register(const NvsStore *store);
 static void admin_place(const NvsStatement *statement, const NvsStore *store,
@@ -232,6 +237,21 @@ static bool
 admin_may_create(void)
 {
 	return nvs_may_execute(nvs_function_oid("store_create"), GetUserId());
+}
+
+/* Raise an error unless the current user may make stores. */
+static void
+admin_check_may_create(const char *prefix)
+{
+	if (!admin_may_create())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to create store \"%s\"", prefix),
+				 errdetail("The store does not exist, and is made by a role "
+						   "that may execute nvent.store_create()."),
+				 errhint("Have an administrator run "
+						 "SELECT nvent.store_create(%s).",
+						 quote_literal_cstr(prefix))));
 }
 
 /*
@@ -440,14 +460,7 @@ admin_create_default(void)
 				 errhint("Run SELECT nvent.store_create(%s), or set "
 						 "nvent_store.auto_create to on.",
 						 quote_literal_cstr(nvs_default_store))));
-	if (!admin_may_create())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to create store \"%s\"",
-						nvs_default_store),
-				 errdetail("The default store does not exist, and the first write by a role that may execute nvent.store_create() makes it."),
-				 errhint("Have an administrator run SELECT nvent.store_create(%s).",
-						 quote_literal_cstr(nvs_default_store))));
+	admin_check_may_create(nvs_default_store);
 	(void) admin_create(nvs_default_store, "public", InvalidOid);
 	return nvs_store_require(nvs_default_store);
 }
@@ -510,17 +523,25 @@ nvs_store_migrate(PG_FUNCTION_ARGS)
 {
 	char	   *prefix;
 	int			target = NVS_ARG_OR(1, PG_GETARG_INT32, NVS_LAYOUT_LATEST);
-	int			from;
-	NvsStore   *store;
-	NvsIdentity saved;
 
-	/* Whether it may be. */
 	NVS_REQUIRE_ARG(0, "prefix");
 	prefix = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	admin_check_target(target);
 	PreventCommandIfReadOnly("nvent.store_migrate()");
 	if (target == 0 && admin_give_up(prefix))
 		PG_RETURN_NULL();
+	PG_RETURN_INT32(admin_migrate(prefix, target));
+}
+
+/* The same for a store that is not gone; returns the layout it had. */
+static int
+admin_migrate(const char *prefix, int target)
+{
+	int			from;
+	NvsStore   *store;
+	NvsIdentity saved;
+
+	/* Whether it may be. */
 	nvs_store_check_owner(nvs_store_require(prefix));
 	nvs_store_lock(prefix, ExclusiveLock);
 	store = nvs_store_require(prefix);
@@ -549,7 +570,82 @@ nvs_store_migrate(PG_FUNCTION_ARGS)
 		nvs_store_changed();
 	}
 	nvs_spi_end();
-	PG_RETURN_INT32(from);
+	return from;
+}
+
+/*
+ * nvent.store_ensure(prefix, schema): have a store be there, with the latest
+ * layout; returns what was done for that.
+ */
+Datum
+nvs_store_ensure(PG_FUNCTION_ARGS)
+{
+	char	   *schema = PG_ARGISNULL(1) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *prefix;
+
+	NVS_REQUIRE_ARG(0, "prefix");
+	prefix = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	PG_RETURN_TEXT_P(cstring_to_text(admin_ensure(prefix, schema)));
+}
+
+/*
+ * Make, adopt or migrate a store, or do nothing, which needs no more than the
+ * right to read its layout; returns what was done.  schema may be NULL for
+ * where it is, or public.  Safe when many sessions do so at once.
+ */
+static const char *
+admin_ensure(const char *prefix, const char *schema)
+{
+	NvsStore   *store = nvs_store_find_registered(prefix);
+	int			layout;
+
+	if (store == NULL || !OidIsValid(store->relid))
+	{
+		const char *done;
+
+		admin_check_may_create(prefix);
+		done = admin_ensure_new(prefix, schema == NULL ? "public" : schema);
+		if (done != NULL)
+			return done;
+		store = nvs_store_require(prefix);
+	}
+	if (schema != NULL)
+		admin_check_same(store, schema, InvalidOid);
+	nvs_spi_begin();
+	layout = nvs_layout_version(store);
+	nvs_spi_end();
+	admin_check_known(prefix, layout);
+	if (layout == NVS_LAYOUT_LATEST)
+		return "unchanged";
+	PreventCommandIfReadOnly("nvent.store_ensure()");
+	return admin_migrate(prefix, NVS_LAYOUT_LATEST) == NVS_LAYOUT_LATEST ?
+		"unchanged" : "migrated";
+}
+
+/*
+ * Make a store that is not there, or adopt its tables; returns which, NULL when
+ * another session has made it meanwhile.
+ */
+static const char *
+admin_ensure_new(const char *prefix, const char *schema)
+{
+	NvsStore   *store;
+
+	if (admin_claim(prefix, schema, "nvent.store_ensure()") != NULL)
+		return NULL;
+
+	/* Nobody else can make it now. */
+	store = admin_new_store(prefix, schema);
+	if (!OidIsValid(store->relid))
+	{
+		(void) admin_create(prefix, schema, InvalidOid);
+		return "created";
+	}
+	nvs_spi_begin();
+	(void) admin_adopt(prefix, schema);
+	nvs_spi_end();
+	return "adopted";
 }
 
 /*

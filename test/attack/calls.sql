@@ -23,6 +23,7 @@ SELECT nvent.stream_version('{s}:order:1');
 SELECT * FROM nvent.stream_tables('{s}');
 SELECT * FROM nvent.stream_tables();
 SELECT nvent.store_version('{s}');
+SELECT nvent.store_ensure('{s}');
 SELECT * FROM nvent.route_resolve('stream', '{s}:order:1');
 SELECT * FROM nvent.route_resolve('kv', '{s}:k');
 SELECT * FROM nvent.route_resolve('entry', '{s}:flows');
@@ -123,6 +124,7 @@ SELECT nvent.route_drop('stream', '{s}:flow:run:{x...}', '{s}');
 SELECT nvent.stream_protect('{schema}.{s}_stream_closed'::pg_catalog.regclass), nvent.stream_unprotect('{schema}.{s}_stream_closed'::pg_catalog.regclass);
 SELECT nvent.store_grant('stranger', 'read', '{s}'), nvent.store_revoke('stranger', 'read', '{s}');
 SELECT nvent.store_create('{s}', '{schema}');
+SELECT nvent.store_ensure('{s}', '{schema}');
 SELECT nvent.store_migrate('{s}'); -- fails
 SELECT * FROM nvent.store_adopt('{s}', '{schema}'); -- fails
 
