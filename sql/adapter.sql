@@ -38,6 +38,14 @@ SELECT store, type, relation FROM nvent.stream_tables('nvent');
 DELETE FROM nvent_stream_flow WHERE created_at < now() - interval '30 days';
 TRUNCATE nvent_stream_flow;
 SELECT nvent.stream_drop_table('flow'), nvent.stream_drop_table('flow');
+-- With the store before it, as the document has it; never another table.
+SELECT nvent.stream_drop_table('nvent:trigger'), nvent.stream_drop_table('nvent:await', 'nvent');
+SELECT nvent.stream_drop_table('order:flow');
+SELECT nvent.stream_drop_table('nvent:flow', 'other');
+SELECT nvent.store_create('other');
+SELECT nvent.stream_drop_table('nvent:flow', 'other');
+SELECT nvent.stream_drop_table('nvent:flow:run');
+SELECT nvent.store_migrate('other', 0) > 0 AS dropped;
 
 -- Indexes.
 SELECT nvent.entry_add('nvent:scheduler:trigger:flow1', 'trigger-123', 1767225600000, '{
@@ -93,6 +101,7 @@ SELECT key, value FROM nvent.kv_scan('nvent:*');
 -- Migrations: the version, run, back to 0.
 SELECT nvent.store_version('nvent') = (SELECT max(version) FROM nvent_schema_version);
 SELECT nvent.store_migrate('nvent') = nvent.store_version('nvent');
+SELECT nvent.store_ensure('nvent');
 SET client_min_messages = warning;
 SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;
 SELECT nvent.store_version('nvent') IS NULL;

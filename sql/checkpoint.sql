@@ -20,10 +20,19 @@ SELECT nvent.checkpoint_save('a', 6, data => '{"sum": 2}');
 SELECT "position", data FROM nvent.checkpoint_load('a');
 SELECT nvent.checkpoint_save('a', 2, force => true);
 SELECT "position", data FROM nvent.checkpoint_load('a');
+-- Or it is to be kept where it is higher, with its data; then that is no error.
+SELECT nvent.checkpoint_save('a', 1, data => '{"sum": 3}', keep_higher => true);
+SELECT "position", data FROM nvent.checkpoint_load('a');
+SELECT nvent.checkpoint_save('a', 4, data => '{"sum": 4}', keep_higher => true);
+SELECT "position", data FROM nvent.checkpoint_load('a');
+SELECT nvent.checkpoint_save('a', 2, force => true, keep_higher => true);
+SELECT "position", data FROM nvent.checkpoint_load('a');
+SELECT nvent.checkpoint_save('a', 3, keep_higher => NULL);
 -- The token of a lease that was taken over is refused, forced or not; so
 -- is none at all, once there was one.  Without any, nothing is asked.
 SELECT nvent.checkpoint_save('b', 1, 7), nvent.checkpoint_save('b', 2, 7), nvent.checkpoint_save('b', 2, 9);
 SELECT nvent.checkpoint_save('b', 3, 8);
+SELECT nvent.checkpoint_save('b', 1, 8, keep_higher => true);
 SELECT nvent.checkpoint_save('b', 1, 8, force => true);
 SELECT nvent.checkpoint_save('b', 3);
 SELECT nvent.checkpoint_save('b', 1, 9);

@@ -22,8 +22,8 @@ PG_FUNCTION_INFO_V1(nvs_checkpoint_save);
 PG_FUNCTION_INFO_V1(nvs_checkpoint_load);
 PG_FUNCTION_INFO_V1(nvs_checkpoint_delete);
 
-pg_noreturn static void checkpoint_refuse(const NvsConsumers *consumers,
-										  FunctionCallInfo fcinfo);
+static void checkpoint_refuse(const NvsConsumers *consumers,
+							  FunctionCallInfo fcinfo);
 
 static const NvsStatement checkpoint_save = {
 	"INSERT INTO {checkpoints} AS c "
@@ -38,7 +38,7 @@ static const NvsStatement checkpoint_save = {
 	"c.token OPERATOR(pg_catalog.<=) EXCLUDED.token)"
 };
 
-/* nvent.checkpoint_save(name, upto, token, force, data, store) */
+/* nvent.checkpoint_save(name, upto, token, force, data, store, keep_higher) */
 Datum
 nvs_checkpoint_save(PG_FUNCTION_ARGS)
 {
@@ -48,6 +48,7 @@ nvs_checkpoint_save(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(0, "name");
 	NVS_REQUIRE_ARG(1, "upto");
 	NVS_REQUIRE_ARG(3, "force");
+	NVS_REQUIRE_ARG(6, "keep_higher");
 	nvs_consumer_check_name(PG_GETARG_TEXT_PP(0), "checkpoint");
 	PreventCommandIfReadOnly("nvent.checkpoint_save()");
 	nvs_spi_begin();
@@ -69,7 +70,10 @@ static const NvsStatement checkpoint_state = {
 	"WHERE name OPERATOR(pg_catalog.=) $1"
 };
 
-/* Raise the error for a checkpoint_save() that changed nothing. */
+/*
+ * Raise the error for a checkpoint_save() that changed nothing, if it is one:
+ * the caller may want the higher position kept.
+ */
 static void
 checkpoint_refuse(const NvsConsumers *consumers, FunctionCallInfo fcinfo)
 {
@@ -85,7 +89,9 @@ checkpoint_refuse(const NvsConsumers *consumers, FunctionCallInfo fcinfo)
 				 errdetail_internal("%s",
 									nvs_lease_detail(fcinfo, 2, &state)),
 				 errhint("Pass the token of a lease that is held.")));
-	nvs_lease_report_behind("checkpoint", fcinfo, &state, PG_GETARG_INT64(1));
+	if (!PG_GETARG_BOOL(6))
+		nvs_lease_report_behind("checkpoint", fcinfo, &state,
+								PG_GETARG_INT64(1));
 }
 
 static const NvsStatement checkpoint_load = {

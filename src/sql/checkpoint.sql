@@ -7,12 +7,13 @@ CREATE FUNCTION nvent.checkpoint_save(
     token bigint DEFAULT NULL,
     force boolean DEFAULT false,
     data jsonb DEFAULT NULL,
-    store text DEFAULT NULL
+    store text DEFAULT NULL,
+    keep_higher boolean DEFAULT false
 ) RETURNS void
 AS 'MODULE_PATHNAME', 'nvs_checkpoint_save'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION nvent.checkpoint_save(text, bigint, bigint, boolean, jsonb, text) IS
+COMMENT ON FUNCTION nvent.checkpoint_save(text, bigint, bigint, boolean, jsonb, text, boolean) IS
 'Keeps a position under a name, and data beside it.
 
 Call it in the transaction of the effects. Once a token was given, none and lower ones are refused.
@@ -24,9 +25,11 @@ Arguments:
   force: lets the position go back
   data: what to keep beside it; NULL leaves that of before
   store: the store; NULL is the default store
+  keep_higher: leaves a position that is higher as it is, with its data and its token, where NV020
+    would be raised
 Raises:
   NV002: the token is not the highest so far; DETAIL is {"name", "token", "holder"}
-  NV020: upto is below what is kept, unless force; DETAIL is {"name", "position", "given"}
+  NV020: upto is below what is kept, unless force or keep_higher; DETAIL is {"name", "position", "given"}
   NV009: there is no such store
   22023: the name is empty or too long
   40001: in REPEATABLE READ or SERIALIZABLE, when it was saved since the snapshot

@@ -134,19 +134,22 @@ CREATE FUNCTION nvent.stream_read(
     after_version bigint DEFAULT NULL,
     before_version bigint DEFAULT NULL,
     correlation text DEFAULT NULL,
-    with_snaps boolean DEFAULT NULL
+    with_snaps boolean DEFAULT NULL,
+    settled boolean DEFAULT NULL,
+    OUT event jsonb
 ) RETURNS SETOF jsonb
 AS 'MODULE_PATHNAME', 'nvs_stream_read'
 LANGUAGE C STABLE ROWS 100 PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.stream_read(
-    text, bigint, bigint, bigint, bigint, text[], boolean, integer, bigint, bigint, text, boolean
+    text, bigint, bigint, bigint, bigint, text[], boolean, integer, bigint, bigint, text, boolean, boolean
 ) IS
 'Reads the events of one subject, in the order of versions.
 
 In a plain log, and where after or before is given, the order is that of positions; for all that was appended the two are
-the same. All conditions apply before max_count. To follow a stream use nvent.stream_poll, which waits for what has not
-settled. In a long stream pages by after_version cost what they read; by after they need the index "subject" of
+the same. All conditions apply before max_count. Positions are drawn before they are committed: a read of a plain log that
+goes on after a position leaves out what has not settled, as nvent.stream_poll does, so that whoever passes the last id the
+next time misses nothing. In a long stream pages by after_version cost what they read; by after they need the index "subject" of
 nvent.stream_index, as a plain log has it.
 
 Arguments:
@@ -163,11 +166,18 @@ Arguments:
   correlation: only events whose field "correlation" in "meta" is this text; NULL for all
   with_snaps: NULL makes nothing of events of type "__snapshot__", false leaves them out, true
     begins with the last one, unless after or after_version say where to begin
+  settled: true leaves out events above nvent.safe_position, false shows all that are committed, and
+    those of the caller''s transaction; NULL is true where after is given and the stream is a plain
+    log, unless backward
 Returns:
   the records; none for a subject without events
+Columns:
+  event: the record
 Raises:
   NV004: the text is not a subject
   22023: max_count is negative
+  55000: see nvent.safe_position
+  NV021: after is above all positions that were ever drawn, where what has settled is read
 Example:
   SELECT e ->> ''type''
   FROM nvent.stream_read(''nvent:flow:run:abc'', backward => true, max_count => 50) e;';
@@ -281,12 +291,13 @@ COMMENT ON FUNCTION nvent.stream_drop_table(text, text) IS
 Only who administers the store may, see nvent.store_grant.
 
 Arguments:
-  type: the type of its subjects
-  store: the store; NULL is the default store
+  type: the type of its subjects; or with the store before it and a colon, as its subjects begin
+  store: the store; NULL is that of the type, else the default store
 Returns:
   true when it was dropped, false when there is none
 Raises:
   NV009: there is no such store
+  22023: the type has a colon, and what is before that is no store or another one
   42501: the caller does not administer the store
 Locks:
   the type and the table until the transaction ends
@@ -705,8 +716,8 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.stream_restore(jsonb[]) IS
 'Takes in records as reads return them, with their subject, version and ts.
 
-"id" is drawn anew. A version that is missing is the next one; one that is given must be so too, or
-any where the stream has no event yet. To restore a store as a whole, call it several times in one
+"id" is drawn anew. A version that is missing is the next one; one that is given must be above the
+last, and may leave a gap, as truncated streams have them. To restore a store as a whole, call it several times in one
 transaction, after nvent.stream_clear. Only who administers the
 store may.
 

@@ -143,8 +143,8 @@ nvs_append_events(NvsAppend *streams, int nstreams, NvsNewEvent *events,
 	/* A repeated call comes first: its expectations were met long ago. */
 	if (nvs_event_id_find(events, nevents, records))
 		return;
-	append_check_open(streams, nstreams);
 	append_check_expected(streams, nstreams);
+	append_check_open(streams, nstreams);
 	if (!nvs_stream_insert(events, nevents, records) &&
 		!nvs_event_id_find(events, nevents, records))
 		ereport(ERROR,

@@ -7,8 +7,10 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #include "base/arg.h"
+#include "position/position.h"
 #include "stream/append.h"
 #include "stream/statement.h"
 
@@ -26,7 +28,8 @@ enum
 	ARG_AFTER_VERSION,
 	ARG_BEFORE_VERSION,
 	ARG_CORRELATION,
-	ARG_WITH_SNAPS
+	ARG_WITH_SNAPS,
+	ARG_SETTLED
 };
 
 /* A call of stream_read(). */
@@ -42,6 +45,8 @@ typedef struct ReadCall
 	bool		ranged;			/* as a range of the subject's column */
 	bool		by_value;		/* planned for the positions that it names */
 	bool		many_types;		/* so many that they decide about the plan */
+	bool		settled;		/* nothing above a position that is ... */
+	int64		safe;			/* ... this one */
 } ReadCall;
 
 /* Where the rows of a read go. */
@@ -55,6 +60,8 @@ typedef struct ReadResult
 
 PG_FUNCTION_INFO_V1(nvs_stream_read);
 
+static void read_settled(ReadCall *call, ReadResult *result);
+static bool read_is_settled(const ReadCall *call);
 static SPIPlanPtr read_plan(ReadCall *call);
 static void read_choose_order(ReadCall *call);
 static bool read_names_version(FunctionCallInfo fcinfo);
@@ -62,6 +69,7 @@ static bool read_has_end(const ReadCall *call);
 static void read_add_bounds(ReadCall *call);
 static void read_add_bound(ReadCall *call, int arg, const char *column,
 						   const char *operator);
+static void read_add_safe(ReadCall *call);
 static void read_add_range(ReadCall *call);
 static void read_add_types(ReadCall *call);
 static void read_add_correlation(ReadCall *call);
@@ -75,9 +83,9 @@ static void read_return_row(TupleTableSlot *slot, void *arg);
 
 /*
  * nvent.stream_read(subject, after, before, since, until, types, backward,
- * max_count, after_version, before_version, correlation, with_snaps): records
- * in the order of versions or of positions, which are one where they were
- * appended.
+ * max_count, after_version, before_version, correlation, with_snaps, settled):
+ * records in the order of versions or of positions, which are one where they
+ * were appended.
  */
 Datum
 nvs_stream_read(PG_FUNCTION_ARGS)
@@ -99,11 +107,50 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 		result.cxt = AllocSetContextCreate(CurrentMemoryContext,
 										   "nvent_store record",
 										   ALLOCSET_DEFAULT_SIZES);
-		nvs_execute_each(read_plan(&call), &call.params, true,
-						 read_return_row, &result);
+		call.settled = read_is_settled(&call);
+		if (call.settled)
+			read_settled(&call, &result);
+		else
+			nvs_execute_each(read_plan(&call), &call.params, true,
+							 read_return_row, &result);
 	}
 	nvs_spi_end();
 	return (Datum) 0;
+}
+
+/*
+ * Return what lies at or below the safe position.  Like a poll, it looks for
+ * that first and then takes the snapshot that it reads with.
+ */
+static void
+read_settled(ReadCall *call, ReadResult *result)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+
+	call->safe = nvs_position_push_snapshot(call->target->store->number);
+	if (!PG_ARGISNULL(ARG_AFTER) && PG_GETARG_INT64(ARG_AFTER) > call->safe)
+		nvs_position_check_cursor(PG_GETARG_INT64(ARG_AFTER));
+	nvs_execute_each(read_plan(call), &call->params, true, read_return_row,
+					 result);
+	PopActiveSnapshot();
+}
+
+/*
+ * Does a read end at the safe position?  If the caller does not say, one that
+ * goes on behind a position does, so that who passes the last event's the next
+ * time misses nothing.  Appends to a stream with versions wait for one
+ * another, so that there its events are visible in the order of positions.
+ */
+static bool
+read_is_settled(const ReadCall *call)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+
+	if (!PG_ARGISNULL(ARG_SETTLED))
+		return PG_GETARG_BOOL(ARG_SETTLED);
+	return !PG_ARGISNULL(ARG_AFTER) &&
+		!NVS_ARG_OR(ARG_BACKWARD, PG_GETARG_BOOL, false) &&
+		!nvs_stream_orders(call->target)->in_versions;
 }
 
 /* The plan for what a call asks; sets its parameters. */
@@ -199,12 +246,23 @@ read_add_bounds(ReadCall *call)
 	{
 		read_add_bound(call, ARG_AFTER, "id", ">");
 		read_add_bound(call, ARG_BEFORE, "id", "<");
+		read_add_safe(call);
 	}
 	if (call->by_version && !call->ranged)
 	{
 		read_add_bound(call, ARG_AFTER_VERSION, "version", ">");
 		read_add_bound(call, ARG_BEFORE_VERSION, "version", "<");
 	}
+}
+
+/* Leave out what is not settled, where that is asked for. */
+static void
+read_add_safe(ReadCall *call)
+{
+	if (call->settled)
+		appendStringInfo(&call->sql, " AND id OPERATOR(pg_catalog.<=) $%d",
+						 nvs_params_add(&call->params, INT8OID,
+										Int64GetDatum(call->safe), false));
 }
 
 /* Add a condition on a bigint column when its argument is given. */
@@ -240,6 +298,8 @@ read_add_range(ReadCall *call)
 	/* The range has its end; nothing is before the least of all anyway. */
 	if (!PG_ARGISNULL(upper) && upto > PG_INT64_MIN)
 		upto--;
+	if (call->settled && !call->by_version)
+		upto = Min(upto, call->safe);
 	p = nvs_params_add(&call->params, INT8OID, Int64GetDatum(after), false);
 	nvs_params_add(&call->params, INT8OID, Int64GetDatum(upto), false);
 	from = psprintf("> $%d", p);

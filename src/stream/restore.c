@@ -160,8 +160,8 @@ restore_subject(const Jsonb *doc)
 }
 
 /*
- * The version of an event: the one after the last, or any that it says when
- * it is the first of its stream, whose beginning may be missing.
+ * The version of an event: the one after the last, or any higher one that it
+ * says, as events may be missing where it is from.
  */
 static int64
 restore_version(const RestoreStream *r, const Jsonb *doc)
@@ -175,12 +175,12 @@ restore_version(const RestoreStream *r, const Jsonb *doc)
 	version = value.type != JENTRY_ISNUMERIC ? 0 :
 		DatumGetInt64(DirectFunctionCall1(numeric_int8,
 										  PointerGetDatum(value.data)));
-	if (version < 1 || (r->version > 0 && version != r->version + 1))
+	if (version <= r->version)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("version of an event of stream \"%s\" is out of "
 						"order", r->subject),
-				 errdetail("The last version is %lld.",
+				 errdetail("It must be above %lld, the last one.",
 						   (long long) r->version)));
 	return version;
 }

@@ -22,6 +22,7 @@ PG_FUNCTION_INFO_V1(nvs_stream_drop_table);
 PG_FUNCTION_INFO_V1(nvs_stream_index);
 
 static char *tables_store(FunctionCallInfo fcinfo, int n);
+static char *tables_split(FunctionCallInfo fcinfo, int n, char *type);
 static List *tables_indexes(FunctionCallInfo fcinfo, int n);
 
 /* The prefix of the store that argument n names, or the default one's. */
@@ -74,19 +75,46 @@ nvs_stream_create_table(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(created);
 }
 
+/*
+ * The store that a type names, as in store:type, or that argument n does.  A
+ * type itself has no colon.
+ */
+static char *
+tables_split(FunctionCallInfo fcinfo, int n, char *type)
+{
+	char	   *colon = strchr(type, ':');
+	char	   *prefix = colon == NULL ? NULL : pnstrdup(type, colon - type);
+
+	if (prefix == NULL)
+		return tables_store(fcinfo, n);
+	if (strchr(colon + 1, ':') != NULL ||
+		nvs_store_find(prefix, strlen(prefix)) == NULL ||
+		(!PG_ARGISNULL(n) && strcmp(tables_store(fcinfo, n), prefix) != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is not a type of subjects", type),
+				 errhint("Pass the type alone, or after the name of its store "
+						 "and a colon.")));
+	return prefix;
+}
+
 /* nvent.stream_drop_table(type, store): false when there was none. */
 Datum
 nvs_stream_drop_table(PG_FUNCTION_ARGS)
 {
-	char	   *prefix = tables_store(fcinfo, 1);
+	char	   *type;
+	char	   *prefix;
 	bool		dropped;
 
 	NVS_REQUIRE_ARG(0, "type");
+	type = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	nvs_spi_begin();
 	if (!PG_ARGISNULL(1))
-		(void) nvs_store_require(prefix);
-	dropped = nvs_stream_table_drop(prefix,
-									text_to_cstring(PG_GETARG_TEXT_PP(0)));
+		(void) nvs_store_require(tables_store(fcinfo, 1));
+	prefix = tables_split(fcinfo, 1, type);
+	if (strchr(type, ':') != NULL)
+		type = strchr(type, ':') + 1;
+	dropped = nvs_stream_table_drop(prefix, type);
 	nvs_spi_end();
 	PG_RETURN_BOOL(dropped);
 }
