@@ -113,6 +113,7 @@ OBJS = \
 	src/checkpoint/checkpoint.o \
 	src/queue/queue.o \
 	src/queue/key.o \
+	src/queue/slot.o \
 	src/queue/job.o \
 	src/queue/send.o \
 	src/queue/origin.o \
@@ -226,6 +227,7 @@ REGRESS = \
 	queue \
 	queue_key \
 	queue_redrive \
+	queue_slot \
 	queue_rights \
 	schedule_cron \
 	schedule \

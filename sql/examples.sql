@@ -144,6 +144,10 @@ SELECT nvent.queue_create('reports', 'exclusive');
 SELECT nvent.queue_send('reports', key => 'customer 17') > 0 AS sent;
 SELECT nvent.queue_send('reports', key => 'customer 17') > 0 AS sent;
 
+SELECT nvent.queue_send('emails', '{"digest": 17}', key => 'digest 17', throttle => '1 day') > 0 AS sent;
+SELECT nvent.queue_send('emails', '{"digest": 17}', key => 'digest 17', throttle => '1 day') > 0 AS sent;
+SELECT nvent.queue_send('emails', '{"digest": 17}', key => 'digest 17', debounce => '1 day') > 0 AS tomorrow;
+
 SELECT nvent.entry_add('runs:import', 'r1', 1767225600000, '{"status": "running", "owner": {"team": "data"}}');
 
 -- Update merges (RFC 7396): objects merge, null removes, a dotted name is a path.

@@ -81,6 +81,9 @@ static const NvsStatement admin_drop_jobs = {
 static const NvsStatement admin_drop_keys = {
 	"DELETE FROM {job_keys} WHERE queue OPERATOR(pg_catalog.=) $1"
 };
+static const NvsStatement admin_drop_slots = {
+	"DELETE FROM {job_slots} WHERE queue OPERATOR(pg_catalog.=) $1"
+};
 static const NvsStatement admin_drop_levels = {
 	"DELETE FROM {job_levels} WHERE queue OPERATOR(pg_catalog.=) $1"
 };
@@ -287,6 +290,7 @@ drop_rows(NvsTableSet *set, Datum number)
 		n += nvs_table_set_run(set, &admin_drop_runs, &params);
 	} while (n > 0);
 	(void) nvs_table_set_run(set, &admin_drop_keys, &params);
+	(void) nvs_table_set_run(set, &admin_drop_slots, &params);
 	(void) nvs_table_set_run(set, &admin_drop_levels, &params);
 }
 

@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "queue/internal.h"
+#include "queue/slot.h"
 
 /* The first arguments of all these functions. */
 enum
@@ -214,8 +215,10 @@ control_cancel(void *arg)
 							   &goes_on))
 			break;
 	}
-	if (control->done)
-		control_release_key(control);
+	if (!control->done)
+		return;
+	control_release_key(control);
+	nvs_slot_cancel(control->set, control->queue, control->id);
 }
 
 /* Cancel a job that has a turn; false when it has none. */
@@ -270,7 +273,7 @@ control_cancel_ready(const Control *control)
 
 /*
  * Give a job another turn whose last run ended in a certain way; not when its
- * key has been taken by another.
+ * key or its slot has been taken by another.
  */
 static void
 control_resume(void *arg)
@@ -279,6 +282,7 @@ control_resume(void *arg)
 	NvsParams	params;
 	Datum		row[3];
 	bool		isnull[3];
+	bool		has_slot = false;
 	int			i;
 
 	control_params(control, &params);
@@ -299,10 +303,14 @@ control_resume(void *arg)
 	control_params(control, &params);
 	for (i = 0; i < 3; i++)
 		nvs_params_add(&params, INT4OID, row[i], false);
-	control->done = nvs_table_set_run(control->set, &control_add_turn,
-									  &params) > 0;
-	if (!control->done)
-		control_release_key(control);
+	control->done = nvs_slot_take_again(control->set, control->queue,
+										control->id, &has_slot) &&
+		nvs_table_set_run(control->set, &control_add_turn, &params) > 0;
+	if (control->done)
+		return;
+	control_release_key(control);
+	if (has_slot)
+		nvs_slot_cancel(control->set, control->queue, control->id);
 }
 
 /*

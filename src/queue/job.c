@@ -18,7 +18,7 @@
 #include "json/build.h"
 #include "position/position.h"
 #include "queue/internal.h"
-#include "queue/job.h"
+#include "queue/slot.h"
 #include "wakeup/notify.h"
 
 /* A member of a job in JSON, and the option that it is. */
@@ -113,8 +113,13 @@ static char *job_member_text(NvsJsonbChild value);
 static void job_write_member(NvsJsonb *doc, const JobMember *member,
 							 Datum value);
 static char *job_interval_text(Datum value);
-static void jobs_insert_keyed(NvsTableSet *set, NvsQueue *queue,
-							  const NvsNewJob *jobs, int n, int64 *ids);
+static bool job_read_slot(NvsNewJob *job, NvsJsonbChild name,
+						  NvsJsonbChild value, int n);
+static Datum job_read_span(char *text);
+static void jobs_insert_chosen(NvsTableSet *set, NvsQueue *queue,
+							   NvsNewJob *jobs, int n, int64 *ids);
+static void jobs_take_slots(NvsTableSet *set, NvsQueue *queue,
+							NvsNewJob *jobs, int n, int64 *ids);
 static void jobs_insert(NvsTableSet *set, NvsQueue *queue,
 						const NvsNewJob *jobs, int n, int64 *ids,
 						bool has_ids);
@@ -146,14 +151,6 @@ nvs_job_init(NvsNewJob *job)
 	memset(job, 0, sizeof(NvsNewJob));
 	for (i = 0; i < NVS_JOB_OPTIONS; i++)
 		job->isnull[i] = true;
-}
-
-/* Give a job an option. */
-void
-nvs_job_set(NvsNewJob *job, NvsJobOption option, Datum value)
-{
-	job->options[option] = value;
-	job->isnull[option] = false;
 }
 
 /* Have a job start a time from now; at once when that is not positive. */
@@ -195,6 +192,8 @@ nvs_job_read(NvsNewJob *job, Jsonb *doc, int n)
 			job->has_data = true;
 			continue;
 		}
+		if (job_read_slot(job, name, value, n))
+			continue;
 		member = job_member(name);
 		if (member == NULL)
 			job_refuse_member(pnstrdup(name.data, name.len), n, NULL);
@@ -202,6 +201,35 @@ nvs_job_read(NvsNewJob *job, Jsonb *doc, int n)
 			nvs_job_set(job, member->option,
 						job_member_value(member, value, n));
 	}
+}
+
+/* Read throttle or debounce of the nth job; false for another member. */
+static bool
+job_read_slot(NvsNewJob *job, NvsJsonbChild name, NvsJsonbChild value, int n)
+{
+	bool		is_slot = name.len == 8;	/* both names have that */
+	bool		or_next = is_slot && memcmp(name.data, "debounce", 8) == 0;
+	Datum		span;
+
+	if (!or_next && !(is_slot && memcmp(name.data, "throttle", 8) == 0))
+		return false;
+	if (value.type == JENTRY_ISNULL)
+		return true;
+	if (value.type == JENTRY_ISCONTAINER)
+		job_refuse_member(or_next ? "debounce" : "throttle", n,
+						  "a string or a number");
+	span = job_read_span(job_member_text(value));
+	nvs_job_throttle(job, DatumGetIntervalP(span), or_next, n);
+	return true;
+}
+
+/* Read an interval. */
+static Datum
+job_read_span(char *text)
+{
+	return DirectFunctionCall3(interval_in, CStringGetDatum(text),
+							   ObjectIdGetDatum(InvalidOid),
+							   Int32GetDatum(-1));
 }
 
 /*
@@ -316,9 +344,7 @@ job_member_value(const JobMember *member, NvsJsonbChild value, int n)
 
 	if (member->is_delay)
 	{
-		span = DirectFunctionCall3(interval_in, CStringGetDatum(text),
-								   ObjectIdGetDatum(InvalidOid),
-								   Int32GetDatum(-1));
+		span = job_read_span(text);
 		return TimestampTzGetDatum(nvs_after(GetCurrentTimestamp(),
 											 DatumGetIntervalP(span)));
 	}
@@ -386,23 +412,29 @@ nvs_jobs_insert(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
 			job_check_dead_letter(set, &jobs[i]);
 	}
 	jobs_add_levels(set, queue, jobs, n);
-	if (queue->policy == NVS_POLICY_STANDARD)
+	if (queue->policy == NVS_POLICY_STANDARD && !nvs_jobs_have_slots(jobs, n))
 		jobs_insert(set, queue, jobs, n, ids, false);
 	else
-		jobs_insert_keyed(set, queue, jobs, n, ids);
+		jobs_insert_chosen(set, queue, jobs, n, ids);
 }
 
-/* Put those jobs into a queue whose keys are free; the ids of others are 0. */
+/*
+ * Put those jobs into a queue whose keys and slots are free; the ids of others
+ * are 0.
+ */
 static void
-jobs_insert_keyed(NvsTableSet *set, NvsQueue *queue, const NvsNewJob *jobs,
-				  int n, int64 *ids)
+jobs_insert_chosen(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
+				   int64 *ids)
 {
 	NvsNewJob  *kept = palloc(sizeof(NvsNewJob) * n);
 	int64	   *kept_ids = palloc(sizeof(int64) * n);
 	int			nkept = 0;
 	int			i;
 
-	nvs_keys_take(set, queue, jobs, n, ids);
+	if (queue->policy != NVS_POLICY_STANDARD)
+		nvs_keys_take(set, queue, jobs, n, ids);
+	if (nvs_jobs_have_slots(jobs, n))
+		jobs_take_slots(set, queue, jobs, n, ids);
 	for (i = 0; i < n; i++)
 		if (ids[i] != 0)
 		{
@@ -411,6 +443,34 @@ jobs_insert_keyed(NvsTableSet *set, NvsQueue *queue, const NvsNewJob *jobs,
 		}
 	if (nkept > 0)
 		jobs_insert(set, queue, kept, nkept, kept_ids, true);
+}
+
+/*
+ * Take the slots of jobs, which have their ids if the queue's policy is about
+ * keys, and get them now otherwise.  What is refused gives its key back.
+ */
+static void
+jobs_take_slots(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
+				int64 *ids)
+{
+	int64	   *before = palloc(sizeof(int64) * n);
+	Datum	   *refused = palloc(sizeof(Datum) * n);
+	int			nrefused = 0;
+	int			i;
+
+	if (queue->policy == NVS_POLICY_STANDARD)
+	{
+		for (i = 0; i < n; i++)
+			ids[i] = 1;
+		nvs_slots_look(set, queue, jobs, n, ids);
+		nvs_jobs_draw(set, ids, n);
+	}
+	memcpy(before, ids, sizeof(int64) * n);
+	nvs_slots_take(set, queue, jobs, n, ids);
+	for (i = 0; i < n; i++)
+		if (before[i] != ids[i])
+			refused[nrefused++] = Int64GetDatum(before[i]);
+	nvs_keys_release(set, queue, refused, nrefused);
 }
 
 /* Put complete jobs into a queue; ids has the id of each, or gets it. */

@@ -41,16 +41,26 @@ typedef struct NvsNewJob
 	Datum		options[NVS_JOB_OPTIONS];
 	bool		isnull[NVS_JOB_OPTIONS];
 	bool		keyless;		/* takes no key, whatever the policy */
+	int64		slot;			/* length of the one it takes, in us; 0: none */
+	bool		or_next_slot;	/* where that is taken */
 } NvsNewJob;
+
+/* Give a job an option. */
+static inline void
+nvs_job_set(NvsNewJob *job, NvsJobOption option, Datum value)
+{
+	job->options[option] = value;
+	job->isnull[option] = false;
+}
 
 /* queue/key.c */
 extern void nvs_key_check(Datum key, int n);
+extern void nvs_jobs_draw(NvsTableSet *set, int64 *ids, int n);
 extern void nvs_keys_take(NvsTableSet *set, const NvsQueue *queue,
 						  const NvsNewJob *jobs, int n, int64 *ids);
 
 /* queue/job.c */
 extern void nvs_job_init(NvsNewJob *job);
-extern void nvs_job_set(NvsNewJob *job, NvsJobOption option, Datum value);
 extern void nvs_job_start_after(NvsNewJob *job, const Interval *span);
 extern void nvs_job_read(NvsNewJob *job, Jsonb *doc, int n);
 extern void nvs_job_take(NvsNewJob *job, const Datum *row,

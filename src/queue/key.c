@@ -95,7 +95,6 @@ static int	key_compare(const void *a, const void *b);
 static int	key_compare_text(const text *a, const text *b);
 static void keys_look(KeyWants *wants);
 static void key_found_taken(TupleTableSlot *slot, void *arg);
-static void keys_draw(KeyWants *wants);
 static void keys_insert(KeyWants *wants);
 static void key_taken_by_us(TupleTableSlot *slot, void *arg);
 static void keys_params(NvsParams *params, const NvsQueue *queue,
@@ -114,6 +113,26 @@ nvs_key_check(Datum key, int n)
 				 errmsg("key of job %d is too long", n),
 				 errdetail("A key has 1 to %d bytes; this one has %d.",
 						   MAX_KEY_BYTES, len)));
+}
+
+/* Draw ids in the order of n jobs, for those whose ids are not 0 so far. */
+void
+nvs_jobs_draw(NvsTableSet *set, int64 *ids, int n)
+{
+	int64	   *drawn = palloc(sizeof(int64) * n);
+	int			ndrawn = 0;
+	int			i;
+
+	for (i = 0; i < n; i++)
+		if (ids[i] != 0)
+			ndrawn++;
+	if (ndrawn == 0)
+		return;
+	nvs_position_draw(nvs_draw_require(set->prefix, strlen(set->prefix)),
+					  drawn, ndrawn);
+	for (i = n - 1; i >= 0; i--)
+		if (ids[i] != 0)
+			ids[i] = drawn[--ndrawn];
 }
 
 /*
@@ -140,7 +159,7 @@ keys_take(void *arg)
 	keys_list(wants);
 	if (wants->n > 0)
 		keys_look(wants);
-	keys_draw(wants);
+	nvs_jobs_draw(wants->set, wants->ids, wants->njobs);
 	keys_insert(wants);
 }
 
@@ -241,26 +260,6 @@ key_found_taken(TupleTableSlot *slot, void *arg)
 		return;					/* by no collation of ours */
 	wants->wants[low].taken = true;
 	wants->ids[wants->wants[low].job] = 0;
-}
-
-/* Draw ids in the order of the jobs, for those that are not refused. */
-static void
-keys_draw(KeyWants *wants)
-{
-	const char *prefix = wants->set->prefix;
-	int64	   *drawn = palloc(sizeof(int64) * wants->njobs);
-	int			n = 0;
-	int			i;
-
-	for (i = 0; i < wants->njobs; i++)
-		if (wants->ids[i] != 0)
-			n++;
-	if (n == 0)
-		return;
-	nvs_position_draw(nvs_draw_require(prefix, strlen(prefix)), drawn, n);
-	for (i = wants->njobs - 1; i >= 0; i--)
-		if (wants->ids[i] != 0)
-			wants->ids[i] = drawn[--n];
 }
 
 /* Take the keys for the jobs that have ids; the ids of others are 0 then. */

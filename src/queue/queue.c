@@ -14,7 +14,8 @@
  *	  is NULL.  The last one, where there is no turn, says how it ended.
  *
  * Which keys of jobs are taken, where a queue wants one job of each, is in
- * {job_keys}: see queue/key.c.
+ * {job_keys}: see queue/key.c; which slots of time are, where it wants one job
+ * in each, in {job_slots}: see queue/slot.c.
  *
  * queue/admin.c makes queues, queue/send.c jobs; queue/fetch.c leases them to
  * workers, queue/settle.c is for who holds a lease, queue/control.c for
@@ -101,11 +102,18 @@ static const NvsTableSetColumn queue_columns[] = {
 	{5, "queue", INT4OID, true},
 	{5, "key", TEXTOID, true},
 	{5, "id", INT8OID, true},
+	{6, "queue", INT4OID, true},
+	{6, "key", TEXTOID, true},
+	{6, "starts_at", TIMESTAMPTZOID, true},
+	{6, "ends_at", TIMESTAMPTZOID, true},
+	{6, "id", INT8OID, true},
+	{6, "cancelled", BOOLOID, true},
 	{-1}
 };
 
 const NvsTableSetKind nvs_queue_tables = {
-	6, {"queues", "job_levels", "jobs", "job_turns", "job_runs", "job_keys"},
+	7, {"queues", "job_levels", "jobs", "job_turns", "job_runs", "job_keys",
+	"job_slots"},
 	queue_columns
 };
 

@@ -8,7 +8,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "queue/job.h"
+#include "queue/slot.h"
 
 /* Arguments of queue_send(); those from priority on are options of a job. */
 enum
@@ -26,6 +26,8 @@ enum
 	SEND_RETRY_BACKOFF,
 	SEND_RETRY_DELAY_MAX,
 	SEND_DEAD_LETTER,
+	SEND_THROTTLE,
+	SEND_DEBOUNCE,
 	SEND_STORE
 };
 
@@ -89,6 +91,10 @@ send_read_arguments(NvsNewJob *job, FunctionCallInfo fcinfo)
 						"each other")));
 	if (!PG_ARGISNULL(SEND_START_AFTER))
 		nvs_job_start_after(job, PG_GETARG_INTERVAL_P(SEND_START_AFTER));
+	if (!PG_ARGISNULL(SEND_THROTTLE))
+		nvs_job_throttle(job, PG_GETARG_INTERVAL_P(SEND_THROTTLE), false, 1);
+	if (!PG_ARGISNULL(SEND_DEBOUNCE))
+		nvs_job_throttle(job, PG_GETARG_INTERVAL_P(SEND_DEBOUNCE), true, 1);
 	for (i = 0; i < lengthof(options); i++)
 		if (!PG_ARGISNULL(options[i].arg))
 			nvs_job_set(job, options[i].option,

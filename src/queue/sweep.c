@@ -14,6 +14,7 @@
 #include "utils/rls.h"
 
 #include "queue/internal.h"
+#include "queue/slot.h"
 
 /* Names of queues some of whose jobs are to go. */
 static const NvsStatement sweep_list = {
@@ -211,6 +212,9 @@ sweep_run(void *arg)
 			sweep_queue(sweep);
 	}
 	sweep_rest(sweep);
+	if (sweep->removed < sweep->wanted)
+		sweep->removed += nvs_slots_sweep(sweep->set,
+										  sweep->wanted - sweep->removed);
 }
 
 /*

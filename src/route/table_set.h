@@ -16,7 +16,7 @@
 #include "route/shown.h"
 
 /* Tables that a set may have. */
-#define NVS_TABLE_SET_MAX	6
+#define NVS_TABLE_SET_MAX	16
 
 /* A column whose values a module takes as what they are. */
 typedef struct NvsTableSetColumn

@@ -174,6 +174,8 @@ CREATE FUNCTION nvent.queue_send(
     retry_backoff boolean DEFAULT NULL,
     retry_delay_max interval DEFAULT NULL,
     dead_letter text DEFAULT NULL,
+    throttle interval DEFAULT NULL,
+    debounce interval DEFAULT NULL,
     store text DEFAULT NULL
 ) RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_queue_send'
@@ -181,7 +183,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.queue_send(
     text, jsonb, integer, text, interval, timestamptz, interval, interval, integer, interval, boolean,
-    interval, text, text
+    interval, text, interval, interval, text
 ) IS
 'Sends a job: it is there when the transaction commits, with all else that this wrote.
 
@@ -190,6 +192,11 @@ or exclusive, the job is not sent while another has its key. Whether that is so 
 transaction, which sends, fetches or settles that job; then it is waited for, and what it did counts
 once it commits. The other job can begin before this transaction commits: it does not see what this one
 wrote. Commit first, and send then, where that matters.
+
+A throttled job takes a slot of time, and is not sent when it is taken: in each slot there is one job of a
+key, and jobs without a key count as having one and the same. Slots of one length follow one another since
+1970, in UTC. However soon the job is completed or deleted, the slot stays taken; when it is cancelled,
+the slot is free.
 
 Arguments:
   queue: the queue
@@ -205,17 +212,20 @@ Arguments:
   retry_backoff: whether that is doubled
   retry_delay_max: the longest that it waits
   dead_letter: queue that gets a copy when it failed for good
+  throttle: length of the slot that the job takes, up to 100 years; NULL for none
+  debounce: the same; when the slot is taken, it takes the next one, and starts when that begins
   store: the store; NULL is the default store
 Returns:
-  the id of the job, a position as those of events are; NULL when another has its key
+  the id of the job, a position as those of events are; NULL when another has its key or its slot
 Raises:
   42704: there is no such queue, or none of the name dead_letter
-  22023: start_after and start_at are both there, the key is empty or too long, lease or max_run is not
-    positive, or retry_limit is negative
-  40001: in REPEATABLE READ or SERIALIZABLE, when the key was taken since the snapshot
+  22023: start_after and start_at are both there, or throttle and debounce; the key is empty or too long;
+    lease, max_run, throttle or debounce is not positive, or one of the last two has months; or
+    retry_limit is negative
+  40001: in REPEATABLE READ or SERIALIZABLE, when the key or the slot was taken since the snapshot
   NV009: there is no such store
 Locks:
-  the key until the transaction ends, if it is taken: others that send a job of it wait; and the
+  the key and the slot until the transaction ends, if they are taken: others that want them wait; and the
   first job of a priority, for which others that send the first one wait
 Example:
   SELECT nvent.queue_send(''emails'', ''{"to": "ada@example.com"}'', start_after => ''5 minutes'');';
@@ -229,14 +239,14 @@ AS 'MODULE_PATHNAME', 'nvs_queue_send_batch'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.queue_send_batch(text, jsonb[], text) IS
-'Sends many jobs, all or none; but for those whose keys others have, as nvent.queue_send says, or
-earlier ones of the call.
+'Sends many jobs, all or none; but for those whose keys or slots others have, as nvent.queue_send says,
+or earlier ones of the call.
 
 Arguments:
   queue: the queue
   jobs: at most 100,000 objects with the members data, key, priority, startAfter, startAt, lease,
-    maxRun, retryLimit, retryDelay, retryBackoff, retryDelayMax and deadLetter, none of which is
-    needed; a time is a string, an interval a string or a number of seconds
+    maxRun, retryLimit, retryDelay, retryBackoff, retryDelayMax, deadLetter, throttle and debounce,
+    none of which is needed; a time is a string, an interval a string or a number of seconds
   store: the store; NULL is the default store
 Returns:
   the ids of the jobs, in their order, in which they will also be fetched; NULL in the place of one

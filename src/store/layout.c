@@ -50,7 +50,7 @@ const char *const nvs_layout_tables[] = {
 	"flow_events", "flow_runs", "flows", "trigger_events", "triggers",
 	"scheduler_jobs", "kv", "entries", "locks", "snapshots", "consumers",
 	"checkpoints", "queues", "job_levels", "jobs", "job_turns", "job_runs",
-	"job_keys", NULL
+	"job_keys", "job_slots", NULL
 };
 
 static const char *const kv_up[] = {
@@ -255,11 +255,24 @@ static const char *const queues_up[] = {
 	"id bigint NOT NULL, "
 	"PRIMARY KEY (queue, key))",
 	"CREATE INDEX ON {job_keys} (id)",
+
+	"CREATE TABLE {job_slots} ("
+	"queue integer NOT NULL, "
+	"key text COLLATE \"C\" NOT NULL, "
+	"starts_at timestamptz NOT NULL, "
+	"ends_at timestamptz NOT NULL, "
+	"id bigint NOT NULL, "
+	"cancelled boolean NOT NULL DEFAULT false, "
+	"PRIMARY KEY (id, cancelled))",
+	"CREATE UNIQUE INDEX ON {job_slots} (queue, key, starts_at, ends_at) "
+	"WHERE NOT cancelled",
+	"CREATE INDEX ON {job_slots} (ends_at)",
 	NULL
 };
 
 static const char *const queues_down[] = {
-	"job_keys", "job_runs", "job_turns", "jobs", "job_levels", "queues", NULL
+	"job_slots", "job_keys", "job_runs", "job_turns", "jobs", "job_levels",
+	"queues", NULL
 };
 
 static const char *const nothing[] = {NULL};

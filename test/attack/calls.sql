@@ -93,6 +93,7 @@ SELECT pg_catalog.count(*) FROM nvent.queue_redrive('q', preview => true, store 
 SELECT pg_catalog.count(*) FROM nvent.queue_redrive('q', 10, 'r', 'r', store => '{s}');
 SELECT state FROM nvent.queue_get('r', 1, '{s}');
 SELECT nvent.queue_create('k', 'exclusive', store => '{s}'), nvent.queue_send('k', '1', key => 'a', store => '{s}'), nvent.queue_send('k', '1', key => 'a', store => '{s}');
+SELECT nvent.queue_send('q', '1', key => 't', throttle => '1 day', store => '{s}'), nvent.queue_send('q', '1', key => 't', debounce => '1 day', store => '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_find('k', 'a', '{s}');
 SELECT outcome FROM nvent.queue_runs('r', 1, '{s}');
 SELECT nvent.queue_pause('q', '{s}'), nvent.queue_unpause('q', '{s}'), nvent.queue_purge('q', '{s}'), nvent.queue_drop('q', '{s}');

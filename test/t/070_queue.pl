@@ -37,6 +37,7 @@ CREATE TABLE cancelled (id bigint);
 CREATE TABLE deleted (id bigint PRIMARY KEY);
 CREATE TABLE redriven (id bigint PRIMARY KEY, source_id bigint);
 CREATE TABLE buried (id bigint PRIMARY KEY);
+CREATE TABLE throttled (id bigint PRIMARY KEY);
 CREATE SEQUENCE operations;
 SELECT nvent.queue_create('dead', keep_queued => NULL);
 SELECT nvent.queue_create('m', retry_limit => 2, dead_letter => 'dead', lease => '20 ms');
@@ -63,6 +64,10 @@ BEGIN
         IF dice < 0.15 OR job IS NULL THEN
             INSERT INTO sent SELECT nvent.queue_send('m', to_jsonb(i), (random() * 3)::int, start_after => is_late(0.3, '50 ms'),
                 lease => is_late(0.5, '100 ms') + '1 ms', max_run => is_late(0.1, '200 ms') + '1 ms');
+        ELSIF dice < 0.165 THEN
+            WITH n AS (SELECT nvent.queue_send('m', to_jsonb(i), key => 'k' || i % 3, throttle => CASE WHEN i % 2 = 0 THEN interval '50 ms' END, debounce => CASE WHEN i % 2 = 1 THEN interval '50 ms' END) AS id),
+                s AS (INSERT INTO sent SELECT id FROM n WHERE id IS NOT NULL)
+            INSERT INTO throttled SELECT id FROM n WHERE id IS NOT NULL;
         ELSIF dice < 0.18 THEN
             INSERT INTO sent SELECT nvent.queue_send_batch('m', ARRAY(SELECT jsonb_build_object('data', g, 'priority', g % 4) FROM generate_series(1, 5) g));
         ELSIF dice < 0.45 THEN
@@ -161,6 +166,12 @@ my @checks = (
 		SELECT id, least, most, d.count FROM f FULL JOIN d USING (id) WHERE coalesce(d.count, 0) NOT BETWEEN coalesce(least, 0) AND coalesce(most, 0) AND id NOT IN (SELECT id FROM deleted)),
 	'what was put back is in one place, and nobody had it' =>
 	  q(SELECT id FROM redriven WHERE id IN (SELECT id FROM nvent_jobs UNION SELECT id FROM nvent_job_runs UNION SELECT id FROM nvent_job_turns UNION SELECT id FROM buried)),
+	# A slot has one row that is not cancelled.
+	'each throttled job has its slot, unless it was cancelled' =>
+	  q(SELECT t.id, g.state, s.cancelled FROM throttled t LEFT JOIN nvent_job_slots s USING (id) LEFT JOIN LATERAL nvent.queue_get('m', t.id) g ON true
+		WHERE s.id IS NULL OR (g.id IS NOT NULL AND s.cancelled <> (g.state = 'cancelled'))),
+	'what was debounced did not start before its slot' =>
+	  q(SELECT t.id FROM throttled t JOIN nvent_job_slots s USING (id) JOIN nvent_job_runs r USING (id) WHERE r.started_at < s.starts_at),
 	'nothing is left to do' =>
 	  q(SELECT j.id, g.state FROM nvent_jobs j, nvent.queue_get('m', j.id) g WHERE g.state NOT IN ('completed', 'failed', 'cancelled')));
 
