@@ -9,8 +9,8 @@
  *
  * The row outlives the job, so that it makes no difference how soon a job is
  * completed or deleted.  Only of a job that is cancelled the slot is free
- * again; its row says so, and is of use when the job is to go on.  Maintenance deletes
- * the rows of slots that are over.
+ * again; its row says so, and is of use when the job is to go on.  Maintenance
+ * deletes the rows of slots that are over.
  *
  * Rows are written by who sends, after the keys of the jobs.  Whoever is about
  * to take a slot, or to give it back, is waited for.
