@@ -35,6 +35,7 @@ OBJS = \
 	src/position/shmem.o \
 	src/wakeup/ring.o \
 	src/wakeup/waiter.o \
+	src/wakeup/wait.o \
 	src/position/sequence.o \
 	src/position/low_water_mark.o \
 	src/position/early_release.o \
@@ -43,6 +44,7 @@ OBJS = \
 	src/position/position.o \
 	src/position/watch.o \
 	src/position/xact.o \
+	src/wakeup/jobs.o \
 	src/wakeup/notify.o \
 	src/store/store.o \
 	src/store/relation.o \
@@ -127,6 +129,7 @@ OBJS = \
 	src/queue/fetch.o \
 	src/queue/settle.o \
 	src/queue/work.o \
+	src/queue/await.o \
 	src/queue/control.o \
 	src/queue/admin.o \
 	src/queue/read.o \
@@ -228,6 +231,7 @@ REGRESS = \
 	queue_key \
 	queue_redrive \
 	queue_slot \
+	queue_wait \
 	queue_rights \
 	schedule_cron \
 	schedule \

@@ -140,6 +140,8 @@ SELECT nvent.queue_send('emails', '{"to": "bob@example.com"}', priority => 10, s
 SELECT nvent.queue_complete('emails', id, attempt, data) AS completed
 FROM nvent.queue_fetch('emails', 10, worker => 'host-1');
 
+CALL nvent.queue_work_await('emails', completed => '[]', max_count => 10, timeout => '1 second');
+
 SELECT nvent.queue_create('reports', 'exclusive');
 SELECT nvent.queue_send('reports', key => 'customer 17') > 0 AS sent;
 SELECT nvent.queue_send('reports', key => 'customer 17') > 0 AS sent;

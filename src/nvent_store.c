@@ -18,6 +18,7 @@
 #include "route/route.h"
 #include "route/table_set.h"
 #include "store/store.h"
+#include "wakeup/jobs.h"
 #include "wakeup/notify.h"
 #include "worker/worker.h"
 
@@ -43,6 +44,7 @@ _PG_init(void)
 	nvs_target_init();
 	nvs_table_set_init();
 	nvs_hint_init();
+	nvs_jobs_init();
 	nvs_launcher_init();
 	nvs_utility_init();
 }

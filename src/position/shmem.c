@@ -49,8 +49,10 @@ typedef struct ShmemHeader
 	pg_atomic_uint32 launcher;	/* process number + 1; 0: none is running */
 	pg_atomic_uint32 staffing;	/* an NvsStaffing */
 	pg_atomic_uint32 early_commits; /* see position/early_release.c */
+	pg_atomic_uint32 job_waiters;	/* sessions that wait for jobs */
 	Size		slots_offset;
 	Size		waiters_offset;
+	Size		job_waiters_offset;
 	Size		databases_offset;
 	Size		prepared_offset;
 	Size		hints_offset;
@@ -58,6 +60,9 @@ typedef struct ShmemHeader
 
 #define WAITER_SIZE		CACHELINEALIGN(sizeof(NvsWaiter))
 #define DATABASE_SIZE	CACHELINEALIGN(sizeof(NvsDatabase))
+
+/* Close together: committers look through all of them. */
+#define JOB_WAITERS_SIZE(n)	CACHELINEALIGN(sizeof(NvsJobWaiter) * (n))
 
 /* Marks of prepared transactions that there is room for, and their bytes. */
 #define NPREPARED		(max_prepared_xacts * NVS_SLOT_MARKS + 16)
@@ -68,7 +73,7 @@ typedef struct ShmemHeader
 #define HINTS_SIZE		CACHELINEALIGN(sizeof(NvsHint) * NHINTS)
 
 /* To be raised when the segment's parts change. */
-#define SEGMENT_LAYOUT	3
+#define SEGMENT_LAYOUT	4
 
 static ShmemHeader *header = NULL;
 
@@ -114,6 +119,7 @@ shmem_segment_size(void)
 
 	size = add_size(size, mul_size(sizeof(PaddedSlot), MaxBackends));
 	size = add_size(size, mul_size(WAITER_SIZE, MaxBackends));
+	size = add_size(size, JOB_WAITERS_SIZE(MaxBackends));
 	size = add_size(size, mul_size(DATABASE_SIZE, nvs_max_databases));
 	size = add_size(size, PREPARED_SIZE);
 	size = add_size(size, HINTS_SIZE);
@@ -143,9 +149,11 @@ shmem_init_segment(void *pointer)
 	pg_atomic_init_u32(&h->launcher, 0);
 	pg_atomic_init_u32(&h->staffing, NVS_STAFF_NONE);
 	pg_atomic_init_u32(&h->early_commits, 0);
+	pg_atomic_init_u32(&h->job_waiters, 0);
 	h->slots_offset = CACHELINEALIGN(sizeof(ShmemHeader));
 	h->waiters_offset = h->slots_offset + sizeof(PaddedSlot) * h->nslots;
-	h->databases_offset = h->waiters_offset + WAITER_SIZE * h->nslots;
+	h->job_waiters_offset = h->waiters_offset + WAITER_SIZE * h->nslots;
+	h->databases_offset = h->job_waiters_offset + JOB_WAITERS_SIZE(h->nslots);
 	h->prepared_offset = h->databases_offset + DATABASE_SIZE * h->ndatabases;
 	h->hints_offset = h->prepared_offset + PREPARED_SIZE;
 	rings_offset = h->hints_offset + HINTS_SIZE;
@@ -158,6 +166,9 @@ shmem_init_segment(void *pointer)
 		pg_atomic_init_u64(&nvs_shmem_waiter(i)->generation, 0);
 		pg_atomic_init_u64(&nvs_shmem_waiter(i)->wake_at, 0);
 		pg_atomic_init_u32(&nvs_shmem_waiter(i)->store, 0);
+		pg_atomic_init_u64(&nvs_shmem_job_waiter(i)->queue, 0);
+		pg_atomic_init_u64(&nvs_shmem_job_waiter(i)->looks_at, 0);
+		pg_atomic_init_u32(&nvs_shmem_job_waiter(i)->database, InvalidOid);
 	}
 	for (i = 0; i < NHINTS; i++)
 		SpinLockInit(&((NvsHint *) ((char *) h + h->hints_offset))[i].mutex);
@@ -339,6 +350,21 @@ nvs_shmem_waiter(int i)
 {
 	return (NvsWaiter *) ((char *) header + header->waiters_offset +
 						  WAITER_SIZE * i);
+}
+
+/* What job the process with this number waits for. */
+NvsJobWaiter *
+nvs_shmem_job_waiter(int i)
+{
+	return &((NvsJobWaiter *) ((char *) header +
+							   header->job_waiters_offset))[i];
+}
+
+/* How many sessions wait for jobs, in all databases. */
+pg_atomic_uint32 *
+nvs_shmem_job_waiters(void)
+{
+	return &header->job_waiters;
 }
 
 /* How many entries there are for databases. */

@@ -48,6 +48,18 @@ typedef struct NvsWaiter
 	char		pattern[NVS_PATTERN_PLAIN_BYTES];
 } NvsWaiter;
 
+/*
+ * A session that waits for jobs; it writes all of it, and whoever wakes it
+ * clears the queue.
+ */
+typedef struct NvsJobWaiter
+{
+	pg_atomic_uint64 queue;		/* which, see wakeup/jobs.c; 0: none */
+	pg_atomic_uint64 looks_at;	/* TimestampTz, of who looks by himself when
+								 * something comes due; 0: does not */
+	pg_atomic_uint32 database;	/* InvalidOid: waits for nothing */
+} NvsJobWaiter;
+
 /* The processes that may be there for a database. */
 typedef enum NvsProcessKind
 {
@@ -161,6 +173,8 @@ extern int	nvs_shmem_slots(void);
 extern NvsSlot *nvs_shmem_slot(int i);
 extern NvsSlot *nvs_shmem_my_slot(void);
 extern NvsWaiter *nvs_shmem_waiter(int i);
+extern NvsJobWaiter *nvs_shmem_job_waiter(int i);
+extern pg_atomic_uint32 *nvs_shmem_job_waiters(void);
 extern NvsDatabase *nvs_shmem_database(void);
 extern NvsDatabase *nvs_shmem_known_database(void);
 extern NvsDatabase *nvs_shmem_find_database(Oid oid);

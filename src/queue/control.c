@@ -21,6 +21,7 @@
 
 #include "queue/internal.h"
 #include "queue/slot.h"
+#include "wakeup/jobs.h"
 
 /* The first arguments of all these functions. */
 enum
@@ -307,7 +308,10 @@ control_resume(void *arg)
 										control->id, &has_slot) &&
 		nvs_table_set_run(control->set, &control_add_turn, &params) > 0;
 	if (control->done)
+	{
+		nvs_jobs_note_ready(control->queue->wakeup, 1);
 		return;
+	}
 	control_release_key(control);
 	if (has_slot)
 		nvs_slot_cancel(control->set, control->queue, control->id);

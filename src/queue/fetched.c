@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+#include "funcapi.h"
 #include "utils/datum.h"
 #include "utils/timestamp.h"
 
@@ -95,6 +97,28 @@ nvs_fetched_compare(const void *a, const void *b)
 	if (x->priority != y->priority)
 		return x->priority > y->priority ? -1 : 1;
 	return x->id < y->id ? -1 : x->id > y->id ? 1 : 0;
+}
+
+/* The columns of a result, as nvs_fetched_put() fills them in. */
+TupleDesc
+nvs_fetched_desc(void)
+{
+	static const struct
+	{
+		const char *name;
+		Oid			type;
+	}			columns[] = {
+		{"id", INT8OID}, {"attempt", INT4OID}, {"data", JSONBOID},
+		{"priority", INT4OID}, {"retries", INT4OID},
+		{"created_at", TIMESTAMPTZOID}, {"lease_until", TIMESTAMPTZOID}
+	};
+	TupleDesc	desc = CreateTemplateTupleDesc(lengthof(columns));
+	int			i;
+
+	for (i = 0; i < lengthof(columns); i++)
+		TupleDescInitEntry(desc, i + 1, columns[i].name, columns[i].type, -1,
+						   0);
+	return BlessTupleDesc(desc);
 }
 
 /* Put a job that was taken into the result. */

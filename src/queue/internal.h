@@ -29,6 +29,24 @@ typedef struct NvsSettledJob
 	bool		has_output;
 } NvsSettledJob;
 
+/* What a worker says of the jobs that it had. */
+typedef struct NvsWork
+{
+	NvsSettledJob *completed;
+	int			ncompleted;
+	NvsSettledJob *failed;
+	int			nfailed;
+} NvsWork;
+
+/* The first arguments of queue_work() and queue_work_await(). */
+enum
+{
+	NVS_WORK_QUEUE,
+	NVS_WORK_COMPLETED,
+	NVS_WORK_FAILED,
+	NVS_WORK_MAX_COUNT
+};
+
 /* How a run ended; as text in {job_runs}, where NULL is that it has not. */
 #define NVS_RUN_COMPLETED	"completed"
 #define NVS_RUN_FAILED		"failed"
@@ -73,5 +91,13 @@ extern int	nvs_jobs_fail(NvsTableSet *set, NvsQueue *queue,
 extern int	nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue,
 								 int max_count, text *worker,
 								 Tuplestorestate *result, TupleDesc desc);
+
+/* queue/fetched.c */
+extern TupleDesc nvs_fetched_desc(void);
+
+/* queue/work.c */
+extern void nvs_work_read(NvsWork *work, FunctionCallInfo fcinfo);
+extern void nvs_work_settle(NvsTableSet *set, NvsQueue *queue,
+							NvsWork *work);
 
 #endif							/* NVS_QUEUE_INTERNAL_H */

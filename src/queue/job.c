@@ -19,6 +19,7 @@
 #include "position/position.h"
 #include "queue/internal.h"
 #include "queue/slot.h"
+#include "wakeup/jobs.h"
 #include "wakeup/notify.h"
 
 /* A member of a job in JSON, and the option that it is. */
@@ -499,20 +500,30 @@ jobs_insert(NvsTableSet *set, NvsQueue *queue, const NvsNewJob *jobs, int n,
 	nvs_notify_append(NVS_NOTIFY_OFF, set->number, "", "", 0, ids[n - 1], n);
 }
 
-/* Have those who fetch look for the jobs if they commit behind others. */
+/*
+ * Have those who fetch look for the jobs if they commit behind others, and
+ * those who wait for jobs, or for when they come due.
+ */
 static void
 jobs_note(const NvsQueue *queue, const NvsNewJob *jobs, int n,
 		  const int64 *ids)
 {
+	int			nready = 0;
 	int			i;
 
 	for (i = 0; i < n; i++)
 	{
 		Datum		priority = jobs[i].options[NVS_JOB_PRIORITY];
+		Datum		due_at = jobs[i].options[NVS_JOB_DUE_AT];
 
+		if (jobs[i].isnull[NVS_JOB_DUE_AT])
+			nready++;
+		else
+			nvs_jobs_note_due(queue->wakeup, DatumGetTimestampTz(due_at));
 		if (i == 0 || priority != jobs[i - 1].options[NVS_JOB_PRIORITY])
 			nvs_hint_note(queue, DatumGetInt32(priority), ids[i], true);
 	}
+	nvs_jobs_note_ready(queue->wakeup, nready);
 }
 
 /*

@@ -40,6 +40,7 @@
 
 #include "errors.h"
 #include "queue/queue.h"
+#include "wakeup/jobs.h"
 
 /* Bytes of a queue's name. */
 #define MAX_NAME_BYTES	255
@@ -156,7 +157,8 @@ static void queue_load_levels(NvsTableSet *set, NvsQueue *queue);
 
 /*
  * nvent.queue_changed(), a trigger of {queues} and {job_levels}: has every
- * session read the store's queues again, others once we commit.
+ * session read the store's queues again, others once we commit, and look again
+ * who waits for jobs.
  */
 Datum
 nvs_queue_changed(PG_FUNCTION_ARGS)
@@ -166,6 +168,7 @@ nvs_queue_changed(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function must be called as a trigger")));
 	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	nvs_jobs_note_all();
 	return PointerGetDatum(NULL);
 }
 
@@ -204,6 +207,8 @@ nvs_queue_open(FunctionCallInfo fcinfo, int queue, int store, NvsUse use,
 	if (set == NULL)
 		nvs_queue_missing(text_to_cstring(name));
 	*found = nvs_queue_require(set, text_to_cstring(name));
+	if (use != NVS_USE_READ)
+		nvs_jobs_note((*found)->wakeup);
 	return set;
 }
 
@@ -313,6 +318,7 @@ queue_load(NvsTableSet *set, const char *name)
 		queue->role = GetUserId();
 		queue->storage = nvs_relation_storage_now(set->relids[2]);
 		queue_take_row(queue, row, isnull, set->cxt);
+		queue->wakeup = nvs_jobs_queue(set->relids[2], queue->number);
 		queue_load_levels(set, queue);
 	}
 	PopActiveSnapshot();

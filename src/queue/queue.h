@@ -69,6 +69,7 @@ typedef struct NvsQueue
 	Oid			role;			/* who read it: others may not see it */
 	Oid			storage;		/* of the table of jobs, when it was read */
 	int32		number;
+	uint64		wakeup;			/* what stands for it in wakeup/jobs.c */
 	NvsPolicy	policy;
 	bool		paused;
 	int32		priority;

@@ -15,6 +15,7 @@
 
 #include "base/time.h"
 #include "queue/origin.h"
+#include "wakeup/jobs.h"
 
 /* The delay doubles so many times at most. */
 #define MAX_DOUBLINGS	16
@@ -99,6 +100,10 @@ nvs_turn_insert(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
 	nvs_params_add(&params, TIMESTAMPTZOID,
 				   later ? TimestampTzGetDatum(*due_at) : (Datum) 0, !later);
 	(void) nvs_table_set_run(set, &retry_insert_turn, &params);
+	if (later)
+		nvs_jobs_note_due(queue->wakeup, *due_at);
+	else
+		nvs_jobs_note_ready(queue->wakeup, 1);
 }
 
 /* Read a job, with the queue's defaults; false when it was deleted. */

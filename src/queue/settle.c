@@ -15,6 +15,7 @@
 
 #include "base/time.h"
 #include "queue/internal.h"
+#include "wakeup/jobs.h"
 
 /* The first arguments of all these functions. */
 enum
@@ -316,8 +317,10 @@ settle_touch_run(void *arg)
 		nvs_execute_first(nvs_statement_plan(settle->set->plans,
 											 &settle_touch, &params, NULL),
 						  &params, false, CurrentMemoryContext, &until);
-	if (settle->settled)
-		settle->lease_until = DatumGetTimestampTz(until);
+	if (!settle->settled)
+		return;
+	settle->lease_until = DatumGetTimestampTz(until);
+	nvs_jobs_note_due(settle->queue->wakeup, settle->lease_until);
 }
 
 /* Delete jobs that have ended, of a queue that keeps none. */

@@ -12,14 +12,10 @@
 #include "json/build.h"
 #include "queue/internal.h"
 
-/* Arguments of queue_work(). */
+/* Arguments of queue_work(), besides those of every one that works. */
 enum
 {
-	WORK_QUEUE,
-	WORK_COMPLETED,
-	WORK_FAILED,
-	WORK_MAX_COUNT,
-	WORK_WORKER,
+	WORK_WORKER = NVS_WORK_MAX_COUNT + 1,
 	WORK_STORE
 };
 
@@ -43,33 +39,45 @@ nvs_queue_work(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
-	NvsSettledJob *completed;
-	NvsSettledJob *failed;
+	NvsWork		work;
 	NvsQueue   *queue;
 	NvsTableSet *set;
-	int			ncompleted;
-	int			nfailed;
-	Datum	   *settled;
 
-	NVS_REQUIRE_ARG(WORK_MAX_COUNT, "max_count");
+	NVS_REQUIRE_ARG(NVS_WORK_MAX_COUNT, "max_count");
 	PreventCommandIfReadOnly("nvent.queue_work()");
-	completed = work_read(fcinfo, WORK_COMPLETED, "completed", "output",
-						  &ncompleted);
-	failed = work_read(fcinfo, WORK_FAILED, "failed", "error", &nfailed);
-	settled = palloc(sizeof(Datum) * Max(ncompleted, 1));
+	nvs_work_read(&work, fcinfo);
 	nvs_spi_begin();
-	set = nvs_queue_open(fcinfo, WORK_QUEUE, WORK_STORE, NVS_USE_CHANGE,
+	set = nvs_queue_open(fcinfo, NVS_WORK_QUEUE, WORK_STORE, NVS_USE_CHANGE,
 						 &queue);
-	work_report_lost(queue, "completed", ncompleted -
-					 nvs_jobs_complete(set, queue, completed, ncompleted,
-									   settled));
-	work_report_lost(queue, "failed", nfailed -
-					 nvs_jobs_fail(set, queue, failed, nfailed));
-	(void) nvs_queue_fetch_into(set, queue, PG_GETARG_INT32(WORK_MAX_COUNT),
+	nvs_work_settle(set, queue, &work);
+	(void) nvs_queue_fetch_into(set, queue, PG_GETARG_INT32(NVS_WORK_MAX_COUNT),
 								PG_ARGISNULL(WORK_WORKER) ? NULL :
 								PG_GETARG_TEXT_PP(WORK_WORKER), result, desc);
 	nvs_spi_end();
 	return (Datum) 0;
+}
+
+/* Take the arguments that say which jobs are done. */
+void
+nvs_work_read(NvsWork *work, FunctionCallInfo fcinfo)
+{
+	work->completed = work_read(fcinfo, NVS_WORK_COMPLETED, "completed",
+								"output", &work->ncompleted);
+	work->failed = work_read(fcinfo, NVS_WORK_FAILED, "failed", "error",
+							 &work->nfailed);
+}
+
+/* Settle what a worker is done with, but for what he has lost. */
+void
+nvs_work_settle(NvsTableSet *set, NvsQueue *queue, NvsWork *work)
+{
+	Datum	   *settled = palloc(sizeof(Datum) * Max(work->ncompleted, 1));
+
+	work_report_lost(queue, "completed", work->ncompleted -
+					 nvs_jobs_complete(set, queue, work->completed,
+									   work->ncompleted, settled));
+	work_report_lost(queue, "failed", work->nfailed -
+					 nvs_jobs_fail(set, queue, work->failed, work->nfailed));
 }
 
 /*

@@ -457,6 +457,83 @@ Locks:
 Example:
   SELECT * FROM nvent.queue_work(''emails'', ''[{"id": 42, "attempt": 1}]'', max_count => 10);';
 
+CREATE PROCEDURE nvent.queue_await(
+    queue text,
+    timeout interval DEFAULT NULL,
+    store text DEFAULT NULL
+)
+AS 'MODULE_PATHNAME', 'nvs_queue_await'
+LANGUAGE C;
+
+COMMENT ON PROCEDURE nvent.queue_await(text, interval, text) IS
+'Waits until nvent.queue_fetch would return a job, and takes none.
+
+A transaction that commits jobs wakes as many of those who wait, by itself, if it ran with the shared
+memory of this extension; without, they look 20 times a second. Jobs that come due, delays that are over
+and leases that run out wake them in time. What is done to the tables by hand is found within 10
+seconds, as is the end of a prepared transaction where the library is not preloaded.
+
+Outside of a transaction block it holds neither a snapshot nor a lock while it waits, and commits what a
+look for jobs changes, as for leases that have run out. Inside of one, and in a function, it waits
+nvent_store.max_wait at most. It returns when there is something or the time is up: nvent.queue_fetch
+tells which. A smart shutdown ends it with an error, within 5 seconds.
+
+Arguments:
+  queue: the queue; while it is paused there is nothing
+  timeout: how long; NULL is for good
+  store: the store; NULL is the default store
+Raises:
+  42704: there is no such queue, or it was dropped meanwhile
+  25000: in REPEATABLE READ and SERIALIZABLE inside of a transaction block
+  25006: on a standby
+  57P01: the server is to stop
+  NV009: there is no such store
+Locks:
+  those of nvent.queue_fetch, while it looks
+Example:
+  CALL nvent.queue_await(''emails'', ''10 min'');';
+
+CREATE PROCEDURE nvent.queue_work_await(
+    queue text,
+    completed jsonb DEFAULT NULL,
+    failed jsonb DEFAULT NULL,
+    max_count integer DEFAULT 1,
+    timeout interval DEFAULT NULL,
+    worker text DEFAULT NULL,
+    store text DEFAULT NULL,
+    INOUT jobs jsonb DEFAULT NULL
+)
+AS 'MODULE_PATHNAME', 'nvs_queue_work_await'
+LANGUAGE C;
+
+COMMENT ON PROCEDURE nvent.queue_work_await(
+    text, jsonb, jsonb, integer, interval, text, text, jsonb
+) IS
+'Completes jobs, has others fail, and leases the next ones as soon as there are any, in one call: what a
+worker does in a loop.
+
+It settles as nvent.queue_work does, and commits that, before it waits as nvent.queue_await does.
+
+Arguments:
+  queue: the queue
+  completed: an array of {"id", "attempt", "output"}, at most 100,000; NULL for none. Other members do
+    not count, so jobs that were returned can be passed as they are
+  failed: an array of {"id", "attempt", "error"}, the same
+  max_count: how many to fetch at most; 0 for none, without waiting
+  timeout: how long to wait; NULL is for good
+  worker: any text that says who asks; NULL for none
+  store: the store; NULL is the default store
+  jobs: may be left out
+Returns:
+  jobs: an array with an object for each job that is fetched, whose members are the columns of
+    nvent.queue_fetch; an empty one when the time is up
+Raises:
+  42704: this and all others as nvent.queue_work and nvent.queue_await
+Locks:
+  those of nvent.queue_work, but none while it waits
+Example:
+  CALL nvent.queue_work_await(''emails'', ''[{"id": 42, "attempt": 1}]'', timeout => ''1 min'');';
+
 CREATE FUNCTION nvent.queue_touch(
     queue text,
     id bigint,

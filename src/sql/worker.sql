@@ -71,7 +71,7 @@ Columns:
   ring_bytes: bytes that the notifier has yet to take from the ring
   resyncs: how often since the server start something had no room in the ring, or a prepared
     transaction that may have appended was committed, so that all listeners had to read again
-  waiters: sessions in nvent.stream_wait
+  waiters: sessions that wait for events or jobs
 Example:
   SELECT * FROM nvent.worker_status();';
 

@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "wakeup/jobs.h"
 #include "wakeup/notify.h"
 #include "wakeup/outbox.h"
 #include "wakeup/ring.h"
@@ -112,13 +113,14 @@ nvs_outbox_counts(NvsDatabase *db)
 	return counts;
 }
 
-/* Have every channel and every session in stream_wait() told to read. */
+/* Have every channel and every session that waits told to read. */
 static void
 outbox_request_resync(NvsDatabase *db)
 {
 	resync_now = true;
 	resync_upto = nvs_position_drawn(db);
 	nvs_waiters_arm_all(1);
+	nvs_jobs_wake_all();
 }
 
 /*

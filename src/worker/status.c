@@ -11,6 +11,7 @@
 
 #include "compat.h"
 #include "base/guc.h"
+#include "wakeup/jobs.h"
 #include "wakeup/notify.h"
 #include "wakeup/ring.h"
 #include "worker/worker.h"
@@ -61,7 +62,8 @@ nvs_worker_status(PG_FUNCTION_ARGS)
 		values[STATUS_RESYNCS] =
 			Int64GetDatum(pg_atomic_read_u64(&db->resyncs));
 		values[STATUS_WAITERS] =
-			Int32GetDatum(pg_atomic_read_u32(&db->waiters));
+			Int32GetDatum(pg_atomic_read_u32(&db->waiters) +
+						  nvs_jobs_waiters());
 	}
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
 													  values, nulls)));

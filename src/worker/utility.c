@@ -17,6 +17,7 @@
 
 #include "base/identity.h"
 #include "position/position.h"
+#include "wakeup/jobs.h"
 #include "worker/worker.h"
 
 /* The arguments of the hook. */
@@ -124,7 +125,8 @@ utility_ends_prepared(Node *statement)
 
 /*
  * Run a statement that ends a prepared transaction.  Where one has appended,
- * as it may be this one, everybody has to read again when it is committed.
+ * as it may be this one, everybody has to read again when it is committed.  Who
+ * waits for jobs looks again in any case: it may have taken some.
  */
 static void
 utility_end_prepared(const UtilityCall *call)
@@ -137,6 +139,7 @@ utility_end_prepared(const UtilityCall *call)
 	if (db != NULL && !nvs_position_may_be_prepared(db))
 		db = NULL;
 	utility_run(call);
+	nvs_jobs_wake_all();
 	if (db == NULL)
 		return;
 	if (statement->kind == TRANS_STMT_COMMIT_PREPARED)

@@ -164,10 +164,15 @@ foreach my $call (@writes)
 {
 	is(sqlstate("SELECT nvent.$call"), '25006', "writes: $call");
 }
+my @procedures = (q{queue_await('q')}, q{queue_work_await('q')});
+foreach my $call (@procedures)
+{
+	is(sqlstate("CALL nvent.$call"), '25006', "writes: $call");
+}
 is($standby->safe_psql('postgres', $tables), $before, 'nothing was made');
 
 # Each function of ours is in one of the lists.
-my %listed = map { /^(\w+)/; ($1 => 1) } keys %reads, @writes, 'stream_await';
+my %listed = map { /^(\w+)/; ($1 => 1) } keys %reads, @writes, @procedures, 'stream_await';
 my @functions = split /\n/, $primary->safe_psql('postgres', q{
 	SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'nvent'::regnamespace
 		AND prorettype NOT IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype) AND NOT 'internal'::regtype::oid = ANY (proargtypes)});

@@ -1,0 +1,327 @@
+# Waiting for jobs: what it holds, what wakes it and how many, and how it ends.
+#
+# Whoever is not woken looks by himself after 10 seconds, which is too late here.
+#
+# Seen to fail: without SPI_commit() in wakeup/wait.c it holds a snapshot and
+# locks; without the note of what a test names (ready, due, taken, all), where
+# that is done; without jobs_undo_level() where a subtransaction is rolled back;
+# when jobs_wake() wakes all who wait, where one is to be woken; without that the
+# one who keeps time wakes another when it leaves, where that is cancelled;
+# without the wake-up that a session passes on, where it is terminated; without
+# nvs_jobs_wake_all() in worker/utility.c, at the end of prepared transactions;
+# with naps of 10 seconds only, without shared memory.
+
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use Nvent;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+# Sooner than anybody looks who is not woken.
+my $soon = 7;
+
+my $node = new_server('queue_wait', 'nvent_store.max_wait = 5min');
+$node->safe_psql('postgres',
+	"SELECT nvent.queue_create('q', retry_limit => 0); SELECT nvent.queue_create('other')");
+
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+
+sub activity
+{
+	my ($pid, $expression) = @_;
+
+	return sql("SELECT $expression FROM pg_stat_activity WHERE pid = $pid");
+}
+
+# start(SQL): a session that runs it, and waits.
+sub start
+{
+	my ($sql) = @_;
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+
+	$session->query_until(qr/started/, "\\echo started\n$sql;\n");
+	my $self = { session => $session, pid => $pid };
+	sleeps($self) or die "$sql does not wait";
+	return $self;
+}
+
+# Has a session looked, and sleeps?
+sub sleeps
+{
+	my ($self) = @_;
+
+	return wait_until(sub {
+		activity($self->{pid}, "wait_event = 'Extension'") eq 't' });
+}
+
+# worker(QUEUE): one that waits for a job of it.
+sub worker
+{
+	my ($queue) = @_;
+
+	return start("CALL nvent.queue_work_await('" . ($queue // 'q') . "')");
+}
+
+# returns(WORKER): what its call returned; it ends.
+sub returns
+{
+	my ($self) = @_;
+	my $out = $self->{session}->query('SELECT 1');
+
+	$self->{error} = $self->{session}{stderr};
+	eval { $self->{session}->quit };
+	return $out;
+}
+
+sub is_waiting
+{
+	my ($self) = @_;
+
+	return activity($self->{pid}, "state = 'active'") eq 't';
+}
+
+# woken(TITLE, WORKER, SQL...): what is done meanwhile wakes it, and it has a job.
+sub woken
+{
+	my ($title, $worker, @sql) = @_;
+	my $begin = time;
+
+	sql($_) foreach @sql;
+	like(returns($worker), qr/"id": \d+/, "$title: there is a job");
+	cmp_ok(time - $begin, '<', $soon, "$title: at once");
+	done();
+}
+
+# Complete what is active, and forget it.
+sub done
+{
+	sql(<<'EOT');
+DELETE FROM nvent_job_turns;
+DELETE FROM nvent_job_runs;
+DELETE FROM nvent_jobs;
+DELETE FROM nvent_job_keys;
+EOT
+}
+
+# --- What it holds ---
+
+my $sent = sql("SELECT nvent.queue_send('q')");
+sql("SELECT * FROM nvent.queue_fetch('q')");
+my $worker = start(
+	"CALL nvent.queue_work_await('q', '[{\"id\": $sent, \"attempt\": 1}]')");
+is(activity($worker->{pid}, 'backend_xmin IS NULL AND backend_xid IS NULL'), 't',
+	'who waits holds no snapshot and no transaction id');
+is(sql("SELECT count(*) FROM pg_locks
+		WHERE pid = $worker->{pid} AND locktype <> 'virtualxid'"),
+	0, 'and no lock');
+is(sql("SELECT outcome FROM nvent.queue_runs('q', $sent)"), 'completed',
+	'what was settled is committed before');
+is(sql('SELECT waiters FROM nvent.worker_status()'), 1, 'it is known to wait');
+woken('a job that is sent', $worker, "SELECT nvent.queue_send('q')");
+is(sql('SELECT waiters FROM nvent.worker_status()'), 0, 'then it waits no more');
+
+$worker = start("CALL nvent.queue_await('q')");
+is(activity($worker->{pid}, 'backend_xmin IS NULL AND backend_xid IS NULL'), 't',
+	'nor does who only waits');
+sql("SELECT nvent.queue_send('q')");
+returns($worker);
+is(sql("SELECT count(*) FROM nvent_job_runs"), 0, 'who takes no job');
+is(sql("SELECT count(*) FROM nvent.queue_fetch('q')"), 1, 'others can');
+done();
+
+# --- What wakes it ---
+
+woken('a job of a priority that is new', worker(),
+	"SELECT nvent.queue_send('q', priority => 7)");
+woken('a job that comes due later', worker(),
+	"SELECT nvent.queue_send('q', start_after => '1 s')");
+woken('one that comes due earlier than another', do {
+		sql("SELECT nvent.queue_send('q', start_after => '9 s')");
+		worker();
+	}, "SELECT nvent.queue_send('q', start_after => '1 s')");
+
+sub fetched
+{
+	my ($lease) = @_;
+	my $id = sql("SELECT nvent.queue_send('q', retry_limit => 1, retry_delay => '1 s'"
+		  . ($lease ? ", lease => '$lease'" : '') . ")");
+
+	sql("SELECT * FROM nvent.queue_fetch('q')");
+	return $id;
+}
+
+my $id = fetched();
+woken('a job that failed, after its delay', worker(),
+	"SELECT nvent.queue_fail('q', $id, 1)");
+$id = fetched();
+woken('one that is given back', worker(),
+	"SELECT nvent.queue_release('q', $id, 1)");
+$id = fetched();
+sql("SELECT nvent.queue_cancel('q', $id)");
+woken('one that goes on', worker(), "SELECT nvent.queue_resume('q', $id)");
+$id = fetched('2 s');
+woken('a lease that had begun and runs out', worker());
+$id = fetched('9 s');
+woken('a lease that is cut short', worker(),
+	"SELECT nvent.queue_touch('q', $id, 1, '1 s')");
+my $waits = worker();
+sql("SELECT nvent.queue_send('other', retry_limit => 1, retry_delay => '1 s')");
+ok(is_waiting($waits), 'a job of another queue does not wake it');
+woken('a lease that begins meanwhile and runs out', $waits, <<'EOT');
+BEGIN;
+SELECT nvent.queue_send('q', lease => '1 s', retry_limit => 1);
+SELECT * FROM nvent.queue_fetch('q');
+COMMIT;
+EOT
+
+sql("SELECT nvent.queue_pause('q')");
+sql("SELECT nvent.queue_send('q')");
+woken('a queue that goes on', worker(), "SELECT nvent.queue_unpause('q')");
+sql("SELECT nvent.queue_pause('q')");
+sql("SELECT nvent.queue_send('q')");
+woken('the same by hand', worker(),
+	"UPDATE nvent_queues SET paused_at = NULL WHERE name = 'q'");
+
+# Of a transaction: nothing while it is open, and of what it undoes.
+my $other = $node->background_psql('postgres');
+$waits = worker();
+$other->query_safe("BEGIN; SELECT nvent.queue_send('q')");
+ok(is_waiting($waits), 'an open transaction wakes nobody');
+$other->query_safe('COMMIT');
+woken('its commit', $waits);
+
+sql("SELECT nvent.queue_send('q')");
+$other->query_safe("BEGIN; SELECT * FROM nvent.queue_fetch('q')");
+$waits = worker();
+$other->query_safe('ROLLBACK');
+woken('a fetch that is rolled back', $waits);
+
+sql("SELECT nvent.queue_send('q')");
+$other->query_safe("BEGIN; SAVEPOINT s; SELECT * FROM nvent.queue_fetch('q')");
+$waits = worker();
+$other->query_safe('ROLLBACK TO s');
+woken('one in a subtransaction', $waits);
+$other->query_safe('COMMIT');
+
+sql("SELECT nvent.queue_send('q')");
+$other->query_safe(
+	"BEGIN; SELECT nvent.queue_cancel('q', id) FROM nvent_jobs");
+$waits = worker();
+$other->query_safe('ROLLBACK');
+woken('anything that had it locked', $waits);
+
+$waits = worker();
+$other->query_safe(<<'EOT');
+BEGIN; SAVEPOINT s; SAVEPOINT t; SELECT nvent.queue_send('q');
+RELEASE t; RELEASE s;
+EOT
+$other->query_safe('COMMIT');
+woken('what subtransactions did', $waits);
+
+$waits = worker();
+sql("BEGIN; SELECT nvent.queue_send('q'); PREPARE TRANSACTION 'p'");
+ok(is_waiting($waits), 'a prepared transaction wakes nobody');
+woken('COMMIT PREPARED', $waits, "COMMIT PREPARED 'p'");
+sql("SELECT nvent.queue_send('q')");
+sql("BEGIN; SELECT * FROM nvent.queue_fetch('q'); PREPARE TRANSACTION 'p'");
+woken('ROLLBACK PREPARED', worker(), "ROLLBACK PREPARED 'p'");
+
+# More queues than a transaction keeps notes of.
+woken('the last of many queues', worker('many40'), <<'EOT') if
+SELECT nvent.queue_send('many' || n) FROM generate_series(1, 40) n
+EOT
+  sql("SELECT count(nvent.queue_create('many' || n)) FROM generate_series(1, 40) n");
+
+# --- How many ---
+
+my @workers = map { worker() } 1 .. 3;
+sql("SELECT nvent.queue_send('q')");
+ok(wait_until(sub { sql('SELECT waiters FROM nvent.worker_status()') == 2 }),
+	'one job wakes one');
+usleep(300000);
+is(sql('SELECT waiters FROM nvent.worker_status()'), 2, 'and no other');
+sql("SELECT * FROM nvent.queue_send_batch('q', ARRAY[$_]::jsonb[])")
+  foreach "'{}', '{}'";
+ok(wait_until(sub { sql('SELECT waiters FROM nvent.worker_status()') == 0 }),
+	'two wake the others');
+returns($_) foreach @workers;
+done();
+
+# --- Who leaves ---
+
+# Who keeps time is cancelled: another keeps it from then on.  Either of them may
+# be the one.
+foreach my $leaves (0, 1)
+{
+	sql("SELECT nvent.queue_send('q', start_after => '3 s')");
+	@workers = (worker(), worker());
+	sql("SELECT pg_cancel_backend($workers[$leaves]{pid})");
+	returns($workers[$leaves]);
+	like($workers[$leaves]{error}, qr/canceling statement due to user request/,
+		'a wait can be cancelled');
+	woken('what comes due behind it', $workers[1 - $leaves]);
+}
+
+# One that is woken and ends before it looks passes that on.
+@workers = (worker(), worker());
+kill 'STOP', $_->{pid} foreach @workers;
+sql("SELECT nvent.queue_send('q')");
+sql("SELECT pg_terminate_backend($workers[0]{pid})");
+kill 'CONT', $_->{pid} foreach @workers;
+ok(wait_until(sub { !is_waiting($workers[0]) }), 'it is terminated');
+woken('a job for which another was woken', $workers[1]);
+eval { $workers[0]{session}->quit };
+is(sql('SELECT waiters FROM nvent.worker_status()'), 0, 'nobody is left');
+
+# --- How it ends otherwise ---
+
+my ($state) = attempt($node,
+	"SET statement_timeout = '200ms'; CALL nvent.queue_work_await('q')");
+is($state, '57014', 'statement_timeout ends it');
+$waits = worker('other');
+sql("SELECT nvent.queue_drop('other')");
+returns($waits);
+like($waits->{error}, qr/queue "other" does not exist/,
+	'so does dropping the queue');
+$waits = start("BEGIN; CALL nvent.queue_await('q', '4 min')");
+sql("SELECT nvent.queue_send('q')");
+$waits->{session}->query_safe('COMMIT');
+pass('in a transaction block it is woken, too');
+$waits->{session}->quit;
+done();
+$other->quit;
+
+# --- The server stops ---
+
+$waits = worker();
+$node->stop('smart', timeout => 1, fail_ok => 1);
+returns($waits);
+like($waits->{error}, qr/cannot wait while the server is to stop/,
+	'a smart shutdown does not wait for who waits');
+ok(wait_until(sub { !-e $node->data_dir . '/postmaster.pid' }), 'and is done');
+$node->_update_pid(0);
+$node->start;
+$waits = worker();
+$node->stop('fast');
+like(slurp_file($node->logfile),
+	qr/\[$waits->{pid}\] .*FATAL:  terminating connection due to administrator/,
+	'nor does a fast one');
+eval { $waits->{session}->quit };
+
+# --- Without shared memory ---
+
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
+$node->start;
+$waits = worker();
+is(activity($waits->{pid}, 'backend_xid IS NULL'), 't',
+	'without shared memory it looks now and then, and holds nothing between');
+woken('a job', $waits, "SELECT nvent.queue_send('q')");
+woken('a job that comes due', worker(),
+	"SELECT nvent.queue_send('q', start_after => '1 s')");
+$node->stop;
+
+done_testing();
