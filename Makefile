@@ -65,6 +65,7 @@ OBJS = \
 	src/route/target.o \
 	src/route/lookup.o \
 	src/route/table_set.o \
+	src/route/direct.o \
 	src/route/foreign_code.o \
 	src/route/admin.o \
 	src/stream/state.o \
@@ -124,6 +125,7 @@ OBJS = \
 	src/queue/hint.o \
 	src/queue/expire.o \
 	src/queue/fetched.o \
+	src/queue/direct.o \
 	src/queue/begin.o \
 	src/queue/walk.o \
 	src/queue/fetch.o \
@@ -228,6 +230,7 @@ REGRESS = \
 	consumer_fetch \
 	checkpoint \
 	queue \
+	queue_direct \
 	queue_key \
 	queue_redrive \
 	queue_slot \

@@ -12,6 +12,7 @@
 #endif
 
 #include "access/genam.h"
+#include "access/tableam.h"
 #include "access/tupdesc.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -20,6 +21,7 @@
 #include "utils/acl.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/snapmgr.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
@@ -135,18 +137,53 @@ nvs_begin_insert(EState *estate, RangeTblEntry *rte, Bitmapset *inserted,
 #endif
 }
 
-/* Enter a row that was inserted into the indexes of its relation. */
+/*
+ * Enter a row that was inserted into the indexes of its relation, or one that
+ * was updated without a change of what they are of.
+ */
 static inline void
 nvs_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot,
-						EState *estate)
+						EState *estate, bool update)
 {
 #if PG_VERSION_NUM >= 160000
-	list_free(ExecInsertIndexTuples(result, slot, estate, false, false, NULL,
+	list_free(ExecInsertIndexTuples(result, slot, estate, update, false, NULL,
 									NIL, false));
 #else
-	list_free(ExecInsertIndexTuples(result, slot, estate, false, false, NULL,
+	list_free(ExecInsertIndexTuples(result, slot, estate, update, false, NULL,
 									NIL));
 #endif
+}
+
+/*
+ * Put a row in place of the one at tid, whose indexes are of the same; false
+ * when that is not the last version, or another transaction changes it.
+ */
+static inline bool
+nvs_update_row(ResultRelInfo *result, ItemPointer tid, TupleTableSlot *slot,
+			   EState *estate)
+{
+	Relation	rel = result->ri_RelationDesc;
+	TM_FailureData failure;
+	LockTupleMode mode;
+#if PG_VERSION_NUM >= 160000
+	TU_UpdateIndexes indexes;
+#else
+	bool		indexes;
+#endif
+
+	if (table_tuple_update(rel, tid, slot, GetCurrentCommandId(true),
+						   GetActiveSnapshot(), InvalidSnapshot, true,
+						   &failure, &mode, &indexes) != TM_Ok)
+		return false;
+#if PG_VERSION_NUM >= 160000
+	if (indexes != TU_None)
+		list_free(ExecInsertIndexTuples(result, slot, estate, true, false,
+										NULL, NIL, indexes == TU_Summarizing));
+#else
+	if (indexes)
+		nvs_insert_index_tuples(result, slot, estate, true);
+#endif
+	return true;
 }
 
 /* Has a relation a column that is computed from others? */

@@ -13,7 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "base/time.h"
-#include "queue/fetch.h"
+#include "queue/direct.h"
 
 /* Jobs whose runs are begun, in the order in which that is told of. */
 typedef struct BegunRuns
@@ -94,6 +94,8 @@ nvs_fetch_begin(NvsFetch *fetch, NvsFetchedJobs *jobs)
 	for (i = 0; i < jobs->n; i++)
 		begin_set_times(fetch, &jobs->jobs[i]);
 	begin_delete_turns(fetch, jobs);
+	if (nvs_direct_begin(fetch, jobs))
+		return;
 	if (jobs->n == 1)
 	{
 		statement = serial ? &begin_run_serial : &begin_run;

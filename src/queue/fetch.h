@@ -62,6 +62,8 @@ typedef struct NvsFetch
 extern void nvs_fetched_append(NvsFetchedJobs *jobs, const NvsFetchedJob *job);
 extern void nvs_fetched_remove(NvsFetchedJobs *jobs, int n);
 extern void nvs_fetched_add(TupleTableSlot *slot, void *arg);
+extern void nvs_fetched_add_values(NvsFetch *fetch, const Datum *values,
+								   const bool *isnull);
 extern int	nvs_fetched_compare(const void *a, const void *b);
 extern void nvs_fetched_put(const NvsFetchedJob *job, Tuplestorestate *result,
 							TupleDesc desc);

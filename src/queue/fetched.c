@@ -51,25 +51,30 @@ nvs_fetched_remove(NvsFetchedJobs *jobs, int n)
 void
 nvs_fetched_add(TupleTableSlot *slot, void *arg)
 {
-	NvsFetch   *fetch = arg;
+	slot_getallattrs(slot);
+	nvs_fetched_add_values(arg, slot->tts_values, slot->tts_isnull);
+}
+
+/* The same, of its columns as they are selected. */
+void
+nvs_fetched_add_values(NvsFetch *fetch, const Datum *values,
+					   const bool *isnull)
+{
 	MemoryContext old = MemoryContextSwitchTo(fetch->cxt);
 	NvsFetchedJob job;
-	bool	   *isnull;
 
-	slot_getallattrs(slot);
-	isnull = slot->tts_isnull;
 	memset(&job, 0, sizeof(job));
 	job.is_turn = fetch->adding == &fetch->turns;
-	job.run.id = DatumGetInt64(slot->tts_values[0]);
-	job.run.priority = DatumGetInt32(slot->tts_values[1]);
-	job.run.attempt = DatumGetInt32(slot->tts_values[2]) + 1;
-	job.run.retries = DatumGetInt32(slot->tts_values[3]);
+	job.run.id = DatumGetInt64(values[0]);
+	job.run.priority = DatumGetInt32(values[1]);
+	job.run.attempt = DatumGetInt32(values[2]) + 1;
+	job.run.retries = DatumGetInt32(values[3]);
 	job.has_data = !isnull[4];
 	if (job.has_data)
-		job.data = datumCopy(slot->tts_values[4], false, -1);
-	job.created_at = DatumGetTimestampTz(slot->tts_values[5]);
-	job.lease = fetched_interval(slot->tts_values[6], isnull[6]);
-	job.max_run = fetched_interval(slot->tts_values[7], isnull[7]);
+		job.data = datumCopy(values[4], false, -1);
+	job.created_at = DatumGetTimestampTz(values[5]);
+	job.lease = fetched_interval(values[6], isnull[6]);
+	job.max_run = fetched_interval(values[7], isnull[7]);
 	nvs_fetched_append(fetch->adding, &job);
 	MemoryContextSwitchTo(old);
 }

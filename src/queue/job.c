@@ -17,7 +17,7 @@
 #include "base/time.h"
 #include "json/build.h"
 #include "position/position.h"
-#include "queue/internal.h"
+#include "queue/direct.h"
 #include "queue/slot.h"
 #include "wakeup/jobs.h"
 #include "wakeup/notify.h"
@@ -124,6 +124,9 @@ static void jobs_take_slots(NvsTableSet *set, NvsQueue *queue,
 static void jobs_insert(NvsTableSet *set, NvsQueue *queue,
 						const NvsNewJob *jobs, int n, int64 *ids,
 						bool has_ids);
+static void jobs_insert_by_statement(NvsTableSet *set, const NvsQueue *queue,
+									 const NvsNewJob *jobs, int n,
+									 int64 *ids, bool has_ids);
 static const NvsStatement *jobs_statement(const NvsQueue *queue,
 										  const NvsNewJob *jobs, int n,
 										  const int64 *ids,
@@ -479,6 +482,21 @@ static void
 jobs_insert(NvsTableSet *set, NvsQueue *queue, const NvsNewJob *jobs, int n,
 			int64 *ids, bool has_ids)
 {
+	if (!nvs_direct_send(set, queue, jobs, n, ids, has_ids))
+		jobs_insert_by_statement(set, queue, jobs, n, ids, has_ids);
+	jobs_defer(set, queue, jobs, n, ids);
+	jobs_note(queue, jobs, n, ids);
+
+	/* Nobody who waits for events is to be woken by jobs. */
+	nvs_notify_append(NVS_NOTIFY_OFF, set->number, "", "", 0, ids[n - 1], n);
+}
+
+/* The same by a statement, which the tables may have something to say to. */
+static void
+jobs_insert_by_statement(NvsTableSet *set, const NvsQueue *queue,
+						 const NvsNewJob *jobs, int n, int64 *ids,
+						 bool has_ids)
+{
 	JobIds		kept = {ids, 0};
 	NvsParams	params;
 	const NvsStatement *statement = jobs_statement(queue, jobs, n,
@@ -492,12 +510,7 @@ jobs_insert(NvsTableSet *set, NvsQueue *queue, const NvsNewJob *jobs, int n,
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
 				 errmsg("a trigger or rule of %s kept back %d of %d jobs",
-						set->tables[2], n - kept.n, n)));
-	jobs_defer(set, queue, jobs, n, ids);
-	jobs_note(queue, jobs, n, ids);
-
-	/* Nobody who waits for events is to be woken by jobs. */
-	nvs_notify_append(NVS_NOTIFY_OFF, set->number, "", "", 0, ids[n - 1], n);
+						set->tables[NVS_TABLE_JOBS], n - kept.n, n)));
 }
 
 /*

@@ -32,14 +32,18 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "errors.h"
+#include "position/position.h"
 #include "queue/queue.h"
+#include "route/route.h"
 #include "wakeup/jobs.h"
 
 /* Bytes of a queue's name. */
@@ -122,6 +126,8 @@ const NvsTableSetKind nvs_queue_tables = {
 typedef struct QueueState
 {
 	List	   *queues;			/* NvsQueue */
+	NvsDirect  *direct[NVS_TABLE_SET_MAX];	/* NULL: not compiled yet */
+	Oid			draws;			/* nvent.next_position(); 0: the same */
 } QueueState;
 
 /* $1 its name. */
@@ -148,6 +154,7 @@ static const char *const queue_policies[] = {
 PG_FUNCTION_INFO_V1(nvs_queue_changed);
 PG_FUNCTION_INFO_V1(nvs_queue_policy_changed);
 
+static QueueState *queue_state(NvsTableSet *set);
 static NvsQueue *queue_load(NvsTableSet *set, const char *name);
 static void queue_take_row(NvsQueue *queue, const Datum *row,
 						   const bool *isnull, MemoryContext cxt);
@@ -291,6 +298,58 @@ nvs_queue_policy(const text *name)
 			 errhint("Use standard, short or exclusive.")));
 }
 
+/* What is kept with a set of tables; empty when it has changed. */
+static QueueState *
+queue_state(NvsTableSet *set)
+{
+	if (set->state == NULL)
+		set->state = MemoryContextAllocZero(set->cxt, sizeof(QueueState));
+	return set->state;
+}
+
+/*
+ * How the jobs, or the runs, of a store are read and written without a
+ * statement; NULL when they are not, by the current user here and now.
+ */
+NvsDirect *
+nvs_queue_direct(NvsTableSet *set, int table)
+{
+	static const AttrNumber jobs_key[] = {
+		NVS_JOBS_QUEUE + 1, NVS_JOBS_PRIORITY + 1, NVS_JOBS_ID + 1
+	};
+	static const AttrNumber runs_key[] = {
+		NVS_RUNS_ID + 1, NVS_RUNS_ATTEMPT + 1
+	};
+	NvsDirect  *direct = queue_state(set)->direct[table];
+
+	if (direct == NULL)
+	{
+		direct = table == NVS_TABLE_JOBS ?
+			nvs_direct_compile(set, table, jobs_key, lengthof(jobs_key)) :
+			nvs_direct_compile(set, table, runs_key, lengthof(runs_key));
+		queue_state(set)->direct[table] = direct;
+	}
+	return nvs_direct_is_allowed(set, direct) ? direct : NULL;
+}
+
+/*
+ * Draw ids for n jobs that are inserted without a statement: as their default
+ * would, and for who may execute that.
+ */
+void
+nvs_queue_draw(NvsTableSet *set, int64 *ids, int n)
+{
+	QueueState *state = queue_state(set);
+
+	if (!OidIsValid(state->draws))
+		state->draws = nvs_function_oid("next_position");
+	if (!nvs_may_execute(state->draws, GetUserId()))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION,
+					   get_func_name(state->draws));
+	nvs_position_draw(nvs_draw_require(set->prefix, strlen(set->prefix)),
+					  ids, n);
+}
+
 /*
  * Read a queue, as it is now whatever the snapshot of the transaction, and
  * keep it with the set; NULL when there is none of that name.
@@ -327,9 +386,7 @@ queue_load(NvsTableSet *set, const char *name)
 
 	/* Anything may have happened meanwhile; what is kept is looked up anew. */
 	old = MemoryContextSwitchTo(set->cxt);
-	if (set->state == NULL)
-		set->state = palloc0(sizeof(QueueState));
-	state = set->state;
+	state = queue_state(set);
 	state->queues = lappend(state->queues, queue);
 	MemoryContextSwitchTo(old);
 	return queue;

@@ -13,7 +13,51 @@
 
 #include "base/arg.h"
 #include "base/statement.h"
+#include "route/direct.h"
 #include "route/table_set.h"
+
+/* The tables of jobs and of runs in their set. */
+#define NVS_TABLE_JOBS	2
+#define NVS_TABLE_RUNS	4
+
+/* Columns of {jobs}, as store/layout.c makes them. */
+enum
+{
+	NVS_JOBS_ID,
+	NVS_JOBS_CREATED_AT,
+	NVS_JOBS_QUEUE,
+	NVS_JOBS_PRIORITY,
+	NVS_JOBS_DATA,
+	NVS_JOBS_KEY,
+	NVS_JOBS_DUE_AT,
+	NVS_JOBS_LEASE,
+	NVS_JOBS_MAX_RUN,
+	NVS_JOBS_RETRY_LIMIT,
+	NVS_JOBS_RETRY_DELAY,
+	NVS_JOBS_RETRY_BACKOFF,
+	NVS_JOBS_RETRY_DELAY_MAX,
+	NVS_JOBS_DEAD_LETTER,
+	NVS_JOBS_ORIGIN,
+	NVS_JOBS_COLUMNS
+};
+
+/* Columns of {job_runs}. */
+enum
+{
+	NVS_RUNS_ID,
+	NVS_RUNS_ATTEMPT,
+	NVS_RUNS_QUEUE,
+	NVS_RUNS_PRIORITY,
+	NVS_RUNS_RETRIES,
+	NVS_RUNS_STARTED_AT,
+	NVS_RUNS_LEASE_UNTIL,
+	NVS_RUNS_RUN_UNTIL,
+	NVS_RUNS_ENDED_AT,
+	NVS_RUNS_OUTCOME,
+	NVS_RUNS_WORKER,
+	NVS_RUNS_OUTPUT,
+	NVS_RUNS_COLUMNS
+};
 
 /* Jobs that one call may send, fetch or settle. */
 #define NVS_MAX_JOBS	100000
@@ -109,6 +153,8 @@ pg_noreturn extern void nvs_queue_missing(const char *name);
 extern void nvs_queue_check_name(const text *name);
 extern void nvs_queue_push_others_snapshot(void);
 extern NvsPolicy nvs_queue_policy(const text *name);
+extern void nvs_queue_draw(NvsTableSet *set, int64 *ids, int n);
+extern NvsDirect *nvs_queue_direct(NvsTableSet *set, int table);
 extern bool nvs_queue_shows_all(const NvsTableSet *set);
 extern Datum nvs_queue_priorities(const NvsQueue *queue);
 

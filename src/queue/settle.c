@@ -14,7 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "base/time.h"
-#include "queue/internal.h"
+#include "queue/direct.h"
 #include "wakeup/jobs.h"
 
 /* The first arguments of all these functions. */
@@ -174,6 +174,8 @@ settle_end_run(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 	Datum		row[2];
 	bool		isnull[2];
 
+	if (nvs_direct_end(set, queue, outcome, job, 1, run) && run->id != 0)
+		return true;
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(job->id), false);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(job->attempt), false);
@@ -479,12 +481,20 @@ settle_run_many(void *arg)
 	SettleMany *many = arg;
 	Datum	   *ids = palloc(sizeof(Datum) * many->n);
 	Datum	   *attempts = palloc(sizeof(Datum) * many->n);
+	NvsRun	   *runs = palloc0(sizeof(NvsRun) * many->n);
 	NvsParams	params;
 	int			n = 0;
 	int			i;
 
+	(void) nvs_direct_end(many->set, many->queue, NVS_RUN_COMPLETED,
+						  many->jobs, many->n, runs);
 	for (i = 0; i < many->n; i++)
 	{
+		if (runs[i].id != 0)
+		{
+			many->settled[many->nsettled++] = Int64GetDatum(runs[i].id);
+			continue;
+		}
 		if (many->jobs[i].has_output)
 		{
 			NvsRun		run;

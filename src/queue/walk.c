@@ -21,7 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "position/position.h"
-#include "queue/fetch.h"
+#include "queue/direct.h"
 
 /* Settled is written down when it has moved by so much. */
 #define SETTLED_STEP	10000
@@ -172,11 +172,16 @@ walk_lock(NvsFetch *fetch, NvsLevel *level, int64 after, bool sweep)
 	const NvsStatement *statement = sweep ? &walk_sweep : &walk_all;
 	NvsParams	params;
 
+	fetch->fresh.n = 0;
+	fetch->adding = &fetch->fresh;
+	if (nvs_direct_walk(fetch, level, after, sweep))
+	{
+		fetch->walked = fetch->fresh.n;
+		return;
+	}
 	walk_params(fetch, level, after, &params);
 	nvs_params_add(&params, INT8OID,
 				   Int64GetDatum(fetch->wanted - fetch->taken.n), false);
-	fetch->fresh.n = 0;
-	fetch->adding = &fetch->fresh;
 	fetch->walked = nvs_execute_each(nvs_statement_plan(fetch->set->plans,
 														statement, &params,
 														NULL),

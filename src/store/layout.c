@@ -246,7 +246,7 @@ static const char *const queues_up[] = {
 	"outcome text COLLATE \"C\", "
 	"worker text, "
 	"output jsonb, "
-	"PRIMARY KEY (id, attempt)) WITH (fillfactor = 60)",
+	"PRIMARY KEY (id, attempt)) WITH (fillfactor = 45)",
 	"CREATE INDEX ON {job_runs} (queue, lease_until)",
 
 	"CREATE TABLE {job_keys} ("

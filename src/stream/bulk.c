@@ -251,7 +251,7 @@ bulk_insert_rows(BulkInsert *bulk, NvsNewEvent *events, int n)
 	{
 		CHECK_FOR_INTERRUPTS();
 		ResetPerTupleExprContext(estate);
-		nvs_insert_index_tuples(bulk->result, bulk->slots[i], estate);
+		nvs_insert_index_tuples(bulk->result, bulk->slots[i], estate, false);
 	}
 }
 

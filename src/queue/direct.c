@@ -1,0 +1,357 @@
+/*
+ * queue/direct.c
+ *	  What a job goes through in most calls, without statements.
+ *
+ * Each function does what a statement elsewhere does, and its caller runs that
+ * when there is anything that it cannot do: see route/direct.c for when that is
+ * so.  A run that is looked up here and not found is one to ask a statement
+ * about; only what is found is settled here.
+ */
+#include "postgres.h"
+
+#include "access/stratnum.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "queue/direct.h"
+#include "queue/fetch.h"
+
+static void direct_walk_keys(const NvsFetch *fetch, const NvsLevel *level,
+							 int64 after, ScanKey keys);
+static bool direct_is_ready(const NvsFetch *fetch, const NvsLevel *level,
+							TupleTableSlot *job);
+static int64 direct_id(const TupleTableSlot *job);
+static void direct_add_job(NvsFetch *fetch, TupleTableSlot *job);
+static bool direct_is_taken(NvsDirectTable *runs, Snapshot snapshot,
+							int64 id);
+static void direct_add_run(NvsDirectTable *runs, const NvsFetch *fetch,
+						   const NvsFetchedJob *job);
+static bool direct_find_run(NvsDirectTable *runs, Snapshot snapshot,
+							const NvsQueue *queue, const NvsSettledJob *job);
+static bool direct_end_run(NvsDirectTable *runs, Datum outcome,
+						   const NvsSettledJob *job);
+static void direct_add_new_job(NvsDirectTable *jobs, const NvsQueue *queue,
+							   const NvsNewJob *job, int64 id);
+
+/*
+ * Lock jobs of a level behind an id, as many as are wanted, but those that
+ * others have locked; a sweep leaves those out that are taken.  They are added
+ * to fetch->adding.  False when a statement has to.
+ */
+bool
+nvs_direct_walk(NvsFetch *fetch, const NvsLevel *level, int64 after,
+				bool sweep)
+{
+	NvsDirect  *direct = nvs_queue_direct(fetch->set, NVS_TABLE_JOBS);
+	NvsDirect  *direct_runs = nvs_queue_direct(fetch->set, NVS_TABLE_RUNS);
+	int			wanted = fetch->wanted - fetch->taken.n;
+	NvsDirectTable jobs;
+	NvsDirectTable runs;
+	SnapshotData dirty;
+	ScanKeyData keys[3];
+
+	if (direct == NULL || direct_runs == NULL)
+		return false;
+	InitDirtySnapshot(dirty);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	nvs_direct_open(direct, &jobs);
+	if (sweep)
+		nvs_direct_open(direct_runs, &runs);
+	direct_walk_keys(fetch, level, after, keys);
+	nvs_direct_scan(&jobs, GetActiveSnapshot(), keys, lengthof(keys));
+	while (fetch->adding->n < wanted && nvs_direct_next(&jobs))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (direct_is_ready(fetch, level, jobs.slot) &&
+			!(sweep && direct_is_taken(&runs, &dirty,
+									   direct_id(jobs.slot))) &&
+			nvs_direct_lock(&jobs) &&
+			direct_is_ready(fetch, level, jobs.locked))
+			direct_add_job(fetch, jobs.locked);
+	}
+	if (sweep)
+		nvs_direct_close(&runs);
+	nvs_direct_close(&jobs);
+	PopActiveSnapshot();
+	return true;
+}
+
+/* What finds the jobs of a level behind an id. */
+static void
+direct_walk_keys(const NvsFetch *fetch, const NvsLevel *level, int64 after,
+				 ScanKey keys)
+{
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(fetch->queue->number));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(level->priority));
+	ScanKeyInit(&keys[2], 3, BTGreaterStrategyNumber, F_INT8GT,
+				Int64GetDatum(after));
+}
+
+/*
+ * Is a job one of a level, without a turn?  Once it is locked that is asked
+ * again, since it may be another version then.
+ */
+static bool
+direct_is_ready(const NvsFetch *fetch, const NvsLevel *level,
+				TupleTableSlot *job)
+{
+	slot_getsomeattrs(job, NVS_JOBS_DUE_AT + 1);
+	return job->tts_isnull[NVS_JOBS_DUE_AT] &&
+		DatumGetInt32(job->tts_values[NVS_JOBS_QUEUE]) ==
+		fetch->queue->number &&
+		DatumGetInt32(job->tts_values[NVS_JOBS_PRIORITY]) == level->priority;
+}
+
+/* The id of a job, of which direct_is_ready() has been asked. */
+static int64
+direct_id(const TupleTableSlot *job)
+{
+	return DatumGetInt64(job->tts_values[NVS_JOBS_ID]);
+}
+
+/* Add a job that is locked to those of a fetch, as nvs_fetched_add() does. */
+static void
+direct_add_job(NvsFetch *fetch, TupleTableSlot *job)
+{
+	static const int columns[] = {
+		NVS_JOBS_ID, NVS_JOBS_PRIORITY, -1, -1, NVS_JOBS_DATA,
+		NVS_JOBS_CREATED_AT, NVS_JOBS_LEASE, NVS_JOBS_MAX_RUN
+	};
+	Datum		values[lengthof(columns)] = {0};
+	bool		isnull[lengthof(columns)] = {false};
+	int			i;
+
+	slot_getallattrs(job);
+	for (i = 0; i < lengthof(columns); i++)
+		if (columns[i] >= 0)
+		{
+			values[i] = job->tts_values[columns[i]];
+			isnull[i] = job->tts_isnull[columns[i]];
+		}
+	nvs_fetched_add_values(fetch, values, isnull);
+}
+
+/* Has a job a run, if only of a transaction that is still open? */
+static bool
+direct_is_taken(NvsDirectTable *runs, Snapshot snapshot, int64 id)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
+	nvs_direct_scan(runs, snapshot, &key, 1);
+	return nvs_direct_next(runs);
+}
+
+/*
+ * Begin runs of jobs that are locked, and add those to the ones that are taken
+ * whose jobs were not.  False when a statement has to.
+ */
+bool
+nvs_direct_begin(NvsFetch *fetch, const NvsFetchedJobs *jobs)
+{
+	NvsDirect  *direct = nvs_queue_direct(fetch->set, NVS_TABLE_RUNS);
+	NvsDirectTable runs;
+	SnapshotData dirty;
+	int			i;
+
+	if (direct == NULL)
+		return false;
+	InitDirtySnapshot(dirty);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	nvs_direct_open(direct, &runs);
+	for (i = 0; i < jobs->n; i++)
+	{
+		const NvsFetchedJob *job = &jobs->jobs[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (job->run.attempt == 1 &&
+			direct_is_taken(&runs, &dirty, job->run.id))
+			continue;
+		if (runs.nrows == NVS_DIRECT_ROWS)
+			nvs_direct_insert(&runs);
+		direct_add_run(&runs, fetch, job);
+		nvs_fetched_append(&fetch->taken, job);
+	}
+	nvs_direct_insert(&runs);
+	nvs_direct_close(&runs);
+	PopActiveSnapshot();
+	return true;
+}
+
+/* Add the run that begins of a job to those that are to be inserted. */
+static void
+direct_add_run(NvsDirectTable *runs, const NvsFetch *fetch,
+			   const NvsFetchedJob *job)
+{
+	TupleTableSlot *row = nvs_direct_add(runs);
+	Datum	   *values = row->tts_values;
+
+	memset(row->tts_isnull, true, sizeof(bool) * NVS_RUNS_COLUMNS);
+	memset(row->tts_isnull, false, sizeof(bool) * NVS_RUNS_RUN_UNTIL);
+	values[NVS_RUNS_ID] = Int64GetDatum(job->run.id);
+	values[NVS_RUNS_ATTEMPT] = Int32GetDatum(job->run.attempt);
+	values[NVS_RUNS_QUEUE] = Int32GetDatum(fetch->queue->number);
+	values[NVS_RUNS_PRIORITY] = Int32GetDatum(job->run.priority);
+	values[NVS_RUNS_RETRIES] = Int32GetDatum(job->run.retries);
+	values[NVS_RUNS_STARTED_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[NVS_RUNS_LEASE_UNTIL] = TimestampTzGetDatum(job->lease_until);
+	values[NVS_RUNS_RUN_UNTIL] = TimestampTzGetDatum(job->run_until);
+	row->tts_isnull[NVS_RUNS_RUN_UNTIL] = job->run_until == 0;
+	values[NVS_RUNS_WORKER] = PointerGetDatum(fetch->worker);
+	row->tts_isnull[NVS_RUNS_WORKER] = fetch->worker == NULL;
+}
+
+/*
+ * End runs whose leases are held: runs gets what is known of each, and those
+ * whose id is 0 then, since they were not found so, are a statement's to end.
+ * False when all of them are.
+ */
+bool
+nvs_direct_end(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
+			   const NvsSettledJob *jobs, int n, NvsRun *runs)
+{
+	NvsDirect  *direct = nvs_queue_direct(set, NVS_TABLE_RUNS);
+	Datum text = CStringGetTextDatum(outcome);
+	NvsDirectTable table;
+	int			i;
+
+	if (direct == NULL)
+		return false;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	nvs_direct_open(direct, &table);
+	for (i = 0; i < n; i++)
+	{
+		const Datum *values = table.slot->tts_values;
+
+		CHECK_FOR_INTERRUPTS();
+		runs[i].id = 0;
+		if (!direct_find_run(&table, GetActiveSnapshot(), queue, &jobs[i]))
+			continue;
+		runs[i].priority = DatumGetInt32(values[NVS_RUNS_PRIORITY]);
+		runs[i].attempt = jobs[i].attempt;
+		runs[i].retries = DatumGetInt32(values[NVS_RUNS_RETRIES]);
+		if (direct_end_run(&table, text, &jobs[i]))
+			runs[i].id = jobs[i].id;
+	}
+	nvs_direct_close(&table);
+	PopActiveSnapshot();
+	return true;
+}
+
+/* Find the run of a job while it has its lease; false when it is not there. */
+static bool
+direct_find_run(NvsDirectTable *runs, Snapshot snapshot,
+				const NvsQueue *queue, const NvsSettledJob *job)
+{
+	TupleTableSlot *run = runs->slot;
+	ScanKeyData keys[2];
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(job->id));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(job->attempt));
+	nvs_direct_scan(runs, snapshot, keys, lengthof(keys));
+	if (!nvs_direct_next(runs))
+		return false;
+	slot_getallattrs(run);
+	return DatumGetInt32(run->tts_values[NVS_RUNS_QUEUE]) == queue->number &&
+		run->tts_isnull[NVS_RUNS_OUTCOME] &&
+		!run->tts_isnull[NVS_RUNS_LEASE_UNTIL] &&
+		DatumGetTimestampTz(run->tts_values[NVS_RUNS_LEASE_UNTIL]) >
+		GetCurrentTimestamp();
+}
+
+/* End the run that was found; false when it is not as it was found. */
+static bool
+direct_end_run(NvsDirectTable *runs, Datum outcome, const NvsSettledJob *job)
+{
+	TupleTableSlot *row = nvs_direct_add(runs);
+
+	memcpy(row->tts_values, runs->slot->tts_values,
+		   sizeof(Datum) * NVS_RUNS_COLUMNS);
+	memcpy(row->tts_isnull, runs->slot->tts_isnull,
+		   sizeof(bool) * NVS_RUNS_COLUMNS);
+	row->tts_values[NVS_RUNS_ENDED_AT] =
+		TimestampTzGetDatum(GetCurrentTimestamp());
+	row->tts_isnull[NVS_RUNS_ENDED_AT] = false;
+	row->tts_values[NVS_RUNS_OUTCOME] = outcome;
+	row->tts_isnull[NVS_RUNS_OUTCOME] = false;
+	row->tts_values[NVS_RUNS_OUTPUT] = job->output;
+	row->tts_isnull[NVS_RUNS_OUTPUT] = !job->has_output;
+	return nvs_direct_update(runs, row);
+}
+
+/*
+ * Put complete jobs into a queue; ids has the id of each, or gets it.  False
+ * when a statement has to.
+ */
+bool
+nvs_direct_send(NvsTableSet *set, const NvsQueue *queue,
+				const NvsNewJob *jobs, int n, int64 *ids, bool has_ids)
+{
+	NvsDirect  *direct = nvs_queue_direct(set, NVS_TABLE_JOBS);
+	NvsDirectTable table;
+	int			i;
+
+	if (direct == NULL)
+		return false;
+	if (!has_ids)
+		nvs_queue_draw(set, ids, n);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	nvs_direct_open(direct, &table);
+	for (i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (table.nrows == NVS_DIRECT_ROWS)
+			nvs_direct_insert(&table);
+		direct_add_new_job(&table, queue, &jobs[i], ids[i]);
+	}
+	nvs_direct_insert(&table);
+	nvs_direct_close(&table);
+	PopActiveSnapshot();
+	return true;
+}
+
+/* Add a new job to those that are to be inserted. */
+static void
+direct_add_new_job(NvsDirectTable *jobs, const NvsQueue *queue,
+				   const NvsNewJob *job, int64 id)
+{
+	static const struct
+	{
+		int			column;
+		NvsJobOption option;
+	}			options[] = {
+		{NVS_JOBS_PRIORITY, NVS_JOB_PRIORITY},
+		{NVS_JOBS_KEY, NVS_JOB_KEY},
+		{NVS_JOBS_DUE_AT, NVS_JOB_DUE_AT},
+		{NVS_JOBS_LEASE, NVS_JOB_LEASE},
+		{NVS_JOBS_MAX_RUN, NVS_JOB_MAX_RUN},
+		{NVS_JOBS_RETRY_LIMIT, NVS_JOB_RETRY_LIMIT},
+		{NVS_JOBS_RETRY_DELAY, NVS_JOB_RETRY_DELAY},
+		{NVS_JOBS_RETRY_BACKOFF, NVS_JOB_RETRY_BACKOFF},
+		{NVS_JOBS_RETRY_DELAY_MAX, NVS_JOB_RETRY_DELAY_MAX},
+		{NVS_JOBS_DEAD_LETTER, NVS_JOB_DEAD_LETTER},
+		{NVS_JOBS_ORIGIN, NVS_JOB_ORIGIN}
+	};
+	TupleTableSlot *row = nvs_direct_add(jobs);
+	Datum	   *values = row->tts_values;
+	int			i;
+
+	memset(row->tts_isnull, false, sizeof(bool) * NVS_JOBS_COLUMNS);
+	values[NVS_JOBS_ID] = Int64GetDatum(id);
+	values[NVS_JOBS_CREATED_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[NVS_JOBS_QUEUE] = Int32GetDatum(queue->number);
+	values[NVS_JOBS_DATA] = job->data;
+	row->tts_isnull[NVS_JOBS_DATA] = !job->has_data;
+	for (i = 0; i < lengthof(options); i++)
+	{
+		values[options[i].column] = job->options[options[i].option];
+		row->tts_isnull[options[i].column] =
+			job->isnull[options[i].option];
+	}
+}
