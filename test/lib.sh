@@ -67,6 +67,13 @@ cache_dir()
 	mkdir -p "$dir" && printf '%s\n' "$dir"
 }
 
+# node_path: where node looks for packages, pg above all: what NODE_PATH names,
+# what test/examples/setup.sh has got, Debian's, and those of npm for all.
+node_path()
+{
+	printf '%s\n' "${NODE_PATH:+$NODE_PATH:}$(cache_dir)/node/node_modules:/usr/share/nodejs:/usr/lib/node_modules:/usr/local/lib/node_modules"
+}
+
 # pg_major PG_CONFIG: its major version, 15 for "PostgreSQL 15.18 (Debian)".
 pg_major()
 {
