@@ -185,7 +185,8 @@ SELECT nvent.schedule_set('heartbeat', 'check:1', '{"type": "due"}', every => '9
 SELECT nvent.schedule_set('reminder', 'check:2', '{"type": "due"}', at => '2026-01-01 09:00 UTC') IS NOT NULL AS set;
 SELECT nvent.schedule_run() AS made;
 SELECT nvent.stream_read('check:2') #> '{meta,scheduleName}' AS schedule;
-SELECT nvent.queue_create('digests'), nvent.schedule_job('digest', 'digests', '{"priority": 5}', cron => '0 7 * * mon') > now() AS set;
+SELECT nvent.queue_create('digests'),
+    nvent.schedule_job('digest', 'digests', '{"priority": 5}', cron => '0 7 * * mon') > now() AS set;
 SELECT name, cron, every, status FROM nvent.schedule_list();
 SELECT nvent.schedule_pause('heartbeat'), nvent.schedule_resume('heartbeat'), nvent.schedule_delete('heartbeat');
 
