@@ -126,6 +126,8 @@ OBJS = \
 	src/queue/expire.o \
 	src/queue/fetched.o \
 	src/queue/direct.o \
+	src/queue/lane.o \
+	src/queue/admit.o \
 	src/queue/begin.o \
 	src/queue/walk.o \
 	src/queue/fetch.o \
@@ -135,6 +137,7 @@ OBJS = \
 	src/queue/control.o \
 	src/queue/admin.o \
 	src/queue/read.o \
+	src/queue/blocked.o \
 	src/queue/sweep.o \
 	src/schedule/parse.o \
 	src/schedule/next.o \
@@ -235,6 +238,7 @@ REGRESS = \
 	queue_redrive \
 	queue_slot \
 	queue_wait \
+	queue_lane \
 	queue_rights \
 	schedule_cron \
 	schedule \

@@ -84,6 +84,9 @@ static const NvsStatement admin_drop_keys = {
 static const NvsStatement admin_drop_slots = {
 	"DELETE FROM {job_slots} WHERE queue OPERATOR(pg_catalog.=) $1"
 };
+static const NvsStatement admin_drop_lanes = {
+	"DELETE FROM {job_lanes} WHERE queue OPERATOR(pg_catalog.=) $1"
+};
 static const NvsStatement admin_drop_levels = {
 	"DELETE FROM {job_levels} WHERE queue OPERATOR(pg_catalog.=) $1"
 };
@@ -94,6 +97,8 @@ static const NvsStatement purge_lock = {
 	"AND j.priority OPERATOR(pg_catalog.=) $2 "
 	"AND j.id OPERATOR(pg_catalog.>) $3 "
 	"AND (SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id "
+	"LIMIT 1) IS NULL "
+	"AND (SELECT t.id FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) j.id "
 	"LIMIT 1) IS NULL ORDER BY j.queue, j.priority, j.id LIMIT $4 "
 	"FOR UPDATE SKIP LOCKED"
 };
@@ -104,6 +109,8 @@ static const NvsStatement purge_delete = {
 	"AND j.priority OPERATOR(pg_catalog.=) $2 "
 	"AND j.id OPERATOR(pg_catalog.=) ANY ($3) "
 	"AND (SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id "
+	"LIMIT 1) IS NULL "
+	"AND (SELECT t.id FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) j.id "
 	"LIMIT 1) IS NULL"
 };
 
@@ -291,6 +298,7 @@ drop_rows(NvsTableSet *set, Datum number)
 	} while (n > 0);
 	(void) nvs_table_set_run(set, &admin_drop_keys, &params);
 	(void) nvs_table_set_run(set, &admin_drop_slots, &params);
+	(void) nvs_table_set_run(set, &admin_drop_lanes, &params);
 	(void) nvs_table_set_run(set, &admin_drop_levels, &params);
 }
 

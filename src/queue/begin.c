@@ -14,6 +14,7 @@
 
 #include "base/time.h"
 #include "queue/direct.h"
+#include "queue/lane.h"
 
 /* Jobs whose runs are begun, in the order in which that is told of. */
 typedef struct BegunRuns
@@ -91,6 +92,10 @@ nvs_fetch_begin(NvsFetch *fetch, NvsFetchedJobs *jobs)
 	BegunRuns	begun = {fetch, jobs, 0};
 	int			i;
 
+	if (fetch->queue->has_lanes)
+		nvs_fetch_admit(fetch, jobs);
+	if (jobs->n == 0)
+		return;
 	for (i = 0; i < jobs->n; i++)
 		begin_set_times(fetch, &jobs->jobs[i]);
 	begin_delete_turns(fetch, jobs);

@@ -19,7 +19,7 @@
 #include "utils/fmgroids.h"
 #include "utils/timestamp.h"
 
-#include "queue/internal.h"
+#include "queue/lane.h"
 #include "queue/slot.h"
 #include "wakeup/jobs.h"
 
@@ -48,7 +48,7 @@ static const NvsStatement control_cancel_active = {
 };
 static const NvsStatement control_delete_turn = {
 	"DELETE FROM {job_turns} t WHERE " OF_JOB("t")
-	" RETURNING t.priority, t.attempt, t.retries"
+	" RETURNING t.priority, t.attempt, t.retries, t.lane"
 };
 
 /* $3 attempt. */
@@ -122,6 +122,9 @@ static Datum control_call(FunctionCallInfo fcinfo, const char *function,
 static void control_params(const Control *control, NvsParams *params);
 static void control_cancel(void *arg);
 static bool control_cancel_turn(const Control *control);
+static bool control_take_turn(const Control *control,
+							  const NvsParams *params, Datum *row,
+							  bool *isnull);
 static bool control_cancel_ready(const Control *control);
 static void control_resume(void *arg);
 static void control_delete(void *arg);
@@ -227,15 +230,11 @@ static bool
 control_cancel_turn(const Control *control)
 {
 	NvsParams	params;
-	Datum		row[3];
-	bool		isnull[3];
+	Datum		row[4];
+	bool		isnull[4];
 
 	control_params(control, &params);
-	if (!nvs_execute_row(nvs_statement_plan(control->set->plans,
-											&control_delete_turn, &params,
-											NULL),
-						 &params, false, CurrentMemoryContext, 3, row,
-						 isnull))
+	if (!control_take_turn(control, &params, row, isnull))
 		return false;
 	if (DatumGetInt32(row[1]) == 0)
 	{
@@ -248,6 +247,24 @@ control_cancel_turn(const Control *control)
 		nvs_params_add(&params, INT4OID, row[1], false);
 		(void) nvs_table_set_run(control->set, &control_cancel_run, &params);
 	}
+	return true;
+}
+
+/*
+ * Delete the turn of a job, whose columns go into row; false when it has none.
+ * Others may wait behind it in its lane.
+ */
+static bool
+control_take_turn(const Control *control, const NvsParams *params,
+				  Datum *row, bool *isnull)
+{
+	if (!nvs_execute_row(nvs_statement_plan(control->set->plans,
+											&control_delete_turn, params,
+											NULL),
+						 params, false, CurrentMemoryContext, 4, row, isnull))
+		return false;
+	if (!isnull[3])
+		nvs_lane_leave(control->set, control->queue, row[3], control->id);
 	return true;
 }
 
@@ -312,7 +329,7 @@ control_resume(void *arg)
 		nvs_jobs_note_ready(control->queue->wakeup, 1);
 		return;
 	}
-	control_release_key(control);
+	nvs_key_give_back(control->set, control->queue, control->id);
 	if (has_slot)
 		nvs_slot_cancel(control->set, control->queue, control->id);
 }
@@ -345,11 +362,12 @@ control_delete(void *arg)
 static bool
 control_delete_rows(const Control *control, const NvsParams *params)
 {
-	uint64		n = nvs_table_set_run(control->set, &control_delete_turn,
-									  params);
+	Datum		row[4];
+	bool		isnull[4];
+	bool		found = control_take_turn(control, params, row, isnull);
 
-	n += nvs_table_set_run(control->set, &control_delete_runs, params);
-	return n > 0;
+	return nvs_table_set_run(control->set, &control_delete_runs, params) > 0 ||
+		found;
 }
 
 /* Give back the key that the job has, if it has one. */

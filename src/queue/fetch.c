@@ -16,11 +16,14 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "queue/fetch.h"
+#include "queue/lane.h"
 #include "wakeup/jobs.h"
 
 /* Turns and leases that one fetch makes due, beyond twice its own. */
 #define SPARE_DUE		64
+
+/* Jobs that one fetch takes where each of them may need a lock of its own. */
+#define MAX_OF_LANES	500
 
 /* Up to $2 turns of queue $1 that are due, locked. */
 static const NvsStatement fetch_turns = {
@@ -51,6 +54,7 @@ static void fetch_rounds(NvsFetch *fetch);
 static void fetch_round(NvsFetch *fetch);
 static void fetch_make_due(NvsFetch *fetch);
 static void fetch_expire(NvsFetch *fetch);
+static void fetch_wake(NvsFetch *fetch);
 static void fetch_look_for_turns(NvsFetch *fetch);
 static void fetch_take_turns(NvsFetch *fetch, const NvsLevel *level);
 
@@ -97,7 +101,7 @@ nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue, int max_count,
 	memset(&fetch, 0, sizeof(fetch));
 	fetch.set = set;
 	fetch.queue = queue;
-	fetch.wanted = max_count;
+	fetch.wanted = queue->has_lanes ? Min(max_count, MAX_OF_LANES) : max_count;
 	fetch.worker = worker;
 	fetch.cxt = CurrentMemoryContext;
 	fetch.began = GetCurrentTimestamp();
@@ -136,11 +140,19 @@ fetch_run(void *arg)
 static void
 fetch_rounds(NvsFetch *fetch)
 {
+	int			waiting;
+
 	fetch_round(fetch);
-	if (fetch->taken.n == fetch->wanted)
-		return;
 	fetch->all = true;
-	fetch_round(fetch);
+	do
+	{
+		if (fetch->taken.n == fetch->wanted)
+			return;
+		waiting = fetch->waiting;
+		fetch_round(fetch);
+
+		/* Behind those that wait there may be others that need not. */
+	} while (fetch->waiting > waiting && fetch->waiting < NVS_MAX_STAYING);
 }
 
 /* Take what is wanted still, the highest priority first. */
@@ -152,6 +164,7 @@ fetch_round(NvsFetch *fetch)
 
 	fetch_make_due(fetch);
 	fetch_expire(fetch);
+	fetch_wake(fetch);
 	fetch_look_for_turns(fetch);
 	for (i = 0; i < queue->nlevels && fetch->taken.n < fetch->wanted; i++)
 	{
@@ -196,6 +209,19 @@ fetch_expire(NvsFetch *fetch)
 	nvs_queue_expire(fetch->set, queue, fetch->began,
 					 2 * (int64) fetch->wanted + SPARE_DUE);
 	queue->expire_at = nvs_look_ends(now);
+}
+
+/* Have turns be due that waited in lanes in which there is room now. */
+static void
+fetch_wake(NvsFetch *fetch)
+{
+	NvsQueue   *queue = fetch->queue;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!queue->has_lanes || !nvs_look_begins(fetch, queue->lanes_at))
+		return;
+	nvs_lanes_wake(fetch->set, queue, 2 * (int64) fetch->wanted + SPARE_DUE);
+	queue->lanes_at = nvs_look_ends(now);
 }
 
 /* Lock the turns that are due and come first. */

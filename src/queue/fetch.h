@@ -17,6 +17,14 @@
 	"(SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id " \
 	"LIMIT 1) IS NULL"
 
+/* The same of turns: jobs that wait in lanes have them. */
+#define NVS_NO_TURN \
+	"(SELECT w.id FROM {job_turns} w WHERE w.id OPERATOR(pg_catalog.=) j.id " \
+	"LIMIT 1) IS NULL"
+
+/* So many jobs that cannot run, and it is enough for one call. */
+#define NVS_MAX_STAYING	1000
+
 /* A job that is to be leased, or was. */
 typedef struct NvsFetchedJob
 {
@@ -56,6 +64,11 @@ typedef struct NvsFetch
 	uint64		walked;			/* jobs that the last walk found */
 	int64		frontier;		/* where the level's was at first */
 	bool		behind;			/* a job behind it was taken */
+	int			waiting;		/* jobs that wait in their lanes from now on */
+	int			left;			/* jobs that could have no place just now */
+	bool		left_behind;	/* some of these had no turn */
+	int64		spare;			/* the first that was locked in vain; 0: none */
+	int			batch;			/* jobs of a level to be locked together */
 } NvsFetch;
 
 /* queue/fetched.c */

@@ -59,6 +59,14 @@ extern bool nvs_key_take_again(NvsTableSet *set, const NvsQueue *queue,
 							   int32 priority, int64 id);
 extern void nvs_keys_begun(NvsTableSet *set, const NvsQueue *queue,
 						   const Datum *ids, int n);
+extern bool nvs_key_may_wait(NvsTableSet *set, const NvsQueue *queue,
+							 int32 priority, int64 id);
+extern void nvs_key_give_back(NvsTableSet *set, const NvsQueue *queue,
+							  int64 id);
+extern bool nvs_policy_takes_keys(NvsPolicy policy);
+extern void nvs_keys_run_ended(NvsTableSet *set, const NvsQueue *queue,
+							   int64 id);
+extern void nvs_key_failed(NvsTableSet *set, const NvsQueue *queue, int64 id);
 extern void nvs_keys_release(NvsTableSet *set, const NvsQueue *queue,
 							 const Datum *ids, int n);
 extern void nvs_keys_forget(NvsTableSet *set, const NvsQueue *queue,

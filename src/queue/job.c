@@ -131,6 +131,7 @@ static const NvsStatement *jobs_statement(const NvsQueue *queue,
 										  const NvsNewJob *jobs, int n,
 										  const int64 *ids,
 										  NvsParams *params);
+pg_noreturn static void job_refuse_keyless(const NvsQueue *queue, int n);
 static void job_check_dead_letter(NvsTableSet *set, const NvsNewJob *job);
 static void job_check(const NvsNewJob *job, int n);
 static void jobs_add_levels(NvsTableSet *set, const NvsQueue *queue,
@@ -408,6 +409,9 @@ nvs_jobs_insert(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
 
 	for (i = 0; i < n; i++)
 	{
+		if (queue->policy == NVS_POLICY_KEY_STRICT_FIFO &&
+			jobs[i].isnull[NVS_JOB_KEY] && jobs[i].isnull[NVS_JOB_ORIGIN])
+			job_refuse_keyless(queue, i + 1);
 		if (jobs[i].isnull[NVS_JOB_PRIORITY])
 			nvs_job_set(&jobs[i], NVS_JOB_PRIORITY,
 						Int32GetDatum(queue->priority));
@@ -416,10 +420,10 @@ nvs_jobs_insert(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
 			job_check_dead_letter(set, &jobs[i]);
 	}
 	jobs_add_levels(set, queue, jobs, n);
-	if (queue->policy == NVS_POLICY_STANDARD && !nvs_jobs_have_slots(jobs, n))
-		jobs_insert(set, queue, jobs, n, ids, false);
-	else
+	if (nvs_policy_takes_keys(queue->policy) || nvs_jobs_have_slots(jobs, n))
 		jobs_insert_chosen(set, queue, jobs, n, ids);
+	else
+		jobs_insert(set, queue, jobs, n, ids, false);
 }
 
 /*
@@ -435,7 +439,7 @@ jobs_insert_chosen(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
 	int			nkept = 0;
 	int			i;
 
-	if (queue->policy != NVS_POLICY_STANDARD)
+	if (nvs_policy_takes_keys(queue->policy))
 		nvs_keys_take(set, queue, jobs, n, ids);
 	if (nvs_jobs_have_slots(jobs, n))
 		jobs_take_slots(set, queue, jobs, n, ids);
@@ -462,7 +466,7 @@ jobs_take_slots(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
 	int			nrefused = 0;
 	int			i;
 
-	if (queue->policy == NVS_POLICY_STANDARD)
+	if (!nvs_policy_takes_keys(queue->policy))
 	{
 		for (i = 0; i < n; i++)
 			ids[i] = 1;
@@ -571,6 +575,17 @@ jobs_statement(const NvsQueue *queue, const NvsNewJob *jobs, int n,
 	jobs_add_column(params, jobs, n, NVS_JOB_PRIORITY);
 	jobs_add_data(params, jobs, n);
 	return &job_insert;
+}
+
+/* Report the nth job, which has no key, and goes where keys are strict. */
+static void
+job_refuse_keyless(const NvsQueue *queue, int n)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("job %d of queue \"%s\" must have a key", n, queue->name),
+			 errdetail("By the policy of the queue, jobs of a key are run one "
+					   "after another.")));
 }
 
 /* Raise an error for a job whose dead letter queue does not exist. */

@@ -6,7 +6,12 @@
  * and nobody who fetches reads them.  By the queue's policy a job has its key
  *
  *	- short: while its state is created, so until its first run begins;
- *	- exclusive: until it has ended, so through all of its retries.
+ *	- exclusive: until it has ended, so through all of its retries;
+ *	- stately: as in a short one.  Besides, one job of a key is active, and one
+ *	  waits to be tried again, which is in {job_lanes}: see queue/lane.c.
+ *
+ * In a singleton queue one job of a key is active, in a key_strict_fifo one
+ * from its first run until it is completed; who sends them takes nothing.
  *
  * A job without a key has that of all such jobs, the empty one, which none can
  * be given.  Dead letters take no key, since nothing of them may be lost.
@@ -22,8 +27,8 @@
 #include "utils/builtins.h"
 
 #include "position/position.h"
-#include "queue/internal.h"
 #include "queue/job.h"
+#include "queue/lane.h"
 #include "route/route.h"
 
 /* Bytes of a key. */
@@ -97,6 +102,8 @@ static void keys_look(KeyWants *wants);
 static void key_found_taken(TupleTableSlot *slot, void *arg);
 static void keys_insert(KeyWants *wants);
 static void key_taken_by_us(TupleTableSlot *slot, void *arg);
+static void keys_release(NvsTableSet *set, const NvsQueue *queue,
+						 const Datum *ids, int n);
 static void keys_params(NvsParams *params, const NvsQueue *queue,
 						const Datum *ids, int n);
 
@@ -322,6 +329,8 @@ nvs_key_take_again(NvsTableSet *set, const NvsQueue *queue, int32 priority,
 {
 	NvsParams	params;
 
+	if (queue->policy == NVS_POLICY_STATELY)
+		return nvs_lane_take_retry(set, queue, priority, id);
 	if (queue->policy != NVS_POLICY_EXCLUSIVE)
 		return true;
 	nvs_params_init(&params);
@@ -331,36 +340,105 @@ nvs_key_take_again(NvsTableSet *set, const NvsQueue *queue, int32 priority,
 	return nvs_table_set_run(set, &key_take_again, &params) > 0;
 }
 
-/* The first runs of jobs, int8, have begun. */
+/*
+ * May a job that is active wait for another turn?  In a stately queue one of a
+ * key may at a time; whoever is about to, or not to any more, is waited for.
+ */
+bool
+nvs_key_may_wait(NvsTableSet *set, const NvsQueue *queue, int32 priority,
+				 int64 id)
+{
+	return queue->policy != NVS_POLICY_STATELY ||
+		nvs_lane_take_retry(set, queue, priority, id);
+}
+
+/* A job that took its key again does not go on after all. */
+void
+nvs_key_give_back(NvsTableSet *set, const NvsQueue *queue, int64 id)
+{
+	Datum		ids = Int64GetDatum(id);
+
+	nvs_lanes_release(set, queue, &ids, 1, NVS_PLACE_RETRY, NVS_PLACE_RETRY);
+	if (queue->policy == NVS_POLICY_EXCLUSIVE)
+		keys_release(set, queue, &ids, 1);
+}
+
+/* Does who sends a job take its key? */
+bool
+nvs_policy_takes_keys(NvsPolicy policy)
+{
+	return policy == NVS_POLICY_SHORT || policy == NVS_POLICY_EXCLUSIVE ||
+		policy == NVS_POLICY_STATELY;
+}
+
+/* Runs of jobs, int8, have begun. */
 void
 nvs_keys_begun(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
 			   int n)
 {
-	if (queue->policy == NVS_POLICY_SHORT)
-		nvs_keys_release(set, queue, ids, n);
+	if (queue->policy == NVS_POLICY_STATELY)
+		nvs_lanes_release(set, queue, ids, n, NVS_PLACE_RETRY, NVS_PLACE_RETRY);
+	if (queue->policy == NVS_POLICY_SHORT ||
+		queue->policy == NVS_POLICY_STATELY)
+		keys_release(set, queue, ids, n);
 }
 
-/* Give back the keys of jobs, int8, that have ended or are deleted. */
+/* A run of a job has ended, and the job goes on. */
+void
+nvs_keys_run_ended(NvsTableSet *set, const NvsQueue *queue, int64 id)
+{
+	Datum		ids = Int64GetDatum(id);
+
+	nvs_lanes_release(set, queue, &ids, 1,
+					  queue->policy == NVS_POLICY_KEY_STRICT_FIFO ?
+					  NVS_PLACE_GROUP : NVS_PLACE_KEY, NVS_PLACE_LAST);
+}
+
+/* A job has failed for good: where keys are strict, it keeps others waiting. */
+void
+nvs_key_failed(NvsTableSet *set, const NvsQueue *queue, int64 id)
+{
+	Datum		ids = Int64GetDatum(id);
+
+	if (queue->policy == NVS_POLICY_KEY_STRICT_FIFO)
+		nvs_keys_run_ended(set, queue, id);
+	else
+		nvs_keys_release(set, queue, &ids, 1);
+}
+
+/*
+ * Give back the keys of jobs, int8, that have ended or are deleted, and their
+ * places in lanes.
+ */
 void
 nvs_keys_release(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
 				 int n)
 {
+	nvs_lanes_release(set, queue, ids, n, NVS_PLACE_RETRY, NVS_PLACE_LAST);
+	keys_release(set, queue, ids, n);
+}
+
+/* Give back the keys that senders of jobs, int8, took. */
+static void
+keys_release(NvsTableSet *set, const NvsQueue *queue, const Datum *ids, int n)
+{
 	NvsParams	params;
 
-	if (queue->policy == NVS_POLICY_STANDARD || n == 0)
+	if (!nvs_policy_takes_keys(queue->policy) || n == 0)
 		return;
 	keys_params(&params, queue, ids, n);
 	(void) nvs_table_set_run(set, &key_release, &params);
 }
 
-/* Give back the keys of those among jobs, int8, that we have deleted. */
+/* The same for those among jobs, int8, that we have deleted. */
 void
 nvs_keys_forget(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
 				int n)
 {
 	NvsParams	params;
 
-	if (queue->policy == NVS_POLICY_STANDARD || n == 0)
+	nvs_lanes_forget(set, queue, ids, n);
+	if (!nvs_policy_takes_keys(queue->policy) || n == 0)
 		return;
 	keys_params(&params, queue, ids, n);
 	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(queue), false);

@@ -15,7 +15,9 @@
  *
  * Which keys of jobs are taken, where a queue wants one job of each, is in
  * {job_keys}: see queue/key.c; which slots of time are, where it wants one job
- * in each, in {job_slots}: see queue/slot.c.
+ * in each, in {job_slots}: see queue/slot.c.  Where only so many may be active
+ * at a time, those that are have places in {job_lanes}, and others wait: see
+ * queue/lane.c.
  *
  * queue/admin.c makes queues, queue/send.c jobs; queue/fetch.c leases them to
  * workers, queue/settle.c is for who holds a lease, queue/control.c for
@@ -92,6 +94,7 @@ static const NvsTableSetColumn queue_columns[] = {
 	{3, "attempt", INT4OID, true},
 	{3, "retries", INT4OID, true},
 	{3, "due_at", TIMESTAMPTZOID},
+	{3, "lane", TEXTOID},
 	{4, "id", INT8OID, true},
 	{4, "attempt", INT4OID, true},
 	{4, "queue", INT4OID, true},
@@ -113,12 +116,17 @@ static const NvsTableSetColumn queue_columns[] = {
 	{6, "ends_at", TIMESTAMPTZOID, true},
 	{6, "id", INT8OID, true},
 	{6, "cancelled", BOOLOID, true},
+	{7, "queue", INT4OID, true},
+	{7, "lane", TEXTOID, true},
+	{7, "place", INT4OID, true},
+	{7, "id", INT8OID, true},
+	{7, "held", BOOLOID, true},
 	{-1}
 };
 
 const NvsTableSetKind nvs_queue_tables = {
-	7, {"queues", "job_levels", "jobs", "job_turns", "job_runs", "job_keys",
-	"job_slots"},
+	8, {"queues", "job_levels", "jobs", "job_turns", "job_runs", "job_keys",
+	"job_slots", "job_lanes"},
 	queue_columns
 };
 
@@ -148,7 +156,10 @@ static const NvsStatement queue_read_levels = {
 static const char *const queue_policies[] = {
 	[NVS_POLICY_STANDARD] = "standard",
 	[NVS_POLICY_SHORT] = "short",
-	[NVS_POLICY_EXCLUSIVE] = "exclusive"
+	[NVS_POLICY_EXCLUSIVE] = "exclusive",
+	[NVS_POLICY_SINGLETON] = "singleton",
+	[NVS_POLICY_STATELY] = "stately",
+	[NVS_POLICY_KEY_STRICT_FIFO] = "key_strict_fifo"
 };
 
 PG_FUNCTION_INFO_V1(nvs_queue_changed);
@@ -295,7 +306,16 @@ nvs_queue_policy(const text *name)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unrecognized policy \"%.*s\" of a queue",
 					pg_mbcliplen(data, len, 64), data),
-			 errhint("Use standard, short or exclusive.")));
+			 errhint("Use standard, short, exclusive, singleton, stately or "
+					 "key_strict_fifo.")));
+}
+
+/* May one job of a key be active at a time? */
+bool
+nvs_policy_limits_active(NvsPolicy policy)
+{
+	return policy == NVS_POLICY_SINGLETON || policy == NVS_POLICY_STATELY ||
+		policy == NVS_POLICY_KEY_STRICT_FIFO;
 }
 
 /* What is kept with a set of tables; empty when it has changed. */
@@ -411,6 +431,7 @@ queue_take_row(NvsQueue *queue, const Datum *row, const bool *isnull,
 												 TextDatumGetCString(row[9]));
 	queue->keeps_ended = DatumGetBool(row[10]);
 	queue->policy = nvs_queue_policy(DatumGetTextPP(row[11]));
+	queue->has_lanes = nvs_policy_limits_active(queue->policy);
 }
 
 /* A copy of an interval in cxt; NULL for NULL. */

@@ -103,7 +103,10 @@ typedef enum NvsPolicy
 {
 	NVS_POLICY_STANDARD,		/* any number */
 	NVS_POLICY_SHORT,			/* those that have not begun */
-	NVS_POLICY_EXCLUSIVE		/* those that have not ended */
+	NVS_POLICY_EXCLUSIVE,		/* those that have not ended */
+	NVS_POLICY_SINGLETON,		/* those that are active */
+	NVS_POLICY_STATELY,			/* those of each state until they end */
+	NVS_POLICY_KEY_STRICT_FIFO	/* those that have begun, until completed */
 } NvsPolicy;
 
 /* A queue; in the state of the set of tables that it was found in. */
@@ -124,6 +127,7 @@ typedef struct NvsQueue
 	bool		retry_backoff;
 	Interval   *retry_delay_max;	/* NULL: no limit */
 	char	   *dead_letter;	/* NULL: none */
+	bool		has_lanes;		/* see queue/lane.c */
 	bool		keeps_ended;	/* jobs that have ended are kept for a time */
 	int			nlevels;
 	NvsLevel   *levels;			/* the highest priority first */
@@ -131,6 +135,7 @@ typedef struct NvsQueue
 	/* When to look again for what is rare; see queue/fetched.c. */
 	TimestampTz due_at;
 	TimestampTz turns_at;
+	TimestampTz lanes_at;
 	TimestampTz expire_at;
 
 	/* All leases that ended before this have been dealt with. */
@@ -156,6 +161,7 @@ extern NvsPolicy nvs_queue_policy(const text *name);
 extern void nvs_queue_draw(NvsTableSet *set, int64 *ids, int n);
 extern NvsDirect *nvs_queue_direct(NvsTableSet *set, int table);
 extern bool nvs_queue_shows_all(const NvsTableSet *set);
+extern bool nvs_policy_limits_active(NvsPolicy policy);
 extern Datum nvs_queue_priorities(const NvsQueue *queue);
 
 /* queue/hint.c */

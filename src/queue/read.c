@@ -21,7 +21,8 @@
 	"ELSE r.outcome END, " \
 	"j.priority, j.data, COALESCE(r.attempt, 0), " \
 	"COALESCE(t.retries, r.retries, 0), " \
-	"j.created_at, t.due_at, r.started_at, r.lease_until, r.ended_at, " \
+	"j.created_at, CASE WHEN t.lane IS NULL THEN t.due_at END, " \
+	"r.started_at, r.lease_until, r.ended_at, " \
 	"r.worker, r.output, j.origin, j.key " \
 	"FROM {jobs} j LEFT JOIN {job_turns} t " \
 	"ON t.id OPERATOR(pg_catalog.=) j.id " \

@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 
+#include "queue/lane.h"
 #include "queue/origin.h"
 
 /* Arguments of queue_redrive(). */
@@ -73,9 +74,11 @@ typedef enum RedriveSome
 	"OR (j.origin OPERATOR(pg_catalog.->>) 'queue') " \
 	"OPERATOR(pg_catalog.=) $2) "
 
-/* In SQL, that no run has job j. */
+/* In SQL, that no run has job j, nor a turn. */
 #define NOT_TAKEN \
 	"(SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id " \
+	"LIMIT 1) IS NULL " \
+	"AND (SELECT t.id FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) j.id " \
 	"LIMIT 1) IS NULL "
 
 /* In SQL, jobs $2 of queue $1, of any of the priorities $3. */
@@ -168,7 +171,6 @@ static bool redrive_address(const Redrive *redrive, DeadLetter *letter);
 static void redrive_send(Redrive *redrive);
 static void redrive_send_to(Redrive *redrive, NvsQueue *target);
 static void redrive_delete(Redrive *redrive);
-static void redrive_release_keys(const Redrive *redrive);
 static int	redrive_compare(const void *a, const void *b);
 static int	redrive_compare_queue(const ListCell *a, const ListCell *b);
 static void redrive_put(const DeadLetter *letter, Tuplestorestate *result,
@@ -574,10 +576,18 @@ redrive_delete(Redrive *redrive)
 	const NvsTableSet *set = redrive->set;
 	NvsParams	params;
 	int			n = redrive_params(redrive, REDRIVE_SENT, &params);
+	Datum	   *ids;
+	int			nids = 0;
 	int			ndeleted;
+	int			i;
 
 	if (n == 0)
 		return;
+	ids = palloc(sizeof(Datum) * n);
+	for (i = 0; i < redrive->n; i++)
+		if (redrive->letters[i].new_id != 0)
+			ids[nids++] = Int64GetDatum(redrive->letters[i].id);
+	nvs_lanes_leave(redrive->set, redrive->queue, ids, nids);
 	params.n = 2;
 	(void) nvs_table_set_run(set, &redrive_delete_turns, &params);
 	(void) nvs_table_set_run(set, &redrive_delete_runs, &params);
@@ -589,21 +599,7 @@ redrive_delete(Redrive *redrive)
 				 errmsg("a trigger, rule or policy of %s kept %d of %d jobs "
 						"from being deleted", set->tables[2], n - ndeleted,
 						n)));
-	redrive_release_keys(redrive);
-}
-
-/* Give back what keys the dead letters had that are gone. */
-static void
-redrive_release_keys(const Redrive *redrive)
-{
-	Datum	   *ids = palloc(sizeof(Datum) * redrive->n);
-	int			n = 0;
-	int			i;
-
-	for (i = 0; i < redrive->n; i++)
-		if (redrive->letters[i].new_id != 0)
-			ids[n++] = Int64GetDatum(redrive->letters[i].id);
-	nvs_keys_release(redrive->set, redrive->queue, ids, n);
+	nvs_keys_release(redrive->set, redrive->queue, ids, nids);
 }
 
 /* Put a dead letter into the result. */

@@ -53,7 +53,8 @@ static void retry_bury(NvsTableSet *set, const NvsQueue *queue,
 					   bool has_output);
 
 /*
- * A run has failed or expired: give its job another turn, or have it end.  The
+ * A run has failed or expired: give its job another turn, or have it end, too,
+ * where another of its key has one already and there may be no two.  The
  * caller has ended the run; output says why it failed.
  */
 void
@@ -62,20 +63,20 @@ nvs_run_failed(NvsTableSet *set, NvsQueue *queue, const NvsRun *run,
 {
 	FailedJob	job;
 	NvsRun		next = *run;
-	Datum		id;
 
 	if (!retry_read(set, queue, run, &job))
 		return;
-	if (run->retries < job.retry_limit)
+	if (run->retries < job.retry_limit &&
+		nvs_key_may_wait(set, queue, run->priority, run->id))
 	{
 		TimestampTz due = retry_due(&job, run);
 
 		next.retries++;
 		nvs_turn_insert(set, queue, &next, &due);
+		nvs_keys_run_ended(set, queue, run->id);
 		return;
 	}
-	id = Int64GetDatum(run->id);
-	nvs_keys_release(set, queue, &id, 1);
+	nvs_key_failed(set, queue, run->id);
 	if (job.dead_letter != NULL)
 		retry_bury(set, queue, run, &job, output, has_output);
 }

@@ -281,8 +281,19 @@ settle_release(void *arg)
 
 	settle->outcome = NVS_RUN_RELEASED;
 	settle_run(settle);
-	if (settle->settled)
-		nvs_turn_insert(settle->set, settle->queue, &settle->run, &due);
+	if (!settle->settled)
+		return;
+	if (!nvs_key_may_wait(settle->set, settle->queue, settle->run.priority,
+						  settle->run.id))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job " INT64_FORMAT " of queue \"%s\" cannot be released",
+						settle->run.id, settle->queue->name),
+				 errdetail("Another job of its key waits to be tried again, and by "
+						   "the policy of the queue one may."),
+				 errhint("Complete the job, or have it fail.")));
+	nvs_turn_insert(settle->set, settle->queue, &settle->run, &due);
+	nvs_keys_run_ended(settle->set, settle->queue, settle->run.id);
 }
 
 /*

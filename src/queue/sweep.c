@@ -13,7 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/rls.h"
 
-#include "queue/internal.h"
+#include "queue/lane.h"
 #include "queue/slot.h"
 
 /* Names of queues some of whose jobs are to go. */
@@ -62,6 +62,8 @@ static const NvsStatement sweep_ready = {
 	"AND j.created_at OPERATOR(pg_catalog.<) " KEEP("keep_queued") " "
 	"AND (SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id "
 	"LIMIT 1) IS NULL "
+	"AND (SELECT t.id FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) j.id "
+	"LIMIT 1) IS NULL "
 	"ORDER BY j.queue, j.priority, j.id LIMIT $2 FOR UPDATE SKIP LOCKED"
 };
 
@@ -74,7 +76,7 @@ static const NvsStatement sweep_turns = {
 	"AND j.priority OPERATOR(pg_catalog.=) t.priority "
 	"AND j.id OPERATOR(pg_catalog.=) t.id LIMIT 1) "
 	"OPERATOR(pg_catalog.<) " KEEP("keep_queued") " "
-	"AND (t.due_at IS NULL "
+	"AND (t.due_at IS NULL OR t.lane IS NOT NULL "
 	"OR t.due_at OPERATOR(pg_catalog.<) " KEEP("keep_queued") ") "
 	"LIMIT $2 FOR UPDATE OF t SKIP LOCKED"
 };
@@ -100,6 +102,8 @@ static const NvsStatement sweep_delete_ready = {
 	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
 	"AND j.id OPERATOR(pg_catalog.=) ANY ($2) "
 	"AND (SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id "
+	"LIMIT 1) IS NULL "
+	"AND (SELECT t.id FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) j.id "
 	"LIMIT 1) IS NULL"
 };
 
@@ -151,6 +155,14 @@ static const struct
 	{
 		{DROPPED("{job_keys}", "true", "f.queue, f.key")},
 		{DELETE_SOME("{job_keys}")}
+	},
+	{
+		{DROPPED("{job_lanes}", "f.held", "f.queue, f.lane")},
+		{DELETE_SOME("{job_lanes}")}
+	},
+	{
+		{DROPPED("{job_lanes}", "NOT f.held", "f.queue, f.lane")},
+		{DELETE_SOME("{job_lanes}")}
 	}
 };
 
@@ -353,6 +365,7 @@ sweep_delete(JobSweep *sweep, const NvsStatement *jobs)
 	sweep_params(sweep, &params);
 	if (jobs != &sweep_delete_ready)
 	{
+		nvs_lanes_leave(sweep->set, sweep->queue, sweep->ids, sweep->n);
 		(void) nvs_table_set_run(sweep->set, &sweep_delete_turns, &params);
 		(void) nvs_table_set_run(sweep->set, &sweep_delete_runs, &params);
 	}

@@ -23,6 +23,9 @@
 #include "position/position.h"
 #include "queue/direct.h"
 
+/* Jobs that are locked together where many before them wait in their lanes. */
+#define MAX_BATCH		500
+
 /* Settled is written down when it has moved by so much. */
 #define SETTLED_STEP	10000
 
@@ -45,11 +48,18 @@
  */
 static const NvsStatement walk_all = {WALK("")};
 static const NvsStatement walk_sweep = {WALK("AND " NVS_NOT_TAKEN " ")};
+static const NvsStatement walk_sweep_lanes = {
+	WALK("AND " NVS_NOT_TAKEN " AND " NVS_NO_TURN " ")
+};
 
 /* The first of these, locked or not. */
 static const NvsStatement walk_first = {
 	"SELECT j.id FROM {jobs} j WHERE " OF_LEVEL "AND " NVS_NOT_TAKEN " "
 	IN_ORDER "LIMIT 1"
+};
+static const NvsStatement walk_first_lanes = {
+	"SELECT j.id FROM {jobs} j WHERE " OF_LEVEL "AND " NVS_NOT_TAKEN " "
+	"AND " NVS_NO_TURN " " IN_ORDER "LIMIT 1"
 };
 
 /*
@@ -84,11 +94,13 @@ nvs_fetch_level(NvsFetch *fetch, NvsLevel *level)
 	TimestampTz began = GetCurrentTimestamp();
 	bool		sweep;
 	int64		after;
+	int			waiting;
 
 	nvs_hint_load(fetch->queue, level);
 	sweep = nvs_look_begins(fetch, level->sweep_at);
 	after = fetch->frontier = level->frontier;
-	fetch->behind = false;
+	fetch->behind = fetch->left_behind = false;
+	fetch->spare = fetch->batch = 0;
 	if (sweep)
 	{
 		walk_settle(fetch, level);
@@ -100,12 +112,20 @@ nvs_fetch_level(NvsFetch *fetch, NvsLevel *level)
 		walk_lock(fetch, level, after, sweep);
 		if (fetch->fresh.n > 0)
 			after = fetch->fresh.jobs[fetch->fresh.n - 1].run.id;
+		waiting = fetch->waiting;
 		walk_take(fetch, level);
-	} while (fetch->taken.n < fetch->wanted && fetch->walked > 0);
+		if (fetch->spare > 0)
+			after = fetch->spare - 1;
+		fetch->batch = fetch->waiting == waiting ? 0 :
+			Min(fetch->batch * 2, MAX_BATCH);
+	} while (fetch->taken.n < fetch->wanted && fetch->walked > 0 &&
+			 fetch->waiting + fetch->left < NVS_MAX_STAYING);
 
 	/* Where one came up behind the frontier, there may be others. */
 	if (sweep)
 		level->sweep_at = fetch->behind ? began : nvs_look_ends(began);
+	if (fetch->left_behind)
+		level->sweep_at = 0;
 	nvs_hint_save(fetch->queue, level, began);
 }
 
@@ -126,7 +146,9 @@ walk_settle(NvsFetch *fetch, NvsLevel *level)
 	settled = nvs_position_safe(fetch->set->number);
 	walk_params(fetch, level, level->settled, &params);
 	nvs_queue_push_others_snapshot();
-	if (nvs_execute_first(nvs_statement_plan(fetch->set->plans, &walk_first,
+	if (nvs_execute_first(nvs_statement_plan(fetch->set->plans,
+											 fetch->queue->has_lanes ?
+											 &walk_first_lanes : &walk_first,
 											 &params, NULL),
 						  &params, true, fetch->cxt, &first))
 		settled = Min(settled, DatumGetInt64(first) - 1);
@@ -169,19 +191,20 @@ walk_write(NvsFetch *fetch, NvsLevel *level)
 static void
 walk_lock(NvsFetch *fetch, NvsLevel *level, int64 after, bool sweep)
 {
-	const NvsStatement *statement = sweep ? &walk_sweep : &walk_all;
+	const NvsStatement *statement = !sweep ? &walk_all :
+		fetch->queue->has_lanes ? &walk_sweep_lanes : &walk_sweep;
 	NvsParams	params;
 
 	fetch->fresh.n = 0;
 	fetch->adding = &fetch->fresh;
-	if (nvs_direct_walk(fetch, level, after, sweep))
+	fetch->batch = Max(fetch->batch, fetch->wanted - fetch->taken.n);
+	if (!fetch->queue->has_lanes && nvs_direct_walk(fetch, level, after, sweep))
 	{
 		fetch->walked = fetch->fresh.n;
 		return;
 	}
 	walk_params(fetch, level, after, &params);
-	nvs_params_add(&params, INT8OID,
-				   Int64GetDatum(fetch->wanted - fetch->taken.n), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(fetch->batch), false);
 	fetch->walked = nvs_execute_each(nvs_statement_plan(fetch->set->plans,
 														statement, &params,
 														NULL),
@@ -196,7 +219,7 @@ walk_take(NvsFetch *fetch, NvsLevel *level)
 	int			nturns = 0;
 	int			nfresh = 0;
 
-	while (fetch->taken.n + picked.n < fetch->wanted)
+	while (picked.n < fetch->batch)
 	{
 		NvsFetchedJob *turn = nturns < fetch->turns.n ?
 			&fetch->turns.jobs[nturns] : NULL;

@@ -43,14 +43,23 @@ One that is there stays as it is; change it by UPDATE of its row in {store}_queu
 the names of these arguments; but for the policy, which it keeps. What is said of retries and leases
 holds for jobs that say nothing else.
 
-By the policy, a job is not sent while another one has its key. Jobs without a key count as having one
-and the same. Dead letters are put into the queue whatever their keys are, and have none to themselves.
+By the policy, a job is not sent, or not fetched, while another one has its key. Jobs without a key
+count as having one and the same. Dead letters are put into the queue whatever their keys are, and keep
+nobody from sending.
+
+Where one job of a key is active at a time, the others wait, and nobody else waits for them. In a stately
+queue a job fails for good, whatever retries it has left, when another of its key already waits to be
+tried again. In a key_strict_fifo queue jobs of a key are fetched one after another, those of a higher
+priority first, and of one priority in the order in which they were sent; only what is completed,
+cancelled or deleted lets the next one go: one that waits to be tried again does not, nor one that has
+failed for good, see nvent.queue_blocked. A job that is to start later takes its place when it can start.
 
 Arguments:
   queue: text of 1 to 255 bytes
   policy: ''standard'' for any number of jobs of a key; ''short'' for one whose state is created, which
     is until it is fetched for the first time; ''exclusive'' for one that has not ended, so is not
-    completed, cancelled, or failed for good
+    completed, cancelled, or failed for good; ''singleton'' for one that is active; ''stately'' for one
+    of each state up to there, created, retry and active; ''key_strict_fifo'' for one after another
   priority: of jobs that have none of their own; higher goes first
   lease: how long a worker has a job, from when it is fetched or touched
   max_run: how long one attempt may last, however often it is touched; NULL for no limit
@@ -187,8 +196,8 @@ COMMENT ON FUNCTION nvent.queue_send(
 ) IS
 'Sends a job: it is there when the transaction commits, with all else that this wrote.
 
-Of what is NULL the queue''s own setting holds, see nvent.queue_create. In a queue whose policy is short
-or exclusive, the job is not sent while another has its key. Whether that is so may be up to another
+Of what is NULL the queue''s own setting holds, see nvent.queue_create. In a queue whose policy is short,
+exclusive or stately, the job is not sent while another has its key. Whether that is so may be up to another
 transaction, which sends, fetches or settles that job; then it is waited for, and what it did counts
 once it commits. The other job can begin before this transaction commits: it does not see what this one
 wrote. Commit first, and send then, where that matters.
@@ -219,9 +228,9 @@ Returns:
   the id of the job, a position as those of events are; NULL when another has its key or its slot
 Raises:
   42704: there is no such queue, or none of the name dead_letter
-  22023: start_after and start_at are both there, or throttle and debounce; the key is empty or too long;
-    lease, max_run, throttle or debounce is not positive, or one of the last two has months; or
-    retry_limit is negative
+  22023: start_after and start_at are both there, or throttle and debounce; the key is empty or too long,
+    or missing where the policy is key_strict_fifo; lease, max_run, throttle or debounce is not
+    positive, or one of the last two has months; or retry_limit is negative
   40001: in REPEATABLE READ or SERIALIZABLE, when the key or the slot was taken since the snapshot
   NV009: there is no such store
 Locks:
@@ -285,6 +294,9 @@ COMMENT ON FUNCTION nvent.queue_fetch(text, integer, text, text) IS
 Commit at once: others see from then on that the jobs are taken. When the transaction is rolled back
 it is as if they had never been fetched. Jobs that another transaction is just fetching are passed
 over, never waited for. A lease that has run out is the end of its attempt.
+
+Where the policy of the queue is about jobs that are active, at most 500 are fetched at once, and jobs
+whose keys others have are passed over. Fewer than there are may come when many of these are met.
 
 Arguments:
   queue: the queue
@@ -577,6 +589,9 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.queue_release(text, bigint, integer, interval, text) IS
 'Gives a job back, if the lease is still held: for somebody else, or for later. No retry is used up.
 
+In a queue whose policy is stately it waits as one that is tried again, which only one of a key may. In
+one whose policy is key_strict_fifo it stays the first of its key.
+
 Arguments:
   queue: the queue
   id: the job
@@ -586,6 +601,7 @@ Arguments:
 Returns:
   true when it was given back, false when the lease is lost
 Raises:
+  55000: the policy is stately, and another job of the key waits to be tried again
   42704: there is no such queue
   NV009: there is no such store
 Locks:
@@ -622,8 +638,9 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.queue_resume(text, bigint, text) IS
 'Has a job that was cancelled be fetched again.
 
-In a queue whose policy is exclusive it takes its key again, and stays cancelled when another has it.
-In one whose policy is short it needs none.
+In a queue whose policy is exclusive it takes its key again, and stays cancelled when another has it. In
+one whose policy is stately it waits as one that is tried again, and stays cancelled when another does.
+In others it needs no key.
 
 Arguments:
   queue: the queue
@@ -648,7 +665,8 @@ COMMENT ON FUNCTION nvent.queue_retry(text, bigint, text) IS
 'Has a job that failed for good be tried once more.
 
 A copy of it in a dead letter queue stays there. In a queue whose policy is exclusive it takes its key
-again, and stays failed when another has it.
+again, and stays failed when another has it; in one whose policy is stately it stays failed when another
+of its key waits to be tried again.
 
 Arguments:
   queue: the queue
@@ -888,6 +906,63 @@ Raises:
   NV009: there is no such store
 Example:
   SELECT * FROM nvent.queue_runs(''emails'', 42);';
+
+CREATE FUNCTION nvent.queue_blocked(
+    queue text,
+    store text DEFAULT NULL,
+    OUT key text,
+    OUT id bigint,
+    OUT attempt integer,
+    OUT failed_at timestamptz,
+    OUT error jsonb
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_queue_blocked'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION nvent.queue_blocked(text, text) IS
+'Shows the keys of a queue whose policy is key_strict_fifo that are blocked: a job of each has failed for
+good, and the others wait.
+
+They go on when the job is retried and completed, or deleted, or given up by nvent.queue_unblock.
+
+Arguments:
+  queue: the queue
+  store: the store; NULL is the default store
+Returns:
+  a row for each key, in their order; none where the policy is another
+Columns:
+  key: the key
+  id: the job that failed
+  attempt: its last attempt
+  failed_at: when that ended
+  error: what went wrong
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Example:
+  SELECT key, id, error FROM nvent.queue_blocked(''accounts'');';
+
+CREATE FUNCTION nvent.queue_unblock(queue text, key text, store text DEFAULT NULL) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_unblock'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_unblock(text, text, text) IS
+'Gives up the job that has failed for good and blocks a key: it stays failed, and the next one of the key
+goes on.
+
+Arguments:
+  queue: the queue
+  key: the key
+  store: the store; NULL is the default store
+Returns:
+  true when it goes on; false when no failed job kept it
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Locks:
+  the row of the last attempt at that job until the transaction ends
+Example:
+  SELECT nvent.queue_unblock(''accounts'', ''ada'');';
 
 -- A store's owner has them on tables.
 REVOKE ALL ON FUNCTION

@@ -50,7 +50,7 @@ const char *const nvs_layout_tables[] = {
 	"flow_events", "flow_runs", "flows", "trigger_events", "triggers",
 	"scheduler_jobs", "kv", "entries", "locks", "snapshots", "consumers",
 	"checkpoints", "queues", "job_levels", "jobs", "job_turns", "job_runs",
-	"job_keys", "job_slots", NULL
+	"job_keys", "job_slots", "job_lanes", NULL
 };
 
 static const char *const kv_up[] = {
@@ -173,7 +173,8 @@ static const char *const queues_up[] = {
 	"CHECK (octet_length(name) BETWEEN 1 AND 255), "
 	"number integer GENERATED ALWAYS AS IDENTITY UNIQUE, "
 	"policy text COLLATE \"C\" NOT NULL DEFAULT 'standard' "
-	"CHECK (policy IN ('standard', 'short', 'exclusive')), "
+	"CHECK (policy IN ('standard', 'short', 'exclusive', 'singleton', "
+	"'stately', 'key_strict_fifo')), "
 	"paused_at timestamptz, "
 	"priority integer NOT NULL DEFAULT 0, "
 	"lease interval NOT NULL DEFAULT '15 minutes' CHECK (lease > '0'), "
@@ -228,10 +229,13 @@ static const char *const queues_up[] = {
 	"priority integer NOT NULL, "
 	"attempt integer NOT NULL DEFAULT 0, "
 	"retries integer NOT NULL DEFAULT 0, "
-	"due_at timestamptz) WITH (fillfactor = 70)",
+	"due_at timestamptz, "
+	"lane text COLLATE \"C\") WITH (fillfactor = 70)",
 	"CREATE INDEX ON {job_turns} (queue, priority DESC, id) "
 	"WHERE due_at IS NULL",
 	"CREATE INDEX ON {job_turns} (queue, due_at) WHERE due_at IS NOT NULL",
+	"CREATE INDEX ON {job_turns} (queue, lane, priority DESC, id) "
+	"WHERE lane IS NOT NULL AND (due_at IS NULL OR due_at = 'infinity')",
 
 	"CREATE TABLE {job_runs} ("
 	"id bigint NOT NULL, "
@@ -267,11 +271,22 @@ static const char *const queues_up[] = {
 	"CREATE UNIQUE INDEX ON {job_slots} (queue, key, starts_at, ends_at) "
 	"WHERE NOT cancelled",
 	"CREATE INDEX ON {job_slots} (ends_at)",
+
+	"CREATE TABLE {job_lanes} ("
+	"queue integer NOT NULL, "
+	"lane text COLLATE \"C\" NOT NULL, "
+	"place integer NOT NULL, "
+	"id bigint NOT NULL, "
+	"held boolean NOT NULL)",
+	"CREATE UNIQUE INDEX ON {job_lanes} (queue, lane, place) WHERE held",
+	"CREATE INDEX ON {job_lanes} (id) WHERE held",
+	"CREATE INDEX ON {job_lanes} (queue, lane) WHERE NOT held",
 	NULL
 };
 
 static const char *const queues_down[] = {
-	"job_slots", "job_keys", "job_runs", "job_turns", "jobs", "job_levels",
+	"job_lanes", "job_slots", "job_keys", "job_runs", "job_turns", "jobs",
+	"job_levels",
 	"queues", NULL
 };
 

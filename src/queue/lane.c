@@ -1,0 +1,413 @@
+/*
+ * queue/lane.c
+ *	  Lanes: jobs of which only so many may be active at a time.
+ *
+ * The jobs of a key are a lane where the policy of a queue lets one of them be
+ * active.  A lane has places, which are rows of {job_lanes} while somebody has
+ * them; a unique index sees to it that nobody else does.  Who fetches a job of
+ * a lane takes a place (queue/admit.c), and never waits for one:
+ *
+ *	- a place is locked by an advisory lock before its row is written, so the
+ *	  rows of others that are not committed need not be seen;
+ *	- a job whose lane is full as all see it waits: its turn, which it gets if
+ *	  it has none, is due at infinity and names the lane.  So those who fetch
+ *	  step over it once, however many there are of one lane.
+ *
+ * Who ends a run gives its place back, by the same row: it says that there is
+ * room in the lane, until somebody who fetches has made as many turns due that
+ * wait there.  Nothing is looked for by who ends a run, so he waits for
+ * nobody, and need not see who begins to wait just then.  Those who have jobs
+ * wait share a lock of the lane; when a row is deleted for which no turn
+ * waits, that lock is held alone.  So either the job that waits is seen, or
+ * the room is by who would have had it wait.
+ *
+ * A turn that was made due, and is deleted before it has run, says in its
+ * place that there is room.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+
+#include "base/advisory.h"
+#include "queue/lane.h"
+#include "wakeup/jobs.h"
+
+/* Rows that say that there is room, which one look deals with. */
+#define MAX_WAKE	256
+
+/* What a lock of a lane is taken on where it is not one of its places. */
+#define WAITING	(-2)
+
+/* $1 queue, $2 ids, $3 and $4 the first and the last of the places. */
+static const NvsStatement lane_release = {
+	"UPDATE {job_lanes} l SET held = false "
+	"WHERE l.id OPERATOR(pg_catalog.=) ANY ($2) AND l.held "
+	"AND " NVS_IN_QUEUE("l", "1") " "
+	"AND l.place OPERATOR(pg_catalog.>=) $3 "
+	"AND l.place OPERATOR(pg_catalog.<=) $4"
+};
+
+/* The same of all places, but for jobs that are there, of priorities $3. */
+static const NvsStatement lane_forget = {
+	"UPDATE {job_lanes} l SET held = false "
+	"WHERE l.id OPERATOR(pg_catalog.=) ANY ($2) AND l.held "
+	"AND " NVS_IN_QUEUE("l", "1") " "
+	"AND (SELECT j.id FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
+	"AND j.id OPERATOR(pg_catalog.=) l.id LIMIT 1) IS NULL"
+};
+
+/* Have job $3 of queue $1 and priority $2 be the one of its key that waits. */
+static const NvsStatement lane_take_retry = {
+	"INSERT INTO {job_lanes} (queue, lane, place, id, held) "
+	"SELECT j.queue, pg_catalog.concat('k', j.key), -1, j.id, true "
+	"FROM {jobs} j WHERE " NVS_THIS_JOB("j") " "
+	"ON CONFLICT (queue, lane, place) WHERE held DO NOTHING"
+};
+
+/* $1 queue, $2 lane, $3 id. */
+static const NvsStatement lane_leave = {
+	"INSERT INTO {job_lanes} (queue, lane, place, id, held) "
+	"VALUES ($1, $2, 0, $3, false)"
+};
+
+/* $1 queue, $2 ids of jobs whose turns are locked. */
+static const NvsStatement lane_leave_all = {
+	"INSERT INTO {job_lanes} (queue, lane, place, id, held) "
+	"SELECT t.queue, t.lane, 0, t.id, false FROM {job_turns} t "
+	"WHERE t.id OPERATOR(pg_catalog.=) ANY ($2) "
+	"AND " NVS_IN_QUEUE("t", "1") " AND t.lane IS NOT NULL"
+};
+
+/* Up to $2 rows of queue $1 that say where there is room, locked. */
+static const NvsStatement lane_room = {
+	"SELECT l.lane, l.ctid FROM {job_lanes} l "
+	"WHERE l.queue OPERATOR(pg_catalog.=) $1 AND NOT l.held "
+	"ORDER BY l.queue, l.lane LIMIT $2 FOR UPDATE SKIP LOCKED"
+};
+
+/* Make due up to as many turns $3 as there are of each lane $2 of queue $1. */
+static const NvsStatement lane_make_due = {
+	"UPDATE {job_turns} t SET due_at = NULL "
+	"WHERE t.id OPERATOR(pg_catalog.=) ANY (ARRAY("
+	"SELECT w.id FROM ROWS FROM ("
+	"pg_catalog.unnest($2), pg_catalog.unnest($3)) u (lane, n), "
+	"LATERAL (SELECT s.id FROM {job_turns} s "
+	"WHERE s.queue OPERATOR(pg_catalog.=) $1 "
+	"AND s.lane OPERATOR(pg_catalog.=) u.lane AND " NVS_WAITS_IN_LANE("s") " "
+	"ORDER BY s.queue, s.lane, s.priority DESC, s.id LIMIT u.n "
+	"FOR UPDATE SKIP LOCKED) w)) RETURNING t.lane"
+};
+
+/* $1 rows of lanes whose turns are due. */
+static const NvsStatement lane_forget_room = {
+	"DELETE FROM {job_lanes} l WHERE l.ctid OPERATOR(pg_catalog.=) ANY ($1)"
+};
+
+/* The same where none waits. */
+static const NvsStatement lane_forget_idle = {
+	"DELETE FROM {job_lanes} l WHERE l.ctid OPERATOR(pg_catalog.=) ANY ($1) "
+	"AND (SELECT t.id FROM {job_turns} t "
+	"WHERE t.queue OPERATOR(pg_catalog.=) l.queue "
+	"AND t.lane OPERATOR(pg_catalog.=) l.lane AND " NVS_WAITS_IN_LANE("t") " "
+	"LIMIT 1) IS NULL"
+};
+
+/* A lane in which there is room. */
+typedef struct LaneRoom
+{
+	text	   *lane;
+	int			n;				/* rows that say so */
+	int			first;			/* the first of them */
+	int			due;			/* turns that were made due for them */
+} LaneRoom;
+
+/* All of these of one look. */
+typedef struct LaneRooms
+{
+	LaneRoom   *lanes;
+	int			n;
+	Datum	   *rows;			/* tid */
+	int			nrows;
+	MemoryContext cxt;
+} LaneRooms;
+
+static void lane_make_room(NvsTableSet *set, const NvsQueue *queue,
+						   const NvsStatement *statement,
+						   const NvsParams *params);
+static void lanes_params(NvsParams *params, const NvsQueue *queue,
+						 const Datum *ids, int n);
+static void lane_keep_room(TupleTableSlot *slot, void *arg);
+static void lane_count_due(TupleTableSlot *slot, void *arg);
+static void lanes_make_due(NvsTableSet *set, const NvsQueue *queue,
+						   LaneRooms *rooms);
+static void lanes_forget_rooms(NvsTableSet *set, const NvsQueue *queue,
+							   const LaneRooms *rooms);
+static void lanes_delete(NvsTableSet *set, const NvsStatement *statement,
+						 const Datum *rows, int n);
+
+/* Run a statement that says that there is room; who waits for jobs is told. */
+static void
+lane_make_room(NvsTableSet *set, const NvsQueue *queue,
+			   const NvsStatement *statement, const NvsParams *params)
+{
+	uint64		n = nvs_table_set_run(set, statement, params);
+
+	if (n > 0)
+		nvs_jobs_note_ready(queue->wakeup, n);
+}
+
+/* Compare lanes as bytes. */
+int
+nvs_lane_compare(const text *a, const text *b)
+{
+	int			alen = VARSIZE_ANY_EXHDR(a);
+	int			blen = VARSIZE_ANY_EXHDR(b);
+	int			diff = memcmp(VARDATA_ANY(a), VARDATA_ANY(b),
+							  Min(alen, blen));
+
+	return diff != 0 ? diff : alen - blen;
+}
+
+/* Lock a place of a lane until the transaction ends, if nobody else has. */
+bool
+nvs_lane_lock(const NvsTableSet *set, const NvsQueue *queue, const text *lane,
+			  int place, LOCKMODE mode)
+{
+	uint64		hash = nvs_hash(VARDATA_ANY(lane), VARSIZE_ANY_EXHDR(lane),
+								(uint64) queue->number << 32 | (uint32) place);
+
+	return nvs_lock_if_free(NVS_LOCK_LANE, (uint64) set->number << 32 |
+							(uint32) hash, mode);
+}
+
+/* The same of the lock of those who have jobs of a lane wait. */
+bool
+nvs_lane_lock_waiting(const NvsTableSet *set, const NvsQueue *queue,
+					  const text *lane, LOCKMODE mode)
+{
+	return nvs_lane_lock(set, queue, lane, WAITING, mode);
+}
+
+/*
+ * Have a job be the one of its key that waits to be tried again; false when
+ * there is another.  Whoever is about to be, or not to be, is waited for.
+ */
+bool
+nvs_lane_take_retry(NvsTableSet *set, const NvsQueue *queue, int32 priority,
+					int64 id)
+{
+	NvsParams	params;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(priority), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(id), false);
+	return nvs_table_set_run(set, &lane_take_retry, &params) > 0;
+}
+
+/* The parameters that name a queue and jobs of it. */
+static void
+lanes_params(NvsParams *params, const NvsQueue *queue, const Datum *ids,
+			 int n)
+{
+	nvs_params_init(params);
+	nvs_params_add(params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(params, INT8ARRAYOID, nvs_array_of(INT8OID, ids, NULL, n),
+				   false);
+}
+
+/* Give back places that jobs, int8, have, from one to another. */
+void
+nvs_lanes_release(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
+				  int n, int first_place, int last_place)
+{
+	NvsParams	params;
+
+	if (!queue->has_lanes || n == 0)
+		return;
+	lanes_params(&params, queue, ids, n);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(first_place), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(last_place), false);
+	lane_make_room(set, queue, &lane_release, &params);
+}
+
+/* Give back the places of those among jobs, int8, that we have deleted. */
+void
+nvs_lanes_forget(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
+				 int n)
+{
+	NvsParams	params;
+
+	if (!queue->has_lanes || n == 0)
+		return;
+	lanes_params(&params, queue, ids, n);
+	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(queue), false);
+	lane_make_room(set, queue, &lane_forget, &params);
+}
+
+/* A turn of a lane was deleted, which another one may have waited for. */
+void
+nvs_lane_leave(NvsTableSet *set, const NvsQueue *queue, Datum lane, int64 id)
+{
+	NvsParams	params;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(&params, TEXTOID, lane, false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(id), false);
+	lane_make_room(set, queue, &lane_leave, &params);
+}
+
+/* Turns of jobs, int8, which are locked, are about to be deleted. */
+void
+nvs_lanes_leave(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
+				int n)
+{
+	NvsParams	params;
+
+	if (!queue->has_lanes || n == 0)
+		return;
+	lanes_params(&params, queue, ids, n);
+	lane_make_room(set, queue, &lane_leave_all, &params);
+}
+
+/*
+ * Where there is room in lanes, make turns due that wait there, for up to limit
+ * places.
+ */
+void
+nvs_lanes_wake(NvsTableSet *set, const NvsQueue *queue, int64 limit)
+{
+	LaneRooms	rooms = {NULL, 0, NULL, 0, CurrentMemoryContext};
+	NvsParams	params;
+
+	limit = Min(limit, MAX_WAKE);
+	rooms.lanes = palloc(sizeof(LaneRoom) * limit);
+	rooms.rows = palloc(sizeof(Datum) * limit);
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(limit), false);
+	(void) nvs_execute_each(nvs_statement_plan(set->plans, &lane_room,
+											   &params, NULL),
+							&params, false, lane_keep_room, &rooms);
+	if (rooms.n == 0)
+		return;
+	lanes_make_due(set, queue, &rooms);
+	lanes_forget_rooms(set, queue, &rooms);
+}
+
+/* Keep a row that says that there is room; those of a lane come together. */
+static void
+lane_keep_room(TupleTableSlot *slot, void *arg)
+{
+	LaneRooms  *rooms = arg;
+	LaneRoom   *room;
+	bool		isnull;
+	MemoryContext old = MemoryContextSwitchTo(rooms->cxt);
+	text	   *lane = DatumGetTextPP(slot_getattr(slot, 1, &isnull));
+
+	room = rooms->n > 0 ? &rooms->lanes[rooms->n - 1] : NULL;
+	if (room == NULL || nvs_lane_compare(room->lane, lane) != 0)
+	{
+		room = &rooms->lanes[rooms->n++];
+		room->lane = cstring_to_text_with_len(VARDATA_ANY(lane),
+											  VARSIZE_ANY_EXHDR(lane));
+		room->first = rooms->nrows;
+		room->n = room->due = 0;
+	}
+	room->n++;
+	rooms->rows[rooms->nrows++] =
+		PointerGetDatum(datumCopy(slot_getattr(slot, 2, &isnull), false,
+								  sizeof(ItemPointerData)));
+	MemoryContextSwitchTo(old);
+}
+
+/* Make turns due for the room that there is. */
+static void
+lanes_make_due(NvsTableSet *set, const NvsQueue *queue, LaneRooms *rooms)
+{
+	Datum	   *lanes = palloc(sizeof(Datum) * rooms->n);
+	Datum	   *counts = palloc(sizeof(Datum) * rooms->n);
+	NvsParams	params;
+	int			i;
+
+	for (i = 0; i < rooms->n; i++)
+	{
+		lanes[i] = PointerGetDatum(rooms->lanes[i].lane);
+		counts[i] = Int32GetDatum(rooms->lanes[i].n);
+	}
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(&params, TEXTARRAYOID,
+				   nvs_array_of(TEXTOID, lanes, NULL, rooms->n), false);
+	nvs_params_add(&params, INT4ARRAYOID,
+				   nvs_array_of(INT4OID, counts, NULL, rooms->n), false);
+	(void) nvs_execute_each(nvs_statement_plan(set->plans, &lane_make_due,
+											   &params, NULL),
+							&params, false, lane_count_due, rooms);
+}
+
+/* A turn of a lane was made due. */
+static void
+lane_count_due(TupleTableSlot *slot, void *arg)
+{
+	LaneRooms  *rooms = arg;
+	bool		isnull;
+	text	   *lane = DatumGetTextPP(slot_getattr(slot, 1, &isnull));
+	int			i;
+
+	for (i = 0; i < rooms->n; i++)
+		if (nvs_lane_compare(rooms->lanes[i].lane, lane) == 0)
+			rooms->lanes[i].due++;
+}
+
+/*
+ * Delete the rows for each of which a turn is due, and those of lanes in which
+ * none waits, nor is just made to.
+ */
+static void
+lanes_forget_rooms(NvsTableSet *set, const NvsQueue *queue,
+				   const LaneRooms *rooms)
+{
+	Datum	   *used = palloc(sizeof(Datum) * rooms->nrows);
+	Datum	   *idle = palloc(sizeof(Datum) * rooms->nrows);
+	int			nused = 0;
+	int			nidle = 0;
+	int			i;
+	int			k;
+
+	for (i = 0; i < rooms->n; i++)
+	{
+		const LaneRoom *room = &rooms->lanes[i];
+
+		if (room->due >= room->n)
+			for (k = 0; k < room->n; k++)
+				used[nused++] = rooms->rows[room->first + k];
+		else if (!IsolationUsesXactSnapshot() &&
+				 nvs_lane_lock_waiting(set, queue, room->lane,
+									   ExclusiveLock))
+			for (k = 0; k < room->n; k++)
+				idle[nidle++] = rooms->rows[room->first + k];
+	}
+	lanes_delete(set, &lane_forget_room, used, nused);
+	lanes_delete(set, &lane_forget_idle, idle, nidle);
+}
+
+/* Delete rows of lanes by a statement. */
+static void
+lanes_delete(NvsTableSet *set, const NvsStatement *statement,
+			 const Datum *rows, int n)
+{
+	NvsParams	params;
+
+	if (n == 0)
+		return;
+	nvs_params_init(&params);
+	nvs_params_add(&params, TIDARRAYOID, nvs_array_of(TIDOID, rows, NULL, n),
+				   false);
+	(void) nvs_table_set_run(set, statement, &params);
+}

@@ -1,0 +1,54 @@
+/*
+ * queue/lane.h
+ *	  Lanes: jobs of which only so many may be active at a time.
+ */
+#ifndef NVS_QUEUE_LANE_H
+#define NVS_QUEUE_LANE_H
+
+#include "postgres.h"
+
+#include "storage/lock.h"
+
+#include "queue/fetch.h"
+
+/* Places of a lane: one for the jobs of a key, as many as may be of a group. */
+#define NVS_PLACE_RETRY	(-1)
+#define NVS_PLACE_KEY	0
+#define NVS_PLACE_GROUP	1		/* and those behind it */
+#define NVS_PLACE_LAST	PG_INT32_MAX
+
+/* In SQL, a turn that waits in its lane, or may be the next of it. */
+#define NVS_IN_LANE(alias) \
+	alias ".lane IS NOT NULL AND (" alias ".due_at IS NULL " \
+	"OR " alias ".due_at OPERATOR(pg_catalog.=) 'infinity'::timestamptz)"
+
+/* In SQL, the same of those that wait. */
+#define NVS_WAITS_IN_LANE(alias) \
+	alias ".lane IS NOT NULL " \
+	"AND " alias ".due_at OPERATOR(pg_catalog.=) 'infinity'::timestamptz"
+
+/* queue/lane.c */
+extern int	nvs_lane_compare(const text *a, const text *b);
+extern bool nvs_lane_lock(const NvsTableSet *set, const NvsQueue *queue,
+						  const text *lane, int place, LOCKMODE mode);
+extern bool nvs_lane_lock_waiting(const NvsTableSet *set,
+								  const NvsQueue *queue, const text *lane,
+								  LOCKMODE mode);
+extern bool nvs_lane_take_retry(NvsTableSet *set, const NvsQueue *queue,
+								int32 priority, int64 id);
+extern void nvs_lanes_release(NvsTableSet *set, const NvsQueue *queue,
+							  const Datum *ids, int n, int first_place,
+							  int last_place);
+extern void nvs_lanes_forget(NvsTableSet *set, const NvsQueue *queue,
+							 const Datum *ids, int n);
+extern void nvs_lane_leave(NvsTableSet *set, const NvsQueue *queue,
+						   Datum lane, int64 id);
+extern void nvs_lanes_leave(NvsTableSet *set, const NvsQueue *queue,
+							const Datum *ids, int n);
+extern void nvs_lanes_wake(NvsTableSet *set, const NvsQueue *queue,
+						   int64 limit);
+
+/* queue/admit.c */
+extern void nvs_fetch_admit(NvsFetch *fetch, NvsFetchedJobs *jobs);
+
+#endif							/* NVS_QUEUE_LANE_H */
