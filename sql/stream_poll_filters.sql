@@ -86,6 +86,53 @@ FROM nvent.stream_poll_category('test:mix', 0, types => '{a,b}', correlation => 
 SELECT (SELECT string_agg((e->>'subject') || ' ' || (e->>'version'), ', ') FROM unnest(p.events) e)
 FROM nvent.stream_read('test:mix:1', max_count => 1) f, nvent.stream_poll_category('test:mix', (f->>'id')::bigint, 2, types => '{a,b}', correlation => 'k') p;
 
+-- What else a read of one subject can leave out, over all of them: times,
+-- snapshots, a correlation alone, names by a regular expression, and what comes
+-- from a position on; behind 50 that do not match, too, and in every table.
+SELECT count(*) FROM nvent.stream_append_many((SELECT jsonb_agg(jsonb_build_object('subject', 'test:bulk:' || i % 5,
+    'events', jsonb_build_array(jsonb_build_object('type', CASE i % 2 WHEN 0 THEN 'o' ELSE '__snapshot__' END, 'ts', i)))) FROM generate_series(1, 50) i));
+SELECT count(*) FROM nvent.stream_append_many('[
+    {"subject": "test:bulk:x9", "events": [{"type": "o", "ts": 1001, "correlation": "k:1"}]},
+    {"subject": "test:flow:run:y9", "events": [{"type": "o", "ts": 1002, "correlation": "k"}, {"type": "__snapshot__", "ts": 1003, "correlation": "k"}]},
+    {"subject": "test:bulk:1", "events": [{"type": "o", "ts": 2000, "correlation": "kk"}]}]');
+CREATE FUNCTION pg_temp.shown(page jsonb[]) RETURNS text
+    RETURN (SELECT coalesce(string_agg(concat_ws(' ', e ->> 'subject', e ->> 'ts'), ', ' ORDER BY n), 'nothing') FROM unnest(page) WITH ORDINALITY u (e, n));
+SELECT pg_temp.shown((nvent.stream_poll('test:>', 0, 10, since => 1001, until => 2000)).events);
+SELECT pg_temp.shown((nvent.stream_poll('test:>', 0, 10, since => 1001, until => 2000, with_snaps => false)).events);
+SELECT pg_temp.shown((nvent.stream_poll('test:>', 0, 10, since => 1001, until => 1002)).events);
+SELECT pg_temp.shown((nvent.stream_poll('test:>', 0, 10, correlation => 'k', since => 500, until => 5000)).events);
+SELECT pg_temp.shown((nvent.stream_poll('test:>', 0, 10, subject_regex => ':.9$', since => 0, until => 5000)).events);
+SELECT pg_temp.shown((nvent.stream_poll('test:bulk:>', 0, 10, subject_regex => '^test:bulk:[x]', types => '{o}')).events);
+SELECT pg_temp.shown((nvent.stream_poll('test:bulk:1', 0, 10, since => 40, with_snaps => false)).events);
+SELECT pg_temp.shown((nvent.stream_poll('test:flow:run:y9', 0, 10, until => 1002)).events);
+SELECT pg_temp.shown((nvent.stream_poll('test:bulk:>', 0, 3, since => 40, until => 2000)).events);
+-- Pages have all once, and the same as plain SQL finds.
+DO $$
+DECLARE
+    at bigint := 0;
+    page record;
+    seen text := '';
+BEGIN
+    LOOP
+        SELECT * INTO page FROM nvent.stream_poll('test:bulk:>', at, 4, since => 10, until => 44, with_snaps => false, subject_regex => '[134]$');
+        EXIT WHEN cardinality(page.events) = 0;
+        seen := concat_ws(', ', nullif(seen, ''), pg_temp.shown(page.events));
+        at := page.next_cursor;
+    END LOOP;
+    IF seen IS DISTINCT FROM (SELECT string_agg(subject || ' ' || ts, ', ' ORDER BY id) FROM test.test_stream_bulk
+                              WHERE ts BETWEEN 10 AND 44 AND type <> '__snapshot__' AND subject ~ '[134]$') OR seen = '' THEN
+        RAISE 'the pages have %', seen;
+    END IF;
+END $$;
+-- A bound is one of the cursor, too.
+SELECT pg_temp.shown(p.events), p.next_cursor = b.id - 1 AS at_bound
+FROM (SELECT id FROM test.test_stream_bulk WHERE ts = 4) b, nvent.stream_poll('test:bulk:>', 0, before => b.id) p;
+SELECT cardinality(p.events), p.next_cursor = b.id AS stays
+FROM (SELECT id FROM test.test_stream_bulk WHERE ts = 4) b, nvent.stream_poll('test:bulk:>', b.id, before => 1) p;
+SELECT nvent.stream_poll('test:bulk:>', 0, before => -9223372036854775808);
+SELECT nvent.stream_poll('test:bulk:>', 0, subject_regex => '(');
+SELECT cardinality(events) > 50 AS all FROM nvent.stream_poll('test:bulk:>', 0, with_snaps => NULL);
+
 -- Reads that match 10 of 100,000 events find them by an index, and look at a few
 -- hundred pages of a thousand; a million are in
 -- "make bench ONLY=eventstore".  Fails when the table has no index on (type, id),

@@ -352,18 +352,26 @@ CREATE FUNCTION nvent.stream_poll(
     max_count integer DEFAULT 1000,
     types text[] DEFAULT NULL,
     store text DEFAULT NULL,
+    before bigint DEFAULT NULL,
+    since bigint DEFAULT NULL,
+    until bigint DEFAULT NULL,
+    correlation text DEFAULT NULL,
+    subject_regex text DEFAULT NULL,
+    with_snaps boolean DEFAULT true,
     OUT next_cursor bigint,
     OUT events jsonb[]
 ) RETURNS record
 AS 'MODULE_PATHNAME', 'nvs_stream_poll'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION nvent.stream_poll(text, bigint, integer, text[], text) IS
+COMMENT ON FUNCTION nvent.stream_poll(
+    text, bigint, integer, text[], text, bigint, bigint, bigint, text, text, boolean
+) IS
 'Returns the next events of all subjects that match a pattern, over all tables of the store.
 
 They come in the order of positions. What has not settled waits, so nothing is ever missed,
 repeated or out of order. In REPEATABLE READ and SERIALIZABLE and on a standby events are read up
-to the position in nvent.published_position.
+to the position in nvent.published_position. All conditions apply before max_count.
 
 Arguments:
   pattern: a subject pattern
@@ -372,16 +380,23 @@ Arguments:
     together, which adopted tables may have
   types: only events of these types; NULL for all
   store: the store; NULL is the one of the pattern''s first token
+  before: only events whose "id" is lower, and a cursor that is; NULL for no bound
+  since: only events whose "ts" is this or later, milliseconds since 1970; NULL for no bound
+  until: only events whose "ts" is this or earlier, milliseconds since 1970; NULL for no bound
+  correlation: only events whose field "correlation" in "meta" is this text or begins with it and a
+    colon; NULL for all
+  subject_regex: only subjects that match this regular expression, by their bytes; NULL for all
+  with_snaps: false leaves out events of type "__snapshot__"
 Returns:
   always one row
 Columns:
-  next_cursor: to be passed as after the next time; it advances past what pattern and types leave
-    out
+  next_cursor: to be passed as after the next time; it advances past what the conditions leave out
   events: the records as of nvent.stream_read, perhaps none
 Raises:
   NV005: the text is not a pattern
   NV009: there is no such store
   22023: max_count is out of range
+  2201B: subject_regex is no regular expression
   22004: a type is NULL
   55000: see nvent.safe_position
   40001: in REPEATABLE READ or SERIALIZABLE, when a table was rewritten since the snapshot, as by
@@ -552,7 +567,7 @@ Raises:
 Example:
   SELECT s.subject, s.events, e
   FROM nvent.stream_stats(''account:>'') s,
-      nvent.stream_read(s.subject, after => s.last_id - 1, max_count => 1) e;';
+      nvent.stream_read(s.subject, after => s.last_id - 1, max_count => 1, settled => false) e;';
 
 -- What happens to streams besides appends.  See src/stream/lifecycle.c.
 

@@ -22,16 +22,24 @@
 enum
 {
 	ARG_PATTERN = 0,
-	ARG_STORE = NVS_POLL_ARG_TYPES + 1
+	ARG_STORE = NVS_POLL_ARG_TYPES + 1,
+	ARG_BEFORE,
+	ARG_SINCE,
+	ARG_UNTIL,
+	ARG_CORRELATION,
+	ARG_SUBJECT_REGEX,
+	ARG_WITH_SNAPS
 };
 
 PG_FUNCTION_INFO_V1(nvs_stream_poll);
 
+static void poll_set_filters(FunctionCallInfo fcinfo, NvsScan *scan);
 static void poll_check_count(int32 count);
 
 /*
- * nvent.stream_poll(pattern, after, max_count, types, store): one row, the
- * cursor to pass next and the records.
+ * nvent.stream_poll(pattern, after, max_count, types, store, before, since,
+ * until, correlation, subject_regex, with_snaps): one row, the cursor to pass
+ * next and the records.
  */
 Datum
 nvs_stream_poll(PG_FUNCTION_ARGS)
@@ -42,8 +50,28 @@ nvs_stream_poll(PG_FUNCTION_ARGS)
 	nvs_poll_begin(&poll, fcinfo,
 				   text_to_cstring(PG_GETARG_TEXT_PP(ARG_PATTERN)), NULL,
 				   ARG_STORE);
+	poll_set_filters(fcinfo, &poll.scan);
 	nvs_scan_run(&poll.scan);
 	PG_RETURN_DATUM(nvs_poll_end(&poll));
+}
+
+/* Put what is asked besides the pattern and the types into a scan. */
+static void
+poll_set_filters(FunctionCallInfo fcinfo, NvsScan *scan)
+{
+	int64		before = NVS_ARG_OR(ARG_BEFORE, PG_GETARG_INT64, PG_INT64_MAX);
+
+	if (before <= scan->upto)
+		scan->upto = Max(before, 1) - 1;
+	scan->since = NVS_ARG_OR(ARG_SINCE, PG_GETARG_INT64, PG_INT64_MIN);
+	scan->until = NVS_ARG_OR(ARG_UNTIL, PG_GETARG_INT64, PG_INT64_MAX);
+	scan->no_snapshots = !NVS_ARG_OR(ARG_WITH_SNAPS, PG_GETARG_BOOL, true);
+	if (!PG_ARGISNULL(ARG_CORRELATION))
+		scan->correlation =
+			text_to_cstring(PG_GETARG_TEXT_PP(ARG_CORRELATION));
+	if (!PG_ARGISNULL(ARG_SUBJECT_REGEX))
+		scan->subject_regex =
+			text_to_cstring(PG_GETARG_TEXT_PP(ARG_SUBJECT_REGEX));
 }
 
 /*

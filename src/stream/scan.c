@@ -91,6 +91,8 @@ nvs_scan_init(NvsScan *scan, const NvsWindow *window, const char *pattern)
 	scan->window = window;
 	scan->after = window->after;
 	scan->upto = window->safe;
+	scan->since = PG_INT64_MIN;
+	scan->until = PG_INT64_MAX;
 	initStringInfo(&scan->subject);
 	nvs_scan_again(scan, pattern);
 }
@@ -185,8 +187,7 @@ scan_by_position(NvsScan *scan, NvsSource *source, int64 *position)
 	NvsWalk		walk;
 	bool		complete;
 
-	if (source->state->row == NULL || scan->correlation != NULL ||
-		scan->size_of_group != 0 ||
+	if (source->state->row == NULL || nvs_source_filters(scan) ||
 		!nvs_walk_positions(&walk, source->target->relid, scan->after,
 							scan->upto))
 		return scan_by_filter(scan, source, position);

@@ -45,6 +45,10 @@ typedef struct NvsScan
 	int			ntypes;
 	text	  **type_texts;		/* the same, sorted */
 	char	   *correlation;	/* of meta, or the tokens it begins with */
+	char	   *subject_regex;	/* NULL for any subject */
+	int64		since;			/* times from this one ... */
+	int64		until;			/* ... to that one */
+	bool		no_snapshots;
 	int			member;			/* of a group, see subject/category.c ... */
 	int			size_of_group;	/* ... 0 when there is none */
 	int			category_tokens;

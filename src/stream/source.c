@@ -35,6 +35,10 @@ static void source_list_columns(NvsSource *source);
 static void source_add_params(const NvsSource *source, NvsParams *params);
 static void source_build_range(const NvsSource *source, StringInfo sql,
 							   int from, int upto);
+static void source_build_filters(const NvsScan *scan, const NvsTarget *target,
+								 NvsParams *params, StringInfo sql);
+static void source_build_time(const char *operator, int64 ms,
+							  NvsParams *params, StringInfo sql);
 static void source_build_correlation(const NvsScan *scan, NvsParams *params,
 									 StringInfo sql);
 static void source_build_member(const NvsScan *scan, const NvsTarget *target,
@@ -296,8 +300,7 @@ nvs_source_plan(const NvsScan *scan, NvsSource *source, NvsSourceQuery query,
 		appendStringInfoString(&sql, source->conditions.data);
 	if (filters && scan->types != (Datum) 0)
 		by_value |= nvs_stream_types(params, &sql, scan->types);
-	source_build_correlation(scan, params, &sql);
-	source_build_member(scan, source->target, params, &sql);
+	source_build_filters(scan, source->target, params, &sql);
 
 	/* The order and the limit. */
 	p = nvs_params_add(params, INT8OID, Int64GetDatum(limit), false);
@@ -337,8 +340,7 @@ nvs_source_plan_short(const NvsScan *scan, NvsSource *source, int limit,
 	source_build_range(source, &sql, p, p + 1);
 	if (scan->types != (Datum) 0)
 		(void) nvs_stream_types(params, &sql, scan->types);
-	source_build_correlation(scan, params, &sql);
-	source_build_member(scan, source->target, params, &sql);
+	source_build_filters(scan, source->target, params, &sql);
 	p = nvs_params_add(params, INT8OID, Int64GetDatum(limit), false);
 	appendStringInfo(&sql, " FROM %s WHERE %s OPERATOR(pg_catalog.>=) $1 "
 					 "AND %s OPERATOR(pg_catalog.<=) $1 "
@@ -369,6 +371,50 @@ source_build_range(const NvsSource *source, StringInfo sql, int from, int upto)
 	else
 		appendStringInfo(sql, "id OPERATOR(pg_catalog.>) $%d "
 						 "AND id OPERATOR(pg_catalog.<=) $%d", from, upto);
+}
+
+/* Does a scan ask for what source_build_filters() writes conditions on? */
+bool
+nvs_source_filters(const NvsScan *scan)
+{
+	return scan->correlation != NULL || scan->size_of_group != 0 ||
+		scan->subject_regex != NULL || scan->no_snapshots ||
+		scan->since != PG_INT64_MIN || scan->until != PG_INT64_MAX;
+}
+
+/* Write the conditions on rows besides those on pattern and types. */
+static void
+source_build_filters(const NvsScan *scan, const NvsTarget *target,
+					 NvsParams *params, StringInfo sql)
+{
+	if (scan->since != PG_INT64_MIN)
+		source_build_time(">=", scan->since, params, sql);
+	if (scan->until != PG_INT64_MAX)
+		source_build_time("<=", scan->until, params, sql);
+	if (scan->no_snapshots)
+		appendStringInfoString(sql, " AND type OPERATOR(pg_catalog.<>) '"
+							   NVS_TYPE_SNAPSHOT "'");
+	if (scan->subject_regex != NULL)
+	{
+		Datum		regex = CStringGetTextDatum(scan->subject_regex);
+
+		appendStringInfo(sql, " AND (%s) COLLATE pg_catalog.\"C\" "
+						 "OPERATOR(pg_catalog.~) $%d",
+						 nvs_stream_subject(target),
+						 nvs_params_add(params, TEXTOID, regex, false));
+	}
+	source_build_correlation(scan, params, sql);
+	source_build_member(scan, target, params, sql);
+}
+
+/* Write a condition on the time of an event. */
+static void
+source_build_time(const char *operator, int64 ms, NvsParams *params,
+				  StringInfo sql)
+{
+	appendStringInfo(sql, " AND ts OPERATOR(pg_catalog.%s) $%d", operator,
+					 nvs_params_add(params, INT8OID, Int64GetDatum(ms),
+									false));
 }
 
 /* Write the condition on the correlation, or on what it begins with. */

@@ -35,6 +35,7 @@ typedef enum NvsSourceQuery
 } NvsSourceQuery;
 
 extern List *nvs_source_list(NvsScan *scan);
+extern bool nvs_source_filters(const NvsScan *scan);
 extern SPIPlanPtr nvs_source_plan(const NvsScan *scan, NvsSource *source,
 								  NvsSourceQuery query, int64 position,
 								  int limit, NvsParams *params);
