@@ -141,7 +141,7 @@ my @writes = (
 	q{kv_getset('k', '1')}, q{kv_increment('n')}, q{kv_mset('{"m": 1}')}, q{kv_persist('k')}, q{kv_set('k', '1')},
 	q{lock_acquire('m', interval '1 s')}, q{lock_release('l', 1)}, q{lock_renew('l', 1, interval '1 s')}, q{lock_assert('l', 1)},
 	q{maintain()}, q{next_position('nvent')}, q{next_position_in_copy('nvent')},
-	q{schedule_set('s', 'nvent:order:1', '{"type": "t"}', '@daily')}, q{schedule_pause('s')}, q{schedule_resume('s')}, q{schedule_run()}, q{schedule_delete('s')},
+	q{schedule_job('s', 'q', every => '1 hour')}, q{schedule_set('s', 'nvent:order:1', '{"type": "t"}', '@daily')}, q{schedule_pause('s')}, q{schedule_resume('s')}, q{schedule_run()}, q{schedule_delete('s')},
 	q{route_add('stream', 'nvent:log:>', 'log')}, q{route_drop('stream', 'nvent:flow:run:{run_id...}')},
 	q{store_adopt('nvent')}, q{store_create('other', 'public')}, q{store_ensure('other')}, q{store_migrate('nvent', 0)}, q{store_grant('pg_monitor', 'read')}, q{store_revoke('pg_monitor', 'read')},
 	q{stream_append('nvent:flow:run:1', '{"type": "t"}')}, q{stream_append('nvent:order:1', '{"type": "t"}')}, q{stream_append('nvent:new:1', '{"type": "t"}')},
