@@ -115,6 +115,7 @@ OBJS = \
 	src/consumer/admin.o \
 	src/checkpoint/checkpoint.o \
 	src/queue/queue.o \
+	src/queue/wakeup.o \
 	src/queue/key.o \
 	src/queue/slot.o \
 	src/queue/job.o \

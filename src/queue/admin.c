@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 
 #include "queue/internal.h"
+#include "route/route.h"
 
 /* Jobs that purging a queue deletes by one statement. */
 #define PURGE_BATCH		10000
@@ -18,7 +19,7 @@
 /* Arguments of queue_create(), in the order of the parameters; then store. */
 static const Oid create_types[] = {
 	TEXTOID, TEXTOID, INT4OID, INTERVALOID, INTERVALOID, INT4OID, INTERVALOID,
-	BOOLOID, INTERVALOID, TEXTOID, INTERVALOID, INTERVALOID
+	BOOLOID, INTERVALOID, TEXTOID, INTERVALOID, INTERVALOID, TEXTOID
 };
 
 /* The arguments themselves. */
@@ -33,15 +34,18 @@ enum
 	CREATE_RETRY_DELAY,
 	CREATE_RETRY_BACKOFF,
 	CREATE_RETRY_DELAY_MAX,
-	CREATE_DEAD_LETTER
+	CREATE_DEAD_LETTER,
+	CREATE_KEEP_QUEUED,
+	CREATE_KEEP_ENDED,
+	CREATE_NOTIFY
 };
 
 /* $1 name, and the others in the order of the arguments. */
 static const NvsStatement admin_create = {
 	"INSERT INTO {queues} (name, policy, priority, lease, max_run, "
 	"retry_limit, retry_delay, retry_backoff, retry_delay_max, dead_letter, "
-	"keep_queued, keep_ended) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
+	"keep_queued, keep_ended, notify) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
 	"ON CONFLICT (name) DO NOTHING RETURNING number"
 };
 
@@ -208,6 +212,8 @@ create_check(FunctionCallInfo fcinfo)
 	NVS_REQUIRE_ARG(CREATE_RETRY_BACKOFF, "retry_backoff");
 	nvs_queue_check_name(PG_GETARG_TEXT_PP(CREATE_QUEUE));
 	(void) nvs_queue_policy(PG_GETARG_TEXT_PP(CREATE_POLICY));
+	(void) nvs_route_notify(PG_ARGISNULL(CREATE_NOTIFY) ? NULL :
+							text_to_cstring(PG_GETARG_TEXT_PP(CREATE_NOTIFY)));
 	(void) nvs_ttl_argument(fcinfo, CREATE_LEASE, "lease");
 	(void) nvs_ttl_argument(fcinfo, CREATE_MAX_RUN, "max_run");
 	if (PG_GETARG_INT32(CREATE_RETRY_LIMIT) < 0)

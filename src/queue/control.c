@@ -21,7 +21,6 @@
 
 #include "queue/lane.h"
 #include "queue/slot.h"
-#include "wakeup/jobs.h"
 
 /* The first arguments of all these functions. */
 enum
@@ -326,7 +325,7 @@ control_resume(void *arg)
 		nvs_table_set_run(control->set, &control_add_turn, &params) > 0;
 	if (control->done)
 	{
-		nvs_jobs_note_ready(control->queue->wakeup, 1);
+		nvs_queue_ready(control->set, control->queue, 1);
 		return;
 	}
 	nvs_key_give_back(control->set, control->queue, control->id);

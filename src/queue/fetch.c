@@ -17,7 +17,6 @@
 #include "utils/timestamp.h"
 
 #include "queue/lane.h"
-#include "wakeup/jobs.h"
 
 /* Turns and leases that one fetch makes due, beyond twice its own. */
 #define SPARE_DUE		64
@@ -110,10 +109,10 @@ nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue, int max_count,
 
 	qsort(fetch.taken.jobs, fetch.taken.n, sizeof(NvsFetchedJob),
 		  nvs_fetched_compare);
-	nvs_jobs_note_taken(queue->wakeup, fetch.taken.n);
+	nvs_queue_taken(queue, fetch.taken.n);
 	for (i = 0; i < fetch.taken.n; i++)
 	{
-		nvs_jobs_note_due(queue->wakeup, fetch.taken.jobs[i].lease_until);
+		nvs_queue_due(queue, fetch.taken.jobs[i].lease_until);
 		nvs_fetched_put(&fetch.taken.jobs[i], result, desc);
 	}
 	return fetch.taken.n;

@@ -19,7 +19,6 @@
 #include "position/position.h"
 #include "queue/direct.h"
 #include "queue/slot.h"
-#include "wakeup/jobs.h"
 #include "wakeup/notify.h"
 
 /* A member of a job in JSON, and the option that it is. */
@@ -142,8 +141,8 @@ static void jobs_add_column(NvsParams *params, const NvsNewJob *jobs, int n,
 static void jobs_add_data(NvsParams *params, const NvsNewJob *jobs, int n);
 static void jobs_add_ids(NvsParams *params, const int64 *ids, int n);
 static void jobs_keep_id(TupleTableSlot *slot, void *arg);
-static void jobs_note(const NvsQueue *queue, const NvsNewJob *jobs, int n,
-					  const int64 *ids);
+static void jobs_note(const NvsTableSet *set, const NvsQueue *queue,
+					  const NvsNewJob *jobs, int n, const int64 *ids);
 static void jobs_defer(NvsTableSet *set, const NvsQueue *queue,
 					   const NvsNewJob *jobs, int n, const int64 *ids);
 
@@ -489,10 +488,8 @@ jobs_insert(NvsTableSet *set, NvsQueue *queue, const NvsNewJob *jobs, int n,
 	if (!nvs_direct_send(set, queue, jobs, n, ids, has_ids))
 		jobs_insert_by_statement(set, queue, jobs, n, ids, has_ids);
 	jobs_defer(set, queue, jobs, n, ids);
-	jobs_note(queue, jobs, n, ids);
-
-	/* Nobody who waits for events is to be woken by jobs. */
-	nvs_notify_append(NVS_NOTIFY_OFF, set->number, "", "", 0, ids[n - 1], n);
+	jobs_note(set, queue, jobs, n, ids);
+	nvs_notify_jobs_drawn(n);
 }
 
 /* The same by a statement, which the tables may have something to say to. */
@@ -522,8 +519,8 @@ jobs_insert_by_statement(NvsTableSet *set, const NvsQueue *queue,
  * those who wait for jobs, or for when they come due.
  */
 static void
-jobs_note(const NvsQueue *queue, const NvsNewJob *jobs, int n,
-		  const int64 *ids)
+jobs_note(const NvsTableSet *set, const NvsQueue *queue,
+		  const NvsNewJob *jobs, int n, const int64 *ids)
 {
 	int			nready = 0;
 	int			i;
@@ -536,11 +533,11 @@ jobs_note(const NvsQueue *queue, const NvsNewJob *jobs, int n,
 		if (jobs[i].isnull[NVS_JOB_DUE_AT])
 			nready++;
 		else
-			nvs_jobs_note_due(queue->wakeup, DatumGetTimestampTz(due_at));
+			nvs_queue_due(queue, DatumGetTimestampTz(due_at));
 		if (i == 0 || priority != jobs[i - 1].options[NVS_JOB_PRIORITY])
 			nvs_hint_note(queue, DatumGetInt32(priority), ids[i], true);
 	}
-	nvs_jobs_note_ready(queue->wakeup, nready);
+	nvs_queue_ready(set, queue, nready);
 }
 
 /*

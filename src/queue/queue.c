@@ -67,6 +67,7 @@ static const NvsTableSetColumn queue_columns[] = {
 	{0, "dead_letter", TEXTOID},
 	{0, "keep_queued", INTERVALOID},
 	{0, "keep_ended", INTERVALOID},
+	{0, "notify", TEXTOID},
 	{0, "created_at", TIMESTAMPTZOID, true},
 	{0, "updated_at", TIMESTAMPTZOID, true},
 	{1, "queue", INT4OID, true},
@@ -143,7 +144,7 @@ static const NvsStatement queue_read = {
 	"SELECT number, paused_at IS NOT NULL, priority, lease, max_run, "
 	"retry_limit, retry_delay, retry_backoff, retry_delay_max, dead_letter, "
 	"keep_ended IS NULL OR keep_ended OPERATOR(pg_catalog.>) '0'::interval, "
-	"policy FROM {queues} WHERE name OPERATOR(pg_catalog.=) $1"
+	"policy, notify FROM {queues} WHERE name OPERATOR(pg_catalog.=) $1"
 };
 
 /* $1 its number. */
@@ -378,8 +379,8 @@ static NvsQueue *
 queue_load(NvsTableSet *set, const char *name)
 {
 	NvsParams	params;
-	Datum		row[12];
-	bool		isnull[12];
+	Datum		row[13];
+	bool		isnull[13];
 	NvsQueue   *queue = NULL;
 	QueueState *state;
 	MemoryContext old;
@@ -397,7 +398,9 @@ queue_load(NvsTableSet *set, const char *name)
 		queue->role = GetUserId();
 		queue->storage = nvs_relation_storage_now(set->relids[2]);
 		queue_take_row(queue, row, isnull, set->cxt);
-		queue->wakeup = nvs_jobs_queue(set->relids[2], queue->number);
+		queue->wakeup = nvs_jobs_queue(set->relids[NVS_TABLE_JOBS],
+									   queue->number);
+		queue->channel = MemoryContextStrdup(set->cxt, set->channel);
 		queue_load_levels(set, queue);
 	}
 	PopActiveSnapshot();
@@ -432,6 +435,8 @@ queue_take_row(NvsQueue *queue, const Datum *row, const bool *isnull,
 	queue->keeps_ended = DatumGetBool(row[10]);
 	queue->policy = nvs_queue_policy(DatumGetTextPP(row[11]));
 	queue->has_lanes = nvs_policy_limits_active(queue->policy);
+	queue->notify = nvs_route_notify(isnull[12] ? NULL :
+									 TextDatumGetCString(row[12]));
 }
 
 /* A copy of an interval in cxt; NULL for NULL. */

@@ -117,6 +117,8 @@ typedef struct NvsQueue
 	Oid			storage;		/* of the table of jobs, when it was read */
 	int32		number;
 	uint64		wakeup;			/* what stands for it in wakeup/jobs.c */
+	int			notify;			/* how who listens is told, -1: the setting */
+	char	   *channel;		/* on which */
 	NvsPolicy	policy;
 	bool		paused;
 	int32		priority;
@@ -163,6 +165,12 @@ extern NvsDirect *nvs_queue_direct(NvsTableSet *set, int table);
 extern bool nvs_queue_shows_all(const NvsTableSet *set);
 extern bool nvs_policy_limits_active(NvsPolicy policy);
 extern Datum nvs_queue_priorities(const NvsQueue *queue);
+
+/* queue/wakeup.c */
+extern void nvs_queue_ready(const NvsTableSet *set, const NvsQueue *queue,
+							int n);
+extern void nvs_queue_due(const NvsQueue *queue, TimestampTz at);
+extern void nvs_queue_taken(const NvsQueue *queue, int n);
 
 /* queue/hint.c */
 extern void nvs_hint_init(void);

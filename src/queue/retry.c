@@ -15,7 +15,6 @@
 
 #include "base/time.h"
 #include "queue/origin.h"
-#include "wakeup/jobs.h"
 
 /* The delay doubles so many times at most. */
 #define MAX_DOUBLINGS	16
@@ -102,9 +101,9 @@ nvs_turn_insert(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
 				   later ? TimestampTzGetDatum(*due_at) : (Datum) 0, !later);
 	(void) nvs_table_set_run(set, &retry_insert_turn, &params);
 	if (later)
-		nvs_jobs_note_due(queue->wakeup, *due_at);
+		nvs_queue_due(queue, *due_at);
 	else
-		nvs_jobs_note_ready(queue->wakeup, 1);
+		nvs_queue_ready(set, queue, 1);
 }
 
 /* Read a job, with the queue's defaults; false when it was deleted. */

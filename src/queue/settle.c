@@ -15,7 +15,6 @@
 
 #include "base/time.h"
 #include "queue/direct.h"
-#include "wakeup/jobs.h"
 
 /* The first arguments of all these functions. */
 enum
@@ -333,7 +332,7 @@ settle_touch_run(void *arg)
 	if (!settle->settled)
 		return;
 	settle->lease_until = DatumGetTimestampTz(until);
-	nvs_jobs_note_due(settle->queue->wakeup, settle->lease_until);
+	nvs_queue_due(settle->queue, settle->lease_until);
 }
 
 /* Delete jobs that have ended, of a queue that keeps none. */

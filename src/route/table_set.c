@@ -228,6 +228,7 @@ table_set_compile(NvsTableSet *set, const NvsStore *store, LOCKMODE mode)
 		nvs_defer_free(set->cxt, set->plans);
 	memcpy(set->relids, relids, sizeof(relids));
 	memcpy(set->tables, tables, sizeof(tables));
+	set->channel = MemoryContextStrdup(cxt, store->channel);
 	set->plans = plans;
 	set->cxt = cxt;
 	set->state = NULL;

@@ -41,6 +41,7 @@ typedef struct NvsTableSet
 	const NvsTableSetKind *kind;
 	char		prefix[NAMEDATALEN];	/* of the store */
 	uint32		number;			/* the store's */
+	const char *channel;		/* the same */
 	struct NvsTableSet *next;	/* list of all, for invalidation */
 	bool		valid;			/* no table has changed since */
 	Oid			relids[NVS_TABLE_SET_MAX];

@@ -28,6 +28,7 @@ CREATE FUNCTION nvent.queue_create(
     dead_letter text DEFAULT NULL,
     keep_queued interval DEFAULT '14 days',
     keep_ended interval DEFAULT '7 days',
+    notify text DEFAULT 'off',
     store text DEFAULT NULL
 ) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_queue_create'
@@ -35,7 +36,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.queue_create(
     text, text, integer, interval, interval, integer, interval, boolean, interval, text, interval,
-    interval, text
+    interval, text, text
 ) IS
 'Makes a queue.
 
@@ -72,12 +73,16 @@ Arguments:
   keep_queued: how long jobs may be queued before nvent.maintain deletes them; NULL for ever
   keep_ended: how long jobs that have ended are kept; 0 deletes them when they are completed, NULL
     keeps them for ever
+  notify: whether sessions that LISTEN on {store}_events are told of jobs that can be fetched, once for
+    each transaction, by {"queue": name}: ''worker'' (inline where there is none), ''inline'', ''off'',
+    or NULL for what nvent_store.notify says. Who waits by nvent.queue_await needs none of it, and what
+    comes due later is not told
   store: the store; NULL is the default store
 Returns:
   true when it was made, false when it was there
 Raises:
   22004: queue, policy, priority, lease or something of retries is NULL
-  22023: the name is empty or too long, there is no such policy, lease or max_run is not positive, or
+  22023: the name is empty or too long, there is no such policy or mode, lease or max_run is not positive, or
     retry_limit is negative
   42704: there is no queue of the name dead_letter
   NV009: there is no such store

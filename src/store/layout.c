@@ -187,6 +187,8 @@ static const char *const queues_up[] = {
 	"CHECK (dead_letter <> name), "
 	"keep_queued interval DEFAULT '14 days', "
 	"keep_ended interval DEFAULT '7 days', "
+	"notify text COLLATE \"C\" DEFAULT 'off' "
+	"CHECK (notify IN ('worker', 'inline', 'off')), "
 	"created_at timestamptz NOT NULL DEFAULT now(), "
 	"updated_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 50)",
 	"CREATE TRIGGER queue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE "

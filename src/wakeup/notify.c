@@ -5,7 +5,8 @@
  * Each subject that a transaction appended to is announced once, with the
  * highest position: {"stream": subject, "id": position}.  The announcement is
  * a hint, to read again from one's cursor.  {"stream": null, ...} says so of
- * every subject of the store.
+ * every subject of the store, and of its queues.  A queue that wants that is
+ * announced as {"queue": name} when there are jobs that can be fetched.
  *
  * What a transaction has to announce is kept with the subtransaction that
  * appended and goes with it when that is rolled back.  Just before commit it
@@ -36,17 +37,18 @@
 #include "wakeup/notify.h"
 #include "wakeup/ring.h"
 
-/* A subject to announce, at one nesting level of the transaction. */
+/* A subject or a queue to announce, at one nesting level of the transaction. */
 typedef struct Announcement
 {
 	struct Announcement *next;
 	uint32		store;			/* number of the subject's store */
 	const char *channel;
-	const char *subject;
+	const char *subject;		/* or the queue's name */
 	int			len;			/* of the subject */
+	bool		is_queue;
 	int			level;			/* of the subtransaction that appended */
 	int			mode;			/* an NvsNotifyMode */
-	int64		position;
+	int64		position;		/* 0 for a queue */
 } Announcement;
 
 /* Where the hash table points to one. */
@@ -83,6 +85,9 @@ static announcement_hash *by_subject = NULL;
  */
 static uint64 events_announced = 0;
 
+/* Positions that jobs have: nobody who waits for events is to hear of them. */
+static uint64 jobs_drawn = 0;
+
 /*
  * What goes into the ring after the commit, in TopTransactionContext;
  * too_large when it does not fit or came too late.
@@ -91,6 +96,7 @@ static StringInfo block = NULL;
 static bool too_large = false;
 
 
+static void notify_remember(Announcement *probe);
 static void notify_before_commit(void);
 static void notify_add_to_block(NvsDatabase *db, const Announcement *a,
 								bool any_subject);
@@ -157,42 +163,70 @@ nvs_notify_append(int mode, uint32 store, const char *channel,
 				  const char *subject, int len, int64 position, int count)
 {
 	NvsDatabase *db = nvs_shmem_database();
-	Announcement probe;
-	AnnouncementSlot *slot;
-	Announcement *a;
-	MemoryContext old;
-	bool		found;
+	Announcement a = {NULL, store, channel, subject, len, false, 0, mode,
+	position};
 
 	/* Who begins to wait from now on is woken for whatever was drawn. */
 	if (mode == NVS_NOTIFY_OFF &&
 		(db == NULL || pg_atomic_read_u32(&db->waiters) == 0))
 		return;
+	events_announced += count;
+	notify_remember(&a);
+}
+
+/*
+ * Remember to announce that there are jobs in a queue of the store of this
+ * number, as nvs_notify_append(); not to those who wait, whom wakeup/jobs.c
+ * wakes.
+ */
+void
+nvs_notify_queue(int mode, uint32 store, const char *channel,
+				 const char *queue)
+{
+	Announcement a = {NULL, store, channel, queue, strlen(queue), true, 0,
+	mode, 0};
+
+	/* Whoever is to put it into the ring has to know our database by then. */
+	(void) nvs_shmem_database();
+	if (mode != NVS_NOTIFY_OFF)
+		notify_remember(&a);
+}
+
+/* Take note that this transaction drew so many positions for jobs. */
+void
+nvs_notify_jobs_drawn(int count)
+{
+	jobs_drawn += count;
+}
+
+/* Remember an announcement, at this nesting level. */
+static void
+notify_remember(Announcement *probe)
+{
+	AnnouncementSlot *slot;
+	Announcement *a;
+	MemoryContext old;
+	bool		found;
+
 	if (by_subject == NULL)
 		by_subject = announcement_create(TopTransactionContext, 16, NULL);
-	events_announced += count;
 
 	/* Announced before, at this level?  Then only the position is new. */
-	probe.store = store;
-	probe.channel = channel;
-	probe.subject = subject;
-	probe.len = len;
-	probe.level = GetCurrentTransactionNestLevel();
-	probe.mode = mode;
-	slot = announcement_lookup(by_subject, &probe);
+	probe->level = GetCurrentTransactionNestLevel();
+	slot = announcement_lookup(by_subject, probe);
 	if (slot != NULL)
 	{
 		a = slot->announcement;
-		a->position = Max(a->position, position);
+		a->position = Max(a->position, probe->position);
 		return;
 	}
 
 	/* A new one, first in the list, whose levels descend. */
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	a = palloc(sizeof(Announcement));
-	*a = probe;
-	a->channel = pstrdup(channel);
-	a->subject = pnstrdup(subject, len);
-	a->position = position;
+	*a = *probe;
+	a->channel = pstrdup(probe->channel);
+	a->subject = pnstrdup(probe->subject, probe->len);
 	MemoryContextSwitchTo(old);
 	announcement_insert(by_subject, a, &found);
 	Assert(!found);
@@ -207,12 +241,13 @@ notify_hash(const Announcement *a)
 	return hash_bytes((const unsigned char *) a->subject, a->len) ^ a->level;
 }
 
-/* Are two of one subject, channel, level and mode? */
+/* Are two of one subject or queue, channel, level and mode? */
 static bool
 notify_equal(const Announcement *a, const Announcement *b)
 {
 	return a->store == b->store && a->level == b->level &&
 		a->len == b->len && a->mode == b->mode &&
+		a->is_queue == b->is_queue &&
 		memcmp(a->subject, b->subject, a->len) == 0 &&
 		strcmp(a->channel, b->channel) == 0;
 }
@@ -238,15 +273,15 @@ notify_before_commit(void)
 		CHECK_FOR_INTERRUPTS();
 		if (a->mode == NVS_NOTIFY_INLINE)
 		{
-			nvs_notify_send(a->channel, a->subject, a->position);
+			nvs_notify_send(a->channel, a->subject, a->is_queue, a->position);
 			nvs_xact_notifies();
 		}
 		if (db == NULL)
 			continue;
 		if (a->mode == NVS_NOTIFY_WORKER ||
-			pg_atomic_read_u32(&db->waiters) > 0)
+			(!a->is_queue && pg_atomic_read_u32(&db->waiters) > 0))
 			notify_add_to_block(db, a, false);
-		else
+		else if (!a->is_queue)
 			events_announced = 0;
 	}
 	if (too_large)
@@ -273,7 +308,8 @@ notify_add_to_block(NvsDatabase *db, const Announcement *a, bool any_subject)
 	}
 	nvs_ring_append(block, a->store,
 					a->mode == NVS_NOTIFY_WORKER ? a->channel : NULL,
-					a->subject, any_subject ? 0 : a->len, a->position);
+					a->subject, any_subject ? 0 : a->len,
+					a->is_queue && !any_subject, a->position);
 	(void) nvs_shmem_ring(db, &size);
 	if (block->len > size / 2)
 		too_large = true;
@@ -331,6 +367,7 @@ notify_after_locks(const NvsXactEnd *end)
 	pending = NULL;
 	by_subject = NULL;
 	events_announced = 0;
+	jobs_drawn = 0;
 	block = NULL;
 	too_large = false;
 }
@@ -370,7 +407,8 @@ notify_after_commit(NvsDatabase *db, uint64 ndrawn)
 	 * Who waits by now either sees them or is counted here.
 	 */
 	pg_memory_barrier();
-	if (ndrawn != events_announced && pg_atomic_read_u32(&db->waiters) > 0)
+	if (ndrawn - jobs_drawn != events_announced &&
+		pg_atomic_read_u32(&db->waiters) > 0)
 	{
 		pg_atomic_fetch_add_u64(&db->unannounced, 1);
 		wake = true;
@@ -475,21 +513,26 @@ notify_is_tellable(const char *subject)
 }
 
 /*
- * NOTIFY of a subject, sent when the transaction commits; of any subject when
- * it is NULL or cannot be told.
+ * NOTIFY of a subject or a queue, sent when the transaction commits; of any
+ * when it is NULL or cannot be told.
  */
 void
-nvs_notify_send(const char *channel, const char *subject, int64 position)
+nvs_notify_send(const char *channel, const char *subject, bool is_queue,
+				int64 position)
 {
 	StringInfoData payload;
 
 	initStringInfo(&payload);
-	appendStringInfoString(&payload, "{\"stream\": ");
+	appendStringInfoString(&payload, is_queue ? "{\"queue\": " :
+						   "{\"stream\": ");
 	if (subject == NULL || !notify_is_tellable(subject))
 		appendStringInfoString(&payload, "null");
 	else
 		notify_append_text(&payload, subject);
-	appendStringInfo(&payload, ", \"id\": " INT64_FORMAT "}", position);
+	if (is_queue)
+		appendStringInfoChar(&payload, '}');
+	else
+		appendStringInfo(&payload, ", \"id\": " INT64_FORMAT "}", position);
 	Async_Notify(channel, payload.data);
 	pfree(payload.data);
 }

@@ -35,6 +35,7 @@ typedef struct OutboxItem
 	uint64		at;				/* bytes that had been taken before it */
 	char	   *channel;		/* in one chunk with the subject */
 	char	   *subject;		/* NULL: any */
+	bool		is_queue;		/* it is a queue's name */
 	uint32		store;			/* number of its store */
 	bool		resync;			/* it is a resync's, too */
 } OutboxItem;
@@ -166,7 +167,7 @@ outbox_distribute(uint64 from, Size len)
 
 		if (item->subject_len == 0)
 			nvs_waiters_arm_all(item->position);
-		else
+		else if (!item->is_queue)
 			nvs_waiters_match(channel + item->channel_len,
 							  item->subject_len, item->position);
 		if (item->channel_len > 0)
@@ -185,6 +186,7 @@ outbox_add_from_ring(const NvsRingItem *item, uint64 at)
 								   item->subject_len);
 
 	entry->position = item->position;
+	entry->is_queue = item->is_queue;
 	entry->store = item->store;
 	entry->resync = false;
 	entry->at = at;
@@ -226,6 +228,7 @@ outbox_add_resync(const NvsOutboxChannel *channel)
 								   NULL, 0);
 
 	entry->position = resync_upto;
+	entry->is_queue = false;
 	entry->store = channel->store;
 	entry->resync = true;
 	entry->at = PG_UINT64_MAX;
@@ -258,6 +261,7 @@ nvs_outbox_fold(void)
 			continue;
 		}
 		item->subject = NULL;
+		item->is_queue = false;
 		pending[n++] = *item;
 	}
 	npending = n;
@@ -342,7 +346,7 @@ nvs_outbox_send(const NvsPositionWatch *watch, const List *channels)
 	{
 		NvsOutboxChannel *channel = lfirst(lc);
 
-		nvs_notify_send(channel->channel, NULL,
+		nvs_notify_send(channel->channel, NULL, false,
 						nvs_position_watch_safe(watch, channel->store));
 	}
 	n = outbox_latest(latest);
@@ -350,7 +354,7 @@ nvs_outbox_send(const NvsPositionWatch *watch, const List *channels)
 	{
 		CHECK_FOR_INTERRUPTS();
 		nvs_notify_send(latest[i]->channel, latest[i]->subject,
-						latest[i]->position);
+						latest[i]->is_queue, latest[i]->position);
 	}
 	pfree(latest);
 }
@@ -372,6 +376,7 @@ outbox_latest(OutboxItem **latest)
 
 		if (i + 1 == ndue || strcmp(item->channel, item[1].channel) != 0 ||
 			(item->subject == NULL) != (item[1].subject == NULL) ||
+			item->is_queue != item[1].is_queue ||
 			(item->subject != NULL &&
 			 strcmp(item->subject, item[1].subject) != 0))
 			latest[n++] = &pending[i];
@@ -423,7 +428,7 @@ nvs_outbox_settle(NvsDatabase *db)
 		pg_atomic_write_u64(&db->resyncs_told, resyncs_seen);
 }
 
-/* For qsort(): by channel and subject, any first, then by position. */
+/* For qsort(): by channel, subject and queue, any first, then by position. */
 static int
 outbox_by_subject(const void *a, const void *b)
 {
@@ -431,6 +436,8 @@ outbox_by_subject(const void *a, const void *b)
 	const OutboxItem *y = b;
 	int			order = strcmp(x->channel, y->channel);
 
+	if (order == 0)
+		order = (int) x->is_queue - (int) y->is_queue;
 	if (order == 0)
 		order = strcmp(x->subject != NULL ? x->subject : "",
 					   y->subject != NULL ? y->subject : "");

@@ -27,7 +27,8 @@ static void ring_copy_out(NvsDatabase *db, char *data, Size len);
  */
 void
 nvs_ring_append(StringInfo block, uint32 store, const char *channel,
-				const char *subject, int subject_len, int64 position)
+				const char *subject, int subject_len, bool is_queue,
+				int64 position)
 {
 	static const char padding[MAXIMUM_ALIGNOF] = {0};
 	NvsRingItem item;
@@ -38,6 +39,7 @@ nvs_ring_append(StringInfo block, uint32 store, const char *channel,
 	item.store = store;
 	item.channel_len = channel == NULL ? 0 : strlen(channel);
 	item.subject_len = subject_len;
+	item.is_queue = is_queue;
 	size = sizeof(item) + item.channel_len + subject_len;
 	item.size = MAXALIGN(size);
 	appendBinaryStringInfo(block, (char *) &item, sizeof(item));

@@ -19,11 +19,12 @@ typedef struct NvsRingItem
 	uint32		size;			/* of all of it, MAXALIGNed */
 	uint16		channel_len;	/* 0: for waiting sessions only */
 	uint16		subject_len;	/* 0: any */
+	bool		is_queue;		/* the subject is a queue's name */
 } NvsRingItem;
 
 extern void nvs_ring_append(StringInfo block, uint32 store,
 							const char *channel, const char *subject,
-							int subject_len, int64 position);
+							int subject_len, bool is_queue, int64 position);
 extern void nvs_ring_push(NvsDatabase *db, const char *block, Size len);
 extern Size nvs_ring_used(NvsDatabase *db);
 extern Size nvs_ring_take(NvsDatabase *db, char *buffer, uint64 *from);

@@ -236,6 +236,50 @@ SELECT nvent.queue_send('many' || n) FROM generate_series(1, 40) n
 EOT
   sql("SELECT count(nvent.queue_create('many' || n)) FROM generate_series(1, 40) n");
 
+# --- Who listens, and who waits for events ---
+
+my $listener = listener($node, 'nvent_events');
+sql("SELECT nvent.queue_create('told', notify => 'worker', retry_limit => 1)");
+sql(<<'EOT');
+BEGIN;
+SELECT nvent.queue_send('told') FROM generate_series(1, 3);
+SAVEPOINT s;
+SELECT nvent.queue_send('told');
+ROLLBACK TO s;
+SELECT nvent.queue_send('q'), nvent.queue_send('told', start_after => '1 hour');
+COMMIT;
+EOT
+is_deeply([ notified($listener, qr/told/) ], ['{"queue": "told"}'],
+	'who listens is told of a queue that wants it, once');
+sql("SELECT nvent.queue_release('told', id, attempt) FROM nvent.queue_fetch('told')");
+is_deeply([ notified($listener, qr/told/) ], ['{"queue": "told"}'],
+	'and of a job that is given back');
+sql("SELECT nvent.queue_send('q')");
+is(silent($listener, 0.3), '', 'and of no other queue');
+$listener->quit;
+
+# Events are told of with the position up to which they can be read.  Jobs are
+# none: who waits for events sleeps on.
+my $reader = start("CALL nvent.stream_await('nvent:t:>', 0)");
+sub switches
+{
+	my $status = slurp_file("/proc/$reader->{pid}/status");
+
+	return $status =~ /^voluntary_ctxt_switches:\s*(\d+)/m ? $1 : 0;
+}
+SKIP: {
+	skip 'needs /proc', 1 unless -r "/proc/$reader->{pid}/status";
+	my $before = switches();
+
+	sql("SELECT nvent.queue_send('q')") foreach 1 .. 20;
+	usleep(300000);
+	cmp_ok(switches() - $before, '<', 10, 'jobs do not wake who waits for events');
+}
+append($node, '1');
+$reader->{session}->query_safe('SELECT 1');
+$reader->{session}->quit;
+done();
+
 # --- How many ---
 
 my @workers = map { worker() } 1 .. 3;
