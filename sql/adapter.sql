@@ -81,6 +81,15 @@ SELECT nvent.entry_add('nvent:triggers', 't', 1, '{
     "stats": {"totalFires": 7, "lastFiredAt": 8}}');
 SELECT trigger_type, status, registered_at, stats_total_fires, stats_last_fired_at, extra
 FROM nvent_triggers;
+-- A field that has two names has both when it is read, so that what was read can
+-- be written; name and id are the caller's own.
+SELECT nvent.entry_add('nvent:triggers', 't2', 1, '{"type": "event", "name": "T", "id": "x"}'),
+    nvent.entry_update('nvent:triggers', 't', nvent.entry_get('nvent:triggers', 't') -> 'metadata'),
+    nvent.entry_update('nvent:triggers', 't2', '{"type": "schedule", "triggerType": "schedule"}');
+SELECT e -> 'id' AS id, e -> 'metadata' -> 'type' AS type, e -> 'metadata' -> 'triggerType' AS trigger_type, e -> 'metadata' -> 'name' AS name,
+    e -> 'metadata' -> 'id' AS own_id
+FROM nvent.entry_read('nvent:triggers', ascending => true) e;
+SELECT e ->> 'id' AS id FROM nvent.entry_read('nvent:triggers', filter => '{"type": "schedule", "name": "T"}') e;
 SELECT nvent.entry_add('nvent:scheduler:jobs', 'j', 1, '{
     "jobName": "J", "schedule": "@daily", "scheduledAt": 5, "lastRunAt": 6, "nextRunAt": 7,
     "status": "pending", "config": {"a": {"b": 1}}}');

@@ -215,6 +215,8 @@ CREATE FUNCTION update_errors(key text, relation regclass, kinds jsonb, n int, d
 RETURNS TABLE (updates bigint, changes bigint, fields bigint, wrong text) LANGUAGE plpgsql AS $$
 DECLARE
     id text; before jsonb; patch jsonb; expected jsonb; after jsonb; old_place text; old_version bigint; new_version bigint;
+    -- A field that is read by two names is patched by one.
+    second_names text[] := CASE key WHEN 'nvent:triggers' THEN '{type}' ELSE '{}' END;
 BEGIN
     updates := 0; changes := 0; fields := 0;
     FOR i IN 1 .. n LOOP
@@ -222,7 +224,7 @@ BEGIN
         IF i % 5 = 1 AND NOT added THEN
             PERFORM nvent.entry_add(key, id, 0, gen_document('add' || i, kinds, true, false));
         END IF;
-        before := pg_temp.meta(key, id);
+        before := pg_temp.meta(key, id) - second_names;
         old_version := before ->> 'version';
         old_place := place_of(relation, id);
         patch := gen_document('update' || i, kinds, true, true);
@@ -230,7 +232,7 @@ BEGIN
         expected := expected || (SELECT coalesce(jsonb_object_agg(d.key, d.value), '{}') FROM jsonb_each(defaults) d
                                  WHERE NOT expected ? d.key);
         new_version := nvent.entry_update(key, id, patch);
-        after := pg_temp.meta(key, id);
+        after := pg_temp.meta(key, id) - second_names;
         updates := updates + 1;
         fields := fields + (SELECT count(*) FROM jsonb_object_keys(patch));
         IF without_empty(after - 'version') IS DISTINCT FROM without_empty(expected) THEN
@@ -458,6 +460,7 @@ SELECT nvent.entry_add('nvent:flows', 'x', 0, '{"stats": 5}');
 SELECT nvent.entry_add('nvent:flows', 'x', 0, '{"stats": {"total": {"all": 5}}}');
 SELECT nvent.entry_add('nvent:flows', 'x', 0, '{"displayName": "x", "display_name": "y"}');
 SELECT nvent.entry_add('nvent:triggers', 'x', 0, '{"type": "x", "triggerType": "y"}');
+SELECT nvent.entry_add('nvent:triggers', 'x', 0, '{"type": "x", "triggerType": null}');
 SELECT nvent.entry_update('nvent:flow:runs:null', 'n', '{"status": {"a": 1}}');
 SELECT nvent.entry_update('nvent:flow:runs:null', 'n', '{"status.a": 1}');
 -- None of them left anything behind.

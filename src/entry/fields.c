@@ -19,6 +19,7 @@ static void fields_parse_stats(const NvsTarget *target, NvsJsonbChild stats,
 							   NvsEntryFields *fields);
 static void fields_give(const NvsTarget *target, const NvsField *field,
 						NvsJsonbChild value, NvsEntryFields *fields);
+static bool fields_are_equal(NvsJsonbChild a, NvsJsonbChild b);
 static bool fields_is_version(const char *name, int len);
 
 /* Raise an error unless metadata is an object. */
@@ -110,7 +111,7 @@ fields_parse_stats(const NvsTarget *target, NvsJsonbChild stats,
 
 /*
  * Note the value of a column.  Raises an error when the database computes the
- * column or the metadata has it by another name too.
+ * column or the metadata has another value of it under another name.
  */
 static void
 fields_give(const NvsTarget *target, const NvsField *field, NvsJsonbChild value,
@@ -119,7 +120,7 @@ fields_give(const NvsTarget *target, const NvsField *field, NvsJsonbChild value,
 	int			i = field - target->map->fields;
 
 	nvs_entry_check_writable(target, field);
-	if (fields->given[i])
+	if (fields->given[i] && !fields_are_equal(fields->values[i], value))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("field \"%s\" is given twice", field->label),
@@ -127,6 +128,14 @@ fields_give(const NvsTarget *target, const NvsField *field, NvsJsonbChild value,
 						   field->column)));
 	fields->given[i] = true;
 	fields->values[i] = value;
+}
+
+/* Are two values the same bytes? */
+static bool
+fields_are_equal(NvsJsonbChild a, NvsJsonbChild b)
+{
+	return a.type == b.type && a.len == b.len &&
+		memcmp(a.data, b.data, a.len) == 0;
 }
 
 /* Is that the name of the field that counts an entry's changes? */

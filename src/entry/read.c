@@ -70,8 +70,12 @@ static void read_add_extra(EntryReader *reader, const Jsonb *extra);
 static void read_add_stats(EntryReader *reader, NvsJsonbChild stats);
 static bool read_note_leftover(EntryReader *reader, const NvsField *field,
 							   NvsJsonbChild value);
+static void read_add_aliases(EntryReader *reader, Datum *values, bool *nulls);
 static void read_add_column(EntryReader *reader, const NvsField *field,
 							Datum value, bool isnull);
+static void read_add_named(EntryReader *reader, NvsJsonb *record,
+						   const char *name, int len, const NvsField *field,
+						   Datum value, bool isnull);
 static void read_emit(const NvsTarget *target, const char *name, int len,
 					  const NvsField *field, Datum value, bool iso,
 					  NvsJsonb *record);
@@ -231,6 +235,7 @@ read_make_entry(EntryReader *reader, Datum *values, bool *nulls,
 			nvs_field_emit(field, nulls[k] ? (Datum) 0 : values[k], false,
 						   &reader->metadata);
 	}
+	read_add_aliases(reader, values, nulls);
 	if (reader->stats.npairs > 0)
 		nvs_jsonb_add_object(&reader->metadata, NVS_KEY("stats"),
 							 &reader->stats);
@@ -315,13 +320,40 @@ read_note_leftover(EntryReader *reader, const NvsField *field,
 	return true;
 }
 
+/* Add columns under their other names, by which callers may have given them. */
+static void
+read_add_aliases(EntryReader *reader, Datum *values, bool *nulls)
+{
+	const NvsFieldMap *map = reader->target->map;
+	int			i;
+
+	for (i = 0; i < map->naliases; i++)
+	{
+		const NvsAlias *alias = &map->aliases[i];
+		int			k = alias->field - map->fields;
+
+		if (!alias->field->reserved)
+			read_add_named(reader, &reader->metadata, alias->name,
+						   strlen(alias->name), alias->field, values[k],
+						   nulls[k]);
+	}
+}
+
 /* Add a field from its column, or from its leftover if that counts. */
 static void
 read_add_column(EntryReader *reader, const NvsField *field, Datum value,
 				bool isnull)
 {
-	NvsJsonb   *record = field->in_stats ? &reader->stats : &reader->metadata;
+	read_add_named(reader, field->in_stats ? &reader->stats :
+				   &reader->metadata, field->name, field->namelen, field,
+				   value, isnull);
+}
 
+/* The same under a name, in one of the reader's records. */
+static void
+read_add_named(EntryReader *reader, NvsJsonb *record, const char *name,
+			   int len, const NvsField *field, Datum value, bool isnull)
+{
 	if (reader->leftovers != NULL)
 	{
 		NvsJsonbChild *leftover =
@@ -330,14 +362,12 @@ read_add_column(EntryReader *reader, const NvsField *field, Datum value,
 		if (leftover->data != NULL &&
 			nvs_entry_leftover_is_default(reader->target, field, value, isnull))
 		{
-			nvs_jsonb_add_child(record, field->name, field->namelen,
-								*leftover);
+			nvs_jsonb_add_child(record, name, len, *leftover);
 			return;
 		}
 	}
 	if (!isnull)
-		read_emit(reader->target, field->name, field->namelen, field, value,
-				  true, record);
+		read_emit(reader->target, name, len, field, value, true, record);
 }
 
 /* Add the value of a column under a name. */

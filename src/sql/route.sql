@@ -25,7 +25,8 @@ Arguments:
   kind: "stream", "entry" or "kv"
   pattern: a subject pattern, see nvent.subject_pattern_is_valid; its captures name columns
   relation: the table
-  aliases: other names of fields, {"field": "column"}
+  aliases: other names of fields, {"field": "column"}, by which they are given; entries are read
+    with both
   store: the store that the route belongs to; NULL is the one of the pattern''s first token
   notify: how appends are announced: "worker" (inline where there is none), "inline", "off", or
     NULL for what nvent_store.notify says
