@@ -18,10 +18,29 @@
 #include "queue/direct.h"
 #include "queue/fetch.h"
 
-static void direct_walk_keys(const NvsFetch *fetch, const NvsLevel *level,
-							 int64 after, ScanKey keys);
-static bool direct_is_ready(const NvsFetch *fetch, const NvsLevel *level,
-							TupleTableSlot *job);
+/*
+ * How many ids a walk looks through first, at least; how many more if there
+ * was too little; and from how many on it looks through all.
+ */
+#define NARROW_SPAN		8
+#define WIDER_SPAN		64
+#define WIDE_SPAN		4096
+
+/* A walk that is under way. */
+typedef struct DirectWalk
+{
+	NvsFetch   *fetch;
+	NvsLevel   *level;
+	int			wanted;
+	bool		sweep;
+	NvsDirectTable jobs;
+	NvsDirectTable runs;
+} DirectWalk;
+
+static bool direct_walk_span(DirectWalk *walk, int64 after, int64 span);
+static void direct_walk_keys(const DirectWalk *walk, int64 after, int64 upto,
+							 ScanKey keys);
+static bool direct_is_ready(const DirectWalk *walk, TupleTableSlot *job);
 static int64 direct_id(const TupleTableSlot *job);
 static void direct_add_job(NvsFetch *fetch, TupleTableSlot *job);
 static bool direct_is_taken(NvsDirectTable *runs, Snapshot snapshot,
@@ -41,54 +60,76 @@ static void direct_add_new_job(NvsDirectTable *jobs, const NvsQueue *queue,
  * to fetch->adding.  False when a statement has to.
  */
 bool
-nvs_direct_walk(NvsFetch *fetch, const NvsLevel *level, int64 after,
-				bool sweep)
+nvs_direct_walk(NvsFetch *fetch, NvsLevel *level, int64 after, bool sweep)
 {
 	NvsDirect  *direct = nvs_queue_direct(fetch->set, NVS_TABLE_JOBS);
 	NvsDirect  *direct_runs = nvs_queue_direct(fetch->set, NVS_TABLE_RUNS);
-	int			wanted = fetch->wanted - fetch->taken.n;
-	NvsDirectTable jobs;
-	NvsDirectTable runs;
-	SnapshotData dirty;
-	ScanKeyData keys[3];
+	int64		span = level->span == 0 ? PG_INT64_MAX : level->span;
+	DirectWalk	walk = {fetch, level, fetch->wanted - fetch->taken.n, sweep};
+	int64		from = after;
 
 	if (direct == NULL || direct_runs == NULL)
 		return false;
-	InitDirtySnapshot(dirty);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	nvs_direct_open(direct, &jobs);
+	nvs_direct_open(direct, &walk.jobs);
 	if (sweep)
-		nvs_direct_open(direct_runs, &runs);
-	direct_walk_keys(fetch, level, after, keys);
-	nvs_direct_scan(&jobs, GetActiveSnapshot(), keys, lengthof(keys));
-	while (fetch->adding->n < wanted && nvs_direct_next(&jobs))
+		nvs_direct_open(direct_runs, &walk.runs);
+	while (direct_walk_span(&walk, after, span) && span != PG_INT64_MAX)
 	{
-		CHECK_FOR_INTERRUPTS();
-		if (direct_is_ready(fetch, level, jobs.slot) &&
-			!(sweep && direct_is_taken(&runs, &dirty,
-									   direct_id(jobs.slot))) &&
-			nvs_direct_lock(&jobs) &&
-			direct_is_ready(fetch, level, jobs.locked))
-			direct_add_job(fetch, jobs.locked);
+		after += span;
+		span = span > WIDE_SPAN ? PG_INT64_MAX : span * WIDER_SPAN;
 	}
+	if (!sweep)
+		level->span = fetch->adding->n < walk.wanted ? 0 :
+			Max(2 * (direct_id(walk.jobs.locked) - from), NARROW_SPAN);
 	if (sweep)
-		nvs_direct_close(&runs);
-	nvs_direct_close(&jobs);
+		nvs_direct_close(&walk.runs);
+	nvs_direct_close(&walk.jobs);
 	PopActiveSnapshot();
 	return true;
 }
 
-/* What finds the jobs of a level behind an id. */
+/*
+ * Walk so many ids behind one; false when as many jobs as are wanted are locked.
+ * To find one job a scan of all would look at each of a page of the index.
+ */
+static bool
+direct_walk_span(DirectWalk *walk, int64 after, int64 span)
+{
+	NvsFetch   *fetch = walk->fetch;
+	SnapshotData dirty;
+	ScanKeyData keys[4];
+
+	InitDirtySnapshot(dirty);
+	direct_walk_keys(walk, after, span > PG_INT64_MAX - after ? PG_INT64_MAX :
+					 after + span, keys);
+	nvs_direct_scan(&walk->jobs, GetActiveSnapshot(), keys, lengthof(keys));
+	while (fetch->adding->n < walk->wanted && nvs_direct_next(&walk->jobs))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (direct_is_ready(walk, walk->jobs.slot) &&
+			!(walk->sweep && direct_is_taken(&walk->runs, &dirty,
+											 direct_id(walk->jobs.slot))) &&
+			nvs_direct_lock(&walk->jobs) &&
+			direct_is_ready(walk, walk->jobs.locked))
+			direct_add_job(fetch, walk->jobs.locked);
+	}
+	return fetch->adding->n < walk->wanted;
+}
+
+/* What finds the jobs of a level behind an id, up to another. */
 static void
-direct_walk_keys(const NvsFetch *fetch, const NvsLevel *level, int64 after,
+direct_walk_keys(const DirectWalk *walk, int64 after, int64 upto,
 				 ScanKey keys)
 {
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT4EQ,
-				Int32GetDatum(fetch->queue->number));
+				Int32GetDatum(walk->fetch->queue->number));
 	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ,
-				Int32GetDatum(level->priority));
+				Int32GetDatum(walk->level->priority));
 	ScanKeyInit(&keys[2], 3, BTGreaterStrategyNumber, F_INT8GT,
 				Int64GetDatum(after));
+	ScanKeyInit(&keys[3], 3, BTLessEqualStrategyNumber, F_INT8LE,
+				Int64GetDatum(upto));
 }
 
 /*
@@ -96,14 +137,14 @@ direct_walk_keys(const NvsFetch *fetch, const NvsLevel *level, int64 after,
  * again, since it may be another version then.
  */
 static bool
-direct_is_ready(const NvsFetch *fetch, const NvsLevel *level,
-				TupleTableSlot *job)
+direct_is_ready(const DirectWalk *walk, TupleTableSlot *job)
 {
 	slot_getsomeattrs(job, NVS_JOBS_DUE_AT + 1);
 	return job->tts_isnull[NVS_JOBS_DUE_AT] &&
 		DatumGetInt32(job->tts_values[NVS_JOBS_QUEUE]) ==
-		fetch->queue->number &&
-		DatumGetInt32(job->tts_values[NVS_JOBS_PRIORITY]) == level->priority;
+		walk->fetch->queue->number &&
+		DatumGetInt32(job->tts_values[NVS_JOBS_PRIORITY]) ==
+		walk->level->priority;
 }
 
 /* The id of a job, of which direct_is_ready() has been asked. */

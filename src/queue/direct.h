@@ -10,8 +10,8 @@
 #include "queue/fetch.h"
 #include "queue/job.h"
 
-extern bool nvs_direct_walk(NvsFetch *fetch, const NvsLevel *level,
-							int64 after, bool sweep);
+extern bool nvs_direct_walk(NvsFetch *fetch, NvsLevel *level, int64 after,
+							bool sweep);
 extern bool nvs_direct_begin(NvsFetch *fetch, const NvsFetchedJobs *jobs);
 extern bool nvs_direct_end(NvsTableSet *set, const NvsQueue *queue,
 						   const char *outcome, const NvsSettledJob *jobs,

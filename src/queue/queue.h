@@ -96,6 +96,7 @@ typedef struct NvsLevel
 	int64		frontier;
 	uint32		recalls;		/* of the hint, when we read it */
 	TimestampTz sweep_at;		/* when to look from settled on again */
+	int64		span;			/* of ids in which there were enough; 0: any */
 } NvsLevel;
 
 /* Of which jobs with one key there is one at a time; see queue/key.c. */
