@@ -8,9 +8,11 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "base/time.h"
@@ -62,6 +64,11 @@ static const NvsStatement settle_complete_ids = {
 	" RETURNING r.id"
 };
 
+/* $1 id, $2 attempt, $3 queue. */
+static const NvsStatement settle_is_held = {
+	"SELECT r.id FROM {job_runs} r WHERE " THIS_RUN
+};
+
 /* $1 queue, $2 ids of jobs that are to leave nothing behind. */
 static const NvsStatement settle_delete_runs = {
 	"DELETE FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) ANY ($2) "
@@ -110,6 +117,8 @@ static void settle_run(Settle *settle);
 static bool settle_end_run(NvsTableSet *set, const NvsQueue *queue,
 						   const char *outcome, const NvsSettledJob *job,
 						   NvsRun *run);
+static void settle_check_shown(NvsTableSet *set, const NvsQueue *queue,
+							   int64 id, int32 attempt);
 static void settle_fail_many(void *arg);
 static void settle_complete(void *arg);
 static void settle_fail(void *arg);
@@ -186,12 +195,47 @@ settle_end_run(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 											NULL),
 						 &params, false, CurrentMemoryContext, 2, row,
 						 isnull))
+	{
+		settle_check_shown(set, queue, job->id, job->attempt);
 		return false;
+	}
 	run->id = job->id;
 	run->attempt = job->attempt;
 	run->priority = DatumGetInt32(row[0]);
 	run->retries = DatumGetInt32(row[1]);
 	return true;
+}
+
+/*
+ * A run was not found.  Raise an error if that is for the snapshot of the
+ * transaction alone, which is older: the lease is held, and who believes that it
+ * is not gives up what he has done.
+ */
+static void
+settle_check_shown(NvsTableSet *set, const NvsQueue *queue, int64 id,
+				   int32 attempt)
+{
+	NvsParams	params;
+	Datum		found;
+
+	if (!IsolationUsesXactSnapshot())
+		return;
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(id), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(attempt), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (nvs_execute_first(nvs_statement_plan(set->plans, &settle_is_held,
+											 &params, NULL),
+						  &params, true, CurrentMemoryContext, &found))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent fetch"),
+				 errdetail("Attempt %d of a job of queue \"%s\" began after "
+						   "the transaction took its snapshot.", attempt,
+						   queue->name),
+				 errhint("Retry the transaction.")));
+	PopActiveSnapshot();
 }
 
 /* nvent.queue_complete(queue, id, attempt, output, store): was it held? */
@@ -330,7 +374,12 @@ settle_touch_run(void *arg)
 											 &settle_touch, &params, NULL),
 						  &params, false, CurrentMemoryContext, &until);
 	if (!settle->settled)
+	{
+		settle_check_shown(settle->set, settle->queue,
+						   DatumGetInt64(params.values[0]),
+						   DatumGetInt32(params.values[1]));
 		return;
+	}
 	settle->lease_until = DatumGetTimestampTz(until);
 	nvs_queue_due(settle->queue, settle->lease_until);
 }
@@ -531,6 +580,9 @@ settle_run_many(void *arg)
 												   &params, NULL),
 								&params, false, settle_keep_id, many);
 	}
+	for (i = 0; many->nsettled < many->n && i < many->n; i++)
+		settle_check_shown(many->set, many->queue, many->jobs[i].id,
+						   many->jobs[i].attempt);
 	nvs_keys_release(many->set, many->queue, many->settled, many->nsettled);
 	if (many->nsettled > 0 && !many->queue->keeps_ended)
 		settle_forget(many->set, many->queue, many->settled, many->nsettled);
