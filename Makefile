@@ -236,6 +236,7 @@ REGRESS = \
 	queue \
 	queue_direct \
 	queue_key \
+	queue_lease \
 	queue_redrive \
 	queue_slot \
 	queue_wait \

@@ -35,12 +35,12 @@ typedef struct DirectWalk
 	bool		sweep;
 	NvsDirectTable jobs;
 	NvsDirectTable runs;
-}			DirectWalk;
+} DirectWalk;
 
-static bool direct_walk_span(DirectWalk * walk, int64 after, int64 span);
-static void direct_walk_keys(const DirectWalk * walk, int64 after, int64 upto,
+static bool direct_walk_span(DirectWalk *walk, int64 after, int64 span);
+static void direct_walk_keys(const DirectWalk *walk, int64 after, int64 upto,
 							 ScanKey keys);
-static bool direct_is_ready(const DirectWalk * walk, TupleTableSlot *job);
+static bool direct_is_ready(const DirectWalk *walk, TupleTableSlot *job);
 static int64 direct_id(const TupleTableSlot *job);
 static void direct_add_job(NvsFetch *fetch, TupleTableSlot *job);
 static bool direct_is_taken(NvsDirectTable *runs, Snapshot snapshot,
@@ -90,11 +90,11 @@ nvs_direct_walk(NvsFetch *fetch, NvsLevel *level, int64 after, bool sweep)
 }
 
 /*
- * Walk so many ids behind one; false when as many jobs as are wanted are locked.
+ * Walk so many ids behind one; false when as many jobs as are wanted are had.
  * To find one job a scan of all would look at each of a page of the index.
  */
 static bool
-direct_walk_span(DirectWalk * walk, int64 after, int64 span)
+direct_walk_span(DirectWalk *walk, int64 after, int64 span)
 {
 	NvsFetch   *fetch = walk->fetch;
 	SnapshotData dirty;
@@ -119,7 +119,7 @@ direct_walk_span(DirectWalk * walk, int64 after, int64 span)
 
 /* What finds the jobs of a level behind an id, up to another. */
 static void
-direct_walk_keys(const DirectWalk * walk, int64 after, int64 upto,
+direct_walk_keys(const DirectWalk *walk, int64 after, int64 upto,
 				 ScanKey keys)
 {
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT4EQ,
@@ -137,7 +137,7 @@ direct_walk_keys(const DirectWalk * walk, int64 after, int64 upto,
  * again, since it may be another version then.
  */
 static bool
-direct_is_ready(const DirectWalk * walk, TupleTableSlot *job)
+direct_is_ready(const DirectWalk *walk, TupleTableSlot *job)
 {
 	slot_getsomeattrs(job, NVS_JOBS_DUE_AT + 1);
 	return job->tts_isnull[NVS_JOBS_DUE_AT] &&

@@ -49,6 +49,7 @@ typedef struct ExpiredRuns
 	int			n;
 } ExpiredRuns;
 
+static void expire_check_clock(NvsQueue *queue);
 static void expire_end(NvsTableSet *set, NvsQueue *queue, const NvsRun *run);
 static void expire_keep(TupleTableSlot *slot, void *arg);
 static void expire_note_time(NvsQueue *queue, TimestampTz now);
@@ -66,6 +67,7 @@ nvs_queue_expire(NvsTableSet *set, NvsQueue *queue, TimestampTz now,
 	NvsParams	params;
 	int			i;
 
+	expire_check_clock(queue);
 	expire_note_time(queue, now);
 	expired.runs = palloc(sizeof(NvsRun) * limit);
 	nvs_params_init(&params);
@@ -83,6 +85,22 @@ nvs_queue_expire(NvsTableSet *set, NvsQueue *queue, TimestampTz now,
 		nvs_queue_shows_all(set))
 		expire_raise_bound(set, queue);
 	pfree(expired.runs);
+}
+
+/*
+ * Where the clock was set back, or the tables come from a server whose clock
+ * was ahead, runs begin whose leases end before times that are over: these say
+ * nothing any more.
+ */
+static void
+expire_check_clock(NvsQueue *queue)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (queue->lease_bound <= now && queue->noted_at <= now)
+		return;
+	queue->lease_bound = DT_NOBEGIN;
+	queue->noted_at = queue->seen_upto = 0;
 }
 
 /* End a run whose lease has run out. */

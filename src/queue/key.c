@@ -53,16 +53,31 @@ typedef struct KeyWants
 	KeyWant    *wants;
 	int			n;
 	int			next;			/* of those that are told of in their order */
+	bool		nobodys;		/* a key is taken for a job that is gone */
 } KeyWants;
+
+/* In SQL, that the job is gone that key k of queue $1 was taken for. */
+#define NOBODYS \
+	"(SELECT j.id FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 " \
+	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) " \
+	"AND j.id OPERATOR(pg_catalog.=) k.id LIMIT 1) IS NULL"
 
 /*
  * Which of the keys $2 of queue $1 are taken, by what is committed and nobody
- * is changing: no need to wait.
+ * is changing: no need to wait; and whether there is no such job, of the
+ * priorities $3.
  */
 static const NvsStatement key_look = {
-	"SELECT k.key FROM {job_keys} k WHERE k.queue OPERATOR(pg_catalog.=) $1 "
+	"SELECT k.key, " NOBODYS " FROM {job_keys} k "
+	"WHERE k.queue OPERATOR(pg_catalog.=) $1 "
 	"AND k.key OPERATOR(pg_catalog.=) ANY ($2) "
 	"AND k.xmax OPERATOR(pg_catalog.=) '0'::pg_catalog.xid"
+};
+
+/* Give back those of the keys $2 of queue $1 that are of no job. */
+static const NvsStatement key_free = {
+	"DELETE FROM {job_keys} k WHERE k.queue OPERATOR(pg_catalog.=) $1 "
+	"AND k.key OPERATOR(pg_catalog.=) ANY ($2) AND " NOBODYS
 };
 
 /* Take the keys $2 of queue $1 for the jobs $3, in their order. */
@@ -88,10 +103,7 @@ static const NvsStatement key_release = {
 /* The same, but for jobs that are there, of any of the priorities $3. */
 static const NvsStatement key_forget = {
 	"DELETE FROM {job_keys} k WHERE k.id OPERATOR(pg_catalog.=) ANY ($2) "
-	"AND " NVS_IN_QUEUE("k", "1") " "
-	"AND (SELECT j.id FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
-	"AND j.id OPERATOR(pg_catalog.=) k.id LIMIT 1) IS NULL"
+	"AND " NVS_IN_QUEUE("k", "1") " AND " NOBODYS
 };
 
 static void keys_take(void *arg);
@@ -224,7 +236,10 @@ key_compare_text(const text *a, const text *b)
 	return diff != 0 ? diff : alen - blen;
 }
 
-/* Refuse the jobs whose keys are plainly taken, before anything is written. */
+/*
+ * Refuse the jobs whose keys are plainly taken, before anything is written; but
+ * who deletes a job by hand may leave its key behind, which is given back here.
+ */
 static void
 keys_look(KeyWants *wants)
 {
@@ -239,9 +254,13 @@ keys_look(KeyWants *wants)
 				   false);
 	nvs_params_add(&params, TEXTARRAYOID,
 				   nvs_array_of(TEXTOID, keys, NULL, wants->n), false);
+	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(wants->queue),
+				   false);
 	(void) nvs_execute_each(nvs_statement_plan(wants->set->plans, &key_look,
 											   &params, NULL),
 							&params, false, key_found_taken, wants);
+	if (wants->nobodys)
+		(void) nvs_table_set_run(wants->set, &key_free, &params);
 }
 
 /* A key is taken: refuse the first of the jobs that want it. */
@@ -254,6 +273,13 @@ key_found_taken(TupleTableSlot *slot, void *arg)
 	int			low = 0;
 	int			high = wants->n;
 
+	/* Who does not see all jobs cannot know. */
+	if (DatumGetBool(slot_getattr(slot, 2, &isnull)) &&
+		nvs_queue_shows_all(wants->set))
+	{
+		wants->nobodys = true;
+		return;
+	}
 	while (low < high)
 	{
 		int			middle = (low + high) / 2;

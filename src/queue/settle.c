@@ -208,8 +208,8 @@ settle_end_run(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 
 /*
  * A run was not found.  Raise an error if that is for the snapshot of the
- * transaction alone, which is older: the lease is held, and who believes that it
- * is not gives up what he has done.
+ * transaction alone, which is older: the lease is held, and who believes that
+ * it is not gives up what he has done.
  */
 static void
 settle_check_shown(NvsTableSet *set, const NvsQueue *queue, int64 id,

@@ -64,11 +64,13 @@ static const NvsStatement walk_first_lanes = {
 
 /*
  * Write $3 as the settled position of $1 and $2, and $4 as where to look for
- * leases from, unless somebody just does.
+ * leases from, unless somebody just does.  What is to come says nothing: the
+ * clock was set back.
  */
 static const NvsStatement walk_write_settled = {
 	"UPDATE {job_levels} SET settled = $3, "
-	"leases_from = GREATEST(leases_from, $4) "
+	"leases_from = CASE WHEN leases_from OPERATOR(pg_catalog.>) " NVS_NOW " "
+	"THEN $4 ELSE GREATEST(leases_from, $4) END "
 	"WHERE (queue, priority) OPERATOR(pg_catalog.=) ANY ("
 	"SELECT l.queue, l.priority "
 	"FROM {job_levels} l WHERE l.queue OPERATOR(pg_catalog.=) $1 "
