@@ -81,12 +81,23 @@ SELECT nvent.store_create('shop');
 SELECT nvent.lock_acquire('shop:a', '1 hour');
 SELECT name FROM shop_locks ORDER BY name;
 
+-- A lease of no time ends at once: nobody else's is taken by it, the owner's own
+-- is given back, and whoever comes next gets a higher token.
+SELECT nvent.lock_acquire('short', '1 hour', 'ann') AS first \gset
+SELECT nvent.lock_acquire('short', '0', 'bob') IS NULL AS refused, nvent.lock_acquire('short', '0') IS NULL AS refused_too;
+SELECT nvent.lock_get('short') ->> 'owner' AS owner;
+SELECT nvent.lock_acquire('short', '0', 'ann') = :first AS given_back;
+SELECT nvent.lock_get('short') IS NULL AS free, nvent.lock_renew('short', :first, '1 hour') AS renewed;
+SELECT nvent.lock_acquire('short', '0', 'bob') > :first AS higher;
+SELECT nvent.lock_get('short') IS NULL AS free;
+SELECT nvent.lock_acquire('short', '1 hour', 'cem') > :first AS taken;
+SELECT nvent.lock_get('short') ->> 'owner' AS owner;
+
 -- Each error.
 SELECT e.*
 FROM unnest(ARRAY[
     $$nvent.lock_acquire(NULL, '1 hour')$$,
     $$nvent.lock_acquire('job', NULL)$$,
-    $$nvent.lock_acquire('job', '0')$$,
     $$nvent.lock_acquire('job', '-1 hour')$$,
     $$nvent.lock_acquire('', '1 hour')$$,
     $$nvent.lock_acquire(repeat('x', 1025), '1 hour')$$,

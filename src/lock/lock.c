@@ -89,6 +89,7 @@ PG_FUNCTION_INFO_V1(nvs_lock_get);
 static bool lock_resolve(text *name, NvsUse use, NvsResolved *resolved);
 static void lock_params(NvsParams *params, text *name);
 static Interval *lock_lease_argument(FunctionCallInfo fcinfo, int n);
+static Interval *lock_lease_or_none(FunctionCallInfo fcinfo, int n);
 static void lock_hold(NvsTarget *target, text *name, int64 token, bool share,
 					  LockRow *row);
 static bool lock_move_expiry(FunctionCallInfo fcinfo, const Interval *lease);
@@ -132,6 +133,19 @@ lock_lease_argument(FunctionCallInfo fcinfo, int n)
 	return nvs_ttl_argument(fcinfo, n, "ttl");
 }
 
+/* The same, but 0 will do: that lease ends at once. */
+static Interval *
+lock_lease_or_none(FunctionCallInfo fcinfo, int n)
+{
+	Interval   *lease;
+
+	NVS_REQUIRE_ARG(n, "ttl");
+	lease = PG_GETARG_INTERVAL_P(n);
+	if (lease->month == 0 && lease->day == 0 && lease->time == 0)
+		return lease;
+	return lock_lease_argument(fcinfo, n);
+}
+
 /*
  * nvent.lock_acquire(name, ttl, owner): the token, NULL when somebody else
  * holds the lock.  An owner that has a name and holds it renews it.
@@ -139,7 +153,7 @@ lock_lease_argument(FunctionCallInfo fcinfo, int n)
 Datum
 nvs_lock_acquire(PG_FUNCTION_ARGS)
 {
-	Interval   *lease = lock_lease_argument(fcinfo, 1);
+	Interval   *lease = lock_lease_or_none(fcinfo, 1);
 	MemoryContext cxt = CurrentMemoryContext;
 	text	   *name;
 	Datum		token;

@@ -26,12 +26,13 @@ renewed and gets the same token, and one release undoes that.
 
 Arguments:
   name: any text of 1 to 1,024 bytes; its first token chooses the store
-  ttl: how long the lease lasts, from now
+  ttl: how long the lease lasts, from now; 0 is one that ends at once, so that an owner gives back
+    what it holds without the token
   owner: any text that says who asks; NULL is nobody, who never holds it already
 Returns:
   the fencing token, greater than that of every holder before; NULL when somebody else holds it
 Raises:
-  22023: ttl is not positive, or the name is empty or too long
+  22023: ttl is negative, or the name is empty or too long
   40001: in REPEATABLE READ or SERIALIZABLE, when the lock was changed since the snapshot
   NV009: there is no default store, and nvent_store.auto_create is off
 Locks:
