@@ -101,6 +101,7 @@ OBJS = \
 	src/entry/increment.o \
 	src/kv/kv.o \
 	src/kv/key.o \
+	src/kv/overwrite.o \
 	src/kv/many.o \
 	src/kv/scan.o \
 	src/lock/lock.o \
@@ -227,6 +228,7 @@ REGRESS = \
 	entry_read \
 	entry_tables \
 	kv \
+	kv_overwrite \
 	kv_redis \
 	lock \
 	consumer \

@@ -186,6 +186,42 @@ nvs_update_row(ResultRelInfo *result, ItemPointer tid, TupleTableSlot *slot,
 	return true;
 }
 
+/* Which indexes a row that was updated has to be entered into. */
+#if PG_VERSION_NUM >= 160000
+typedef TU_UpdateIndexes NvsIndexUpdate;
+#define NVS_NO_INDEX	TU_None
+#else
+typedef bool NvsIndexUpdate;
+#define NVS_NO_INDEX	false
+#endif
+
+/* Have the row of a place be that of a slot. */
+static inline TM_Result
+nvs_update_tuple(Relation rel, ItemPointer tid, TupleTableSlot *slot,
+				 CommandId cid, Snapshot snapshot, NvsIndexUpdate *indexes)
+{
+	TM_FailureData failure;
+	LockTupleMode mode;
+
+	return table_tuple_update(rel, tid, slot, cid, snapshot, InvalidSnapshot,
+							  true, &failure, &mode, indexes);
+}
+
+/* Enter a row that was updated into these indexes of its relation. */
+static inline void
+nvs_update_index_tuples(ResultRelInfo *result, TupleTableSlot *slot,
+						EState *estate,
+						NvsIndexUpdate indexes pg_attribute_unused())
+{
+#if PG_VERSION_NUM >= 160000
+	list_free(ExecInsertIndexTuples(result, slot, estate, true, false, NULL,
+									NIL, indexes == TU_Summarizing));
+#else
+	list_free(ExecInsertIndexTuples(result, slot, estate, true, false, NULL,
+									NIL));
+#endif
+}
+
 /* Has a relation a column that is computed from others? */
 static inline bool
 nvs_has_generated_columns(Relation rel)

@@ -9,8 +9,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/timestamp.h"
 
-#include "base/time.h"
-#include "kv/kv.h"
+#include "kv/overwrite.h"
 
 /* What the statements of a relation say about its column updated_at. */
 typedef struct KeyTouch
@@ -27,10 +26,8 @@ static const KeyTouch key_touch = {
 };
 static const KeyTouch key_no_touch = {"", "", ""};
 
-PG_FUNCTION_INFO_V1(nvs_kv_expire_bucket);
-
 static void key_check(const char *key, int len);
-static void key_define_names(NvsTarget *target);
+static void key_compile(NvsTarget *target);
 static void key_compile_lookup(NvsTarget *target);
 
 /*
@@ -48,7 +45,7 @@ nvs_kv_resolve(text *key, NvsUse use, NvsResolved *resolved)
 	if (!nvs_route_find(NVS_KIND_KV, data, len, use, resolved))
 		return false;
 	if (unlikely(resolved->target->state == NULL))
-		key_define_names(resolved->target);
+		key_compile(resolved->target);
 	return true;
 }
 
@@ -96,22 +93,25 @@ key_check(const char *key, int len)
 }
 
 /*
- * Define the names about updated_at for the statements of a relation, once:
- * target->state says that it is done.
+ * Find out how rows of a relation are found and overwritten, and define the
+ * names about updated_at for its statements, once: target->state says that it
+ * is done.
  */
 static void
-key_define_names(NvsTarget *target)
+key_compile(NvsTarget *target)
 {
 	const NvsField *field = nvs_fields_column(target->map, "updated_at");
 	const KeyTouch *touch = &key_no_touch;
+	NvsKvState *state = MemoryContextAlloc(target->cxt, sizeof(NvsKvState));
 
 	if (field != NULL && field->type == TIMESTAMPTZOID)
 		touch = &key_touch;
 	key_compile_lookup(target);
+	state->columns = nvs_kv_overwrite_compile(target);
 	nvs_planset_define(target->plans, "touch_column", touch->column);
 	nvs_planset_define(target->plans, "touch_value", touch->value);
 	nvs_planset_define(target->plans, "touch_set", touch->set);
-	target->state = unconstify(KeyTouch *, touch);
+	target->state = state;
 }
 
 /* Have rows be found by their key, for nvs_kv_lookup_row(). */
@@ -163,20 +163,4 @@ nvs_kv_refused(const NvsTarget *target)
 			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 			 errmsg("table %s did not take every key", target->name),
 			 errdetail("A trigger, rule or policy kept rows out.")));
-}
-
-/*
- * nvent.kv_expire_bucket(expires_at): the hour of an expiry, NULL for one that
- * never comes.  A generated column holds it, and maintenance finds expired
- * rows by that: an index on expires_at itself would have every refresh of a
- * time to live write to all indexes.
- */
-Datum
-nvs_kv_expire_bucket(PG_FUNCTION_ARGS)
-{
-	TimestampTz expires_at = PG_GETARG_TIMESTAMPTZ(0);
-
-	if (TIMESTAMP_NOT_FINITE(expires_at))
-		PG_RETURN_NULL();
-	PG_RETURN_INT32(nvs_timestamptz_to_hours(expires_at));
 }

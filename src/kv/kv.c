@@ -22,7 +22,7 @@
 
 #include "base/arg.h"
 #include "base/time.h"
-#include "kv/kv.h"
+#include "kv/overwrite.h"
 
 /* Retries after losing a race with a concurrent insert of the key. */
 #define MAX_ATTEMPTS	100
@@ -325,6 +325,10 @@ kv_run_upsert(text *key, const NvsStatement *statement, const KvValue *kv)
 	SPIPlanPtr	plan;
 
 	(void) nvs_kv_resolve(key, NVS_USE_WRITE, &resolved);
+	if (statement == &kv_upsert &&
+		nvs_kv_overwrite_one(resolved.target, key, kv->value, kv->ttl,
+							 kv->expires, kv->expires_at))
+		return true;
 	kv_params(&params, PointerGetDatum(key));
 	nvs_params_add(&params, JSONBOID, kv->value, false);
 	kv_add_expiry(&params, kv->expires, kv->expires_at);

@@ -36,6 +36,14 @@
 #define NVS_KV_INSERT \
 	"INSERT INTO {table} AS t (key, value, expires_at{touch_column}) "
 
+struct NvsKvColumns;
+
+/* What a target of keys keeps. */
+typedef struct NvsKvState
+{
+	struct NvsKvColumns *columns;	/* NULL: rows are written by statements */
+} NvsKvState;
+
 /* kv/key.c */
 extern bool nvs_kv_resolve(text *key, NvsUse use, NvsResolved *resolved);
 extern bool nvs_kv_is_of(text *key, const NvsTarget *target,

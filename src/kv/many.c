@@ -16,7 +16,7 @@
 #include "utils/datum.h"
 
 #include "base/arg.h"
-#include "kv/kv.h"
+#include "kv/overwrite.h"
 
 /* Keys that one call may name. */
 #define MANY_MAX_KEYS	65536
@@ -114,6 +114,8 @@ static bool many_look_up(ManyRows *rows, const ManyKey *keys, int n);
 static void many_select_all(ManyRows *rows, const ManyKey *keys, int n);
 static void many_select_group(ManyValues *values, int n);
 static void many_keep_value(TupleTableSlot *slot, void *arg);
+static void many_upsert_group(const ManyKey *keys, int n, Interval *ttl);
+static int	many_overwrite(const ManyKey *keys, int n, Interval *ttl);
 static void many_set_group(const ManyKey *keys, int n, Interval *ttl);
 static int	many_drop_repeated(ManyKey *keys, int n);
 
@@ -402,9 +404,43 @@ nvs_kv_mset(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(n);
 }
 
-/* Set n keys of one relation, or raise an error. */
+/*
+ * Overwrite the rows of n keys of one relation without a statement, up to the
+ * first one that needs it: later ones have to be locked after that.  Returns
+ * how many have been.
+ */
+static int
+many_overwrite(const ManyKey *keys, int n, Interval *ttl)
+{
+	NvsKvOverwrite overwrite;
+	int			i;
+
+	if (!nvs_kv_overwrite_begin(keys[0].target, &overwrite))
+		return 0;
+	for (i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!nvs_kv_overwrite(&overwrite, keys[i].key, keys[i].value, ttl,
+							  false, 0))
+			break;
+	}
+	nvs_kv_overwrite_end(&overwrite);
+	return i;
+}
+
+/* Set n keys of one relation, which are sorted, or raise an error. */
 static void
 many_set_group(const ManyKey *keys, int n, Interval *ttl)
+{
+	int			done = many_overwrite(keys, n, ttl);
+
+	if (done < n)
+		many_upsert_group(keys + done, n - done, ttl);
+}
+
+/* The same by a statement. */
+static void
+many_upsert_group(const ManyKey *keys, int n, Interval *ttl)
 {
 	NvsTarget  *target = keys[0].target;
 	Datum	   *elements = palloc(sizeof(Datum) * n);

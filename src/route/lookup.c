@@ -304,9 +304,9 @@ nvs_lookup_begin(const NvsTarget *target, NvsLookupScan *scan)
 	return true;
 }
 
-/* Find the row of these values of the key; false when there is none. */
-bool
-nvs_lookup_row(NvsLookupScan *scan, const Datum *values)
+/* Have the scan look for these values of the key next. */
+void
+nvs_lookup_seek(NvsLookupScan *scan, const Datum *values)
 {
 	const NvsLookup *lookup = scan->lookup;
 	int			i;
@@ -314,6 +314,13 @@ nvs_lookup_row(NvsLookupScan *scan, const Datum *values)
 	for (i = 0; i < lookup->nkeys; i++)
 		scan->keys[i].sk_argument = values[lookup->values[i]];
 	index_rescan(scan->scan, scan->keys, lookup->nkeys, NULL, 0);
+}
+
+/* Find the row of these values of the key; false when there is none. */
+bool
+nvs_lookup_row(NvsLookupScan *scan, const Datum *values)
+{
+	nvs_lookup_seek(scan, values);
 	return index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot);
 }
 

@@ -41,6 +41,7 @@ extern bool nvs_lookup_find(NvsKind kind, const char *subject, int len,
 							NvsResolved *resolved);
 extern bool nvs_lookup_may_read(const NvsTarget *target);
 extern bool nvs_lookup_begin(const NvsTarget *target, NvsLookupScan *scan);
+extern void nvs_lookup_seek(NvsLookupScan *scan, const Datum *values);
 extern bool nvs_lookup_row(NvsLookupScan *scan, const Datum *values);
 extern Datum nvs_lookup_column(NvsLookupScan *scan, int n, bool *isnull);
 extern void nvs_lookup_columns(NvsLookupScan *scan, Datum **values,

@@ -1,0 +1,38 @@
+/*
+ * kv/overwrite.h
+ *	  Overwriting rows of keys that are there, without the executor.
+ */
+#ifndef NVS_KV_OVERWRITE_H
+#define NVS_KV_OVERWRITE_H
+
+#include "postgres.h"
+
+#include "nodes/execnodes.h"
+#include "storage/buf.h"
+
+#include "kv/kv.h"
+
+typedef struct NvsKvColumns NvsKvColumns;
+
+/* Rows of one relation that are being overwritten. */
+typedef struct NvsKvOverwrite
+{
+	NvsKvColumns *columns;
+	NvsLookupScan scan;			/* its slot is the new row */
+	Buffer		buffer;			/* of the row that was found last */
+	EState	   *estate;			/* NULL until an index needs entries */
+	ResultRelInfo *result;
+} NvsKvOverwrite;
+
+extern NvsKvColumns *nvs_kv_overwrite_compile(NvsTarget *target);
+extern bool nvs_kv_overwrite_begin(const NvsTarget *target,
+								   NvsKvOverwrite *overwrite);
+extern bool nvs_kv_overwrite(NvsKvOverwrite *overwrite, text *key,
+							 Datum value, const Interval *ttl, bool expires,
+							 TimestampTz expires_at);
+extern bool nvs_kv_overwrite_one(const NvsTarget *target, text *key,
+								 Datum value, const Interval *ttl,
+								 bool expires, TimestampTz expires_at);
+extern void nvs_kv_overwrite_end(NvsKvOverwrite *overwrite);
+
+#endif							/* NVS_KV_OVERWRITE_H */
