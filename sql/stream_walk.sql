@@ -8,7 +8,8 @@
 -- a prefix that was given up had found kept; the count applied within equal
 -- positions; children left out; a column of another type taken as it is; no look
 -- at relrowsecurity; no look at the caller's rights; statements in place of the
--- walks, of polls and of consumers; no look at the prefix.
+-- walks, of polls, also those of one subject, and of consumers; no look at the
+-- prefix.
 \set VERBOSITY terse
 SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
@@ -62,6 +63,26 @@ FROM unnest(ARRAY['a:>', 'a:*', 'a:1', 'a:1:>', 'a:*:2', 'a:', 'a:none:>', '*', 
     walk.same(pattern, 0, 10000) s, walk.same(pattern, 0, 5) f, walk.same(pattern, 0, 10000, '{t1,t}') t, walk.same(pattern, :first + 3000, 10000) h
 ORDER BY u.n;
 
+-- One subject of a table with versions, whose index does not have positions: few
+-- events and many, in another order than that of versions, from any cursor.
+SELECT nvent.stream_create_table('one', store => 'walk');
+SELECT count(*) FROM nvent.stream_append_batch('walk:one:many', ARRAY(SELECT jsonb_build_object('type', 't' || i % 3) FROM generate_series(1, 300) i));
+SELECT count(nvent.stream_append('walk:one:' || s, jsonb_build_object('type', 't' || i % 3))) FROM generate_series(1, 9) i, unnest('{few,few:,fe,few:1}'::text[]) s;
+INSERT INTO walk.walk_stream_one (subject, ts, type, version) SELECT 'walk:one:few', i, 't' || i % 3, 30 - i FROM generate_series(1, 9) i;
+CREATE FUNCTION walk.one(pattern text, after bigint, max_count int, types text[] DEFAULT NULL, OUT n int, OUT same boolean) LANGUAGE sql
+BEGIN ATOMIC
+    SELECT cardinality(p.events), ARRAY(SELECT (e ->> 'id')::bigint FROM unnest(p.events) e) = ARRAY(
+        SELECT m.id FROM walk.walk_stream_one m WHERE m.subject = pattern AND m.id > after AND (types IS NULL OR m.type = ANY (types))
+        ORDER BY m.id LIMIT max_count)
+    FROM nvent.stream_poll(pattern, after, max_count, types) p;
+END;
+SELECT max(id) - 12 AS late FROM walk.walk_stream_one \gset
+SELECT pattern, s.n AS all, f.n AS five, t.n AS typed, h.n AS late, s.same AND f.same AND t.same AND h.same AS same
+FROM unnest(ARRAY['many', 'few', 'few:', 'none']) WITH ORDINALITY u (tail, n),
+    LATERAL (SELECT 'walk:one:' || tail AS pattern) p,
+    walk.one(pattern, 0, 10000) s, walk.one(pattern, 0, 5) f, walk.one(pattern, 0, 10000, '{t1,t}') t, walk.one(pattern, :late, 10000) h
+ORDER BY u.n;
+
 -- Equal positions, which come all or not at all, whatever a page may have.
 CREATE TABLE walk.twins (
     id bigint DEFAULT nvent.next_position('walk'),
@@ -108,6 +129,19 @@ SET ROLE regress_walk;
 SELECT n, same FROM walk.same('walk:many:a:>', 0, 100);
 RESET ROLE;
 
+GRANT SELECT ON walk.walk_stream_one TO regress_walk;
+ALTER TABLE walk.walk_stream_one ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON walk.walk_stream_one TO regress_walk USING (type = 't1');
+SET ROLE regress_walk;
+SELECT pattern, o.* FROM unnest('{walk:one:few,walk:one:many}'::text[]) pattern, walk.one(pattern, 0, 1000) o;
+RESET ROLE;
+ALTER TABLE walk.walk_stream_one DISABLE ROW LEVEL SECURITY;
+REVOKE SELECT ON walk.walk_stream_one FROM regress_walk;
+GRANT SELECT (id, subject, ts) ON walk.walk_stream_one TO regress_walk;
+SET ROLE regress_walk;
+SELECT nvent.stream_poll('walk:one:few', 0);
+RESET ROLE;
+
 -- A poll of many tables plans nothing for them, and neither does a scan for
 -- consumers.
 SELECT count(nvent.stream_append('walk:t' || i || ':1', '{"type": "t"}')) FROM generate_series(1, 30) i;
@@ -117,6 +151,7 @@ SELECT cardinality(events) FROM nvent.stream_poll('walk:t1:>', 0);
 SELECT count(*) AS plans FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource' \gset
 SELECT cardinality(events) > 1000 AS polled FROM nvent.stream_poll('walk:>', 0, 65536);
 SELECT nvent.consumer_correlate(store => 'walk') > 0 AS marked;
+SELECT sum(cardinality(events)) FROM generate_series(1, 30) i, nvent.stream_poll('walk:t' || i || ':1', 0);
 SELECT count(*) FROM nvent.consumer_list(store => 'walk') WHERE mark > "position";
 SELECT count(*) - :plans < 25 AS few_plans FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource';
 
@@ -135,6 +170,7 @@ END $$;
 SELECT pattern, l.* FROM unnest(ARRAY['walk:many:none:>', 'walk:many:a:1:>', 'walk:many:none:*:x']) pattern, pg_temp.look(pattern) l;
 
 SET client_min_messages = warning;
+DROP FUNCTION walk.one;
 SELECT nvent.store_migrate('walk', 0) > 0 AS dropped;
 DROP SCHEMA walk CASCADE;
 DROP OWNED BY regress_walk;

@@ -57,6 +57,8 @@ static int64 scan_position(const NvsSource *source, HeapTuple row);
 static void scan_source(NvsScan *scan, NvsSource *source);
 static void scan_by_key(NvsScan *scan, NvsSource *source);
 static bool scan_short(NvsScan *scan, NvsSource *source);
+static bool scan_short_select(NvsScan *scan, NvsSource *source);
+static bool scan_may_walk(const NvsScan *scan, const NvsSource *source);
 static bool scan_by_position(NvsScan *scan, NvsSource *source,
 							 int64 *position);
 static bool scan_by_walk(NvsScan *scan, NvsSource *source, NvsWalk *walk,
@@ -69,6 +71,8 @@ static void scan_materialize_first(NvsScan *scan, NvsSource *source,
 static void scan_add_positions(NvsParams *params, uint64 n);
 static int	scan_take_rows(NvsScan *scan, NvsSource *source, bool flagged);
 static bool scan_is_flagged(HeapTuple row, TupleDesc desc);
+static bool scan_all_of_walk(NvsScan *scan, NvsSource *source, NvsWalk *walk,
+							 int64 position, int most);
 static void scan_look_at(NvsScan *scan, NvsSource *source, HeapTuple row);
 static bool scan_matches(const NvsScan *scan, bool isnull, Datum type);
 static bool scan_has_type(const NvsScan *scan, const text *type);
@@ -176,6 +180,13 @@ scan_source(NvsScan *scan, NvsSource *source)
 		scan_materialize_first(scan, source, position);
 }
 
+/* Is what a scan looks for seen in rows as they are stored? */
+static bool
+scan_may_walk(const NvsScan *scan, const NvsSource *source)
+{
+	return source->state->row != NULL && !nvs_source_filters(scan);
+}
+
 /*
  * Read a source in the order of positions and keep what matches.  Returns
  * true when that was all; false when too little matched, and then *position
@@ -187,7 +198,7 @@ scan_by_position(NvsScan *scan, NvsSource *source, int64 *position)
 	NvsWalk		walk;
 	bool		complete;
 
-	if (source->state->row == NULL || nvs_source_filters(scan) ||
+	if (!scan_may_walk(scan, source) ||
 		!nvs_walk_positions(&walk, source->target->relid, scan->after,
 							scan->upto))
 		return scan_by_filter(scan, source, position);
@@ -263,10 +274,7 @@ scan_by_prefix(NvsScan *scan, NvsSource *source, int64 position)
 	const NvsPattern *pattern = scan->pattern;
 	NvsStreamState *state = source->state;
 	const NvsTarget *target = source->target;
-	int			before = scan->nfound;
-	int			looked_at = 0;
 	NvsWalk		walk;
-	HeapTuple	row;
 
 	if (!source->whole || pattern->prefix_len == 0)
 		return false;
@@ -279,8 +287,22 @@ scan_by_prefix(NvsScan *scan, NvsSource *source, int64 position)
 						 target->keys[0].field->attnum, pattern->bytes,
 						 pattern->prefix_len))
 		return false;
-	while ((row = nvs_walk_next(&walk)) != NULL &&
-		   looked_at++ < SCAN_MAX_PREFIX)
+	return scan_all_of_walk(scan, source, &walk, position, SCAN_MAX_PREFIX);
+}
+
+/*
+ * Look at what is above a position of all rows of a walk, and end it.  Returns
+ * false when there are more rows than so many, and then nothing was found.
+ */
+static bool
+scan_all_of_walk(NvsScan *scan, NvsSource *source, NvsWalk *walk,
+				 int64 position, int most)
+{
+	int			before = scan->nfound;
+	int			looked_at = 0;
+	HeapTuple	row;
+
+	while ((row = nvs_walk_next(walk)) != NULL && looked_at++ < most)
 	{
 		int64		id = scan_position(source, row);
 
@@ -288,7 +310,7 @@ scan_by_prefix(NvsScan *scan, NvsSource *source, int64 position)
 		if (id > position && id <= scan->upto)
 			scan_look_at(scan, source, row);
 	}
-	nvs_walk_end(&walk);
+	nvs_walk_end(walk);
 	if (row == NULL)
 		return true;
 	while (scan->nfound > before)
@@ -328,6 +350,21 @@ scan_by_key(NvsScan *scan, NvsSource *source)
 /* Read all of a source's subject; false when that is too long. */
 static bool
 scan_short(NvsScan *scan, NvsSource *source)
+{
+	text	   *subject = cstring_to_text(scan->pattern->bytes);
+	NvsWalk		walk;
+
+	if (scan_may_walk(scan, source) && source->whole &&
+		OidIsValid(source->state->by_version) &&
+		nvs_walk_value(&walk, source->target->relid,
+					   source->state->by_version, PointerGetDatum(subject)))
+		return scan_all_of_walk(scan, source, &walk, scan->after, SCAN_SHORT);
+	return scan_short_select(scan, source);
+}
+
+/* The same by a statement. */
+static bool
+scan_short_select(NvsScan *scan, NvsSource *source)
 {
 	NvsParams	params;
 	SPIPlanPtr	plan = nvs_source_plan_short(scan, source, SCAN_SHORT + 1,
