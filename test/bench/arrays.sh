@@ -18,7 +18,7 @@ rounds=${ROUNDS:-5}
 
 # function, what is special | what undoes it, for the next round | call, where :n
 # is how many elements, :names so many consumers, :types so many types of events,
-# :keys so many keys.
+# :keys so many keys, :jobs so many jobs that were fetched.
 calls='
 consumer_mark||nvent.consumer_mark(:names, array_fill(9::bigint, ARRAY[:n]), store => $$arr$$)
 consumer_ack_many|nvent.consumer_claim(:n, $$1 h$$, owner => $$w$$, max_scan => NULL, store => $$arr$$)|nvent.consumer_ack_many(:names, NULL, array_fill(1::bigint, ARRAY[:n]), owner => $$w$$, store => $$arr$$)
@@ -37,6 +37,8 @@ stream_poll_category, by type||nvent.stream_poll_category($$arr:order$$, 0, :n, 
 stream_read, by type||nvent.stream_read($$arr:order:1$$, types => :types, max_count => :n)
 stream_stats, subjects||nvent.stream_stats($$arr:>$$, subjects => ARRAY(SELECT $$arr:order:$$ || t FROM unnest(:types) t))
 stream_stats, exclude||nvent.stream_stats($$arr:order:>$$, exclude => :types)
+queue_send_batch||nvent.queue_send_batch($$work$$, ARRAY(SELECT jsonb_build_object($$data$$, t) FROM unnest(:types) t), $$arr$$)
+queue_complete_many||nvent.queue_complete_many($$work$$, :jobs, array_fill(1, ARRAY[:n]), store => $$arr$$)
 kv_mget||nvent.kv_mget(:keys)
 kv_delete|nvent.kv_mset((SELECT jsonb_object_agg(k, 1) FROM unnest(:keys) k))|nvent.kv_delete(VARIADIC :keys)
 '
@@ -52,6 +54,10 @@ short='jsonb_increment jsonb_set_path stream_create_table'
 	SELECT nvent.consumer_correlate(store => 'arr') FROM generate_series(0, 10);
 	SELECT nvent.consumer_mark(ARRAY(SELECT 'c' || i FROM generate_series(1, 10000) i), array_fill(8::bigint, ARRAY[10000]), store => 'arr');
 	SELECT count(*) FROM nvent.stream_append_batch('arr:order:1', ARRAY(SELECT jsonb_build_object('type', 't' || i) FROM generate_series(1, 10000) i));
+	SELECT nvent.queue_create('work', store => 'arr');
+	SELECT count(*) FROM nvent.queue_send_batch('work', ARRAY(SELECT jsonb_build_object('data', i) FROM generate_series(1, 10000) i), 'arr');
+	CREATE TABLE arr_fetched AS
+	SELECT f.id FROM generate_series(1, 10) i, LATERAL nvent.queue_fetch('work', 1000 + 0 * i, store => 'arr') f;
 	VACUUM ANALYZE;
 SQL
 
@@ -65,6 +71,7 @@ time_of()
 		sed -e "s/:names/ARRAY(SELECT \$\$c\$\$ || i FROM generate_series(1, $1) i)/g" \
 			-e "s/:types/ARRAY(SELECT \$\$t\$\$ || i FROM generate_series(1, $1) i)/g" \
 			-e "s/:keys/ARRAY(SELECT \$\$arr:\$\$ || i FROM generate_series(1, $1) i)/g" \
+			-e "s/:jobs/ARRAY(SELECT id FROM arr_fetched ORDER BY id LIMIT $1)/g" \
 			-e "s/:n\>/$1/g"
 	}
 	sql=$(printf '%s' "$3" | fill "$1")
