@@ -16,8 +16,8 @@
  * writes one while there are such commits that are not durable yet.
  *
  * Readers of events see none that may be lost: the low-water marks stay until
- * the wait is over, and before that are passed only by who flushes the log up
- * to the commit himself (position/low_water_mark.c).  So are announcements made
+ * the wait is over, and before that are passed only where the log is flushed up
+ * to the commit by then (position/low_water_mark.c).  So are announcements made
  * after the wait.  Where a standby is waited for, marks are not passed at all.
  *
  * What is announced by NOTIFY can be read by others as soon as the commit is

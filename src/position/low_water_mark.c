@@ -184,7 +184,7 @@ nvs_low_water_mark_is_lock(void)
 }
 
 /*
- * From now on the marks may be passed by who flushes the log up to here, where
+ * From now on the marks may be passed once the log is flushed up to here, where
  * this transaction has committed: its rows are visible, and others have been
  * told what it changed in the catalogs.  Does not raise.
  */
@@ -259,8 +259,8 @@ low_water_mark_read_slot(NvsSlot *slot, NvsMark *marks)
 
 /*
  * The lowest mark in shared memory that holds back readers of a store;
- * PG_INT64_MAX when there is none.  What is visible and not durable is made
- * durable in passing: it holds back nobody then.
+ * PG_INT64_MAX when there is none.  What is visible holds back nobody as soon
+ * as it is durable, though its backend may have yet to notice.
  */
 int64
 nvs_low_water_mark_lowest_slot(uint32 store)
@@ -286,10 +286,11 @@ nvs_low_water_mark_lowest_slot(uint32 store)
 }
 
 /*
- * May the marks of a slot, which were read, be passed?  Flushes the log for
- * that.  When the answer is of a later transaction in the slot, the one whose
- * marks were read has ended, and the later one's positions are above what the
- * reader has noted.
+ * May the marks of a slot, which were read, be passed?  Not while the log has
+ * yet to be flushed: whoever committed is waiting for that already, and it
+ * takes a reader as long.  When the answer is of a later transaction in the
+ * slot, the one whose marks were read has ended, and the later one's positions
+ * are above what the reader has noted.
  */
 static bool
 low_water_mark_pass(NvsSlot *slot)
@@ -298,10 +299,7 @@ low_water_mark_pass(NvsSlot *slot)
 
 	pg_read_barrier();
 	pass_at = pg_atomic_read_u64(&slot->pass_at);
-	if (pass_at == 0)
-		return false;
-	XLogFlush(pass_at);
-	return true;
+	return pass_at != 0 && pass_at <= GetFlushRecPtr(NULL);
 }
 
 /* Add the marks in shared memory. */

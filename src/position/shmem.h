@@ -26,8 +26,8 @@ typedef struct NvsSlot
 	pg_atomic_uint64 marks[NVS_SLOT_MARKS]; /* 0: none, nor behind it */
 	pg_atomic_uint32 stores[NVS_SLOT_MARKS];	/* written before the mark */
 	pg_atomic_uint32 database;	/* of the marks; written before them */
-	pg_atomic_uint64 pass_at;	/* who has flushed the log up to here may pass
-								 * the marks; 0: nobody */
+	pg_atomic_uint64 pass_at;	/* when the log is flushed up to here, the
+								 * marks may be passed; 0: not yet */
 	int			pid;
 	TimestampTz since;			/* when the first mark was published */
 	LWLock		lock;			/* held to take the marks back, which has who
