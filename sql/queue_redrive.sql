@@ -108,6 +108,12 @@ SELECT source, source_id, attempts, error, target FROM nvent.queue_redrive('tomb
 SELECT count(*) FROM q_job_keys;
 SELECT nvent.queue_purge('a');
 
+-- Many of them, with much to tell: all of it is there when the call returns.
+SELECT count(pg_temp.die('a', VARIADIC ARRAY(SELECT repeat(n::text, 300) FROM generate_series(1, 200) n))) AS died;
+SELECT count(*) AS letters, count(*) FILTER (WHERE error = to_jsonb('no ' || repeat(n::text, 300))) AS told
+FROM nvent.queue_redrive('dead', 1000, preview => true) WITH ORDINALITY r (id, source, source_id, attempts, error, target, job, n);
+SELECT nvent.queue_purge('dead');
+
 -- What is refused.
 SELECT nvent.queue_redrive(NULL);
 SELECT nvent.queue_redrive('dead', NULL);

@@ -439,6 +439,7 @@ static void
 redrive_read_letters(Redrive *redrive)
 {
 	NvsParams	params;
+	MemoryContext old;
 	int			kept = 0;
 	int			i;
 
@@ -448,9 +449,13 @@ redrive_read_letters(Redrive *redrive)
 	(void) nvs_execute_each(nvs_statement_plan(redrive->set->plans,
 											   &redrive_read, &params, NULL),
 							&params, redrive->preview, redrive_take, redrive);
+
+	/* What is made of them outlives SPI, as what was read does. */
+	old = MemoryContextSwitchTo(redrive->cxt);
 	for (i = 0; i < redrive->n; i++)
 		if (redrive_address(redrive, &redrive->letters[i]))
 			redrive->letters[kept++] = redrive->letters[i];
+	MemoryContextSwitchTo(old);
 	redrive->n = kept;
 }
 
