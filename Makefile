@@ -124,6 +124,7 @@ OBJS = \
 	src/queue/origin.o \
 	src/queue/retry.o \
 	src/queue/redrive.o \
+	src/queue/update.o \
 	src/queue/hint.o \
 	src/queue/expire.o \
 	src/queue/fetched.o \
@@ -243,6 +244,7 @@ REGRESS = \
 	queue_slot \
 	queue_wait \
 	queue_lane \
+	queue_update \
 	queue_rights \
 	schedule_cron \
 	schedule \

@@ -19,6 +19,7 @@ typedef enum NvsLockClass
 	NVS_LOCK_TABLE = 0x4E02,	/* first use of a generic stream table */
 	NVS_LOCK_SUBJECT = 0x4E03,	/* versions of one subject */
 	NVS_LOCK_LANE = 0x4E04,		/* places in a lane of a queue */
+	NVS_LOCK_JOB_KEY = 0x4E05,	/* sending or changing the job of a key */
 	NVS_LOCK_SCAN = 0x4E10,		/* marking of a store's consumers */
 	NVS_LOCK_LOW_WATER_MARK = 0x8000	/* an appender's low-water mark; the
 										 * other bits tell of which store */

@@ -99,7 +99,7 @@ static const NvsStatement admin_drop_levels = {
 static const NvsStatement purge_lock = {
 	"SELECT j.id FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
 	"AND j.priority OPERATOR(pg_catalog.=) $2 "
-	"AND j.id OPERATOR(pg_catalog.>) $3 "
+	"AND j.id OPERATOR(pg_catalog.>) $3 AND j.due_at IS NULL "
 	"AND (SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id "
 	"LIMIT 1) IS NULL "
 	"AND (SELECT t.id FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) j.id "
@@ -111,7 +111,7 @@ static const NvsStatement purge_lock = {
 static const NvsStatement purge_delete = {
 	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
 	"AND j.priority OPERATOR(pg_catalog.=) $2 "
-	"AND j.id OPERATOR(pg_catalog.=) ANY ($3) "
+	"AND j.id OPERATOR(pg_catalog.=) ANY ($3) AND j.due_at IS NULL "
 	"AND (SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id "
 	"LIMIT 1) IS NULL "
 	"AND (SELECT t.id FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) j.id "
@@ -125,10 +125,10 @@ static const NvsStatement purge_turns = {
 	"LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING t.id"
 };
 
-/* $1 queue, $2 ids, $3 the priorities that it has. */
+/* $1 queue, $2 ids. */
 static const NvsStatement purge_turn_jobs = {
 	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
+	"AND j.priority OPERATOR(pg_catalog.=) " NVS_ANY_PRIORITY("1") " "
 	"AND j.id OPERATOR(pg_catalog.=) ANY ($2)"
 };
 static const NvsStatement purge_turn_runs = {
@@ -359,8 +359,6 @@ purge_some_turns(Purge *purge)
 	nvs_params_add(&params, INT8ARRAYOID,
 				   nvs_array_of(INT8OID, purge->ids, NULL, purge->n), false);
 	(void) nvs_table_set_run(purge->set, &purge_turn_runs, &params);
-	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(purge->queue),
-				   false);
 	(void) nvs_table_set_run(purge->set, &purge_turn_jobs, &params);
 	nvs_keys_release(purge->set, purge->queue, purge->ids, purge->n);
 	purge->deleted += purge->n;

@@ -64,7 +64,9 @@ static const NvsStatement control_cancel_fresh = {
 	"INSERT INTO {job_runs} (queue, id, priority, attempt, lease_until, "
 	"ended_at, outcome) SELECT $1, $2, $3, 1, " NVS_NOW ", " NVS_NOW ", "
 	"'" NVS_RUN_CANCELLED "' WHERE NOT EXISTS (SELECT FROM {job_runs} r "
-	"WHERE r.id OPERATOR(pg_catalog.=) $2) ON CONFLICT DO NOTHING"
+	"WHERE r.id OPERATOR(pg_catalog.=) $2) "
+	"AND NOT EXISTS (SELECT FROM {job_turns} t "
+	"WHERE t.id OPERATOR(pg_catalog.=) $2) ON CONFLICT DO NOTHING"
 };
 
 /* The last run, if it ended in one of the ways $3. */
@@ -91,7 +93,9 @@ static const NvsStatement control_delete_runs = {
 	"DELETE FROM {job_runs} r WHERE " OF_JOB("r")
 };
 static const NvsStatement control_delete_job = {
-	"DELETE FROM {jobs} j WHERE " THE_JOB
+	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) " NVS_ANY_PRIORITY("1") " "
+	"AND j.id OPERATOR(pg_catalog.=) $2"
 };
 
 /* Is the job active, or has it a turn? */
@@ -127,6 +131,7 @@ static bool control_take_turn(const Control *control,
 static bool control_cancel_ready(const Control *control);
 static void control_resume(void *arg);
 static void control_delete(void *arg);
+static bool control_is_going_on(const Control *control);
 static bool control_delete_rows(const Control *control,
 								const NvsParams *params);
 static void control_release_key(const Control *control);
@@ -200,24 +205,16 @@ control_cancel(void *arg)
 {
 	Control    *control = arg;
 	NvsParams	params;
-	Datum		goes_on = BoolGetDatum(true);
 
-	while (DatumGetBool(goes_on))
+	control_params(control, &params);
+	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		control_params(control, &params);
 		control->done = nvs_table_set_run(control->set,
 										  &control_cancel_active,
 										  &params) > 0 ||
 			control_cancel_turn(control) || control_cancel_ready(control);
-		if (control->done ||
-			!nvs_execute_first(nvs_statement_plan(control->set->plans,
-												  &control_goes_on, &params,
-												  NULL),
-							   &params, false, CurrentMemoryContext,
-							   &goes_on))
-			break;
-	}
+	} while (!control->done && control_is_going_on(control));
 	if (!control->done)
 		return;
 	control_release_key(control);
@@ -343,18 +340,34 @@ control_delete(void *arg)
 {
 	Control    *control = arg;
 	NvsParams	params;
-	NvsParams	job;
+	bool		more = true;
 
 	control_params(control, &params);
-	control_params(control, &job);
-	nvs_params_add(&job, INT4ARRAYOID, nvs_queue_priorities(control->queue),
-				   false);
-	(void) control_delete_rows(control, &params);
-	control->done = nvs_table_set_run(control->set, &control_delete_job,
-									  &job) > 0;
-	while (control_delete_rows(control, &params))
+	while (more)
+	{
 		CHECK_FOR_INTERRUPTS();
+		more = control_delete_rows(control, &params);
+		if (nvs_table_set_run(control->set, &control_delete_job, &params) > 0)
+			control->done = more = true;
+		if (!more)
+			more = !control->done && control_is_going_on(control);
+	}
 	control_release_key(control);
+}
+
+/* Is a job active, or has it a turn by now? */
+static bool
+control_is_going_on(const Control *control)
+{
+	NvsParams	params;
+	Datum		goes_on;
+
+	control_params(control, &params);
+	return nvs_execute_first(nvs_statement_plan(control->set->plans,
+												&control_goes_on, &params,
+												NULL),
+							 &params, false, CurrentMemoryContext,
+							 &goes_on) && DatumGetBool(goes_on);
 }
 
 /* Delete the turn and the runs of a job; false when it had none. */

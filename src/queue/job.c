@@ -396,6 +396,25 @@ job_member_text(NvsJsonbChild value)
 }
 
 /*
+ * Check what is said of jobs, an error for what is out of range; and make the
+ * levels of priorities that are new to the queue.
+ */
+void
+nvs_jobs_check(NvsTableSet *set, const NvsQueue *queue,
+			   const NvsNewJob *jobs, int n)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		job_check(&jobs[i], i + 1);
+		if (!jobs[i].isnull[NVS_JOB_DEAD_LETTER])
+			job_check_dead_letter(set, &jobs[i]);
+	}
+	jobs_add_levels(set, queue, jobs, n);
+}
+
+/*
  * Put jobs into a queue, in their order; ids gets the id of each, 0 where the
  * queue's policy allows no more jobs of its key.  Jobs without a priority get
  * the queue's.
@@ -414,11 +433,8 @@ nvs_jobs_insert(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
 		if (jobs[i].isnull[NVS_JOB_PRIORITY])
 			nvs_job_set(&jobs[i], NVS_JOB_PRIORITY,
 						Int32GetDatum(queue->priority));
-		job_check(&jobs[i], i + 1);
-		if (!jobs[i].isnull[NVS_JOB_DEAD_LETTER])
-			job_check_dead_letter(set, &jobs[i]);
 	}
-	jobs_add_levels(set, queue, jobs, n);
+	nvs_jobs_check(set, queue, jobs, n);
 	if (nvs_policy_takes_keys(queue->policy) || nvs_jobs_have_slots(jobs, n))
 		jobs_insert_chosen(set, queue, jobs, n, ids);
 	else
@@ -638,6 +654,8 @@ jobs_add_levels(NvsTableSet *set, const NvsQueue *queue,
 		int32		priority = DatumGetInt32(jobs[i].options[NVS_JOB_PRIORITY]);
 		int			k;
 
+		if (jobs[i].isnull[NVS_JOB_PRIORITY])
+			continue;
 		for (k = 0; k < queue->nlevels; k++)
 			if (queue->levels[k].priority == priority)
 				break;

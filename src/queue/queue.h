@@ -75,6 +75,14 @@ enum
 #define NVS_IN_QUEUE(alias, n) \
 	"(" alias ".queue OPERATOR(pg_catalog.+) 0) OPERATOR(pg_catalog.=) $" n
 
+/*
+ * In SQL, any of the priorities that queue $n has as a statement begins, for
+ * who has locked what belongs to a job that may have got a new one since.
+ */
+#define NVS_ANY_PRIORITY(n) \
+	"ANY (ARRAY(SELECT l.priority FROM {job_levels} l " \
+	"WHERE l.queue OPERATOR(pg_catalog.=) $" n "))"
+
 /* In SQL, the time now: a transaction may have been open for long. */
 #define NVS_NOW		"pg_catalog.clock_timestamp()"
 

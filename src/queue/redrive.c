@@ -18,6 +18,7 @@
 
 #include "queue/lane.h"
 #include "queue/origin.h"
+#include "wakeup/jobs.h"
 
 /* Arguments of queue_redrive(). */
 enum
@@ -36,6 +37,7 @@ typedef struct DeadLetter
 	int64		id;
 	bool		is_turn;
 	bool		is_kept;		/* of those that are looked at again */
+	int32		priority;
 	NvsNewJob	job;			/* that it is to be */
 	NvsOrigin	origin;
 	NvsQueue   *target;			/* NULL: there is none */
@@ -118,7 +120,8 @@ static const NvsStatement redrive_lock_ready = {
 
 /* Those that nobody has begun before we had their rows. */
 static const NvsStatement redrive_recheck_ready = {
-	"SELECT j.id FROM {jobs} j WHERE " THESE_JOBS "AND " NOT_TAKEN
+	"SELECT j.id FROM {jobs} j WHERE " THESE_JOBS "AND j.due_at IS NULL "
+	"AND " NOT_TAKEN
 	"ORDER BY j.id"
 };
 
@@ -130,7 +133,7 @@ static const NvsStatement redrive_claim_ready = {
 	"INSERT INTO {job_runs} (queue, id, priority, attempt, lease_until, "
 	"ended_at, outcome) SELECT j.queue, j.id, j.priority, 1, " NVS_NOW ", "
 	NVS_NOW ", '" NVS_RUN_CANCELLED "' FROM {jobs} j WHERE " THESE_JOBS
-	"AND " NOT_TAKEN "ORDER BY j.id ON CONFLICT DO NOTHING RETURNING id"
+	"AND j.due_at IS NULL AND " NOT_TAKEN "ORDER BY j.id ON CONFLICT DO NOTHING RETURNING id"
 };
 
 static const NvsStatement redrive_read = {
@@ -168,6 +171,7 @@ static void redrive_read_letters(Redrive *redrive);
 static void redrive_take(TupleTableSlot *slot, void *arg);
 static DeadLetter *redrive_next(Redrive *redrive, TupleTableSlot *slot);
 static bool redrive_address(const Redrive *redrive, DeadLetter *letter);
+static void redrive_note(const Redrive *redrive);
 static void redrive_send(Redrive *redrive);
 static void redrive_send_to(Redrive *redrive, NvsQueue *target);
 static void redrive_delete(Redrive *redrive);
@@ -247,6 +251,7 @@ redrive_run(void *arg)
 	redrive_read_letters(redrive);
 	if (redrive->preview)
 		return;
+	redrive_note(redrive);
 	redrive_send(redrive);
 	redrive_delete(redrive);
 }
@@ -503,6 +508,7 @@ redrive_address(const Redrive *redrive, DeadLetter *letter)
 		!nvs_origin_read(DatumGetJsonbP(dead->options[NVS_JOB_ORIGIN]),
 						 &letter->origin))
 		return false;
+	letter->priority = DatumGetInt32(dead->options[NVS_JOB_PRIORITY]);
 	letter->target = nvs_queue_named(redrive->set, redrive->target != NULL ?
 									 redrive->target : letter->origin.queue);
 	if (letter->origin.options != NULL)
@@ -524,6 +530,29 @@ redrive_address(const Redrive *redrive, DeadLetter *letter)
 				nvs_origin_of_redriven(&letter->origin));
 	letter->job = job;
 	return true;
+}
+
+/*
+ * Those who fetch may have passed dead letters while they were locked, which
+ * they find if these stay, or if we are rolled back.
+ */
+static void
+redrive_note(const Redrive *redrive)
+{
+	const NvsQueue *queue = redrive->queue;
+	int			i;
+
+	for (i = 0; i < redrive->n; i++)
+	{
+		const DeadLetter *letter = &redrive->letters[i];
+
+		if (letter->is_turn)
+			continue;
+		nvs_hint_note(queue, letter->priority, letter->id, true);
+		nvs_hint_note(queue, letter->priority, letter->id, false);
+	}
+	nvs_jobs_note_taken(queue->wakeup, redrive->n);
+	nvs_jobs_note_ready(queue->wakeup, redrive->n);
 }
 
 /* Send the jobs, to one queue after another in the order of their numbers. */

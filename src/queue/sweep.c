@@ -81,7 +81,7 @@ static const NvsStatement sweep_turns = {
 	"LIMIT $2 FOR UPDATE OF t SKIP LOCKED"
 };
 
-/* What belongs to the jobs $2 of queue $1, which has the priorities $3. */
+/* What belongs to the jobs $2 of queue $1. */
 static const NvsStatement sweep_delete_turns = {
 	"DELETE FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) ANY ($2) "
 	"AND " NVS_IN_QUEUE("t", "1")
@@ -92,15 +92,15 @@ static const NvsStatement sweep_delete_runs = {
 };
 static const NvsStatement sweep_delete_jobs = {
 	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
+	"AND j.priority OPERATOR(pg_catalog.=) " NVS_ANY_PRIORITY("1") " "
 	"AND j.id OPERATOR(pg_catalog.=) ANY ($2)"
 };
 
 /* The same, but for jobs that somebody has begun meanwhile. */
 static const NvsStatement sweep_delete_ready = {
 	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
-	"AND j.id OPERATOR(pg_catalog.=) ANY ($2) "
+	"AND j.priority OPERATOR(pg_catalog.=) " NVS_ANY_PRIORITY("1") " "
+	"AND j.id OPERATOR(pg_catalog.=) ANY ($2) AND j.due_at IS NULL "
 	"AND (SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id "
 	"LIMIT 1) IS NULL "
 	"AND (SELECT t.id FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) j.id "
@@ -369,8 +369,6 @@ sweep_delete(JobSweep *sweep, const NvsStatement *jobs)
 		(void) nvs_table_set_run(sweep->set, &sweep_delete_turns, &params);
 		(void) nvs_table_set_run(sweep->set, &sweep_delete_runs, &params);
 	}
-	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(sweep->queue),
-				   false);
 	sweep->removed += nvs_table_set_run(sweep->set, jobs, &params);
 	nvs_keys_forget(sweep->set, sweep->queue, sweep->ids, sweep->n);
 }

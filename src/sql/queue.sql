@@ -762,6 +762,130 @@ Locks:
 Example:
   SELECT id, source, target FROM nvent.queue_redrive(''failed'', preview => true);';
 
+CREATE FUNCTION nvent.queue_update(
+    queue text,
+    id bigint DEFAULT NULL,
+    data jsonb DEFAULT NULL,
+    priority integer DEFAULT NULL,
+    key text DEFAULT NULL,
+    start_after interval DEFAULT NULL,
+    start_at timestamptz DEFAULT NULL,
+    lease interval DEFAULT NULL,
+    max_run interval DEFAULT NULL,
+    retry_limit integer DEFAULT NULL,
+    retry_delay interval DEFAULT NULL,
+    retry_backoff boolean DEFAULT NULL,
+    retry_delay_max interval DEFAULT NULL,
+    dead_letter text DEFAULT NULL,
+    merge boolean DEFAULT false,
+    match text DEFAULT 'newest',
+    store text DEFAULT NULL
+) RETURNS SETOF bigint
+AS 'MODULE_PATHNAME', 'nvs_queue_update'
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+
+COMMENT ON FUNCTION nvent.queue_update(
+    text, bigint, jsonb, integer, text, interval, timestamptz, interval, interval, integer, interval,
+    boolean, interval, text, boolean, text, text
+) IS
+'Changes a job that is queued: its data, its priority, when it starts, and whatever else was said of it.
+
+Queued are jobs that can be fetched now or later: ready, deferred, given back, or waiting to be tried
+again. What has begun is not changed. Who is just fetching the job is waited for, and then it has begun,
+unless that is rolled back. What is NULL stays as it is. The next fetch has the job as it is then.
+
+Arguments:
+  queue: the queue
+  id: the job; or NULL for those of a key
+  data: what the worker gets
+  priority: higher goes first, and of one priority the job that was sent first
+  key: the key, which stays; not beside id
+  start_after: how long it waits from now before it can be fetched; 0 for at once
+  start_at: when it can be fetched; not beside start_after
+  lease: as in nvent.queue_create, like all that follow
+  max_run: the longest that an attempt may last
+  retry_limit: how often it is tried again
+  retry_delay: how long it waits before that
+  retry_backoff: whether that is doubled
+  retry_delay_max: the longest that it waits
+  dead_letter: queue that gets a copy when it failed for good
+  merge: whether data is merged into what is there, as nvent.jsonb_merge_patch does
+  match: which of the jobs of a key that are queued: newest, oldest or all
+  store: the store; NULL is the default store
+Returns:
+  the ids of the jobs that were changed, in their order; none when there is none that is queued
+Raises:
+  42704: there is no such queue, or none of the name dead_letter
+  22004: merge or match is NULL
+  22023: neither id nor key is there, or both, or start_after and start_at; there is no such match; the key
+    is empty or too long, lease or max_run is not positive, or retry_limit is negative
+  40001: in REPEATABLE READ or SERIALIZABLE, when a job was changed or fetched since the snapshot
+  NV009: there is no such store
+Locks:
+  the rows of the jobs until the transaction ends; those who fetch pass them over meanwhile
+Example:
+  SELECT nvent.queue_update(''emails'', 42, ''{"to": "eve@example.com"}'', merge => true, start_after => ''1 hour'');';
+
+CREATE FUNCTION nvent.queue_upsert(
+    queue text,
+    data jsonb DEFAULT NULL,
+    priority integer DEFAULT NULL,
+    key text DEFAULT NULL,
+    start_after interval DEFAULT NULL,
+    start_at timestamptz DEFAULT NULL,
+    lease interval DEFAULT NULL,
+    max_run interval DEFAULT NULL,
+    retry_limit integer DEFAULT NULL,
+    retry_delay interval DEFAULT NULL,
+    retry_backoff boolean DEFAULT NULL,
+    retry_delay_max interval DEFAULT NULL,
+    dead_letter text DEFAULT NULL,
+    merge boolean DEFAULT false,
+    store text DEFAULT NULL
+) RETURNS bigint
+AS 'MODULE_PATHNAME', 'nvs_queue_upsert'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_upsert(
+    text, jsonb, integer, text, interval, timestamptz, interval, interval, integer, interval, boolean,
+    interval, text, boolean, text
+) IS
+'Changes the newest job of a key that is queued, or sends one where there is none.
+
+Of those who do so at once one sends the job, and the others wait for him and change it: so there is one
+that is queued, as long as nobody sends jobs of the key in another way. It is changed as by
+nvent.queue_update, and sent as by nvent.queue_send.
+
+Arguments:
+  queue: the queue
+  data: what the worker gets
+  priority: higher goes first
+  key: what the job is about, of 1 to 1,000 bytes
+  start_after: how long it waits from now before it can be fetched
+  start_at: when it can be fetched; not beside start_after
+  lease: as in nvent.queue_create, like all that follow
+  max_run: the longest that an attempt may last
+  retry_limit: how often it is tried again
+  retry_delay: how long it waits before that
+  retry_backoff: whether that is doubled
+  retry_delay_max: the longest that it waits
+  dead_letter: queue that gets a copy when it failed for good
+  merge: whether data is merged into that of a job which is there
+  store: the store; NULL is the default store
+Returns:
+  the id of the job; NULL when none is queued, and by the queue''s policy none can be sent
+Raises:
+  42704: there is no such queue, or none of the name dead_letter
+  22004: key or merge is NULL
+  22023: start_after and start_at are both there, the key is empty or too long, lease or max_run is not
+    positive, or retry_limit is negative
+  40001: in REPEATABLE READ or SERIALIZABLE, when the job was sent, changed or fetched since the snapshot
+  NV009: there is no such store
+Locks:
+  the key until the transaction ends: others that upsert a job of it wait; and the row of the job
+Example:
+  SELECT nvent.queue_upsert(''emails'', ''{"to": "ada@example.com"}'', key => ''welcome ada'', start_after => ''1 hour'');';
+
 CREATE FUNCTION nvent.queue_get(
     queue text,
     id bigint,

@@ -96,6 +96,9 @@ SELECT pg_catalog.count(*) FROM nvent.queue_redrive('q', preview => true, store 
 SELECT pg_catalog.count(*) FROM nvent.queue_redrive('q', 10, 'r', 'r', store => '{s}');
 SELECT state FROM nvent.queue_get('r', 1, '{s}');
 SELECT nvent.queue_create('k', 'exclusive', store => '{s}'), nvent.queue_send('k', '1', key => 'a', store => '{s}'), nvent.queue_send('k', '1', key => 'a', store => '{s}');
+SELECT pg_catalog.count(*) FROM nvent.queue_update('r', 1, '{"a": 1}', 7, merge => true, start_after => '1 hour', store => '{s}');
+SELECT pg_catalog.count(*) FROM nvent.queue_update('k', key => 'a', data => '2', match => 'all', store => '{s}');
+SELECT nvent.queue_upsert('q', '1', key => 'u', store => '{s}'), nvent.queue_upsert('q', '2', 3, 'u', merge => true, store => '{s}');
 SELECT nvent.queue_send('q', '1', key => 't', throttle => '1 day', store => '{s}'), nvent.queue_send('q', '1', key => 't', debounce => '1 day', store => '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_find('k', 'a', '{s}');
 SELECT outcome FROM nvent.queue_runs('r', 1, '{s}');

@@ -31,7 +31,7 @@ srand($seed);
 # transaction, so that it is known of exactly what is in effect.
 my $model = <<'EOT';
 CREATE TABLE sent (id bigint PRIMARY KEY);
-CREATE TABLE fetched (id bigint, attempt int, PRIMARY KEY (id, attempt));
+CREATE TABLE fetched (id bigint, attempt int, data jsonb, PRIMARY KEY (id, attempt));
 CREATE TABLE settled (id bigint, attempt int, how text, PRIMARY KEY (id, attempt));
 CREATE TABLE cancelled (id bigint);
 CREATE TABLE deleted (id bigint PRIMARY KEY);
@@ -70,8 +70,14 @@ BEGIN
             INSERT INTO throttled SELECT id FROM n WHERE id IS NOT NULL;
         ELSIF dice < 0.18 THEN
             INSERT INTO sent SELECT nvent.queue_send_batch('m', ARRAY(SELECT jsonb_build_object('data', g, 'priority', g % 4) FROM generate_series(1, 5) g));
+        ELSIF dice < 0.21 THEN
+            -- What is changed is so before it is fetched, or not at all.
+            PERFORM nvent.queue_update('m', job, to_jsonb(i || ' ' || random()), CASE WHEN i % 3 = 0 THEN i % 5 END, start_after => CASE WHEN i % 2 = 0 THEN is_late(0.7, '20 ms') END);
+        ELSIF dice < 0.22 THEN
+            WITH n AS (SELECT nvent.queue_upsert('m', to_jsonb(i || ' ' || random()), key => 'u' || i % 3) AS id)
+            INSERT INTO sent SELECT id FROM n ON CONFLICT DO NOTHING;
         ELSIF dice < 0.45 THEN
-            WITH f AS (SELECT f.id, f.attempt FROM nvent.queue_fetch('m', 1 + (random() * 8)::int, 'w') f), l AS (INSERT INTO fetched SELECT * FROM f)
+            WITH f AS (SELECT f.id, f.attempt, f.data FROM nvent.queue_fetch('m', 1 + (random() * 8)::int, 'w') f), l AS (INSERT INTO fetched SELECT * FROM f)
             SELECT held || array_agg(ROW(id, attempt)::lease) INTO held FROM f;
         ELSIF dice < 0.65 AND one IS NOT NULL THEN
             INSERT INTO settled SELECT one.id, one.attempt, 'completed' WHERE nvent.queue_complete('m', one.id, one.attempt);
@@ -117,7 +123,7 @@ DECLARE
     until timestamptz := clock_timestamp() + '60 s';
 BEGIN
     LOOP
-        WITH f AS (SELECT f.id, f.attempt FROM nvent.queue_fetch('m', 50) f), l AS (INSERT INTO fetched SELECT * FROM f)
+        WITH f AS (SELECT f.id, f.attempt, f.data FROM nvent.queue_fetch('m', 50) f), l AS (INSERT INTO fetched SELECT * FROM f)
         INSERT INTO settled SELECT id, attempt, 'completed' FROM f WHERE nvent.queue_complete('m', id, attempt);
         COMMIT;
         EXIT WHEN clock_timestamp() > until OR NOT EXISTS (SELECT FROM nvent_jobs j, nvent.queue_get('m', j.id) g WHERE g.state IN ('created', 'retry', 'active'));
@@ -172,6 +178,8 @@ my @checks = (
 		WHERE s.id IS NULL OR (g.id IS NOT NULL AND s.cancelled <> (g.state = 'cancelled'))),
 	'what was debounced did not start before its slot' =>
 	  q(SELECT t.id FROM throttled t JOIN nvent_job_slots s USING (id) JOIN nvent_job_runs r USING (id) WHERE r.started_at < s.starts_at),
+	'what was completed is what was fetched' =>
+	  q(SELECT f.id, f.attempt, f.data, j.data FROM fetched f JOIN runs r USING (id, attempt) JOIN nvent_jobs j USING (id) WHERE r.outcome = 'completed' AND f.data IS DISTINCT FROM j.data),
 	'nothing is left to do' =>
 	  q(SELECT j.id, g.state FROM nvent_jobs j, nvent.queue_get('m', j.id) g WHERE g.state NOT IN ('completed', 'failed', 'cancelled')));
 
