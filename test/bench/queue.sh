@@ -87,7 +87,7 @@ sends()
 		turns "queue_send$remark" 8 "$bound" "$bench/queue_send.sql" "$mode" \
 			"$bench/queue_send.plain.sql" "$mode" </dev/null
 	done <<-END
-		flush|0.95|
+		flush|1|
 		disk|1|, this disk
 		cpu||, no flush
 	END
@@ -105,7 +105,7 @@ fetches()
 		takes "$title" "$connections" "$bound" "$mode" "$script" "$peer" \
 			"$calls" "$jobs" </dev/null
 	done <<-END
-		queue_fetch, complete|8|0.95|flush|queue_take|queue_take|400|1
+		queue_fetch, complete|8|1|flush|queue_take|queue_take|400|1
 		queue_fetch, complete, this disk|8|1|disk|queue_take|queue_take|800|1
 		queue_fetch, complete, no flush|1||cpu|queue_take|queue_take|4000|1
 		queue_fetch, complete, no flush|8||cpu|queue_take|queue_take|1500|1
