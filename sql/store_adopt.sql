@@ -315,6 +315,19 @@ VALUES (9223372036854775807, 'r', 'f', 1, 't');
 SELECT nvent.store_adopt('hostile', 'app');
 SELECT last_value < 9000000000000000000 AS goes_on FROM nvent.position_seq;
 
+-- Any name that makes a subject is reached, whatever is in it.  What makes none,
+-- or has an id that polls begin behind, stays in the tables, and is counted.
+SELECT deploy('odd', 'app', 1);
+INSERT INTO app.odd_flow_events (run_id, flow_name, ts, type)
+SELECT r, 'f', 1, r FROM unnest(ARRAY['a::b', 'tail:', '', 'x*', '{id}', repeat('l', 600), repeat('l', 1011), repeat('l', 1012), repeat(':', 60), repeat(':', 61)]) r;
+INSERT INTO app.odd_flow_events (id, run_id, flow_name, ts, type) VALUES (0, 'zero', 'f', 1, 'zero'), (-1, 'negative', 'f', 1, 'negative');
+INSERT INTO app.odd_kv (key, value) SELECT k, '1' FROM unnest(ARRAY['', repeat('k', 1024), repeat('k', 1025)]) k;
+SELECT relation, change FROM nvent.store_adopt('odd', 'app') WHERE change LIKE 'left to SQL%';
+SELECT count(*) AS events, count(*) FILTER (WHERE e ->> 'type' = e ->> 'runId') AS same,
+    count(*) FILTER (WHERE (SELECT count(*) FROM nvent.stream_read(e ->> 'subject')) = 1) AS reached
+FROM unnest((nvent.stream_poll('odd:>', 0)).events) e;
+SELECT nvent.store_migrate('odd', 0) > 0 AS dropped;
+
 DROP OWNED BY regress_nvs_stranger;
 DROP ROLE regress_nvs_stranger;
 SELECT nvent.store_migrate('lost', 0);

@@ -261,7 +261,8 @@ Returns:
   a row for each change
 Columns:
   relation: the table
-  change: what was done to it, in words
+  change: what was done to it, in words; or "left to SQL" and how many rows of it no function
+    reaches, since they have no name that can be said, or an id below 1
 Raises:
   42P01: there are no such tables
   42710: the store exists

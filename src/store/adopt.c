@@ -56,6 +56,20 @@ typedef struct AdoptStep
 	const char *ddl;
 } AdoptStep;
 
+/* A column that is the end of subjects, and what comes before it in these. */
+typedef struct AdoptSubject
+{
+	const char *table;
+	const char *column;
+	const char *before;
+} AdoptSubject;
+
+static const AdoptSubject adopt_subjects[] = {
+	{"flow_events", "run_id", "flow:run"},
+	{"trigger_events", "trigger_name", "trigger:event"},
+	{"flow_runs", "flow_name", "flow:runs"}
+};
+
 #define ADOPT_EVENT_FIELDS(table) \
 	{table, "type", ADOPT_C_TEXT}, \
 	{table, "run_id", ADOPT_C_TEXT}, \
@@ -277,6 +291,9 @@ typedef struct Adoption
 static char *adopt_name(const Adoption *a, const char *table);
 static char *adopt_qualified(const Adoption *a, const char *table);
 static Oid	adopt_relid(const Adoption *a, const char *table);
+static void adopt_unreachable(Adoption *a);
+static void adopt_report_rows(Adoption *a, const char *table,
+							  const char *condition, const char *what);
 static List *adopt_query_texts(const NvsStatement *statement,
 							   const char *first, const char *second);
 static void adopt_take(const Adoption *a, const char *table, bool missing_ok);
@@ -333,7 +350,60 @@ nvs_adopt_tables(const NvsStore *store, int from, List **streams)
 		adopt_report(&a, "schema_version",
 					 psprintf("layout %d is made: %s", layout,
 							  nvs_layout_description(layout)));
+	adopt_unreachable(&a);
 	return a.changes;
+}
+
+/*
+ * Report rows that no call of ours reaches: the table stays as it is, so they
+ * are there for plain SQL.
+ */
+static void
+adopt_unreachable(Adoption *a)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(adopt_subjects); i++)
+	{
+		const AdoptSubject *s = &adopt_subjects[i];
+		char	   *begin = psprintf("%s:%s:", a->store->prefix, s->before);
+
+		adopt_report_rows(a, s->table,
+						  psprintf("NOT nvent.subject_is_valid("
+								   "pg_catalog.concat(%s, %s))",
+								   quote_literal_cstr(begin), s->column),
+						  psprintf("with a %s that makes no subject: over "
+								   "1,024 bytes or 64 tokens", s->column));
+	}
+	adopt_report_rows(a, "flow_events",
+					  "id OPERATOR(pg_catalog.<) 1",
+					  "with an id below 1, which polls pass");
+	adopt_report_rows(a, "trigger_events",
+					  "id OPERATOR(pg_catalog.<) 1",
+					  "with an id below 1, which polls pass");
+	adopt_report_rows(a, "kv",
+					  "pg_catalog.octet_length(key) OPERATOR(pg_catalog.=) 0 "
+					  "OR pg_catalog.octet_length(key) "
+					  "OPERATOR(pg_catalog.>) 1024",
+					  "with a key that is empty or over 1,024 bytes");
+}
+
+/* Report how many rows of a table meet a condition, if there are any. */
+static void
+adopt_report_rows(Adoption *a, const char *table, const char *condition,
+				  const char *what)
+{
+	int64		n;
+	bool		isnull;
+
+	nvs_plan_utility(psprintf("SELECT pg_catalog.count(*) FROM %s WHERE %s",
+							  adopt_qualified(a, table), condition));
+	n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+									SPI_tuptable->tupdesc, 1, &isnull));
+	if (n > 0)
+		adopt_report(a, table, psprintf("left to SQL: %lld row%s %s",
+										(long long) n, n == 1 ? "" : "s",
+										what));
 }
 
 /* Name of the store's table, as it is in the catalog. */
