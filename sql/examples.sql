@@ -140,7 +140,20 @@ SELECT nvent.queue_send('emails', '{"to": "bob@example.com"}', priority => 10, s
 SELECT nvent.queue_complete('emails', id, attempt, data) AS completed
 FROM nvent.queue_fetch('emails', 10, worker => 'host-1');
 
-CALL nvent.queue_work_await('emails', completed => '[]', max_count => 10, timeout => '1 second');
+CREATE TABLE sent_emails (recipient text NOT NULL);
+CREATE PROCEDURE email_worker(patience interval) LANGUAGE plpgsql AS $$
+BEGIN
+    LOOP
+        CALL nvent.queue_await('emails', patience);
+        INSERT INTO sent_emails SELECT data ->> 'to' FROM nvent.queue_fetch('emails', 10)
+            WHERE nvent.queue_complete('emails', id, attempt);
+        EXIT WHEN NOT FOUND;
+        COMMIT;
+    END LOOP;
+END $$;
+SELECT nvent.queue_send('emails', '{"to": "eve@example.com"}') > 0 AS sent;
+CALL email_worker(patience => '10 ms');
+SELECT recipient FROM sent_emails;
 
 SELECT nvent.queue_create('reports', 'exclusive');
 SELECT nvent.queue_send('reports', key => 'customer 17') > 0 AS sent;
@@ -224,6 +237,7 @@ SELECT nvent.jsonb_increment('{"stats": {"runs": 1}}', '{stats,runs}', 2);
 SELECT coalesce(waiters, 0) AS sessions_that_wait FROM nvent.worker_status();
 
 SET client_min_messages = warning;
-DROP TABLE order_events;
+DROP PROCEDURE email_worker(interval);
+DROP TABLE order_events, sent_emails;
 DROP SCHEMA tenants;
 SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;

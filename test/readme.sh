@@ -15,7 +15,8 @@ examples() {
 	     inside' "$here/../README.md"
 	echo
 	echo "SET client_min_messages = warning;"
-	echo "DROP TABLE order_events;"
+	echo "DROP PROCEDURE email_worker(interval);"
+	echo "DROP TABLE order_events, sent_emails;"
 	echo "DROP SCHEMA tenants;"
 	echo "SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;"
 }

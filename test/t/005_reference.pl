@@ -4,7 +4,8 @@
 #
 # Seen to fail with a word of a comment changed in src/sql/kv.sql, with an
 # argument left undescribed, with an argument of an example misspelt, with a
-# long line, and with a heading renamed.
+# long line, with a heading renamed, and with a function of a table on another
+# system misspelt.
 
 use strict;
 use warnings;
@@ -41,6 +42,17 @@ my %anchors = map {
 my %links = map { $_ => 1 } $made =~ /\]\(([^)]*)\)/g;
 my @broken = grep { /^#(.*)/ ? !$anchors{$1} : !-e "$root/$_" } sort keys %links;
 is(join("\n", @broken), '', 'links lead to headings and files that are there');
+
+# What the tables on other systems say is here, is: in their second columns.
+my ($others) = $made =~ /^(## Coming from other systems\n.*?)^## /ms;
+my %ours = map { $_ => 1 } split /\n/, $node->safe_psql('postgres',
+	"SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'nvent'::regnamespace");
+my @mapped = map { /`(?:nvent\.)?([a-z]+_[a-z_]+)\b/g }
+  map { (split /(?<!\\)\|/)[2] // '' } grep { /^\|/ } split /\n/, $others;
+# Of families of functions: others are arguments and columns.
+my @named = grep { /^(?:queue|schedule|stream|consumer|kv|lock|entry|snapshot|checkpoint)_/ } @mapped;
+cmp_ok(scalar @named, '>', 100, 'tables on other systems name functions');
+is(join(' ', grep { !$ours{$_} } @named), '', 'all of which are there');
 
 # What the examples name.
 $node->safe_psql('postgres',

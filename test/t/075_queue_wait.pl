@@ -297,28 +297,30 @@ done();
 
 # --- Who leaves ---
 
-# Who keeps time is cancelled: another keeps it from then on.  Either of them may
-# be the one.
-foreach my $leaves (0, 1)
+# The first of those who wait keeps time.  It is cancelled, or its time is up:
+# another keeps it from then on.
+foreach my $how ('cancelled', 'over')
 {
-	sql("SELECT nvent.queue_send('q', start_after => '3 s')");
-	@workers = (worker(), worker());
-	sql("SELECT pg_cancel_backend($workers[$leaves]{pid})");
-	returns($workers[$leaves]);
-	like($workers[$leaves]{error}, qr/canceling statement due to user request/,
-		'a wait can be cancelled');
-	woken('what comes due behind it', $workers[1 - $leaves]);
+	sql("SELECT nvent.queue_send('q', start_after => '5 s')");
+	@workers = (start("CALL nvent.queue_work_await('q'"
+			  . ($how eq 'over' ? ", timeout => '3 s')" : ')')), worker());
+	sql("SELECT pg_cancel_backend($workers[0]{pid})") if $how eq 'cancelled';
+	woken("what comes due when its time is $how", $workers[1]);
+	returns($workers[0]);
+	like($workers[0]{error}, qr/canceling statement due to user request/,
+		'a wait can be cancelled') if $how eq 'cancelled';
 }
 
-# One that is woken and ends before it looks passes that on.
+# One that is woken, not the one that keeps time, and ends before it looks passes
+# that on.
 @workers = (worker(), worker());
 kill 'STOP', $_->{pid} foreach @workers;
 sql("SELECT nvent.queue_send('q')");
-sql("SELECT pg_terminate_backend($workers[0]{pid})");
+sql("SELECT pg_terminate_backend($workers[1]{pid})");
 kill 'CONT', $_->{pid} foreach @workers;
-ok(wait_until(sub { !is_waiting($workers[0]) }), 'it is terminated');
-woken('a job for which another was woken', $workers[1]);
-eval { $workers[0]{session}->quit };
+ok(wait_until(sub { !is_waiting($workers[1]) }), 'it is terminated');
+woken('a job for which another was woken', $workers[0]);
+eval { $workers[1]{session}->quit };
 is(sql('SELECT waiters FROM nvent.worker_status()'), 0, 'nobody is left');
 
 # --- How it ends otherwise ---
