@@ -122,6 +122,9 @@ OBJS = \
 	src/queue/job.o \
 	src/queue/send.o \
 	src/queue/origin.o \
+	src/queue/turn.o \
+	src/queue/wait.o \
+	src/queue/flow.o \
 	src/queue/retry.o \
 	src/queue/redrive.o \
 	src/queue/update.o \
@@ -241,6 +244,7 @@ REGRESS = \
 	queue_key \
 	queue_lease \
 	queue_redrive \
+	queue_flow \
 	queue_slot \
 	queue_wait \
 	queue_lane \

@@ -163,6 +163,14 @@ SELECT nvent.queue_send('emails', '{"digest": 17}', key => 'digest 17', throttle
 SELECT nvent.queue_send('emails', '{"digest": 17}', key => 'digest 17', throttle => '1 day') > 0 AS sent;
 SELECT nvent.queue_send('emails', '{"digest": 17}', key => 'digest 17', debounce => '1 day') > 0 AS tomorrow;
 
+SELECT nvent.queue_create('video');
+SELECT count(*) FROM nvent.queue_flow(ARRAY[
+    '{"name": "sound", "queue": "video", "data": {"file": 1}}',
+    '{"name": "picture", "queue": "video", "data": {"file": 2}}',
+    '{"name": "film", "queue": "video", "after": ["sound", "picture"], "onFailure": "fail"}']::jsonb[]);
+SELECT nvent.queue_complete('video', id, attempt, jsonb_build_object('made', data -> 'file')) FROM nvent.queue_fetch('video', 10);
+SELECT p.outcome, p.output FROM nvent.queue_fetch('video', 10) j, nvent.queue_parents('video', j.id) p;
+
 SELECT nvent.entry_add('runs:import', 'r1', 1767225600000, '{"status": "running", "owner": {"team": "data"}}');
 
 -- Update merges (RFC 7396): objects merge, null removes, a dotted name is a path.

@@ -57,7 +57,7 @@ SELECT tables, change, outcome, count(*) FROM (
         ELSE format('ALTER TABLE %1$I DROP COLUMN %2$I CASCADE, ADD COLUMN %2$I %3$s', c.relname, a.attname, a.atttypid::regtype)
         END, pg_temp.calls(c.relname)) AS outcome
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0, unnest('{type,gone,nullable}'::text[]) k
-    WHERE c.relname IN ('odd_consumers', 'odd_checkpoints', 'odd_queues', 'odd_job_levels', 'odd_jobs', 'odd_job_turns', 'odd_job_runs', 'odd_job_keys', 'odd_job_slots', 'odd_job_lanes')
+    WHERE c.relname IN ('odd_consumers', 'odd_checkpoints', 'odd_queues', 'odd_job_levels', 'odd_jobs', 'odd_job_turns', 'odd_job_runs', 'odd_job_keys', 'odd_job_slots', 'odd_job_lanes', 'odd_job_waits', 'odd_job_parents')
     AND (k <> 'nullable' OR a.attnotnull)) x
 GROUP BY tables, change, outcome ORDER BY tables, change, outcome;
 -- Nothing has changed.

@@ -20,7 +20,7 @@
 #define MAX_TEXTS	256
 
 /* Names that a set may define for its fixed statements. */
-#define MAX_NAMES	8
+#define MAX_NAMES	16
 
 /* The plan of a fixed statement. */
 typedef struct FixedPlan

@@ -115,7 +115,14 @@ static const NvsStatement purge_delete = {
 	"AND (SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id "
 	"LIMIT 1) IS NULL "
 	"AND (SELECT t.id FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) j.id "
-	"LIMIT 1) IS NULL"
+	"LIMIT 1) IS NULL RETURNING j.id"
+};
+
+/* Up to $2 jobs of queue $1 that wait for others. */
+static const NvsStatement purge_waits = {
+	"DELETE FROM {job_waits} w WHERE w.id OPERATOR(pg_catalog.=) ANY (ARRAY("
+	"SELECT l.id FROM {job_waits} l WHERE l.queue OPERATOR(pg_catalog.=) $1 "
+	"ORDER BY l.id LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING w.id"
 };
 
 /* Up to $2 turns of queue $1. */
@@ -158,7 +165,7 @@ static bool admin_run_named(FunctionCallInfo fcinfo, const char *function,
 static void drop_rows(NvsTableSet *set, Datum number);
 static void purge_run(void *arg);
 static void purge_level(Purge *purge, const NvsLevel *level);
-static bool purge_some_turns(Purge *purge);
+static bool purge_some(Purge *purge, const NvsStatement *some);
 static void purge_keep(TupleTableSlot *slot, void *arg);
 
 /* nvent.queue_create(queue, ..., store): false when it was there. */
@@ -293,6 +300,7 @@ drop_rows(NvsTableSet *set, Datum number)
 
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, number, false);
+	nvs_flow_drop(set, number);
 	(void) nvs_table_set_run(set, &admin_drop_turns, &params);
 	(void) nvs_table_set_run(set, &admin_drop_runs, &params);
 	(void) nvs_table_set_run(set, &admin_drop_jobs, &params);
@@ -302,6 +310,7 @@ drop_rows(NvsTableSet *set, Datum number)
 		n = nvs_table_set_run(set, &admin_drop_turns, &params);
 		n += nvs_table_set_run(set, &admin_drop_runs, &params);
 	} while (n > 0);
+	nvs_flow_dropped(set, number);
 	(void) nvs_table_set_run(set, &admin_drop_keys, &params);
 	(void) nvs_table_set_run(set, &admin_drop_slots, &params);
 	(void) nvs_table_set_run(set, &admin_drop_lanes, &params);
@@ -324,22 +333,27 @@ nvs_queue_purge(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(purge.deleted);
 }
 
-/* Delete what is queued: first what has a turn, then what is ready. */
+/* Delete what is queued: what waits, what has a turn, what is ready. */
 static void
 purge_run(void *arg)
 {
 	Purge	   *purge = arg;
 	int			i;
 
-	while (purge_some_turns(purge))
+	while (nvs_flow_any(purge->set) && purge_some(purge, &purge_waits))
+		CHECK_FOR_INTERRUPTS();
+	while (purge_some(purge, &purge_turns))
 		CHECK_FOR_INTERRUPTS();
 	for (i = 0; i < purge->queue->nlevels; i++)
 		purge_level(purge, &purge->queue->levels[i]);
 }
 
-/* Delete a batch of jobs that have turns; false when there was none. */
+/*
+ * Delete a batch of jobs that have turns, or wait; false when there was none.
+ * some deletes these and tells of them.
+ */
 static bool
-purge_some_turns(Purge *purge)
+purge_some(Purge *purge, const NvsStatement *some)
 {
 	NvsParams	params;
 
@@ -349,7 +363,7 @@ purge_some_turns(Purge *purge)
 	nvs_params_add(&params, INT8OID, Int64GetDatum(PURGE_BATCH), false);
 	purge->n = 0;
 	(void) nvs_execute_each(nvs_statement_plan(purge->set->plans,
-											   &purge_turns, &params, NULL),
+											   some, &params, NULL),
 							&params, false, purge_keep, purge);
 	if (purge->n == 0)
 		return false;
@@ -360,6 +374,7 @@ purge_some_turns(Purge *purge)
 				   nvs_array_of(INT8OID, purge->ids, NULL, purge->n), false);
 	(void) nvs_table_set_run(purge->set, &purge_turn_runs, &params);
 	(void) nvs_table_set_run(purge->set, &purge_turn_jobs, &params);
+	nvs_flow_deleted(purge->set, purge->ids, purge->n);
 	nvs_keys_release(purge->set, purge->queue, purge->ids, purge->n);
 	purge->deleted += purge->n;
 	return true;
@@ -395,9 +410,14 @@ purge_level(Purge *purge, const NvsLevel *level)
 		nvs_params_add(&params, INT8ARRAYOID,
 					   nvs_array_of(INT8OID, purge->ids, NULL, purge->n),
 					   false);
-		purge->deleted += nvs_table_set_run(purge->set, &purge_delete,
-											&params);
-		nvs_keys_forget(purge->set, purge->queue, purge->ids, purge->n);
+		purge->n = 0;
+		(void) nvs_execute_each(nvs_statement_plan(purge->set->plans,
+												   &purge_delete, &params,
+												   NULL),
+								&params, false, purge_keep, purge);
+		purge->deleted += purge->n;
+		nvs_flow_deleted(purge->set, purge->ids, purge->n);
+		nvs_keys_release(purge->set, purge->queue, purge->ids, purge->n);
 	}
 }
 

@@ -25,7 +25,7 @@ typedef struct BegunRuns
 } BegunRuns;
 
 /* Columns of a run that are an array's when many are begun. */
-#define BEGIN_COLUMNS	6
+#define BEGIN_COLUMNS	7
 
 /* $1 ids. */
 static const NvsStatement begin_end_turns = {
@@ -35,24 +35,25 @@ static const NvsStatement begin_end_turns = {
 
 /*
  * Begin runs: $1 queue, $2 worker, then of each its id, priority, attempt,
- * retries, and until when its lease and it may last; those that are taken are
- * left out.
+ * retries, until when its lease and it may last, and whether it is of a flow;
+ * those that are taken are left out.
  */
 #define BEGIN_RUNS \
 	"INSERT INTO {job_runs} (id, attempt, queue, priority, retries, " \
-	"started_at, lease_until, run_until, worker) " \
+	"started_at, lease_until, run_until, worker, flow) " \
 	"SELECT j.id, j.attempt, $1, j.priority, j.retries, " NVS_NOW ", " \
-	"j.lease_until, j.run_until, $2 FROM ROWS FROM (" \
+	"j.lease_until, j.run_until, $2, j.flow FROM ROWS FROM (" \
 	"pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5), " \
-	"pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8)) " \
-	"j (id, priority, attempt, retries, lease_until, run_until) " \
+	"pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), " \
+	"pg_catalog.unnest($9)) " \
+	"j (id, priority, attempt, retries, lease_until, run_until, flow) " \
 	"WHERE j.attempt OPERATOR(pg_catalog.>) 1 OR " NVS_NOT_TAKEN " "
 
 /* The same for one. */
 #define BEGIN_RUN \
 	"INSERT INTO {job_runs} (id, attempt, queue, priority, retries, " \
-	"started_at, lease_until, run_until, worker) " \
-	"SELECT $3, $5, $1, $4, $6, " NVS_NOW ", $7, $8, $2 " \
+	"started_at, lease_until, run_until, worker, flow) " \
+	"SELECT $3, $5, $1, $4, $6, " NVS_NOW ", $7, $8, $2, $9 " \
 	"WHERE $5 OPERATOR(pg_catalog.>) 1 OR (SELECT r.id FROM {job_runs} r " \
 	"WHERE r.id OPERATOR(pg_catalog.=) $3 LIMIT 1) IS NULL "
 
@@ -171,6 +172,7 @@ begin_params_one(const NvsFetch *fetch, const NvsFetchedJob *job,
 				   TimestampTzGetDatum(job->lease_until), false);
 	nvs_params_add(params, TIMESTAMPTZOID,
 				   TimestampTzGetDatum(job->run_until), job->run_until == 0);
+	nvs_params_add(params, BOOLOID, BoolGetDatum(true), !job->run.flow);
 }
 
 /* The parameters that begin many runs. */
@@ -179,15 +181,18 @@ begin_params(const NvsFetch *fetch, const NvsFetchedJobs *jobs,
 			 NvsParams *params)
 {
 	static const Oid types[BEGIN_COLUMNS] = {
-		INT8OID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID
+		INT8OID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+		BOOLOID
 	};
 	Datum	   *values[BEGIN_COLUMNS];
-	bool	   *nulls = palloc0(sizeof(bool) * jobs->n);
+	bool	   *nulls[BEGIN_COLUMNS] = {NULL};
 	int			i;
 	int			k;
 
 	for (k = 0; k < BEGIN_COLUMNS; k++)
 		values[k] = palloc(sizeof(Datum) * jobs->n);
+	nulls[5] = palloc(sizeof(bool) * jobs->n);
+	nulls[6] = palloc(sizeof(bool) * jobs->n);
 	for (i = 0; i < jobs->n; i++)
 	{
 		const NvsFetchedJob *job = &jobs->jobs[i];
@@ -198,7 +203,9 @@ begin_params(const NvsFetch *fetch, const NvsFetchedJobs *jobs,
 		values[3][i] = Int32GetDatum(job->run.retries);
 		values[4][i] = TimestampTzGetDatum(job->lease_until);
 		values[5][i] = TimestampTzGetDatum(job->run_until);
-		nulls[i] = job->run_until == 0;
+		values[6][i] = BoolGetDatum(true);
+		nulls[5][i] = job->run_until == 0;
+		nulls[6][i] = !job->run.flow;
 	}
 	nvs_params_init(params);
 	nvs_params_add(params, INT4OID, Int32GetDatum(fetch->queue->number),
@@ -207,9 +214,7 @@ begin_params(const NvsFetch *fetch, const NvsFetchedJobs *jobs,
 				   fetch->worker == NULL);
 	for (k = 0; k < BEGIN_COLUMNS; k++)
 		nvs_params_add(params, get_array_type(types[k]),
-					   nvs_array_of(types[k], values[k],
-									k == BEGIN_COLUMNS - 1 ? nulls : NULL,
-									jobs->n),
+					   nvs_array_of(types[k], values[k], nulls[k], jobs->n),
 					   false);
 }
 

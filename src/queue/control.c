@@ -8,8 +8,9 @@
  * Rows that are added are so ON CONFLICT DO NOTHING: where the snapshot of the
  * transaction does not show what others did since, that is 40001.
  *
- * A run is locked before the job's row, as by who completes it; while a job's
- * row is locked nobody begins its first run.  Keys come last.
+ * What a job that waits for others has in {job_waits} is locked first, then a
+ * run, and then the job's row, as by who completes it; while a job's row is
+ * locked nobody begins its first run.  Keys come last.
  */
 #include "postgres.h"
 
@@ -134,6 +135,7 @@ static void control_delete(void *arg);
 static bool control_is_going_on(const Control *control);
 static bool control_delete_rows(const Control *control,
 								const NvsParams *params);
+static void control_ended(const Control *control);
 static void control_release_key(const Control *control);
 
 /* Do something with a job of a queue; whether there was anything to do. */
@@ -206,6 +208,7 @@ control_cancel(void *arg)
 	Control    *control = arg;
 	NvsParams	params;
 
+	(void) nvs_flow_stop_waiting(control->set, control->queue, control->id);
 	control_params(control, &params);
 	do
 	{
@@ -215,8 +218,17 @@ control_cancel(void *arg)
 										  &params) > 0 ||
 			control_cancel_turn(control) || control_cancel_ready(control);
 	} while (!control->done && control_is_going_on(control));
-	if (!control->done)
-		return;
+	if (control->done)
+		control_ended(control);
+}
+
+/* A job was cancelled: see to those that wait for it, or for its key. */
+static void
+control_ended(const Control *control)
+{
+	Datum		id = Int64GetDatum(control->id);
+
+	nvs_flow_ended(control->set, &id, 1, NVS_RUN_CANCELLED);
 	control_release_key(control);
 	nvs_slot_cancel(control->set, control->queue, control->id);
 }
@@ -322,6 +334,7 @@ control_resume(void *arg)
 		nvs_table_set_run(control->set, &control_add_turn, &params) > 0;
 	if (control->done)
 	{
+		nvs_flow_goes_on(control->set, control->id);
 		nvs_queue_ready(control->set, control->queue, 1);
 		return;
 	}
@@ -340,8 +353,10 @@ control_delete(void *arg)
 {
 	Control    *control = arg;
 	NvsParams	params;
+	Datum		id = Int64GetDatum(control->id);
 	bool		more = true;
 
+	(void) nvs_flow_stop_waiting(control->set, control->queue, control->id);
 	control_params(control, &params);
 	while (more)
 	{
@@ -352,6 +367,8 @@ control_delete(void *arg)
 		if (!more)
 			more = !control->done && control_is_going_on(control);
 	}
+	if (control->done)
+		nvs_flow_deleted(control->set, &id, 1);
 	control_release_key(control);
 }
 

@@ -160,7 +160,8 @@ direct_add_job(NvsFetch *fetch, TupleTableSlot *job)
 {
 	static const int columns[] = {
 		NVS_JOBS_ID, NVS_JOBS_PRIORITY, -1, -1, NVS_JOBS_DATA,
-		NVS_JOBS_CREATED_AT, NVS_JOBS_LEASE, NVS_JOBS_MAX_RUN
+		NVS_JOBS_CREATED_AT, NVS_JOBS_LEASE, NVS_JOBS_MAX_RUN,
+		NVS_JOBS_FLOW
 	};
 	Datum		values[lengthof(columns)] = {0};
 	bool		isnull[lengthof(columns)] = {false};
@@ -244,6 +245,8 @@ direct_add_run(NvsDirectTable *runs, const NvsFetch *fetch,
 	row->tts_isnull[NVS_RUNS_RUN_UNTIL] = job->run_until == 0;
 	values[NVS_RUNS_WORKER] = PointerGetDatum(fetch->worker);
 	row->tts_isnull[NVS_RUNS_WORKER] = fetch->worker == NULL;
+	values[NVS_RUNS_FLOW] = BoolGetDatum(true);
+	row->tts_isnull[NVS_RUNS_FLOW] = !job->run.flow;
 }
 
 /*
@@ -275,6 +278,7 @@ nvs_direct_end(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 		runs[i].priority = DatumGetInt32(values[NVS_RUNS_PRIORITY]);
 		runs[i].attempt = jobs[i].attempt;
 		runs[i].retries = DatumGetInt32(values[NVS_RUNS_RETRIES]);
+		runs[i].flow = !table.slot->tts_isnull[NVS_RUNS_FLOW];
 		if (direct_end_run(&table, text, &jobs[i]))
 			runs[i].id = jobs[i].id;
 	}
@@ -377,7 +381,8 @@ direct_add_new_job(NvsDirectTable *jobs, const NvsQueue *queue,
 		{NVS_JOBS_RETRY_BACKOFF, NVS_JOB_RETRY_BACKOFF},
 		{NVS_JOBS_RETRY_DELAY_MAX, NVS_JOB_RETRY_DELAY_MAX},
 		{NVS_JOBS_DEAD_LETTER, NVS_JOB_DEAD_LETTER},
-		{NVS_JOBS_ORIGIN, NVS_JOB_ORIGIN}
+		{NVS_JOBS_ORIGIN, NVS_JOB_ORIGIN},
+		{NVS_JOBS_FLOW, NVS_JOB_FLOW}
 	};
 	TupleTableSlot *row = nvs_direct_add(jobs);
 	Datum	   *values = row->tts_values;

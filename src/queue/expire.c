@@ -50,7 +50,7 @@ typedef struct ExpiredRuns
 } ExpiredRuns;
 
 static void expire_check_clock(NvsQueue *queue);
-static void expire_end(NvsTableSet *set, NvsQueue *queue, const NvsRun *run);
+static bool expire_end(NvsTableSet *set, NvsQueue *queue, const NvsRun *run);
 static void expire_keep(TupleTableSlot *slot, void *arg);
 static void expire_note_time(NvsQueue *queue, TimestampTz now);
 static void expire_raise_bound(NvsTableSet *set, NvsQueue *queue);
@@ -65,6 +65,8 @@ nvs_queue_expire(NvsTableSet *set, NvsQueue *queue, TimestampTz now,
 {
 	ExpiredRuns expired = {NULL, 0};
 	NvsParams	params;
+	Datum	   *flow;
+	int			nflow = 0;
 	int			i;
 
 	expire_check_clock(queue);
@@ -79,8 +81,12 @@ nvs_queue_expire(NvsTableSet *set, NvsQueue *queue, TimestampTz now,
 	(void) nvs_execute_each(nvs_statement_plan(set->plans, &expire_runs,
 											   &params, NULL),
 							&params, false, expire_keep, &expired);
+	flow = palloc(sizeof(Datum) * Max(expired.n, 1));
 	for (i = 0; i < expired.n; i++)
-		expire_end(set, queue, &expired.runs[i]);
+		if (expire_end(set, queue, &expired.runs[i]))
+			flow[nflow++] = Int64GetDatum(expired.runs[i].id);
+	nvs_flow_ended(set, flow, nflow, NVS_RUN_FAILED);
+	pfree(flow);
 	if (expired.n < limit && !IsolationUsesXactSnapshot() &&
 		nvs_queue_shows_all(set))
 		expire_raise_bound(set, queue);
@@ -103,8 +109,11 @@ expire_check_clock(NvsQueue *queue)
 	queue->noted_at = queue->seen_upto = 0;
 }
 
-/* End a run whose lease has run out. */
-static void
+/*
+ * End a run whose lease has run out; true for one by which a job of a flow has
+ * ended, too.
+ */
+static bool
 expire_end(NvsTableSet *set, NvsQueue *queue, const NvsRun *run)
 {
 	NvsParams	params;
@@ -113,7 +122,7 @@ expire_end(NvsTableSet *set, NvsQueue *queue, const NvsRun *run)
 	nvs_params_add(&params, INT8OID, Int64GetDatum(run->id), false);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(run->attempt), false);
 	(void) nvs_table_set_run(set, &expire_run, &params);
-	nvs_run_failed(set, queue, run, (Datum) 0, false);
+	return nvs_run_failed(set, queue, run, (Datum) 0, false);
 }
 
 /* Keep a run that is to be ended. */

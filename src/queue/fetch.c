@@ -27,7 +27,7 @@
 /* Up to $2 turns of queue $1 that are due, locked. */
 static const NvsStatement fetch_turns = {
 	"SELECT t.id, t.priority, t.attempt, t.retries, j.data, j.created_at, "
-	"j.lease, j.max_run FROM {job_turns} t JOIN {jobs} j "
+	"j.lease, j.max_run, j.flow FROM {job_turns} t JOIN {jobs} j "
 	"ON j.queue OPERATOR(pg_catalog.=) t.queue "
 	"AND j.priority OPERATOR(pg_catalog.=) t.priority "
 	"AND j.id OPERATOR(pg_catalog.=) t.id "

@@ -75,6 +75,7 @@ nvs_fetched_add_values(NvsFetch *fetch, const Datum *values,
 	job.created_at = DatumGetTimestampTz(values[5]);
 	job.lease = fetched_interval(values[6], isnull[6]);
 	job.max_run = fetched_interval(values[7], isnull[7]);
+	job.run.flow = !isnull[8];
 	nvs_fetched_append(fetch->adding, &job);
 	MemoryContextSwitchTo(old);
 }

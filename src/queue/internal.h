@@ -18,6 +18,7 @@ typedef struct NvsRun
 	int32		priority;
 	int32		attempt;
 	int32		retries;		/* that were used up before it */
+	bool		flow;			/* its job belongs to a flow */
 } NvsRun;
 
 /* A job that whoever has its lease is done with, and what it leaves. */
@@ -47,6 +48,9 @@ enum
 	NVS_WORK_MAX_COUNT
 };
 
+/* The table of parents, among those of the set. */
+#define NVS_PARENTS_TABLE	9
+
 /* How a run ended; as text in {job_runs}, where NULL is that it has not. */
 #define NVS_RUN_COMPLETED	"completed"
 #define NVS_RUN_FAILED		"failed"
@@ -73,10 +77,24 @@ extern void nvs_keys_forget(NvsTableSet *set, const NvsQueue *queue,
 							const Datum *ids, int n);
 
 /* queue/retry.c */
-extern void nvs_run_failed(NvsTableSet *set, NvsQueue *queue,
+extern bool nvs_run_failed(NvsTableSet *set, NvsQueue *queue,
 						   const NvsRun *run, Datum output, bool has_output);
+
+/* queue/turn.c */
 extern void nvs_turn_insert(NvsTableSet *set, const NvsQueue *queue,
 							const NvsRun *run, const TimestampTz *due_at);
+
+/* queue/wait.c */
+extern bool nvs_flow_any(const NvsTableSet *set);
+extern void nvs_flow_ended(NvsTableSet *set, const Datum *ids, int n,
+						   const char *outcome);
+extern void nvs_flow_goes_on(NvsTableSet *set, int64 id);
+extern bool nvs_flow_stop_waiting(NvsTableSet *set, const NvsQueue *queue,
+								  int64 id);
+extern void nvs_flow_deleted(NvsTableSet *set, const Datum *ids, int n);
+extern void nvs_flow_forget(NvsTableSet *set, const Datum *ids, int n);
+extern void nvs_flow_drop(NvsTableSet *set, Datum number);
+extern void nvs_flow_dropped(NvsTableSet *set, Datum number);
 
 /* queue/hint.c */
 extern void nvs_hint_load(const NvsQueue *queue, NvsLevel *level);

@@ -46,7 +46,7 @@ static const JobMember job_members[] = {
 /* Types of the options, as the table has them. */
 static const Oid job_types[NVS_JOB_OPTIONS] = {
 	INT4OID, TEXTOID, TIMESTAMPTZOID, INTERVALOID, INTERVALOID, INT4OID,
-	INTERVALOID, BOOLOID, INTERVALOID, TEXTOID, JSONBOID
+	INTERVALOID, BOOLOID, INTERVALOID, TEXTOID, JSONBOID, BOOLOID
 };
 
 /* $1 queue, $2 priority, $3 data. */
@@ -67,7 +67,8 @@ static const NvsStatement job_insert = {
 	"pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), " \
 	"pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), " \
 	"pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10), " \
-	"pg_catalog.unnest($11), pg_catalog.unnest($12), pg_catalog.unnest($13)"
+	"pg_catalog.unnest($11), pg_catalog.unnest($12), pg_catalog.unnest($13), " \
+	"pg_catalog.unnest($14)"
 
 /* $1 queue, $2 data of each, from $3 on its options. */
 static const NvsStatement job_insert_options = {
@@ -75,10 +76,10 @@ static const NvsStatement job_insert_options = {
 	"SELECT $1, u.* FROM ROWS FROM (" JOB_ARRAYS ") u RETURNING id"
 };
 
-/* The same, with $14 their ids. */
+/* The same, with $15 their ids. */
 static const NvsStatement job_insert_keyed = {
 	"INSERT INTO {jobs} (queue, " NVS_JOB_COLUMNS ", id) "
-	"SELECT $1, u.* FROM ROWS FROM (" JOB_ARRAYS ", pg_catalog.unnest($14)) u "
+	"SELECT $1, u.* FROM ROWS FROM (" JOB_ARRAYS ", pg_catalog.unnest($15)) u "
 	"RETURNING id"
 };
 
@@ -758,7 +759,7 @@ jobs_defer(NvsTableSet *set, const NvsQueue *queue, const NvsNewJob *jobs,
 	int			i;
 
 	for (i = 0; i < n; i++)
-		if (!jobs[i].isnull[NVS_JOB_DUE_AT])
+		if (!jobs[i].isnull[NVS_JOB_DUE_AT] && !jobs[i].waits)
 		{
 			late_ids[nlater] = Int64GetDatum(ids[i]);
 			later[nlater++] = jobs[i];

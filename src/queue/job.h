@@ -25,13 +25,14 @@ typedef enum NvsJobOption
 	NVS_JOB_RETRY_DELAY_MAX,
 	NVS_JOB_DEAD_LETTER,
 	NVS_JOB_ORIGIN,				/* nobody may say it; see queue/origin.c */
+	NVS_JOB_FLOW,				/* the same: it has parents or children */
 	NVS_JOB_OPTIONS
 } NvsJobOption;
 
 /* In SQL, columns of {jobs}: data, and the options in their order. */
 #define NVS_JOB_COLUMNS \
 	"data, priority, key, due_at, lease, max_run, retry_limit, " \
-	"retry_delay, retry_backoff, retry_delay_max, dead_letter, origin"
+	"retry_delay, retry_backoff, retry_delay_max, dead_letter, origin, flow"
 
 /* A job to be sent. */
 typedef struct NvsNewJob
@@ -43,6 +44,7 @@ typedef struct NvsNewJob
 	bool		keyless;		/* takes no key, whatever the policy */
 	int64		slot;			/* length of the one it takes, in us; 0: none */
 	bool		or_next_slot;	/* where that is taken */
+	bool		waits;			/* for other jobs, and has no turn until then */
 } NvsNewJob;
 
 /* Give a job an option. */

@@ -13,6 +13,9 @@
  *	- in {job_runs} it has a row for each attempt, which is active while outcome
  *	  is NULL.  The last one, where there is no turn, says how it ended.
  *
+ * A job of a flow waits, while it has a row in {job_waits}, for those that it
+ * has rows of in {job_parents}: see queue/wait.c.
+ *
  * Which keys of jobs are taken, where a queue wants one job of each, is in
  * {job_keys}: see queue/key.c; which slots of time are, where it wants one job
  * in each, in {job_slots}: see queue/slot.c.  Where only so many may be active
@@ -89,6 +92,7 @@ static const NvsTableSetColumn queue_columns[] = {
 	{2, "retry_delay_max", INTERVALOID},
 	{2, "dead_letter", TEXTOID},
 	{2, "origin", JSONBOID},
+	{2, "flow", BOOLOID},
 	{3, "id", INT8OID, true},
 	{3, "queue", INT4OID, true},
 	{3, "priority", INT4OID, true},
@@ -108,6 +112,7 @@ static const NvsTableSetColumn queue_columns[] = {
 	{4, "outcome", TEXTOID},
 	{4, "worker", TEXTOID},
 	{4, "output", JSONBOID},
+	{4, "flow", BOOLOID},
 	{5, "queue", INT4OID, true},
 	{5, "key", TEXTOID, true},
 	{5, "id", INT8OID, true},
@@ -122,12 +127,24 @@ static const NvsTableSetColumn queue_columns[] = {
 	{7, "place", INT4OID, true},
 	{7, "id", INT8OID, true},
 	{7, "held", BOOLOID, true},
+	{8, "id", INT8OID, true},
+	{8, "queue", INT4OID, true},
+	{8, "priority", INT4OID, true},
+	{8, "pending", INT4OID, true},
+	{8, "on_failure", TEXTOID, true},
+	{8, "due_at", TIMESTAMPTZOID},
+	{9, "id", INT8OID, true},
+	{9, "parent", INT8OID, true},
+	{9, "queue", INT4OID, true},
+	{9, "parent_queue", INT4OID, true},
+	{9, "outcome", TEXTOID},
+	{9, "output", JSONBOID},
 	{-1}
 };
 
 const NvsTableSetKind nvs_queue_tables = {
-	8, {"queues", "job_levels", "jobs", "job_turns", "job_runs", "job_keys",
-	"job_slots", "job_lanes"},
+	10, {"queues", "job_levels", "jobs", "job_turns", "job_runs", "job_keys",
+	"job_slots", "job_lanes", "job_waits", "job_parents"},
 	queue_columns
 };
 
@@ -151,6 +168,11 @@ static const NvsStatement queue_read = {
 static const NvsStatement queue_read_levels = {
 	"SELECT priority, settled, leases_from FROM {job_levels} "
 	"WHERE queue OPERATOR(pg_catalog.=) $1 ORDER BY priority DESC"
+};
+
+/* $1 a number. */
+static const NvsStatement queue_read_name = {
+	"SELECT name FROM {queues} WHERE number OPERATOR(pg_catalog.=) $1"
 };
 
 /* Names of the policies. */
@@ -260,6 +282,31 @@ nvs_queue_require(NvsTableSet *set, const char *name)
 
 	if (queue == NULL)
 		nvs_queue_missing(name);
+	return queue;
+}
+
+/*
+ * The queue of a number; an error where it is hidden from us, or was dropped
+ * just now.
+ */
+NvsQueue *
+nvs_queue_numbered(NvsTableSet *set, int32 number)
+{
+	NvsQueue   *queue = NULL;
+	NvsParams	params;
+	Datum		name;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(number), false);
+	if (nvs_execute_first(nvs_statement_plan(set->plans, &queue_read_name,
+											 &params, NULL),
+						  &params, false, CurrentMemoryContext, &name))
+		queue = nvs_queue_named(set, TextDatumGetCString(name));
+	if (queue == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("queue with number %d does not exist", number),
+				 errdetail("A job of it waits for one that has ended.")));
 	return queue;
 }
 

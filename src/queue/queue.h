@@ -38,6 +38,7 @@ enum
 	NVS_JOBS_RETRY_DELAY_MAX,
 	NVS_JOBS_DEAD_LETTER,
 	NVS_JOBS_ORIGIN,
+	NVS_JOBS_FLOW,
 	NVS_JOBS_COLUMNS
 };
 
@@ -56,6 +57,7 @@ enum
 	NVS_RUNS_OUTCOME,
 	NVS_RUNS_WORKER,
 	NVS_RUNS_OUTPUT,
+	NVS_RUNS_FLOW,
 	NVS_RUNS_COLUMNS
 };
 
@@ -165,6 +167,7 @@ extern NvsTableSet *nvs_queue_open(FunctionCallInfo fcinfo, int queue,
 								   int store, NvsUse use, NvsQueue **found);
 extern NvsQueue *nvs_queue_named(NvsTableSet *set, const char *name);
 extern NvsQueue *nvs_queue_require(NvsTableSet *set, const char *name);
+extern NvsQueue *nvs_queue_numbered(NvsTableSet *set, int32 number);
 pg_noreturn extern void nvs_queue_missing(const char *name);
 extern void nvs_queue_check_name(const text *name);
 extern void nvs_queue_push_others_snapshot(void);

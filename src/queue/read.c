@@ -12,6 +12,7 @@
 /* In SQL, jobs with where they stand. */
 #define READ_JOBS \
 	"SELECT j.id, CASE " \
+	"WHEN w.id IS NOT NULL THEN 'waiting' " \
 	"WHEN t.attempt OPERATOR(pg_catalog.>) 0 THEN 'retry' " \
 	"WHEN t.id IS NOT NULL OR r.id IS NULL THEN 'created' " \
 	"WHEN r.outcome IS NULL THEN 'active' " \
@@ -21,11 +22,13 @@
 	"ELSE r.outcome END, " \
 	"j.priority, j.data, COALESCE(r.attempt, 0), " \
 	"COALESCE(t.retries, r.retries, 0), " \
-	"j.created_at, CASE WHEN t.lane IS NULL THEN t.due_at END, " \
+	"j.created_at, " \
+	"COALESCE(CASE WHEN t.lane IS NULL THEN t.due_at END, w.due_at), " \
 	"r.started_at, r.lease_until, r.ended_at, " \
-	"r.worker, r.output, j.origin, j.key " \
+	"r.worker, r.output, j.origin, j.key, w.pending " \
 	"FROM {jobs} j LEFT JOIN {job_turns} t " \
 	"ON t.id OPERATOR(pg_catalog.=) j.id " \
+	"LEFT JOIN {job_waits} w ON w.id OPERATOR(pg_catalog.=) j.id " \
 	"LEFT JOIN LATERAL (SELECT l.* FROM {job_runs} l " \
 	"WHERE l.id OPERATOR(pg_catalog.=) j.id " \
 	"ORDER BY l.id DESC, l.attempt DESC LIMIT 1) r ON true " \
@@ -51,6 +54,25 @@ static const NvsStatement read_runs = {
 	"AND " NVS_IN_QUEUE("r", "1") " ORDER BY r.id, r.attempt"
 };
 
+/* $1 queue, $2 id: whom it waits for, or did. */
+static const NvsStatement read_parents = {
+	"SELECT p.parent, q.name, p.outcome, p.output FROM {job_parents} p "
+	"LEFT JOIN {queues} q "
+	"ON q.number OPERATOR(pg_catalog.=) p.parent_queue "
+	"WHERE p.id OPERATOR(pg_catalog.=) $2 "
+	"AND " NVS_IN_QUEUE("p", "1") " ORDER BY p.id, p.parent"
+};
+
+/* $1 queue, $2 id: who waits for it, or did. */
+static const NvsStatement read_children = {
+	"SELECT p.id, q.name, w.id IS NOT NULL FROM {job_parents} p "
+	"LEFT JOIN {queues} q ON q.number OPERATOR(pg_catalog.=) p.queue "
+	"LEFT JOIN {job_waits} w ON w.id OPERATOR(pg_catalog.=) p.id "
+	"WHERE p.parent OPERATOR(pg_catalog.=) $2 "
+	"AND (p.parent_queue OPERATOR(pg_catalog.+) 0) OPERATOR(pg_catalog.=) $1 "
+	"ORDER BY p.parent, p.id"
+};
+
 /* A call. */
 typedef struct Read
 {
@@ -63,6 +85,8 @@ typedef struct Read
 PG_FUNCTION_INFO_V1(nvs_queue_get);
 PG_FUNCTION_INFO_V1(nvs_queue_runs);
 PG_FUNCTION_INFO_V1(nvs_queue_find);
+PG_FUNCTION_INFO_V1(nvs_queue_parents);
+PG_FUNCTION_INFO_V1(nvs_queue_children);
 
 static Datum read_call(FunctionCallInfo fcinfo,
 					   const NvsStatement *statement);
@@ -91,6 +115,22 @@ nvs_queue_find(PG_FUNCTION_ARGS)
 {
 	NVS_REQUIRE_ARG(1, "key");
 	return read_call(fcinfo, &read_by_key);
+}
+
+/* nvent.queue_parents(queue, id, store): the jobs that a job waits for. */
+Datum
+nvs_queue_parents(PG_FUNCTION_ARGS)
+{
+	NVS_REQUIRE_ARG(1, "id");
+	return read_call(fcinfo, &read_parents);
+}
+
+/* nvent.queue_children(queue, id, store): the jobs that wait for a job. */
+Datum
+nvs_queue_children(PG_FUNCTION_ARGS)
+{
+	NVS_REQUIRE_ARG(1, "id");
+	return read_call(fcinfo, &read_children);
 }
 
 /* Put the rows of a query by argument 1 into the result. */

@@ -37,12 +37,6 @@ static const NvsStatement retry_read_job = {
 	"WHERE " NVS_THIS_JOB("j")
 };
 
-/* $1 id, $2 queue, $3 priority, $4 attempt, $5 retries, $6 time or none. */
-static const NvsStatement retry_insert_turn = {
-	"INSERT INTO {job_turns} (id, queue, priority, attempt, retries, due_at) "
-	"VALUES ($1, $2, $3, $4, $5, $6)"
-};
-
 static bool retry_read(NvsTableSet *set, const NvsQueue *queue,
 					   const NvsRun *run, FailedJob *job);
 static TimestampTz retry_due(const FailedJob *job, const NvsRun *run);
@@ -54,9 +48,10 @@ static void retry_bury(NvsTableSet *set, const NvsQueue *queue,
 /*
  * A run has failed or expired: give its job another turn, or have it end, too,
  * where another of its key has one already and there may be no two.  The
- * caller has ended the run; output says why it failed.
+ * caller has ended the run; output says why it failed.  Returns true
+ * for a job of a flow that has ended: nvs_flow_ended() is to be told of that.
  */
-void
+bool
 nvs_run_failed(NvsTableSet *set, NvsQueue *queue, const NvsRun *run,
 			   Datum output, bool has_output)
 {
@@ -64,7 +59,7 @@ nvs_run_failed(NvsTableSet *set, NvsQueue *queue, const NvsRun *run,
 	NvsRun		next = *run;
 
 	if (!retry_read(set, queue, run, &job))
-		return;
+		return false;
 	if (run->retries < job.retry_limit &&
 		nvs_key_may_wait(set, queue, run->priority, run->id))
 	{
@@ -73,37 +68,12 @@ nvs_run_failed(NvsTableSet *set, NvsQueue *queue, const NvsRun *run,
 		next.retries++;
 		nvs_turn_insert(set, queue, &next, &due);
 		nvs_keys_run_ended(set, queue, run->id);
-		return;
+		return false;
 	}
 	nvs_key_failed(set, queue, run->id);
 	if (job.dead_letter != NULL)
 		retry_bury(set, queue, run, &job, output, has_output);
-}
-
-/*
- * Give a job a turn after a run, at a time; at once for NULL or one that has
- * come.
- */
-void
-nvs_turn_insert(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
-				const TimestampTz *due_at)
-{
-	NvsParams	params;
-	bool		later = due_at != NULL && *due_at > GetCurrentTimestamp();
-
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT8OID, Int64GetDatum(run->id), false);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(run->priority), false);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(run->attempt), false);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(run->retries), false);
-	nvs_params_add(&params, TIMESTAMPTZOID,
-				   later ? TimestampTzGetDatum(*due_at) : (Datum) 0, !later);
-	(void) nvs_table_set_run(set, &retry_insert_turn, &params);
-	if (later)
-		nvs_queue_due(queue, *due_at);
-	else
-		nvs_queue_ready(set, queue, 1);
+	return !job.said.isnull[NVS_JOB_FLOW];
 }
 
 /* Read a job, with the queue's defaults; false when it was deleted. */

@@ -36,7 +36,7 @@ enum
 static const NvsStatement settle_end = {
 	"UPDATE {job_runs} r SET outcome = $4, output = $5, "
 	"ended_at = " NVS_NOW " WHERE " THIS_RUN
-	" RETURNING r.priority, r.retries"
+	" RETURNING r.priority, r.retries, r.flow"
 };
 
 /* $1 id, $2 attempt, $3 queue, $4 lease or none, $5 the queue's. */
@@ -61,7 +61,7 @@ static const NvsStatement settle_complete_ids = {
 	"SELECT u.id, u.attempt FROM ROWS FROM ("
 	"pg_catalog.unnest($1), pg_catalog.unnest($2)) u (id, attempt))) IS TRUE "
 	"AND " NVS_IN_QUEUE("r", "3") " AND " NVS_RUN_LIVES("r")
-	" RETURNING r.id"
+	" RETURNING r.id, r.flow"
 };
 
 /* $1 id, $2 attempt, $3 queue. */
@@ -102,6 +102,9 @@ typedef struct SettleMany
 	int			n;
 	Datum	   *settled;		/* ids of those that were, int8 */
 	int			nsettled;
+	Datum	   *flow;			/* those of them that belong to flows */
+	int			nflow;
+	MemoryContext cxt;			/* of the call */
 } SettleMany;
 
 PG_FUNCTION_INFO_V1(nvs_queue_complete);
@@ -130,6 +133,8 @@ static NvsSettledJob *settle_read_many(FunctionCallInfo fcinfo, int *n);
 static int	settle_compare(const void *a, const void *b);
 static void settle_run_many(void *arg);
 static void settle_keep_id(TupleTableSlot *slot, void *arg);
+static void settle_keep(SettleMany *many, Datum id, bool flow);
+static void settle_keep_flow(SettleMany *many, Datum id);
 
 /* Begin a call: find the queue; its arguments are those of the function. */
 static void
@@ -179,8 +184,8 @@ settle_end_run(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 			   const NvsSettledJob *job, NvsRun *run)
 {
 	NvsParams	params;
-	Datum		row[2];
-	bool		isnull[2];
+	Datum		row[3];
+	bool		isnull[3];
 
 	if (nvs_direct_end(set, queue, outcome, job, 1, run) && run->id != 0)
 		return true;
@@ -193,7 +198,7 @@ settle_end_run(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 				   !job->has_output);
 	if (!nvs_execute_row(nvs_statement_plan(set->plans, &settle_end, &params,
 											NULL),
-						 &params, false, CurrentMemoryContext, 2, row,
+						 &params, false, CurrentMemoryContext, 3, row,
 						 isnull))
 	{
 		settle_check_shown(set, queue, job->id, job->attempt);
@@ -203,6 +208,7 @@ settle_end_run(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 	run->attempt = job->attempt;
 	run->priority = DatumGetInt32(row[0]);
 	run->retries = DatumGetInt32(row[1]);
+	run->flow = !isnull[2];
 	return true;
 }
 
@@ -261,10 +267,16 @@ settle_complete(void *arg)
 	settle->output = 3;
 	settle_run(settle);
 	id = Int64GetDatum(settle->run.id);
-	if (settle->settled)
-		nvs_keys_release(settle->set, settle->queue, &id, 1);
-	if (settle->settled && !settle->queue->keeps_ended)
-		settle_forget(settle->set, settle->queue, &id, 1);
+	if (!settle->settled)
+		return;
+	if (settle->run.flow)
+		nvs_flow_ended(settle->set, &id, 1, NVS_RUN_COMPLETED);
+	nvs_keys_release(settle->set, settle->queue, &id, 1);
+	if (settle->queue->keeps_ended)
+		return;
+	settle_forget(settle->set, settle->queue, &id, 1);
+	if (settle->run.flow)
+		nvs_flow_forget(settle->set, &id, 1);
 }
 
 /*
@@ -292,10 +304,15 @@ settle_fail(void *arg)
 	settle->outcome = NVS_RUN_FAILED;
 	settle->output = 3;
 	settle_run(settle);
-	if (settle->settled)
+	if (settle->settled &&
 		nvs_run_failed(settle->set, settle->queue, &settle->run,
 					   PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3),
-					   !PG_ARGISNULL(3));
+					   !PG_ARGISNULL(3)))
+	{
+		Datum		id = Int64GetDatum(settle->run.id);
+
+		nvs_flow_ended(settle->set, &id, 1, NVS_RUN_FAILED);
+	}
 }
 
 /*
@@ -441,7 +458,8 @@ int
 nvs_jobs_complete(NvsTableSet *set, NvsQueue *queue, NvsSettledJob *jobs,
 				  int n, Datum *settled)
 {
-	SettleMany	many = {set, queue, jobs, n, settled, 0};
+	SettleMany	many = {set, queue, jobs, n, settled, 0, NULL, 0,
+	CurrentMemoryContext};
 
 	if (n == 0)
 		return 0;
@@ -454,7 +472,8 @@ nvs_jobs_complete(NvsTableSet *set, NvsQueue *queue, NvsSettledJob *jobs,
 int
 nvs_jobs_fail(NvsTableSet *set, NvsQueue *queue, NvsSettledJob *jobs, int n)
 {
-	SettleMany	many = {set, queue, jobs, n, NULL, 0};
+	SettleMany	many = {set, queue, jobs, n, NULL, 0, NULL, 0,
+	CurrentMemoryContext};
 
 	if (n == 0)
 		return 0;
@@ -479,9 +498,11 @@ settle_fail_many(void *arg)
 							&run))
 			continue;
 		many->nsettled++;
-		nvs_run_failed(many->set, many->queue, &run, job->output,
-					   job->has_output);
+		if (nvs_run_failed(many->set, many->queue, &run, job->output,
+						   job->has_output))
+			settle_keep_flow(many, Int64GetDatum(run.id));
 	}
+	nvs_flow_ended(many->set, many->flow, many->nflow, NVS_RUN_FAILED);
 }
 
 /* The jobs that arguments name. */
@@ -551,7 +572,7 @@ settle_run_many(void *arg)
 	{
 		if (runs[i].id != 0)
 		{
-			many->settled[many->nsettled++] = Int64GetDatum(runs[i].id);
+			settle_keep(many, Int64GetDatum(runs[i].id), runs[i].flow);
 			continue;
 		}
 		if (many->jobs[i].has_output)
@@ -560,7 +581,7 @@ settle_run_many(void *arg)
 
 			if (settle_end_run(many->set, many->queue, NVS_RUN_COMPLETED,
 							   &many->jobs[i], &run))
-				many->settled[many->nsettled++] = Int64GetDatum(run.id);
+				settle_keep(many, Int64GetDatum(run.id), run.flow);
 			continue;
 		}
 		ids[n] = Int64GetDatum(many->jobs[i].id);
@@ -583,9 +604,14 @@ settle_run_many(void *arg)
 	for (i = 0; many->nsettled < many->n && i < many->n; i++)
 		settle_check_shown(many->set, many->queue, many->jobs[i].id,
 						   many->jobs[i].attempt);
+	if (many->nflow > 0)
+		nvs_flow_ended(many->set, many->flow, many->nflow, NVS_RUN_COMPLETED);
 	nvs_keys_release(many->set, many->queue, many->settled, many->nsettled);
-	if (many->nsettled > 0 && !many->queue->keeps_ended)
-		settle_forget(many->set, many->queue, many->settled, many->nsettled);
+	if (many->nsettled == 0 || many->queue->keeps_ended)
+		return;
+	settle_forget(many->set, many->queue, many->settled, many->nsettled);
+	if (many->nflow > 0)
+		nvs_flow_forget(many->set, many->flow, many->nflow);
 }
 
 /* Keep the id of a job that was completed; an int8 is no pointer here. */
@@ -594,6 +620,26 @@ settle_keep_id(TupleTableSlot *slot, void *arg)
 {
 	SettleMany *many = arg;
 	bool		isnull;
+	Datum		id = slot_getattr(slot, 1, &isnull);
 
-	many->settled[many->nsettled++] = slot_getattr(slot, 1, &isnull);
+	(void) slot_getattr(slot, 2, &isnull);
+	settle_keep(many, id, !isnull);
+}
+
+/* A job was completed. */
+static void
+settle_keep(SettleMany *many, Datum id, bool flow)
+{
+	many->settled[many->nsettled++] = id;
+	if (flow)
+		settle_keep_flow(many, id);
+}
+
+/* Those who wait for a job are to be looked after. */
+static void
+settle_keep_flow(SettleMany *many, Datum id)
+{
+	if (many->flow == NULL)
+		many->flow = MemoryContextAlloc(many->cxt, sizeof(Datum) * many->n);
+	many->flow[many->nflow++] = id;
 }

@@ -4,7 +4,8 @@
  *
  * Jobs that have ended are found by when the lease of their last attempt would
  * have run out, the one time that is indexed, so they stay a lease longer at
- * most.  A job goes with all of its attempts, or not at all.
+ * most.  A job goes with all of its attempts, or not at all, and not while
+ * another waits for it.
  */
 #include "postgres.h"
 
@@ -15,6 +16,12 @@
 
 #include "queue/lane.h"
 #include "queue/slot.h"
+
+/* In SQL, that no job waits for one, be it in vain. */
+#define NOT_WAITED_FOR(job) \
+	"(SELECT p.id FROM {job_parents} p JOIN {job_waits} w " \
+	"ON w.id OPERATOR(pg_catalog.=) p.id " \
+	"WHERE p.parent OPERATOR(pg_catalog.=) " job " LIMIT 1) IS NULL "
 
 /* Names of queues some of whose jobs are to go. */
 static const NvsStatement sweep_list = {
@@ -38,6 +45,7 @@ static const NvsStatement sweep_ended = {
 	"AND NOT EXISTS (SELECT FROM {job_runs} l "
 	"WHERE l.id OPERATOR(pg_catalog.=) r.id "
 	"AND l.attempt OPERATOR(pg_catalog.>) r.attempt) "
+	"AND " NOT_WAITED_FOR("r.id")
 	"ORDER BY r.queue, r.lease_until LIMIT $2 FOR UPDATE OF r SKIP LOCKED"
 };
 
@@ -64,6 +72,7 @@ static const NvsStatement sweep_ready = {
 	"LIMIT 1) IS NULL "
 	"AND (SELECT t.id FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) j.id "
 	"LIMIT 1) IS NULL "
+	"AND " NOT_WAITED_FOR("j.id")
 	"ORDER BY j.queue, j.priority, j.id LIMIT $2 FOR UPDATE SKIP LOCKED"
 };
 
@@ -78,6 +87,7 @@ static const NvsStatement sweep_turns = {
 	"OPERATOR(pg_catalog.<) " KEEP("keep_queued") " "
 	"AND (t.due_at IS NULL OR t.lane IS NOT NULL "
 	"OR t.due_at OPERATOR(pg_catalog.<) " KEEP("keep_queued") ") "
+	"AND " NOT_WAITED_FOR("t.id")
 	"LIMIT $2 FOR UPDATE OF t SKIP LOCKED"
 };
 
@@ -163,6 +173,14 @@ static const struct
 	{
 		{DROPPED("{job_lanes}", "NOT f.held", "f.queue, f.lane")},
 		{DELETE_SOME("{job_lanes}")}
+	},
+	{
+		{DROPPED("{job_waits}", "true", "f.queue")},
+		{DELETE_SOME("{job_waits}")}
+	},
+	{
+		{DROPPED("{job_parents}", "true", "f.queue")},
+		{DELETE_SOME("{job_parents}")}
 	}
 };
 
@@ -370,5 +388,6 @@ sweep_delete(JobSweep *sweep, const NvsStatement *jobs)
 		(void) nvs_table_set_run(sweep->set, &sweep_delete_runs, &params);
 	}
 	sweep->removed += nvs_table_set_run(sweep->set, jobs, &params);
+	nvs_flow_forget(sweep->set, sweep->ids, sweep->n);
 	nvs_keys_forget(sweep->set, sweep->queue, sweep->ids, sweep->n);
 }

@@ -38,7 +38,8 @@
 #define IN_ORDER	"ORDER BY j.queue, j.priority, j.id "
 
 #define WALK(which) \
-	"SELECT j.id, j.priority, 0, 0, j.data, j.created_at, j.lease, j.max_run " \
+	"SELECT j.id, j.priority, 0, 0, j.data, j.created_at, j.lease, j.max_run, " \
+	"j.flow " \
 	"FROM {jobs} j WHERE " OF_LEVEL which IN_ORDER \
 	"LIMIT $4 FOR NO KEY UPDATE OF j SKIP LOCKED"
 

@@ -83,7 +83,8 @@ static const NvsStatement route_elsewhere = {
 	"OR EXISTS (SELECT FROM pg_catalog.unnest('{flow_events,flow_runs,flows,"
 	"trigger_events,triggers,scheduler_jobs,kv,entries,locks,snapshots,"
 	"consumers,checkpoints,queues,job_levels,jobs,job_turns,job_runs,"
-	"job_keys,job_lanes,schema_version}'::pg_catalog.text[]) own (name) "
+	"job_keys,job_slots,job_lanes,job_waits,job_parents,"
+	"schema_version}'::pg_catalog.text[]) own (name) "
 	"WHERE pg_catalog.concat(s.prefix, '_', own.name) "
 	"OPERATOR(pg_catalog.=) $4))) ORDER BY s.prefix"
 };

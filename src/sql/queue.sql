@@ -136,7 +136,7 @@ AS 'MODULE_PATHNAME', 'nvs_queue_purge'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.queue_purge(text, text) IS
-'Deletes the jobs of a queue that are queued: ready, deferred, or waiting to be tried again.
+'Deletes the jobs of a queue that are queued: ready, deferred, or waiting to be tried again or for others.
 
 Jobs that others are just fetching or changing are left out, and so are active ones.
 
@@ -276,6 +276,53 @@ Locks:
   as nvent.queue_send, keys in their order
 Example:
   SELECT nvent.queue_send_batch(''emails'', ARRAY[''{"data": 1}'', ''{"data": 2, "priority": 10}'']::jsonb[]);';
+
+CREATE FUNCTION nvent.queue_flow(
+    jobs jsonb[],
+    store text DEFAULT NULL
+) RETURNS SETOF bigint
+AS 'MODULE_PATHNAME', 'nvs_queue_flow'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_flow(jsonb[], text) IS
+'Sends jobs of which some wait for others, in one or several queues: a flow, all or none.
+
+A job that waits for others, its parents, can be fetched when all of them are completed, from the
+moment on at which the transaction commits that completes the last one; not before its startAfter or
+startAt. What becomes of it when a parent ends otherwise, that is fails for good, or is cancelled or
+deleted, is up to its onFailure. Until then its state is `waiting`, and it is kept however long that
+lasts, as are its parents. nvent.queue_parents shows how these ended, and what they left.
+
+One that was cancelled, or failed, for a parent, is run by nvent.queue_resume or nvent.queue_retry
+whatever its parents did then. Where a parent is tried again by them, children that still wait do so
+for it.
+
+Arguments:
+  jobs: at most 100,000 objects with the members of nvent.queue_send_batch, and queue: the queue, which
+    each must have; name: text of 1 to 255 bytes, by which those behind it in this array name it; after:
+    the name of a job before it, or an array of such names, for which it waits; onFailure: `cancel`,
+    which is meant without it, to be cancelled when a parent ends in another way than completed; `fail`
+    to fail for good, without a dead letter; `run` to be run nonetheless; `wait` until somebody has the
+    parent be completed, and to be cancelled when it is deleted
+  store: the store; NULL is the default store
+Returns:
+  the ids of the jobs, in their order
+Raises:
+  42704: there is no such queue
+  23505: the policy of a queue does not allow one of the jobs, as another has its key
+  22004: a job is NULL
+  22023: a job is not an object, or has another member, or one that is out of range; a job waits for
+    none that is before it; two have the same name
+  54000: there are too many jobs
+  NV009: there is no such store
+Locks:
+  as nvent.queue_send. Whoever ends a parent, by completing, failing, cancelling or deleting it, locks
+  its children that wait until the transaction ends, in the order of their ids; who ends another parent
+  of one of them waits for that. He needs the rights of who fetches, also on the children''s queues
+Example:
+  SELECT nvent.queue_flow(ARRAY[''{"name": "fetch", "queue": "emails"}'',
+      ''{"name": "resize", "queue": "emails", "after": "fetch"}'',
+      ''{"queue": "emails", "after": ["fetch", "resize"], "onFailure": "run"}'']::jsonb[]);';
 
 CREATE FUNCTION nvent.queue_fetch(
     queue text,
@@ -904,7 +951,8 @@ CREATE FUNCTION nvent.queue_get(
     OUT worker text,
     OUT output jsonb,
     OUT origin jsonb,
-    OUT key text
+    OUT key text,
+    OUT waits_for integer
 ) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'nvs_queue_get'
 LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1;
@@ -920,7 +968,7 @@ Returns:
   one row, or none when there is no such job
 Columns:
   id: the job
-  state: created, retry, active, completed, failed or cancelled
+  state: waiting, created, retry, active, completed, failed or cancelled
   priority: the job''s
   data: what was sent
   attempt: the last attempt, 0 before the first
@@ -936,11 +984,76 @@ Columns:
     "root"} of the job that failed; of one that was put back, {"root"}: {"queue", "id"} of the job that
     was sent once
   key: what it is about
+  waits_for: for how many jobs it has yet to wait; NULL when it does not
 Raises:
   42704: there is no such queue
   NV009: there is no such store
 Example:
   SELECT state, output FROM nvent.queue_get(''emails'', 42);';
+
+CREATE FUNCTION nvent.queue_parents(
+    queue text,
+    id bigint,
+    store text DEFAULT NULL,
+    OUT id bigint,
+    OUT queue text,
+    OUT outcome text,
+    OUT output jsonb
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_queue_parents'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION nvent.queue_parents(text, bigint, text) IS
+'Shows the jobs that a job of a flow waits for, or has waited for: for its worker what they left.
+
+That is there for as long as the job itself is, whatever becomes of its parents.
+
+Arguments:
+  queue: the queue of the job
+  id: the job
+  store: the store; NULL is the default store
+Returns:
+  a row for each parent, in the order in which they were sent
+Columns:
+  id: the parent
+  queue: its queue, NULL when that was dropped
+  outcome: completed, failed, cancelled or deleted; NULL while it has not ended
+  output: what it left when it ended, or the error by which it failed
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Example:
+  SELECT id, outcome, output FROM nvent.queue_parents(''emails'', 44);';
+
+CREATE FUNCTION nvent.queue_children(
+    queue text,
+    id bigint,
+    store text DEFAULT NULL,
+    OUT id bigint,
+    OUT queue text,
+    OUT waits boolean
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_queue_children'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION nvent.queue_children(text, bigint, text) IS
+'Shows the jobs that wait for a job of a flow, or have waited for it.
+
+Arguments:
+  queue: the queue of the job
+  id: the job
+  store: the store; NULL is the default store
+Returns:
+  a row for each child, in the order in which they were sent
+Columns:
+  id: the child
+  queue: its queue
+  waits: whether it still waits, for this job or another
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Example:
+  SELECT id, waits FROM nvent.queue_children(''emails'', 42);';
 
 CREATE FUNCTION nvent.queue_find(
     queue text,
@@ -960,7 +1073,8 @@ CREATE FUNCTION nvent.queue_find(
     OUT worker text,
     OUT output jsonb,
     OUT origin jsonb,
-    OUT key text
+    OUT key text,
+    OUT waits_for integer
 ) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'nvs_queue_find'
 LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
@@ -976,7 +1090,7 @@ Returns:
   a row for each job, the oldest first
 Columns:
   id: the job
-  state: created, retry, active, completed, failed or cancelled
+  state: waiting, created, retry, active, completed, failed or cancelled
   priority: the job''s
   data: what was sent
   attempt: the last attempt, 0 before the first
@@ -992,6 +1106,7 @@ Columns:
     "root"} of the job that failed; of one that was put back, {"root"}: {"queue", "id"} of the job that
     was sent once
   key: what it is about
+  waits_for: for how many jobs it has yet to wait; NULL when it does not
 Raises:
   42704: there is no such queue
   NV009: there is no such store

@@ -177,7 +177,8 @@ static const char *const adopt_tables[] = {
 /* Those that later layouts have too. */
 static const char *const adopt_later_tables[] = {
 	"entries", "locks", "snapshots", "consumers", "checkpoints", "queues",
-	"job_levels", "jobs", "job_turns", "job_runs", "job_keys", "job_lanes"
+	"job_levels", "jobs", "job_turns", "job_runs", "job_keys", "job_slots",
+	"job_lanes", "job_waits", "job_parents"
 };
 
 /* A column that is not converted, and the types that it may have. */

@@ -50,7 +50,7 @@ const char *const nvs_layout_tables[] = {
 	"flow_events", "flow_runs", "flows", "trigger_events", "triggers",
 	"scheduler_jobs", "kv", "entries", "locks", "snapshots", "consumers",
 	"checkpoints", "queues", "job_levels", "jobs", "job_turns", "job_runs",
-	"job_keys", "job_slots", "job_lanes", NULL
+	"job_keys", "job_slots", "job_lanes", "job_waits", "job_parents", NULL
 };
 
 static const char *const kv_up[] = {
@@ -222,6 +222,7 @@ static const char *const queues_up[] = {
 	"retry_delay_max interval, "
 	"dead_letter text COLLATE \"C\", "
 	"origin jsonb, "
+	"flow boolean, "
 	"PRIMARY KEY (queue, priority, id))",
 	"CREATE INDEX ON {jobs} (queue, key, id) WHERE key IS NOT NULL",
 
@@ -252,6 +253,7 @@ static const char *const queues_up[] = {
 	"outcome text COLLATE \"C\", "
 	"worker text, "
 	"output jsonb, "
+	"flow boolean, "
 	"PRIMARY KEY (id, attempt)) WITH (fillfactor = 45)",
 	"CREATE INDEX ON {job_runs} (queue, lease_until)",
 
@@ -283,13 +285,33 @@ static const char *const queues_up[] = {
 	"CREATE UNIQUE INDEX ON {job_lanes} (queue, lane, place) WHERE held",
 	"CREATE INDEX ON {job_lanes} (id) WHERE held",
 	"CREATE INDEX ON {job_lanes} (queue, lane) WHERE NOT held",
+
+	"CREATE TABLE {job_waits} ("
+	"id bigint PRIMARY KEY, "
+	"queue integer NOT NULL, "
+	"priority integer NOT NULL, "
+	"pending integer NOT NULL, "
+	"on_failure text COLLATE \"C\" NOT NULL "
+	"CHECK (on_failure IN ('wait', 'cancel', 'fail', 'run')), "
+	"due_at timestamptz) WITH (fillfactor = 70)",
+	"CREATE INDEX ON {job_waits} (queue)",
+
+	"CREATE TABLE {job_parents} ("
+	"id bigint NOT NULL, "
+	"parent bigint NOT NULL, "
+	"queue integer NOT NULL, "
+	"parent_queue integer NOT NULL, "
+	"outcome text COLLATE \"C\", "
+	"output jsonb, "
+	"PRIMARY KEY (id, parent)) WITH (fillfactor = 70)",
+	"CREATE INDEX ON {job_parents} (parent)",
+	"CREATE INDEX ON {job_parents} (queue)",
 	NULL
 };
 
 static const char *const queues_down[] = {
-	"job_lanes", "job_slots", "job_keys", "job_runs", "job_turns", "jobs",
-	"job_levels",
-	"queues", NULL
+	"job_parents", "job_waits", "job_lanes", "job_slots", "job_keys",
+	"job_runs", "job_turns", "jobs", "job_levels", "queues", NULL
 };
 
 static const char *const nothing[] = {NULL};

@@ -102,6 +102,8 @@ SELECT nvent.queue_upsert('q', '1', key => 'u', store => '{s}'), nvent.queue_ups
 SELECT nvent.queue_send('q', '1', key => 't', throttle => '1 day', store => '{s}'), nvent.queue_send('q', '1', key => 't', debounce => '1 day', store => '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_find('k', 'a', '{s}');
 SELECT outcome FROM nvent.queue_runs('r', 1, '{s}');
+SELECT pg_catalog.count(*) FROM nvent.queue_flow(ARRAY['{"queue": "r", "name": "x"}', '{"queue": "r", "after": "x"}']::pg_catalog.jsonb[], '{s}');
+SELECT pg_catalog.count(*) FROM nvent.queue_parents('r', 1, '{s}'), nvent.queue_children('r', 1, '{s}');
 SELECT nvent.queue_pause('q', '{s}'), nvent.queue_unpause('q', '{s}'), nvent.queue_purge('q', '{s}'), nvent.queue_drop('q', '{s}');
 SELECT nvent.snapshot_save('{s}:s', '{"a": 2}', '{"{s}:order:1": 1}'), nvent.snapshot_delete('{s}:s');
 SELECT nvent.checkpoint_save('c', 2, store => '{s}'), nvent.checkpoint_delete('c', '{s}');
