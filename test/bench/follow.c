@@ -1,9 +1,11 @@
 /*
  * follow.c
- *	  When does a reader learn of an event?  Built and run by notify.sh.
+ *	  When does a reader learn of an event, or a worker of a job?  Built and
+ *	  run by notify.sh and queue.sh.
  *
  *	follow listen CHANNEL SECONDS	a session that listens
  *	follow wait PATTERN SECONDS		one in nvent.stream_wait()
+ *	follow work QUEUE SECONDS		one in nvent.queue_work_await()
  *
  * Writes a line "microseconds since 1970 <tab> position <tab> subject" for
  * whatever arrives: all events of the subject up to the position were told of
@@ -12,6 +14,10 @@
  *
  * The one that waits then reads with nvent.stream_poll(), and the time is that
  * of the answer: it has the events, not just word of them.
+ *
+ * The one that works writes "microseconds <tab> ready" when it is, and then for
+ * each job a line "microseconds <tab> when it was sent", as the job says itself
+ * in {"at": microseconds}.
  */
 #include <libpq-fe.h>
 #include <poll.h>
@@ -152,12 +158,44 @@ follow_pattern(const char *pattern)
 	}
 }
 
+/* Take jobs one by one, each with the completion of the last. */
+static void
+follow_queue(const char *queue)
+{
+	const char *params[2] = {queue, "[]"};
+	PGresult   *last = NULL;
+
+	PQclear(PQprepare(conn, "work", "CALL nvent.queue_work_await($1, "
+					  "$2::jsonb, timeout => '100 ms')", 2, NULL));
+	printf("%lld\tready\n", now());
+	fflush(stdout);
+	while (now() < until)
+	{
+		PGresult   *result;
+		const char *at;
+
+		result = PQexecPrepared(conn, "work", 2, params, NULL, NULL, 0);
+		if (PQresultStatus(result) != PGRES_TUPLES_OK)
+		{
+			fprintf(stderr, "follow: %s", PQerrorMessage(conn));
+			exit(1);
+		}
+		at = strstr(PQgetvalue(result, 0, 0), "\"at\": ");
+		if (at != NULL)
+			printf("%lld\t%lld\n", now(), atoll(at + strlen("\"at\": ")));
+		PQclear(last);
+		params[1] = PQgetvalue(result, 0, 0);
+		last = result;
+	}
+	PQclear(last);
+}
+
 int
 main(int argc, char **argv)
 {
 	if (argc != 4)
 	{
-		fprintf(stderr, "usage: follow listen|wait CHANNEL|PATTERN SECONDS\n");
+		fprintf(stderr, "usage: follow listen|wait|work NAME SECONDS\n");
 		return 1;
 	}
 	conn = PQconnectdb("application_name=follow");
@@ -169,6 +207,8 @@ main(int argc, char **argv)
 	until = now() + atoll(argv[3]) * 1000000;
 	if (strcmp(argv[1], "listen") == 0)
 		follow_channel(argv[2]);
+	else if (strcmp(argv[1], "work") == 0)
+		follow_queue(argv[2]);
 	else
 		follow_pattern(argv[2]);
 	PQfinish(conn);

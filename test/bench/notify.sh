@@ -154,12 +154,18 @@ of_times()
 		print v[int(NR * part + 0.5)] }' "$work/times"
 }
 
-# latency: from commit to who listens and to who waits.
-latency()
+# build_follow: the program that tells when something has arrived.
+build_follow()
 {
 	${CC:-cc} -O2 -o "$work/follow" -I"$("$PG_CONFIG" --includedir)" \
 		"$bench/follow.c" -L"$("$PG_CONFIG" --libdir)" -lpq ||
 		die 'cannot compile follow.c'
+}
+
+# latency: from commit to who listens and to who waits.
+latency()
+{
+	build_follow
 	echo
 	delay_rows 'from commit to LISTEN' listen nvent_events worker
 	delay_rows 'from commit through stream_wait' wait 'nvent:log:>' worker

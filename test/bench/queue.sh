@@ -258,6 +258,71 @@ held()
 	row "$1" 4 "$2" 'the first ten seconds' "$(xargs <"$work/windows")"
 }
 
+# works WORKERS RATE SECONDS [MEANWHILE]: jobs sent at so many a second to workers that wait
+# for them; leaves a line for each job that was begun in $work/worked,
+# milliseconds after it was sent.  MEANWHILE is called when all of them wait.
+works()
+{
+	local workers=() i worker
+
+	rm -f "$work"/worker.*
+	for i in $(seq "$1")
+	do
+		"$work/follow" work bench $(($3 + 2)) >"$work/worker.$i" &
+		workers+=($!)
+	done
+	for i in $(seq 100)
+	do
+		[ "$(cat "$work"/worker.* | grep -c ready)" -lt "$1" ] || break
+		sleep 0.05
+	done
+	[ -z "${4:-}" ] || "$4"
+	PGOPTIONS="-c nvent_store.notify=worker" pgbench -n -M prepared -c 8 \
+		-j "$(nproc)" -R "$2" -T "$3" -f "$bench/queue_send_at.sql" \
+		>"$report" 2>&1 || die "$(cat "$report")"
+	for worker in "${workers[@]}"
+	do
+		wait "$worker" || die 'a worker failed'
+	done
+	awk -F '\t' '$2 != "ready" { print ($1 - $2) / 1000 }' \
+		"$work"/worker.* >"$work/worked"
+}
+
+# no_snapshot: who waits for jobs keeps nothing from VACUUM.
+no_snapshot()
+{
+	sleep 0.5
+	figure 'snapshots that waiting workers hold' "$("${psql[@]}" -c "
+		SELECT count(*) FROM pg_stat_activity
+		WHERE application_name = 'follow' AND (backend_xmin IS NOT NULL
+			OR backend_xid IS NOT NULL)")" '' 0
+}
+
+# starts TITLE WORKERS RATE PERCENT LIMIT: from sending to the start of work.
+starts()
+{
+	local round
+
+	for round in $(seq "$rounds")
+	do
+		say "$1, round $round"
+		fill 0
+		works "$2" "$3" "$duration"
+		percent "$4" <"$work/worked"
+	done >"$work/starts" || exit 1
+	figure "$1: $4 of 100" "$(spread <"$work/starts")" ms "$5"
+}
+
+# wake_ups: of workers that wait.
+wake_ups()
+{
+	build_follow
+	fill 0
+	works 4 50 1 no_snapshot
+	starts 'from queue_send to a waiting worker' 1 50 99 10
+	starts 'the same, 1000 a second, 4 workers' 4 1000 50 2
+}
+
 # prepare_queue: both sides, and the variables of the scripts.
 prepare_queue()
 {
@@ -274,4 +339,5 @@ queue()
 	held 'queue, old snapshot, last 10 s' 0.8 "$bench/queue_steady.sql"
 	held 'lean.jobs, old snapshot, last 10 s' '' "$bench/queue_steady.plain.sql"
 	deep
+	wake_ups
 }
