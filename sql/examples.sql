@@ -168,7 +168,8 @@ SELECT count(*) FROM nvent.queue_flow(ARRAY[
     '{"name": "sound", "queue": "video", "data": {"file": 1}}',
     '{"name": "picture", "queue": "video", "data": {"file": 2}}',
     '{"name": "film", "queue": "video", "after": ["sound", "picture"], "onFailure": "fail"}']::jsonb[]);
-SELECT nvent.queue_complete('video', id, attempt, jsonb_build_object('made', data -> 'file')) FROM nvent.queue_fetch('video', 10);
+SELECT nvent.queue_complete('video', id, attempt, jsonb_build_object('made', data -> 'file'))
+FROM nvent.queue_fetch('video', 10);
 SELECT p.outcome, p.output FROM nvent.queue_fetch('video', 10) j, nvent.queue_parents('video', j.id) p;
 
 SELECT nvent.entry_add('runs:import', 'r1', 1767225600000, '{"status": "running", "owner": {"team": "data"}}');
