@@ -1,11 +1,9 @@
 -- Policies about jobs that are active: singleton, stately, key_strict_fifo.
 --
--- Seen to fail: without places given back where a run ends, a job ends, or is
--- cancelled or deleted, nothing is fetched any more at the state of that name;
--- without a look for those that wait, in "One at a time"; with the first place
--- that is free taken by whoever asks, in "In order"; with turns that are due
--- and deleted leaving no sign, in "Waiting behind what goes"; with settled
--- positions held back by jobs that wait, in "A deep backlog".
+-- Seen to fail: without places given back where a run ends, in "Of each state one";
+-- where a job ends, in "One at a time"; without a look for those that wait, in "One
+-- at a time"; with turns that are due and deleted leaving no sign, in "Waiting
+-- behind what goes".
 SET client_min_messages = warning;
 SELECT nvent.store_create('q');
 SET nvent_store.default_store = 'q';

@@ -133,6 +133,18 @@ static const NvsStatement admit_full = {
 	"AND l.place OPERATOR(pg_catalog.>=) 0) OPERATOR(pg_catalog.>=) $3"
 };
 
+/* Of each of the lanes $2 of queue $1 make the turn due that comes first. */
+static const NvsStatement admit_make_due = {
+	"UPDATE {job_turns} t SET due_at = NULL "
+	"WHERE t.id OPERATOR(pg_catalog.=) ANY (ARRAY("
+	"SELECT f.id FROM pg_catalog.unnest($2) u (lane), "
+	"LATERAL (SELECT s.id, s.due_at FROM {job_turns} s "
+	"WHERE s.queue OPERATOR(pg_catalog.=) $1 "
+	"AND s.lane OPERATOR(pg_catalog.=) u.lane AND " NVS_IN_LANE("s") " "
+	"ORDER BY s.queue, s.lane, s.priority DESC, s.id LIMIT 1 "
+	"FOR UPDATE SKIP LOCKED) f WHERE f.due_at IS NOT NULL))"
+};
+
 /* Have jobs wait: $1 queue, then of each what a turn has. */
 static const NvsStatement admit_wait = {
 	"INSERT INTO {job_turns} (queue, id, priority, attempt, retries, lane, "
@@ -161,6 +173,7 @@ static void admit_keep_taken(TupleTableSlot *slot, void *arg);
 static int64 admit_settled(const NvsQueue *queue);
 static void admit_look_for_full(Admit *admit);
 static void admit_keep_full(TupleTableSlot *slot, void *arg);
+static void admit_make_next_due(Admit *admit);
 static void admit_have_wait(Admit *admit);
 static void admit_keep(Admit *admit, NvsFetchedJobs *jobs);
 
@@ -316,6 +329,9 @@ admit_to_lanes(Admit *admit, AdmitStage stage)
 	admit_lock_places(admit);
 	admit_take_places(admit);
 	admit_look_for_full(admit);
+	if (stage == ADMIT_KEY &&
+		admit->fetch->queue->policy == NVS_POLICY_KEY_STRICT_FIFO)
+		admit_make_next_due(admit);
 }
 
 /* List the jobs that want places in lanes of the stage, by their lanes. */
@@ -533,6 +549,34 @@ admit_keep_full(TupleTableSlot *slot, void *arg)
 		if (admit->wants[i]->verdict == ADMIT_LATER &&
 			nvs_lane_compare(admit->wants[i]->waits_in, lane) == 0)
 			admit->wants[i]->verdict = ADMIT_WAIT;
+}
+
+/*
+ * Where a job is left as it is not the next of its key, that may be one which
+ * began to wait when another had been made due: so it is due, too.
+ */
+static void
+admit_make_next_due(Admit *admit)
+{
+	NvsFetch   *fetch = admit->fetch;
+	Datum	   *lanes = palloc(sizeof(Datum) * admit->nwants);
+	NvsParams	params;
+	int			n = 0;
+	int			i;
+
+	for (i = 0; i < admit->nwants; i += admit_same_lane(admit, i))
+		if (admit->wants[i]->verdict == ADMIT_LATER &&
+			admit->wants[i]->place >= 0)
+			lanes[n++] = PointerGetDatum(admit->wants[i]->waits_in);
+	if (n == 0)
+		return;
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(fetch->queue->number),
+				   false);
+	nvs_params_add(&params, TEXTARRAYOID,
+				   nvs_array_of(TEXTOID, lanes, NULL, n), false);
+	if (nvs_table_set_run(fetch->set, &admit_make_due, &params) > 0)
+		fetch->queue->turns_at = 0;
 }
 
 /* Write down the jobs that wait. */
