@@ -3,13 +3,10 @@
 # Whoever is not woken looks by himself after 10 seconds, which is too late here.
 #
 # Seen to fail: without SPI_commit() in wakeup/wait.c it holds a snapshot and
-# locks; without the note of what a test names (ready, due, taken, all), where
-# that is done; without jobs_undo_level() where a subtransaction is rolled back;
-# when jobs_wake() wakes all who wait, where one is to be woken; without that the
-# one who keeps time wakes another when it leaves, where that is cancelled;
-# without the wake-up that a session passes on, where it is terminated; without
-# nvs_jobs_wake_all() in worker/utility.c, at the end of prepared transactions;
-# with naps of 10 seconds only, without shared memory.
+# locks, and has not committed what it settled; without jobs_rolled_back() where
+# a fetch is rolled back, and without jobs_undo_level() where that is in a
+# subtransaction; when nvs_jobs_wait_end() wakes nobody else, where the one that
+# keeps time leaves, and where one is terminated that was woken.
 
 use strict;
 use warnings;
