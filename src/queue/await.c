@@ -131,9 +131,9 @@ nvs_queue_work_await(PG_FUNCTION_ARGS)
 	await.work = &work;
 	nvs_wait_connect(&await.wait);
 	(void) await_run(&await);
+	nvs_wait_finish();
 	if (await.jobs == (Datum) 0)
 		await.jobs = DirectFunctionCall1(jsonb_in, CStringGetDatum("[]"));
-	nvs_wait_finish();
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
 													  &await.jobs, &isnull)));
 }
