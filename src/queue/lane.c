@@ -321,8 +321,8 @@ lane_keep_room(TupleTableSlot *slot, void *arg)
 	}
 	room->n++;
 	rooms->rows[rooms->nrows++] =
-		PointerGetDatum(datumCopy(slot_getattr(slot, 2, &isnull), false,
-								  sizeof(ItemPointerData)));
+		datumCopy(slot_getattr(slot, 2, &isnull), false,
+				  sizeof(ItemPointerData));
 	MemoryContextSwitchTo(old);
 }
 
