@@ -10,14 +10,18 @@
  *
  * What a job that waits for others has in {job_waits} is locked first, then a
  * run, and then the job's row, as by who completes it; while a job's row is
- * locked nobody begins its first run.  Keys come last.
+ * locked nobody begins its first run.  Keys come last.  Whoever has waited for
+ * the row, and finds that there is a run by now, lets the row go again: a
+ * subtransaction is rolled back.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "queue/lane.h"
@@ -36,10 +40,10 @@ enum
 	alias ".id OPERATOR(pg_catalog.=) $2 " \
 	"AND " NVS_IN_QUEUE(alias, "1")
 
-/* The job itself; $3 the priorities that the queue has. */
+/* The job itself, whatever priorities the queue has got by now. */
 #define THE_JOB \
 	"j.queue OPERATOR(pg_catalog.=) $1 " \
-	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) " \
+	"AND j.priority OPERATOR(pg_catalog.=) " NVS_ANY_PRIORITY("1") " " \
 	"AND j.id OPERATOR(pg_catalog.=) $2"
 
 static const NvsStatement control_cancel_active = {
@@ -94,9 +98,7 @@ static const NvsStatement control_delete_runs = {
 	"DELETE FROM {job_runs} r WHERE " OF_JOB("r")
 };
 static const NvsStatement control_delete_job = {
-	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.priority OPERATOR(pg_catalog.=) " NVS_ANY_PRIORITY("1") " "
-	"AND j.id OPERATOR(pg_catalog.=) $2"
+	"DELETE FROM {jobs} j WHERE " THE_JOB
 };
 
 /* Is the job active, or has it a turn? */
@@ -129,12 +131,14 @@ static bool control_cancel_turn(const Control *control);
 static bool control_take_turn(const Control *control,
 							  const NvsParams *params, Datum *row,
 							  bool *isnull);
-static bool control_cancel_ready(const Control *control);
+static bool control_try(Control *control, bool (*work) (Control *control));
+static bool control_lock_job_row(const Control *control, Datum *priority);
+static bool control_cancel_ready(Control *control);
 static void control_resume(void *arg);
 static void control_delete(void *arg);
 static bool control_is_going_on(const Control *control);
-static bool control_delete_rows(const Control *control,
-								const NvsParams *params);
+static bool control_delete_ready(Control *control);
+static bool control_delete_rows(const Control *control);
 static void control_ended(const Control *control);
 static void control_release_key(const Control *control);
 
@@ -216,7 +220,8 @@ control_cancel(void *arg)
 		control->done = nvs_table_set_run(control->set,
 										  &control_cancel_active,
 										  &params) > 0 ||
-			control_cancel_turn(control) || control_cancel_ready(control);
+			control_cancel_turn(control) ||
+			control_try(control, control_cancel_ready);
 	} while (!control->done && control_is_going_on(control));
 	if (control->done)
 		control_ended(control);
@@ -276,20 +281,67 @@ control_take_turn(const Control *control, const NvsParams *params,
 	return true;
 }
 
+/*
+ * Do something that locks the row of a job; when it returns false, nothing has
+ * happened, and the row is not locked.
+ */
+static bool
+control_try(Control *control, bool (*work) (Control *control))
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	bool		done = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(cxt);
+	PG_TRY();
+	{
+		done = work(control);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		/* The transaction is not aborted below what is in it. */
+		MemoryContextSwitchTo(cxt);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(cxt);
+		CurrentResourceOwner = owner;
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	if (done)
+		ReleaseCurrentSubTransaction();
+	else
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(cxt);
+	CurrentResourceOwner = owner;
+	return done;
+}
+
+/* Lock the row of a job, and tell its priority; false when it is not there. */
+static bool
+control_lock_job_row(const Control *control, Datum *priority)
+{
+	NvsParams	params;
+
+	control_params(control, &params);
+	return nvs_execute_first(nvs_statement_plan(control->set->plans,
+												&control_lock_job, &params,
+												NULL),
+							 &params, false, CurrentMemoryContext, priority);
+}
+
 /* Cancel a job that nobody has begun; false when it is not there, or begun. */
 static bool
-control_cancel_ready(const Control *control)
+control_cancel_ready(Control *control)
 {
 	NvsParams	params;
 	Datum		priority;
 
-	control_params(control, &params);
-	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(control->queue),
-				   false);
-	if (!nvs_execute_first(nvs_statement_plan(control->set->plans,
-											  &control_lock_job, &params,
-											  NULL),
-						   &params, false, CurrentMemoryContext, &priority))
+	if (!control_lock_job_row(control, &priority))
 		return false;
 	control_params(control, &params);
 	nvs_params_add(&params, INT4OID, priority, false);
@@ -344,32 +396,41 @@ control_resume(void *arg)
 }
 
 /*
- * Delete a job wherever it stands.  What begins while we wait for a row of it
- * goes with it: once its row is gone, only who has a run can give it a turn,
- * and only a turn another run.
+ * Delete a job wherever it stands.  Its own row goes when it neither is active
+ * nor has a turn, and what ended while we waited for that goes then.
  */
 static void
 control_delete(void *arg)
 {
 	Control    *control = arg;
-	NvsParams	params;
 	Datum		id = Int64GetDatum(control->id);
-	bool		more = true;
 
 	(void) nvs_flow_stop_waiting(control->set, control->queue, control->id);
-	control_params(control, &params);
-	while (more)
+	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		more = control_delete_rows(control, &params);
-		if (nvs_table_set_run(control->set, &control_delete_job, &params) > 0)
-			control->done = more = true;
-		if (!more)
-			more = !control->done && control_is_going_on(control);
-	}
+		(void) control_delete_rows(control);
+		control->done = control_try(control, control_delete_ready);
+	} while (!control->done && control_is_going_on(control));
+	while (control_delete_rows(control))
+		CHECK_FOR_INTERRUPTS();
 	if (control->done)
 		nvs_flow_deleted(control->set, &id, 1);
 	control_release_key(control);
+}
+
+/* Delete the row of a job, unless it is active or has a turn. */
+static bool
+control_delete_ready(Control *control)
+{
+	NvsParams	params;
+	Datum		priority;
+
+	if (!control_lock_job_row(control, &priority) ||
+		control_is_going_on(control))
+		return false;
+	control_params(control, &params);
+	return nvs_table_set_run(control->set, &control_delete_job, &params) > 0;
 }
 
 /* Is a job active, or has it a turn by now? */
@@ -389,14 +450,17 @@ control_is_going_on(const Control *control)
 
 /* Delete the turn and the runs of a job; false when it had none. */
 static bool
-control_delete_rows(const Control *control, const NvsParams *params)
+control_delete_rows(const Control *control)
 {
+	NvsParams	params;
 	Datum		row[4];
 	bool		isnull[4];
-	bool		found = control_take_turn(control, params, row, isnull);
+	bool		found;
 
-	return nvs_table_set_run(control->set, &control_delete_runs, params) > 0 ||
-		found;
+	control_params(control, &params);
+	found = control_take_turn(control, &params, row, isnull);
+	return nvs_table_set_run(control->set, &control_delete_runs,
+							 &params) > 0 || found;
 }
 
 /* Give back the key that the job has, if it has one. */

@@ -29,8 +29,8 @@ srand($seed);
 my $node = new_server('queue_flow', "restart_after_crash = on\n");
 
 $node->safe_psql('postgres', <<'EOT');
-SELECT nvent.queue_create(q, retry_limit => 1, lease => '20 ms')
-FROM unnest('{a,b,c}'::text[]) q;
+SELECT nvent.queue_create(q, retry_limit => 1, lease => '20 ms', keep_ended => CASE q WHEN 'brief' THEN interval '0' ELSE '7 days' END)
+FROM unnest('{a,b,brief}'::text[]) q;
 CREATE TABLE sent (id bigint PRIMARY KEY, queue text, parents bigint[], on_failure text);
 -- Jobs that somebody had run by hand, whatever their parents did.
 CREATE TABLE forced (id bigint);
@@ -44,7 +44,7 @@ DECLARE
 	ids bigint[];
 BEGIN
 	FOR i IN 1 .. 2 + (random() * 6)::int LOOP
-		jobs := jobs || jsonb_build_object('queue', ('{a,b,c}'::text[])[1 + floor(random() * 3)], 'name', 'j' || i, 'priority', (random() * 2)::int,
+		jobs := jobs || jsonb_build_object('queue', ('{a,b,brief}'::text[])[1 + floor(random() * 3)], 'name', 'j' || i, 'priority', (random() * 2)::int,
 			'onFailure', ('{wait,cancel,fail,run}'::text[])[1 + floor(random() * 4)],
 			'after', (SELECT coalesce(jsonb_agg('j' || p), '[]') FROM generate_series(1, i - 1) p WHERE random() < 0.5));
 	END LOOP;
@@ -78,7 +78,7 @@ BEGIN
 		PERFORM nextval('operations');
 		dice := random();
 		SELECT * INTO job FROM (SELECT * FROM sent ORDER BY id DESC LIMIT 100) s ORDER BY random() LIMIT 1;
-		q := ('{a,b,c}'::text[])[1 + floor(random() * 3)];
+		q := ('{a,b,brief}'::text[])[1 + floor(random() * 3)];
 		IF dice < 0.15 OR job.id IS NULL THEN
 			CALL send_flow();
 		ELSIF dice < 0.8 THEN
@@ -116,7 +116,7 @@ DECLARE
 	q text;
 BEGIN
 	LOOP
-		FOREACH q IN ARRAY '{a,b,c}'::text[] LOOP
+		FOREACH q IN ARRAY '{a,b,brief}'::text[] LOOP
 			PERFORM nvent.queue_complete(q, f.id, f.attempt) FROM fetch_some(q, 50) f;
 			COMMIT;
 		END LOOP;
