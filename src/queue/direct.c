@@ -191,18 +191,21 @@ direct_is_taken(NvsDirectTable *runs, Snapshot snapshot, int64 id)
 /*
  * Begin runs of jobs that are locked, and add those to the ones that are taken
  * whose jobs were not.  False when a statement has to.
+ *
+ * Whoever begins a first run has the job locked until that is committed, so a
+ * snapshot that is newer than our locks shows it.  A dirty one might not, while
+ * the run is just being ended: its row moves, and a scan can come too late for
+ * the old version and too early for the new one.
  */
 bool
 nvs_direct_begin(NvsFetch *fetch, const NvsFetchedJobs *jobs)
 {
 	NvsDirect  *direct = nvs_queue_direct(fetch->set, NVS_TABLE_RUNS);
 	NvsDirectTable runs;
-	SnapshotData dirty;
 	int			i;
 
 	if (direct == NULL)
 		return false;
-	InitDirtySnapshot(dirty);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	nvs_direct_open(direct, &runs);
 	for (i = 0; i < jobs->n; i++)
@@ -211,7 +214,7 @@ nvs_direct_begin(NvsFetch *fetch, const NvsFetchedJobs *jobs)
 
 		CHECK_FOR_INTERRUPTS();
 		if (job->run.attempt == 1 &&
-			direct_is_taken(&runs, &dirty, job->run.id))
+			direct_is_taken(&runs, GetActiveSnapshot(), job->run.id))
 			continue;
 		if (runs.nrows == NVS_DIRECT_ROWS)
 			nvs_direct_insert(&runs);

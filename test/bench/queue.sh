@@ -124,12 +124,22 @@ percent()
 		print v[int(NR * of / 100 + 0.999)] }'
 }
 
+# shortest: the smallest of the backlogs.
+shortest()
+{
+	printf '%s\n' $backlogs | sort -g | head -n 1
+}
+
 # fetch_times QUEUE: milliseconds that a new session's fetches of one job take;
-# into $work/QUEUE a line "MEDIAN FIRST".
+# into $work/QUEUE a line "MEDIAN FIRST".  All rounds together take nine tenths of
+# the shortest queue at most.
 fetch_times()
 {
+	local fetches=$(($(shortest) * 9 / 10 / rounds))
+
+	[ $fetches -le 400 ] || fetches=400
 	rm -f "$work"/fetch.*
-	PGOPTIONS=$(options cpu) pgbench -n -M prepared -c 1 -t 400 -l \
+	PGOPTIONS=$(options cpu) pgbench -n -M prepared -c 1 -t $fetches -l \
 		--log-prefix="$work/fetch" -D queue="$1" -f "$work/fetch_one" \
 		>"$report" 2>&1 || die "$(cat "$report")"
 	awk '{ print $3 / 1000 }' "$work"/fetch.* >"$work/times"
