@@ -18,6 +18,7 @@ OBJS = \
 	src/base/grant.o \
 	src/base/text.o \
 	src/base/plan.o \
+	src/base/subtransaction.o \
 	src/base/statement.o \
 	src/base/planned.o \
 	src/json/build.o \

@@ -171,6 +171,8 @@ static void admit_lock_places(Admit *admit);
 static void admit_take_places(Admit *admit);
 static void admit_keep_taken(TupleTableSlot *slot, void *arg);
 static int64 admit_settled(const NvsQueue *queue);
+static void admit_lane_params(const NvsFetch *fetch, Datum *lanes, int n,
+							  NvsParams *params);
 static void admit_look_for_full(Admit *admit);
 static void admit_keep_full(TupleTableSlot *slot, void *arg);
 static void admit_make_next_due(Admit *admit);
@@ -496,6 +498,18 @@ admit_settled(const NvsQueue *queue)
 	return settled;
 }
 
+/* The parameters of a statement about lanes of the queue. */
+static void
+admit_lane_params(const NvsFetch *fetch, Datum *lanes, int n,
+				  NvsParams *params)
+{
+	nvs_params_init(params);
+	nvs_params_add(params, INT4OID, Int32GetDatum(fetch->queue->number),
+				   false);
+	nvs_params_add(params, TEXTARRAYOID,
+				   nvs_array_of(TEXTOID, lanes, NULL, n), false);
+}
+
 /*
  * Have jobs wait whose lanes are full, as others see it too.  With the lock,
  * and a snapshot that is newer, it will be seen that they wait by who makes
@@ -521,11 +535,7 @@ admit_look_for_full(Admit *admit)
 	}
 	if (n == 0)
 		return;
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(fetch->queue->number),
-				   false);
-	nvs_params_add(&params, TEXTARRAYOID,
-				   nvs_array_of(TEXTOID, lanes, NULL, n), false);
+	admit_lane_params(fetch, lanes, n, &params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(admit_places(admit)),
 				   false);
 
@@ -570,11 +580,7 @@ admit_make_next_due(Admit *admit)
 			lanes[n++] = PointerGetDatum(admit->wants[i]->waits_in);
 	if (n == 0)
 		return;
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(fetch->queue->number),
-				   false);
-	nvs_params_add(&params, TEXTARRAYOID,
-				   nvs_array_of(TEXTOID, lanes, NULL, n), false);
+	admit_lane_params(fetch, lanes, n, &params);
 	if (nvs_table_set_run(fetch->set, &admit_make_due, &params) > 0)
 		fetch->queue->turns_at = 0;
 }

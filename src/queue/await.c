@@ -22,6 +22,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/subtransaction.h"
 #include "queue/internal.h"
 #include "wakeup/jobs.h"
 #include "wakeup/wait.h"
@@ -88,6 +89,7 @@ static void await_stop(int code, Datum arg);
 static bool await_look(NvsWait *base);
 static bool await_fetch(QueueWait *await);
 static bool await_is_ready(QueueWait *await);
+static bool await_finds_none(void *arg);
 static int	await_take(QueueWait *await, int max_count, text *worker,
 					   Datum *jobs);
 static Datum await_to_jsonb(Tuplestorestate *rows, TupleDesc desc);
@@ -232,41 +234,19 @@ await_fetch(QueueWait *await)
 static bool
 await_is_ready(QueueWait *await)
 {
-	MemoryContext cxt = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	bool		found;
+	return !nvs_subtransaction(await_finds_none, await);
+}
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(cxt);
-	PG_TRY();
-	{
-		found = await_take(await, 1, NULL, NULL) > 0;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
+/* Fetch a job; true when there was none. */
+static bool
+await_finds_none(void *arg)
+{
+	if (await_take(arg, 1, NULL, NULL) == 0)
+		return true;
 
-		/* The transaction is not aborted below what is in it. */
-		MemoryContextSwitchTo(cxt);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(cxt);
-		CurrentResourceOwner = owner;
-		ReThrowError(error);
-	}
-	PG_END_TRY();
-	if (found)
-	{
-		/* Whoever passed over it need not be told: we are here for it. */
-		nvs_jobs_forget();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	else
-		ReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(cxt);
-	CurrentResourceOwner = owner;
-	return found;
+	/* Whoever passed over it need not be told: we are here for it. */
+	nvs_jobs_forget();
+	return false;
 }
 
 /*

@@ -16,14 +16,13 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
+#include "base/subtransaction.h"
 #include "queue/lane.h"
 #include "queue/slot.h"
 
@@ -131,13 +130,12 @@ static bool control_cancel_turn(const Control *control);
 static bool control_take_turn(const Control *control,
 							  const NvsParams *params, Datum *row,
 							  bool *isnull);
-static bool control_try(Control *control, bool (*work) (Control *control));
 static bool control_lock_job_row(const Control *control, Datum *priority);
-static bool control_cancel_ready(Control *control);
+static bool control_cancel_ready(void *arg);
 static void control_resume(void *arg);
 static void control_delete(void *arg);
 static bool control_is_going_on(const Control *control);
-static bool control_delete_ready(Control *control);
+static bool control_delete_ready(void *arg);
 static bool control_delete_rows(const Control *control);
 static void control_ended(const Control *control);
 static void control_release_key(const Control *control);
@@ -221,7 +219,7 @@ control_cancel(void *arg)
 										  &control_cancel_active,
 										  &params) > 0 ||
 			control_cancel_turn(control) ||
-			control_try(control, control_cancel_ready);
+			nvs_subtransaction(control_cancel_ready, control);
 	} while (!control->done && control_is_going_on(control));
 	if (control->done)
 		control_ended(control);
@@ -281,46 +279,6 @@ control_take_turn(const Control *control, const NvsParams *params,
 	return true;
 }
 
-/*
- * Do something that locks the row of a job; when it returns false, nothing has
- * happened, and the row is not locked.
- */
-static bool
-control_try(Control *control, bool (*work) (Control *control))
-{
-	MemoryContext cxt = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	bool		done = false;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(cxt);
-	PG_TRY();
-	{
-		done = work(control);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		/* The transaction is not aborted below what is in it. */
-		MemoryContextSwitchTo(cxt);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(cxt);
-		CurrentResourceOwner = owner;
-		ReThrowError(error);
-	}
-	PG_END_TRY();
-	if (done)
-		ReleaseCurrentSubTransaction();
-	else
-		RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(cxt);
-	CurrentResourceOwner = owner;
-	return done;
-}
-
 /* Lock the row of a job, and tell its priority; false when it is not there. */
 static bool
 control_lock_job_row(const Control *control, Datum *priority)
@@ -336,8 +294,9 @@ control_lock_job_row(const Control *control, Datum *priority)
 
 /* Cancel a job that nobody has begun; false when it is not there, or begun. */
 static bool
-control_cancel_ready(Control *control)
+control_cancel_ready(void *arg)
 {
+	const Control *control = arg;
 	NvsParams	params;
 	Datum		priority;
 
@@ -410,7 +369,7 @@ control_delete(void *arg)
 	{
 		CHECK_FOR_INTERRUPTS();
 		(void) control_delete_rows(control);
-		control->done = control_try(control, control_delete_ready);
+		control->done = nvs_subtransaction(control_delete_ready, control);
 	} while (!control->done && control_is_going_on(control));
 	while (control_delete_rows(control))
 		CHECK_FOR_INTERRUPTS();
@@ -421,8 +380,9 @@ control_delete(void *arg)
 
 /* Delete the row of a job, unless it is active or has a turn. */
 static bool
-control_delete_ready(Control *control)
+control_delete_ready(void *arg)
 {
+	const Control *control = arg;
 	NvsParams	params;
 	Datum		priority;
 

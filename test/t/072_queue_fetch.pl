@@ -2,8 +2,10 @@
 # meets a run that another has begun, and each job has one.
 #
 # A first run that is just being completed moves in its table, and must be seen by
-# who looks for it then.  Seen to fail, in one of five rounds, with runs looked for
-# by a dirty snapshot (queue/direct.c): 23505.
+# who looks for it then.
+#
+# Seen to fail with runs looked for by a dirty snapshot (queue/direct.c): in one of
+# five rounds a fetch meets another's run (23505).
 
 use strict;
 use warnings;
