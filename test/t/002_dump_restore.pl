@@ -27,15 +27,7 @@ $node->append_conf('postgresql.conf', "fsync = off\nautovacuum = off");
 $node->start;
 my $dir = $node->basedir;
 
-# Each table's rows, as one line a table; sequences' states too.
-my $contents = q{
-	SELECT c.oid::regclass || ': ' || (xpath('/row/c/text()', query_to_xml(format(
-		CASE relkind WHEN 'S' THEN 'SELECT last_value || '' '' || is_called AS c FROM %s'
-		ELSE 'SELECT count(*) || '' '' || coalesce(md5(string_agg(t::text, ''|'' ORDER BY t::text)), '''') AS c FROM %s t' END,
-		c.oid::regclass), false, true, '')))[1]::text
-	FROM pg_class c WHERE relkind IN ('r', 'p', 'S') AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-		AND relnamespace::regnamespace::text !~ '^pg_' AND c.oid NOT IN ('nvent.published_position'::regclass, 'nvent.position_timeline'::regclass)
-	ORDER BY 1};
+my $contents = contents_sql('nvent.published_position', 'nvent.position_timeline');
 
 $node->safe_psql('postgres', 'CREATE DATABASE src; CREATE ROLE keeper; CREATE ROLE app; CREATE ROLE ops');
 $node->safe_psql('src', q{

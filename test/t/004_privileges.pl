@@ -31,9 +31,8 @@ $node->safe_psql('postgres', q{
 sub as
 {
 	my ($role, $sql) = @_;
-	my ($state, $out) = attempt($node, $sql, 'db', $role);
 
-	return $state || $out;
+	return answer($node, $sql, 'db', $role);
 }
 
 # Whoever may not make a schema in the database does not install it; its owner's

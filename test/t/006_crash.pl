@@ -24,28 +24,10 @@ use Time::HiRes qw(time usleep);
 my $events = $ENV{NVS_EVENTS} || 100000;
 my $seed = $ENV{NVS_SEED} || 1;
 my $dir = "$FindBin::RealBin/../checker";
-my $program = PostgreSQL::Test::Utils::tempdir() . '/checker';
+my $program = program('checker');
 
 # Of the server under test.
 my $node;
-
-# Words of pg_config.
-sub pg_config
-{
-	my $answer = qx($ENV{PG_CONFIG} $_[0]);
-
-	chomp $answer;
-	return $answer;
-}
-
-sub build
-{
-	my $libdir = pg_config('--libdir');
-
-	return system($ENV{CC} // 'cc', '-O2', '-w', '-pthread',
-		'-I' . pg_config('--includedir'), '-o', $program,
-		glob("$dir/*.c"), "-L$libdir", "-Wl,-rpath,$libdir", '-lpq') == 0;
-}
 
 # A statement's result; empty while the server cannot be reached.  psql is not
 # written to, as it may be gone before it reads.
@@ -227,8 +209,6 @@ sub standby
 	$standby->start;
 	return $standby;
 }
-
-build() or BAIL_OUT('cannot build the checker');
 
 my $began = time;
 server('crash', '');

@@ -17,14 +17,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # Every row that is to be the same; the published position is read on its own.
-my $contents = q{
-	SELECT c.oid::regclass || ': ' || (xpath('/row/c/text()', query_to_xml(format(
-		CASE relkind WHEN 'S' THEN 'SELECT last_value || '' '' || is_called AS c FROM %s'
-		ELSE 'SELECT count(*) || '' '' || coalesce(md5(string_agg(t::text, ''|'' ORDER BY t::text)), '''') AS c FROM %s t' END,
-		c.oid::regclass), false, true, '')))[1]::text
-	FROM pg_class c WHERE relkind IN ('r', 'p', 'S') AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-		AND relnamespace::regnamespace::text !~ '^pg_' AND c.oid <> 'nvent.published_position'::regclass
-	ORDER BY 1};
+my $contents = contents_sql('nvent.published_position');
 
 # server(NAME, CONF, INSTALL): one that preloads, not started.
 sub server

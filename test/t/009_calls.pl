@@ -22,26 +22,8 @@ use Test::More;
 my $seconds = $ENV{NVS_SECONDS} || 60;
 my $seed = $ENV{NVS_SEED} // 1;
 my $dir = "$FindBin::RealBin/../fuzz/calls";
-my $program = PostgreSQL::Test::Utils::tempdir() . '/calls';
+my $program = program('fuzz/calls');
 my $nruns = 0;
-
-# Words of pg_config.
-sub pg_config
-{
-	my $answer = qx($ENV{PG_CONFIG} $_[0]);
-
-	chomp $answer;
-	return $answer;
-}
-
-sub build
-{
-	my $libdir = pg_config('--libdir');
-
-	return system($ENV{CC} // 'cc', '-O2', '-g', '-w', '-pthread', '-D_GNU_SOURCE',
-		'-I' . pg_config('--includedir'), '-o', $program,
-		glob("$dir/*.c"), "-L$libdir", "-Wl,-rpath,$libdir", '-lpq') == 0;
-}
 
 # start(NAME, CONF): a server with a database in an encoding, and one of bytes.
 sub start
@@ -101,8 +83,6 @@ sub stop
 	is(join("\n", @lines), '', $node->name . ": so do those of the workers");
 	$node->stop;
 }
-
-build() or BAIL_OUT('cannot build test/fuzz/calls');
 
 my $node = start('preloaded', '');
 run($node, 'postgres', $seconds / 2);

@@ -35,9 +35,8 @@ $node->safe_psql('postgres', q{
 sub as
 {
 	my ($role, $sql) = @_;
-	my ($state, $out) = attempt($node, $sql, 'db', $role);
 
-	return $state || $out;
+	return answer($node, $sql, 'db', $role);
 }
 
 is(as('stranger', 'CREATE EXTENSION nvent_store'), '42501', 'who may not CREATE in the database does not install it');

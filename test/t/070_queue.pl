@@ -15,17 +15,15 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use Nvent;
+use Operations;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 my $operations = $ENV{NVS_OPERATIONS} // 400;
 my $crashes = $ENV{NVS_CRASHES} // 3;
-my $seed = $ENV{NVS_SEED} // int(rand(1000000));
 my $sessions = 8;
 
-note "NVS_SEED=$seed";
-srand($seed);
+random_seed();
 
 # What a session does at random.  What it was told is written down in the same
 # transaction, so that it is known of exactly what is in effect.
@@ -183,33 +181,6 @@ my @checks = (
 	'nothing is left to do' =>
 	  q(SELECT j.id, g.state FROM nvent_jobs j, nvent.queue_get('m', j.id) g WHERE g.state NOT IN ('completed', 'failed', 'cancelled')));
 
-# operate(NODE, N): eight sessions make N operations each; those that are running.
-sub operate
-{
-	my ($node, $n, $errors) = @_;
-
-	return map {
-		my $i = $_;
-		IPC::Run::start([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
-				'-c', sprintf('CALL operate(%d, %f)', $n, rand) ], '2>', \$errors->[$i])
-	} 0 .. $sessions - 1;
-}
-
-# check(NODE, TITLE): what all of it came to.
-sub check
-{
-	my ($node, $title) = @_;
-
-	$node->safe_psql('postgres', 'CALL drain()');
-	for (my $i = 0; $i < @checks; $i += 2)
-	{
-		is($node->safe_psql('postgres', $checks[ $i + 1 ]), '', "$title: $checks[$i]");
-	}
-	note "$title: " . $node->safe_psql('postgres', q(
-		SELECT (SELECT last_value FROM operations) || ' operations, ' || string_agg(outcome || ' ' || count, ', ' ORDER BY outcome)
-		FROM (SELECT coalesce(outcome, 'active') AS outcome, count(*) FROM nvent_job_runs GROUP BY 1) x));
-}
-
 foreach my $way ([ 'preloaded', \&new_server ], [ 'plain', \&plain_server ])
 {
 	my ($name, $server) = @$way;
@@ -233,35 +204,17 @@ EOT
 
 	# --- Anything, by many ---
 
-	my @errors;
+	my @check = ($node, $name, q(SELECT coalesce(outcome, 'active') FROM nvent_job_runs), @checks);
+
 	$node->safe_psql('postgres', $model);
-	my @running = operate($node, $operations, \@errors);
-	is(join(' ', map { $_->finish ? 'ok' : 'failed' } @running), join(' ', ('ok') x $sessions), "$name: no operation fails")
-	  or diag(join '', map { $_ // '' } @errors);
-	check($node, $name);
+	operate($node, $name, $operations);
+	check_operations(@check);
 
 	# --- The same, and the server dies of it ---
 
-	for my $round (1 .. $crashes)
-	{
-		@running = operate($node, 1000000, \@errors);
-		my $before = $node->safe_psql('postgres', 'SELECT last_value FROM operations');
-		ok(wait_until(sub { $node->safe_psql('postgres', 'SELECT last_value FROM operations') > $before + 200 + rand(300) }),
-			"$name: there is load");
-		if ($round % 2)
-		{
-			my $pid = $node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE query LIKE 'CALL operate%' ORDER BY random() LIMIT 1));
-			kill 'KILL', $pid;
-		}
-		else
-		{
-			$node->stop('immediate');
-		}
-		$_->finish foreach @running;
-		$node->start if $round % 2 == 0;
-		ok(wait_until(sub { ($node->psql('postgres', 'SELECT 1'))[0] == 0 }), "$name: it is up again");
-	}
-	check($node, "$name, after crashes");
+	operate_through_crashes($node, $name, $crashes);
+	$check[1] .= ', after crashes';
+	check_operations(@check);
 	$node->stop;
 }
 

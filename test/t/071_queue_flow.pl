@@ -15,16 +15,14 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use Nvent;
+use Operations;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $operations = $ENV{NVS_OPERATIONS} // 300;
 my $crashes = $ENV{NVS_CRASHES} // 2;
-my $seed = $ENV{NVS_SEED} // int(rand(1000000));
-my $sessions = 8;
 
-note "NVS_SEED=$seed";
-srand($seed);
+random_seed();
 
 my $node = new_server('queue_flow', "restart_after_crash = on\n");
 
@@ -151,57 +149,13 @@ my @checks = (
 	'who waits still waits for one that failed' =>
 	  q(SELECT id FROM knows GROUP BY id HAVING NOT bool_or(coalesce(state IN ('failed', 'cancelled', 'waiting'), false))));
 
-# operate(N, ERRORS): eight sessions make N operations each; those that are running.
-sub operate
-{
-	my ($n, $errors) = @_;
+my @check = ($node, 'load', q(SELECT coalesce(g.state, 'gone') FROM sent s LEFT JOIN LATERAL nvent.queue_get(s.queue, s.id) g ON true), @checks);
 
-	return map {
-		my $i = $_;
-		IPC::Run::start([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
-				'-c', sprintf('CALL operate(%d, %f)', $n, rand) ], '2>', \$errors->[$i])
-	} 0 .. $sessions - 1;
-}
-
-# check(TITLE): what all of it came to.
-sub check
-{
-	my ($title) = @_;
-
-	$node->safe_psql('postgres', 'CALL drain()');
-	for (my $i = 0; $i < @checks; $i += 2)
-	{
-		is($node->safe_psql('postgres', $checks[ $i + 1 ]), '', "$title: $checks[$i]");
-	}
-	note "$title: " . $node->safe_psql('postgres', q(
-		SELECT (SELECT last_value FROM operations) || ' operations, ' || string_agg(state || ' ' || count, ', ' ORDER BY state)
-		FROM (SELECT coalesce(g.state, 'gone') AS state, count(*) FROM sent s LEFT JOIN LATERAL nvent.queue_get(s.queue, s.id) g ON true GROUP BY 1) x));
-}
-
-my @errors;
-my @running = operate($operations, \@errors);
-is(join(' ', map { $_->finish ? 'ok' : 'failed' } @running), join(' ', ('ok') x $sessions), 'no operation fails')
-  or diag(join '', map { $_ // '' } @errors);
-check('load');
-
-for my $round (1 .. $crashes)
-{
-	@running = operate(1000000, \@errors);
-	my $before = $node->safe_psql('postgres', 'SELECT last_value FROM operations');
-	ok(wait_until(sub { $node->safe_psql('postgres', 'SELECT last_value FROM operations') > $before + 200 + rand(300) }), 'there is load');
-	if ($round % 2)
-	{
-		kill 'KILL', $node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE query LIKE 'CALL operate%' ORDER BY random() LIMIT 1));
-	}
-	else
-	{
-		$node->stop('immediate');
-	}
-	$_->finish foreach @running;
-	$node->start if $round % 2 == 0;
-	ok(wait_until(sub { ($node->psql('postgres', 'SELECT 1'))[0] == 0 }), 'it is up again');
-}
-check('after crashes');
+operate($node, 'load', $operations);
+check_operations(@check);
+operate_through_crashes($node, 'load', $crashes);
+$check[1] = 'after crashes';
+check_operations(@check);
 
 $node->stop;
 done_testing();

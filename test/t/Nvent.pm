@@ -12,8 +12,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-our @EXPORT = qw(new_server plain_server crash append append_sql attempt load
-  listener notified page silent wait_until notifier_pid maintainer_pid library);
+our @EXPORT = qw(new_server plain_server crash append append_sql attempt answer
+  load listener notified page silent wait_until notifier_pid maintainer_pid
+  library program contents_sql random_seed);
 
 # start_server(NAME, CONF...): a server that has the extension in database
 # postgres, and can have a standby.
@@ -60,18 +61,48 @@ sub crash
 	$node->start;
 }
 
+# Words of pg_config.
+sub pg_config
+{
+	my $answer = qx($ENV{PG_CONFIG} $_[0]);
+
+	chomp $answer;
+	return $answer;
+}
+
+# compile(NAME, ARG...): has the compiler make a file of that name, and returns
+# its path.
+sub compile
+{
+	my ($name, @args) = @_;
+	my $path = PostgreSQL::Test::Utils::tempdir() . "/$name";
+
+	system($ENV{CC} // 'cc', '-O2', '-w', '-o', $path, @args) == 0
+	  or BAIL_OUT("cannot build $name");
+	return $path;
+}
+
 # library(NAME): the path of a library that is built of test/hooks/NAME.c.
 sub library
 {
 	my ($name) = @_;
-	my $path = PostgreSQL::Test::Utils::tempdir() . "/nvs_$name.so";
-	my $include = qx($ENV{PG_CONFIG} --includedir-server);
 
-	chomp $include;
-	system($ENV{CC} // 'cc', '-O2', '-w', '-fPIC', '-shared', "-I$include",
-		'-o', $path, "$FindBin::RealBin/../hooks/$name.c") == 0
-	  or BAIL_OUT("cannot build $name");
-	return $path;
+	return compile("nvs_$name.so", '-fPIC', '-shared',
+		'-I' . pg_config('--includedir-server'),
+		"$FindBin::RealBin/../hooks/$name.c");
+}
+
+# program(DIR): the path of a client that is built of what is in that folder of
+# test/, has threads, and bears the folder's name.
+sub program
+{
+	my ($dir) = @_;
+	my $libdir = pg_config('--libdir');
+
+	return compile($dir =~ s{.*/}{}r, '-g', '-pthread', '-D_GNU_SOURCE',
+		'-I' . pg_config('--includedir'),
+		glob("$FindBin::RealBin/../$dir/*.c"),
+		"-L$libdir", "-Wl,-rpath,$libdir", '-lpq');
 }
 
 # append_sql(SUBJECT): the statement that appends to nvent:t:SUBJECT and returns
@@ -101,6 +132,42 @@ sub attempt
 		extra_params => defined $role ? [ '-U', $role ] : []);
 
 	return ($err =~ /ERROR:\s+(\w{5})/ ? $1 : $ret != 0 ? $err : '', $out);
+}
+
+# answer(NODE, SQL, DATABASE, ROLE): what a statement returns, or the SQLSTATE of
+# its error.
+sub answer
+{
+	my ($state, $out) = attempt(@_);
+
+	return $state || $out;
+}
+
+# contents_sql(RELATION...): the statement that returns a line for each table,
+# with the number and the sum of its rows, and for each sequence, with its state,
+# but for those.
+sub contents_sql
+{
+	my $but = join ', ', map { "'$_'::regclass" } @_;
+
+	return qq{
+	SELECT c.oid::regclass || ': ' || (xpath('/row/c/text()', query_to_xml(format(
+		CASE relkind WHEN 'S' THEN 'SELECT last_value || '' '' || is_called AS c FROM %s'
+		ELSE 'SELECT count(*) || '' '' || coalesce(md5(string_agg(t::text, ''|'' ORDER BY t::text)), '''') AS c FROM %s t' END,
+		c.oid::regclass), false, true, '')))[1]::text
+	FROM pg_class c WHERE relkind IN ('r', 'p', 'S') AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+		AND relnamespace::regnamespace::text !~ '^pg_' AND c.oid NOT IN ($but)
+	ORDER BY 1};
+}
+
+# random_seed(): of what a test does by chance, which is said, so that it can be
+# done again: NVS_SEED in the environment.
+sub random_seed
+{
+	my $seed = $ENV{NVS_SEED} // int(rand(1000000));
+
+	note "NVS_SEED=$seed";
+	srand($seed);
 }
 
 my $nscripts = 0;
