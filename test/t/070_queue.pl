@@ -36,6 +36,7 @@ CREATE TABLE deleted (id bigint PRIMARY KEY);
 CREATE TABLE redriven (id bigint PRIMARY KEY, source_id bigint);
 CREATE TABLE buried (id bigint PRIMARY KEY);
 CREATE TABLE throttled (id bigint PRIMARY KEY);
+CREATE TABLE updated (id bigint);
 CREATE SEQUENCE operations;
 SELECT nvent.queue_create('dead', keep_queued => NULL);
 SELECT nvent.queue_create('m', retry_limit => 2, dead_letter => 'dead', lease => '20 ms');
@@ -70,7 +71,7 @@ BEGIN
             INSERT INTO sent SELECT nvent.queue_send_batch('m', ARRAY(SELECT jsonb_build_object('data', g, 'priority', g % 4) FROM generate_series(1, 5) g));
         ELSIF dice < 0.21 THEN
             -- What is changed is so before it is fetched, or not at all.
-            PERFORM nvent.queue_update('m', job, to_jsonb(i || ' ' || random()), CASE WHEN i % 3 = 0 THEN i % 5 END, start_after => CASE WHEN i % 2 = 0 THEN is_late(0.7, '20 ms') END);
+            INSERT INTO updated SELECT nvent.queue_update('m', job, to_jsonb(i || ' ' || random()), CASE WHEN i % 3 = 0 THEN i % 5 END, start_after => CASE WHEN i % 2 = 0 THEN is_late(0.7, '20 ms') END);
         ELSIF dice < 0.22 THEN
             WITH n AS (SELECT nvent.queue_upsert('m', to_jsonb(i || ' ' || random()), key => 'u' || i % 3) AS id)
             INSERT INTO sent SELECT id FROM n ON CONFLICT DO NOTHING;
@@ -174,8 +175,9 @@ my @checks = (
 	'each throttled job has its slot, unless it was cancelled' =>
 	  q(SELECT t.id, g.state, s.cancelled FROM throttled t LEFT JOIN nvent_job_slots s USING (id) LEFT JOIN LATERAL nvent.queue_get('m', t.id) g ON true
 		WHERE s.id IS NULL OR (g.id IS NOT NULL AND s.cancelled <> (g.state = 'cancelled'))),
+	# Unless it was given another time.
 	'what was debounced did not start before its slot' =>
-	  q(SELECT t.id FROM throttled t JOIN nvent_job_slots s USING (id) JOIN nvent_job_runs r USING (id) WHERE r.started_at < s.starts_at),
+	  q(SELECT t.id FROM throttled t JOIN nvent_job_slots s USING (id) JOIN nvent_job_runs r USING (id) WHERE r.started_at < s.starts_at AND t.id NOT IN (SELECT id FROM updated)),
 	'what was completed is what was fetched' =>
 	  q(SELECT f.id, f.attempt, f.data, j.data FROM fetched f JOIN runs r USING (id, attempt) JOIN nvent_jobs j USING (id) WHERE r.outcome = 'completed' AND f.data IS DISTINCT FROM j.data),
 	'nothing is left to do' =>
