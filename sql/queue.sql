@@ -4,6 +4,9 @@
 -- runs out"; with turns taken before levels whatever their priority, "Order";
 -- without the attempt in what settles, "A lapsed worker".
 SET client_min_messages = warning;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/queue.sql'
+\i :helpers
 SELECT nvent.store_create('q');
 SET nvent_store.default_store = 'q';
 CREATE FUNCTION pg_temp.fetch(queue text, max_count int DEFAULT 10)
@@ -125,12 +128,7 @@ BEGIN
     IF wanted NOT IN ('created', 'deferred') THEN
         PERFORM nvent.queue_fetch('e', 1);
     END IF;
-    CASE wanted
-        WHEN 'completed' THEN PERFORM nvent.queue_complete('e', j, 1);
-        WHEN 'failed', 'retry' THEN PERFORM nvent.queue_fail('e', j, 1);
-        WHEN 'cancelled' THEN PERFORM nvent.queue_cancel('e', j);
-        ELSE NULL;
-    END CASE;
+    PERFORM pg_temp.settle('e', j, wanted);
     RETURN j;
 END $$;
 CREATE FUNCTION pg_temp.moves(wanted text, verb text) RETURNS text LANGUAGE plpgsql AS $$

@@ -8,6 +8,9 @@
 -- keys, turns or outputs are left behind; and when maintenance deletes who is
 -- waited for.
 SET client_min_messages = warning;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/queue.sql'
+\i :helpers
 SELECT nvent.store_create('f');
 SET nvent_store.default_store = 'f';
 SELECT nvent.queue_create('a', retry_limit => 0), nvent.queue_create('b', retry_limit => 0), nvent.queue_create('brief', keep_ended => '0'),
@@ -223,17 +226,8 @@ CREATE ROLE regress_nvs_stranger;
 SELECT nvent.store_grant('regress_nvs_reader', 'read'), nvent.store_grant('regress_nvs_writer', 'write');
 GRANT USAGE ON SCHEMA nvent TO regress_nvs_stranger;
 SELECT pg_temp.flow('{"name": "p", "queue": "a"}', '{"name": "c", "queue": "b", "after": "p"}');
-CREATE FUNCTION pg_temp.try(call text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-    result text;
-BEGIN
-    EXECUTE 'SELECT ' || call INTO result;
-    RETURN coalesce(result, 'NULL');
-EXCEPTION WHEN OTHERS THEN
-    RETURN SQLSTATE;
-END $$;
 CREATE FUNCTION pg_temp.calls(p bigint, c bigint) RETURNS TABLE (call text, result text) LANGUAGE sql VOLATILE AS $$
-    SELECT c, pg_temp.try(replace(replace(c, '{p}', $1::text), '{c}', $2::text)) FROM unnest(ARRAY[
+    SELECT c, pg_temp.answer(replace(replace(c, '{p}', $1::text), '{c}', $2::text)) FROM unnest(ARRAY[
         '(SELECT waits_for FROM nvent.queue_get(''b'', {c}))', '(SELECT count(*) FROM nvent.queue_parents(''b'', {c}))', '(SELECT count(*) FROM nvent.queue_parents(''a'', {c}))',
         '(SELECT count(*) FROM nvent.queue_children(''a'', {p}))', '(SELECT count(*) FROM nvent.queue_children(''b'', {p}))',
         '(SELECT count(*) FROM nvent.queue_flow(ARRAY[''{"queue": "dead", "name": "x"}'', ''{"queue": "b", "after": "x"}'']::jsonb[]))',

@@ -6,6 +6,9 @@
 -- without keys given back by purging, maintenance or dropping, in "Purging and
 -- keeping"; with ids drawn in the order of the keys, in "Many at once".
 SET client_min_messages = warning;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/queue.sql'
+\i :helpers
 SELECT nvent.store_create('q');
 SET nvent_store.default_store = 'q';
 \set VERBOSITY terse
@@ -65,17 +68,10 @@ BEGIN
     IF wanted NOT IN ('created', 'deferred', 'deleted', 'cancelled') THEN
         PERFORM nvent.queue_fetch($1, 1);
     END IF;
-    CASE wanted
-        WHEN 'completed' THEN PERFORM nvent.queue_complete($1, j, 1);
-        WHEN 'completed many' THEN PERFORM nvent.queue_complete_many($1, ARRAY[j], '{1}');
-        WHEN 'failed', 'retry' THEN PERFORM nvent.queue_fail($1, j, 1);
-        WHEN 'released' THEN PERFORM nvent.queue_release($1, j, 1);
-        WHEN 'expired' THEN PERFORM pg_sleep(0.001), nvent.queue_fetch($1, 1);
-        WHEN 'cancelled', 'cancelled active' THEN PERFORM nvent.queue_cancel($1, j);
-        WHEN 'resumed' THEN PERFORM nvent.queue_cancel($1, j), nvent.queue_resume($1, j);
-        WHEN 'deleted' THEN PERFORM nvent.queue_delete($1, j);
-        ELSE NULL;
-    END CASE;
+    PERFORM pg_temp.settle($1, j, wanted);
+    IF wanted = 'expired' THEN
+        PERFORM nvent.queue_fetch($1, 1);
+    END IF;
     RETURN j;
 END $$;
 CREATE FUNCTION pg_temp.try(queue text, wanted text) RETURNS text LANGUAGE plpgsql AS $$

@@ -5,6 +5,9 @@
 -- at a time"; with turns that are due and deleted leaving no sign, in "Waiting
 -- behind what goes".
 SET client_min_messages = warning;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/queue.sql'
+\i :helpers
 SELECT nvent.store_create('q');
 SET nvent_store.default_store = 'q';
 \set VERBOSITY terse
@@ -121,16 +124,7 @@ BEGIN
     IF got <> 'x-1/1' OR how <> 'expired' AND pg_temp.fetch($1) <> 'nothing' THEN
         RAISE EXCEPTION 'fetched %', got;
     END IF;
-    CASE how
-        WHEN 'completed' THEN PERFORM nvent.queue_complete($1, j, 1);
-        WHEN 'completed many' THEN PERFORM nvent.queue_complete_many($1, ARRAY[j], '{1}');
-        WHEN 'worked' THEN PERFORM nvent.queue_work($1, jsonb_build_array(jsonb_build_object('id', j, 'attempt', 1)), max_count => 0);
-        WHEN 'failed', 'retry' THEN PERFORM nvent.queue_fail($1, j, 1);
-        WHEN 'released' THEN PERFORM nvent.queue_release($1, j, 1);
-        WHEN 'cancelled' THEN PERFORM nvent.queue_cancel($1, j);
-        WHEN 'deleted' THEN PERFORM nvent.queue_delete($1, j);
-        ELSE PERFORM pg_sleep(0.001);
-    END CASE;
+    PERFORM pg_temp.settle($1, j, how);
     got := pg_temp.fetch($1);
     IF EXISTS (SELECT FROM pg_temp.stray()) THEN
         RAISE EXCEPTION 'stray places: %', (SELECT string_agg(s, ', ') FROM pg_temp.stray() s);

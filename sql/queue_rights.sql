@@ -6,6 +6,9 @@
 -- that a session keeps whoever read them: a stranger gets an empty answer; with
 -- maintenance that does not look at the code on tables of jobs: it runs as postgres.
 SET client_min_messages = warning;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/queue.sql'
+\i :helpers
 CREATE ROLE regress_nvs_reader;
 CREATE ROLE regress_nvs_writer;
 CREATE ROLE regress_nvs_stranger;
@@ -17,17 +20,8 @@ SELECT nvent.queue_send('e', '"ours"', store => 'mine') AS ours \gset
 SELECT nvent.store_grant('regress_nvs_reader', 'read', 'mine');
 SELECT nvent.store_grant('regress_nvs_writer', 'write', 'mine');
 GRANT USAGE ON SCHEMA nvent TO regress_nvs_stranger;
-CREATE FUNCTION pg_temp.try(call text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-    result text;
-BEGIN
-    EXECUTE 'SELECT ' || call INTO result;
-    RETURN coalesce(result, 'NULL');
-EXCEPTION WHEN OTHERS THEN
-    RETURN SQLSTATE;
-END $$;
 CREATE FUNCTION pg_temp.calls(store text, ours bigint) RETURNS TABLE (call text, result text) LANGUAGE sql VOLATILE AS $$
-    SELECT c, pg_temp.try(format(replace(c, '{job}', ours::text), store)) FROM unnest(ARRAY[
+    SELECT c, pg_temp.answer(format(replace(c, '{job}', ours::text), store)) FROM unnest(ARRAY[
         '(SELECT state FROM nvent.queue_get(''e'', {job}, %L))', '(SELECT count(*) FROM nvent.queue_runs(''e'', {job}, %L))',
         'nvent.queue_create(''n'', store => %L)', 'nvent.queue_send(''e'', store => %L) > 0',
         '(SELECT count(*) FROM nvent.queue_send_batch(''e'', ARRAY[''{}'']::jsonb[], %L))',
@@ -48,8 +42,8 @@ SELECT result, count(*) FROM pg_temp.calls('other', :theirs) GROUP BY 1 ORDER BY
 SET ROLE regress_nvs_writer;
 SELECT result, count(*) FROM pg_temp.calls('other', :theirs) GROUP BY 1 ORDER BY 1;
 -- The job of another store is none of this one.
-SELECT pg_temp.try(format('nvent.queue_cancel(''e'', %s, ''mine'')', :theirs)), pg_temp.try(format('nvent.queue_delete(''e'', %s, ''mine'')', :theirs)),
-    pg_temp.try('nvent.queue_send(''secret'', store => ''mine'')');
+SELECT pg_temp.answer(format('nvent.queue_cancel(''e'', %s, ''mine'')', :theirs)), pg_temp.answer(format('nvent.queue_delete(''e'', %s, ''mine'')', :theirs)),
+    pg_temp.answer('nvent.queue_send(''secret'', store => ''mine'')');
 SELECT * FROM pg_temp.calls('mine', :ours);
 RESET ROLE;
 SELECT data, state FROM nvent.queue_get('e', :theirs, 'other');
@@ -59,7 +53,7 @@ SELECT nvent.queue_create('known', store => 'mine');
 SET ROLE regress_nvs_writer;
 SELECT count(*) FROM nvent.queue_fetch('known', 0, store => 'mine');
 SET ROLE regress_nvs_stranger;
-SELECT pg_temp.try('(SELECT count(*) FROM nvent.queue_fetch(''known'', 0, store => ''mine''))'), pg_temp.try('(SELECT count(*) FROM nvent.queue_complete_many(''known'', ''{}'', ''{}'', store => ''mine''))');
+SELECT pg_temp.answer('(SELECT count(*) FROM nvent.queue_fetch(''known'', 0, store => ''mine''))'), pg_temp.answer('(SELECT count(*) FROM nvent.queue_complete_many(''known'', ''{}'', ''{}'', store => ''mine''))');
 RESET ROLE;
 
 -- Maintenance runs no code of who owns the jobs as whoever calls it.
@@ -96,7 +90,7 @@ ALTER TABLE mine_jobs ENABLE ROW LEVEL SECURITY;
 CREATE POLICY even ON mine_jobs TO regress_nvs_writer USING (data::text::int % 2 = 0);
 SET ROLE regress_nvs_writer;
 SELECT data FROM nvent.queue_fetch('r', 10, store => 'mine');
-SELECT pg_temp.try('nvent.queue_send(''r'', ''5'', store => ''mine'')'), pg_temp.try('nvent.queue_send(''r'', ''6'', store => ''mine'') > 0');
+SELECT pg_temp.answer('nvent.queue_send(''r'', ''5'', store => ''mine'')'), pg_temp.answer('nvent.queue_send(''r'', ''6'', store => ''mine'') > 0');
 SELECT nvent.queue_purge('r', 'mine');
 RESET ROLE;
 SELECT data FROM nvent.queue_fetch('r', 10, store => 'mine');

@@ -6,6 +6,9 @@
 -- resuming that does not ask for it, "Going on"; with keys that stay with what a
 -- slot refused, "Slots and policies"; without the margin of maintenance, "Over".
 SET client_min_messages = warning;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/queue.sql'
+\i :helpers
 SELECT nvent.store_create('q');
 SET nvent_store.default_store = 'q';
 \set VERBOSITY terse
@@ -58,23 +61,14 @@ DECLARE
     k bigint;
     had text;
 BEGIN
-    IF wanted NOT IN ('created', 'deleted', 'cancelled', 'purged', 'rolled back') THEN
+    IF wanted NOT IN ('created', 'deleted', 'cancelled', 'purged') THEN
         PERFORM nvent.queue_fetch('t', 1);
     END IF;
-    CASE wanted
-        WHEN 'completed' THEN PERFORM nvent.queue_complete('t', j, 1);
-        WHEN 'failed', 'retry' THEN PERFORM nvent.queue_fail('t', j, 1);
-        WHEN 'released' THEN PERFORM nvent.queue_release('t', j, 1);
-        WHEN 'cancelled', 'cancelled active' THEN PERFORM nvent.queue_cancel('t', j);
-        WHEN 'resumed' THEN PERFORM nvent.queue_cancel('t', j), nvent.queue_resume('t', j);
-        WHEN 'deleted' THEN PERFORM nvent.queue_delete('t', j);
-        WHEN 'purged' THEN PERFORM nvent.queue_purge('t');
-        WHEN 'swept' THEN
-            PERFORM nvent.queue_complete('t', j, 1);
-            UPDATE q_job_runs SET ended_at = '2000-01-01', lease_until = '2000-01-01' WHERE id = j;
-            PERFORM nvent.maintain(100, 'q');
-        ELSE NULL;
-    END CASE;
+    PERFORM pg_temp.settle('t', j, CASE wanted WHEN 'swept' THEN 'completed' ELSE wanted END);
+    IF wanted = 'swept' THEN
+        UPDATE q_job_runs SET ended_at = '2000-01-01', lease_until = '2000-01-01' WHERE id = j;
+        PERFORM nvent.maintain(100, 'q');
+    END IF;
     had := coalesce((SELECT state FROM nvent.queue_get('t', j)), 'gone');
     k := nvent.queue_send('t', key => wanted, throttle => '36500 days');
     PERFORM nvent.queue_delete('t', i) FROM unnest(ARRAY[j, k]) i WHERE i IS NOT NULL;

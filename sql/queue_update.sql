@@ -4,6 +4,9 @@
 -- given a turn, "Another priority"; with runs that keep the old one, in "Where it
 -- stands", retry; with data that is put in place of what it is merged into, "Data".
 SET client_min_messages = warning;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/queue.sql'
+\i :helpers
 SELECT nvent.store_create('q');
 SET nvent_store.default_store = 'q';
 \set VERBOSITY terse
@@ -73,16 +76,7 @@ BEGIN
     IF wanted NOT IN ('created', 'deferred', 'cancelled', 'resumed', 'deleted') THEN
         PERFORM nvent.queue_fetch('e', 1);
     END IF;
-    CASE wanted
-        WHEN 'completed' THEN PERFORM nvent.queue_complete('e', j, 1);
-        WHEN 'failed', 'retry' THEN PERFORM nvent.queue_fail('e', j, 1);
-        WHEN 'released' THEN PERFORM nvent.queue_release('e', j, 1);
-        WHEN 'released late' THEN PERFORM nvent.queue_release('e', j, 1, '1 hour');
-        WHEN 'cancelled' THEN PERFORM nvent.queue_cancel('e', j);
-        WHEN 'resumed' THEN PERFORM nvent.queue_cancel('e', j), nvent.queue_resume('e', j);
-        WHEN 'deleted' THEN PERFORM nvent.queue_delete('e', j);
-        ELSE NULL;
-    END CASE;
+    PERFORM pg_temp.settle('e', j, wanted);
     n := (SELECT count(*) FROM nvent.queue_update('e', j, '"new"', priority => 9, start_after => '0'));
     had := (SELECT state FROM nvent.queue_get('e', j));
     -- It can be cancelled, and resumed, and is fetched with what is new.
