@@ -272,6 +272,23 @@ RESET ROLE;
 SELECT nvent.store_ensure(NULL);
 SELECT nvent.store_ensure('a:b');
 SELECT nvent.store_migrate('ensured', 0) > 7 AS dropped;
+-- Tables that another role has put there are not taken: nobody has asked for them.
+SELECT nvent.store_create('ensured', 'app');
+DO $$ DECLARE r regclass; BEGIN
+    FOR r IN SELECT oid FROM pg_class WHERE relnamespace = 'app'::regnamespace AND relname ^@ 'ensured_' AND relkind = 'r' LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO regress_nvs_app', r);
+    END LOOP;
+END $$;
+DELETE FROM nvent.store WHERE prefix = 'ensured';
+\set VERBOSITY default
+SELECT nvent.store_ensure('ensured', 'app');
+\set VERBOSITY terse
+SELECT count(*) FROM nvent.store WHERE prefix = 'ensured';
+GRANT USAGE, CREATE ON SCHEMA app TO regress_nvs_app;
+SELECT count(*) AS changes FROM nvent.store_adopt('ensured', 'app');
+SELECT nvent.store_ensure('ensured', 'app');
+SELECT nvent.store_migrate('ensured', 0) > 7 AS dropped;
+REVOKE ALL ON SCHEMA app FROM regress_nvs_app;
 -- Without the default store a role with no right to make it gets an error
 -- that says so.
 SELECT nvent.store_migrate('nvent', 0);

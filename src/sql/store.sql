@@ -175,8 +175,9 @@ COMMENT ON FUNCTION nvent.store_ensure(text, text) IS
 'Has a store be there, with the latest layout: what a program calls when it starts.
 
 It makes the store as nvent.store_create does, takes over tables that are there as
-nvent.store_adopt does, or moves it to the latest layout as nvent.store_migrate does. Where nothing is
-to be done the right to read the store is enough. Any number of processes may start at once.
+nvent.store_adopt does if they are the caller''s own, or moves it to the latest layout as
+nvent.store_migrate does. Where nothing is to be done the right to read the store is enough. Any
+number of processes may start at once.
 
 Arguments:
   prefix: name of the store
@@ -185,7 +186,8 @@ Returns:
   what was done: "created", "adopted", "migrated" or "unchanged"
 Raises:
   42710: it is in another schema, and others as nvent.store_create and nvent.store_adopt
-  42501: the caller may not make stores, or does not own this one, where something is to be done
+  42501: the caller may not make stores, or does not own this one or tables that are there, where
+    something is to be done
   0A000: the store has a later layout than this version of nvent_store knows
 Locks:
   nothing where nothing is to be done, else as these functions

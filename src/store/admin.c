@@ -625,7 +625,9 @@ admin_ensure(const char *prefix, const char *schema)
 
 /*
  * Make a store that is not there, or adopt its tables; returns which, NULL when
- * another session has made it meanwhile.
+ * another session has made it meanwhile.  Nobody has said that there are
+ * tables, so only the caller's own are taken for the store's: a superuser has
+ * the privileges of any role that may have put some there.
  */
 static const char *
 admin_ensure_new(const char *prefix, const char *schema)
@@ -642,6 +644,13 @@ admin_ensure_new(const char *prefix, const char *schema)
 		(void) admin_create(prefix, schema, InvalidOid);
 		return "created";
 	}
+	if (store->owner != GetUserId())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("tables of store \"%s\" belong to role \"%s\"",
+						prefix, GetUserNameFromId(store->owner, true)),
+				 errdetail("Whoever owns tables can have code of his run in them."),
+				 errhint("Call nvent.store_adopt() if that role is meant to own the store.")));
 	nvs_spi_begin();
 	(void) admin_adopt(prefix, schema);
 	nvs_spi_end();

@@ -40,6 +40,19 @@ BEGIN
 	EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA nvent TO %I', role);
 END $$;
 
+-- A role puts tables where a store's would be, such as no trap is in.
+CREATE PROCEDURE attack.plant(prefix text, schema text, role text) LANGUAGE plpgsql AS $$
+DECLARE
+	relation regclass;
+BEGIN
+	PERFORM nvent.store_create(prefix, schema);
+	FOR relation IN SELECT oid FROM pg_class WHERE relnamespace = schema::regnamespace AND relname ^@ (prefix || '_') AND relkind = 'r'
+	LOOP
+		EXECUTE format('ALTER TABLE %s OWNER TO %I', relation, role);
+	END LOOP;
+	DELETE FROM nvent.store s WHERE s.prefix = plant.prefix;
+END $$;
+
 -- In each is something of everything, and some of it has expired.
 CREATE PROCEDURE attack.fill(store text) LANGUAGE plpgsql AS $$
 BEGIN

@@ -401,7 +401,9 @@ foreach my $case (grep { wanted("case $_") } map { m{/(\w+)\.sql$} } glob "$dir/
 	($out, $err) = script("case_$case", undef, slurp_file($file), admin => $admin);
 	my ($last) = $out =~ /(.*)\s*\z/;
 	my ($error) = $err =~ /.*^psql\S* ERROR: +(.*)/ms ? $1 : '';
-	report("case $case", $last eq 'held' ? () : "$last ($error)", map { finding($_) } logged());
+	# What was to be attacked must have been there.
+	my ($unmade) = $err =~ /^CONTEXT:.*(function attack\.\w+)/m;
+	report("case $case", $last eq 'held' ? () : "$last ($error)", $unmade // (), map { finding($_) } logged());
 	note($err);
 	$node->safe_psql('postgres', 'ALTER ROLE tenant NOSUPERUSER; ALTER ROLE grantee NOSUPERUSER');
 	$node->safe_psql('postgres', "DROP DATABASE case_$case");

@@ -8,7 +8,7 @@ CREATE SCHEMA shop;
 GRANT USAGE ON SCHEMA shop TO PUBLIC;
 SELECT format('CREATE TABLE shop.shop_%s (LIKE tenant.%s INCLUDING ALL)', substr(relname, 6), relname)
 FROM pg_class WHERE relnamespace = 'tenant'::regnamespace AND relname ^@ 'evil_' AND relkind = 'r' \gexec
-INSERT INTO shop.shop_schema_version SELECT * FROM tenant.evil_schema_version;
+INSERT INTO shop.shop_schema_version (version, description) SELECT version, description FROM tenant.evil_schema_version;
 SELECT format('CREATE TRIGGER spy BEFORE INSERT OR UPDATE OR DELETE ON shop.%I FOR EACH ROW EXECUTE FUNCTION tenant.spy_trigger()', relname)
 FROM pg_class WHERE relnamespace = 'shop'::regnamespace AND relname ^@ 'shop_' AND relkind = 'r' \gexec
 GRANT ALL ON ALL TABLES IN SCHEMA shop TO PUBLIC;
