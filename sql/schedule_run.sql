@@ -3,7 +3,8 @@
 -- an author who is only who wrote last, and with one who is only who wrote first;
 -- without the trigger that looks at what other triggers made of the authors;
 -- without the look at policies; with runs whose roles become authors; and without
--- the look at foreign code.
+-- the look at foreign code; with a run's pass for what triggers write, and for what
+-- they make of its row.
 SET timezone = 'UTC';
 \pset null NULL
 SELECT nvent.store_create(), nvent.store_create('shop');
@@ -158,7 +159,7 @@ ROLLBACK;
 CREATE ROLE regress_clerk;
 CREATE ROLE regress_runner;
 SELECT nvent.store_grant('regress_runner', 'write');
-GRANT SELECT, INSERT, UPDATE, TRIGGER ON nvent_scheduler_jobs TO regress_clerk;
+GRANT SELECT, INSERT, UPDATE ON nvent_scheduler_jobs TO regress_clerk;
 GRANT USAGE ON SCHEMA nvent TO regress_clerk;
 SELECT nvent.stream_append('r:1', '{"type": "t"}') IS NOT NULL AS made;
 TRUNCATE nvent_scheduler_jobs;
@@ -236,7 +237,10 @@ UPDATE nvent_scheduler_jobs SET config = config || '{"job": {"data": {"by": "cle
 RESET ROLE;
 SELECT nvent.schedule_run();
 SELECT count(*) FROM nvent.queue_fetch('mail', 10);
--- Nor does a trigger say who wrote it, be it behind ours.
+-- Nor does a trigger say who wrote it, be it behind ours; and while somebody might
+-- have others in place of ours for a while, nothing is known of who wrote what.
+GRANT TRIGGER ON nvent_scheduler_jobs TO regress_clerk;
+SELECT nvent.schedule_run();
 SET ROLE regress_clerk;
 CREATE FUNCTION pg_temp.forge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.authors := '{regress_runner}'; RETURN NEW; END $$;
 CREATE TRIGGER zzz BEFORE INSERT OR UPDATE ON nvent_scheduler_jobs FOR EACH ROW EXECUTE FUNCTION pg_temp.forge();
@@ -307,6 +311,46 @@ ALTER TABLE own_stream_r DROP COLUMN trap;
 CREATE TRIGGER trap AFTER UPDATE ON own_scheduler_jobs FOR EACH ROW EXECUTE FUNCTION regress_trap.spring();
 SELECT * FROM pg_temp.try_own();
 DROP TRIGGER trap ON own_scheduler_jobs;
+-- What triggers write during a run is theirs, and so is what they make of its row.
+DELETE FROM own_scheduler_jobs;
+RESET ROLE;
+SELECT nvent.schedule_set('boss', 'own:r:1', '{"type": "due"}', at => '2200-01-01', store => 'own') IS NOT NULL AS set;
+SET ROLE regress_owner;
+SELECT nvent.schedule_set('mine', 'own:r:1', '{"type": "due"}', every => '1 hour', store => 'own') IS NOT NULL AS set;
+CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.job_id = 'mine' THEN
+        UPDATE own_scheduler_jobs SET next_run_at = 1 WHERE job_id = 'boss' AND tg_name = 'zz_time';
+        UPDATE own_scheduler_jobs SET config = config || '{"event": {"type": "evil"}}' WHERE job_id = 'boss' AND tg_name = 'zz_event';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION public.distort() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.config := NEW.config || '{"event": {"type": "evil"}}'; RETURN NEW; END $$;
+CREATE FUNCTION pg_temp.boss(setup text) RETURNS TABLE (authors text[], event jsonb, status text) LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE own_scheduler_jobs SET next_run_at = 1 WHERE job_id = 'mine';
+    EXECUTE setup;
+    PERFORM nvent.schedule_run('own');
+    RETURN QUERY SELECT l.authors, l.event, l.status FROM nvent.schedule_list('own') l WHERE name = 'boss';
+END $$;
+SELECT authors[2:] AS others, event, status FROM pg_temp.boss('SELECT');
+BEGIN;
+SELECT authors[2:] AS others, event, status FROM pg_temp.boss('CREATE TRIGGER zz_time AFTER UPDATE ON own_scheduler_jobs FOR EACH ROW EXECUTE FUNCTION public.meddle()');
+ROLLBACK;
+BEGIN;
+SELECT authors[2:] AS others, event, status FROM pg_temp.boss('CREATE TRIGGER zz_event AFTER UPDATE ON own_scheduler_jobs FOR EACH ROW EXECUTE FUNCTION public.meddle()');
+ROLLBACK;
+RESET ROLE;
+SET session_replication_role = replica;
+UPDATE own_scheduler_jobs SET next_run_at = 1 WHERE job_id = 'boss';
+RESET session_replication_role;
+SET ROLE regress_owner;
+BEGIN;
+\set VERBOSITY terse
+SELECT authors[2:] AS others, event, status FROM pg_temp.boss('CREATE TRIGGER zzz BEFORE UPDATE ON own_scheduler_jobs FOR EACH ROW EXECUTE FUNCTION public.distort()');
+\set VERBOSITY default
+ROLLBACK;
+DELETE FROM own_scheduler_jobs;
 -- Triggers for what is not done do not matter, nor do the owner's own.
 CREATE TRIGGER trap BEFORE DELETE ON own_stream_r FOR EACH ROW EXECUTE FUNCTION regress_trap.spring();
 CREATE FUNCTION public.own_trigger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'as %', current_user; RETURN NEW; END $$;

@@ -25,6 +25,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -35,11 +36,18 @@
 #include "base/identity.h"
 #include "schedule/schedule.h"
 
-/* The table that a statement with a pass may write to, and what it does. */
+/*
+ * The table that a statement with a pass may write to, what it does, and how
+ * deep in triggers it is executed: what these write has no pass.
+ */
 static Oid	author_pass = InvalidOid;
 static NvsAuthorship author_pass_kind = NVS_AUTHOR_KEEP;
+static int	author_pass_depth = 0;
 
-/* Are the two triggers on table $1 that keep authors?  $2 is our schema. */
+/*
+ * Are the two triggers on table $1 that keep authors, and may nobody but its
+ * owner replace them by others for a while?  $2 is our schema.
+ */
 static const NvsStatement author_triggers = {
 	"SELECT pg_catalog.count(*) OPERATOR(pg_catalog.=) 2 "
 	"FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc f "
@@ -52,7 +60,14 @@ static const NvsStatement author_triggers = {
 	"AND g.tgtype OPERATOR(pg_catalog.=) "
 	"ANY ('{21,23}'::pg_catalog.int2[]) "
 	"AND f.proname OPERATOR(pg_catalog.=) 'schedule_author' "
-	"AND f.pronamespace OPERATOR(pg_catalog.=) $2"
+	"AND f.pronamespace OPERATOR(pg_catalog.=) $2 "
+	"AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c, "
+	"LATERAL pg_catalog.aclexplode(c.relacl) a "
+	"LEFT JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) a.grantee "
+	"WHERE c.oid OPERATOR(pg_catalog.=) $1 "
+	"AND a.privilege_type OPERATOR(pg_catalog.=) 'TRIGGER' "
+	"AND a.grantee OPERATOR(pg_catalog.<>) c.relowner "
+	"AND o.rolsuper IS NOT TRUE)"
 };
 
 PG_FUNCTION_INFO_V1(nvs_schedule_author);
@@ -60,8 +75,12 @@ PG_FUNCTION_INFO_V1(nvs_schedule_author);
 static AttrNumber author_column(Relation rel);
 static void author_check(Relation rel, HeapTuple row, AttrNumber column,
 						 Datum authors, bool isnull);
-static Datum author_after(const TriggerData *data, HeapTuple row,
-						  AttrNumber attnum, bool *isnull);
+static Datum author_after(const TriggerData *data, HeapTuple before,
+						  HeapTuple after, AttrNumber attnum, bool *isnull);
+static int	author_depth(void);
+static bool author_is_run(Relation rel, HeapTuple before, HeapTuple after);
+static bool author_is_run_column(const Form_pg_attribute att);
+static bool author_same_config(Datum before, Datum after);
 static Datum author_add(Datum authors, bool isnull);
 static Datum author_list(const char *name);
 
@@ -90,7 +109,7 @@ nvs_schedule_author(PG_FUNCTION_ARGS)
 		row = data->tg_newtuple;
 	}
 	column = author_column(data->tg_relation);
-	authors = author_after(data, before, column, &isnull);
+	authors = author_after(data, before, row, column, &isnull);
 	if (TRIGGER_FIRED_BEFORE(data->tg_event))
 	{
 		row = heap_modify_tuple_by_cols(row,
@@ -136,25 +155,94 @@ author_check(Relation rel, HeapTuple row, AttrNumber column, Datum authors,
 }
 
 /*
- * The authors of a row that is written, where row is what it was before, NULL
- * for a new one.
+ * The authors of a row that is written, where before is what it was, NULL for a
+ * new one.
  */
 static Datum
-author_after(const TriggerData *data, HeapTuple row, AttrNumber attnum,
-			 bool *isnull)
+author_after(const TriggerData *data, HeapTuple before, HeapTuple after,
+			 AttrNumber attnum, bool *isnull)
 {
-	Datum		before;
+	Relation	rel = data->tg_relation;
+	bool		has_pass = author_pass == RelationGetRelid(rel) &&
+		author_pass_depth == author_depth();
+	Datum		authors;
 
 	*isnull = false;
-	if (row == NULL ||
-		(author_pass == RelationGetRelid(data->tg_relation) &&
-		 author_pass_kind == NVS_AUTHOR_TAKE))
+	if (before == NULL || (has_pass && author_pass_kind == NVS_AUTHOR_TAKE))
 		return author_list(GetUserNameFromId(GetUserId(), false));
-	before = heap_getattr(row, attnum, RelationGetDescr(data->tg_relation),
-						  isnull);
-	if (author_pass == RelationGetRelid(data->tg_relation))
-		return before;
-	return author_add(before, *isnull);
+	authors = heap_getattr(before, attnum, RelationGetDescr(rel), isnull);
+	if (has_pass && author_is_run(rel, before, after))
+		return authors;
+	return author_add(authors, *isnull);
+}
+
+/* How deep in triggers we are; in one that is fired by no other, 1. */
+static int
+author_depth(void)
+{
+	LOCAL_FCINFO(fcinfo, 0);
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 0, InvalidOid, NULL, NULL);
+	return DatumGetInt32(pg_trigger_depth(fcinfo));
+}
+
+/*
+ * Is a change one that a run makes, whatever other triggers have made of it?
+ * It may say when the next one is due and how this one went, and nothing else.
+ */
+static bool
+author_is_run(Relation rel, HeapTuple before, HeapTuple after)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		bool		was_null;
+		bool		isnull;
+		Datum		was = heap_getattr(before, i + 1, desc, &was_null);
+		Datum		is = heap_getattr(after, i + 1, desc, &isnull);
+
+		if (author_is_run_column(att) || (was_null && isnull))
+			continue;
+		if (was_null || isnull)
+			return false;
+		if (strcmp(NameStr(att->attname), "config") == 0 &&
+			att->atttypid == JSONBOID ? !author_same_config(was, is) :
+			!datum_image_eq(was, is, att->attbyval, att->attlen))
+			return false;
+	}
+	return true;
+}
+
+/* May a run change a column, or does nobody say what is in it? */
+static bool
+author_is_run_column(const Form_pg_attribute att)
+{
+	static const char *const names[] = {
+		"next_run_at", "last_run_at", "status", "version", "updated_at",
+		"authors"
+	};
+	int			i;
+
+	for (i = 0; i < lengthof(names); i++)
+		if (strcmp(NameStr(att->attname), names[i]) == 0)
+			return true;
+	return att->attisdropped || att->attgenerated != '\0';
+}
+
+/* Are two configurations the same but for the error of a run? */
+static bool
+author_same_config(Datum before, Datum after)
+{
+	Datum		key = CStringGetTextDatum("error");
+	Jsonb	   *a = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete, before,
+													   key));
+	Jsonb	   *b = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete, after,
+													   key));
+
+	return compareJsonbContainers(&a->root, &b->root) == 0;
 }
 
 /*
@@ -202,10 +290,12 @@ nvs_schedule_write(const NvsTableSet *set, NvsAuthorship kind,
 {
 	Oid			outer = author_pass;
 	NvsAuthorship outer_kind = author_pass_kind;
+	int			outer_depth = author_pass_depth;
 	uint64		rows = 0;
 
 	author_pass = set->relids[0];
 	author_pass_kind = kind;
+	author_pass_depth = author_depth() + 1;
 	PG_TRY();
 	{
 		if (value == NULL)
@@ -220,6 +310,7 @@ nvs_schedule_write(const NvsTableSet *set, NvsAuthorship kind,
 	{
 		author_pass = outer;
 		author_pass_kind = outer_kind;
+		author_pass_depth = outer_depth;
 	}
 	PG_END_TRY();
 	return rows;

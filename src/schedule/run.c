@@ -162,7 +162,7 @@ schedule_check_authors(const NvsSchedulePass *pass)
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("table %s does not keep who writes schedules",
 						pass->set->tables[0]),
-				 errdetail("It lacks triggers, for each row that is inserted or updated, that call nvent.schedule_author() before and after that.")));
+				 errdetail("It lacks triggers, for each row that is inserted or updated, that call nvent.schedule_author() before and after that, or a role besides its owner has the privilege TRIGGER on it.")));
 }
 
 /*

@@ -336,7 +336,8 @@ Returns:
 Raises:
   22023: max_count is not from 0 to 10,000
   40001: in REPEATABLE READ or SERIALIZABLE, when a schedule was changed since the snapshot
-  42P16: {store}_scheduler_jobs lacks a trigger that keeps who writes schedules
+  42P16: {store}_scheduler_jobs lacks a trigger that keeps who writes schedules, or a role besides
+    its owner may make triggers on it
   NV009: there is no such store
 Locks:
   the rows of the schedules that are due, and what nvent.stream_append() locks, until the transaction
