@@ -174,6 +174,14 @@ SELECT nvent.queue_send('e') AS j \gset
 SELECT count(*) FROM nvent.queue_update('e', :j, priority => 4), (SELECT nvent.queue_purge('e')) p;
 SELECT nvent.queue_purge('e'), (SELECT count(*) FROM q_job_turns) AS turns;
 
+-- Nor is a job changed that was deleted by hand and has a turn still.
+SELECT nvent.queue_send('e', start_after => '1 day') AS d \gset
+DELETE FROM q_jobs WHERE id = :d;
+SET statement_timeout = '20 s';
+SELECT count(*) FROM nvent.queue_update('e', :d, '1');
+RESET statement_timeout;
+DELETE FROM q_job_turns WHERE id = :d;
+
 -- What is refused.
 SELECT nvent.queue_update('e');
 SELECT nvent.queue_update('e', 1, key => 'k');

@@ -190,7 +190,7 @@ static void update_found(TupleTableSlot *slot, void *arg);
 static void update_keep(Update *update, int64 id);
 static int	update_compare(const void *a, const void *b);
 static bool update_job_of(const Update *update, int64 id);
-static bool update_try(const Update *update, int64 id);
+static bool update_try(const Update *update, int64 id, bool *has_turn);
 static bool update_is_free(const Update *update, int64 id, Datum priority);
 static void update_change(const Update *update, int64 id, Datum priority,
 						  bool has_turn);
@@ -407,11 +407,15 @@ update_job_of(const Update *update, int64 id)
 {
 	NvsParams	params;
 	Datum		found;
+	bool		has_turn;
 
 	update_params(update, id, &params);
-	while (!update_try(update, id))
+	while (!update_try(update, id, &has_turn))
 	{
 		CHECK_FOR_INTERRUPTS();
+		/* Its turn is ours: the job is not there, or is hidden from us. */
+		if (has_turn)
+			return false;
 		if (!nvs_execute_first(nvs_statement_plan(update->set->plans,
 												  &update_has_turn, &params,
 												  NULL),
@@ -421,36 +425,38 @@ update_job_of(const Update *update, int64 id)
 	return true;
 }
 
-/* Lock a job, and change it if it has a turn, or is ready. */
+/*
+ * Lock a job, and change it if it has a turn, or is ready.  *has_turn tells
+ * whether it has one, which is locked then.
+ */
 static bool
-update_try(const Update *update, int64 id)
+update_try(const Update *update, int64 id, bool *has_turn)
 {
 	const NvsTableSet *set = update->set;
 	NvsParams	params;
 	Datum		turn[2];
 	bool		isnull[2];
 	Datum		priority;
-	bool		has_turn;
 	Datum		priorities = nvs_queue_priorities(update->queue);
 
 	update_params(update, id, &params);
-	has_turn = nvs_execute_row(nvs_statement_plan(set->plans,
-												  &update_lock_turn, &params,
-												  NULL),
-							   &params, false, CurrentMemoryContext, 2, turn,
-							   isnull);
-	if (has_turn)
+	*has_turn = nvs_execute_row(nvs_statement_plan(set->plans,
+												   &update_lock_turn, &params,
+												   NULL),
+								&params, false, CurrentMemoryContext, 2, turn,
+								isnull);
+	if (*has_turn)
 		priorities = nvs_array_of(INT4OID, turn, NULL, 1);
 	nvs_params_add(&params, INT4ARRAYOID, priorities, false);
-	nvs_params_add(&params, BOOLOID, BoolGetDatum(has_turn), false);
+	nvs_params_add(&params, BOOLOID, BoolGetDatum(*has_turn), false);
 	if (!nvs_execute_first(nvs_statement_plan(set->plans, &update_lock_job,
 											  &params, NULL),
 						   &params, false, CurrentMemoryContext, &priority))
 		return false;
-	if (!has_turn && !update_is_free(update, id, priority))
+	if (!*has_turn && !update_is_free(update, id, priority))
 		return false;
-	update_change(update, id, priority, has_turn);
-	if (has_turn && !isnull[1] && !update->job.isnull[NVS_JOB_DUE_AT])
+	update_change(update, id, priority, *has_turn);
+	if (*has_turn && !isnull[1] && !update->job.isnull[NVS_JOB_DUE_AT])
 		nvs_lane_leave(update->set, update->queue, turn[1], id);
 	return true;
 }
