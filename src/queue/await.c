@@ -285,6 +285,7 @@ await_to_jsonb(Tuplestorestate *rows, TupleDesc desc)
 	initStringInfo(&json);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
+		CHECK_FOR_INTERRUPTS();
 		appendStringInfoChar(&json, json.len == 0 ? '[' : ',');
 		row = DirectFunctionCall1(row_to_json,
 								  ExecFetchSlotHeapTupleDatum(slot));

@@ -35,6 +35,7 @@ typedef struct DirectWalk
 	bool		sweep;
 	NvsDirectTable jobs;
 	NvsDirectTable runs;
+	SnapshotData dirty;			/* of the scans of runs */
 } DirectWalk;
 
 static bool direct_walk_span(DirectWalk *walk, int64 after, int64 span);
@@ -70,6 +71,7 @@ nvs_direct_walk(NvsFetch *fetch, NvsLevel *level, int64 after, bool sweep)
 
 	if (direct == NULL || direct_runs == NULL)
 		return false;
+	InitDirtySnapshot(walk.dirty);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	nvs_direct_open(direct, &walk.jobs);
 	if (sweep)
@@ -97,10 +99,8 @@ static bool
 direct_walk_span(DirectWalk *walk, int64 after, int64 span)
 {
 	NvsFetch   *fetch = walk->fetch;
-	SnapshotData dirty;
 	ScanKeyData keys[4];
 
-	InitDirtySnapshot(dirty);
 	direct_walk_keys(walk, after, span > PG_INT64_MAX - after ? PG_INT64_MAX :
 					 after + span, keys);
 	nvs_direct_scan(&walk->jobs, GetActiveSnapshot(), keys, lengthof(keys));
@@ -108,7 +108,7 @@ direct_walk_span(DirectWalk *walk, int64 after, int64 span)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (direct_is_ready(walk, walk->jobs.slot) &&
-			!(walk->sweep && direct_is_taken(&walk->runs, &dirty,
+			!(walk->sweep && direct_is_taken(&walk->runs, &walk->dirty,
 											 direct_id(walk->jobs.slot))) &&
 			nvs_direct_lock(&walk->jobs) &&
 			direct_is_ready(walk, walk->jobs.locked))

@@ -168,7 +168,8 @@ fetch_round(NvsFetch *fetch)
 	for (i = 0; i < queue->nlevels && fetch->taken.n < fetch->wanted; i++)
 	{
 		fetch_take_turns(fetch, &queue->levels[i]);
-		nvs_fetch_level(fetch, &queue->levels[i]);
+		if (fetch->taken.n < fetch->wanted)
+			nvs_fetch_level(fetch, &queue->levels[i]);
 	}
 	fetch_take_turns(fetch, NULL);
 }

@@ -237,7 +237,10 @@ flow_read_after(Flow *flow, int i, const Jsonb *doc)
 				 errmsg("member \"%s\" of job %d must be a string or an array of strings",
 						"after", i + 1)));
 	for (k = 0; k < JsonContainerSize(names); k++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		flow_add_parent(flow, i, nvs_jsonb_child(names, k));
+	}
 	flow_sort_parents(&flow->places[i]);
 }
 
@@ -250,8 +253,11 @@ flow_sort_parents(FlowJob *place)
 
 	list_sort(place->parents, list_int_cmp);
 	foreach(lc, place->parents)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (once == NIL || llast_int(once) != lfirst_int(lc))
-		once = lappend_int(once, lfirst_int(lc));
+			once = lappend_int(once, lfirst_int(lc));
+	}
 	place->parents = once;
 }
 
@@ -461,6 +467,7 @@ flow_insert_edges(Flow *flow, int nedges)
 	{
 		int			parent = lfirst_int(lc);
 
+		CHECK_FOR_INTERRUPTS();
 		values[0][n] = Int64GetDatum(flow->ids[i]);
 		values[1][n] = Int64GetDatum(flow->ids[parent]);
 		values[2][n] = Int32GetDatum(flow->queues[i]->number);

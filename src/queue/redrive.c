@@ -458,8 +458,11 @@ redrive_read_letters(Redrive *redrive)
 	/* What is made of them outlives SPI, as what was read does. */
 	old = MemoryContextSwitchTo(redrive->cxt);
 	for (i = 0; i < redrive->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (redrive_address(redrive, &redrive->letters[i]))
 			redrive->letters[kept++] = redrive->letters[i];
+	}
 	MemoryContextSwitchTo(old);
 	redrive->n = kept;
 }

@@ -205,6 +205,7 @@ table_set_compile(NvsTableSet *set, const NvsStore *store, LOCKMODE mode)
 	NvsPlanSet *plans;
 	Oid			relids[NVS_TABLE_SET_MAX];
 	const char *tables[NVS_TABLE_SET_MAX];
+	char	   *channel;
 	int			i;
 
 	for (i = 0; i < kind->ntables; i++)
@@ -224,11 +225,12 @@ table_set_compile(NvsTableSet *set, const NvsStore *store, LOCKMODE mode)
 		tables[i] = MemoryContextStrdup(cxt, table);
 		nvs_planset_define(plans, kind->names[i], tables[i]);
 	}
+	channel = MemoryContextStrdup(cxt, store->channel);
 	if (set->plans != NULL)
 		nvs_defer_free(set->cxt, set->plans);
 	memcpy(set->relids, relids, sizeof(relids));
 	memcpy(set->tables, tables, sizeof(tables));
-	set->channel = MemoryContextStrdup(cxt, store->channel);
+	set->channel = channel;
 	set->plans = plans;
 	set->cxt = cxt;
 	set->state = NULL;
