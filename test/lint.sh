@@ -393,6 +393,11 @@ rule 'C: errmsg, errdetail, errhint and errcode as PostgreSQL has them' messages
 rule 'C: SQL texts pin comparison operators' \
 	in_code '".*\b(WHERE|AND|OR|WHEN)\s+[\w.%"\\()]+\s*(=|<>|<|>|<=|>=|@>|\?)\s*[\w\$%(]'
 
+# A type's name is looked up as an operator is, unless the grammar knows it.
+# Hints are for a reader; one text is compared with how PostgreSQL writes it.
+rule 'C: SQL texts pin the types that they cast to' \
+	in_code '^(?!.*(errhint|next_position)).*"[^"]*::(?!pg_catalog\.|(double precision|interval)\b)\w'
+
 # These have no operator that could be pinned.
 rule 'C: SQL texts compare by operators' \
 	in_code '"[^"]*\b(IN \((SELECT|VALUES)\b|IS (NOT )?DISTINCT FROM\b|NULLIF\()'

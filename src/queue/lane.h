@@ -20,12 +20,12 @@
 /* In SQL, a turn that waits in its lane, or may be the next of it. */
 #define NVS_IN_LANE(alias) \
 	alias ".lane IS NOT NULL AND (" alias ".due_at IS NULL " \
-	"OR " alias ".due_at OPERATOR(pg_catalog.=) 'infinity'::timestamptz)"
+	"OR " alias ".due_at OPERATOR(pg_catalog.=) 'infinity'::pg_catalog.timestamptz)"
 
 /* In SQL, the same of those that wait. */
 #define NVS_WAITS_IN_LANE(alias) \
 	alias ".lane IS NOT NULL " \
-	"AND " alias ".due_at OPERATOR(pg_catalog.=) 'infinity'::timestamptz"
+	"AND " alias ".due_at OPERATOR(pg_catalog.=) 'infinity'::pg_catalog.timestamptz"
 
 /* queue/lane.c */
 extern int	nvs_lane_compare(const text *a, const text *b);
