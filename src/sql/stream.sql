@@ -139,7 +139,7 @@ CREATE FUNCTION nvent.stream_read(
     OUT event jsonb
 ) RETURNS SETOF jsonb
 AS 'MODULE_PATHNAME', 'nvs_stream_read'
-LANGUAGE C STABLE ROWS 100 PARALLEL UNSAFE;
+LANGUAGE C VOLATILE ROWS 100 PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.stream_read(
     text, bigint, bigint, bigint, bigint, text[], boolean, integer, bigint, bigint, text, boolean, boolean
