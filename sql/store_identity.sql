@@ -282,53 +282,54 @@ ROLLBACK;
 
 -- Adoption: plain tables of one owner.
 DELETE FROM nvent.store WHERE prefix = 'other';
+CREATE FUNCTION pg_temp.adopt() RETURNS text LANGUAGE sql AS
+    $$SELECT pg_temp.try('SELECT count(*) > 0 FROM nvent.store_adopt(''other'', ''other'')')$$;
+-- The same when a change was made, which is undone.
 CREATE FUNCTION pg_temp.adopt(change text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    result text;
 BEGIN
     EXECUTE change;
-    RETURN (SELECT pg_temp.try($q$SELECT count(*) > 0 FROM nvent.store_adopt('other', 'other')$q$));
+    result := pg_temp.adopt();
+    RAISE SQLSTATE 'UNDO0';
+EXCEPTION WHEN SQLSTATE 'UNDO0' THEN
+    RETURN result;
 END $$;
 BEGIN;
 GRANT EXECUTE ON FUNCTION nvent.store_adopt TO regress_nvs_owner, regress_nvs_mallory;
 SET LOCAL ROLE regress_nvs_owner;
 \set ON_ERROR_ROLLBACK on
 SAVEPOINT s;
-SELECT pg_temp.adopt('') AS adopted;
+SELECT pg_temp.adopt() AS adopted;
 ROLLBACK TO s;
 RESET ROLE;
 ALTER TABLE other.other_kv OWNER TO regress_nvs_mallory;
 SET LOCAL ROLE regress_nvs_owner;
-SELECT pg_temp.adopt('');
+SELECT pg_temp.adopt();
 RESET ROLE;
-SELECT pg_temp.adopt('');
+SELECT pg_temp.adopt();
 ROLLBACK TO s;
 SET LOCAL ROLE regress_nvs_mallory;
-SELECT pg_temp.adopt('');
+SELECT pg_temp.adopt();
 RESET ROLE;
-SELECT pg_temp.adopt('ALTER TABLE other.other_flows RENAME TO kept; CREATE VIEW other.other_flows AS SELECT * FROM other.kept; ALTER VIEW other.other_flows OWNER TO regress_nvs_owner');
-ROLLBACK TO s;
-SELECT pg_temp.adopt('DROP TABLE other.other_locks; CREATE SEQUENCE other.other_locks; ALTER SEQUENCE other.other_locks OWNER TO regress_nvs_owner');
-ROLLBACK TO s;
-SELECT pg_temp.adopt('CREATE TABLE other.parent (LIKE other.other_triggers); ALTER TABLE other.other_triggers INHERIT other.parent');
-ROLLBACK TO s;
-SELECT pg_temp.adopt('CREATE TABLE other.child () INHERITS (other.other_flow_events)');
-ROLLBACK TO s;
-SELECT pg_temp.adopt('CREATE TABLE other.parent (LIKE other.other_flow_runs INCLUDING DEFAULTS) PARTITION BY LIST (flow_name); ALTER TABLE other.parent ATTACH PARTITION other.other_flow_runs DEFAULT');
-ROLLBACK TO s;
-SELECT pg_temp.adopt('DROP TABLE other.other_kv');
-ROLLBACK TO s;
-SELECT pg_temp.adopt('ALTER TABLE other.other_trigger_events ALTER id DROP DEFAULT, ALTER id TYPE numeric');
-ROLLBACK TO s;
-SELECT pg_temp.adopt('ALTER TABLE other.other_flow_events ALTER ts TYPE text');
-ROLLBACK TO s;
-SELECT pg_temp.adopt('ALTER TABLE other.other_flow_events ALTER id DROP DEFAULT, ALTER id TYPE integer');
+SELECT change, pg_temp.adopt(change) FROM unnest(ARRAY[
+    $c$ALTER TABLE other.other_flows RENAME TO kept; CREATE VIEW other.other_flows AS SELECT * FROM other.kept; ALTER VIEW other.other_flows OWNER TO regress_nvs_owner$c$,
+    $c$DROP TABLE other.other_locks; CREATE SEQUENCE other.other_locks; ALTER SEQUENCE other.other_locks OWNER TO regress_nvs_owner$c$,
+    $c$CREATE TABLE other.parent (LIKE other.other_triggers); ALTER TABLE other.other_triggers INHERIT other.parent$c$,
+    $c$CREATE TABLE other.child () INHERITS (other.other_flow_events)$c$,
+    $c$CREATE TABLE other.parent (LIKE other.other_flow_runs INCLUDING DEFAULTS) PARTITION BY LIST (flow_name); ALTER TABLE other.parent ATTACH PARTITION other.other_flow_runs DEFAULT$c$,
+    $c$DROP TABLE other.other_kv$c$,
+    $c$ALTER TABLE other.other_trigger_events ALTER id DROP DEFAULT, ALTER id TYPE numeric$c$,
+    $c$ALTER TABLE other.other_flow_events ALTER ts TYPE text$c$,
+    $c$INSERT INTO other.other_trigger_events (id, trigger_name, ts, type) VALUES (4611686018427387904, 't', 1, 't')$c$]) change;
+ALTER TABLE other.other_flow_events ALTER id DROP DEFAULT, ALTER id TYPE integer;
+SELECT pg_temp.adopt() AS adopted;
 SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'other.other_flow_events'::regclass AND attname = 'id';
-ROLLBACK TO s;
-SELECT pg_temp.adopt('INSERT INTO other.other_trigger_events (id, trigger_name, ts, type) VALUES (4611686018427387904, ''t'', 1, ''t'')');
 ROLLBACK TO s;
 -- Nor is a name taken by adoption under which something is held.
 RESET ROLE;
 SELECT nvent.kv_set('other:k', '1') AS held;
-SELECT pg_temp.adopt('');
+SELECT pg_temp.adopt();
 ROLLBACK;
 \set ON_ERROR_ROLLBACK off
 

@@ -55,14 +55,11 @@ SELECT (nvent.stream_poll('poll:order:eu:1', 0)).events = array_agg(e) AS same
 FROM nvent.stream_read('poll:order:eu:1') e;
 
 -- Patterns: one table, several, none; the cursor passes what is left out.
-SELECT * FROM poll.page('poll:order:*:1', 0);
-SELECT * FROM poll.page('poll:*:run:>', 0);
+SELECT pattern, g.*
+FROM unnest('{poll:order:*:1,poll:*:run:>,poll:flow:run:b:c,poll:flow:run:b:*,poll:flow:run:b,poll:*,poll:none:>}'::text[])
+    WITH ORDINALITY p (pattern, n), poll.page(pattern, 0) g
+ORDER BY p.n;
 SELECT * FROM poll.page('poll:{kind}:{what}:{rest...}', 6);
-SELECT * FROM poll.page('poll:flow:run:b:c', 0);
-SELECT * FROM poll.page('poll:flow:run:b:*', 0);
-SELECT * FROM poll.page('poll:flow:run:b', 0);
-SELECT * FROM poll.page('poll:*', 0);
-SELECT * FROM poll.page('poll:none:>', 0);
 SELECT * FROM poll.page('*:order:us:1', 0, store => 'poll');
 SELECT * FROM poll.page('**', 0, 2, store => 'poll');
 
@@ -93,12 +90,10 @@ CREATE INDEX ON poll.visit (host, visitor, id);
 SELECT nvent.route_add('stream', 'poll:visit:{host}:by:{visitor}', 'poll.visit');
 SELECT nvent.stream_append('poll:visit:' || h || ':by:' || v, '{"type": "seen"}') ->> 'subject' AS subject
 FROM unnest(ARRAY['a', 'b']) h, unnest(ARRAY['a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'b1ffcd00-9c0b-4ef8-bb6d-6bb9bd380a22']) v;
-SELECT * FROM poll.page('poll:visit:>', 0);
-SELECT * FROM poll.page('poll:visit:b:>', 0);
-SELECT * FROM poll.page('poll:visit:*:by:a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 0);
-SELECT * FROM poll.page('poll:visit:b:by:a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 0);
-SELECT * FROM poll.page('poll:visit:b:of:*', 0);
-SELECT * FROM poll.page('poll:visit:b:by:*:more', 0);
+SELECT pattern, g.*
+FROM unnest('{>,b:>,*:by:a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,b:by:a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,b:of:*,b:by:*:more}'::text[])
+    WITH ORDINALITY p (pattern, n), poll.page('poll:visit:' || pattern, 0) g
+ORDER BY p.n;
 SELECT * FROM poll.page('poll:*:*:by:>', 11);
 
 -- ... or one for the whole subject, under two routes.

@@ -13,11 +13,11 @@ SELECT count(*) FROM generate_series(1, 100) i,
 CREATE TEMP TABLE ids AS SELECT (e->>'version')::int AS v, (e->>'id')::bigint AS id FROM nvent.stream_read('test:acct:1') e;
 CREATE FUNCTION pg_temp.id(v int) RETURNS bigint LANGUAGE sql AS $$ SELECT id FROM ids WHERE v = $1 $$;
 -- A read with some arguments, in short.
-CREATE FUNCTION pg_temp.read(args text) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.read(args text, subject text DEFAULT 'test:acct:1') RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     found text;
 BEGIN
-    EXECUTE format('SELECT pg_temp.list(VARIADIC array_agg(e)) FROM nvent.stream_read(''test:acct:1'', %s) e', args) INTO found;
+    EXECUTE format('SELECT pg_temp.list(VARIADIC array_agg(e)) FROM nvent.stream_read(%s) e', concat_ws(', ', quote_literal(subject), args)) INTO found;
     RETURN found;
 END $$;
 
@@ -117,16 +117,10 @@ SELECT call, pg_temp.few_buffers(call) FROM unnest(ARRAY[$$nvent.stream_version(
 -- Correlation, and snapshots in the stream: left out, or where to begin.
 SELECT count(nvent.stream_append('test:snap:1', e)) FROM unnest(ARRAY['{"type": "a", "correlation": "c-1"}', '{"type": "__snapshot__"}',
     '{"type": "b", "meta": {"correlation": "c-2"}}', '{"type": "__snapshot__"}', '{"type": "c", "correlation": "c-1"}']::jsonb[]) e;
-CREATE FUNCTION pg_temp.snap(args text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-    found text;
-BEGIN
-    EXECUTE format('SELECT pg_temp.list(VARIADIC array_agg(e)) FROM nvent.stream_read(''test:snap:1'' %s) e', args) INTO found;
-    RETURN found;
-END $$;
-SELECT pg_temp.snap(''), pg_temp.snap(', with_snaps => false'), pg_temp.snap(', with_snaps => true');
-SELECT pg_temp.snap(', with_snaps => true, backward => true'), pg_temp.snap(', with_snaps => true, after => 0'), pg_temp.snap(', with_snaps => true, after_version => 2');
-SELECT pg_temp.snap($$, correlation => 'c-1'$$), pg_temp.snap($$, correlation => 'c-1', with_snaps => true$$), pg_temp.snap($$, correlation => 'c'$$) IS NULL AS none;
+CREATE FUNCTION pg_temp.snap(args text DEFAULT NULL) RETURNS text LANGUAGE sql AS $$SELECT pg_temp.read(args, 'test:snap:1')$$;
+SELECT pg_temp.snap(), pg_temp.snap('with_snaps => false'), pg_temp.snap('with_snaps => true');
+SELECT pg_temp.snap('with_snaps => true, backward => true'), pg_temp.snap('with_snaps => true, after => 0'), pg_temp.snap('with_snaps => true, after_version => 2');
+SELECT pg_temp.snap($$correlation => 'c-1'$$), pg_temp.snap($$correlation => 'c-1', with_snaps => true$$), pg_temp.snap($$correlation => 'c'$$) IS NULL AS none;
 SELECT pg_temp.read('with_snaps => true, max_count => 2'), pg_temp.read('with_snaps => false, max_count => 2');
 
 -- A plain log has no versions to read by, and no place for a correlation may

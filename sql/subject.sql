@@ -260,15 +260,9 @@ SELECT kv_glob_matches(repeat('a', 10000), repeat('a*', 511) || 'b') AS "a*a*...
 -- The matchers against other ones: a pattern turned into a regular expression
 -- token by token, and a glob made together with its regular expression.  The
 -- seed is fixed; NVS_TEST_SCALE in the environment makes it so many times more.
-\getenv scale NVS_TEST_SCALE
-\if :{?scale}
-\else
-\set scale 1
-\endif
 \set seed 0.4
-\echo seed :seed
-SET test.scale = :scale;
-SELECT setseed(:seed);
+\set random :abs_srcdir '/sql/include/random.sql'
+\i :random
 
 -- A text of up to six tokens, among them all that could mean something.
 CREATE FUNCTION pg_temp.random_subject() RETURNS text LANGUAGE sql VOLATILE AS $$

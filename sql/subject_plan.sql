@@ -153,15 +153,10 @@ ORDER BY n;
 
 -- The same rows with an index as without one, for random patterns over texts
 -- whose order is unlike their tokens' and lies close to the bounds.
-\getenv scale NVS_TEST_SCALE
-\if :{?scale}
-\else
-\set scale 1
-\endif
+\getenv abs_srcdir PG_ABS_SRCDIR
 \set seed 0.6
-\echo seed :seed
-SET test.scale = :scale;
-SELECT setseed(:seed);
+\set random :abs_srcdir '/sql/include/random.sql'
+\i :random
 CREATE FUNCTION pg_temp.random_key() RETURNS text LANGUAGE sql VOLATILE AS $$
     SELECT string_agg((ARRAY['a', 'b', 'ab', 'a;', 'a9', 'a:', 'é', 'ê', '~', U&'\07FF',
                              U&'\+10FFFF', U&'\0800', E'\x7F', '{a', 'A', '_', '%', '', ' ', ';',

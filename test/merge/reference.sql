@@ -199,6 +199,20 @@ BEGIN
 END
 $$;
 
+-- An error that shows the documents of which the answer is not what is expected.
+CREATE FUNCTION merge_test.expect(what text, answer jsonb, expected jsonb, VARIADIC documents jsonb[])
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+    IF NOT record_image_eq(ROW(answer), ROW(expected)) THEN
+        RAISE EXCEPTION '% differs', what
+            USING DETAIL = format('documents %s%sanswer %s%sexpected %s',
+                array_to_string(documents, E'\n', 'NULL'), E'\n', answer, E'\n', expected);
+    END IF;
+END
+$$;
+
 -- Compare both functions on that many pairs, and the aggregate on three of
 -- their documents now and then; the number of pairs.  The first difference is
 -- an error that shows the documents.
@@ -210,8 +224,7 @@ DECLARE
     target jsonb;
     source jsonb;
     last jsonb;
-    answer jsonb;
-    expected jsonb;
+    of text;
 BEGIN
     PERFORM setseed(seed);
     FOR i IN 1..pairs LOOP
@@ -224,31 +237,15 @@ BEGIN
             source := NULL;
         END IF;
 
-        answer := nvent.jsonb_deep_merge(target, source);
-        expected := merge_test.deep_merge(target, source);
-        IF NOT record_image_eq(ROW(answer), ROW(expected)) THEN
-            RAISE EXCEPTION 'pair % of seed %: jsonb_deep_merge differs', i, seed
-                USING DETAIL = format('target %s%ssource %s%sanswer %s%sexpected %s',
-                    target, E'\n', source, E'\n', answer, E'\n', expected);
-        END IF;
-
-        answer := nvent.jsonb_merge_patch(target, source);
-        expected := merge_test.merge_patch(target, source);
-        IF NOT record_image_eq(ROW(answer), ROW(expected)) THEN
-            RAISE EXCEPTION 'pair % of seed %: jsonb_merge_patch differs', i, seed
-                USING DETAIL = format('target %s%spatch %s%sanswer %s%sexpected %s',
-                    target, E'\n', source, E'\n', answer, E'\n', expected);
-        END IF;
-
+        of := format(' of pair %s of seed %s', i, seed);
+        PERFORM merge_test.expect('jsonb_deep_merge' || of, nvent.jsonb_deep_merge(target, source),
+            merge_test.deep_merge(target, source), target, source);
+        PERFORM merge_test.expect('jsonb_merge_patch' || of, nvent.jsonb_merge_patch(target, source),
+            merge_test.merge_patch(target, source), target, source);
         CONTINUE WHEN i % 8 <> 0;
-        answer := (SELECT nvent.jsonb_deep_merge_agg(doc ORDER BY n)
-            FROM (VALUES (1, last), (2, target), (3, source)) AS v (n, doc));
-        expected := merge_test.deep_merge(merge_test.deep_merge(merge_test.deep_merge(NULL, last), target), source);
-        IF NOT record_image_eq(ROW(answer), ROW(expected)) THEN
-            RAISE EXCEPTION 'pair % of seed %: jsonb_deep_merge_agg differs', i, seed
-                USING DETAIL = format('first %s%ssecond %s%sthird %s%sanswer %s%sexpected %s',
-                    last, E'\n', target, E'\n', source, E'\n', answer, E'\n', expected);
-        END IF;
+        PERFORM merge_test.expect('jsonb_deep_merge_agg' || of,
+            (SELECT nvent.jsonb_deep_merge_agg(doc ORDER BY n) FROM (VALUES (1, last), (2, target), (3, source)) AS v (n, doc)),
+            merge_test.deep_merge(merge_test.deep_merge(merge_test.deep_merge(NULL, last), target), source), last, target, source);
     END LOOP;
     RETURN pairs;
 END
