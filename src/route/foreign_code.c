@@ -42,7 +42,7 @@ static List *reported = NIL;
 
 /*
  * The first piece of code, by name, that is foreign to us when table $1 is
- * written to, by triggers for an event whose bit is $2; $3 is our schema.
+ * written to, by triggers for events whose bits are $2; $3 is our schema.
  * "author" is who must have our privileges, NULL for nobody known.
  */
 static const NvsStatement find_foreign_code = {
@@ -177,7 +177,7 @@ static const NvsStatement find_foreign_code = {
 
 /*
  * Describe something that would run with our rights when we write to a table
- * and that is foreign to us; NULL, mostly, for nothing.  event is one of
+ * and that is foreign to us; NULL, mostly, for nothing.  events are some of
  * TRIGGER_TYPE_INSERT, TRIGGER_TYPE_UPDATE and TRIGGER_TYPE_DELETE.  Locks the
  * table and those that inherit from it as they do, which keeps triggers, rules,
  * policies and foreign keys from being added until the transaction ends; looks
@@ -185,7 +185,7 @@ static const NvsStatement find_foreign_code = {
  * nvs_spi_begin(); the result is in the current memory context.
  */
 char *
-nvs_foreign_code(Oid relid, int16 event)
+nvs_foreign_code(Oid relid, int16 events)
 {
 	NvsParams	params;
 	NvsIdentity saved;
@@ -195,7 +195,7 @@ nvs_foreign_code(Oid relid, int16 event)
 	(void) find_all_inheritors(relid, RowExclusiveLock, NULL);
 	nvs_params_init(&params);
 	nvs_params_add(&params, OIDOID, ObjectIdGetDatum(relid), false);
-	nvs_params_add(&params, INT2OID, Int16GetDatum(event), false);
+	nvs_params_add(&params, INT2OID, Int16GetDatum(events), false);
 	nvs_params_add(&params, OIDOID, ObjectIdGetDatum(nvs_namespace()), false);
 	/* Names are described in full. */
 	nvs_pin_search_path(&saved);
@@ -214,10 +214,10 @@ nvs_foreign_code(Oid relid, int16 event)
  * background process once, until the code is gone.  As nvs_foreign_code().
  */
 bool
-nvs_has_foreign_code(Oid relid, int16 event, const char *table)
+nvs_has_foreign_code(Oid relid, int16 events, const char *table)
 {
 	bool		once = MyBackendType == B_BG_WORKER;
-	char	   *code = nvs_foreign_code(relid, event);
+	char	   *code = nvs_foreign_code(relid, events);
 	MemoryContext old;
 
 	if (code == NULL)
@@ -226,12 +226,12 @@ nvs_has_foreign_code(Oid relid, int16 event, const char *table)
 		return code != NULL;
 	ereport(WARNING,
 			(errmsg("skipping table %s, as %s it would run code of another role",
-					table, event == TRIGGER_TYPE_DELETE ? "deleting from" :
+					table, events == TRIGGER_TYPE_DELETE ? "deleting from" :
 					"changing"),
 			 errdetail("The author of %s may lack privileges of role \"%s\", which it would run with.",
 					   code, GetUserNameFromId(GetUserId(), false)),
 			 errhint("Call nvent.maintain() as a role whose privileges the author has, remove the code, or %s.",
-					 event == TRIGGER_TYPE_DELETE ?
+					 events == TRIGGER_TYPE_DELETE ?
 					 "delete rows that have expired yourself" :
 					 "change rows yourself")));
 	if (once)

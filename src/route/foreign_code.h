@@ -9,7 +9,11 @@
 
 #include "catalog/pg_trigger.h"
 
-extern char *nvs_foreign_code(Oid relid, int16 event);
-extern bool nvs_has_foreign_code(Oid relid, int16 event, const char *table);
+/* The events of a table that rows come into, are changed in and go from. */
+#define NVS_ANY_CHANGE \
+	(TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)
+
+extern char *nvs_foreign_code(Oid relid, int16 events);
+extern bool nvs_has_foreign_code(Oid relid, int16 events, const char *table);
 
 #endif							/* NVS_ROUTE_FOREIGN_CODE_H */

@@ -23,6 +23,10 @@
 #include "schedule/internal.h"
 #include "schedule/schedule.h"
 
+/* What is needed on the tables of queues to send a job. */
+#define FIRE_SEND_PRIVILEGES \
+	(ACL_SELECT | ACL_INSERT | ACL_UPDATE | ACL_DELETE)
+
 /* $1 subject, $2 event, $3 name, $4 when it was due. */
 static const NvsStatement fire_event = {
 	"SELECT nvent.stream_append($1, $2 OPERATOR(pg_catalog.||) "
@@ -44,9 +48,10 @@ static void fire_check_place(const NvsDueSchedule *schedule, Oid relid);
 static void fire_send(NvsSchedulePass *pass, const NvsDueSchedule *schedule);
 static void fire_check_table(NvsSchedulePass *pass,
 							 const NvsDueSchedule *schedule, Oid relid,
-							 const char *table, AclMode privileges);
+							 const char *table, AclMode privileges,
+							 int16 events);
 static void fire_check_code(NvsSchedulePass *pass, Oid relid,
-							const char *table);
+							const char *table, int16 events);
 
 /* Do what a schedule is for. */
 void
@@ -84,7 +89,8 @@ fire_append(NvsSchedulePass *pass, const NvsDueSchedule *schedule)
 	(void) nvs_route_find(NVS_KIND_STREAM, schedule->subject, len,
 						  NVS_USE_WRITE, &resolved);
 	relid = resolved.target->relid;
-	fire_check_table(pass, schedule, relid, resolved.target->name, ACL_INSERT);
+	fire_check_table(pass, schedule, relid, resolved.target->name, ACL_INSERT,
+					 TRIGGER_TYPE_INSERT);
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(schedule->subject),
 				   false);
@@ -112,7 +118,8 @@ fire_check_place(const NvsDueSchedule *schedule, Oid relid)
 
 /*
  * Send the job of a schedule, to a queue of its store.  Who sends reads queues,
- * and may insert into each of their tables.
+ * and writes to each of their tables: what was kept for a job that is gone is
+ * deleted, and what waits for room is told of it.
  */
 static void
 fire_send(NvsSchedulePass *pass, const NvsDueSchedule *schedule)
@@ -127,7 +134,8 @@ fire_send(NvsSchedulePass *pass, const NvsDueSchedule *schedule)
 		nvs_queue_missing(schedule->queue);
 	for (i = 0; i < queues->kind->ntables; i++)
 		fire_check_table(pass, schedule, queues->relids[i], queues->tables[i],
-						 i == 0 ? ACL_SELECT : ACL_SELECT | ACL_INSERT);
+						 i == 0 ? ACL_SELECT : FIRE_SEND_PRIVILEGES,
+						 i == 0 ? TRIGGER_TYPE_INSERT : NVS_ANY_CHANGE);
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(schedule->queue),
 				   false);
@@ -144,7 +152,8 @@ fire_send(NvsSchedulePass *pass, const NvsDueSchedule *schedule)
  */
 static void
 fire_check_table(NvsSchedulePass *pass, const NvsDueSchedule *schedule,
-				 Oid relid, const char *table, AclMode privileges)
+				 Oid relid, const char *table, AclMode privileges,
+				 int16 events)
 {
 	char	   *role = nvs_schedule_outsider(schedule->authors, relid,
 											 privileges);
@@ -160,14 +169,15 @@ fire_check_table(NvsSchedulePass *pass, const NvsDueSchedule *schedule,
 				 errhint("Grant the role that right, or delete the schedule and set it again.")));
 	}
 	if (!list_member_oid(pass->checked, relid))
-		fire_check_code(pass, relid, table);
+		fire_check_code(pass, relid, table, events);
 }
 
 /* Raise an error when code would run that is foreign to us. */
 static void
-fire_check_code(NvsSchedulePass *pass, Oid relid, const char *table)
+fire_check_code(NvsSchedulePass *pass, Oid relid, const char *table,
+				int16 events)
 {
-	char	   *code = nvs_foreign_code(relid, TRIGGER_TYPE_INSERT);
+	char	   *code = nvs_foreign_code(relid, events);
 
 	if (code != NULL)
 	{

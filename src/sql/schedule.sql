@@ -160,8 +160,8 @@ COMMENT ON FUNCTION nvent.schedule_job(text, text, jsonb, text, interval, timest
 'Has a job sent from time to time: as nvent.schedule_set, with a queue in place of a subject.
 
 Each run sends one job, whose data has the fields scheduleName and scheduledAt besides its own; none,
-where the policy of the queue refuses it. Each author of the schedule must have SELECT and INSERT on
-the store''s tables of queues.
+where the policy of the queue refuses it. Each author of the schedule must have SELECT, INSERT,
+UPDATE and DELETE on the store''s tables of queues, as nvent.store_grant() gives them for "write".
 
 Arguments:
   name: the schedule''s, 1 to 1,024 bytes; events and jobs have them in common

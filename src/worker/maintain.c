@@ -266,9 +266,11 @@ maintain_add_jobs(List *sweeps, const NvsStore *store)
 	set = nvs_table_set_find(&nvs_queue_tables, prefix, RowExclusiveLock);
 	if (set == NULL)
 		return sweeps;
+	/* The first, that of the queues, is not changed. */
 	for (i = 0; i < nvs_queue_tables.ntables; i++)
 		if (!maintain_may_delete(set->relids[i]) ||
-			nvs_has_foreign_code(set->relids[i], TRIGGER_TYPE_DELETE,
+			nvs_has_foreign_code(set->relids[i],
+								 i == 0 ? TRIGGER_TYPE_DELETE : NVS_ANY_CHANGE,
 								 set->tables[i]))
 			return sweeps;
 	sweep = palloc0(sizeof(Sweep));
