@@ -74,6 +74,17 @@ node_path()
 	printf '%s\n' "${NODE_PATH:+$NODE_PATH:}$(cache_dir)/node/node_modules:/usr/share/nodejs:/usr/lib/node_modules:/usr/local/lib/node_modules"
 }
 
+# in_cluster SCRIPT: has a script that was called without one run again on a
+# private server, with what is built now.
+in_cluster()
+{
+	[ -z "${NVS_CLUSTER:-}" ] || return 0
+	PG_CONFIG=$(pg_choose) || die "no usable PostgreSQL; run test/setup.sh"
+	export PG_CONFIG
+	build || die "the build failed"
+	exec "$TOP/test/cluster.sh" fsync=off -- "$1"
+}
+
 # pg_major PG_CONFIG: its major version, 15 for "PostgreSQL 15.18 (Debian)".
 pg_major()
 {

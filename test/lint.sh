@@ -294,42 +294,51 @@ rule 'C: only wakeup/notify.c calls Async_Notify' \
 	in_bare_but src/wakeup/notify.c '\bAsync_Notify\b'
 rule 'C: only base/plan.c prepares and executes SQL' \
 	in_bare_but src/base/plan.c '\bSPI_(execute|exec|prepare|cursor_open)'
+# each_source: what the Perl of standard input prints, for each source: it has
+# $file, its $text, and $place, which says where an offset in it is.
+each_source()
+{
+	perl -e '
+		use strict;
+		use warnings;
+		my $look = do { local $/; <STDIN> };
+		$look = eval "sub { my (\$file, \$text, \$place) = \@_;\n$look}" or die $@;
+		foreach my $file (@ARGV)
+		{
+			open my $fh, "<", $file or die "$file: $!\n";
+			my $text = do { local $/; <$fh> };
+			$look->($file, $text, sub {
+				return "$file:" . (1 + (substr($text, 0, shift) =~ tr/\n//));
+			});
+		}' "${sources[@]}"
+}
+
 # As the extension's owner only constant SQL is run: between nvs_become_owner()
 # and nvs_become_caller(), and by nvs_store_registry_execute(), which does both,
 # statements are NvsStatement with a text, and nothing builds one.
 elevated()
 {
-	perl - "${sources[@]}" <<'PERL'
-	use strict;
-	use warnings;
-	foreach my $file (@ARGV)
+	each_source <<'PERL'
+	my %constant = map { $_ => 1 }
+		$text =~ /^static const NvsStatement (\w+) = \{\n\t"/mg;
+	my $check = sub {
+		my ($where, $name) = @_;
+		print "$where: $name is no constant text\n"
+			unless $constant{$name};
+	};
+	while ($text =~ /^\tnvs_become_owner\(\w*&?\w+\);\n(.*?)^(\}|\tnvs_become_caller\()/msg)
 	{
-		open my $fh, '<', $file or die "$file: $!\n";
-		my $text = do { local $/; <$fh> };
-		my $place = sub {
-			return "$file:" . (1 + (substr($text, 0, shift) =~ tr/\n//));
-		};
-		my %constant = map { $_ => 1 }
-			$text =~ /^static const NvsStatement (\w+) = \{\n\t"/mg;
-		my $check = sub {
-			my ($where, $name) = @_;
-			print "$where: $name is no constant text\n"
-				unless $constant{$name};
-		};
-		while ($text =~ /^\tnvs_become_owner\(\w*&?\w+\);\n(.*?)^(\}|\tnvs_become_caller\()/msg)
-		{
-			my ($body, $end, $line) = ($1, $2, $place->($-[0]));
-			print "$line: stays the extension's owner\n" if $end eq '}';
-			print "$line: $1 builds or runs SQL as the extension's owner\n"
-				while $body =~ /\b(nvs_sql\w*|nvs_plan_\w+|nvs_layout_\w+|nvs_statement_plan_text|nvs_qualified|quote_\w+|psprintf|appendStringInfo\w*|SPI_(?!getvalue|getbinval|tuptable|connect|finish)\w+)\(/g;
-			$check->($line, $1)
-				while $body =~ /\bnvs_statement_plan\(NULL, &(\w+)/g;
-			print "$line: a plan of others\n"
-				if $body =~ /\bnvs_statement_plan\((?!NULL, (&\w+|statement),)/;
-		}
-		$check->($place->($-[0]), $1)
-			while $text =~ /\bnvs_store_registry_execute\(&(\w+)/g;
+		my ($body, $end, $line) = ($1, $2, $place->($-[0]));
+		print "$line: stays the extension's owner\n" if $end eq '}';
+		print "$line: $1 builds or runs SQL as the extension's owner\n"
+			while $body =~ /\b(nvs_sql\w*|nvs_plan_\w+|nvs_layout_\w+|nvs_statement_plan_text|nvs_qualified|quote_\w+|psprintf|appendStringInfo\w*|SPI_(?!getvalue|getbinval|tuptable|connect|finish)\w+)\(/g;
+		$check->($line, $1)
+			while $body =~ /\bnvs_statement_plan\(NULL, &(\w+)/g;
+		print "$line: a plan of others\n"
+			if $body =~ /\bnvs_statement_plan\((?!NULL, (&\w+|statement),)/;
 	}
+	$check->($place->($-[0]), $1)
+		while $text =~ /\bnvs_store_registry_execute\(&(\w+)/g;
 PERL
 }
 
@@ -344,44 +353,34 @@ rule 'C: an elog says "unexpected" or "failed"' \
 # messages: errmsg, errdetail and errhint texts and ereports without a code.
 messages()
 {
-	perl - "${sources[@]}" <<'PERL'
-	use strict;
-	use warnings;
-	foreach my $file (@ARGV)
+	each_source <<'PERL'
+	# Macros such as UINT64_FORMAT may stand between the strings.
+	while ($text =~ /\b(err(?:msg|detail|hint)(?:_internal)?)\(\s*(?=")((?:"(?:[^"\\]|\\.)*"|[A-Z]\w*|\s)+)/g)
 	{
-		open my $fh, '<', $file or die "$file: $!\n";
-		my $text = do { local $/; <$fh> };
-		my $place = sub {
-			return "$file:" . (1 + (substr($text, 0, shift) =~ tr/\n//));
-		};
-		# Macros such as UINT64_FORMAT may stand between the strings.
-		while ($text =~ /\b(err(?:msg|detail|hint)(?:_internal)?)\(\s*(?=")((?:"(?:[^"\\]|\\.)*"|[A-Z]\w*|\s)+)/g)
+		my ($kind, $line) = ($1, $place->($-[0]));
+		my $message = join '',
+			map { /^"(.*)"$/s ? $1 : '%d' }
+			$2 =~ /("(?:[^"\\]|\\.)*"|\b[A-Z]\w*)/g;
+		if ($kind =~ /^errmsg/)
 		{
-			my ($kind, $line) = ($1, $place->($-[0]));
-			my $message = join '',
-				map { /^"(.*)"$/s ? $1 : '%d' }
-				$2 =~ /("(?:[^"\\]|\\.)*"|\b[A-Z]\w*)/g;
-			if ($kind =~ /^errmsg/)
-			{
-				print "$line: starts in upper case: $message\n"
-					if $message =~ /^[A-Z](?![A-Z])/;
-				print "$line: ends in a period: $message\n"
-					if $message =~ /\.$/;
-				print "$line: unhelpful word: $message\n"
-					if $message =~ /\b(unable|bad|illegal)\b/i;
-			}
-			elsif ($message !~ /^%s$|^\{/)
-			{
-				print "$line: not a sentence: $message\n"
-					if $message !~ /^[A-Z"%].*[.!?]$/s;
-			}
+			print "$line: starts in upper case: $message\n"
+				if $message =~ /^[A-Z](?![A-Z])/;
+			print "$line: ends in a period: $message\n"
+				if $message =~ /\.$/;
+			print "$line: unhelpful word: $message\n"
+				if $message =~ /\b(unable|bad|illegal)\b/i;
 		}
-		while ($text =~ /\bereport(\(((?:[^()"]|"(?:[^"\\]|\\.)*"|(?1))*)\))/g)
+		elsif ($message !~ /^%s$|^\{/)
 		{
-			my ($line, $body) = ($place->($-[0]), $1);
-			print "$line: no errcode\n"
-				if $body =~ /^\((ERROR|FATAL)/ && $body !~ /\berrcode\(/;
+			print "$line: not a sentence: $message\n"
+				if $message !~ /^[A-Z"%].*[.!?]$/s;
 		}
+	}
+	while ($text =~ /\bereport(\(((?:[^()"]|"(?:[^"\\]|\\.)*"|(?1))*)\))/g)
+	{
+		my ($line, $body) = ($place->($-[0]), $1);
+		print "$line: no errcode\n"
+			if $body =~ /^\((ERROR|FATAL)/ && $body !~ /\berrcode\(/;
 	}
 PERL
 }

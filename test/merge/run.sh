@@ -15,13 +15,7 @@
 here=$TOP/test/merge
 psql=(psql -X -q -A -t -v ON_ERROR_STOP=1)
 
-if [ -z "${NVS_CLUSTER:-}" ]
-then
-	PG_CONFIG=$(pg_choose) || die "no usable PostgreSQL; run test/setup.sh"
-	export PG_CONFIG
-	build || die "the build failed"
-	exec "$TOP/test/cluster.sh" fsync=off -- "$0"
-fi
+in_cluster "$0"
 
 pairs=${PAIRS:-100000}
 seed=${SEED:-0.$RANDOM$RANDOM}

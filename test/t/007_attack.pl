@@ -117,7 +117,7 @@ sub finding
 	my ($author, $user, $session, $place) = ($1, $2, $3, $4);
 	return () if $user eq $author || $user eq 'watcher';
 	# In the cases only who attacks counts, and who has all rights.
-	return () if $line->{database} =~ /^case/ && ($author ne 'tenant' || $user ne 'root') && $place !~ /^(trap|deletion)/;
+	return () if $line->{database} =~ /^case/ && ($author ne 'tenant' || $user ne 'root') && $place !~ /^trap/;
 	return () if $line->{backend} eq 'client backend' && defined $store && ($user eq $session || $session eq 'root')
 	  && ($function // '') !~ /^(maintain|schedule_run)$/ && $place =~ /^\Q$store\E_/;
 	return "code of $author ran as $user" . ($line->{backend} eq 'client backend' ? ' in ' . ($function // $line->{call}) : ' in the worker') . ", $place";

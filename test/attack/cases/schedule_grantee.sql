@@ -1,12 +1,6 @@
 -- Who may have triggers on tables has one run when a schedule does, with the
 -- rights of whoever makes the runs.
 \c - grantee
-CREATE FUNCTION grantee.rise() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-	IF current_user <> 'grantee' THEN PERFORM grantee.spy('trap of a run'); END IF;
-	IF current_setting('is_superuser') = 'on' THEN ALTER ROLE grantee SUPERUSER; END IF;
-	RETURN NEW;
-END $$;
 CREATE TRIGGER aaa BEFORE INSERT ON public.nvent_stream_order FOR EACH ROW EXECUTE FUNCTION grantee.rise();
 CREATE TRIGGER aaa BEFORE UPDATE ON public.nvent_scheduler_jobs FOR EACH ROW EXECUTE FUNCTION grantee.rise();
 CREATE TRIGGER aaa BEFORE INSERT ON shop.shop_stream_order FOR EACH ROW EXECUTE FUNCTION grantee.rise();
@@ -15,13 +9,10 @@ VALUES ('a', 1, 1, '{"subject": "nvent:order:1", "event": {"type": "t"}}'), ('b'
 INSERT INTO shop.shop_scheduler_jobs (job_id, scheduled_at, next_run_at, config)
 VALUES ('a', 1, 1, '{"subject": "shop:order:1", "event": {"type": "t"}}'), ('b', 1, 1, '{"subject": "nvent:order:1", "event": {"type": "t"}}');
 \c - root
-SELECT nvent.schedule_run('nvent'), nvent.schedule_run('shop');
-SELECT nvent.maintain();
+SELECT nvent.schedule_run('nvent'), nvent.schedule_run('shop'); SELECT nvent.maintain();
 \c - keeper
-SELECT nvent.schedule_run('nvent');
-SELECT nvent.maintain();
+SELECT nvent.schedule_run('nvent'); SELECT nvent.maintain();
 \c - shopkeeper
-SELECT nvent.schedule_run('shop');
-SELECT nvent.maintain();
+SELECT nvent.schedule_run('shop'); SELECT nvent.maintain();
 \c - watcher
 SELECT CASE WHEN rolsuper THEN 'grantee is a superuser' ELSE 'held' END FROM pg_roles WHERE rolname = 'grantee';

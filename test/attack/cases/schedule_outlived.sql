@@ -24,10 +24,8 @@ REVOKE ALL ON shop.till_scheduler_jobs FROM writer;
 \c - shopkeeper
 SELECT nvent.schedule_pause('d', 'till'), nvent.schedule_resume('d', 'till');
 UPDATE shop.till_scheduler_jobs SET next_run_at = 2 WHERE job_id = 'e';
-SELECT nvent.schedule_run('till');
-SELECT nvent.maintain();
+SELECT nvent.schedule_run('till'); SELECT nvent.maintain();
 \c - root
-SELECT nvent.schedule_run('till');
-SELECT nvent.maintain();
+SELECT nvent.schedule_run('till'); SELECT nvent.maintain();
 \c - watcher
 SELECT CASE WHEN count(*) > 0 THEN 'writer appended' ELSE 'held' END FROM shop.till_stream_order WHERE type = 'by writer';

@@ -97,6 +97,17 @@ fail(const Session *session, const char *format, ...)
 	_exit(1);
 }
 
+/* One statement of those that a session says, connected again if need be. */
+static void
+take_turn(Session *session)
+{
+	if (PQstatus(session->conn) != CONNECTION_OK && !session_connect(session))
+		fail(session, "cannot connect: %s", PQerrorMessage(session->conn));
+	session_say(session, session->does);
+	if (PQstatus(session->conn) == CONNECTION_OK)
+		session_end(session);
+}
+
 /* A thread that calls functions. */
 static void *
 run_caller(void *arg)
@@ -104,14 +115,7 @@ run_caller(void *arg)
 	Session    *session = arg;
 
 	while (!stop)
-	{
-		if (PQstatus(session->conn) != CONNECTION_OK &&
-			!session_connect(session))
-			fail(session, "cannot connect: %s", PQerrorMessage(session->conn));
-		session_say(session, session->does);
-		if (PQstatus(session->conn) == CONNECTION_OK)
-			session_end(session);
-	}
+		take_turn(session);
 	return NULL;
 }
 
@@ -166,12 +170,7 @@ run_changer(void *arg)
 
 	while (!stop)
 	{
-		if (PQstatus(session->conn) != CONNECTION_OK &&
-			!session_connect(session))
-			fail(session, "cannot connect: %s", PQerrorMessage(session->conn));
-		session_say(session, session->does);
-		if (PQstatus(session->conn) == CONNECTION_OK)
-			session_end(session);
+		take_turn(session);
 		if (PQstatus(session->conn) == CONNECTION_OK && now() > again)
 		{
 			begin_again(session);
