@@ -249,6 +249,7 @@ REGRESS = \
 	queue_slot \
 	queue_wait \
 	queue_lane \
+	queue_group \
 	queue_update \
 	queue_rights \
 	schedule_cron \

@@ -1,9 +1,10 @@
 -- Policies about jobs that are active: singleton, stately, key_strict_fifo.
 --
 -- Seen to fail: without places given back where a run ends, in "Of each state one";
--- where a job ends, in "One at a time"; without a look for those that wait, in "One
--- at a time"; with turns that are due and deleted leaving no sign, in "Waiting
--- behind what goes".
+-- where a job ends, in "One at a time"; where one is deleted by maintenance, in "A
+-- job that has failed"; without a look for those that wait, in "One at a time";
+-- with a place that is free taken by whoever asks, in "In order"; with turns that
+-- are due and deleted leaving no sign, in "Waiting behind what goes".
 SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set helpers :abs_srcdir '/sql/include/queue.sql'
@@ -14,31 +15,8 @@ SET nvent_store.default_store = 'q';
 SELECT nvent.queue_create('singleton', 'singleton'), nvent.queue_create('stately', 'stately'), nvent.queue_create('fifo', 'key_strict_fifo');
 UPDATE q_queues SET policy = 'fifo' WHERE name = 'fifo';
 INSERT INTO q_queues (name, policy) VALUES ('none', 'fifo');
--- Sends jobs named by their keys and numbers; what was sent.
-CREATE FUNCTION pg_temp.send(queue text, VARIADIC names text[]) RETURNS text LANGUAGE sql AS $$
-    SELECT string_agg(CASE WHEN nvent.queue_send($1, to_jsonb(n), key => nullif(split_part(n, '-', 1), '')) IS NULL THEN '(' || n || ')' ELSE n END, ' ' ORDER BY o) FROM unnest(names) WITH ORDINALITY u (n, o)
-$$;
--- What is fetched, with the attempt; and what is done with those of a name.
-CREATE FUNCTION pg_temp.fetch(queue text, n int DEFAULT 100) RETURNS text LANGUAGE sql AS $$
-    SELECT coalesce(string_agg((data ->> 0) || '/' || attempt, ' ' ORDER BY o), 'nothing') FROM nvent.queue_fetch(queue, n) WITH ORDINALITY f (id, attempt, data, p, r, c, l, o)
-$$;
-CREATE FUNCTION pg_temp.job(name text) RETURNS TABLE (queue text, id bigint, attempt int) LANGUAGE sql AS $$
-    SELECT q.name, j.id, coalesce((SELECT max(attempt) FROM q_job_runs r WHERE r.id = j.id), 0) FROM q_jobs j JOIN q_queues q ON q.number = j.queue WHERE j.data ->> 0 = $1 AND j.origin IS NULL
-$$;
-CREATE FUNCTION pg_temp.done(VARIADIC names text[]) RETURNS boolean LANGUAGE sql AS $$
-    SELECT bool_and(nvent.queue_complete(j.queue, j.id, j.attempt)) FROM unnest(names) n, pg_temp.job(n) j
-$$;
-CREATE FUNCTION pg_temp.fail(VARIADIC names text[]) RETURNS boolean LANGUAGE sql AS $$
-    SELECT bool_and(nvent.queue_fail(j.queue, j.id, j.attempt, to_jsonb('no ' || n))) FROM unnest(names) n, pg_temp.job(n) j
-$$;
-CREATE FUNCTION pg_temp.states(queue text) RETURNS text LANGUAGE sql AS $$
-    SELECT string_agg((g.data ->> 0) || ' ' || g.state, ', ' ORDER BY j.id) FROM q_jobs j JOIN q_queues q ON q.number = j.queue, nvent.queue_get(q.name, j.id) g WHERE q.name = $1
-$$;
--- Places that nobody has a right to, or that are missing.
-CREATE FUNCTION pg_temp.stray() RETURNS SETOF text LANGUAGE sql AS $$
-    SELECT q.name || ' ' || coalesce(l.lane, 'none') || ' ' || l.place || ' ' || coalesce(g.state, 'gone') FROM q_job_lanes l JOIN q_queues q ON q.number = l.queue LEFT JOIN LATERAL nvent.queue_get(q.name, l.id) g ON true
-    WHERE l.held AND (g.state = CASE WHEN l.place < 0 THEN 'retry' ELSE 'active' END OR q.policy = 'key_strict_fifo' AND g.state IN ('retry', 'failed')) IS NOT TRUE
-$$;
+\set named :abs_srcdir '/sql/include/queue_named.sql'
+\i :named
 
 -- One at a time, of each key, and of those without one.
 SELECT pg_temp.send('singleton', 'a-1', 'a-2', 'b-1', '-1', '-2', 'a-3', 'b-2');
@@ -60,7 +38,9 @@ BEGIN;
 SELECT pg_temp.fetch('fifo', 1);
 SELECT pg_temp.fetch('fifo');
 ROLLBACK;
+SELECT pg_temp.send('fifo', 'f-0');
 SELECT pg_temp.fetch('fifo', 1), pg_temp.fetch('fifo', 1), pg_temp.fetch('fifo', 1);
+SELECT nvent.queue_delete(queue, id) FROM pg_temp.job('f-0');
 SELECT nvent.queue_send('fifo', '"f-4"', 5, key => 'f') > 0 AS sent;
 SELECT nvent.queue_send('fifo', '"h-1"', 5, key => 'h') > 0 AS sent;
 SELECT pg_temp.fetch('fifo'), pg_temp.done('f-1'), pg_temp.fetch('fifo');
@@ -93,6 +73,9 @@ SELECT nvent.queue_unblock('fifo', 'e'), pg_temp.fetch('fifo'), nvent.queue_unbl
 SELECT pg_temp.states('fifo');
 SELECT pg_temp.fail('e-2'), pg_temp.fetch('fifo'), nvent.queue_delete(queue, id), pg_temp.fetch('fifo') FROM pg_temp.job('e-2');
 SELECT pg_temp.done('d-2', 'e-3'), pg_temp.fetch('fifo'), count(*) FROM pg_temp.stray();
+SELECT pg_temp.send('fifo', 'i-1', 'i-2'), pg_temp.fetch('fifo'), pg_temp.fail('i-1'), pg_temp.fetch('fifo');
+UPDATE q_job_runs SET ended_at = now() - interval '1 year', lease_until = now() - interval '1 year' WHERE id = (SELECT id FROM pg_temp.job('i-1'));
+SELECT nvent.maintain(100, 'q'), pg_temp.fetch('fifo'), pg_temp.done('i-2'), pg_temp.fetch('fifo'), count(*) FROM pg_temp.stray();
 SELECT nvent.queue_blocked('singleton'), nvent.queue_blocked('fifo');
 SELECT nvent.queue_blocked('none');
 UPDATE q_queues SET retry_limit = 2 WHERE name = 'fifo';

@@ -16,10 +16,13 @@
 /* Jobs that purging a queue deletes by one statement. */
 #define PURGE_BATCH		10000
 
+/* Jobs of a group that may be active, at most. */
+#define MAX_GROUP_LIMIT	10000
+
 /* Arguments of queue_create(), in the order of the parameters; then store. */
 static const Oid create_types[] = {
 	TEXTOID, TEXTOID, INT4OID, INTERVALOID, INTERVALOID, INT4OID, INTERVALOID,
-	BOOLOID, INTERVALOID, TEXTOID, INTERVALOID, INTERVALOID, TEXTOID
+	BOOLOID, INTERVALOID, TEXTOID, INTERVALOID, INTERVALOID, TEXTOID, INT4OID
 };
 
 /* The arguments themselves. */
@@ -37,15 +40,16 @@ enum
 	CREATE_DEAD_LETTER,
 	CREATE_KEEP_QUEUED,
 	CREATE_KEEP_ENDED,
-	CREATE_NOTIFY
+	CREATE_NOTIFY,
+	CREATE_GROUP_LIMIT
 };
 
 /* $1 name, and the others in the order of the arguments. */
 static const NvsStatement admin_create = {
 	"INSERT INTO {queues} (name, policy, priority, lease, max_run, "
 	"retry_limit, retry_delay, retry_backoff, retry_delay_max, dead_letter, "
-	"keep_queued, keep_ended, notify) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
+	"keep_queued, keep_ended, notify, group_limit) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) "
 	"ON CONFLICT (name) DO NOTHING RETURNING number"
 };
 
@@ -228,6 +232,14 @@ create_check(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"retry_limit\" must not be negative"),
 				 errdetail("It is %d.", PG_GETARG_INT32(CREATE_RETRY_LIMIT))));
+	if (!PG_ARGISNULL(CREATE_GROUP_LIMIT) &&
+		(PG_GETARG_INT32(CREATE_GROUP_LIMIT) < 1 ||
+		 PG_GETARG_INT32(CREATE_GROUP_LIMIT) > MAX_GROUP_LIMIT))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"group_limit\" must be from 1 to %d",
+						MAX_GROUP_LIMIT),
+				 errdetail("It is %d.", PG_GETARG_INT32(CREATE_GROUP_LIMIT))));
 }
 
 /* Run a statement on the row of a queue; an error when there is none. */

@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/pg_prng.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -50,6 +51,7 @@ typedef struct AdmitJob
 	text	   *waits_in;
 	bool		may_go;			/* unless others have the places */
 	int			place;			/* that it is to take; -1: none is free */
+	bool	   *held;			/* of the first of a group: whose places */
 } AdmitJob;
 
 /* A call. */
@@ -77,9 +79,10 @@ static const NvsStatement admit_read = {
 	"(SELECT t.id FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) u.id "
 	"LIMIT 1) IS NOT NULL, "
 	"(SELECT l.id FROM {job_lanes} l WHERE l.id OPERATOR(pg_catalog.=) u.id "
-	"AND l.held AND l.place OPERATOR(pg_catalog.=) 0 LIMIT 1) IS NOT NULL "
+	"AND l.held AND l.place OPERATOR(pg_catalog.=) 0 LIMIT 1) IS NOT NULL, "
+	"pg_catalog.concat('g', j.group_name), j.group_name IS NULL "
 	"FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) "
-	"u (id, priority), LATERAL (SELECT f.id, f.key FROM {jobs} f "
+	"u (id, priority), LATERAL (SELECT f.id, f.key, f.group_name FROM {jobs} f "
 	"WHERE f.queue OPERATOR(pg_catalog.=) $1 "
 	"AND f.priority OPERATOR(pg_catalog.=) u.priority "
 	"AND f.id OPERATOR(pg_catalog.=) u.id LIMIT 1) j"
@@ -122,6 +125,14 @@ static const NvsStatement admit_take_next = {
 	"AND j.priority OPERATOR(pg_catalog.>=) u.priority AND j.due_at IS NULL "
 	"AND " NVS_NOT_TAKEN " AND " NVS_NO_TURN " LIMIT 1) IS NULL"
 	TOLD_IN_ORDER
+};
+
+/* Places of the groups $2 of queue $1 that somebody has. */
+static const NvsStatement admit_held = {
+	"SELECT u.lane, l.place FROM pg_catalog.unnest($2) u (lane), "
+	"LATERAL (SELECT h.place FROM {job_lanes} h "
+	"WHERE h.queue OPERATOR(pg_catalog.=) $1 "
+	"AND h.lane OPERATOR(pg_catalog.=) u.lane AND h.held) l"
 };
 
 /* Which of the lanes $2 of queue $1 have no more than $3 places. */
@@ -168,6 +179,9 @@ static int	admit_places(const Admit *admit);
 static int	admit_same_lane(const Admit *admit, int first);
 static void admit_choose(Admit *admit);
 static void admit_lock_places(Admit *admit);
+static void admit_read_held(Admit *admit);
+static void admit_keep_held(TupleTableSlot *slot, void *arg);
+static void admit_lock_group(Admit *admit, int first);
 static void admit_take_places(Admit *admit);
 static void admit_keep_taken(TupleTableSlot *slot, void *arg);
 static int64 admit_settled(const NvsQueue *queue);
@@ -317,6 +331,8 @@ admit_keep_job(const Admit *admit, AdmitJob *job, TupleTableSlot *slot)
 		(has_key || queue->policy != NVS_POLICY_KEY_STRICT_FIFO))
 		job->lanes[ADMIT_KEY] = DatumGetTextPCopy(slot->tts_values[1]);
 	job->has_place[ADMIT_KEY] = DatumGetBool(slot->tts_values[5]);
+	if (queue->group_limit > 0 && !DatumGetBool(slot->tts_values[7]))
+		job->lanes[ADMIT_GROUP] = DatumGetTextPCopy(slot->tts_values[6]);
 }
 
 /* Have the jobs take places in one of their lanes. */
@@ -364,7 +380,7 @@ admit_list_wants(Admit *admit)
 static int
 admit_places(const Admit *admit)
 {
-	return admit->stage == ADMIT_KEY ? 1 : 0;
+	return admit->stage == ADMIT_KEY ? 1 : admit->fetch->queue->group_limit;
 }
 
 /* How many jobs want places in the lane of the one at an index, from it on. */
@@ -399,7 +415,8 @@ admit_choose(Admit *admit)
 	{
 		AdmitJob   *job = &admit->jobs[i];
 
-		if (room == 0 && job->verdict != ADMIT_GONE)
+		if (room == 0 && job->verdict != ADMIT_GONE &&
+			job->verdict != ADMIT_WAIT)
 		{
 			job->verdict = ADMIT_SPARE;
 			job->may_go = false;
@@ -416,11 +433,97 @@ admit_lock_places(Admit *admit)
 	NvsFetch   *fetch = admit->fetch;
 	int			i;
 
+	if (admit->stage == ADMIT_GROUP)
+	{
+		admit_read_held(admit);
+		for (i = 0; i < admit->nwants; i += admit_same_lane(admit, i))
+			admit_lock_group(admit, i);
+		return;
+	}
 	for (i = 0; i < admit->nwants; i++)
 		if (admit->wants[i]->may_go &&
 			nvs_lane_lock(fetch->set, fetch->queue, admit->wants[i]->waits_in,
 						  NVS_PLACE_KEY, ExclusiveLock))
 			admit->wants[i]->place = NVS_PLACE_KEY;
+}
+
+/* Learn which places of the groups others have, as all see it. */
+static void
+admit_read_held(Admit *admit)
+{
+	NvsFetch   *fetch = admit->fetch;
+	Datum	   *lanes = palloc(sizeof(Datum) * admit->nwants);
+	NvsParams	params;
+	int			n = 0;
+	int			i;
+
+	for (i = 0; i < admit->nwants; i += admit_same_lane(admit, i))
+	{
+		admit->wants[i]->held = palloc0(sizeof(bool) * admit_places(admit));
+		lanes[n++] = PointerGetDatum(admit->wants[i]->waits_in);
+	}
+	admit_lane_params(fetch, lanes, n, &params);
+	PushActiveSnapshot(GetLatestSnapshot());
+	(void) nvs_execute_each(nvs_statement_plan(fetch->set->plans,
+											   &admit_held, &params, NULL),
+							&params, true, admit_keep_held, admit);
+	PopActiveSnapshot();
+}
+
+/* Keep that a place is somebody's. */
+static void
+admit_keep_held(TupleTableSlot *slot, void *arg)
+{
+	Admit	   *admit = arg;
+	bool		isnull;
+	text	   *lane = DatumGetTextPP(slot_getattr(slot, 1, &isnull));
+	int			place = DatumGetInt32(slot_getattr(slot, 2, &isnull));
+	int			low = 0;
+	int			high = admit->nwants;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (nvs_lane_compare(admit->wants[middle]->waits_in, lane) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < admit->nwants && admit->wants[low]->held != NULL &&
+		place >= NVS_PLACE_GROUP && place <= admit_places(admit))
+		admit->wants[low]->held[place - NVS_PLACE_GROUP] = true;
+}
+
+/*
+ * Lock places that are free for the jobs of a group, the first of which is at
+ * an index; from anywhere on, so that not all try the same ones.
+ */
+static void
+admit_lock_group(Admit *admit, int first)
+{
+	NvsFetch   *fetch = admit->fetch;
+	const bool *held = admit->wants[first]->held;
+	int			last = first + admit_same_lane(admit, first);
+	int			limit = admit_places(admit);
+	int			next = pg_prng_uint64_range(&pg_global_prng_state, 0,
+											limit - 1);
+	int			tried = 0;
+	int			i;
+
+	for (i = first; i < last; i++)
+	{
+		AdmitJob   *job = admit->wants[i];
+
+		while (job->may_go && job->place < 0 && tried++ < limit)
+		{
+			if (!held[next] &&
+				nvs_lane_lock(fetch->set, fetch->queue, job->waits_in,
+							  NVS_PLACE_GROUP + next, ExclusiveLock))
+				job->place = NVS_PLACE_GROUP + next;
+			next = (next + 1) % limit;
+		}
+	}
 }
 
 /* Take those of the locked places that are free. */

@@ -385,7 +385,8 @@ direct_add_new_job(NvsDirectTable *jobs, const NvsQueue *queue,
 		{NVS_JOBS_RETRY_DELAY_MAX, NVS_JOB_RETRY_DELAY_MAX},
 		{NVS_JOBS_DEAD_LETTER, NVS_JOB_DEAD_LETTER},
 		{NVS_JOBS_ORIGIN, NVS_JOB_ORIGIN},
-		{NVS_JOBS_FLOW, NVS_JOB_FLOW}
+		{NVS_JOBS_FLOW, NVS_JOB_FLOW},
+		{NVS_JOBS_GROUP_NAME, NVS_JOB_GROUP}
 	};
 	TupleTableSlot *row = nvs_direct_add(jobs);
 	Datum	   *values = row->tts_values;

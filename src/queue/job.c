@@ -40,13 +40,14 @@ static const JobMember job_members[] = {
 	{"retryDelay", NVS_JOB_RETRY_DELAY},
 	{"retryBackoff", NVS_JOB_RETRY_BACKOFF},
 	{"retryDelayMax", NVS_JOB_RETRY_DELAY_MAX},
-	{"deadLetter", NVS_JOB_DEAD_LETTER}
+	{"deadLetter", NVS_JOB_DEAD_LETTER},
+	{"group", NVS_JOB_GROUP}
 };
 
 /* Types of the options, as the table has them. */
 static const Oid job_types[NVS_JOB_OPTIONS] = {
 	INT4OID, TEXTOID, TIMESTAMPTZOID, INTERVALOID, INTERVALOID, INT4OID,
-	INTERVALOID, BOOLOID, INTERVALOID, TEXTOID, JSONBOID, BOOLOID
+	INTERVALOID, BOOLOID, INTERVALOID, TEXTOID, JSONBOID, BOOLOID, TEXTOID
 };
 
 /* $1 queue, $2 priority, $3 data. */
@@ -68,7 +69,7 @@ static const NvsStatement job_insert = {
 	"pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), " \
 	"pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10), " \
 	"pg_catalog.unnest($11), pg_catalog.unnest($12), pg_catalog.unnest($13), " \
-	"pg_catalog.unnest($14)"
+	"pg_catalog.unnest($14), pg_catalog.unnest($15)"
 
 /* $1 queue, $2 data of each, from $3 on its options. */
 static const NvsStatement job_insert_options = {
@@ -76,10 +77,10 @@ static const NvsStatement job_insert_options = {
 	"SELECT $1, u.* FROM ROWS FROM (" JOB_ARRAYS ") u RETURNING id"
 };
 
-/* The same, with $15 their ids. */
+/* The same, with $16 their ids. */
 static const NvsStatement job_insert_keyed = {
 	"INSERT INTO {jobs} (queue, " NVS_JOB_COLUMNS ", id) "
-	"SELECT $1, u.* FROM ROWS FROM (" JOB_ARRAYS ", pg_catalog.unnest($15)) u "
+	"SELECT $1, u.* FROM ROWS FROM (" JOB_ARRAYS ", pg_catalog.unnest($16)) u "
 	"RETURNING id"
 };
 
@@ -627,7 +628,9 @@ job_check(const NvsNewJob *job, int n)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("retry limit of job %d must not be negative", n)));
 	if (!job->isnull[NVS_JOB_KEY])
-		nvs_key_check(job->options[NVS_JOB_KEY], n);
+		nvs_key_check(job->options[NVS_JOB_KEY], "key", n);
+	if (!job->isnull[NVS_JOB_GROUP])
+		nvs_key_check(job->options[NVS_JOB_GROUP], "group", n);
 	for (i = 0; i < lengthof(spans); i++)
 		if (!job->isnull[spans[i]] &&
 			nvs_after(now, DatumGetIntervalP(job->options[spans[i]])) <= now)

@@ -26,13 +26,15 @@ typedef enum NvsJobOption
 	NVS_JOB_DEAD_LETTER,
 	NVS_JOB_ORIGIN,				/* nobody may say it; see queue/origin.c */
 	NVS_JOB_FLOW,				/* the same: it has parents or children */
+	NVS_JOB_GROUP,
 	NVS_JOB_OPTIONS
 } NvsJobOption;
 
 /* In SQL, columns of {jobs}: data, and the options in their order. */
 #define NVS_JOB_COLUMNS \
 	"data, priority, key, due_at, lease, max_run, retry_limit, " \
-	"retry_delay, retry_backoff, retry_delay_max, dead_letter, origin, flow"
+	"retry_delay, retry_backoff, retry_delay_max, dead_letter, origin, flow, " \
+	"group_name"
 
 /* A job to be sent. */
 typedef struct NvsNewJob
@@ -56,7 +58,7 @@ nvs_job_set(NvsNewJob *job, NvsJobOption option, Datum value)
 }
 
 /* queue/key.c */
-extern void nvs_key_check(Datum key, int n);
+extern void nvs_key_check(Datum key, const char *what, int n);
 extern void nvs_jobs_draw(NvsTableSet *set, int64 *ids, int n);
 extern void nvs_keys_take(NvsTableSet *set, const NvsQueue *queue,
 						  const NvsNewJob *jobs, int n, int64 *ids);

@@ -119,18 +119,18 @@ static void keys_release(NvsTableSet *set, const NvsQueue *queue,
 static void keys_params(NvsParams *params, const NvsQueue *queue,
 						const Datum *ids, int n);
 
-/* Raise an error for a key of the nth job that is empty or too long. */
+/* Raise an error for a key or a group of the nth job: empty, or too long. */
 void
-nvs_key_check(Datum key, int n)
+nvs_key_check(Datum key, const char *what, int n)
 {
 	int			len = VARSIZE_ANY_EXHDR(DatumGetTextPP(key));
 
 	if (len == 0 || len > MAX_KEY_BYTES)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 len == 0 ? errmsg("key of job %d must not be empty", n) :
-				 errmsg("key of job %d is too long", n),
-				 errdetail("A key has 1 to %d bytes; this one has %d.",
+				 len == 0 ? errmsg("%s of job %d must not be empty", what, n) :
+				 errmsg("%s of job %d is too long", what, n),
+				 errdetail("It has 1 to %d bytes; this one has %d.",
 						   MAX_KEY_BYTES, len)));
 }
 

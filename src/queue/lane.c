@@ -3,9 +3,10 @@
  *	  Lanes: jobs of which only so many may be active at a time.
  *
  * The jobs of a key are a lane where the policy of a queue lets one of them be
- * active.  A lane has places, which are rows of {job_lanes} while somebody has
- * them; a unique index sees to it that nobody else does.  Who fetches a job of
- * a lane takes a place (queue/admit.c), and never waits for one:
+ * active, and those of a group where the queue has a limit for them.  A lane
+ * has places, which are rows of {job_lanes} while somebody has them; a unique
+ * index sees to it that nobody else does.  Who fetches a job of a lane takes a
+ * place (queue/admit.c), and never waits for one:
  *
  *	- a place is locked by an advisory lock before its row is written, so the
  *	  rows of others that are not committed need not be seen;
@@ -116,6 +117,44 @@ static const NvsStatement lane_forget_idle = {
 	"LIMIT 1) IS NULL"
 };
 
+/*
+ * Give back up to $2 places of queue $1 that jobs have which are gone, deleted
+ * by hand; $3 are all priorities.
+ */
+static const NvsStatement lane_mend_places = {
+	"UPDATE {job_lanes} l SET held = false "
+	"WHERE l.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
+	"SELECT h.ctid FROM {job_lanes} h "
+	"WHERE h.queue OPERATOR(pg_catalog.=) $1 AND h.held AND (SELECT j.id "
+	"FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
+	"AND j.id OPERATOR(pg_catalog.=) h.id LIMIT 1) IS NULL "
+	"LIMIT $2 FOR UPDATE SKIP LOCKED))"
+};
+
+/*
+ * Say that there is room in up to $2 lanes of queue $1 where turns wait and
+ * nobody has a place, nor was room said to be: from one lane to the next.
+ */
+static const NvsStatement lane_mend_lanes = {
+	"WITH RECURSIVE n AS ((SELECT t.lane FROM {job_turns} t "
+	"WHERE t.queue OPERATOR(pg_catalog.=) $1 AND " NVS_IN_LANE("t") " "
+	"ORDER BY t.queue, t.lane LIMIT 1) "
+	"UNION ALL SELECT (SELECT t.lane FROM {job_turns} t "
+	"WHERE t.queue OPERATOR(pg_catalog.=) $1 "
+	"AND t.lane OPERATOR(pg_catalog.>) n.lane AND " NVS_IN_LANE("t") " "
+	"ORDER BY t.queue, t.lane LIMIT 1) FROM n WHERE n.lane IS NOT NULL) "
+	"INSERT INTO {job_lanes} (queue, lane, place, id, held) "
+	"SELECT $1, n.lane, 0, 0, false FROM n WHERE n.lane IS NOT NULL "
+	"AND (SELECT l.id FROM {job_lanes} l "
+	"WHERE l.queue OPERATOR(pg_catalog.=) $1 "
+	"AND l.lane OPERATOR(pg_catalog.=) n.lane AND l.held LIMIT 1) IS NULL "
+	"AND (SELECT l.id FROM {job_lanes} l "
+	"WHERE l.queue OPERATOR(pg_catalog.=) $1 "
+	"AND l.lane OPERATOR(pg_catalog.=) n.lane AND NOT l.held LIMIT 1) IS NULL "
+	"LIMIT $2"
+};
+
 /* A lane in which there is room. */
 typedef struct LaneRoom
 {
@@ -170,6 +209,13 @@ nvs_lane_compare(const text *a, const text *b)
 							  Min(alen, blen));
 
 	return diff != 0 ? diff : alen - blen;
+}
+
+/* Is a lane that of a key? */
+bool
+nvs_lane_is_of_key(const text *lane)
+{
+	return *VARDATA_ANY(lane) == NVS_LANE_KEY;
 }
 
 /* Lock a place of a lane until the transaction ends, if nobody else has. */
@@ -410,4 +456,23 @@ lanes_delete(NvsTableSet *set, const NvsStatement *statement,
 	nvs_params_add(&params, TIDARRAYOID, nvs_array_of(TIDOID, rows, NULL, n),
 				   false);
 	(void) nvs_table_set_run(set, statement, &params);
+}
+
+/*
+ * Let jobs go that wait for what somebody has deleted by hand, as far as limit
+ * goes.  Room that is said to be and is not has a job look, and wait again.
+ */
+void
+nvs_lanes_mend(NvsTableSet *set, const NvsQueue *queue, int64 limit)
+{
+	NvsParams	params;
+
+	if (!queue->has_lanes || !nvs_queue_shows_all(set))
+		return;
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(limit), false);
+	lane_make_room(set, queue, &lane_mend_lanes, &params);
+	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(queue), false);
+	lane_make_room(set, queue, &lane_mend_places, &params);
 }

@@ -11,6 +11,10 @@
 
 #include "queue/fetch.h"
 
+/* What the name of a lane begins with: before a key, or a group. */
+#define NVS_LANE_KEY	'k'
+#define NVS_LANE_GROUP	'g'
+
 /* Places of a lane: one for the jobs of a key, as many as may be of a group. */
 #define NVS_PLACE_RETRY	(-1)
 #define NVS_PLACE_KEY	0
@@ -29,6 +33,7 @@
 
 /* queue/lane.c */
 extern int	nvs_lane_compare(const text *a, const text *b);
+extern bool nvs_lane_is_of_key(const text *lane);
 extern bool nvs_lane_lock(const NvsTableSet *set, const NvsQueue *queue,
 						  const text *lane, int place, LOCKMODE mode);
 extern bool nvs_lane_lock_waiting(const NvsTableSet *set,
@@ -46,6 +51,8 @@ extern void nvs_lane_leave(NvsTableSet *set, const NvsQueue *queue,
 extern void nvs_lanes_leave(NvsTableSet *set, const NvsQueue *queue,
 							const Datum *ids, int n);
 extern void nvs_lanes_wake(NvsTableSet *set, const NvsQueue *queue,
+						   int64 limit);
+extern void nvs_lanes_mend(NvsTableSet *set, const NvsQueue *queue,
 						   int64 limit);
 
 /* queue/admit.c */

@@ -71,6 +71,7 @@ static const NvsTableSetColumn queue_columns[] = {
 	{0, "keep_queued", INTERVALOID},
 	{0, "keep_ended", INTERVALOID},
 	{0, "notify", TEXTOID},
+	{0, "group_limit", INT4OID},
 	{0, "created_at", TIMESTAMPTZOID, true},
 	{0, "updated_at", TIMESTAMPTZOID, true},
 	{1, "queue", INT4OID, true},
@@ -93,6 +94,7 @@ static const NvsTableSetColumn queue_columns[] = {
 	{2, "dead_letter", TEXTOID},
 	{2, "origin", JSONBOID},
 	{2, "flow", BOOLOID},
+	{2, "group_name", TEXTOID},
 	{3, "id", INT8OID, true},
 	{3, "queue", INT4OID, true},
 	{3, "priority", INT4OID, true},
@@ -161,7 +163,8 @@ static const NvsStatement queue_read = {
 	"SELECT number, paused_at IS NOT NULL, priority, lease, max_run, "
 	"retry_limit, retry_delay, retry_backoff, retry_delay_max, dead_letter, "
 	"keep_ended IS NULL OR keep_ended OPERATOR(pg_catalog.>) '0'::interval, "
-	"policy, notify FROM {queues} WHERE name OPERATOR(pg_catalog.=) $1"
+	"policy, notify, group_limit FROM {queues} "
+	"WHERE name OPERATOR(pg_catalog.=) $1"
 };
 
 /* $1 its number. */
@@ -215,7 +218,7 @@ nvs_queue_changed(PG_FUNCTION_ARGS)
 
 /*
  * nvent.queue_policy_changed(), a trigger of rows of {queues}: refuses that, as
- * jobs that are there would have other keys than those that come.
+ * jobs that are there would have other keys and places than those that come.
  */
 Datum
 nvs_queue_policy_changed(PG_FUNCTION_ARGS)
@@ -226,7 +229,7 @@ nvs_queue_policy_changed(PG_FUNCTION_ARGS)
 				 errmsg("function must be called as a trigger")));
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("policy of a queue cannot be changed"),
+			 errmsg("policy and group limit of a queue cannot be changed"),
 			 errhint("Make another queue, or drop this one.")));
 	return PointerGetDatum(NULL);
 }
@@ -426,8 +429,8 @@ static NvsQueue *
 queue_load(NvsTableSet *set, const char *name)
 {
 	NvsParams	params;
-	Datum		row[13];
-	bool		isnull[13];
+	Datum		row[14];
+	bool		isnull[14];
 	NvsQueue   *queue = NULL;
 	QueueState *state;
 	MemoryContext old;
@@ -481,9 +484,11 @@ queue_take_row(NvsQueue *queue, const Datum *row, const bool *isnull,
 												 TextDatumGetCString(row[9]));
 	queue->keeps_ended = DatumGetBool(row[10]);
 	queue->policy = nvs_queue_policy(DatumGetTextPP(row[11]));
-	queue->has_lanes = nvs_policy_limits_active(queue->policy);
 	queue->notify = nvs_route_notify(isnull[12] ? NULL :
 									 TextDatumGetCString(row[12]));
+	queue->group_limit = isnull[13] ? 0 : DatumGetInt32(row[13]);
+	queue->has_lanes = nvs_policy_limits_active(queue->policy) ||
+		queue->group_limit > 0;
 }
 
 /* A copy of an interval in cxt; NULL for NULL. */

@@ -39,6 +39,7 @@ enum
 	NVS_JOBS_DEAD_LETTER,
 	NVS_JOBS_ORIGIN,
 	NVS_JOBS_FLOW,
+	NVS_JOBS_GROUP_NAME,
 	NVS_JOBS_COLUMNS
 };
 
@@ -140,6 +141,7 @@ typedef struct NvsQueue
 	bool		retry_backoff;
 	Interval   *retry_delay_max;	/* NULL: no limit */
 	char	   *dead_letter;	/* NULL: none */
+	int32		group_limit;	/* 0: none */
 	bool		has_lanes;		/* see queue/lane.c */
 	bool		keeps_ended;	/* jobs that have ended are kept for a time */
 	int			nlevels;

@@ -297,6 +297,7 @@ sweep_queue(JobSweep *sweep)
 {
 	int			i;
 
+	nvs_lanes_mend(sweep->set, sweep->queue, sweep->wanted);
 	sweep_find(sweep, &sweep_ended, NULL);
 	sweep_recheck(sweep);
 	sweep_delete(sweep, &sweep_delete_jobs);

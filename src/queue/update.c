@@ -41,6 +41,7 @@ enum
 	SAID_RETRY_BACKOFF,
 	SAID_RETRY_DELAY_MAX,
 	SAID_DEAD_LETTER,
+	SAID_GROUP,
 	SAID
 };
 
@@ -116,13 +117,14 @@ static const NvsStatement update_runs = {
 };
 
 /*
- * $3 priority or none, $4 whether the time is another, $5 it, or none.  What
- * has a time does not wait in a lane: a fetch has it do so, if it must.
+ * $3 priority or none, $4 whether the time is another, $5 it, or none, $6
+ * whether it is to leave its lane.  What has a time does not wait in one: a
+ * fetch has it do so, if it must.
  */
 static const NvsStatement update_turn = {
 	"UPDATE {job_turns} t SET priority = COALESCE($3, t.priority), "
-	"due_at = CASE WHEN $4 THEN $5 ELSE t.due_at END, "
-	"lane = CASE WHEN $4 THEN NULL ELSE t.lane END WHERE " OF_JOB("t")
+	"due_at = CASE WHEN $4 THEN $5 WHEN $6 THEN NULL ELSE t.due_at END, "
+	"lane = CASE WHEN $4 OR $6 THEN NULL ELSE t.lane END WHERE " OF_JOB("t")
 };
 
 /*
@@ -141,7 +143,8 @@ static const NvsStatement update_job = {
 	"retry_delay = COALESCE($11, j.retry_delay), "
 	"retry_backoff = COALESCE($12, j.retry_backoff), "
 	"retry_delay_max = COALESCE($13, j.retry_delay_max), "
-	"dead_letter = COALESCE($14, j.dead_letter) "
+	"dead_letter = COALESCE($14, j.dead_letter), "
+	"group_name = COALESCE($15, j.group_name) "
 	"WHERE " NVS_THIS_JOB("j")
 };
 
@@ -192,9 +195,11 @@ static int	update_compare(const void *a, const void *b);
 static bool update_job_of(const Update *update, int64 id);
 static bool update_try(const Update *update, int64 id, bool *has_turn);
 static bool update_is_free(const Update *update, int64 id, Datum priority);
+static bool update_leaves_lane(const Update *update, Datum lane);
 static void update_change(const Update *update, int64 id, Datum priority,
-						  bool has_turn);
-static void update_change_turn(const Update *update, int64 id);
+						  bool has_turn, bool leaves);
+static void update_change_turn(const Update *update, int64 id, bool leaves);
+static void update_leave_places(const Update *update, int64 id);
 static void update_change_row(const Update *update, int64 id,
 							  Datum priority, bool has_turn);
 static void update_params(const Update *update, int64 id,
@@ -264,7 +269,8 @@ update_read_said(Update *update, FunctionCallInfo fcinfo, int first)
 		{SAID_RETRY_DELAY, NVS_JOB_RETRY_DELAY},
 		{SAID_RETRY_BACKOFF, NVS_JOB_RETRY_BACKOFF},
 		{SAID_RETRY_DELAY_MAX, NVS_JOB_RETRY_DELAY_MAX},
-		{SAID_DEAD_LETTER, NVS_JOB_DEAD_LETTER}
+		{SAID_DEAD_LETTER, NVS_JOB_DEAD_LETTER},
+		{SAID_GROUP, NVS_JOB_GROUP}
 	};
 	NvsNewJob  *job = &update->job;
 	int			i;
@@ -437,6 +443,7 @@ update_try(const Update *update, int64 id, bool *has_turn)
 	Datum		turn[2];
 	bool		isnull[2];
 	Datum		priority;
+	bool		leaves;
 	Datum		priorities = nvs_queue_priorities(update->queue);
 
 	update_params(update, id, &params);
@@ -455,10 +462,23 @@ update_try(const Update *update, int64 id, bool *has_turn)
 		return false;
 	if (!*has_turn && !update_is_free(update, id, priority))
 		return false;
-	update_change(update, id, priority, *has_turn);
-	if (*has_turn && !isnull[1] && !update->job.isnull[NVS_JOB_DUE_AT])
+	leaves = *has_turn && !isnull[1] && update_leaves_lane(update, turn[1]);
+	update_change(update, id, priority, *has_turn, leaves);
+	if (leaves)
 		nvs_lane_leave(update->set, update->queue, turn[1], id);
 	return true;
+}
+
+/*
+ * Does a job leave the lane in which it waits?  With another group only one of
+ * the group that it had; it keeps its key.
+ */
+static bool
+update_leaves_lane(const Update *update, Datum lane)
+{
+	return !update->job.isnull[NVS_JOB_DUE_AT] ||
+		(!update->job.isnull[NVS_JOB_GROUP] &&
+		 !nvs_lane_is_of_key(DatumGetTextPP(lane)));
 }
 
 /* Has no run a job whose row is locked? */
@@ -485,14 +505,16 @@ update_is_free(const Update *update, int64 id, Datum priority)
 
 /* Change a job that is locked. */
 static void
-update_change(const Update *update, int64 id, Datum priority, bool has_turn)
+update_change(const Update *update, int64 id, Datum priority, bool has_turn,
+			  bool leaves)
 {
 	const NvsNewJob *job = &update->job;
 	const NvsQueue *queue = update->queue;
 
-	if (has_turn && update->moves)
-		update_change_turn(update, id);
+	if (has_turn && (update->moves || leaves))
+		update_change_turn(update, id, leaves);
 	update_change_row(update, id, priority, has_turn);
+	update_leave_places(update, id);
 	if (!has_turn && update->moves)
 	{
 		NvsRun		run = {id, 0, 0, 0};
@@ -515,9 +537,28 @@ update_change(const Update *update, int64 id, Datum priority, bool has_turn)
 	nvs_jobs_note_ready(queue->wakeup, 1);
 }
 
-/* Change the turn of a job, and what its runs say of its priority. */
+/*
+ * Give back places that a job has which waited for another one: all where it is
+ * to wait for a time, and that in the group which it had.
+ */
 static void
-update_change_turn(const Update *update, int64 id)
+update_leave_places(const Update *update, int64 id)
+{
+	Datum		ids = Int64GetDatum(id);
+
+	if (!update->job.isnull[NVS_JOB_DUE_AT])
+		nvs_keys_run_ended(update->set, update->queue, id);
+	else if (!update->job.isnull[NVS_JOB_GROUP])
+		nvs_lanes_release(update->set, update->queue, &ids, 1,
+						  NVS_PLACE_GROUP, NVS_PLACE_LAST);
+}
+
+/*
+ * Change the turn of a job, which may leave its lane, and what its runs say of
+ * its priority.
+ */
+static void
+update_change_turn(const Update *update, int64 id, bool leaves)
 {
 	const NvsNewJob *job = &update->job;
 	Datum		priority = job->options[NVS_JOB_PRIORITY];
@@ -532,6 +573,7 @@ update_change_turn(const Update *update, int64 id)
 	nvs_params_add(&params, INT4OID, priority, stays);
 	nvs_params_add(&params, BOOLOID, BoolGetDatum(timed), false);
 	nvs_params_add(&params, TIMESTAMPTZOID, due, !later);
+	nvs_params_add(&params, BOOLOID, BoolGetDatum(leaves), false);
 	(void) nvs_table_set_run(update->set, &update_turn, &params);
 	if (later)
 		nvs_jobs_note_due(update->queue->wakeup, DatumGetTimestampTz(due));
@@ -568,6 +610,7 @@ update_change_row(const Update *update, int64 id, Datum priority,
 	update_add_option(&params, job, NVS_JOB_RETRY_BACKOFF, BOOLOID);
 	update_add_option(&params, job, NVS_JOB_RETRY_DELAY_MAX, INTERVALOID);
 	update_add_option(&params, job, NVS_JOB_DEAD_LETTER, TEXTOID);
+	update_add_option(&params, job, NVS_JOB_GROUP, TEXTOID);
 	if (nvs_table_set_run(update->set, &update_job, &params) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),

@@ -29,6 +29,7 @@ CREATE FUNCTION nvent.queue_create(
     keep_queued interval DEFAULT '14 days',
     keep_ended interval DEFAULT '7 days',
     notify text DEFAULT 'off',
+    group_limit integer DEFAULT NULL,
     store text DEFAULT NULL
 ) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_queue_create'
@@ -36,13 +37,13 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.queue_create(
     text, text, integer, interval, interval, integer, interval, boolean, interval, text, interval,
-    interval, text, text
+    interval, text, integer, text
 ) IS
 'Makes a queue.
 
 One that is there stays as it is; change it by UPDATE of its row in {store}_queues, whose columns have
-the names of these arguments; but for the policy, which it keeps. What is said of retries and leases
-holds for jobs that say nothing else.
+the names of these arguments; but for policy and group_limit, which it keeps. What is said of retries
+and leases holds for jobs that say nothing else.
 
 By the policy, a job is not sent, or not fetched, while another one has its key. Jobs without a key
 count as having one and the same. Dead letters are put into the queue whatever their keys are, and keep
@@ -54,6 +55,10 @@ tried again. In a key_strict_fifo queue jobs of a key are fetched one after anot
 priority first, and of one priority in the order in which they were sent; only what is completed,
 cancelled or deleted lets the next one go: one that waits to be tried again does not, nor one that has
 failed for good, see nvent.queue_blocked. A job that is to start later takes its place when it can start.
+
+With a group_limit, only so many jobs of a group are active at a time, exactly; the group is what
+nvent.queue_send says, and jobs that have none are not limited. Others of the group wait, and nobody
+else waits for them.
 
 Arguments:
   queue: text of 1 to 255 bytes
@@ -77,13 +82,14 @@ Arguments:
     each transaction, by {"queue": name}: ''worker'' (inline where there is none), ''inline'', ''off'',
     or NULL for what nvent_store.notify says. Who waits by nvent.queue_await needs none of it, and what
     comes due later is not told
+  group_limit: how many jobs of a group may be active at a time, up to 10,000; NULL for any number
   store: the store; NULL is the default store
 Returns:
   true when it was made, false when it was there
 Raises:
   22004: queue, policy, priority, lease or something of retries is NULL
-  22023: the name is empty or too long, there is no such policy or mode, lease or max_run is not positive, or
-    retry_limit is negative
+  22023: the name is empty or too long, there is no such policy or mode, lease or max_run is not positive,
+    retry_limit is negative, or group_limit is out of range
   42704: there is no queue of the name dead_letter
   NV009: there is no such store
 Locks:
@@ -190,6 +196,7 @@ CREATE FUNCTION nvent.queue_send(
     dead_letter text DEFAULT NULL,
     throttle interval DEFAULT NULL,
     debounce interval DEFAULT NULL,
+    group_name text DEFAULT NULL,
     store text DEFAULT NULL
 ) RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_queue_send'
@@ -197,7 +204,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.queue_send(
     text, jsonb, integer, text, interval, timestamptz, interval, interval, integer, interval, boolean,
-    interval, text, interval, interval, text
+    interval, text, interval, interval, text, text
 ) IS
 'Sends a job: it is there when the transaction commits, with all else that this wrote.
 
@@ -228,13 +235,14 @@ Arguments:
   dead_letter: queue that gets a copy when it failed for good
   throttle: length of the slot that the job takes, up to 100 years; NULL for none
   debounce: the same; when the slot is taken, it takes the next one, and starts when that begins
+  group_name: of 1 to 1,000 bytes, which group it is of where the queue has a group_limit; NULL for none
   store: the store; NULL is the default store
 Returns:
   the id of the job, a position as those of events are; NULL when another has its key or its slot
 Raises:
   42704: there is no such queue, or none of the name dead_letter
-  22023: start_after and start_at are both there, or throttle and debounce; the key is empty or too long,
-    or missing where the policy is key_strict_fifo; lease, max_run, throttle or debounce is not
+  22023: start_after and start_at are both there, or throttle and debounce; the key or group_name is empty
+    or too long, or the key missing where the policy is key_strict_fifo; lease, max_run, throttle or debounce is not
     positive, or one of the last two has months; or retry_limit is negative
   40001: in REPEATABLE READ or SERIALIZABLE, when the key or the slot was taken since the snapshot
   NV009: there is no such store
@@ -259,8 +267,8 @@ or earlier ones of the call.
 Arguments:
   queue: the queue
   jobs: at most 100,000 objects with the members data, key, priority, startAfter, startAt, lease,
-    maxRun, retryLimit, retryDelay, retryBackoff, retryDelayMax, deadLetter, throttle and debounce,
-    none of which is needed; a time is a string, an interval a string or a number of seconds
+    maxRun, retryLimit, retryDelay, retryBackoff, retryDelayMax, deadLetter, throttle, debounce and
+    group, none of which is needed; a time is a string, an interval a string or a number of seconds
   store: the store; NULL is the default store
 Returns:
   the ids of the jobs, in their order, in which they will also be fetched; NULL in the place of one
@@ -347,8 +355,8 @@ Commit at once: others see from then on that the jobs are taken. When the transa
 it is as if they had never been fetched. Jobs that another transaction is just fetching are passed
 over, never waited for. A lease that has run out is the end of its attempt.
 
-Where the policy of the queue is about jobs that are active, at most 500 are fetched at once, and jobs
-whose keys others have are passed over. Fewer than there are may come when many of these are met.
+Where the policy of the queue is about jobs that are active, or it has a group_limit, at most 500 are
+fetched at once, and jobs whose keys or groups others have are passed over. Fewer than there are may come when many of these are met.
 
 Arguments:
   queue: the queue
@@ -824,6 +832,7 @@ CREATE FUNCTION nvent.queue_update(
     retry_backoff boolean DEFAULT NULL,
     retry_delay_max interval DEFAULT NULL,
     dead_letter text DEFAULT NULL,
+    group_name text DEFAULT NULL,
     merge boolean DEFAULT false,
     match text DEFAULT 'newest',
     store text DEFAULT NULL
@@ -833,7 +842,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
 
 COMMENT ON FUNCTION nvent.queue_update(
     text, bigint, jsonb, integer, text, interval, timestamptz, interval, interval, integer, interval,
-    boolean, interval, text, boolean, text, text
+    boolean, interval, text, text, boolean, text, text
 ) IS
 'Changes a job that is queued: its data, its priority, when it starts, and whatever else was said of it.
 
@@ -856,6 +865,7 @@ Arguments:
   retry_backoff: whether that is doubled
   retry_delay_max: the longest that it waits
   dead_letter: queue that gets a copy when it failed for good
+  group_name: the group that it is of, as in nvent.queue_send
   merge: whether data is merged into what is there, as nvent.jsonb_merge_patch does
   match: which of the jobs of a key that are queued: newest, oldest or all
   store: the store; NULL is the default store
@@ -865,7 +875,7 @@ Raises:
   42704: there is no such queue, or none of the name dead_letter
   22004: merge or match is NULL
   22023: neither id nor key is there, or both, or start_after and start_at; there is no such match; the key
-    is empty or too long, lease or max_run is not positive, or retry_limit is negative
+    or group_name is empty or too long, lease or max_run is not positive, or retry_limit is negative
   40001: in REPEATABLE READ or SERIALIZABLE, when a job was changed or fetched since the snapshot
   NV009: there is no such store
 Locks:
@@ -887,6 +897,7 @@ CREATE FUNCTION nvent.queue_upsert(
     retry_backoff boolean DEFAULT NULL,
     retry_delay_max interval DEFAULT NULL,
     dead_letter text DEFAULT NULL,
+    group_name text DEFAULT NULL,
     merge boolean DEFAULT false,
     store text DEFAULT NULL
 ) RETURNS bigint
@@ -895,7 +906,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.queue_upsert(
     text, jsonb, integer, text, interval, timestamptz, interval, interval, integer, interval, boolean,
-    interval, text, boolean, text
+    interval, text, text, boolean, text
 ) IS
 'Changes the newest job of a key that is queued, or sends one where there is none.
 
@@ -917,6 +928,7 @@ Arguments:
   retry_backoff: whether that is doubled
   retry_delay_max: the longest that it waits
   dead_letter: queue that gets a copy when it failed for good
+  group_name: the group that it is of, as in nvent.queue_send
   merge: whether data is merged into that of a job which is there
   store: the store; NULL is the default store
 Returns:
@@ -924,8 +936,8 @@ Returns:
 Raises:
   42704: there is no such queue, or none of the name dead_letter
   22004: key or merge is NULL
-  22023: start_after and start_at are both there, the key is empty or too long, lease or max_run is not
-    positive, or retry_limit is negative
+  22023: start_after and start_at are both there, the key or group_name is empty or too long, lease or
+    max_run is not positive, or retry_limit is negative
   40001: in REPEATABLE READ or SERIALIZABLE, when the job was sent, changed or fetched since the snapshot
   NV009: there is no such store
 Locks:

@@ -189,12 +189,15 @@ static const char *const queues_up[] = {
 	"keep_ended interval DEFAULT '7 days', "
 	"notify text COLLATE \"C\" DEFAULT 'off' "
 	"CHECK (notify IN ('worker', 'inline', 'off')), "
+	"group_limit integer CHECK (group_limit BETWEEN 1 AND 10000), "
 	"created_at timestamptz NOT NULL DEFAULT now(), "
 	"updated_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 50)",
 	"CREATE TRIGGER queue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE "
 	"ON {queues} FOR EACH STATEMENT EXECUTE FUNCTION nvent.queue_changed()",
 	"CREATE TRIGGER queue_policy_changed BEFORE UPDATE ON {queues} "
-	"FOR EACH ROW WHEN (OLD.policy OPERATOR(pg_catalog.<>) NEW.policy) "
+	"FOR EACH ROW WHEN (OLD.policy OPERATOR(pg_catalog.<>) NEW.policy "
+	"OR COALESCE(OLD.group_limit, 0) OPERATOR(pg_catalog.<>) "
+	"COALESCE(NEW.group_limit, 0)) "
 	"EXECUTE FUNCTION nvent.queue_policy_changed()",
 
 	"CREATE TABLE {job_levels} ("
@@ -223,6 +226,7 @@ static const char *const queues_up[] = {
 	"dead_letter text COLLATE \"C\", "
 	"origin jsonb, "
 	"flow boolean, "
+	"group_name text COLLATE \"C\", "
 	"PRIMARY KEY (queue, priority, id))",
 	"CREATE INDEX ON {jobs} (queue, key, id) WHERE key IS NOT NULL",
 
