@@ -90,9 +90,8 @@ nvs_consumer_emit(const NvsConsumers *consumers,
 				  const NvsStatement *statement, const NvsParams *params,
 				  Tuplestorestate *result)
 {
-	(void) nvs_execute_each(nvs_statement_plan(consumers->plans, statement,
-											   params, NULL),
-							params, true, nvs_consumer_put_row, result);
+	(void) nvs_table_set_each(consumers, statement, params, true,
+							  nvs_consumer_put_row, result);
 }
 
 /* Put a row as it is into the result, a tuplestore, that arg is. */

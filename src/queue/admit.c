@@ -281,9 +281,8 @@ admit_read_lanes(Admit *admit)
 				   nvs_array_of(INT8OID, ids, NULL, admit->n), false);
 	nvs_params_add(&params, INT4ARRAYOID,
 				   nvs_array_of(INT4OID, priorities, NULL, admit->n), false);
-	(void) nvs_execute_each(nvs_statement_plan(fetch->set->plans,
-											   &admit_read, &params, NULL),
-							&params, true, admit_keep_lanes, admit);
+	(void) nvs_table_set_each(fetch->set, &admit_read, &params, true,
+							  admit_keep_lanes, admit);
 }
 
 /* Keep what was read of a job, which may be there twice. */
@@ -563,10 +562,9 @@ admit_take_places(Admit *admit)
 		nvs_params_add(&params, INT8OID, Int64GetDatum(admit_settled(queue)),
 					   false);
 	admit->next = 0;
-	(void) nvs_execute_each(nvs_statement_plan(admit->fetch->set->plans,
-											   strict ? &admit_take_next :
-											   &admit_take, &params, NULL),
-							&params, false, admit_keep_taken, admit);
+	(void) nvs_table_set_each(admit->fetch->set,
+							  strict ? &admit_take_next : &admit_take, &params,
+							  false, admit_keep_taken, admit);
 }
 
 /* A job has its place; jobs come in the order in which they were given. */
@@ -643,9 +641,8 @@ admit_look_for_full(Admit *admit)
 				   false);
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	(void) nvs_execute_each(nvs_statement_plan(fetch->set->plans,
-											   &admit_full, &params, NULL),
-							&params, true, admit_keep_full, admit);
+	(void) nvs_table_set_each(fetch->set, &admit_full, &params, true,
+							  admit_keep_full, admit);
 	PopActiveSnapshot();
 }
 

@@ -112,9 +112,8 @@ nvs_fetch_begin(NvsFetch *fetch, NvsFetchedJobs *jobs)
 		statement = serial ? &begin_runs_serial : &begin_runs;
 		begin_params(fetch, jobs, &params);
 	}
-	(void) nvs_execute_each(nvs_statement_plan(fetch->set->plans, statement,
-											   &params, NULL),
-							&params, false, begin_keep, &begun);
+	(void) nvs_table_set_each(fetch->set, statement, &params, false,
+							  begin_keep, &begun);
 }
 
 /* Until when a run that begins now has its lease, and may last. */

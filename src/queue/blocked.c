@@ -103,9 +103,8 @@ blocked_show(void *arg)
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(blocked->queue->number),
 				   false);
-	(void) nvs_execute_each(nvs_statement_plan(blocked->set->plans,
-											   &blocked_list, &params, NULL),
-							&params, true, blocked_put_row, blocked->result);
+	(void) nvs_table_set_each(blocked->set, &blocked_list, &params, true,
+							  blocked_put_row, blocked->result);
 }
 
 /* Put a row as it is into the result, a tuplestore, that arg is. */

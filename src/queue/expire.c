@@ -78,9 +78,8 @@ nvs_queue_expire(NvsTableSet *set, NvsQueue *queue, TimestampTz now,
 				   TimestampTzGetDatum(queue->lease_bound), false);
 	nvs_params_add(&params, TIMESTAMPTZOID, TimestampTzGetDatum(now), false);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(limit), false);
-	(void) nvs_execute_each(nvs_statement_plan(set->plans, &expire_runs,
-											   &params, NULL),
-							&params, false, expire_keep, &expired);
+	(void) nvs_table_set_each(set, &expire_runs, &params, false, expire_keep,
+							  &expired);
 	flow = palloc(sizeof(Datum) * Max(expired.n, 1));
 	for (i = 0; i < expired.n; i++)
 		if (expire_end(set, queue, &expired.runs[i]))

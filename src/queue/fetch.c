@@ -240,9 +240,8 @@ fetch_look_for_turns(NvsFetch *fetch)
 	nvs_params_add(&params, INT8OID,
 				   Int64GetDatum(fetch->wanted - fetch->taken.n), false);
 	fetch->adding = &fetch->turns;
-	(void) nvs_execute_each(nvs_statement_plan(fetch->set->plans,
-											   &fetch_turns, &params, NULL),
-							&params, false, nvs_fetched_add, fetch);
+	(void) nvs_table_set_each(fetch->set, &fetch_turns, &params, false,
+							  nvs_fetched_add, fetch);
 	queue->turns_at = nvs_look_ends(began);
 }
 

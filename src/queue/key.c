@@ -256,9 +256,8 @@ keys_look(KeyWants *wants)
 				   nvs_array_of(TEXTOID, keys, NULL, wants->n), false);
 	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(wants->queue),
 				   false);
-	(void) nvs_execute_each(nvs_statement_plan(wants->set->plans, &key_look,
-											   &params, NULL),
-							&params, false, key_found_taken, wants);
+	(void) nvs_table_set_each(wants->set, &key_look, &params, false,
+							  key_found_taken, wants);
 	if (wants->nobodys)
 		(void) nvs_table_set_run(wants->set, &key_free, &params);
 }
@@ -320,9 +319,8 @@ keys_insert(KeyWants *wants)
 				   nvs_array_of(TEXTOID, keys, NULL, n), false);
 	nvs_params_add(&params, INT8ARRAYOID, nvs_array_of(INT8OID, ids, NULL, n),
 				   false);
-	(void) nvs_execute_each(nvs_statement_plan(wants->set->plans, &key_take,
-											   &params, NULL),
-							&params, false, key_taken_by_us, wants);
+	(void) nvs_table_set_each(wants->set, &key_take, &params, false,
+							  key_taken_by_us, wants);
 	while (wants->next < wants->n)
 		wants->ids[wants->wants[wants->next++].job] = 0;
 }

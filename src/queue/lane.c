@@ -337,9 +337,8 @@ nvs_lanes_wake(NvsTableSet *set, const NvsQueue *queue, int64 limit)
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(limit), false);
-	(void) nvs_execute_each(nvs_statement_plan(set->plans, &lane_room,
-											   &params, NULL),
-							&params, false, lane_keep_room, &rooms);
+	(void) nvs_table_set_each(set, &lane_room, &params, false, lane_keep_room,
+							  &rooms);
 	if (rooms.n == 0)
 		return;
 	lanes_make_due(set, queue, &rooms);
@@ -392,9 +391,8 @@ lanes_make_due(NvsTableSet *set, const NvsQueue *queue, LaneRooms *rooms)
 				   nvs_array_of(TEXTOID, lanes, NULL, rooms->n), false);
 	nvs_params_add(&params, INT4ARRAYOID,
 				   nvs_array_of(INT4OID, counts, NULL, rooms->n), false);
-	(void) nvs_execute_each(nvs_statement_plan(set->plans, &lane_make_due,
-											   &params, NULL),
-							&params, false, lane_count_due, rooms);
+	(void) nvs_table_set_each(set, &lane_make_due, &params, false,
+							  lane_count_due, rooms);
 }
 
 /* A turn of a lane was made due. */

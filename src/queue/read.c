@@ -163,10 +163,8 @@ read_run(void *arg)
 {
 	Read	   *read = arg;
 
-	(void) nvs_execute_each(nvs_statement_plan(read->set->plans,
-											   read->statement, &read->params,
-											   NULL),
-							&read->params, true, read_put_row, read->result);
+	(void) nvs_table_set_each(read->set, read->statement, &read->params, true,
+							  read_put_row, read->result);
 }
 
 /* Put a row as it is into the result, a tuplestore, that arg is. */

@@ -270,10 +270,8 @@ redrive_find(Redrive *redrive)
 				   redrive->source == NULL);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(redrive->max_count), false);
 	redrive->turns = true;
-	(void) nvs_execute_each(nvs_statement_plan(redrive->set->plans,
-											   &redrive_find_turns, &params,
-											   NULL),
-							&params, redrive->preview, redrive_found, redrive);
+	(void) nvs_table_set_each(redrive->set, &redrive_find_turns, &params,
+							  redrive->preview, redrive_found, redrive);
 	redrive->turns = false;
 	for (i = 0; i < queue->nlevels; i++)
 	{
@@ -283,11 +281,8 @@ redrive_find(Redrive *redrive)
 		nvs_params_add(&params, INT4OID, Int32GetDatum(level->priority),
 					   false);
 		nvs_params_add(&params, INT8OID, Int64GetDatum(level->settled), false);
-		(void) nvs_execute_each(nvs_statement_plan(redrive->set->plans,
-												   &redrive_find_ready,
-												   &params, NULL),
-								&params, redrive->preview, redrive_found,
-								redrive);
+		(void) nvs_table_set_each(redrive->set, &redrive_find_ready, &params,
+								  redrive->preview, redrive_found, redrive);
 	}
 	if (redrive->n > 1)
 		qsort(redrive->letters, redrive->n, sizeof(DeadLetter),
@@ -365,9 +360,8 @@ redrive_keep(Redrive *redrive, RedriveSome some,
 		redrive->letters[i].is_kept = !redrive_is_of(&redrive->letters[i],
 													 some);
 	redrive->next = 0;
-	(void) nvs_execute_each(nvs_statement_plan(redrive->set->plans, statement,
-											   &params, NULL),
-							&params, false, redrive_kept, redrive);
+	(void) nvs_table_set_each(redrive->set, statement, &params, false,
+							  redrive_kept, redrive);
 	for (i = 0; i < redrive->n; i++)
 		if (redrive->letters[i].is_kept)
 			redrive->letters[kept++] = redrive->letters[i];
@@ -451,9 +445,8 @@ redrive_read_letters(Redrive *redrive)
 	if (redrive_params(redrive, REDRIVE_ALL, &params) == 0)
 		return;
 	redrive->next = 0;
-	(void) nvs_execute_each(nvs_statement_plan(redrive->set->plans,
-											   &redrive_read, &params, NULL),
-							&params, redrive->preview, redrive_take, redrive);
+	(void) nvs_table_set_each(redrive->set, &redrive_read, &params,
+							  redrive->preview, redrive_take, redrive);
 
 	/* What is made of them outlives SPI, as what was read does. */
 	old = MemoryContextSwitchTo(redrive->cxt);

@@ -596,10 +596,8 @@ settle_run_many(void *arg)
 					   nvs_array_of(INT4OID, attempts, NULL, n), false);
 		nvs_params_add(&params, INT4OID, Int32GetDatum(many->queue->number),
 					   false);
-		(void) nvs_execute_each(nvs_statement_plan(many->set->plans,
-												   &settle_complete_ids,
-												   &params, NULL),
-								&params, false, settle_keep_id, many);
+		(void) nvs_table_set_each(many->set, &settle_complete_ids, &params,
+								  false, settle_keep_id, many);
 	}
 	for (i = 0; many->nsettled < many->n && i < many->n; i++)
 		settle_check_shown(many->set, many->queue, many->jobs[i].id,

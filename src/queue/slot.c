@@ -319,9 +319,8 @@ slots_ask(SlotWants *wants, const NvsStatement *statement,
 		nvs_params_add(&params, get_array_type(types[i]),
 					   nvs_array_of(types[i], values[i], NULL, wants->n),
 					   false);
-	(void) nvs_execute_each(nvs_statement_plan(wants->set->plans, statement,
-											   &params, NULL),
-							&params, false, function, wants);
+	(void) nvs_table_set_each(wants->set, statement, &params, false, function,
+							  wants);
 }
 
 /* A slot is told of by its place, from 1. */

@@ -360,9 +360,8 @@ update_find(Update *update, bool latest)
 	nvs_params_add(&params, INT8OID, Int64GetDatum(1), update->all);
 	if (latest)
 		PushActiveSnapshot(GetLatestSnapshot());
-	(void) nvs_execute_each(nvs_statement_plan(update->set->plans,
-											   update->match, &params, NULL),
-							&params, latest, update_found, update);
+	(void) nvs_table_set_each(update->set, update->match, &params, latest,
+							  update_found, update);
 	if (latest)
 		PopActiveSnapshot();
 	if (update->n > 1)

@@ -309,9 +309,8 @@ wait_find(Wait *wait, const Datum *ids, int n, const char *outcome)
 	wait_ids_params(&params, ids, n);
 	nvs_params_add(&params, TEXTOID,
 				   CStringGetTextDatum(outcome == NULL ? "" : outcome), false);
-	(void) nvs_execute_each(nvs_statement_plan(wait->set->plans,
-											   &wait_children, &params, NULL),
-							&params, false, wait_add, wait);
+	(void) nvs_table_set_each(wait->set, &wait_children, &params, false,
+							  wait_add, wait);
 }
 
 /* Add a child that was found. */

@@ -208,10 +208,8 @@ walk_lock(NvsFetch *fetch, NvsLevel *level, int64 after, bool sweep)
 	}
 	walk_params(fetch, level, after, &params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(fetch->batch), false);
-	fetch->walked = nvs_execute_each(nvs_statement_plan(fetch->set->plans,
-														statement, &params,
-														NULL),
-									 &params, false, nvs_fetched_add, fetch);
+	fetch->walked = nvs_table_set_each(fetch->set, statement, &params, false,
+									   nvs_fetched_add, fetch);
 }
 
 /* Take the oldest of the jobs of a level that were locked and its turns. */

@@ -342,6 +342,20 @@ nvs_table_set_query(const NvsTableSet *set, const NvsStatement *statement,
 }
 
 /*
+ * Run a statement and call a function for each of its rows; returns how many
+ * there were.  It sees the active snapshot if it is read_only.
+ */
+uint64
+nvs_table_set_each(const NvsTableSet *set, const NvsStatement *statement,
+				   const NvsParams *params, bool read_only,
+				   NvsRowFunction function, void *arg)
+{
+	return nvs_execute_each(nvs_statement_plan(set->plans, statement, params,
+											   NULL),
+							params, read_only, function, arg);
+}
+
+/*
  * Have what is planned from here on go by its indexes: a plan that is kept
  * must not be one that suited a table while it was empty.  Returns a level for
  * AtEOXact_GUC(false, level), which ends that, as an error does by itself.

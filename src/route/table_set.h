@@ -65,6 +65,10 @@ extern uint64 nvs_table_set_run(const NvsTableSet *set,
 extern uint64 nvs_table_set_query(const NvsTableSet *set,
 								  const NvsStatement *statement,
 								  const NvsParams *params);
+extern uint64 nvs_table_set_each(const NvsTableSet *set,
+								 const NvsStatement *statement,
+								 const NvsParams *params, bool read_only,
+								 NvsRowFunction function, void *arg);
 extern int	nvs_plan_by_index(void);
 extern void nvs_call_by_index(void (*work) (void *arg), void *arg);
 

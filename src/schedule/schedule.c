@@ -534,9 +534,8 @@ nvs_schedule_list(PG_FUNCTION_ARGS)
 	if (set != NULL)
 	{
 		nvs_params_init(&params);
-		(void) nvs_execute_each(nvs_statement_plan(set->plans, &schedule_list,
-												   &params, NULL),
-								&params, true, schedule_put_row, result);
+		(void) nvs_table_set_each(set, &schedule_list, &params, true,
+								  schedule_put_row, result);
 	}
 	nvs_spi_end();
 	return (Datum) 0;
