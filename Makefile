@@ -335,7 +335,8 @@ help:
 	@echo 'lint    the rules of the house'
 	@echo 'indent  run pgindent over src/; indent-check shows what it would do'
 	@echo 'typedefs  make typedefs.list, which pgindent reads, anew'
-	@echo 'demo    replay a package log through the store; KEEP=1 keeps the server'
+	@echo 'demo    replay a package log through the store; KEEP=1 keeps the server,'
+	@echo '        WEB=1 shows a live page'
 	@echo 'bench   speed against plain SQL; SECONDS=2 ROUNDS=5 ONLY=name PLOT=1'
 
 setup:

@@ -162,7 +162,8 @@ long_lines()
 	done
 }
 
-# texts: what people write here; not test outputs, logs and what is built.
+# texts: what people write here; not pictures, test outputs, logs and what is
+# built.
 texts()
 {
 	find . \( -name .git -o -name tmp_check -o -name results -o -name log \
@@ -170,7 +171,7 @@ texts()
 		-o -name "*_corpus" \) -prune \
 		-o -type f ! -name '*.o' ! -name '*.so' ! -name '*.bc' \
 		! -name '*.log*' ! -name 'nvent_store--*.sql' \
-		! -name 'regression.*' -print0
+		! -name 'regression.*' ! -name '*.png' -print0
 }
 
 blanks()

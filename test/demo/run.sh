@@ -4,6 +4,9 @@
 # LOG=file names the log; the default is this machine's /var/log/dpkg.log, or
 # the sample beside this script where that says little.  The newest LOG_LINES
 # (20000) lines of it are used.  KEEP=1 leaves the server up afterwards.
+# WEB=1 shows it on a page as well (test/examples/live), on loopback, at PORT
+# (8017) if that is free; so that there is something to see the replay takes a
+# minute then, and the page stays until it is interrupted.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -41,6 +44,46 @@ listen()
 	return 1
 }
 
+# open_page: start the server of the page; print its address.
+open_page()
+{
+	local port
+
+	for port in "${PORT:-8017}" 0
+	do
+		PORT=$port node "$TOP/test/examples/live/server.js" \
+			>"$work/page" 2>"$work/page.err" &
+		page=$!
+		for _ in $(seq 100)
+		do
+			! grep . "$work/page" 2>/dev/null || return 0
+			kill -0 "$page" 2>/dev/null || break
+			sleep 0.1
+		done
+	done
+	cat "$work/page.err" >&2
+	return 1
+}
+
+# paced: lines, as many in a minute as there are.
+paced()
+{
+	awk -v n="$(($(wc -l <"$1") / 300 + 1))" \
+		'{ print } NR % n == 0 { fflush(); system("sleep 0.2") }' "$1"
+}
+
+# run_replay: have psql run the statements, at its own pace unless somebody
+# looks.
+run_replay()
+{
+	if [ -n "${WEB:-}" ]
+	then
+		paced "$work/replay.sql" | "${psql[@]}" -o /dev/null
+	else
+		"${psql[@]}" -o /dev/null -f "$work/replay.sql"
+	fi
+}
+
 # replay: run the statements; each is a transaction, as a client's would be.
 replay()
 {
@@ -48,7 +91,7 @@ replay()
 
 	awk -v ttl='1 day' -f "$demo/replay.awk" "$work/log" >"$work/replay.sql"
 	start=$(date +%s%N)
-	"${psql[@]}" -o /dev/null -f "$work/replay.sql" || return 1
+	run_replay || return 1
 	end=$(date +%s%N)
 	seconds=$(((end - start) / 1000000))
 	[ $seconds -gt 0 ] || seconds=1
@@ -75,11 +118,16 @@ inside()
 	local calls heard
 
 	work=$(mktemp -d) || exit 1
-	trap 'exec 3>&-; rm -rf "$work"' EXIT
+	page=
+	trap 'exec 3>&-; [ -z "$page" ] || kill "$page"; rm -rf "$work"' EXIT
 	tail -n "${LOG_LINES:-20000}" "$1" >"$work/log"
 	"${psql[@]}" -c 'CREATE EXTENSION nvent_store' || exit 1
 	listen || die "the listener did not start"
 
+	# There is no store to look at before the first event.
+	[ -z "${WEB:-}" ] || { "${psql[@]}" -o /dev/null \
+		-c 'SELECT nvent.store_create()' && open_page; } ||
+		die "the page cannot be shown"
 	echo "Replaying $(wc -l <"$work/log") lines of $1"
 	replay || die "the replay failed"
 	calls=$(grep -o 'nvent\.[a-z]*_[a-z]*(' "$work/replay.sql" | wc -l)
@@ -97,6 +145,11 @@ inside()
 		"$(grep -o '{.*}' "$work/wakeups" | tail -n 1)"
 	compare || exit 1
 	[ "$heard" -gt 0 ] || die "the listener heard nothing"
+	[ -z "$page" ] || {
+		echo 'The page is there until you interrupt this with Ctrl-C'
+		wait "$page"
+		page=
+	}
 }
 
 if [ "${1:-}" = --inside ]
@@ -106,6 +159,12 @@ then
 fi
 
 log=$(pick_log) || exit 1
+if [ -n "${WEB:-}" ]
+then
+	"$TOP/test/examples/setup.sh" || exit 1
+	NODE_PATH=$(node_path)
+	export NODE_PATH
+fi
 echo "Setting up"
 "$TOP/test/setup.sh" || exit 1
 PG_CONFIG=$(pg_choose) || exit 1

@@ -2,32 +2,49 @@
 # test/examples/setup.sh: gets what the tests of the clients in this folder take:
 # Node, of the distribution, and its package pg, of npm.
 #
-# Says what it is going to get, and nothing when nothing is missing.  Nobody
-# needs it: without these 090_clients.pl is skipped.
+#	test/examples/setup.sh [all]
+#
+# With "all" also what single tests take, as far as it is to be had: Chromium
+# and npm's playwright-core.  Says what it is going to get, and nothing when
+# nothing is missing.  Nobody needs it: without these 090_clients.pl, or the
+# tests that take them, are skipped.
 
 . "$(dirname "$0")/../lib.sh"
 
 NODE_PATH=$(node_path)
 export NODE_PATH
 
-have_pg()
+# have NAME: does node find the package?
+have()
 {
-	node -e 'require("pg")' 2>/dev/null
+	node -e "require('$1')" 2>/dev/null
 }
 
-have_pg && exit 0
+# get NAME VERSION: have npm get a package.
+get()
+{
+	local log
+
+	! have "$1" || return 0
+	command -v npm >/dev/null || die "no npm here to get $1 with"
+	say "setup: getting $1 of npm"
+	umask 022
+	log=$(npm --silent --no-audit --no-fund --no-update-notifier \
+		--prefix "$(cache_dir)/node" install "$1@$2" 2>&1) ||
+		die "npm cannot get $1: $log"
+	have "$1" || die "npm got $1, but node does not find it"
+}
 
 # Debian's has pg as a package.
 if ! command -v node >/dev/null
 then
 	"$TOP/test/setup.sh" nodejs node-pg || exit 1
-	have_pg || die "node does not find pg, which is installed"
-	exit 0
+	have pg || die "node does not find pg, which is installed"
 fi
-command -v npm >/dev/null || die "no npm here to get pg with"
-say "setup: getting pg of npm"
-umask 022
-log=$(npm --silent --no-audit --no-fund --no-update-notifier \
-	--prefix "$(cache_dir)/node" install pg@8 2>&1) ||
-	die "npm cannot get pg: $log"
-have_pg || die "npm got pg, but node does not find it"
+get pg 8 || exit 1
+if [ "${1:-}" = all ]
+then
+	("$TOP/test/setup.sh" chromium)
+	(get playwright-core 1)
+fi
+exit 0

@@ -25,12 +25,15 @@ my $node = plain_server('main');
 $ENV{PGHOST} = $node->host;
 $ENV{PGPORT} = $node->port;
 $ENV{PGDATABASE} = 'postgres';
+# A client may restart it.
+$ENV{PGDATA} = $node->data_dir;
 $ENV{PGUSER} = $node->safe_psql('postgres', 'SELECT current_user');
 foreach my $client (@clients)
 {
 	my $output = qx(cd "$FindBin::RealBin/../examples/$client" && node --test --test-reporter=tap 2>&1);
 
 	is($?, 0, $client) or diag($output);
+	note("$client: $1") while $output =~ /# SKIP (.*)/g;
 	cmp_ok(scalar(() = $output =~ /^ *ok \d+/mg), '>', 0, "$client: there are tests");
 }
 
