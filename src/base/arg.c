@@ -152,3 +152,19 @@ nvs_result_set(FunctionCallInfo fcinfo, TupleDesc *desc)
 	MemoryContextSwitchTo(old);
 	return rsinfo->setResult;
 }
+
+/* Put ids into a set that a function returns, a row for each; NULL for 0. */
+void
+nvs_result_put_ids(Tuplestorestate *result, TupleDesc desc, const int64 *ids,
+				   int n)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		Datum		value = Int64GetDatum(ids[i]);
+		bool		isnull = ids[i] == 0;
+
+		tuplestore_putvalues(result, desc, &value, &isnull);
+	}
+}

@@ -45,5 +45,7 @@ extern Datum nvs_array_of(Oid type, const Datum *values, const bool *nulls,
 						  int n);
 extern Tuplestorestate *nvs_result_set(FunctionCallInfo fcinfo,
 									   TupleDesc *desc);
+extern void nvs_result_put_ids(Tuplestorestate *result, TupleDesc desc,
+							   const int64 *ids, int n);
 
 #endif							/* NVS_BASE_ARG_H */

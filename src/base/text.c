@@ -1,6 +1,6 @@
 /*
  * base/text.c
- *	  Building the text of SQL.
+ *	  Building the text of SQL, and the order of texts.
  */
 #include "postgres.h"
 
@@ -37,4 +37,16 @@ nvs_sql_param(StringInfo buf, const char *before, int n)
 
 	pg_ltoa(n, number);
 	nvs_sql(buf, before, "$", number);
+}
+
+/* Compare texts as bytes, as collation "C" does: below 0, 0 or above. */
+int
+nvs_text_compare(const text *a, const text *b)
+{
+	int			alen = VARSIZE_ANY_EXHDR(a);
+	int			blen = VARSIZE_ANY_EXHDR(b);
+	int			diff = memcmp(VARDATA_ANY(a), VARDATA_ANY(b),
+							  Min(alen, blen));
+
+	return diff != 0 ? diff : alen - blen;
 }

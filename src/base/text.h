@@ -1,6 +1,6 @@
 /*
  * base/text.h
- *	  Building the text of SQL.
+ *	  Building the text of SQL, and the order of texts.
  */
 #ifndef NVS_BASE_TEXT_H
 #define NVS_BASE_TEXT_H
@@ -15,5 +15,6 @@
 extern char *nvs_qualified(const char *schema, const char *name);
 extern void nvs_sql_list(StringInfo buf,...);
 extern void nvs_sql_param(StringInfo buf, const char *before, int n);
+extern int	nvs_text_compare(const text *a, const text *b);
 
 #endif							/* NVS_BASE_TEXT_H */

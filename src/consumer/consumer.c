@@ -24,6 +24,7 @@
 #include "utils/builtins.h"
 
 #include "errors.h"
+#include "base/text.h"
 #include "consumer/internal.h"
 
 /* Bytes of the name of a consumer, a lane or a checkpoint. */
@@ -161,14 +162,8 @@ nvs_consumers_named(NvsNamedConsumers *named, FunctionCallInfo fcinfo,
 int
 nvs_consumers_compare_names(const void *a, const void *b)
 {
-	const text *x = ((const NvsNamedConsumer *) a)->name;
-	const text *y = ((const NvsNamedConsumer *) b)->name;
-	int			xlen = VARSIZE_ANY_EXHDR(x);
-	int			ylen = VARSIZE_ANY_EXHDR(y);
-	int			cmp = memcmp(VARDATA_ANY(x), VARDATA_ANY(y),
-							 Min(xlen, ylen));
-
-	return cmp != 0 ? cmp : xlen - ylen;
+	return nvs_text_compare(((const NvsNamedConsumer *) a)->name,
+							((const NvsNamedConsumer *) b)->name);
 }
 
 /* qsort() comparator: by name, and the same name as it was given. */

@@ -18,6 +18,7 @@
 
 #include "base/arg.h"
 #include "base/guc.h"
+#include "base/text.h"
 #include "kv/kv.h"
 
 /* Rows that are fetched, and deleted, at a time. */
@@ -63,7 +64,6 @@ static void kv_scan_add_bound(StringInfo sql, NvsParams *params,
 							  const char *operator, const char *key, int len);
 static text *kv_scan_key(const KvScanSource *source);
 static bool kv_scan_owns(const KvScanSource *source, const text *key);
-static int	kv_scan_compare_keys(const text *a, const text *b);
 static KvScanSource *kv_scan_first(KvScan *scan, int64 wanted);
 static void kv_scan_emit(KvScanSource *source, Tuplestorestate *result,
 						 TupleDesc desc);
@@ -245,17 +245,6 @@ kv_scan_owns(const KvScanSource *source, const text *key)
 		strcmp(resolved.target->store->prefix, source->scan->store) == 0;
 }
 
-/* Order keys by their bytes. */
-static int
-kv_scan_compare_keys(const text *a, const text *b)
-{
-	int			alen = VARSIZE_ANY_EXHDR(a);
-	int			blen = VARSIZE_ANY_EXHDR(b);
-	int			cmp = memcmp(VARDATA_ANY(a), VARDATA_ANY(b), Min(alen, blen));
-
-	return cmp != 0 ? cmp : alen - blen;
-}
-
 /* The source whose present row comes first; NULL when all are at the end. */
 static KvScanSource *
 kv_scan_first(KvScan *scan, int64 wanted)
@@ -269,8 +258,8 @@ kv_scan_first(KvScan *scan, int64 wanted)
 
 		if (kv_scan_advance(source, wanted) &&
 			(first == NULL ||
-			 kv_scan_compare_keys(kv_scan_key(source),
-								  kv_scan_key(first)) < 0))
+			 nvs_text_compare(kv_scan_key(source),
+							  kv_scan_key(first)) < 0))
 			first = source;
 	}
 	return first;

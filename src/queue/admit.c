@@ -21,6 +21,7 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
+#include "base/text.h"
 #include "queue/lane.h"
 
 /* What becomes of a job. */
@@ -254,7 +255,7 @@ admit_compare_lanes(const void *a, const void *b)
 {
 	const AdmitJob *x = *(AdmitJob *const *) a;
 	const AdmitJob *y = *(AdmitJob *const *) b;
-	int			diff = nvs_lane_compare(x->waits_in, y->waits_in);
+	int			diff = nvs_text_compare(x->waits_in, y->waits_in);
 
 	return diff != 0 ? diff : x < y ? -1 : 1;
 }
@@ -389,7 +390,7 @@ admit_same_lane(const Admit *admit, int first)
 	int			i = first + 1;
 
 	while (i < admit->nwants &&
-		   nvs_lane_compare(admit->wants[i]->waits_in,
+		   nvs_text_compare(admit->wants[i]->waits_in,
 							admit->wants[first]->waits_in) == 0)
 		i++;
 	return i - first;
@@ -484,7 +485,7 @@ admit_keep_held(TupleTableSlot *slot, void *arg)
 	{
 		int			middle = (low + high) / 2;
 
-		if (nvs_lane_compare(admit->wants[middle]->waits_in, lane) < 0)
+		if (nvs_text_compare(admit->wants[middle]->waits_in, lane) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -657,7 +658,7 @@ admit_keep_full(TupleTableSlot *slot, void *arg)
 
 	for (i = 0; i < admit->nwants; i++)
 		if (admit->wants[i]->verdict == ADMIT_LATER &&
-			nvs_lane_compare(admit->wants[i]->waits_in, lane) == 0)
+			nvs_text_compare(admit->wants[i]->waits_in, lane) == 0)
 			admit->wants[i]->verdict = ADMIT_WAIT;
 }
 

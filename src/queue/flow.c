@@ -105,7 +105,6 @@ nvs_queue_flow(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	Flow		flow;
-	int			i;
 
 	NVS_REQUIRE_ARG(0, "jobs");
 	PreventCommandIfReadOnly("nvent.queue_flow()");
@@ -120,13 +119,7 @@ nvs_queue_flow(PG_FUNCTION_ARGS)
 		flow_insert(&flow);
 	}
 	nvs_spi_end();
-	for (i = 0; i < flow.n; i++)
-	{
-		Datum		value = Int64GetDatum(flow.ids[i]);
-		bool		isnull = false;
-
-		tuplestore_putvalues(result, desc, &value, &isnull);
-	}
+	nvs_result_put_ids(result, desc, flow.ids, flow.n);
 	return (Datum) 0;
 }
 

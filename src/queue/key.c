@@ -26,6 +26,7 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
+#include "base/text.h"
 #include "position/position.h"
 #include "queue/job.h"
 #include "queue/lane.h"
@@ -109,7 +110,6 @@ static const NvsStatement key_forget = {
 static void keys_take(void *arg);
 static void keys_list(KeyWants *wants);
 static int	key_compare(const void *a, const void *b);
-static int	key_compare_text(const text *a, const text *b);
 static void keys_look(KeyWants *wants);
 static void key_found_taken(TupleTableSlot *slot, void *arg);
 static void keys_insert(KeyWants *wants);
@@ -205,7 +205,7 @@ keys_list(KeyWants *wants)
 	}
 	qsort(wants->wants, wants->n, sizeof(KeyWant), key_compare);
 	for (i = 1; i < wants->n; i++)
-		if (key_compare_text(wants->wants[i - 1].key,
+		if (nvs_text_compare(wants->wants[i - 1].key,
 							 wants->wants[i].key) == 0)
 		{
 			wants->wants[i].taken = true;
@@ -219,21 +219,9 @@ key_compare(const void *a, const void *b)
 {
 	const KeyWant *x = a;
 	const KeyWant *y = b;
-	int			diff = key_compare_text(x->key, y->key);
+	int			diff = nvs_text_compare(x->key, y->key);
 
 	return diff != 0 ? diff : x->job - y->job;
-}
-
-/* Compare keys as bytes. */
-static int
-key_compare_text(const text *a, const text *b)
-{
-	int			alen = VARSIZE_ANY_EXHDR(a);
-	int			blen = VARSIZE_ANY_EXHDR(b);
-	int			diff = memcmp(VARDATA_ANY(a), VARDATA_ANY(b),
-							  Min(alen, blen));
-
-	return diff != 0 ? diff : alen - blen;
 }
 
 /*
@@ -283,12 +271,12 @@ key_found_taken(TupleTableSlot *slot, void *arg)
 	{
 		int			middle = (low + high) / 2;
 
-		if (key_compare_text(wants->wants[middle].key, key) < 0)
+		if (nvs_text_compare(wants->wants[middle].key, key) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	if (low == wants->n || key_compare_text(wants->wants[low].key, key) != 0)
+	if (low == wants->n || nvs_text_compare(wants->wants[low].key, key) != 0)
 		return;					/* by no collation of ours */
 	wants->wants[low].taken = true;
 	wants->ids[wants->wants[low].job] = 0;

@@ -33,6 +33,7 @@
 #include "utils/datum.h"
 
 #include "base/advisory.h"
+#include "base/text.h"
 #include "queue/lane.h"
 #include "wakeup/jobs.h"
 
@@ -199,18 +200,6 @@ lane_make_room(NvsTableSet *set, const NvsQueue *queue,
 		nvs_jobs_note_ready(queue->wakeup, n);
 }
 
-/* Compare lanes as bytes. */
-int
-nvs_lane_compare(const text *a, const text *b)
-{
-	int			alen = VARSIZE_ANY_EXHDR(a);
-	int			blen = VARSIZE_ANY_EXHDR(b);
-	int			diff = memcmp(VARDATA_ANY(a), VARDATA_ANY(b),
-							  Min(alen, blen));
-
-	return diff != 0 ? diff : alen - blen;
-}
-
 /* Is a lane that of a key? */
 bool
 nvs_lane_is_of_key(const text *lane)
@@ -356,7 +345,7 @@ lane_keep_room(TupleTableSlot *slot, void *arg)
 	text	   *lane = DatumGetTextPP(slot_getattr(slot, 1, &isnull));
 
 	room = rooms->n > 0 ? &rooms->lanes[rooms->n - 1] : NULL;
-	if (room == NULL || nvs_lane_compare(room->lane, lane) != 0)
+	if (room == NULL || nvs_text_compare(room->lane, lane) != 0)
 	{
 		room = &rooms->lanes[rooms->n++];
 		room->lane = cstring_to_text_with_len(VARDATA_ANY(lane),
@@ -405,7 +394,7 @@ lane_count_due(TupleTableSlot *slot, void *arg)
 	int			i;
 
 	for (i = 0; i < rooms->n; i++)
-		if (nvs_lane_compare(rooms->lanes[i].lane, lane) == 0)
+		if (nvs_text_compare(rooms->lanes[i].lane, lane) == 0)
 			rooms->lanes[i].due++;
 }
 

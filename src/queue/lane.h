@@ -32,7 +32,6 @@
 	"AND " alias ".due_at OPERATOR(pg_catalog.=) 'infinity'::pg_catalog.timestamptz"
 
 /* queue/lane.c */
-extern int	nvs_lane_compare(const text *a, const text *b);
 extern bool nvs_lane_is_of_key(const text *lane);
 extern bool nvs_lane_lock(const NvsTableSet *set, const NvsQueue *queue,
 						  const text *lane, int place, LOCKMODE mode);

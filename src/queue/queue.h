@@ -78,6 +78,11 @@ enum
 #define NVS_IN_QUEUE(alias, n) \
 	"(" alias ".queue OPERATOR(pg_catalog.+) 0) OPERATOR(pg_catalog.=) $" n
 
+/* In SQL, have what belongs to the jobs $2 of queue $1 in a table deleted. */
+#define NVS_DELETE_OF_JOBS(table) \
+	"DELETE FROM {" table "} t WHERE t.id OPERATOR(pg_catalog.=) ANY ($2) " \
+	"AND " NVS_IN_QUEUE("t", "1")
+
 /*
  * In SQL, any of the priorities that queue $n has as a statement begins, for
  * who has locked what belongs to a job that may have got a new one since.

@@ -115,7 +115,6 @@ nvs_queue_send_batch(PG_FUNCTION_ARGS)
 	NvsNewJob  *jobs;
 	int64	   *ids;
 	int			n;
-	int			i;
 
 	NVS_REQUIRE_ARG(1, "jobs");
 	PreventCommandIfReadOnly("nvent.queue_send_batch()");
@@ -131,13 +130,7 @@ nvs_queue_send_batch(PG_FUNCTION_ARGS)
 		nvs_jobs_insert(set, queue, jobs, n, ids);
 	}
 	nvs_spi_end();
-	for (i = 0; i < n; i++)
-	{
-		Datum		value = Int64GetDatum(ids[i]);
-		bool		isnull = ids[i] == 0;
-
-		tuplestore_putvalues(result, desc, &value, &isnull);
-	}
+	nvs_result_put_ids(result, desc, ids, n);
 	return (Datum) 0;
 }
 

@@ -71,8 +71,7 @@ static const NvsStatement settle_is_held = {
 
 /* $1 queue, $2 ids of jobs that are to leave nothing behind. */
 static const NvsStatement settle_delete_runs = {
-	"DELETE FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) ANY ($2) "
-	"AND " NVS_IN_QUEUE("r", "1") " RETURNING r.priority, r.id"
+	NVS_DELETE_OF_JOBS("job_runs")
 };
 static const NvsStatement settle_delete_jobs = {
 	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "

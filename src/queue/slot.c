@@ -50,6 +50,9 @@ typedef struct SlotWants
 	NvsNewJob  *jobs;
 	int			njobs;
 	int64	   *ids;			/* of the jobs; 0: refused */
+	const NvsStatement *statement;	/* returns those it takes, or are taken */
+	NvsRowFunction function;	/* for each of these */
+	bool		taking;
 	SlotWant   *wants;
 	int			n;
 	bool	   *found;			/* of each, by a statement */
@@ -123,13 +126,9 @@ static const NvsStatement slot_sweep = {
 	"ORDER BY o.ends_at LIMIT $1 FOR UPDATE SKIP LOCKED)) AND " OVER("s")
 };
 
-static void slots_look(void *arg);
-static void slots_take(void *arg);
+static void slots_run(void *arg);
 static void slots_list(SlotWants *wants);
-static void slots_decide(SlotWants *wants, const NvsStatement *statement,
-						 NvsRowFunction function, bool taking);
-static void slots_ask(SlotWants *wants, const NvsStatement *statement,
-					  NvsRowFunction function);
+static void slots_ask(SlotWants *wants);
 static void slot_found_place(TupleTableSlot *slot, void *arg);
 static void slot_found_id(TupleTableSlot *slot, void *arg);
 static bool slot_move_on(const SlotWants *wants, SlotWant *want);
@@ -191,19 +190,10 @@ void
 nvs_slots_look(NvsTableSet *set, const NvsQueue *queue, NvsNewJob *jobs,
 			   int n, int64 *ids)
 {
-	SlotWants	wants = {set, queue, jobs, n, ids, NULL, 0, NULL};
+	SlotWants	wants = {set, queue, jobs, n, ids, &slot_look,
+	slot_found_place, false, NULL, 0, NULL};
 
-	nvs_call_by_index(slots_look, &wants);
-}
-
-/* Look whether slots are taken. */
-static void
-slots_look(void *arg)
-{
-	SlotWants  *wants = arg;
-
-	slots_list(wants);
-	slots_decide(wants, &slot_look, slot_found_place, false);
+	nvs_call_by_index(slots_run, &wants);
 }
 
 /*
@@ -214,19 +204,44 @@ void
 nvs_slots_take(NvsTableSet *set, const NvsQueue *queue, NvsNewJob *jobs,
 			   int n, int64 *ids)
 {
-	SlotWants	wants = {set, queue, jobs, n, ids, NULL, 0, NULL};
+	SlotWants	wants = {set, queue, jobs, n, ids, &slot_take,
+	slot_found_id, true, NULL, 0, NULL};
 
-	nvs_call_by_index(slots_take, &wants);
+	nvs_call_by_index(slots_run, &wants);
 }
 
-/* Take slots. */
+/*
+ * Decide about all slots that are wanted.  A job that is refused one goes on
+ * to the next where that will do.
+ */
 static void
-slots_take(void *arg)
+slots_run(void *arg)
 {
 	SlotWants  *wants = arg;
 
 	slots_list(wants);
-	slots_decide(wants, &slot_take, slot_found_id, true);
+	while (wants->n > 0)
+	{
+		int			left = 0;
+		int			i;
+
+		slots_ask(wants);
+		for (i = 0; i < wants->n; i++)
+		{
+			SlotWant   *want = &wants->wants[i];
+
+			if (wants->found[i] == wants->taking)
+			{
+				if (wants->taking)
+					slot_begin_later(wants, want);
+			}
+			else if (slot_move_on(wants, want))
+				wants->wants[left++] = *want;
+			else
+				wants->ids[want->job] = 0;
+		}
+		wants->n = left;
+	}
 }
 
 /* List the slots of now that are wanted. */
@@ -253,43 +268,9 @@ slots_list(SlotWants *wants)
 	}
 }
 
-/*
- * Decide about all slots that are wanted by a statement, which returns those
- * that it takes, or those that are taken.  A job that is refused one goes on
- * to the next where that will do.
- */
-static void
-slots_decide(SlotWants *wants, const NvsStatement *statement,
-			 NvsRowFunction function, bool taking)
-{
-	while (wants->n > 0)
-	{
-		int			left = 0;
-		int			i;
-
-		slots_ask(wants, statement, function);
-		for (i = 0; i < wants->n; i++)
-		{
-			SlotWant   *want = &wants->wants[i];
-
-			if (wants->found[i] == taking)
-			{
-				if (taking)
-					slot_begin_later(wants, want);
-			}
-			else if (slot_move_on(wants, want))
-				wants->wants[left++] = *want;
-			else
-				wants->ids[want->job] = 0;
-		}
-		wants->n = left;
-	}
-}
-
 /* Run a statement on all slots that are wanted. */
 static void
-slots_ask(SlotWants *wants, const NvsStatement *statement,
-		  NvsRowFunction function)
+slots_ask(SlotWants *wants)
 {
 	static const Oid types[] = {
 		TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID
@@ -319,8 +300,8 @@ slots_ask(SlotWants *wants, const NvsStatement *statement,
 		nvs_params_add(&params, get_array_type(types[i]),
 					   nvs_array_of(types[i], values[i], NULL, wants->n),
 					   false);
-	(void) nvs_table_set_each(wants->set, statement, &params, false, function,
-							  wants);
+	(void) nvs_table_set_each(wants->set, wants->statement, &params, false,
+							  wants->function, wants);
 }
 
 /* A slot is told of by its place, from 1. */

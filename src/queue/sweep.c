@@ -93,12 +93,10 @@ static const NvsStatement sweep_turns = {
 
 /* What belongs to the jobs $2 of queue $1. */
 static const NvsStatement sweep_delete_turns = {
-	"DELETE FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) ANY ($2) "
-	"AND " NVS_IN_QUEUE("t", "1")
+	NVS_DELETE_OF_JOBS("job_turns")
 };
 static const NvsStatement sweep_delete_runs = {
-	"DELETE FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) ANY ($2) "
-	"AND " NVS_IN_QUEUE("r", "1")
+	NVS_DELETE_OF_JOBS("job_runs")
 };
 static const NvsStatement sweep_delete_jobs = {
 	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "

@@ -219,7 +219,6 @@ nvs_queue_update(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	Update		update;
-	int			i;
 
 	memset(&update, 0, sizeof(update));
 	PreventCommandIfReadOnly("nvent.queue_update()");
@@ -241,13 +240,7 @@ nvs_queue_update(PG_FUNCTION_ARGS)
 	nvs_jobs_check(update.set, update.queue, &update.job, 1);
 	nvs_call_by_index(update_run, &update);
 	nvs_spi_end();
-	for (i = 0; i < update.n; i++)
-	{
-		Datum		id = Int64GetDatum(update.ids[i]);
-		bool		isnull = false;
-
-		tuplestore_putvalues(result, desc, &id, &isnull);
-	}
+	nvs_result_put_ids(result, desc, update.ids, update.n);
 	return (Datum) 0;
 }
 
