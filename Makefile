@@ -142,6 +142,7 @@ OBJS = \
 	src/queue/work.o \
 	src/queue/await.o \
 	src/queue/control.o \
+	src/queue/resume.o \
 	src/queue/admin.o \
 	src/queue/read.o \
 	src/queue/blocked.o \
@@ -252,6 +253,7 @@ REGRESS = \
 	queue_group \
 	queue_update \
 	queue_rights \
+	queue_control \
 	schedule_cron \
 	schedule \
 	schedule_run \

@@ -29,7 +29,7 @@ CREATE FUNCTION pg_temp.calls(store text, ours bigint) RETURNS TABLE (call text,
         '(SELECT count(*) FROM nvent.queue_complete_many(''e'', ''{1}'', ''{1}'', store => %L))',
         'nvent.queue_fail(''e'', {job}, 1, store => %L)', 'nvent.queue_touch(''e'', {job}, 1, store => %L)',
         'nvent.queue_release(''e'', {job}, 1, store => %L)', 'nvent.queue_cancel(''e'', {job}, %L)', 'nvent.queue_resume(''e'', {job}, %L)',
-        'nvent.queue_retry(''e'', {job}, %L)', '(SELECT count(*) FROM nvent.queue_redrive(''e'', preview => true, store => %L))', '(SELECT count(*) FROM nvent.queue_redrive(''e'', store => %L))',
+        'nvent.queue_retry(''e'', {job}, %L)', '(SELECT count(*) FROM nvent.queue_cancel_many(''e'', ''{{job}}'', %L))', '(SELECT count(*) FROM nvent.queue_resume_many(''e'', ''{{job}}'', %L))', '(SELECT count(*) FROM nvent.queue_retry_many(''e'', ''{{job}}'', %L))', '(SELECT count(*) FROM nvent.queue_delete_many(''e'', ''{0}'', %L))', '(SELECT count(*) FROM nvent.queue_redrive(''e'', preview => true, store => %L))', '(SELECT count(*) FROM nvent.queue_redrive(''e'', store => %L))',
         '(SELECT count(*) FROM nvent.queue_update(''e'', {job}, ''1'', store => %L))', 'nvent.queue_upsert(''e'', key => ''u'', store => %L) > 0', 'nvent.queue_delete(''e'', {job}, %L)', 'nvent.queue_pause(''e'', %L)',
         'nvent.queue_unpause(''e'', %L)', 'nvent.queue_purge(''e'', %L)', 'nvent.queue_drop(''e'', %L)',
         -- There is none.

@@ -1,49 +1,60 @@
 /*
  * queue/control.c
- *	  What operators do with a job: cancel, resume, retry, delete.
+ *	  What operators do with jobs, wherever they stand: cancel, delete.
  *
- * These take the job wherever it stands, and change it only from where that
- * makes sense; else they return false and change nothing.
+ * A job is changed only from where that makes sense; else it is left as it is,
+ * and not told of.
  *
  * Rows that are added are so ON CONFLICT DO NOTHING: where the snapshot of the
  * transaction does not show what others did since, that is 40001.
  *
- * What a job that waits for others has in {job_waits} is locked first, then a
- * run, and then the job's row, as by who completes it; while a job's row is
- * locked nobody begins its first run.  Keys come last.  Whoever has waited for
- * the row, and finds that there is a run by now, lets the row go again: a
- * subtransaction is rolled back.
+ * Jobs come one after another, in the order of their ids.  What one that waits
+ * for others has in {job_waits} is locked first, then a run, and then the job's
+ * row, as by who completes it; while a job's row is locked nobody begins its
+ * first run.  Whoever has waited for the row, and finds that there is a run by
+ * now, lets the row go again: a subtransaction is rolled back.  Those that wait
+ * come behind all others, among the children of those: see queue/wait.c.  Keys
+ * come last.
+ *
+ * A trigger, a rule or a policy may have a change come to nothing.  Where that
+ * cannot be told from others who are faster, it is tried so often and not for
+ * ever.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/timestamp.h"
+#include "utils/memutils.h"
 
 #include "base/subtransaction.h"
+#include "queue/control.h"
 #include "queue/lane.h"
 #include "queue/slot.h"
-
-/* The first arguments of all these functions. */
-enum
-{
-	CONTROL_QUEUE,
-	CONTROL_ID,
-	CONTROL_STORE
-};
 
 /* In SQL, what belongs to job $2 of queue $1. */
 #define OF_JOB(alias) \
 	alias ".id OPERATOR(pg_catalog.=) $2 " \
 	"AND " NVS_IN_QUEUE(alias, "1")
 
-/* The job itself, whatever priorities the queue has got by now. */
-#define THE_JOB \
-	"j.queue OPERATOR(pg_catalog.=) $1 " \
-	"AND j.priority OPERATOR(pg_catalog.=) " NVS_ANY_PRIORITY("1") " " \
-	"AND j.id OPERATOR(pg_catalog.=) $2"
+/*
+ * The job itself, whatever priorities the queue has got by now: it is looked
+ * for at each of them, and not among all jobs of the queue, as is planned where
+ * the priorities are a list whose length is not known.
+ */
+#define THE_JOB(lock) \
+	"SELECT j.priority FROM {job_levels} l, LATERAL (" \
+	"SELECT p.priority FROM {jobs} p " \
+	"WHERE p.queue OPERATOR(pg_catalog.=) $1 " \
+	"AND p.priority OPERATOR(pg_catalog.=) l.priority " \
+	"AND p.id OPERATOR(pg_catalog.=) $2 " lock ") j " \
+	"WHERE l.queue OPERATOR(pg_catalog.=) $1"
+
+/* In SQL, has the job a turn, or a run that has not ended? */
+#define GOES_ON \
+	"EXISTS (SELECT FROM {job_turns} t WHERE " OF_JOB("t") ") " \
+	"OR EXISTS (SELECT FROM {job_runs} r WHERE " OF_JOB("r") \
+	" AND r.outcome IS NULL)"
 
 static const NvsStatement control_cancel_active = {
 	"UPDATE {job_runs} r SET outcome = '" NVS_RUN_CANCELLED "', "
@@ -60,7 +71,7 @@ static const NvsStatement control_cancel_run = {
 	"WHERE " OF_JOB("r") " AND r.attempt OPERATOR(pg_catalog.=) $3"
 };
 static const NvsStatement control_lock_job = {
-	"SELECT j.priority FROM {jobs} j WHERE " THE_JOB " FOR UPDATE"
+	THE_JOB("FOR UPDATE")
 };
 
 /* $3 priority: a job that is cancelled before its first run has one like it. */
@@ -73,173 +84,320 @@ static const NvsStatement control_cancel_fresh = {
 	"WHERE t.id OPERATOR(pg_catalog.=) $2) ON CONFLICT DO NOTHING"
 };
 
-/* The last run, if it ended in one of the ways $3. */
-static const NvsStatement control_last_run = {
-	"SELECT r.priority, r.attempt, r.retries FROM {job_runs} r "
-	"WHERE " OF_JOB("r") " AND r.attempt OPERATOR(pg_catalog.=) ("
-	"SELECT pg_catalog.max(m.attempt) FROM {job_runs} m "
-	"WHERE m.id OPERATOR(pg_catalog.=) $2) "
-	"AND r.outcome OPERATOR(pg_catalog.=) ANY ($3) FOR NO KEY UPDATE"
-};
-
-/* $3 priority, $4 attempt, $5 retries; not beside another turn or run. */
-static const NvsStatement control_add_turn = {
-	"INSERT INTO {job_turns} (queue, id, priority, attempt, retries) "
-	"SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT FROM {job_turns} t "
-	"WHERE t.id OPERATOR(pg_catalog.=) $2) AND NOT EXISTS ("
-	"SELECT FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) $2 "
-	"AND r.attempt OPERATOR(pg_catalog.>) $4) AND EXISTS ("
-	"SELECT FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.priority OPERATOR(pg_catalog.=) $3 "
-	"AND j.id OPERATOR(pg_catalog.=) $2) ON CONFLICT DO NOTHING"
-};
 static const NvsStatement control_delete_runs = {
 	"DELETE FROM {job_runs} r WHERE " OF_JOB("r")
 };
+
+/* $3 priority. */
 static const NvsStatement control_delete_job = {
-	"DELETE FROM {jobs} j WHERE " THE_JOB
+	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) $3 "
+	"AND j.id OPERATOR(pg_catalog.=) $2"
 };
 
 /* Is the job active, or has it a turn? */
 static const NvsStatement control_goes_on = {
-	"SELECT EXISTS (SELECT FROM {job_turns} t WHERE " OF_JOB("t") ") "
-	"OR EXISTS (SELECT FROM {job_runs} r WHERE " OF_JOB("r")
-	" AND r.outcome IS NULL)"
+	"SELECT " GOES_ON
 };
 
-/* A call. */
-typedef struct Control
+/* Can the job be cancelled? */
+static const NvsStatement control_can_be_cancelled = {
+	"SELECT " GOES_ON " OR (EXISTS (" THE_JOB("OFFSET 0") ") "
+	"AND NOT EXISTS (SELECT FROM {job_runs} r WHERE " OF_JOB("r") "))"
+};
+
+/* Is anything there of the job? */
+static const NvsStatement control_is_there = {
+	"SELECT EXISTS (" THE_JOB("OFFSET 0") ") "
+	"OR EXISTS (SELECT FROM {job_turns} t WHERE " OF_JOB("t") ") "
+	"OR EXISTS (SELECT FROM {job_runs} r WHERE " OF_JOB("r") ")"
+};
+
+/* Something that is done with jobs. */
+typedef struct Control Control;
+typedef struct ControlVerb
+{
+	const char *participle;
+	const char *outcome;		/* for who waits for such a job */
+	bool		(*work) (Control *control);
+} ControlVerb;
+
+/* A call, at one of its jobs. */
+struct Control
 {
 	NvsTableSet *set;
 	NvsQueue   *queue;
+	const ControlVerb *verb;
+	NvsFlowPass *pass;
 	int64		id;
-	const char *outcomes;		/* an array in text: what it changes from */
-	bool		done;
-} Control;
+	NvsJobIds	ids;
+	Datum	   *done;			/* those that were changed, int8 */
+	int			ndone;
+	MemoryContext scratch;		/* for one job */
+};
 
 PG_FUNCTION_INFO_V1(nvs_queue_cancel);
-PG_FUNCTION_INFO_V1(nvs_queue_resume);
-PG_FUNCTION_INFO_V1(nvs_queue_retry);
+PG_FUNCTION_INFO_V1(nvs_queue_cancel_many);
 PG_FUNCTION_INFO_V1(nvs_queue_delete);
+PG_FUNCTION_INFO_V1(nvs_queue_delete_many);
 
-static Datum control_call(FunctionCallInfo fcinfo, const char *function,
-						  void (*work) (void *arg), const char *outcomes);
-static void control_params(const Control *control, NvsParams *params);
-static void control_cancel(void *arg);
-static bool control_cancel_turn(const Control *control);
+static int	control_compare_ids(const void *a, const void *b);
+static void control_call(FunctionCallInfo fcinfo, const ControlVerb *verb,
+						 Control *control);
+static void control_all(void *arg);
+static void control_waiting(void *arg, int64 id);
+static bool control_one(Control *control, int64 id);
+static bool control_cancel(Control *control);
+static bool control_cancel_now(Control *control);
+static bool control_cancel_turn(Control *control);
 static bool control_take_turn(const Control *control,
 							  const NvsParams *params, Datum *row,
 							  bool *isnull);
 static bool control_lock_job_row(const Control *control, Datum *priority);
 static bool control_cancel_ready(void *arg);
-static void control_resume(void *arg);
-static void control_delete(void *arg);
-static bool control_is_going_on(const Control *control);
+static bool control_delete(Control *control);
 static bool control_delete_ready(void *arg);
 static bool control_delete_rows(const Control *control);
-static void control_ended(const Control *control);
-static void control_release_key(const Control *control);
+static void control_params(const Control *control, NvsParams *params);
+static bool control_ask(const Control *control, const NvsStatement *question);
+static void control_try_again(const Control *control, int *tries);
+static void control_kept(const Control *control);
 
-/* Do something with a job of a queue; whether there was anything to do. */
-static Datum
-control_call(FunctionCallInfo fcinfo, const char *function,
-			 void (*work) (void *arg), const char *outcomes)
-{
-	Control		control;
-
-	NVS_REQUIRE_ARG(CONTROL_ID, "id");
-	PreventCommandIfReadOnly(function);
-	control.id = PG_GETARG_INT64(CONTROL_ID);
-	control.outcomes = outcomes;
-	control.done = false;
-	nvs_spi_begin();
-	control.set = nvs_queue_open(fcinfo, CONTROL_QUEUE, CONTROL_STORE,
-								 NVS_USE_CHANGE, &control.queue);
-	nvs_call_by_index(work, &control);
-	nvs_spi_end();
-	PG_RETURN_BOOL(control.done);
-}
+static const ControlVerb control_verb_cancel = {
+	"cancelled", NVS_RUN_CANCELLED, control_cancel
+};
+static const ControlVerb control_verb_delete = {
+	"deleted", NVS_FLOW_DELETED, control_delete
+};
 
 /* nvent.queue_cancel(queue, id, store) */
 Datum
 nvs_queue_cancel(PG_FUNCTION_ARGS)
 {
-	return control_call(fcinfo, "nvent.queue_cancel()", control_cancel, NULL);
+	Control		control = {0};
+
+	PreventCommandIfReadOnly("nvent.queue_cancel()");
+	nvs_job_id_argument(fcinfo, &control.ids);
+	control_call(fcinfo, &control_verb_cancel, &control);
+	PG_RETURN_BOOL(control.ndone > 0);
 }
 
-/* nvent.queue_resume(queue, id, store): of a job that was cancelled. */
+/* nvent.queue_cancel_many(queue, ids, store): those that were cancelled. */
 Datum
-nvs_queue_resume(PG_FUNCTION_ARGS)
+nvs_queue_cancel_many(PG_FUNCTION_ARGS)
 {
-	return control_call(fcinfo, "nvent.queue_resume()", control_resume,
-						"{" NVS_RUN_CANCELLED "}");
-}
+	Control		control = {0};
 
-/* nvent.queue_retry(queue, id, store): of a job that failed for good. */
-Datum
-nvs_queue_retry(PG_FUNCTION_ARGS)
-{
-	return control_call(fcinfo, "nvent.queue_retry()", control_resume,
-						"{" NVS_RUN_FAILED "," NVS_RUN_EXPIRED "}");
+	PreventCommandIfReadOnly("nvent.queue_cancel_many()");
+	nvs_job_ids_argument(fcinfo, &control.ids);
+	control_call(fcinfo, &control_verb_cancel, &control);
+	return nvs_job_ids_result(fcinfo, control.done, control.ndone);
 }
 
 /* nvent.queue_delete(queue, id, store) */
 Datum
 nvs_queue_delete(PG_FUNCTION_ARGS)
 {
-	return control_call(fcinfo, "nvent.queue_delete()", control_delete, NULL);
+	Control		control = {0};
+
+	PreventCommandIfReadOnly("nvent.queue_delete()");
+	nvs_job_id_argument(fcinfo, &control.ids);
+	control_call(fcinfo, &control_verb_delete, &control);
+	PG_RETURN_BOOL(control.ndone > 0);
 }
 
-/* The parameters that every statement begins with. */
-static void
-control_params(const Control *control, NvsParams *params)
+/* nvent.queue_delete_many(queue, ids, store): those that were deleted. */
+Datum
+nvs_queue_delete_many(PG_FUNCTION_ARGS)
 {
-	nvs_params_init(params);
-	nvs_params_add(params, INT4OID, Int32GetDatum(control->queue->number),
-				   false);
-	nvs_params_add(params, INT8OID, Int64GetDatum(control->id), false);
+	Control		control = {0};
+
+	PreventCommandIfReadOnly("nvent.queue_delete_many()");
+	nvs_job_ids_argument(fcinfo, &control.ids);
+	control_call(fcinfo, &control_verb_delete, &control);
+	return nvs_job_ids_result(fcinfo, control.done, control.ndone);
+}
+
+/* Take the argument that names a job. */
+void
+nvs_job_id_argument(FunctionCallInfo fcinfo, NvsJobIds *ids)
+{
+	NVS_REQUIRE_ARG(NVS_CONTROL_ID, "id");
+	ids->ids = palloc(sizeof(Datum));
+	ids->ids[0] = PG_GETARG_DATUM(NVS_CONTROL_ID);
+	ids->n = 1;
+}
+
+/* Take the argument that names jobs, each once and in their order. */
+void
+nvs_job_ids_argument(FunctionCallInfo fcinfo, NvsJobIds *ids)
+{
+	NvsArrayArgs arrays = {"jobs", NVS_MAX_JOBS, NULL, 0};
+	Datum	   *values;
+	bool	   *nulls;
+	int			n = 0;
+	int			i;
+
+	NVS_REQUIRE_ARG(NVS_CONTROL_ID, "ids");
+	(void) nvs_array_argument(&arrays, fcinfo, NVS_CONTROL_ID, "ids", &values,
+							  &nulls);
+	for (i = 0; i < arrays.length; i++)
+		if (!nulls[i])
+			values[n++] = values[i];
+	if (n > 1)
+		qsort(values, n, sizeof(Datum), control_compare_ids);
+	ids->ids = values;
+	ids->n = 0;
+	for (i = 0; i < n; i++)
+		if (ids->n == 0 || values[ids->n - 1] != values[i])
+			values[ids->n++] = values[i];
+}
+
+/* qsort() comparator of int8. */
+static int
+control_compare_ids(const void *a, const void *b)
+{
+	int64		x = DatumGetInt64(*(const Datum *) a);
+	int64		y = DatumGetInt64(*(const Datum *) b);
+
+	return x < y ? -1 : x > y ? 1 : 0;
+}
+
+/* Return ids, int8, as a set, in their order. */
+Datum
+nvs_job_ids_result(FunctionCallInfo fcinfo, Datum *ids, int n)
+{
+	TupleDesc	desc;
+	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
+	bool		isnull = false;
+	int			i;
+
+	if (n > 1)
+		qsort(ids, n, sizeof(Datum), control_compare_ids);
+	for (i = 0; i < n; i++)
+		tuplestore_putvalues(result, desc, &ids[i], &isnull);
+	return (Datum) 0;
+}
+
+/* Do something with jobs; control->done gets those that it was done with. */
+static void
+control_call(FunctionCallInfo fcinfo, const ControlVerb *verb,
+			 Control *control)
+{
+	control->verb = verb;
+	control->done = palloc(sizeof(Datum) * Max(control->ids.n, 1));
+	control->scratch = AllocSetContextCreate(CurrentMemoryContext,
+											 "a job of many",
+											 ALLOCSET_DEFAULT_SIZES);
+	nvs_spi_begin();
+	control->set = nvs_queue_open(fcinfo, NVS_CONTROL_QUEUE,
+								  NVS_CONTROL_STORE, NVS_USE_CHANGE,
+								  &control->queue);
+	nvs_call_by_index(control_all, control);
+	nvs_spi_end();
+	MemoryContextDelete(control->scratch);
+}
+
+/* Do it with all of them, and then with those that wait and their children. */
+static void
+control_all(void *arg)
+{
+	Control    *control = arg;
+	NvsJobIds	waiting;
+	int			next = 0;
+	int			i;
+
+	control->pass = nvs_flow_begin(control->set, control_waiting, control);
+	nvs_flow_waiting(control->set, &control->ids, &waiting);
+	for (i = 0; i < control->ids.n; i++)
+	{
+		Datum		id = control->ids.ids[i];
+
+		if (next < waiting.n && waiting.ids[next] == id)
+		{
+			nvs_flow_add_waiting(control->pass, DatumGetInt64(id));
+			next++;
+		}
+		else
+			(void) control_one(control, DatumGetInt64(id));
+	}
+	nvs_flow_add(control->pass, control->done, control->ndone,
+				 control->verb->outcome);
+	nvs_flow_finish(control->pass);
+	if (control->verb == &control_verb_delete)
+		nvs_flow_forget(control->set, control->done, control->ndone);
+	nvs_keys_release(control->set, control->queue, control->done,
+					 control->ndone);
+	if (control->verb == &control_verb_cancel)
+		nvs_slots_cancel(control->set, control->queue, control->done,
+						 control->ndone);
+}
+
+/* It is the turn of a job that waits; the children of that come behind it. */
+static void
+control_waiting(void *arg, int64 id)
+{
+	Control    *control = arg;
+	Datum		done = Int64GetDatum(id);
+
+	(void) nvs_flow_stop_waiting(control->set, control->queue, id);
+	if (control_one(control, id))
+		nvs_flow_add(control->pass, &done, 1, control->verb->outcome);
+}
+
+/* Do it with one job; whether there was anything to do. */
+static bool
+control_one(Control *control, int64 id)
+{
+	MemoryContext old = MemoryContextSwitchTo(control->scratch);
+	bool		done;
+
+	CHECK_FOR_INTERRUPTS();
+	control->id = id;
+	done = control->verb->work(control);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(control->scratch);
+	if (done)
+		control->done[control->ndone++] = Int64GetDatum(id);
+	return done;
 }
 
 /*
  * Cancel a job that is active, has a turn, or is ready.  Who waited for another
  * transaction, only to find that the job is somewhere else by now, looks again.
  */
-static void
-control_cancel(void *arg)
+static bool
+control_cancel(Control *control)
 {
-	Control    *control = arg;
-	NvsParams	params;
+	int			tries = 0;
 
-	(void) nvs_flow_stop_waiting(control->set, control->queue, control->id);
-	control_params(control, &params);
-	do
+	while (!control_cancel_now(control))
 	{
-		CHECK_FOR_INTERRUPTS();
-		control->done = nvs_table_set_run(control->set,
-										  &control_cancel_active,
-										  &params) > 0 ||
-			control_cancel_turn(control) ||
-			nvs_subtransaction(control_cancel_ready, control);
-	} while (!control->done && control_is_going_on(control));
-	if (control->done)
-		control_ended(control);
+		if (!control_ask(control, &control_can_be_cancelled))
+			return false;
+		control_try_again(control, &tries);
+	}
+	return true;
 }
 
-/* A job was cancelled: see to those that wait for it, or for its key. */
-static void
-control_ended(const Control *control)
+/* Cancel a job from where it is; false when it is nowhere, as far as we see. */
+static bool
+control_cancel_now(Control *control)
 {
-	Datum		id = Int64GetDatum(control->id);
+	NvsParams	params;
 
-	nvs_flow_ended(control->set, &id, 1, NVS_RUN_CANCELLED);
-	control_release_key(control);
-	nvs_slot_cancel(control->set, control->queue, control->id);
+	control_params(control, &params);
+	return nvs_table_set_run(control->set, &control_cancel_active,
+							 &params) > 0 ||
+		control_cancel_turn(control) ||
+		nvs_subtransaction(control_cancel_ready, control);
 }
 
 /* Cancel a job that has a turn; false when it has none. */
 static bool
-control_cancel_turn(const Control *control)
+control_cancel_turn(Control *control)
 {
+	const NvsStatement *cancel = &control_cancel_run;
 	NvsParams	params;
 	Datum		row[4];
 	bool		isnull[4];
@@ -248,16 +406,11 @@ control_cancel_turn(const Control *control)
 	if (!control_take_turn(control, &params, row, isnull))
 		return false;
 	if (DatumGetInt32(row[1]) == 0)
-	{
-		nvs_params_add(&params, INT4OID, row[0], false);
-		(void) nvs_table_set_run(control->set, &control_cancel_fresh,
-								 &params);
-	}
-	else
-	{
-		nvs_params_add(&params, INT4OID, row[1], false);
-		(void) nvs_table_set_run(control->set, &control_cancel_run, &params);
-	}
+		cancel = &control_cancel_fresh;
+	nvs_params_add(&params, INT4OID,
+				   row[cancel == &control_cancel_fresh ? 0 : 1], false);
+	if (nvs_table_set_run(control->set, cancel, &params) == 0)
+		control_kept(control);
 	return true;
 }
 
@@ -309,73 +462,28 @@ control_cancel_ready(void *arg)
 }
 
 /*
- * Give a job another turn whose last run ended in a certain way; not when its
- * key or its slot has been taken by another.
- */
-static void
-control_resume(void *arg)
-{
-	Control    *control = arg;
-	NvsParams	params;
-	Datum		row[3];
-	bool		isnull[3];
-	bool		has_slot = false;
-	int			i;
-
-	control_params(control, &params);
-	nvs_params_add(&params, TEXTARRAYOID,
-				   OidFunctionCall3(F_ARRAY_IN,
-									CStringGetDatum(control->outcomes),
-									ObjectIdGetDatum(TEXTOID),
-									Int32GetDatum(-1)),
-				   false);
-	if (!nvs_execute_row(nvs_statement_plan(control->set->plans,
-											&control_last_run, &params, NULL),
-						 &params, false, CurrentMemoryContext, 3, row,
-						 isnull))
-		return;
-	if (!nvs_key_take_again(control->set, control->queue,
-							DatumGetInt32(row[0]), control->id))
-		return;
-	control_params(control, &params);
-	for (i = 0; i < 3; i++)
-		nvs_params_add(&params, INT4OID, row[i], false);
-	control->done = nvs_slot_take_again(control->set, control->queue,
-										control->id, &has_slot) &&
-		nvs_table_set_run(control->set, &control_add_turn, &params) > 0;
-	if (control->done)
-	{
-		nvs_flow_goes_on(control->set, control->id);
-		nvs_queue_ready(control->set, control->queue, 1);
-		return;
-	}
-	nvs_key_give_back(control->set, control->queue, control->id);
-	if (has_slot)
-		nvs_slot_cancel(control->set, control->queue, control->id);
-}
-
-/*
  * Delete a job wherever it stands.  Its own row goes when it neither is active
  * nor has a turn, and what ended while we waited for that goes then.
  */
-static void
-control_delete(void *arg)
+static bool
+control_delete(Control *control)
 {
-	Control    *control = arg;
-	Datum		id = Int64GetDatum(control->id);
+	int			tries = 0;
+	bool		done;
 
-	(void) nvs_flow_stop_waiting(control->set, control->queue, control->id);
-	do
+	for (;;)
 	{
-		CHECK_FOR_INTERRUPTS();
 		(void) control_delete_rows(control);
-		control->done = nvs_subtransaction(control_delete_ready, control);
-	} while (!control->done && control_is_going_on(control));
+		done = nvs_subtransaction(control_delete_ready, control);
+		if (done || !control_ask(control, &control_goes_on))
+			break;
+		control_try_again(control, &tries);
+	}
 	while (control_delete_rows(control))
 		CHECK_FOR_INTERRUPTS();
-	if (control->done)
-		nvs_flow_deleted(control->set, &id, 1);
-	control_release_key(control);
+	if (control_ask(control, &control_is_there))
+		control_kept(control);
+	return done;
 }
 
 /* Delete the row of a job, unless it is active or has a turn. */
@@ -387,25 +495,11 @@ control_delete_ready(void *arg)
 	Datum		priority;
 
 	if (!control_lock_job_row(control, &priority) ||
-		control_is_going_on(control))
+		control_ask(control, &control_goes_on))
 		return false;
 	control_params(control, &params);
+	nvs_params_add(&params, INT4OID, priority, false);
 	return nvs_table_set_run(control->set, &control_delete_job, &params) > 0;
-}
-
-/* Is a job active, or has it a turn by now? */
-static bool
-control_is_going_on(const Control *control)
-{
-	NvsParams	params;
-	Datum		goes_on;
-
-	control_params(control, &params);
-	return nvs_execute_first(nvs_statement_plan(control->set->plans,
-												&control_goes_on, &params,
-												NULL),
-							 &params, false, CurrentMemoryContext,
-							 &goes_on) && DatumGetBool(goes_on);
 }
 
 /* Delete the turn and the runs of a job; false when it had none. */
@@ -423,11 +517,62 @@ control_delete_rows(const Control *control)
 							 &params) > 0 || found;
 }
 
-/* Give back the key that the job has, if it has one. */
+/* The parameters that every statement begins with. */
 static void
-control_release_key(const Control *control)
+control_params(const Control *control, NvsParams *params)
 {
-	Datum		id = Int64GetDatum(control->id);
+	nvs_params_init(params);
+	nvs_params_add(params, INT4OID, Int32GetDatum(control->queue->number),
+				   false);
+	nvs_params_add(params, INT8OID, Int64GetDatum(control->id), false);
+}
 
-	nvs_keys_release(control->set, control->queue, &id, 1);
+/* Ask something about the job, with a new snapshot. */
+static bool
+control_ask(const Control *control, const NvsStatement *question)
+{
+	NvsParams	params;
+	Datum		answer;
+
+	control_params(control, &params);
+	return nvs_execute_first(nvs_statement_plan(control->set->plans, question,
+												&params, NULL),
+							 &params, false, CurrentMemoryContext,
+							 &answer) && DatumGetBool(answer);
+}
+
+/*
+ * The job was nowhere, but still can be changed: others have moved it, or it is
+ * kept from that.
+ */
+static void
+control_try_again(const Control *control, int *tries)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (++*tries == NVS_CONTROL_TRIES)
+		control_kept(control);
+}
+
+/* Raise the error for a job that is kept from being changed. */
+static void
+control_kept(const Control *control)
+{
+	nvs_job_kept(control->set, control->queue, control->id,
+				 control->verb->participle);
+}
+
+/* The same, for whoever does something with a job that others do not have. */
+void
+nvs_job_kept(const NvsTableSet *set, const NvsQueue *queue, int64 id,
+			 const char *participle)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+			 errmsg("job " INT64_FORMAT
+					" of queue \"%s\" is kept from being %s", id,
+					queue->name, participle),
+			 errdetail("A trigger, rule or policy of %s, or of a table beside "
+					   "it, has a change come to nothing.",
+					   set->tables[NVS_TABLE_JOBS]),
+			 errhint("Have it let the rows of the job be changed.")));
 }

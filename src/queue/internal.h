@@ -30,6 +30,16 @@ typedef struct NvsSettledJob
 	bool		has_output;
 } NvsSettledJob;
 
+/* Jobs, int8, in the order of their ids, each once. */
+typedef struct NvsJobIds
+{
+	Datum	   *ids;
+	int			n;
+} NvsJobIds;
+
+/* What is done with the children of jobs that a call ends; see queue/wait.c. */
+typedef struct NvsFlowPass NvsFlowPass;
+
 /* What a worker says of the jobs that it had. */
 typedef struct NvsWork
 {
@@ -57,6 +67,9 @@ enum
 #define NVS_RUN_EXPIRED		"expired"
 #define NVS_RUN_RELEASED	"released"
 #define NVS_RUN_CANCELLED	"cancelled"
+
+/* How a job has ended for who waits for it, when it was deleted. */
+#define NVS_FLOW_DELETED	"deleted"
 
 /* queue/key.c */
 extern bool nvs_key_take_again(NvsTableSet *set, const NvsQueue *queue,
@@ -86,9 +99,17 @@ extern void nvs_turn_insert(NvsTableSet *set, const NvsQueue *queue,
 
 /* queue/wait.c */
 extern bool nvs_flow_any(const NvsTableSet *set);
+extern NvsFlowPass *nvs_flow_begin(NvsTableSet *set,
+								   void (*waiting) (void *arg, int64 id),
+								   void *arg);
+extern void nvs_flow_add(NvsFlowPass *pass, const Datum *ids, int n,
+						 const char *outcome);
+extern void nvs_flow_add_waiting(NvsFlowPass *pass, int64 id);
+extern void nvs_flow_finish(NvsFlowPass *pass);
 extern void nvs_flow_ended(NvsTableSet *set, const Datum *ids, int n,
 						   const char *outcome);
-extern void nvs_flow_goes_on(NvsTableSet *set, int64 id);
+extern void nvs_flow_waiting(NvsTableSet *set, const NvsJobIds *ids,
+							 NvsJobIds *waiting);
 extern bool nvs_flow_stop_waiting(NvsTableSet *set, const NvsQueue *queue,
 								  int64 id);
 extern void nvs_flow_deleted(NvsTableSet *set, const Datum *ids, int n);

@@ -94,7 +94,7 @@ static const NvsStatement slot_take = {
 /* $1 queue, $2 id. */
 static const NvsStatement slot_cancel = {
 	"UPDATE {job_slots} s SET cancelled = true "
-	"WHERE s.id OPERATOR(pg_catalog.=) $2 AND " NVS_IN_QUEUE("s", "1") " "
+	"WHERE s.id OPERATOR(pg_catalog.=) ANY ($2) AND " NVS_IN_QUEUE("s", "1") " "
 	"AND NOT s.cancelled"
 };
 static const NvsStatement slot_was_cancelled = {
@@ -365,13 +365,19 @@ slot_begin_later(const SlotWants *wants, const SlotWant *want)
 					TimestampTzGetDatum(want->starts_at));
 }
 
-/* A job was cancelled: its slot is free. */
+/* Jobs, int8, were cancelled: their slots are free. */
 void
-nvs_slot_cancel(NvsTableSet *set, const NvsQueue *queue, int64 id)
+nvs_slots_cancel(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
+				 int n)
 {
 	NvsParams	params;
 
-	slot_params(&params, queue, id);
+	if (n == 0)
+		return;
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(&params, INT8ARRAYOID, nvs_array_of(INT8OID, ids, NULL, n),
+				   false);
 	(void) nvs_table_set_run(set, &slot_cancel, &params);
 }
 

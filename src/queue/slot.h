@@ -18,8 +18,8 @@ extern void nvs_slots_look(NvsTableSet *set, const NvsQueue *queue,
 						   NvsNewJob *jobs, int n, int64 *ids);
 extern void nvs_slots_take(NvsTableSet *set, const NvsQueue *queue,
 						   NvsNewJob *jobs, int n, int64 *ids);
-extern void nvs_slot_cancel(NvsTableSet *set, const NvsQueue *queue,
-							int64 id);
+extern void nvs_slots_cancel(NvsTableSet *set, const NvsQueue *queue,
+							 const Datum *ids, int n);
 extern bool nvs_slot_take_again(NvsTableSet *set, const NvsQueue *queue,
 								int64 id, bool *taken);
 extern int64 nvs_slots_sweep(NvsTableSet *set, int64 wanted);

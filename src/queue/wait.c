@@ -13,7 +13,9 @@
  * two parents of a child at once, the second one waits for the first, and sees
  * what it did.  Children that end by that have children of their own.  All are
  * done in the order of their ids, which children have behind their parents: so
- * it is the order of all, and nobody waits for one another in a circle.
+ * it is the order of all, and nobody waits for one another in a circle.  For
+ * that a call ends all of its jobs first, whatever becomes of them, and then
+ * does with their children what is to be done, in one pass.
  *
  * Jobs outside of flows have none of this: a job says whether it belongs to
  * one, and so do its runs.  Where that is not at hand, as no row was read, it
@@ -33,15 +35,15 @@
 #include "json/build.h"
 #include "queue/internal.h"
 
-/* How a parent has ended that was deleted before it had, besides its runs'. */
-#define WAIT_DELETED	"deleted"
-
 /* What becomes of a child whose parent has failed. */
 #define WAIT_RUN		"run"
 #define WAIT_CANCEL		"cancel"
 #define WAIT_FAIL		"fail"
 
-/* A child whose parent has ended, or is to go on. */
+/*
+ * A child whose parent has ended, or is to go on; or a job that waits, and that
+ * the caller is to do something with: its parent is none, 0.
+ */
 typedef struct WaitChild
 {
 	pairingheap_node node;
@@ -52,13 +54,15 @@ typedef struct WaitChild
 } WaitChild;
 
 /* A call. */
-typedef struct Wait
+struct NvsFlowPass
 {
 	NvsTableSet *set;
 	pairingheap *children;		/* WaitChild, the first id first */
 	MemoryContext cxt;
 	const char *outcome;		/* of the parents that are looked up */
-} Wait;
+	void		(*waiting) (void *arg, int64 id);
+	void	   *arg;
+};
 
 /* What a child has in {job_waits}, locked. */
 typedef struct WaitRow
@@ -86,7 +90,8 @@ static const NvsStatement wait_lock = {
 
 /* $1 child, $2 parent, $3 outcome. */
 static const NvsStatement wait_note = {
-	"UPDATE {job_parents} p SET outcome = $3, output = CASE WHEN $3 IS NOT NULL "
+	"UPDATE {job_parents} p SET outcome = $3, output = CASE "
+	"WHEN $3 IS NOT NULL "
 	"THEN (SELECT r.output "
 	"FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) $2 "
 	"ORDER BY r.id DESC, r.attempt DESC LIMIT 1) END "
@@ -109,6 +114,17 @@ static const NvsStatement wait_end = {
 static const NvsStatement wait_stop = {
 	"DELETE FROM {job_waits} w WHERE w.id OPERATOR(pg_catalog.=) $1 "
 	"AND " NVS_IN_QUEUE("w", "2")
+};
+
+static const NvsStatement wait_still = {
+	"SELECT w.id FROM {job_waits} w WHERE w.id OPERATOR(pg_catalog.=) $1 "
+	"AND " NVS_IN_QUEUE("w", "2")
+};
+
+/* Which of the jobs $1 wait. */
+static const NvsStatement wait_which = {
+	"SELECT w.id FROM {job_waits} w WHERE w.id OPERATOR(pg_catalog.=) ANY ($1) "
+	"ORDER BY w.id"
 };
 
 /* $1 queue, $2 child, $3 priority, $4 outcome, $5 output. */
@@ -138,20 +154,21 @@ static const NvsStatement wait_dropped = {
 	"WHERE p.parent_queue OPERATOR(pg_catalog.=) $1 ORDER BY 1"
 };
 
-static void wait_begin(Wait *wait, NvsTableSet *set);
 static int	wait_compare(const pairingheap_node *a, const pairingheap_node *b,
 						 void *arg);
-static void wait_find(Wait *wait, const Datum *ids, int n,
+static void wait_find(NvsFlowPass *pass, const Datum *ids, int n,
 					  const char *outcome);
 static void wait_add(TupleTableSlot *slot, void *arg);
-static void wait_run(Wait *wait);
-static void wait_child_settle(Wait *wait, const WaitChild *child);
-static bool wait_child_lock(Wait *wait, const WaitChild *child, WaitRow *row);
-static void wait_child_note(Wait *wait, const WaitChild *child);
-static int32 wait_child_count(Wait *wait, const WaitChild *child, int32 more);
-static void wait_child_ready(Wait *wait, const WaitChild *child,
+static void wait_keep_id(TupleTableSlot *slot, void *arg);
+static void wait_child_settle(NvsFlowPass *pass, const WaitChild *child);
+static bool wait_child_lock(NvsFlowPass *pass, const WaitChild *child,
+							WaitRow *row);
+static void wait_child_note(NvsFlowPass *pass, const WaitChild *child);
+static int32 wait_child_count(NvsFlowPass *pass, const WaitChild *child,
+							  int32 more);
+static void wait_child_ready(NvsFlowPass *pass, const WaitChild *child,
 							 const WaitRow *row);
-static void wait_child_end(Wait *wait, const WaitChild *child,
+static void wait_child_end(NvsFlowPass *pass, const WaitChild *child,
 						   const WaitRow *row, const char *outcome);
 static Datum wait_reason(const WaitChild *child);
 static void wait_ids_params(NvsParams *params, const Datum *ids, int n);
@@ -172,54 +189,140 @@ nvs_flow_any(const NvsTableSet *set)
 }
 
 /*
- * Jobs, int8, have ended in one way: do what that means for their children.
- * The caller holds the jobs, by a row of each that was changed.
+ * Begin a pass: who ends jobs tells of them, and finishes it.  What it keeps is
+ * in the current memory context.  waiting is called for the jobs of the caller
+ * that wait, when their turn has come; it may tell of others.  NULL when there
+ * are no flows, which does for all functions of a pass.
  */
+NvsFlowPass *
+nvs_flow_begin(NvsTableSet *set, void (*waiting) (void *arg, int64 id),
+			   void *arg)
+{
+	NvsFlowPass *pass;
+
+	if (!nvs_flow_any(set))
+		return NULL;
+	pass = palloc(sizeof(NvsFlowPass));
+	pass->set = set;
+	pass->cxt = CurrentMemoryContext;
+	pass->children = pairingheap_allocate(wait_compare, NULL);
+	pass->waiting = waiting;
+	pass->arg = arg;
+	return pass;
+}
+
+/*
+ * Jobs, int8, have ended in one way; NULL: had ended, and go on, so that
+ * children that still wait do so for them, too.  The caller holds the jobs, by
+ * a row of each that was changed.
+ */
+void
+nvs_flow_add(NvsFlowPass *pass, const Datum *ids, int n, const char *outcome)
+{
+	if (pass != NULL && n > 0)
+		wait_find(pass, ids, n, outcome);
+}
+
+/* The caller wants to do something with a job that waits. */
+void
+nvs_flow_add_waiting(NvsFlowPass *pass, int64 id)
+{
+	WaitChild  *child = MemoryContextAllocZero(pass->cxt, sizeof(WaitChild));
+
+	child->id = id;
+	pairingheap_add(pass->children, &child->node);
+}
+
+/* Do with all children what is to be done, those that this adds among them. */
+void
+nvs_flow_finish(NvsFlowPass *pass)
+{
+	while (pass != NULL && !pairingheap_is_empty(pass->children))
+	{
+		pairingheap_node *node = pairingheap_remove_first(pass->children);
+		WaitChild  *child = pairingheap_container(WaitChild, node, node);
+
+		CHECK_FOR_INTERRUPTS();
+		if (child->parent == 0)
+			pass->waiting(pass->arg, child->id);
+		else
+			wait_child_settle(pass, child);
+	}
+}
+
+/* Jobs, int8, have ended in one way, and no others: a pass of its own. */
 void
 nvs_flow_ended(NvsTableSet *set, const Datum *ids, int n, const char *outcome)
 {
-	Wait		wait;
+	NvsFlowPass *pass;
 
-	if (n == 0 || !nvs_flow_any(set))
+	if (n == 0)
 		return;
-	wait_begin(&wait, set);
-	wait_find(&wait, ids, n, outcome);
-	wait_run(&wait);
+	pass = nvs_flow_begin(set, NULL, NULL);
+	nvs_flow_add(pass, ids, n, outcome);
+	nvs_flow_finish(pass);
 }
 
-/* A job that had ended goes on: children that still wait do so for it, too. */
+/* Which of some jobs wait, as far as we see. */
 void
-nvs_flow_goes_on(NvsTableSet *set, int64 id)
+nvs_flow_waiting(NvsTableSet *set, const NvsJobIds *ids, NvsJobIds *waiting)
 {
-	Datum		parent = Int64GetDatum(id);
-	Wait		wait;
+	NvsParams	params;
 
+	waiting->n = 0;
 	if (!nvs_flow_any(set))
 		return;
-	wait_begin(&wait, set);
-	wait_find(&wait, &parent, 1, NULL);
-	wait_run(&wait);
+	waiting->ids = palloc(sizeof(Datum) * Max(ids->n, 1));
+	wait_ids_params(&params, ids->ids, ids->n);
+	(void) nvs_table_set_each(set, &wait_which, &params, false, wait_keep_id,
+							  waiting);
 }
 
-/* Have a job not wait any longer; false when it did not. */
+/* Keep the id of a job that waits; an int8 is no pointer here. */
+static void
+wait_keep_id(TupleTableSlot *slot, void *arg)
+{
+	NvsJobIds  *waiting = arg;
+	bool		isnull;
+
+	waiting->ids[waiting->n++] = slot_getattr(slot, 1, &isnull);
+}
+
+/*
+ * Have a job not wait any longer; false when it did not.  It would run later,
+ * whatever becomes of it, where it is kept from that: that is an error.
+ */
 bool
 nvs_flow_stop_waiting(NvsTableSet *set, const NvsQueue *queue, int64 id)
 {
 	NvsParams	params;
+	Datum		still;
 
 	if (!nvs_flow_any(set))
 		return false;
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(id), false);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
-	return nvs_table_set_run(set, &wait_stop, &params) > 0;
+	if (nvs_table_set_run(set, &wait_stop, &params) > 0)
+		return true;
+	if (nvs_execute_first(nvs_statement_plan(set->plans, &wait_still, &params,
+											 NULL),
+						  &params, false, CurrentMemoryContext, &still))
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+				 errmsg("job " INT64_FORMAT " of queue \"%s\" is kept waiting",
+						id, queue->name),
+				 errdetail("A trigger, rule or policy of %s has a change come "
+						   "to nothing.", set->tables[NVS_PARENTS_TABLE - 1]),
+				 errhint("Have it let the rows of the job be changed.")));
+	return false;
 }
 
 /* Jobs, int8, were deleted, wherever they stood. */
 void
 nvs_flow_deleted(NvsTableSet *set, const Datum *ids, int n)
 {
-	nvs_flow_ended(set, ids, n, WAIT_DELETED);
+	nvs_flow_ended(set, ids, n, NVS_FLOW_DELETED);
 	nvs_flow_forget(set, ids, n);
 }
 
@@ -274,16 +377,7 @@ nvs_flow_dropped(NvsTableSet *set, Datum number)
 		ids[i] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1,
 							   &isnull);
 	}
-	nvs_flow_ended(set, ids, n, WAIT_DELETED);
-}
-
-/* Begin a call; what it keeps is in the current memory context. */
-static void
-wait_begin(Wait *wait, NvsTableSet *set)
-{
-	wait->set = set;
-	wait->cxt = CurrentMemoryContext;
-	wait->children = pairingheap_allocate(wait_compare, NULL);
+	nvs_flow_ended(set, ids, n, NVS_FLOW_DELETED);
 }
 
 /* The first id is the greatest, since that is what a pairing heap gives. */
@@ -301,82 +395,69 @@ wait_compare(const pairingheap_node *a, const pairingheap_node *b,
 
 /* Find the children of jobs that have ended in one way; NULL: that go on. */
 static void
-wait_find(Wait *wait, const Datum *ids, int n, const char *outcome)
+wait_find(NvsFlowPass *pass, const Datum *ids, int n, const char *outcome)
 {
 	NvsParams	params;
 
-	wait->outcome = outcome;
+	pass->outcome = outcome;
 	wait_ids_params(&params, ids, n);
 	nvs_params_add(&params, TEXTOID,
 				   CStringGetTextDatum(outcome == NULL ? "" : outcome), false);
-	(void) nvs_table_set_each(wait->set, &wait_children, &params, false,
-							  wait_add, wait);
+	(void) nvs_table_set_each(pass->set, &wait_children, &params, false,
+							  wait_add, pass);
 }
 
 /* Add a child that was found. */
 static void
 wait_add(TupleTableSlot *slot, void *arg)
 {
-	Wait	   *wait = arg;
-	WaitChild  *child = MemoryContextAlloc(wait->cxt, sizeof(WaitChild));
+	NvsFlowPass *pass = arg;
+	WaitChild  *child = MemoryContextAlloc(pass->cxt, sizeof(WaitChild));
 	bool		isnull;
 
 	child->id = DatumGetInt64(slot_getattr(slot, 1, &isnull));
 	child->parent = DatumGetInt64(slot_getattr(slot, 2, &isnull));
 	child->ended = DatumGetBool(slot_getattr(slot, 3, &isnull));
-	child->outcome = wait->outcome;
-	pairingheap_add(wait->children, &child->node);
-}
-
-/* Do with all children what is to be done, those that this adds among them. */
-static void
-wait_run(Wait *wait)
-{
-	while (!pairingheap_is_empty(wait->children))
-	{
-		pairingheap_node *node = pairingheap_remove_first(wait->children);
-
-		CHECK_FOR_INTERRUPTS();
-		wait_child_settle(wait, pairingheap_container(WaitChild, node, node));
-	}
+	child->outcome = pass->outcome;
+	pairingheap_add(pass->children, &child->node);
 }
 
 /* A parent of a child has ended, or goes on. */
 static void
-wait_child_settle(Wait *wait, const WaitChild *child)
+wait_child_settle(NvsFlowPass *pass, const WaitChild *child)
 {
 	WaitRow		row;
-	bool		waits = wait_child_lock(wait, child, &row);
+	bool		waits = wait_child_lock(pass, child, &row);
 	bool		runs = waits && strcmp(row.on_failure, WAIT_RUN) == 0;
 	bool		well = child->outcome != NULL &&
 		strcmp(child->outcome, NVS_RUN_COMPLETED) == 0;
 
 	if (child->outcome == NULL && !waits)
 		return;
-	wait_child_note(wait, child);
+	wait_child_note(pass, child);
 	if (!waits)
 		return;
 	if (child->outcome == NULL)
 	{
 		if (runs && child->ended)
-			(void) wait_child_count(wait, child, 1);
+			(void) wait_child_count(pass, child, 1);
 	}
 	else if (well || runs)
 	{
 		if ((!runs || !child->ended) &&
-			wait_child_count(wait, child, -1) == 0)
-			wait_child_ready(wait, child, &row);
+			wait_child_count(pass, child, -1) == 0)
+			wait_child_ready(pass, child, &row);
 	}
 	else if (strcmp(row.on_failure, WAIT_FAIL) == 0)
-		wait_child_end(wait, child, &row, NVS_RUN_FAILED);
+		wait_child_end(pass, child, &row, NVS_RUN_FAILED);
 	else if (strcmp(row.on_failure, WAIT_CANCEL) == 0 ||
-			 strcmp(child->outcome, WAIT_DELETED) == 0)
-		wait_child_end(wait, child, &row, NVS_RUN_CANCELLED);
+			 strcmp(child->outcome, NVS_FLOW_DELETED) == 0)
+		wait_child_end(pass, child, &row, NVS_RUN_CANCELLED);
 }
 
 /* Lock what a child has in {job_waits}; false when it does not wait. */
 static bool
-wait_child_lock(Wait *wait, const WaitChild *child, WaitRow *row)
+wait_child_lock(NvsFlowPass *pass, const WaitChild *child, WaitRow *row)
 {
 	NvsParams	params;
 	Datum		values[4];
@@ -384,7 +465,7 @@ wait_child_lock(Wait *wait, const WaitChild *child, WaitRow *row)
 
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(child->id), false);
-	if (!nvs_execute_row(nvs_statement_plan(wait->set->plans, &wait_lock,
+	if (!nvs_execute_row(nvs_statement_plan(pass->set->plans, &wait_lock,
 											&params, NULL),
 						 &params, false, CurrentMemoryContext, 4, values,
 						 isnull))
@@ -399,7 +480,7 @@ wait_child_lock(Wait *wait, const WaitChild *child, WaitRow *row)
 
 /* Note with a child how its parent has ended, and what it left. */
 static void
-wait_child_note(Wait *wait, const WaitChild *child)
+wait_child_note(NvsFlowPass *pass, const WaitChild *child)
 {
 	NvsParams	params;
 
@@ -409,12 +490,12 @@ wait_child_note(Wait *wait, const WaitChild *child)
 	nvs_params_add(&params, TEXTOID, child->outcome == NULL ? (Datum) 0 :
 				   CStringGetTextDatum(child->outcome),
 				   child->outcome == NULL);
-	(void) nvs_table_set_run(wait->set, &wait_note, &params);
+	(void) nvs_table_set_run(pass->set, &wait_note, &params);
 }
 
 /* Have a child wait for so many more; returns for how many it does now. */
 static int32
-wait_child_count(Wait *wait, const WaitChild *child, int32 more)
+wait_child_count(NvsFlowPass *pass, const WaitChild *child, int32 more)
 {
 	NvsParams	params;
 	Datum		pending;
@@ -422,7 +503,7 @@ wait_child_count(Wait *wait, const WaitChild *child, int32 more)
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(child->id), false);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(more), false);
-	if (!nvs_execute_first(nvs_statement_plan(wait->set->plans, &wait_count,
+	if (!nvs_execute_first(nvs_statement_plan(pass->set->plans, &wait_count,
 											  &params, NULL),
 						   &params, false, CurrentMemoryContext, &pending))
 		return -1;
@@ -431,21 +512,21 @@ wait_child_count(Wait *wait, const WaitChild *child, int32 more)
 
 /* A child waits for nothing more: it has its first turn. */
 static void
-wait_child_ready(Wait *wait, const WaitChild *child, const WaitRow *row)
+wait_child_ready(NvsFlowPass *pass, const WaitChild *child, const WaitRow *row)
 {
 	NvsRun		run = {child->id, row->priority, 0, 0, true};
 	NvsParams	params;
 
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(child->id), false);
-	(void) nvs_table_set_run(wait->set, &wait_end, &params);
-	nvs_turn_insert(wait->set, nvs_queue_numbered(wait->set, row->queue), &run,
+	(void) nvs_table_set_run(pass->set, &wait_end, &params);
+	nvs_turn_insert(pass->set, nvs_queue_numbered(pass->set, row->queue), &run,
 					row->has_due_at ? &row->due_at : NULL);
 }
 
 /* A child ends before its first turn, and has children of its own. */
 static void
-wait_child_end(Wait *wait, const WaitChild *child, const WaitRow *row,
+wait_child_end(NvsFlowPass *pass, const WaitChild *child, const WaitRow *row,
 			   const char *outcome)
 {
 	Datum		id = Int64GetDatum(child->id);
@@ -453,17 +534,17 @@ wait_child_end(Wait *wait, const WaitChild *child, const WaitRow *row,
 
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT8OID, id, false);
-	(void) nvs_table_set_run(wait->set, &wait_end, &params);
+	(void) nvs_table_set_run(pass->set, &wait_end, &params);
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(row->queue), false);
 	nvs_params_add(&params, INT8OID, id, false);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(row->priority), false);
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(outcome), false);
 	nvs_params_add(&params, JSONBOID, wait_reason(child), false);
-	(void) nvs_table_set_run(wait->set, &wait_end_child, &params);
-	nvs_keys_release(wait->set, nvs_queue_numbered(wait->set, row->queue), &id,
+	(void) nvs_table_set_run(pass->set, &wait_end_child, &params);
+	nvs_keys_release(pass->set, nvs_queue_numbered(pass->set, row->queue), &id,
 					 1);
-	wait_find(wait, &id, 1, outcome);
+	wait_find(pass, &id, 1, outcome);
 }
 
 /* Why a child has ended, as JSON. */

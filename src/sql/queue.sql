@@ -683,6 +683,7 @@ Arguments:
 Returns:
   true when it was cancelled; false when it has ended, or there is none
 Raises:
+  27000: a trigger, rule or policy of its tables keeps the job from being changed
   42704: there is no such queue
   NV009: there is no such store
 Locks:
@@ -690,6 +691,31 @@ Locks:
     settling the job
 Example:
   SELECT nvent.queue_cancel(''emails'', 42);';
+
+CREATE FUNCTION nvent.queue_cancel_many(queue text, ids bigint[], store text DEFAULT NULL) RETURNS SETOF bigint
+AS 'MODULE_PATHNAME', 'nvs_queue_cancel_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_cancel_many(text, bigint[], text) IS
+'Cancels jobs that have not ended.
+
+All is done in one transaction, in the order of their ids.
+
+Arguments:
+  queue: the queue
+  ids: the jobs; one that is NULL, or comes again, is left out
+  store: the store; NULL is the default store
+Returns:
+  the ids of those that were cancelled, as queue_cancel says, in their order
+Raises:
+  27000: a trigger, rule or policy of its tables keeps a job from being changed
+  42704: there is no such queue
+  54000: more than 100,000 jobs
+  NV009: there is no such store
+Locks:
+  as queue_cancel, for each of them
+Example:
+  SELECT nvent.queue_cancel_many(''emails'', ''{42,43}'');';
 
 CREATE FUNCTION nvent.queue_resume(queue text, id bigint, store text DEFAULT NULL) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_queue_resume'
@@ -709,6 +735,7 @@ Arguments:
 Returns:
   true when it is ready now; false when it was not cancelled, there is none, or another has its key
 Raises:
+  27000: a trigger, rule or policy of its tables keeps the job from being changed
   40001: in REPEATABLE READ or SERIALIZABLE, when its key was taken since the snapshot
   42704: there is no such queue
   NV009: there is no such store
@@ -716,6 +743,32 @@ Locks:
   the row of its last attempt until the transaction ends
 Example:
   SELECT nvent.queue_resume(''emails'', 42);';
+
+CREATE FUNCTION nvent.queue_resume_many(queue text, ids bigint[], store text DEFAULT NULL) RETURNS SETOF bigint
+AS 'MODULE_PATHNAME', 'nvs_queue_resume_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_resume_many(text, bigint[], text) IS
+'Has jobs that were cancelled be fetched again.
+
+All is done in one transaction, in the order of their ids. Of two that need one key the first goes on.
+
+Arguments:
+  queue: the queue
+  ids: the jobs; one that is NULL, or comes again, is left out
+  store: the store; NULL is the default store
+Returns:
+  the ids of those that are ready now, as queue_resume says, in their order
+Raises:
+  27000: a trigger, rule or policy of its tables keeps a job from being changed
+  40001: in REPEATABLE READ or SERIALIZABLE, when a key was taken since the snapshot
+  42704: there is no such queue
+  54000: more than 100,000 jobs
+  NV009: there is no such store
+Locks:
+  as queue_resume, for each of them, and then keys in their order
+Example:
+  SELECT nvent.queue_resume_many(''emails'', ''{42,43}'');';
 
 CREATE FUNCTION nvent.queue_retry(queue text, id bigint, store text DEFAULT NULL) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_queue_retry'
@@ -735,6 +788,7 @@ Arguments:
 Returns:
   true when it is ready now; false when it has not failed, there is none, or another has its key
 Raises:
+  27000: a trigger, rule or policy of its tables keeps the job from being changed
   40001: in REPEATABLE READ or SERIALIZABLE, when its key was taken since the snapshot
   42704: there is no such queue
   NV009: there is no such store
@@ -742,6 +796,32 @@ Locks:
   the row of its last attempt until the transaction ends
 Example:
   SELECT nvent.queue_retry(''emails'', 42);';
+
+CREATE FUNCTION nvent.queue_retry_many(queue text, ids bigint[], store text DEFAULT NULL) RETURNS SETOF bigint
+AS 'MODULE_PATHNAME', 'nvs_queue_retry_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_retry_many(text, bigint[], text) IS
+'Has jobs that failed for good be tried once more.
+
+All is done in one transaction, in the order of their ids. Of two that need one key the first goes on.
+
+Arguments:
+  queue: the queue
+  ids: the jobs; one that is NULL, or comes again, is left out
+  store: the store; NULL is the default store
+Returns:
+  the ids of those that are ready now, as queue_retry says, in their order
+Raises:
+  27000: a trigger, rule or policy of its tables keeps a job from being changed
+  40001: in REPEATABLE READ or SERIALIZABLE, when a key was taken since the snapshot
+  42704: there is no such queue
+  54000: more than 100,000 jobs
+  NV009: there is no such store
+Locks:
+  as queue_retry, for each of them, and then keys in their order
+Example:
+  SELECT nvent.queue_retry_many(''emails'', ''{42,43}'');';
 
 CREATE FUNCTION nvent.queue_delete(queue text, id bigint, store text DEFAULT NULL) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_queue_delete'
@@ -757,12 +837,38 @@ Arguments:
 Returns:
   true when it was deleted, false when there is none
 Raises:
+  27000: a trigger, rule or policy of its tables keeps the job from being changed
   42704: there is no such queue
   NV009: there is no such store
 Locks:
   the rows of the job until the transaction ends; it waits for who is just fetching or settling it
 Example:
   SELECT nvent.queue_delete(''emails'', 42);';
+
+CREATE FUNCTION nvent.queue_delete_many(queue text, ids bigint[], store text DEFAULT NULL) RETURNS SETOF bigint
+AS 'MODULE_PATHNAME', 'nvs_queue_delete_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_delete_many(text, bigint[], text) IS
+'Deletes jobs wherever they stand, with their attempts.
+
+All is done in one transaction, in the order of their ids.
+
+Arguments:
+  queue: the queue
+  ids: the jobs; one that is NULL, or comes again, is left out
+  store: the store; NULL is the default store
+Returns:
+  the ids of those that were deleted, in their order
+Raises:
+  27000: a trigger, rule or policy of its tables keeps a job from being changed
+  42704: there is no such queue
+  54000: more than 100,000 jobs
+  NV009: there is no such store
+Locks:
+  as queue_delete, for each of them
+Example:
+  SELECT nvent.queue_delete_many(''emails'', ''{42,43}'');';
 
 CREATE FUNCTION nvent.queue_redrive(
     queue text,

@@ -92,6 +92,7 @@ CALL nvent.queue_await('r', '10 ms', '{s}');
 CALL nvent.queue_work_await('r', '[{"id": 1, "attempt": 1}]', '[]', 1, '10 ms', 'w', '{s}');
 SELECT nvent.queue_fail('r', id, attempt, store => '{s}'), nvent.queue_delete('r', id, '{s}') FROM nvent.queue_fetch('r', 1, 'w', '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_complete_many('r', '{{1}}', '{{1}}', store => '{s}');
+SELECT pg_catalog.count(*) FROM nvent.queue_cancel_many('r', '{{1,2,3}}', '{s}'), nvent.queue_resume_many('r', '{{1,2,3}}', '{s}'), nvent.queue_retry_many('r', '{{1,2}}', '{s}'), nvent.queue_delete_many('r', '{{1,2}}', '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_redrive('q', preview => true, store => '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_redrive('q', 10, 'r', 'r', store => '{s}');
 SELECT state FROM nvent.queue_get('r', 1, '{s}');

@@ -20,6 +20,7 @@ my $node = plain_server('arrays', "jit = off\n");
 # ten calls with a tenth each do the same as one with all.
 my $names = q(ARRAY(SELECT 'c' || k FROM generate_series(I + 1, I + N) k));
 my $some = q(ARRAY(SELECT 't' || k FROM generate_series(I + 1, I + N) k));
+my $jobs = q(ARRAY(SELECT id FROM jobs ORDER BY id OFFSET I LIMIT N));
 my %calls = (
 	'01 consumer_mark' =>
 	  "nvent.consumer_mark($names, array_fill(5::bigint, ARRAY[N]))",
@@ -47,6 +48,9 @@ my %calls = (
 	  q(nvent.kv_mset((SELECT jsonb_object_agg('k:' || k, k) FROM generate_series(I + 1, I + N) k))),
 	'21 kv_mget' =>
 	  q(nvent.kv_mget(ARRAY(SELECT 'k:' || k FROM generate_series(I + 1, I + N) k))),
+	'30 queue_cancel_many' => "nvent.queue_cancel_many('q', $jobs)",
+	'31 queue_resume_many' => "nvent.queue_resume_many('q', $jobs)",
+	'32 queue_delete_many' => "nvent.queue_delete_many('q', $jobs)",
 	'22 kv_delete' =>
 	  q(nvent.kv_delete(VARIADIC ARRAY(SELECT 'k:' || k FROM generate_series(I + 1, I + N) k))),
 );
@@ -78,6 +82,8 @@ SELECT nvent.store_create('nvent');
 SELECT count(nvent.consumer_subscribe('c' || k, 'order:' || k)) FROM generate_series(1, $many) k;
 SELECT nvent.consumer_correlate() FROM generate_series(1, $many / 1000 + 1);
 SELECT nvent.stream_append('order:0', '{"type": "first"}');
+SELECT nvent.queue_create('q');
+CREATE TABLE jobs AS SELECT nvent.queue_send_batch('q', array_fill('{}'::jsonb, ARRAY[$many])) AS id;
 VACUUM ANALYZE;
 EOT
 my $first;
