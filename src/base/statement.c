@@ -27,6 +27,7 @@ typedef struct FixedPlan
 {
 	const NvsStatement *statement;	/* hash key */
 	SPIPlanPtr	plan;
+	uint32		names;			/* that it has and the set guards */
 	char		status;			/* of simplehash */
 } FixedPlan;
 
@@ -79,6 +80,9 @@ struct NvsPlanSet
 	text_hash  *texts;			/* TextPlan, NULL until one is needed */
 	int			nnames;
 	SetName		names[MAX_NAMES];
+	uint32		guarded;		/* names that guard() is called for */
+	NvsNamesFunction guard;
+	void	   *guard_arg;
 };
 
 /* The plans of statements on nothing but the registry. */
@@ -87,10 +91,9 @@ static NvsPlanSet *own_set = NULL;
 static SPIPlanPtr statement_prepare(NvsPlanSet *set,
 									const NvsStatement *statement,
 									const NvsParams *params, const void *arg);
-static void statement_expand(const NvsPlanSet *set, const char *text,
-							 StringInfo sql);
-static const char *planset_find_name(const NvsPlanSet *set, const char *name,
-									 int len);
+static uint32 statement_expand(const NvsPlanSet *set, const char *text,
+							   StringInfo sql);
+static int	planset_find_name(const NvsPlanSet *set, const char *name, int len);
 static void planset_create_texts(NvsPlanSet *set);
 static void planset_drop_texts(NvsPlanSet *set);
 static int	planset_collect(const NvsPlanSet *set, SPIPlanPtr *plans);
@@ -121,6 +124,20 @@ nvs_planset_define(NvsPlanSet *set, const char *name, const char *text)
 }
 
 /*
+ * Call a function before a fixed statement that has some of these names is
+ * handed out, with those that it has; with all of them for a statement that is
+ * built.  The function must leave the set as it is.
+ */
+void
+nvs_planset_guard(NvsPlanSet *set, uint32 names, NvsNamesFunction function,
+				  void *arg)
+{
+	set->guarded = names;
+	set->guard = function;
+	set->guard_arg = arg;
+}
+
+/*
  * The plan of a fixed statement in a set, prepared on its first use; arg is
  * what its build function is to know.  A set of NULL is the backend's own.
  */
@@ -140,7 +157,13 @@ nvs_statement_plan(NvsPlanSet *set, const NvsStatement *statement,
 	{
 		fixed = fixed_lookup(set->fixed, statement);
 		if (likely(fixed != NULL))
-			return fixed->plan;
+		{
+			SPIPlanPtr	plan = fixed->plan;
+
+			if (fixed->names != 0)
+				set->guard(set->guard_arg, fixed->names);
+			return plan;
+		}
 	}
 	return statement_prepare(set, statement, params, arg);
 }
@@ -151,14 +174,18 @@ statement_prepare(NvsPlanSet *set, const NvsStatement *statement,
 				  const NvsParams *params, const void *arg)
 {
 	StringInfoData sql;
+	uint32		names = set->guarded;
+	FixedPlan  *fixed;
 	SPIPlanPtr	plan;
 	bool		found;
 
 	initStringInfo(&sql);
 	if (statement->text !=NULL)
-		statement_expand(set, statement->text, &sql);
+		names &= statement_expand(set, statement->text, &sql);
 	else
 		statement->build(&sql, arg);
+	if (names != 0)
+		set->guard(set->guard_arg, names);
 	plan = nvs_plan_prepare(sql.data, params == NULL ? 0 : params->n,
 							params == NULL ? NULL : params->types,
 							statement->by_value ? 0 : CURSOR_OPT_GENERIC_PLAN);
@@ -167,15 +194,21 @@ statement_prepare(NvsPlanSet *set, const NvsStatement *statement,
 	/* Entered last: an error leaves nothing behind. */
 	if (set->fixed == NULL)
 		set->fixed = fixed_create(set->cxt, 16, NULL);
-	fixed_insert(set->fixed, statement, &found)->plan = plan;
+	fixed = fixed_insert(set->fixed, statement, &found);
+	fixed->plan = plan;
+	fixed->names = names;
 	return plan;
 }
 
-/* Copy text to sql with each {name} replaced by what the set defines. */
-static void
+/*
+ * Copy text to sql with each {name} replaced by what the set defines.  Returns
+ * which names there were.
+ */
+static uint32
 statement_expand(const NvsPlanSet *set, const char *text, StringInfo sql)
 {
 	const char *p = text;
+	uint32		names = 0;
 
 	while (*p != '\0')
 	{
@@ -184,16 +217,20 @@ statement_expand(const NvsPlanSet *set, const char *text, StringInfo sql)
 
 		if (len > 0 && p[len + 1] == '}')
 		{
-			appendStringInfoString(sql, planset_find_name(set, p + 1, len));
+			int			i = planset_find_name(set, p + 1, len);
+
+			appendStringInfoString(sql, set->names[i].text);
+			names |= (uint32) 1 << i;
 			p += len + 2;
 		}
 		else
 			appendStringInfoChar(sql, *p++);
 	}
+	return names;
 }
 
-/* What a set defines by this name. */
-static const char *
+/* Which name of a set this is. */
+static int
 planset_find_name(const NvsPlanSet *set, const char *name, int len)
 {
 	int			i;
@@ -201,9 +238,9 @@ planset_find_name(const NvsPlanSet *set, const char *name, int len)
 	for (i = 0; i < set->nnames; i++)
 		if (strncmp(set->names[i].name, name, len) == 0 &&
 			set->names[i].name[len] == '\0')
-			return set->names[i].text;
+			return i;
 	elog(ERROR, "unexpected name \"%.*s\" in a statement", len, name);
-	return NULL;				/* keep the compiler quiet */
+	return -1;					/* keep the compiler quiet */
 }
 
 /*

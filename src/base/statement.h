@@ -19,6 +19,13 @@
 typedef struct NvsPlanSet NvsPlanSet;
 
 /*
+ * What makes sure that names of a set mean what they are to, before a statement
+ * that has them is planned or run: bit n of names stands for the nth that was
+ * defined.
+ */
+typedef void (*NvsNamesFunction) (void *arg, uint32 names);
+
+/*
  * A fixed statement.  In its text {name} stands for what the set defines by
  * that name, as {table} for the relation.  Types of parameters are those of
  * the first call.
@@ -41,6 +48,8 @@ typedef enum NvsPlanMode
 extern NvsPlanSet *nvs_planset_create(MemoryContext cxt);
 extern void nvs_planset_define(NvsPlanSet *set, const char *name,
 							   const char *text);
+extern void nvs_planset_guard(NvsPlanSet *set, uint32 names,
+							  NvsNamesFunction function, void *arg);
 extern SPIPlanPtr nvs_statement_plan(NvsPlanSet *set,
 									 const NvsStatement *statement,
 									 const NvsParams *params,

@@ -89,6 +89,13 @@ nvs_xact_changes(void)
 	changes = true;
 }
 
+/* Was a call of this transaction to change something? */
+bool
+nvs_xact_is_changing(void)
+{
+	return changes;
+}
+
 /* This transaction, which is about to commit, sends NOTIFYs. */
 void
 nvs_xact_notifies(void)

@@ -38,6 +38,7 @@ typedef struct NvsXactHandlers
 extern void nvs_xact_init(void);
 extern void nvs_xact_register(const NvsXactHandlers *handlers);
 extern void nvs_xact_changes(void);
+extern bool nvs_xact_is_changing(void);
 extern void nvs_xact_notifies(void);
 
 #endif							/* NVS_POSITION_XACT_H */

@@ -205,6 +205,7 @@ nvs_fetch_admit(NvsFetch *fetch, NvsFetchedJobs *jobs)
 	int			stage;
 
 	admit_init(&admit, fetch, jobs);
+	nvs_table_set_lock_all(fetch->set);
 	PushActiveSnapshot(GetLatestSnapshot());
 	admit_read_lanes(&admit);
 	PopActiveSnapshot();

@@ -338,6 +338,7 @@ await_find_due(void *arg)
 				   false);
 	nvs_params_add(&params, TIMESTAMPTZOID,
 				   TimestampTzGetDatum(await->began), false);
+	nvs_table_set_lock_all(await->set);
 	PushActiveSnapshot(GetLatestSnapshot());
 	await_see(await, &await_first_turn, &params);
 	nvs_params_add(&params, TIMESTAMPTZOID,

@@ -147,7 +147,7 @@ static const NvsTableSetColumn queue_columns[] = {
 const NvsTableSetKind nvs_queue_tables = {
 	10, {"queues", "job_levels", "jobs", "job_turns", "job_runs", "job_keys",
 	"job_slots", "job_lanes", "job_waits", "job_parents"},
-	queue_columns
+	queue_columns, 1 << NVS_TABLE_QUEUES | 1 << NVS_TABLE_JOBS
 };
 
 /* The queues of a store that were used. */
@@ -391,8 +391,10 @@ nvs_queue_direct(NvsTableSet *set, int table)
 	static const AttrNumber runs_key[] = {
 		NVS_RUNS_ID + 1, NVS_RUNS_ATTEMPT + 1
 	};
-	NvsDirect  *direct = queue_state(set)->direct[table];
+	NvsDirect  *direct;
 
+	nvs_table_set_lock(set, table);
+	direct = queue_state(set)->direct[table];
 	if (direct == NULL)
 	{
 		direct = table == NVS_TABLE_JOBS ?
@@ -437,6 +439,7 @@ queue_load(NvsTableSet *set, const char *name)
 
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(name), false);
+	nvs_table_set_lock(set, NVS_TABLE_LEVELS);
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (nvs_execute_row(nvs_statement_plan(set->plans, &queue_read, &params,
 										   NULL),
@@ -446,7 +449,7 @@ queue_load(NvsTableSet *set, const char *name)
 		queue = MemoryContextAllocZero(set->cxt, sizeof(NvsQueue));
 		queue->name = MemoryContextStrdup(set->cxt, name);
 		queue->role = GetUserId();
-		queue->storage = nvs_relation_storage_now(set->relids[2]);
+		queue->storage = nvs_relation_storage_now(set->relids[NVS_TABLE_JOBS]);
 		queue_take_row(queue, row, isnull, set->cxt);
 		queue->wakeup = nvs_jobs_queue(set->relids[NVS_TABLE_JOBS],
 									   queue->number);
@@ -550,13 +553,15 @@ nvs_queue_push_others_snapshot(void)
 
 /*
  * Does the user see all jobs and runs?  Where a policy hides some from him,
- * what he finds says nothing about where others have to look.
+ * what he finds says nothing about where others have to look.  Locks all
+ * tables.
  */
 bool
 nvs_queue_shows_all(const NvsTableSet *set)
 {
 	int			i;
 
+	nvs_table_set_lock_all(set);
 	for (i = 0; i < set->kind->ntables; i++)
 		if (check_enable_rls(set->relids[i], InvalidOid, true) == RLS_ENABLED)
 			return false;

@@ -16,7 +16,9 @@
 #include "route/direct.h"
 #include "route/table_set.h"
 
-/* The tables of jobs and of runs in their set. */
+/* Tables in their set. */
+#define NVS_TABLE_QUEUES	0
+#define NVS_TABLE_LEVELS	1
 #define NVS_TABLE_JOBS	2
 #define NVS_TABLE_RUNS	4
 

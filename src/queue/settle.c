@@ -229,6 +229,7 @@ settle_check_shown(NvsTableSet *set, const NvsQueue *queue, int64 id,
 	nvs_params_add(&params, INT8OID, Int64GetDatum(id), false);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(attempt), false);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_table_set_lock_all(set);
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (nvs_execute_first(nvs_statement_plan(set->plans, &settle_is_held,
 											 &params, NULL),

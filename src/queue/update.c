@@ -351,6 +351,7 @@ update_find(Update *update, bool latest)
 				   false);
 	nvs_params_add(&params, TEXTOID, update->job.options[NVS_JOB_KEY], false);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(1), update->all);
+	nvs_table_set_lock_all(update->set);
 	if (latest)
 		PushActiveSnapshot(GetLatestSnapshot());
 	(void) nvs_table_set_each(update->set, update->match, &params, latest,

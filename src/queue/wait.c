@@ -180,8 +180,12 @@ static void wait_ids_params(NvsParams *params, const Datum *ids, int n);
 bool
 nvs_flow_any(const NvsTableSet *set)
 {
-	Relation	rel = table_open(set->relids[NVS_PARENTS_TABLE], NoLock);
-	bool		any = rel->rd_rel->relkind != RELKIND_RELATION ||
+	Relation	rel;
+	bool		any;
+
+	nvs_table_set_lock(set, NVS_PARENTS_TABLE);
+	rel = table_open(set->relids[NVS_PARENTS_TABLE], NoLock);
+	any = rel->rd_rel->relkind != RELKIND_RELATION ||
 		rel->rd_rel->relhassubclass || RelationGetNumberOfBlocks(rel) > 0;
 
 	table_close(rel, NoLock);

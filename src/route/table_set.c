@@ -5,6 +5,13 @@
  * A set is found by the store that a call names.  Its tables are locked until
  * the end of the transaction, so that their names are theirs, and it is looked
  * up again when one of them has changed.
+ *
+ * A call that changes something locks the tables of its kind that are first,
+ * and each of the others before a statement that names it: most calls need
+ * few.  Whoever locks several of them against all must do so in their order,
+ * since he then waits for the first one until no call is under way.  Where the
+ * others are read with a snapshot, they are to be locked before it is taken: it
+ * could be older than a table that was rewritten while its lock was waited for.
  */
 #include "postgres.h"
 
@@ -40,13 +47,21 @@ static void table_sets_callback(Datum arg, Oid relid);
 static void table_sets_schema_callback(Datum arg, int cacheid, uint32 hash);
 static NvsTableSet *table_set_add(const NvsTableSetKind *kind,
 								  const NvsStore *store);
-static bool table_set_lock(const NvsTableSet *set, LOCKMODE mode);
+static NvsTableSet *table_set_find(const NvsTableSetKind *kind,
+								   const char *prefix, uint32 tables,
+								   LOCKMODE mode);
+static uint32 table_set_all(const NvsTableSetKind *kind);
+static bool table_set_lock(const NvsTableSet *set, uint32 tables,
+						   LOCKMODE mode);
+static void table_set_lock_more(void *arg, uint32 tables);
+static void table_set_check_again(const NvsTableSet *set, uint32 tables,
+								  LOCKMODE mode);
 static void table_set_compile(NvsTableSet *set, const NvsStore *store,
 							  LOCKMODE mode);
 static Oid	table_set_lock_table(const NvsStore *store, const char *name,
 								 LOCKMODE mode);
 static void table_set_check_columns(const NvsTableSetKind *kind,
-									const Oid *relids);
+									const Oid *relids, uint32 tables);
 pg_noreturn static void table_set_fail_column(Oid relid,
 											  const NvsTableSetColumn *column);
 static void table_sets_forget(void);
@@ -101,7 +116,9 @@ nvs_table_set_open(const NvsTableSetKind *kind, FunctionCallInfo fcinfo,
 
 	if (by_default && write)
 		(void) nvs_store_of_write(prefix, strlen(prefix));
-	set = nvs_table_set_find(kind, prefix, nvs_use_lock_mode(use));
+	set = table_set_find(kind, prefix, use == NVS_USE_READ || kind->first == 0 ?
+						 table_set_all(kind) : kind->first,
+						 nvs_use_lock_mode(use));
 	if (set == NULL && (write || !by_default))
 		nvs_store_missing(prefix);
 	if (set != NULL && use == NVS_USE_READ)
@@ -126,14 +143,24 @@ nvs_table_set_require(const NvsTableSetKind *kind, FunctionCallInfo fcinfo,
 }
 
 /*
- * The set of the store of this prefix, NULL when there is no such store.  Its
- * tables are locked.  It is kept under the generation of the store that it is
- * made from, and points to nothing of it: another reading of the registry
- * frees it.
+ * The set of the store of this prefix, NULL when there is no such store.  All
+ * of its tables are locked.
  */
 NvsTableSet *
 nvs_table_set_find(const NvsTableSetKind *kind, const char *prefix,
 				   LOCKMODE mode)
+{
+	return table_set_find(kind, prefix, table_set_all(kind), mode);
+}
+
+/*
+ * The same, with these of its tables locked.  A set is kept under the
+ * generation of the store that it is made from, and points to nothing of it:
+ * another reading of the registry frees it.
+ */
+static NvsTableSet *
+table_set_find(const NvsTableSetKind *kind, const char *prefix, uint32 tables,
+			   LOCKMODE mode)
 {
 	const NvsStore *store = nvs_store_find(prefix, strlen(prefix));
 	NvsTableSet *set;
@@ -152,7 +179,7 @@ nvs_table_set_find(const NvsTableSetKind *kind, const char *prefix,
 			break;
 	if (set == NULL)
 		set = table_set_add(kind, store);
-	while (!table_set_lock(set, mode))
+	while (!table_set_lock(set, tables, mode))
 		table_set_compile(set, store, mode);
 	return set;
 }
@@ -172,9 +199,16 @@ table_set_add(const NvsTableSetKind *kind, const NvsStore *store)
 	return set;
 }
 
-/* Lock the tables of a set; false, and no lock, when they have changed. */
+/* The bits of all tables of a kind. */
+static uint32
+table_set_all(const NvsTableSetKind *kind)
+{
+	return ((uint32) 1 << kind->ntables) - 1;
+}
+
+/* Lock tables of a set; false, and no lock, when the set has changed. */
 static bool
-table_set_lock(const NvsTableSet *set, LOCKMODE mode)
+table_set_lock(const NvsTableSet *set, uint32 tables, LOCKMODE mode)
 {
 	Oid			relids[NVS_TABLE_SET_MAX];
 	int			i;
@@ -183,12 +217,73 @@ table_set_lock(const NvsTableSet *set, LOCKMODE mode)
 		return false;
 	memcpy(relids, set->relids, sizeof(relids));
 	for (i = 0; i < set->kind->ntables; i++)
-		LockRelationOid(relids[i], mode);
+		if (tables & (uint32) 1 << i)
+			LockRelationOid(relids[i], mode);
 	if (set->valid)
 		return true;
 	while (--i >= 0)
-		UnlockRelationOid(relids[i], mode);
+		if (tables & (uint32) 1 << i)
+			UnlockRelationOid(relids[i], mode);
 	return false;
+}
+
+/* Lock a table of a set that was found, if that is not one of the first. */
+void
+nvs_table_set_lock(const NvsTableSet *set, int table)
+{
+	table_set_lock_more((void *) set, (uint32) 1 << table);
+}
+
+/* Lock all tables of a set that was found. */
+void
+nvs_table_set_lock_all(const NvsTableSet *set)
+{
+	table_set_lock_more((void *) set, table_set_all(set->kind));
+}
+
+/*
+ * NvsNamesFunction: lock more tables of a set, in the mode of the call that
+ * found it.  An error when one of them has been replaced since.
+ */
+static void
+table_set_lock_more(void *arg, uint32 tables)
+{
+	const NvsTableSet *set = arg;
+	LOCKMODE	mode = nvs_xact_is_changing() ?
+		nvs_use_lock_mode(NVS_USE_CHANGE) : AccessShareLock;
+	int			i;
+
+	tables &= ~set->kind->first;
+	for (i = 0; i < set->kind->ntables; i++)
+		if (tables & (uint32) 1 << i)
+			LockRelationOid(set->relids[i], mode);
+	if (unlikely(!set->valid))
+		table_set_check_again(set, tables, mode);
+}
+
+/*
+ * A set has changed while a call uses it: raise an error unless these tables of
+ * it, which are locked, are those that it was compiled for.
+ */
+static void
+table_set_check_again(const NvsTableSet *set, uint32 tables, LOCKMODE mode)
+{
+	const NvsStore *store = nvs_store_require(set->prefix);
+	int			i;
+
+	for (i = 0; i < set->kind->ntables; i++)
+		if ((tables & (uint32) 1 << i) &&
+			table_set_lock_table(store, psprintf("%s_%s", store->prefix,
+												 set->kind->names[i]),
+								 mode) != set->relids[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access due to concurrent "
+							"change of relation \"%s_%s\"", store->prefix,
+							set->kind->names[i]),
+					 errdetail("It was replaced after the call had begun."),
+					 errhint("Retry the transaction.")));
+	table_set_check_columns(set->kind, set->relids, tables);
 }
 
 /*
@@ -212,7 +307,7 @@ table_set_compile(NvsTableSet *set, const NvsStore *store, LOCKMODE mode)
 		relids[i] = table_set_lock_table(store,
 										 psprintf("%s_%s", store->prefix,
 												  kind->names[i]), mode);
-	table_set_check_columns(kind, relids);
+	table_set_check_columns(kind, relids, table_set_all(kind));
 	cxt = AllocSetContextCreate(CacheMemoryContext, "nvent_store tables",
 								ALLOCSET_SMALL_SIZES);
 	plans = nvs_planset_create(cxt);
@@ -226,6 +321,9 @@ table_set_compile(NvsTableSet *set, const NvsStore *store, LOCKMODE mode)
 		nvs_planset_define(plans, kind->names[i], tables[i]);
 	}
 	channel = MemoryContextStrdup(cxt, store->channel);
+	if (kind->first != 0)
+		nvs_planset_guard(plans, table_set_all(kind) & ~kind->first,
+						  table_set_lock_more, set);
 	if (set->plans != NULL)
 		nvs_defer_free(set->cxt, set->plans);
 	memcpy(set->relids, relids, sizeof(relids));
@@ -257,21 +355,25 @@ table_set_lock_table(const NvsStore *store, const char *name, LOCKMODE mode)
 }
 
 /*
- * Raise an error when a column of the tables, which are locked, is not what its
- * module takes its values for: the owner of a store can change its tables, and
- * a number is not to be taken for an address.
+ * Raise an error when a column of these tables, which are locked, is not what
+ * its module takes its values for: the owner of a store can change its tables,
+ * and a number is not to be taken for an address.
  */
 static void
-table_set_check_columns(const NvsTableSetKind *kind, const Oid *relids)
+table_set_check_columns(const NvsTableSetKind *kind, const Oid *relids,
+						uint32 tables)
 {
 	const NvsTableSetColumn *column;
 
 	for (column = kind->columns; column->table >= 0; column++)
 	{
 		Oid			relid = relids[column->table];
-		HeapTuple	tuple = SearchSysCacheAttName(relid, column->name);
+		HeapTuple	tuple;
 		bool		fits = false;
 
+		if ((tables & (uint32) 1 << column->table) == 0)
+			continue;
+		tuple = SearchSysCacheAttName(relid, column->name);
 		if (HeapTupleIsValid(tuple))
 		{
 			Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);

@@ -33,6 +33,8 @@ typedef struct NvsTableSetKind
 	int			ntables;
 	const char *names[NVS_TABLE_SET_MAX];	/* behind the store's prefix */
 	const NvsTableSetColumn *columns;	/* all that statements return */
+	uint32		first;			/* bits of those that every call locks that
+								 * changes something; 0: all of them */
 } NvsTableSetKind;
 
 /* What this backend keeps of a module's tables in a store. */
@@ -59,6 +61,8 @@ extern NvsTableSet *nvs_table_set_require(const NvsTableSetKind *kind,
 										  FunctionCallInfo fcinfo, int arg);
 extern NvsTableSet *nvs_table_set_find(const NvsTableSetKind *kind,
 									   const char *prefix, LOCKMODE mode);
+extern void nvs_table_set_lock(const NvsTableSet *set, int table);
+extern void nvs_table_set_lock_all(const NvsTableSet *set);
 extern uint64 nvs_table_set_run(const NvsTableSet *set,
 								const NvsStatement *statement,
 								const NvsParams *params);

@@ -313,9 +313,10 @@ static const char *const queues_up[] = {
 	NULL
 };
 
+/* Locked in this order, in which calls lock them: see route/table_set.c. */
 static const char *const queues_down[] = {
-	"job_parents", "job_waits", "job_lanes", "job_slots", "job_keys",
-	"job_runs", "job_turns", "jobs", "job_levels", "queues", NULL
+	"queues", "job_levels", "jobs", "job_turns", "job_runs", "job_keys",
+	"job_slots", "job_lanes", "job_waits", "job_parents", NULL
 };
 
 static const char *const nothing[] = {NULL};
