@@ -56,6 +56,9 @@ OBJS = \
 	src/store/stream_table.o \
 	src/store/layout.o \
 	src/store/nvent_layout.o \
+	src/store/adoption.o \
+	src/store/adopt_base.o \
+	src/store/adopt_event.o \
 	src/store/adopt.o \
 	src/route/fields.o \
 	src/route/field_value.o \
