@@ -62,6 +62,7 @@ OBJS = \
 	src/store/adopt.o \
 	src/route/fields.o \
 	src/route/field_value.o \
+	src/route/field_emit.o \
 	src/route/route.o \
 	src/route/copy.o \
 	src/route/draw.o \

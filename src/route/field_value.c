@@ -1,6 +1,6 @@
 /*
  * route/field_value.c
- *	  JSON values to column values and back.
+ *	  JSON values to column values.
  *
  * A bigint column named ts or *_at holds milliseconds since 1970; it takes a
  * whole number or an ISO-8601 string (UTC where that names no zone).  Where a
@@ -11,11 +11,9 @@
 #include <ctype.h>
 
 #include "catalog/pg_type.h"
-#include "common/shortest_dec.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
-#include "utils/datetime.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
@@ -23,10 +21,6 @@
 #include "errors.h"
 #include "base/time.h"
 #include "route/fields.h"
-
-/* Years 1 to 9999, which ISO-8601 writes with four digits. */
-#define MIN_ISO_MS	INT64CONST(-62135596800000)
-#define MAX_ISO_MS	INT64CONST(253402300799999)
 
 static const char *value_kind(NvsJsonbChild value);
 pg_noreturn static void value_wrong_type(const NvsField *field,
@@ -49,11 +43,6 @@ static Datum value_input(const NvsField *field, char *text);
 static int64 value_ms_from_text(const NvsField *field, const char *s, int len);
 static char *value_iso_text(const NvsField *field, const char *s, int len);
 static bool value_names_zone(const char *s, int len);
-static void value_emit_float8(NvsJsonb *record, const char *key, int keylen,
-							  double value);
-static void value_emit_ms(NvsJsonb *record, const char *key, int keylen,
-						  int64 ms);
-static char *value_put_digits(char *to, int number, int n, char after);
 
 /* What a JSON value is, in words. */
 static const char *
@@ -548,175 +537,4 @@ nvs_field_text_datum(const NvsField *field, const char *value, int len)
 		default:
 			return value_input(field, text);
 	}
-}
-
-/* What a SELECT list has for a field: what nvs_field_emit() takes. */
-const char *
-nvs_field_select(const NvsField *field)
-{
-	if (field->kind == NVS_FIELD_OTHER)
-		return psprintf("pg_catalog.to_jsonb(%s)", field->quoted);
-	return field->quoted;
-}
-
-/*
- * Add a field to a record under its own name, with a value of what
- * nvs_field_select() selects; iso has times written as ISO-8601 in UTC instead
- * of milliseconds.
- */
-void
-nvs_field_emit(const NvsField *field, Datum value, bool iso,
-			   NvsJsonb *record)
-{
-	nvs_field_emit_as(field->name, field->namelen, field, value, iso, record);
-}
-
-/* Add a field to a record as nvs_field_emit() does, but under another name. */
-void
-nvs_field_emit_as(const char *key, int len, const NvsField *field,
-				  Datum value, bool iso, NvsJsonb *record)
-{
-	switch (field->kind)
-	{
-		case NVS_FIELD_TEXT:
-			{
-				text	   *t = DatumGetTextPP(value);
-
-				nvs_jsonb_add_text(record, key, len, VARDATA_ANY(t),
-								   VARSIZE_ANY_EXHDR(t));
-				return;
-			}
-		case NVS_FIELD_INT2:
-			nvs_jsonb_add_int64(record, key, len, DatumGetInt16(value));
-			return;
-		case NVS_FIELD_INT4:
-			nvs_jsonb_add_int64(record, key, len, DatumGetInt32(value));
-			return;
-		case NVS_FIELD_INT8:
-			nvs_jsonb_add_int64(record, key, len, DatumGetInt64(value));
-			return;
-		case NVS_FIELD_MS:
-			if (iso)
-				value_emit_ms(record, key, len, DatumGetInt64(value));
-			else
-				nvs_jsonb_add_int64(record, key, len, DatumGetInt64(value));
-			return;
-		case NVS_FIELD_FLOAT8:
-			value_emit_float8(record, key, len, DatumGetFloat8(value));
-			return;
-		case NVS_FIELD_NUMERIC:
-			nvs_emit_numeric(record, key, len, DatumGetNumeric(value));
-			return;
-		case NVS_FIELD_BOOL:
-			nvs_jsonb_add_bool(record, key, len, DatumGetBool(value));
-			return;
-		case NVS_FIELD_JSONB:
-		case NVS_FIELD_OTHER:	/* nvs_field_select() made it jsonb */
-			nvs_jsonb_add_jsonb(record, key, len, DatumGetJsonbP(value));
-			return;
-	}
-}
-
-/* Add a numeric to a record: as text where JSON has no such number. */
-void
-nvs_emit_numeric(NvsJsonb *record, const char *key, int keylen, Numeric value)
-{
-	char	   *text;
-
-	if (!numeric_is_nan(value) && !numeric_is_inf(value))
-	{
-		nvs_jsonb_add_numeric(record, key, keylen, value);
-		return;
-	}
-	text = DatumGetCString(DirectFunctionCall1(numeric_out,
-											   NumericGetDatum(value)));
-
-	nvs_jsonb_add_text(record, key, keylen, text, strlen(text));
-}
-
-/* Add a double to a record: as text where JSON has no such number. */
-static void
-value_emit_float8(NvsJsonb *record, const char *key, int keylen, double value)
-{
-	char	   *text;
-	Datum		number;
-
-	if (value > -1e15 && value < 1e15 && value == (double) (int64) value)
-	{
-		nvs_jsonb_add_int64(record, key, keylen, (int64) value);
-		return;
-	}
-
-	/* Not float8out(), whose digits depend on a setting. */
-	text = palloc(DOUBLE_SHORTEST_DECIMAL_LEN);
-
-	double_to_shortest_decimal_buf(value, text);
-	if (isnan(value) || isinf(value))
-	{
-		nvs_jsonb_add_text(record, key, keylen, text, strlen(text));
-		return;
-	}
-	number = DirectFunctionCall3(numeric_in, CStringGetDatum(text),
-								 ObjectIdGetDatum(InvalidOid),
-								 Int32GetDatum(-1));
-	nvs_jsonb_add_numeric(record, key, keylen, DatumGetNumeric(number));
-}
-
-/*
- * Add a time to a record as 1970-01-01T00:00:00.000Z; as milliseconds when it
- * is outside the years 1 to 9999.
- */
-static void
-value_emit_ms(NvsJsonb *record, const char *key, int keylen, int64 ms)
-{
-	int64		day;
-	int			rest;
-	int			year;
-	int			month;
-	int			mday;
-	char	   *text;
-	char	   *end;
-
-	if (ms < MIN_ISO_MS || ms > MAX_ISO_MS)
-	{
-		nvs_jsonb_add_int64(record, key, keylen, ms);
-		return;
-	}
-
-	/* Its parts. */
-	day = ms / (SECS_PER_DAY * 1000);
-	rest = (int) (ms - day * (SECS_PER_DAY * 1000));
-	if (rest < 0)
-	{
-		rest += SECS_PER_DAY * 1000;
-		day--;
-	}
-	j2date((int) (day + UNIX_EPOCH_JDATE), &year, &month, &mday);
-
-	/* Their text, by hand: printf() took more than all else of an entry. */
-	end = text = palloc(sizeof("9999-12-31T23:59:59.999Z"));
-
-	end = value_put_digits(end, year, 4, '-');
-	end = value_put_digits(end, month, 2, '-');
-	end = value_put_digits(end, mday, 2, 'T');
-	end = value_put_digits(end, rest / 3600000, 2, ':');
-	end = value_put_digits(end, rest / 60000 % 60, 2, ':');
-	end = value_put_digits(end, rest / 1000 % 60, 2, '.');
-	end = value_put_digits(end, rest % 1000, 3, 'Z');
-	nvs_jsonb_add_text(record, key, keylen, text, end - text);
-}
-
-/* Write a number in n digits, and a byte behind it; returns the end. */
-static char *
-value_put_digits(char *to, int number, int n, char after)
-{
-	int			i;
-
-	for (i = n - 1; i >= 0; i--)
-	{
-		to[i] = '0' + number % 10;
-		number /= 10;
-	}
-	to[n] = after;
-	return to + n + 1;
 }

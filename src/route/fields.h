@@ -102,6 +102,9 @@ extern Datum nvs_field_payload(const NvsField *field, NvsJsonbChild value,
 							   bool *isnull);
 extern Datum nvs_field_text_datum(const NvsField *field, const char *value,
 								  int len);
+extern void nvs_check_number(const char *name, NvsJsonbChild value);
+
+/* route/field_emit.c */
 extern const char *nvs_field_select(const NvsField *field);
 extern void nvs_field_emit(const NvsField *field, Datum value, bool iso,
 						   NvsJsonb *record);
@@ -109,6 +112,5 @@ extern void nvs_field_emit_as(const char *key, int len, const NvsField *field,
 							  Datum value, bool iso, NvsJsonb *record);
 extern void nvs_emit_numeric(NvsJsonb *record, const char *key, int keylen,
 							 Numeric value);
-extern void nvs_check_number(const char *name, NvsJsonbChild value);
 
 #endif							/* NVS_ROUTE_FIELDS_H */
