@@ -1,0 +1,51 @@
+// Statements and transactions.
+'use strict'
+
+const { Pool } = require('pg')
+
+class Database {
+  constructor(config, onError) {
+    this.config = config
+    this.pool = new Pool(config)
+    // A connection that breaks while nobody uses it ends no process.
+    this.pool.on('error', onError)
+  }
+
+  // The rows of a statement, which each connection prepares once.
+  async query(text, values) {
+    return (await this.pool.query({ name: statementName(text), text, values })).rows
+  }
+
+  // What work(query) resolves to, in one transaction.
+  async transaction(work) {
+    const client = await this.pool.connect()
+    let broken
+
+    try {
+      await client.query('BEGIN')
+      const result = await work(async (text, values) =>
+        (await client.query({ name: statementName(text), text, values })).rows)
+      await client.query('COMMIT')
+      return result
+    } catch (error) {
+      await client.query('ROLLBACK').catch(failed => { broken = failed })
+      throw error
+    } finally {
+      client.release(broken)
+    }
+  }
+
+  async close() {
+    await this.pool.end()
+  }
+}
+
+// A name of 63 bytes at most for a statement, the same whenever it comes again.
+const names = new Map()
+
+function statementName(text) {
+  if (!names.has(text)) names.set(text, `act_store_${names.size}`)
+  return names.get(text)
+}
+
+module.exports = { Database }

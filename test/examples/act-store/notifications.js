@@ -1,0 +1,79 @@
+// What others commit: a connection that listens, made again when it breaks.
+// What is missed meanwhile is left to polls, as act has it.
+'use strict'
+
+const { Client } = require('pg')
+
+const READ = `SELECT array_agg(event ORDER BY (event->>'id')::bigint) AS events FROM nvent.stream_read($1, after => $2,
+  settled => false)`
+
+class Notifications {
+  // inflight  promises of commits of this process, which it is not told of
+  // own       positions of their events
+  constructor({ database, store, prefix, handler, onError }) {
+    Object.assign(this, { database, store, prefix, handler, onError, inflight: new Set(), own: new Set(), seen: new Map(),
+      stopped: false, work: Promise.resolve() })
+    this.listening = new Promise(resolve => { this.ready = resolve })
+    this.running = this.run()
+  }
+
+  async run() {
+    for (let failures = 0; !this.stopped; failures++) {
+      const client = this.client = new Client({ ...this.database.config, keepAlive: true })
+      const ended = new Promise(resolve => client.once('end', resolve))
+
+      client.on('error', this.onError)
+      client.on('notification', ({ payload }) => {
+        this.work = this.work.then(() => this.tell(JSON.parse(payload).stream)).catch(this.onError)
+      })
+      try {
+        await client.connect()
+        await client.query(`LISTEN ${client.escapeIdentifier(`${this.store}_events`)}`)
+        this.from = Number((await client.query('SELECT nvent.safe_position($1) AS p', [this.store])).rows[0].p)
+        this.ready()
+        failures = 0
+        if (!this.stopped) await ended
+      } catch (error) {
+        this.onError(error)
+      }
+      await client.end().catch(() => {})
+      if (!this.stopped) await new Promise(resolve => setTimeout(resolve, Math.min(50 * 2 ** failures, 2000)))
+    }
+  }
+
+  // Report what is new in a stream and of others.
+  async tell(subject) {
+    if (!subject?.startsWith(this.prefix)) return
+    await Promise.allSettled(this.inflight)
+    const after = this.seen.get(subject) ?? this.from
+    const [{ events }] = await this.database.query(READ, [subject, after])
+
+    if (events === null) return
+    this.seen.set(subject, Number(events[events.length - 1].id))
+    const others = events.filter(event => !this.own.delete(Number(event.id)))
+    if (others.length > 0)
+      await this.handler({ stream: subject.slice(this.prefix.length),
+        events: others.map(event => ({ id: Number(event.id), name: event.type })) })
+  }
+
+  // A commit of this process, which resolves to its events.
+  async except(commit) {
+    this.inflight.add(commit)
+    try {
+      const events = await commit
+      for (const event of events) this.own.add(event.id)
+      return events
+    } finally {
+      this.inflight.delete(commit)
+    }
+  }
+
+  async stop() {
+    this.stopped = true
+    await this.client?.end().catch(() => {})
+    await this.running
+    await this.work
+  }
+}
+
+module.exports = { Notifications }
