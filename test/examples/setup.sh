@@ -5,7 +5,7 @@
 #	test/examples/setup.sh [all]
 #
 # With "all" also what single tests take, as far as it is to be had: Chromium
-# and npm's playwright-core.  Says what it is going to get, and nothing when
+# and npm's playwright-core, PgBouncer, psycopg2.  Says what it is going to get, and nothing when
 # nothing is missing.  Nobody needs it: without these 090_clients.pl, or the
 # tests that take them, are skipped.
 
@@ -44,7 +44,10 @@ fi
 get pg 8 || exit 1
 if [ "${1:-}" = all ]
 then
-	("$TOP/test/setup.sh" chromium)
+	for package in chromium pgbouncer python3-psycopg2
+	do
+		("$TOP/test/setup.sh" "$package")
+	done
 	(get playwright-core 1)
 fi
 exit 0
