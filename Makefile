@@ -266,6 +266,7 @@ REGRESS = \
 	security \
 	catalog \
 	adapter \
+	eventcore \
 	examples
 REGRESS_OPTS   = --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION      = $(patsubst $(HERE)test/specs/%.spec,%,\
