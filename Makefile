@@ -70,6 +70,7 @@ OBJS = \
 	src/route/target.o \
 	src/route/lookup.o \
 	src/route/table_set.o \
+	src/route/binding.o \
 	src/route/direct.o \
 	src/route/foreign_code.o \
 	src/route/admin.o \
@@ -81,6 +82,7 @@ OBJS = \
 	src/stream/event_id.o \
 	src/stream/bulk.o \
 	src/stream/insert.o \
+	src/stream/bound.o \
 	src/stream/append.o \
 	src/stream/append_many.o \
 	src/stream/read.o \
@@ -126,6 +128,9 @@ OBJS = \
 	src/queue/slot.o \
 	src/queue/job.o \
 	src/queue/send.o \
+	src/queue/bind.o \
+	src/queue/publish.o \
+	src/queue/deliver.o \
 	src/queue/origin.o \
 	src/queue/turn.o \
 	src/queue/wait.o \
@@ -256,6 +261,8 @@ REGRESS = \
 	queue_lane \
 	queue_group \
 	queue_update \
+	queue_bind \
+	queue_on_append \
 	queue_rights \
 	queue_control \
 	schedule_cron \

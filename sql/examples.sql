@@ -163,6 +163,14 @@ SELECT nvent.queue_send('emails', '{"digest": 17}', key => 'digest 17', throttle
 SELECT nvent.queue_send('emails', '{"digest": 17}', key => 'digest 17', throttle => '1 day') > 0 AS sent;
 SELECT nvent.queue_send('emails', '{"digest": 17}', key => 'digest 17', debounce => '1 day') > 0 AS tomorrow;
 
+SELECT nvent.queue_create('welcome'), nvent.queue_create('audit'), nvent.queue_create('invoices');
+SELECT nvent.queue_bind('welcome', 'user:*:created'), nvent.queue_bind('audit', '>');
+SELECT queue, id > 0 AS sent FROM nvent.queue_publish('user:17:created', '{"name": "Ada"}');
+
+SELECT nvent.queue_bind('invoices', 'order:*', on_append => true, types => '{paid}');
+SELECT nvent.stream_append('order:21', '{"type": "paid", "data": {"sum": 12}}') ? 'id' AS appended;
+SELECT data ->> 'subject' AS subject, data -> 'data' AS data FROM nvent.queue_fetch('invoices');
+
 SELECT nvent.queue_create('video');
 SELECT count(*) FROM nvent.queue_flow(ARRAY[
     '{"name": "sound", "queue": "video", "data": {"file": 1}}',

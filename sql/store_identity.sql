@@ -137,7 +137,7 @@ BEGIN
 END $$;
 GRANT SELECT ON ALL TABLES IN SCHEMA lair TO regress_nvs_mallory;
 BEGIN;
-SELECT pg_temp.replace('{shop_kv,shop_entries,shop_locks,shop_snapshots,shop_stream_order,shop_flow_events,shop_consumers,shop_checkpoints,shop_queues,shop_jobs,shop_job_turns,shop_job_runs,shop_job_levels,shop_job_keys,shop_job_slots,shop_job_lanes,shop_job_waits,shop_job_parents}');
+SELECT pg_temp.replace('{shop_kv,shop_entries,shop_locks,shop_snapshots,shop_stream_order,shop_flow_events,shop_consumers,shop_checkpoints,shop_queues,shop_jobs,shop_job_turns,shop_job_runs,shop_job_levels,shop_job_keys,shop_job_slots,shop_job_lanes,shop_job_waits,shop_job_parents,shop_queue_bindings}');
 SELECT * FROM pg_temp.calls('shop');
 SELECT nvent.maintain(100, 'shop'), nvent.maintain() >= 0 AS maintained;
 SELECT type FROM nvent.stream_tables('shop');
@@ -197,7 +197,7 @@ ROLLBACK;
 BEGIN;
 DROP TABLE nvent_schema_version, nvent_flow_events, nvent_flow_runs, nvent_flows, nvent_trigger_events, nvent_triggers, nvent_scheduler_jobs, nvent_kv,
     nvent_entries, nvent_locks, nvent_snapshots, nvent_consumers, nvent_checkpoints,
-    nvent_queues, nvent_job_levels, nvent_jobs, nvent_job_turns, nvent_job_runs, nvent_job_keys, nvent_job_slots, nvent_job_lanes, nvent_job_waits, nvent_job_parents;
+    nvent_queues, nvent_job_levels, nvent_jobs, nvent_job_turns, nvent_job_runs, nvent_job_keys, nvent_job_slots, nvent_job_lanes, nvent_job_waits, nvent_job_parents, nvent_queue_bindings;
 SELECT pg_temp.try($$SELECT nvent.kv_get('k:1')$$);
 SELECT nvent.kv_set('k:1', '2');
 ROLLBACK;

@@ -14,7 +14,9 @@
 #include "position/position.h"
 #include "position/shmem.h"
 #include "position/xact.h"
+#include "queue/bind.h"
 #include "queue/queue.h"
+#include "route/binding.h"
 #include "route/route.h"
 #include "route/table_set.h"
 #include "store/store.h"
@@ -43,6 +45,8 @@ _PG_init(void)
 	nvs_copy_init();
 	nvs_target_init();
 	nvs_table_set_init();
+	nvs_binding_init();
+	nvs_deliver_init();
 	nvs_hint_init();
 	nvs_jobs_init();
 	nvs_launcher_init();

@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "queue/bind.h"
 #include "queue/internal.h"
 #include "route/route.h"
 
@@ -327,6 +328,7 @@ drop_rows(NvsTableSet *set, Datum number)
 	(void) nvs_table_set_run(set, &admin_drop_slots, &params);
 	(void) nvs_table_set_run(set, &admin_drop_lanes, &params);
 	(void) nvs_table_set_run(set, &admin_drop_levels, &params);
+	nvs_bindings_drop(set->prefix, number);
 }
 
 /* nvent.queue_purge(queue, store): how many queued jobs it deleted. */

@@ -63,6 +63,9 @@ extern void nvs_jobs_draw(NvsTableSet *set, int64 *ids, int n);
 extern void nvs_keys_take(NvsTableSet *set, const NvsQueue *queue,
 						  const NvsNewJob *jobs, int n, int64 *ids);
 
+/* queue/send.c */
+extern void nvs_job_take_arguments(NvsNewJob *job, FunctionCallInfo fcinfo);
+
 /* queue/job.c */
 extern void nvs_job_init(NvsNewJob *job);
 extern void nvs_job_start_after(NvsNewJob *job, const Interval *span);

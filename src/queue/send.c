@@ -35,7 +35,6 @@ enum
 PG_FUNCTION_INFO_V1(nvs_queue_send);
 PG_FUNCTION_INFO_V1(nvs_queue_send_batch);
 
-static void send_read_arguments(NvsNewJob *job, FunctionCallInfo fcinfo);
 static NvsNewJob *send_read_jobs(FunctionCallInfo fcinfo, int *n);
 
 /* nvent.queue_send(queue, data, ...): the job's id; NULL for none. */
@@ -48,7 +47,7 @@ nvs_queue_send(PG_FUNCTION_ARGS)
 	int64		id;
 
 	PreventCommandIfReadOnly("nvent.queue_send()");
-	send_read_arguments(&job, fcinfo);
+	nvs_job_take_arguments(&job, fcinfo);
 	nvs_spi_begin();
 	set = nvs_queue_open(fcinfo, SEND_QUEUE, SEND_STORE, NVS_USE_CHANGE,
 						 &queue);
@@ -59,9 +58,9 @@ nvs_queue_send(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(id);
 }
 
-/* Take the arguments of queue_send(). */
-static void
-send_read_arguments(NvsNewJob *job, FunctionCallInfo fcinfo)
+/* Take a job from the arguments of queue_send() or queue_publish(). */
+void
+nvs_job_take_arguments(NvsNewJob *job, FunctionCallInfo fcinfo)
 {
 	static const struct
 	{

@@ -153,6 +153,15 @@ nvs_table_set_find(const NvsTableSetKind *kind, const char *prefix,
 	return table_set_find(kind, prefix, table_set_all(kind), mode);
 }
 
+/* The same for a call that changes rows, which locks what it needs. */
+NvsTableSet *
+nvs_table_set_find_to_change(const NvsTableSetKind *kind, const char *prefix)
+{
+	return table_set_find(kind, prefix, kind->first == 0 ?
+						  table_set_all(kind) : kind->first,
+						  nvs_use_lock_mode(NVS_USE_CHANGE));
+}
+
 /*
  * The same, with these of its tables locked.  A set is kept under the
  * generation of the store that it is made from, and points to nothing of it:

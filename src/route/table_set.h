@@ -63,6 +63,8 @@ extern NvsTableSet *nvs_table_set_find(const NvsTableSetKind *kind,
 									   const char *prefix, LOCKMODE mode);
 extern void nvs_table_set_lock(const NvsTableSet *set, int table);
 extern void nvs_table_set_lock_all(const NvsTableSet *set);
+extern NvsTableSet *nvs_table_set_find_to_change(const NvsTableSetKind *kind,
+												 const char *prefix);
 extern uint64 nvs_table_set_run(const NvsTableSet *set,
 								const NvsStatement *statement,
 								const NvsParams *params);

@@ -18,6 +18,7 @@
 
 #include "errors.h"
 #include "queue/queue.h"
+#include "route/binding.h"
 #include "route/foreign_code.h"
 #include "route/route.h"
 #include "schedule/internal.h"
@@ -45,6 +46,10 @@ static const NvsStatement fire_job = {
 static void fire_append(NvsSchedulePass *pass,
 						const NvsDueSchedule *schedule);
 static void fire_check_place(const NvsDueSchedule *schedule, Oid relid);
+static void fire_check_bound(NvsSchedulePass *pass,
+							 const NvsDueSchedule *schedule);
+static NvsTableSet *fire_check_queues(NvsSchedulePass *pass,
+									  const NvsDueSchedule *schedule);
 static void fire_send(NvsSchedulePass *pass, const NvsDueSchedule *schedule);
 static void fire_check_table(NvsSchedulePass *pass,
 							 const NvsDueSchedule *schedule, Oid relid,
@@ -91,6 +96,7 @@ fire_append(NvsSchedulePass *pass, const NvsDueSchedule *schedule)
 	relid = resolved.target->relid;
 	fire_check_table(pass, schedule, relid, resolved.target->name, ACL_INSERT,
 					 TRIGGER_TYPE_INSERT);
+	fire_check_bound(pass, schedule);
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(schedule->subject),
 				   false);
@@ -99,6 +105,20 @@ fire_append(NvsSchedulePass *pass, const NvsDueSchedule *schedule)
 	nvs_params_add(&params, INT8OID, Int64GetDatum(schedule->due), false);
 	nvs_table_set_run(pass->set, &fire_event, &params);
 	fire_check_place(schedule, relid);
+
+	/* Again: a queue may have been bound meanwhile. */
+	fire_check_bound(pass, schedule);
+}
+
+/* Raise an error unless a run may send the jobs that its event makes. */
+static void
+fire_check_bound(NvsSchedulePass *pass, const NvsDueSchedule *schedule)
+{
+	const NvsStore *store = nvs_store_require(pass->set->prefix);
+
+	if (nvs_bindings_of_event(store, schedule->subject,
+							  strlen(schedule->subject), NULL, 0) != NIL)
+		(void) fire_check_queues(pass, schedule);
 }
 
 /* Raise an error when an event went elsewhere than was looked at before. */
@@ -117,25 +137,34 @@ fire_check_place(const NvsDueSchedule *schedule, Oid relid)
 }
 
 /*
- * Send the job of a schedule, to a queue of its store.  Who sends reads queues,
- * and writes to each of their tables: what was kept for a job that is gone is
- * deleted, and what waits for room is told of it.
+ * Raise an error unless a run may send jobs: who sends reads queues, and
+ * writes to each of their tables, which are returned, NULL when there are none.
+ * What was kept for a job that is gone is deleted, and what waits for room is
+ * told of it.
  */
-static void
-fire_send(NvsSchedulePass *pass, const NvsDueSchedule *schedule)
+static NvsTableSet *
+fire_check_queues(NvsSchedulePass *pass, const NvsDueSchedule *schedule)
 {
 	NvsTableSet *queues = nvs_table_set_find(&nvs_queue_tables,
 											 pass->set->prefix,
 											 RowExclusiveLock);
-	NvsParams	params;
 	int			i;
 
-	if (queues == NULL)
-		nvs_queue_missing(schedule->queue);
-	for (i = 0; i < queues->kind->ntables; i++)
+	for (i = 0; queues != NULL && i < queues->kind->ntables; i++)
 		fire_check_table(pass, schedule, queues->relids[i], queues->tables[i],
 						 i == 0 ? ACL_SELECT : FIRE_SEND_PRIVILEGES,
 						 i == 0 ? TRIGGER_TYPE_INSERT : NVS_ANY_CHANGE);
+	return queues;
+}
+
+/* Send the job of a schedule, to a queue of its store. */
+static void
+fire_send(NvsSchedulePass *pass, const NvsDueSchedule *schedule)
+{
+	NvsParams	params;
+
+	if (fire_check_queues(pass, schedule) == NULL)
+		nvs_queue_missing(schedule->queue);
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(schedule->queue),
 				   false);

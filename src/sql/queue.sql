@@ -15,6 +15,13 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.queue_policy_changed() IS
 'trigger of a store''s queues: refuses that the policy of one is changed';
 
+CREATE FUNCTION nvent.queue_binding_check() RETURNS trigger
+AS 'MODULE_PATHNAME', 'nvs_queue_binding_check'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_binding_check() IS
+'trigger of a store''s bindings of queues: refuses what is no pattern, and all but the owner''s to what is appended';
+
 CREATE FUNCTION nvent.queue_create(
     queue text,
     policy text DEFAULT 'standard',
@@ -284,6 +291,184 @@ Locks:
   as nvent.queue_send, keys in their order
 Example:
   SELECT nvent.queue_send_batch(''emails'', ARRAY[''{"data": 1}'', ''{"data": 2, "priority": 10}'']::jsonb[]);';
+
+CREATE FUNCTION nvent.queue_bind(
+    queue text,
+    pattern text,
+    on_append boolean DEFAULT false,
+    types text[] DEFAULT NULL,
+    store text DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_bind'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_bind(text, text, boolean, text[], text) IS
+'Binds a queue to a pattern: what is published for a subject that matches comes to it, see
+nvent.queue_publish; or, with on_append, what is appended to a stream whose subject matches.
+
+With on_append each event that nvent.stream_append, nvent.stream_append_batch, nvent.stream_append_many or
+a schedule appends makes a job in the same transaction: both are there when it commits, or neither is.
+The data of the job is the record of the event, as nvent.stream_read has it, with its subject, its
+position `id`, type and data, but without `pii`, which may have to be erased. Its key is the subject,
+which has to be of at most 1,000 bytes then; all else is as the queue has it, and where its policy allows
+no more jobs of a key, there is no job. Jobs of one call are in the order of its events, and so are those
+of one stream that has versions. Events that are restored, that INSERT or COPY writes, or a function that
+truncates or closes a stream, make none; nor does an append that is repeated by its event ids.
+
+The job is sent as who appends, so he needs the right to send to the queue, as nvent.store_grant gives
+it to who writes; else the append fails. Appends that begin when this has committed make jobs; one that
+is under way may or may not.
+
+A queue that several of its patterns match gets one job. A binding is a row of {store}_queue_bindings, and
+goes with its queue.
+
+Arguments:
+  queue: the queue
+  pattern: of subjects, as everywhere; for on_append, of subjects in the store
+  on_append: whether it is about events that are appended, and not about what is published; only the
+    owner of the store may say so
+  types: of the events, with on_append; NULL for all. Another call sets them anew
+  store: the store; NULL is the default store
+Returns:
+  true when that was new, false when it was so
+Raises:
+  22004: queue, pattern or on_append is NULL
+  22023: types are empty, or there without on_append; or the pattern is one of another store
+  42501: with on_append, when the caller does not own the store
+  42704: there is no such queue
+  NV005: the pattern is not valid
+  NV009: there is no such store
+Locks:
+  the row of the queue against being dropped, until the transaction ends; in every session, the
+  bindings of the store are read again after commit
+Example:
+  SELECT nvent.queue_bind(''emails'', ''user:*:created'');';
+
+CREATE FUNCTION nvent.queue_unbind(
+    queue text,
+    pattern text,
+    on_append boolean DEFAULT false,
+    store text DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_unbind'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_unbind(text, text, boolean, text) IS
+'Takes a binding back; jobs that it made stay.
+
+Arguments:
+  queue: the queue
+  pattern: as it was given to nvent.queue_bind
+  on_append: the same
+  store: the store; NULL is the default store
+Returns:
+  true when it was taken back, false when there is none
+Raises:
+  22004: queue, pattern or on_append is NULL
+  42704: there is no such queue
+  NV009: there is no such store
+Locks:
+  as nvent.queue_bind
+Example:
+  SELECT nvent.queue_unbind(''emails'', ''user:*:created'');';
+
+CREATE FUNCTION nvent.queue_bindings(
+    queue text DEFAULT NULL,
+    store text DEFAULT NULL,
+    OUT queue_name text,
+    OUT pattern text,
+    OUT on_append boolean,
+    OUT types text[],
+    OUT created_at timestamptz
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_queue_bindings'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION nvent.queue_bindings(text, text) IS
+'Lists what queues are bound to.
+
+Arguments:
+  queue: the queue; NULL for all
+  store: the store; NULL is the default store
+Returns:
+  a row for each binding, by name and pattern
+Columns:
+  queue_name: the queue
+  pattern: what it is bound to
+  on_append: whether by events that are appended
+  types: of these events; NULL for all
+  created_at: since when
+Raises:
+  NV009: there is no such store
+Example:
+  SELECT queue_name, pattern FROM nvent.queue_bindings();';
+
+CREATE FUNCTION nvent.queue_publish(
+    subject text,
+    data jsonb DEFAULT NULL,
+    priority integer DEFAULT NULL,
+    key text DEFAULT NULL,
+    start_after interval DEFAULT NULL,
+    start_at timestamptz DEFAULT NULL,
+    lease interval DEFAULT NULL,
+    max_run interval DEFAULT NULL,
+    retry_limit integer DEFAULT NULL,
+    retry_delay interval DEFAULT NULL,
+    retry_backoff boolean DEFAULT NULL,
+    retry_delay_max interval DEFAULT NULL,
+    dead_letter text DEFAULT NULL,
+    throttle interval DEFAULT NULL,
+    debounce interval DEFAULT NULL,
+    store text DEFAULT NULL,
+    OUT queue text,
+    OUT id bigint
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_queue_publish'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_publish(
+    text, jsonb, integer, text, interval, timestamptz, interval, interval, integer, interval, boolean,
+    interval, text, interval, interval, text
+) IS
+'Sends a job to each queue that is bound to a subject by nvent.queue_bind, without on_append; all or none.
+
+Who publishes needs the right to send to these queues. One that a policy hides from him gets nothing.
+
+Arguments:
+  subject: what it is about, which patterns are matched with; 1 to 1,024 bytes
+  data: what the workers get; NULL for nothing
+  priority: as in nvent.queue_send, for each of the jobs, like all that follow
+  key: what the jobs are about
+  start_after: how long they wait before they can be fetched
+  start_at: when they can be fetched
+  lease: how long a worker has one
+  max_run: the longest that an attempt may last
+  retry_limit: how often one is tried again
+  retry_delay: how long it waits before that
+  retry_backoff: whether that is doubled
+  retry_delay_max: the longest that it waits
+  dead_letter: queue that gets a copy of one that failed for good
+  throttle: length of the slot that it takes in its queue
+  debounce: the same, or the next one
+  store: whose queues; NULL is the default store
+Returns:
+  a row for each of these queues; none when there is no such queue
+Columns:
+  queue: a queue that is bound to the subject
+  id: of its job; NULL when another has its key or its slot
+Raises:
+  22004: subject is NULL
+  22023: an argument is one that nvent.queue_send does not take, or a key is missing where the policy
+    of a queue is key_strict_fifo
+  40001: as nvent.queue_send
+  42501: the caller may not send to a queue
+  42704: there is no queue of the name dead_letter
+  NV004: the subject is not valid
+  NV009: there is no such store
+Locks:
+  as nvent.queue_send, for one queue after another in the order in which they were made
+Example:
+  SELECT * FROM nvent.queue_publish(''user:17:created'', ''{"id": 17}'');';
 
 CREATE FUNCTION nvent.queue_flow(
     jobs jsonb[],
@@ -1328,10 +1513,12 @@ Example:
 
 -- A store's owner has them on tables.
 REVOKE ALL ON FUNCTION
+    nvent.queue_binding_check,
     nvent.queue_changed,
     nvent.queue_policy_changed
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
+    nvent.queue_binding_check,
     nvent.queue_changed,
     nvent.queue_policy_changed
 TO @extowner@ WITH GRANT OPTION;

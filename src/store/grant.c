@@ -83,6 +83,7 @@ static const GrantFunction grant_functions[] = {
 	{"stream_drop_table", LEVEL_ADMIN},
 	{"stream_restore", LEVEL_ADMIN},
 	{"stream_retain", LEVEL_ADMIN},
+	{"queue_binding_check", LEVEL_OWNER},
 	{"queue_changed", LEVEL_OWNER},
 	{"queue_policy_changed", LEVEL_OWNER},
 	{"route_add", LEVEL_OWNER},

@@ -50,7 +50,8 @@ const char *const nvs_layout_tables[] = {
 	"flow_events", "flow_runs", "flows", "trigger_events", "triggers",
 	"scheduler_jobs", "kv", "entries", "locks", "snapshots", "consumers",
 	"checkpoints", "queues", "job_levels", "jobs", "job_turns", "job_runs",
-	"job_keys", "job_slots", "job_lanes", "job_waits", "job_parents", NULL
+	"job_keys", "job_slots", "job_lanes", "job_waits", "job_parents",
+	"queue_bindings", NULL
 };
 
 static const char *const kv_up[] = {
@@ -310,13 +311,28 @@ static const char *const queues_up[] = {
 	"PRIMARY KEY (id, parent)) WITH (fillfactor = 70)",
 	"CREATE INDEX ON {job_parents} (parent)",
 	"CREATE INDEX ON {job_parents} (queue)",
+
+	"CREATE TABLE {queue_bindings} ("
+	"queue integer NOT NULL, "
+	"pattern text COLLATE \"C\" NOT NULL, "
+	"on_append boolean NOT NULL DEFAULT false, "
+	"types text[] COLLATE \"C\", "
+	"created_at timestamptz NOT NULL DEFAULT now(), "
+	"PRIMARY KEY (queue, pattern, on_append))",
+	"CREATE TRIGGER queue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE "
+	"ON {queue_bindings} FOR EACH STATEMENT "
+	"EXECUTE FUNCTION nvent.queue_changed()",
+	"CREATE TRIGGER queue_binding_check AFTER INSERT OR UPDATE "
+	"ON {queue_bindings} FOR EACH ROW "
+	"EXECUTE FUNCTION nvent.queue_binding_check()",
 	NULL
 };
 
 /* Locked in this order, in which calls lock them: see route/table_set.c. */
 static const char *const queues_down[] = {
 	"queues", "job_levels", "jobs", "job_turns", "job_runs", "job_keys",
-	"job_slots", "job_lanes", "job_waits", "job_parents", NULL
+	"job_slots", "job_lanes", "job_waits", "job_parents", "queue_bindings",
+	NULL
 };
 
 static const char *const nothing[] = {NULL};

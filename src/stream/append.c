@@ -145,8 +145,13 @@ nvs_append_events(NvsAppend *streams, int nstreams, NvsNewEvent *events,
 		return;
 	append_check_expected(streams, nstreams);
 	append_check_open(streams, nstreams);
-	if (!nvs_stream_insert(events, nevents, records) &&
-		!nvs_event_id_find(events, nevents, records))
+	records->bound = nvs_bound_begin(streams, nstreams);
+	if (nvs_stream_insert(events, nevents, records))
+	{
+		if (records->bound != NULL)
+			nvs_bound_send(records->bound);
+	}
+	else if (!nvs_event_id_find(events, nevents, records))
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("table %s did not take every event",

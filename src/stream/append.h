@@ -48,6 +48,12 @@ extern void nvs_append_events(NvsAppend *streams, int nstreams,
 							  NvsRecords *records);
 pg_noreturn extern void nvs_append_too_many_subjects(int n);
 
+/* stream/bound.c */
+extern struct NvsBound *nvs_bound_begin(const NvsAppend *streams, int n);
+extern void nvs_bound_add(struct NvsBound *bound, const NvsResolved *resolved,
+						  const Datum *values, const bool *nulls);
+extern void nvs_bound_send(struct NvsBound *bound);
+
 /* stream/head.c */
 extern void nvs_stream_name(FunctionCallInfo fcinfo, int n,
 							NvsAppend *stream);

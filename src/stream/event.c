@@ -418,6 +418,7 @@ nvs_records_one(NvsRecords *records)
 {
 	records->result = NULL;
 	records->cxt = CurrentMemoryContext;
+	records->bound = NULL;
 }
 
 /*
@@ -428,6 +429,7 @@ void
 nvs_records_set(NvsRecords *records, FunctionCallInfo fcinfo)
 {
 	records->result = nvs_result_set(fcinfo, &records->desc);
+	records->bound = NULL;
 	records->cxt = AllocSetContextCreate(CurrentMemoryContext,
 										 "nvent_store record",
 										 ALLOCSET_DEFAULT_SIZES);

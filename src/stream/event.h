@@ -22,6 +22,8 @@ typedef struct NvsEvent
 	bool		timed;			/* the caller named ts */
 } NvsEvent;
 
+struct NvsBound;
+
 /* Where the records of a call go: to the rows of a set, or there is but one. */
 typedef struct NvsRecords
 {
@@ -29,6 +31,7 @@ typedef struct NvsRecords
 	TupleDesc	desc;
 	MemoryContext cxt;			/* of the one, or of each while it is made */
 	Datum		record;			/* the one */
+	struct NvsBound *bound;		/* takes what goes to queues, or NULL */
 } NvsRecords;
 
 /* Is a key or string of jsonb this one? */

@@ -48,6 +48,8 @@ static void insert_init(InsertRun *run);
 static bool insert_has_column(const NvsTarget *target, const NvsEvent *event,
 							  int i);
 static void insert_take_row(TupleTableSlot *slot, void *arg);
+static void insert_add_record(const InsertRun *run, const NvsNewEvent *event,
+							  const Datum *values, const bool *nulls);
 static SPIPlanPtr insert_plan_one(const InsertRun *run, NvsParams *params);
 static void insert_build_one(StringInfo sql, const void *arg);
 static SPIPlanPtr insert_plan_many(const InsertRun *run, NvsParams *params);
@@ -160,8 +162,8 @@ insert_bulk(InsertRun *run)
 		Datum		id = event->event.values[state->id - map->fields];
 
 		run->positions[i] = DatumGetInt64(id);
-		nvs_records_add(run->records, &event->stream->resolved,
-						event->event.values, event->event.nulls);
+		insert_add_record(run, event, event->event.values,
+						  event->event.nulls);
 	}
 }
 
@@ -262,9 +264,20 @@ insert_take_row(TupleTableSlot *slot, void *arg)
 	}
 	run->positions[run->nrows] =
 		DatumGetInt64(run->values[state->id - map->fields]);
-	nvs_records_add(run->records, &event->stream->resolved, run->values,
-					run->nulls);
+	insert_add_record(run, event, run->values, run->nulls);
 	run->nrows++;
+}
+
+/* Make the record of an event that was inserted, and take it for queues. */
+static void
+insert_add_record(const InsertRun *run, const NvsNewEvent *event,
+				  const Datum *values, const bool *nulls)
+{
+	const NvsResolved *resolved = &event->stream->resolved;
+
+	if (unlikely(run->records->bound != NULL))
+		nvs_bound_add(run->records->bound, resolved, values, nulls);
+	nvs_records_add(run->records, resolved, values, nulls);
 }
 
 /* The plan of an INSERT of one event: a parameter for each column. */

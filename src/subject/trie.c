@@ -63,7 +63,8 @@ typedef struct TrieSearch
 	const char *text;
 	NvsSubject	subject;		/* its tokens */
 	TrieStep	steps[NVS_SUBJECT_MAX_TOKENS + 1];	/* by depth */
-	int			depth;			/* of the step that the lookup is at */
+	int			depth;			/* of the last hit */
+	int			next;			/* depth to go on at; below 0 at the end */
 	uint64		hashes[NVS_SUBJECT_MAX_TOKENS]; /* of the first tokens */
 	int			nhashes;
 } TrieSearch;
@@ -220,9 +221,12 @@ nvs_trie_create(MemoryContext context)
 	return trie;
 }
 
-/* Where the pattern's payload belongs; the nodes before it are made. */
-static void **
-trie_payload_slot(NvsTrie *trie, const NvsPattern *pattern)
+/*
+ * Where a pattern's payload belongs: NULL is there when it is new, whose nodes
+ * are made.  The pattern itself is not kept.
+ */
+void	  **
+nvs_trie_slot(NvsTrie *trie, const NvsPattern *pattern)
 {
 	TrieNode   *node = trie->root;
 	int			t;
@@ -266,7 +270,7 @@ trie_payload_slot(NvsTrie *trie, const NvsPattern *pattern)
 void
 nvs_trie_add(NvsTrie *trie, const NvsPattern *pattern, void *payload)
 {
-	void	  **slot = trie_payload_slot(trie, pattern);
+	void	  **slot = nvs_trie_slot(trie, pattern);
 
 	Assert(payload != NULL);
 	if (*slot != NULL)
@@ -312,18 +316,30 @@ trie_follow_literal(const NvsTrie *trie, const TrieNode *node,
 							 search->text +token->offset, token->len);
 }
 
+/* Begin to search a trie for a subject; false when s is none. */
+static bool
+trie_begin(const NvsTrie *trie, TrieSearch *search, const char *s, int len)
+{
+	if (!nvs_subject_split(s, len, &search->subject, NULL))
+		return false;
+	search->text = s;
+	search->nhashes = 0;
+	search->steps[0].node = trie->root;
+	search->steps[0].next = NVS_TOKEN_LITERAL;
+	search->next = 0;
+	return true;
+}
+
 /*
- * Search depth first.  Returns the payload of the first hit, whose depth is
- * search->depth, or NULL; each step before it says by "next" which edge was
- * taken, the one before that.
+ * Search depth first, from where the last hit was.  Returns the payload of the
+ * next hit, whose depth is search->depth, or NULL; each step before it says by
+ * "next" which edge was taken, the one before that.
  */
 static void *
 trie_search(const NvsTrie *trie, TrieSearch *search)
 {
-	int			d = 0;
+	int			d = search->next;
 
-	search->steps[0].node = trie->root;
-	search->steps[0].next = NVS_TOKEN_LITERAL;
 	while (d >= 0)
 	{
 		const TrieNode *node = search->steps[d].node;
@@ -334,9 +350,9 @@ trie_search(const NvsTrie *trie, TrieSearch *search)
 		search->depth = d;
 		if (d == search->subject.ntokens)
 		{
+			search->next = --d;
 			if (node->payload != NULL)
 				return node->payload;
-			d--;
 			continue;
 		}
 
@@ -365,7 +381,10 @@ trie_search(const NvsTrie *trie, TrieSearch *search)
 
 		/* A token that takes the rest is a hit; else one step down. */
 		if (found != NULL)
+		{
+			search->next = d;
 			return found;
+		}
 		if (child != NULL)
 		{
 			d++;
@@ -373,6 +392,7 @@ trie_search(const NvsTrie *trie, TrieSearch *search)
 			search->steps[d].next = NVS_TOKEN_LITERAL;
 		}
 	}
+	search->next = d;
 	return NULL;
 }
 
@@ -393,10 +413,8 @@ nvs_trie_lookup(const NvsTrie *trie, const char *s, int len,
 	int			n = 0;
 	int			d;
 
-	if (!nvs_subject_split(s, len, &search.subject, NULL))
+	if (!trie_begin(trie, &search, s, len))
 		return NULL;
-	search.text = s;
-	search.nhashes = 0;
 	payload = trie_search(trie, &search);
 	if (payload == NULL || captures == NULL)
 		return payload;
@@ -417,4 +435,22 @@ nvs_trie_lookup(const NvsTrie *trie, const char *s, int len,
 	}
 	*ncaptures = n;
 	return payload;
+}
+
+/*
+ * Call a function with the payload of each pattern that matches the subject s,
+ * the most specific first, as nvs_trie_lookup() has it; not at all when s is no
+ * subject.
+ */
+void
+nvs_trie_each(const NvsTrie *trie, const char *s, int len,
+			  void (*function) (void *payload, void *arg), void *arg)
+{
+	TrieSearch	search;
+	void	   *payload;
+
+	if (!trie_begin(trie, &search, s, len))
+		return;
+	while ((payload = trie_search(trie, &search)) != NULL)
+		function(payload, arg);
 }

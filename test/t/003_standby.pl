@@ -60,6 +60,7 @@ on_primary(q{
 	SELECT nvent.checkpoint_save('p', 1);
 	SELECT nvent.queue_create('q');
 	SELECT nvent.queue_send('q', '1');
+	SELECT nvent.queue_bind('q', 'a:>');
 	SELECT nvent.snapshot_save('s', '{"a": 1}', '{"nvent:order:1": 1}');
 	SELECT nvent.position_publish();
 });
@@ -100,6 +101,7 @@ my %reads = (
 	q{queue_children('q', 1)::text} => '',
 	q{queue_find('q', 'k')::text} => '',
 	q{queue_blocked('q')::text} => '',
+	q{queue_bindings()::text ~ 'q,a:>,f'} => 't',
 	q{route_resolve('stream', 'nvent:flow:run:1')} => '(nvent,nvent:flow:run:{run_id...},nvent_flow_events,"{""run_id"": ""1""}",inline)',
 	q{safe_position() > 0} => 't',
 	q{store_number('nvent') IS NOT NULL} => 't',
@@ -156,7 +158,7 @@ my @writes = (
 	q{queue_create('r')}, q{queue_drop('q')}, q{queue_pause('q')}, q{queue_unpause('q')}, q{queue_purge('q')}, q{queue_send('q')},
 	q{queue_send_batch('q', ARRAY['{}']::jsonb[])}, q{queue_flow(ARRAY['{"queue": "q"}']::jsonb[])}, q{queue_fetch('q')}, q{queue_work('q')}, q{queue_complete('q', 1, 1)}, q{queue_complete_many('q', '{1}', '{1}')},
 	q{queue_fail('q', 1, 1)}, q{queue_touch('q', 1, 1)}, q{queue_release('q', 1, 1)}, q{queue_cancel('q', 1)}, q{queue_resume('q', 1)}, q{queue_retry('q', 1)}, q{queue_cancel_many('q', '{1}')}, q{queue_resume_many('q', '{1}')}, q{queue_retry_many('q', '{1}')}, q{queue_delete_many('q', '{1}')}, q{queue_redrive('q')}, q{queue_update('q', 1)}, q{queue_upsert('q', key => 'k')},
-	q{queue_delete('q', 1)}, q{queue_unblock('q', 'k')},
+	q{queue_delete('q', 1)}, q{queue_unblock('q', 'k')}, q{queue_bind('q', 'b')}, q{queue_unbind('q', 'a:>')}, q{queue_publish('a:1')},
 	q{checkpoint_save('p', 2)}, q{checkpoint_delete('p')}, q{snapshot_save('s', '{}', '{}')}, q{snapshot_delete('s')},
 	q{consumer_subscribe('d', 'nvent:order:>')}, q{consumer_unsubscribe('c')}, q{consumer_claim()}, q{consumer_fetch()}, q{consumer_correlate()},
 	q{consumer_ack('c', 1, 1)}, q{consumer_ack_many('{c}', '{1}', '{1}')}, q{consumer_block('c', 1, 'e')}, q{consumer_block_many('{c}', '{1}', '{e}')},
