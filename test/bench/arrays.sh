@@ -39,6 +39,12 @@ stream_stats, subjects||nvent.stream_stats($$arr:>$$, subjects => ARRAY(SELECT $
 stream_stats, exclude||nvent.stream_stats($$arr:order:>$$, exclude => :types)
 queue_send_batch||nvent.queue_send_batch($$work$$, ARRAY(SELECT jsonb_build_object($$data$$, t) FROM unnest(:types) t), $$arr$$)
 queue_complete_many||nvent.queue_complete_many($$work$$, :jobs, array_fill(1, ARRAY[:n]), store => $$arr$$)
+queue_cancel_many||nvent.queue_cancel_many($$work$$, :jobs, $$arr$$)
+queue_resume_many|nvent.queue_cancel_many($$work$$, :jobs, $$arr$$)|nvent.queue_resume_many($$work$$, :jobs, $$arr$$)
+queue_retry_many|nvent.queue_work($$work$$, failed => (SELECT jsonb_agg(jsonb_build_object($$id$$, id, $$attempt$$, 1)) FROM unnest(:jobs) id), max_count => 0, store => $$arr$$)|nvent.queue_retry_many($$work$$, :jobs, $$arr$$)
+queue_delete_many||nvent.queue_delete_many($$work$$, :jobs, $$arr$$)
+queue_flow, behind one job||nvent.queue_flow(ARRAY(SELECT jsonb_build_object($$queue$$, $$work$$, $$name$$, t, $$after$$, CASE WHEN t <> $$t1$$ THEN ARRAY[$$t1$$] ELSE ARRAY[]::text[] END) FROM unnest(:types) t), $$arr$$)
+queue_flow, a chain||nvent.queue_flow(ARRAY(SELECT jsonb_build_object($$queue$$, $$work$$, $$name$$, t, $$after$$, CASE WHEN v > 1 THEN ARRAY[$$t$$ || v - 1] ELSE ARRAY[]::text[] END) FROM unnest(:types) WITH ORDINALITY u (t, v)), $$arr$$)
 kv_mget||nvent.kv_mget(:keys)
 kv_delete|nvent.kv_mset((SELECT jsonb_object_agg(k, 1) FROM unnest(:keys) k))|nvent.kv_delete(VARIADIC :keys)
 '
@@ -54,7 +60,7 @@ short='jsonb_increment jsonb_set_path stream_create_table'
 	SELECT nvent.consumer_correlate(store => 'arr') FROM generate_series(0, 10);
 	SELECT nvent.consumer_mark(ARRAY(SELECT 'c' || i FROM generate_series(1, 10000) i), array_fill(8::bigint, ARRAY[10000]), store => 'arr');
 	SELECT count(*) FROM nvent.stream_append_batch('arr:order:1', ARRAY(SELECT jsonb_build_object('type', 't' || i) FROM generate_series(1, 10000) i));
-	SELECT nvent.queue_create('work', store => 'arr');
+	SELECT nvent.queue_create('work', retry_limit => 0, store => 'arr');
 	SELECT count(*) FROM nvent.queue_send_batch('work', ARRAY(SELECT jsonb_build_object('data', i) FROM generate_series(1, 10000) i), 'arr');
 	CREATE TABLE arr_fetched AS
 	SELECT f.id FROM generate_series(1, 10) i, LATERAL nvent.queue_fetch('work', 1000 + 0 * i, store => 'arr') f;
