@@ -50,6 +50,8 @@ OBJS = \
 	src/store/store.o \
 	src/store/relation.o \
 	src/store/claim.o \
+	src/store/check.o \
+	src/store/registry.o \
 	src/store/admin.o \
 	src/store/grant.o \
 	src/store/stream_index.o \

@@ -2,9 +2,8 @@
  * store/admin.c
  *	  Making, moving and adopting stores.
  *
- * The registry is written as the extension's owner, after the checks made
- * here.  A store's tables are made as, and belong to, one role, the store's
- * owner: who owns the version table {prefix}_schema_version.
+ * A store's tables are made as, and belong to, one role, the store's owner: who
+ * owns the version table {prefix}_schema_version.
  *
  * A store claims a first token for the whole database.  So whoever may execute
  * nvent.store_create() decides about names; that is asked too before the first
@@ -13,25 +12,23 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
-#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 
-#include "compat.h"
 #include "errors.h"
 #include "base/advisory.h"
 #include "base/arg.h"
-#include "base/grant.h"
 #include "base/guc.h"
 #include "base/identity.h"
 #include "base/plan.h"
 #include "position/xact.h"
 #include "store/adopt.h"
+#include "store/check.h"
 #include "store/claim.h"
 #include "store/grant.h"
 #include "store/layout.h"
+#include "store/registry.h"
 #include "store/store.h"
 #include "store/stream_table.h"
 
@@ -41,42 +38,6 @@ PG_FUNCTION_INFO_V1(nvs_store_version);
 PG_FUNCTION_INFO_V1(nvs_store_migrate);
 PG_FUNCTION_INFO_V1(nvs_store_adopt);
 
-/* Bytes of a prefix: they leave room for the longest table name. */
-#define ADMIN_MAX_PREFIX	40
-
-/* Enters store $1 of schema $2; the table by which it is known from now on. */
-static const NvsStatement registry_insert = {
-	"INSERT INTO nvent.store (prefix, schema_name) VALUES ($1, $2) "
-	"RETURNING version_table::pg_catalog.oid"
-};
-
-/* Has a dump find store $1 in schema $2, where it is; as above. */
-static const NvsStatement registry_move = {
-	"UPDATE nvent.store SET schema_name = $2 "
-	"WHERE prefix OPERATOR(pg_catalog.=) $1 "
-	"AND schema_name OPERATOR(pg_catalog.<>) $2 "
-	"RETURNING version_table::pg_catalog.oid"
-};
-
-/* Enters the routes that every store begins with for store $1. */
-static const NvsStatement registry_insert_routes = {
-	"INSERT INTO nvent.route (store, kind, pattern, shape, "
-	"table_name, aliases) "
-	"SELECT $1, d.kind, pg_catalog.concat($1, ':', d.pattern), "
-	"pg_catalog.concat($1, ':', d.shape), "
-	"pg_catalog.concat($1, '_', d.table_name), d.aliases "
-	"FROM nvent.default_route d"
-};
-
-/* Removes store $1 with its routes and its stream tables. */
-static const NvsStatement registry_delete = {
-	"WITH route AS (DELETE FROM nvent.route "
-	"WHERE store OPERATOR(pg_catalog.=) $1), "
-	"stream_table AS (DELETE FROM nvent.stream_table "
-	"WHERE store OPERATOR(pg_catalog.=) $1) "
-	"DELETE FROM nvent.store WHERE prefix OPERATOR(pg_catalog.=) $1"
-};
-
 /* Arguments of store_create(). */
 enum
 {
@@ -85,16 +46,6 @@ enum
 	CREATE_OWNER
 };
 
-static void admin_check_prefix(const char *prefix);
-static void admin_check_schema(const char *schema);
-static void admin_check_target(int layout);
-static void admin_check_known(const char *prefix, int layout);
-static void admin_check_same(const NvsStore *store, const char *schema,
-							 Oid owner);
-static void admin_check_free(const NvsStore *store);
-static bool admin_may_create(void);
-static void admin_check_may_create(const char *prefix);
-static Oid	admin_owner_argument(FunctionCallInfo fcinfo, int n);
 static NvsStore *admin_claim(const char *prefix, const char *schema,
 							 const char *command);
 static void admin_ensure_schema(const char *schema, Oid owner);
@@ -104,171 +55,11 @@ static const char *admin_ensure(const char *prefix, const char *schema);
 static const char *admin_ensure_new(const char *prefix, const char *schema);
 static int	admin_migrate(const char *prefix, int target);
 static NvsStore *admin_new_store(const char *prefix, const char *schema);
-static void admin_register(const NvsStore *store);
-static void admin_place(const NvsStatement *statement, const NvsStore *store,
-						Oid relid);
-static void admin_unregister(const char *prefix);
 static bool admin_give_up(const char *prefix);
 static List *admin_adopt(const char *prefix, const char *schema);
 static void admin_require_owner(const NvsStore *store);
 static int	admin_require_layout(const NvsStore *store);
 pg_noreturn static void admin_no_tables(const NvsStore *store);
-
-/*
- * Raise an error unless this can be a store's prefix: the first token of
- * subjects and patterns, and the beginning of the names of tables.  It is one
- * that no pattern has to escape.
- */
-static void
-admin_check_prefix(const char *prefix)
-{
-	size_t		len = strlen(prefix);
-	const char *p = prefix;
-
-	if (len == 0 || len > ADMIN_MAX_PREFIX)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid store prefix \"%s\"", prefix),
-				 errdetail("It has %zu bytes; 1 to %d are allowed.",
-						   len, ADMIN_MAX_PREFIX)));
-	while (*p != '\0' && strchr(":*>{}\x7f", *p) == NULL &&
-		   ((unsigned char) *p >= ' '))
-		p++;
-	if (*p != '\0' || prefix[0] == '\\')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid store prefix \"%s\"", prefix),
-				 errdetail("A prefix is the first token of subjects; it "
-						   "contains no control character and none of "
-						   "\":*>{}\", and does not begin with \"\\\".")));
-}
-
-/*
- * Raise an error for a name that no schema can have, or that would be cut when
- * the schema is made, and then not be found, and for a schema that goes with a
- * session.
- */
-static void
-admin_check_schema(const char *schema)
-{
-	Oid			nspid;
-
-	if (schema[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
-				 errmsg("invalid schema name \"%s\"", schema)));
-	nspid = get_namespace_oid(schema, true);
-	if (strcmp(schema, "pg_temp") == 0 ||
-		(OidIsValid(nspid) && isAnyTempNamespace(nspid)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("schema \"%s\" is temporary", schema),
-				 errdetail("A store is there for every session.")));
-	if (strlen(schema) >= NAMEDATALEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_NAME_TOO_LONG),
-				 errmsg("schema name \"%s\" is too long", schema),
-				 errdetail("It has %zu bytes; at most %d are allowed.",
-						   strlen(schema), NAMEDATALEN - 1)));
-}
-
-/* Raise an error unless a store can be moved to this layout. */
-static void
-admin_check_target(int layout)
-{
-	if (layout != 0 && (layout < NVS_LAYOUT_BASE ||
-						layout > NVS_LAYOUT_LATEST))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("layout %d does not exist", layout),
-				 errdetail("Layouts are %d to %d; 0 drops the store.",
-						   NVS_LAYOUT_BASE, NVS_LAYOUT_LATEST)));
-}
-
-/* Raise an error when a store has a layout of a later nvent_store. */
-static void
-admin_check_known(const char *prefix, int layout)
-{
-	if (layout > NVS_LAYOUT_LATEST)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("layout %d of store \"%s\" is not supported",
-						layout, prefix),
-				 errdetail("The latest that this version of nvent_store knows "
-						   "is %d.", NVS_LAYOUT_LATEST)));
-}
-
-/*
- * Raise an error unless a store that is there is in this schema, and belongs
- * to this owner; InvalidOid: to anybody.
- */
-static void
-admin_check_same(const NvsStore *store, const char *schema, Oid owner)
-{
-	if (strcmp(store->schema, schema) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("store \"%s\" already exists in schema \"%s\"",
-						store->prefix, store->schema)));
-	if (OidIsValid(owner) && owner != store->owner)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("store \"%s\" already exists and belongs to role \"%s\"",
-						store->prefix,
-						GetUserNameFromId(store->owner, true))));
-}
-
-/* Raise an error when the version table of a new store is there already. */
-static void
-admin_check_free(const NvsStore *store)
-{
-	if (OidIsValid(store->relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_TABLE),
-				 errmsg("tables of prefix \"%s\" already exist in schema "
-						"\"%s\"", store->prefix, store->schema),
-				 errhint("Run SELECT * FROM nvent.store_adopt(%s, %s).",
-						 quote_literal_cstr(store->prefix),
-						 quote_literal_cstr(store->schema))));
-}
-
-/* May the current user make stores, that is, execute nvent.store_create()? */
-static bool
-admin_may_create(void)
-{
-	return nvs_may_execute(nvs_function_oid("store_create"), GetUserId());
-}
-
-/* Raise an error unless the current user may make stores. */
-static void
-admin_check_may_create(const char *prefix)
-{
-	if (!admin_may_create())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to create store \"%s\"", prefix),
-				 errdetail("The store does not exist, and is made by a role "
-						   "that may execute nvent.store_create()."),
-				 errhint("Have an administrator run "
-						 "SELECT nvent.store_create(%s).",
-						 quote_literal_cstr(prefix))));
-}
-
-/*
- * The role that argument n names, as whom the caller must be able to act; the
- * caller for NULL.
- */
-static Oid
-admin_owner_argument(FunctionCallInfo fcinfo, int n)
-{
-	Oid			owner;
-
-	if (PG_ARGISNULL(n))
-		return InvalidOid;
-	owner = get_role_oid(text_to_cstring(PG_GETARG_TEXT_PP(n)), false);
-	nvs_check_can_be(owner);
-	return owner;
-}
 
 /*
  * Check the name and place of a store that is to be, and lock them, until the
@@ -285,8 +76,8 @@ admin_claim(const char *prefix, const char *schema, const char *command)
 	/* It is not locked for who wants what there is already. */
 	if (store != NULL && OidIsValid(store->relid))
 		return store;
-	admin_check_prefix(prefix);
-	admin_check_schema(schema);
+	nvs_store_check_prefix(prefix);
+	nvs_store_check_schema(schema);
 	PreventCommandIfReadOnly(command);
 	nvs_store_lock(prefix, ExclusiveLock);
 	nvs_lock(NVS_LOCK_STORE, nvs_hash(schema, strlen(schema), 1),
@@ -327,7 +118,7 @@ admin_create(const char *prefix, const char *schema, Oid owner)
 
 	if (store != NULL)
 	{
-		admin_check_same(store, schema, owner);
+		nvs_store_check_same(store, schema, owner);
 		return false;
 	}
 	if (!OidIsValid(owner))
@@ -338,13 +129,13 @@ admin_create(const char *prefix, const char *schema, Oid owner)
 	admin_ensure_schema(schema, owner);
 	nvs_become_caller(&saved);
 	store = admin_new_store(prefix, schema);
-	admin_check_free(store);
+	nvs_store_check_free(store);
 	store->owner = owner;
 	nvs_store_grant_to_owner(store);
 	nvs_store_become_owner(store, &saved);
 	nvs_layout_up(store, 0, NVS_LAYOUT_LATEST);
 	nvs_become_caller(&saved);
-	admin_register(store);
+	nvs_registry_enter(store);
 	nvs_spi_end();
 	return true;
 }
@@ -368,65 +159,6 @@ admin_new_store(const char *prefix, const char *schema)
 }
 
 /*
- * Enter a store whose tables have been made, and its default routes, into the
- * registry; what the registry had by that name goes.  Needs SPI.
- */
-static void
-admin_register(const NvsStore *store)
-{
-	Oid			relid = nvs_relation_find(store, NULL,
-										  psprintf("%s_schema_version",
-												   store->prefix));
-	NvsParams	params;
-
-	admin_unregister(store->prefix);
-	nvs_params_init(&params);
-	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(store->prefix),
-				   false);
-	(void) nvs_store_registry_execute(&registry_insert_routes, &params);
-	admin_place(&registry_insert, store, relid);
-}
-
-/*
- * Enter or change where a store is, whose version table is relid.  Needs SPI.
- */
-static void
-admin_place(const NvsStatement *statement, const NvsStore *store, Oid relid)
-{
-	NvsParams	params;
-	Datum		known;
-	bool		isnull;
-
-	nvs_params_init(&params);
-	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(store->prefix),
-				   false);
-	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(store->schema),
-				   false);
-	if (nvs_store_registry_execute(statement, &params) == 0)
-		return;
-
-	/* Its schema may be renamed at any moment. */
-	known = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-						  &isnull);
-	if (isnull || DatumGetObjectId(known) != relid)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("schema \"%s\" was renamed meanwhile",
-						store->schema)));
-}
-
-/* Remove a store, its routes and stream tables from the registry; needs SPI. */
-static void
-admin_unregister(const char *prefix)
-{
-	NvsParams	params;
-
-	nvs_params_init(&params);
-	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(prefix), false);
-	(void) nvs_store_registry_execute(&registry_delete, &params);
-}
-
-/*
  * Remove a store that is gone from the registry; false when there is no such
  * store or it is not gone.  Who may make stores may.
  */
@@ -437,14 +169,14 @@ admin_give_up(const char *prefix)
 
 	if (store == NULL || OidIsValid(store->relid))
 		return false;
-	if (!admin_may_create())
+	if (!nvs_store_may_create())
 		nvs_store_missing(prefix);
 	nvs_store_lock(prefix, ExclusiveLock);
 	store = nvs_store_find_registered(prefix);
 	if (store == NULL || OidIsValid(store->relid))
 		return false;
 	nvs_spi_begin();
-	admin_unregister(prefix);
+	nvs_registry_remove(prefix);
 	nvs_spi_end();
 	return true;
 }
@@ -460,7 +192,7 @@ admin_create_default(void)
 				 errhint("Run SELECT nvent.store_create(%s), or set "
 						 "nvent_store.auto_create to on.",
 						 quote_literal_cstr(nvs_default_store))));
-	admin_check_may_create(nvs_default_store);
+	nvs_store_check_may_create(nvs_default_store);
 	(void) admin_create(nvs_default_store, "public", InvalidOid);
 	return nvs_store_require(nvs_default_store);
 }
@@ -493,7 +225,8 @@ nvs_store_create(PG_FUNCTION_ARGS)
 	prefix = text_to_cstring(PG_GETARG_TEXT_PP(CREATE_PREFIX));
 	schema = text_to_cstring(PG_GETARG_TEXT_PP(CREATE_SCHEMA));
 	PG_RETURN_BOOL(admin_create(prefix, schema,
-								admin_owner_argument(fcinfo, CREATE_OWNER)));
+								nvs_store_owner_argument(fcinfo,
+														 CREATE_OWNER)));
 }
 
 /* nvent.store_version(prefix): its layout; NULL when there is no such store. */
@@ -526,7 +259,7 @@ nvs_store_migrate(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(0, "prefix");
 	prefix = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	admin_check_target(target);
+	nvs_store_check_target(target);
 	PreventCommandIfReadOnly("nvent.store_migrate()");
 	if (target == 0 && admin_give_up(prefix))
 		PG_RETURN_NULL();
@@ -551,7 +284,7 @@ admin_migrate(const char *prefix, int target)
 	nvs_spi_begin();
 	nvs_store_become_owner(store, &saved);
 	from = nvs_layout_version(store);
-	admin_check_known(prefix, from);
+	nvs_store_check_known(prefix, from);
 	if (target > from)
 	{
 		nvs_layout_up(store, from, target);
@@ -563,10 +296,10 @@ admin_migrate(const char *prefix, int target)
 
 	/* The registry. */
 	if (target == 0)
-		admin_unregister(prefix);
+		nvs_registry_remove(prefix);
 	else
 	{
-		admin_place(&registry_move, store, store->relid);
+		nvs_registry_move(store);
 		nvs_store_changed();
 	}
 	nvs_spi_end();
@@ -604,18 +337,18 @@ admin_ensure(const char *prefix, const char *schema)
 	{
 		const char *done;
 
-		admin_check_may_create(prefix);
+		nvs_store_check_may_create(prefix);
 		done = admin_ensure_new(prefix, schema == NULL ? "public" : schema);
 		if (done != NULL)
 			return done;
 		store = nvs_store_require(prefix);
 	}
 	if (schema != NULL)
-		admin_check_same(store, schema, InvalidOid);
+		nvs_store_check_same(store, schema, InvalidOid);
 	nvs_spi_begin();
 	layout = nvs_layout_version(store);
 	nvs_spi_end();
-	admin_check_known(prefix, layout);
+	nvs_store_check_known(prefix, layout);
 	if (layout == NVS_LAYOUT_LATEST)
 		return "unchanged";
 	PreventCommandIfReadOnly("nvent.store_ensure()");
@@ -716,7 +449,7 @@ admin_adopt(const char *prefix, const char *schema)
 	nvs_become_caller(&saved);
 
 	/* The registry. */
-	admin_register(store);
+	nvs_registry_enter(store);
 	foreach(lc, streams)
 		nvs_stream_table_register(prefix, strVal(lfirst(lc)));
 	return changes;
@@ -745,7 +478,7 @@ admin_require_layout(const NvsStore *store)
 
 	if (layout == 0)
 		admin_no_tables(store);
-	admin_check_known(store->prefix, layout);
+	nvs_store_check_known(store->prefix, layout);
 	return layout;
 }
 
