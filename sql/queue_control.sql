@@ -7,6 +7,9 @@
 -- neither cancelled nor run by anybody, and of one that is kept the runs are gone.
 SET client_min_messages = warning;
 \set VERBOSITY terse
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\i :helpers
 CREATE ROLE regress_nvs_operator;
 SELECT nvent.store_create('q');
 SET nvent_store.default_store = 'q';
@@ -136,6 +139,17 @@ SELECT nvent.queue_delete_many('f', pg_temp.all_ids());
 \set VERBOSITY terse
 DROP TRIGGER nothing ON q_job_waits;
 SELECT * FROM pg_temp.states();
+
+-- One job among many is found by all columns of its key, also by plans that were
+-- made while nothing was known of the table: its index has more than 200 pages.
+SELECT nvent.queue_create('n', keep_ended => '0');
+SELECT count(*) FROM nvent.queue_send_batch('n', array_fill('{}'::jsonb, ARRAY[60000]));
+SELECT min(id) + 50000 AS j FROM q_jobs WHERE queue = (SELECT number FROM q_queues WHERE name = 'n') \gset
+SELECT call, b < 100 AS few FROM (SELECT format(c, 'N') AS call, pg_temp.buffers(format(c, :j)) AS b FROM unnest(ARRAY[
+    $$SELECT nvent.queue_cancel('n', %s)$$, $$SELECT nvent.queue_cancel('n', %s - 2)$$, $$SELECT nvent.queue_delete('n', %s - 1)$$, $$SELECT nvent.queue_get('n', %s)$$,
+    $$SELECT nvent.queue_update('n', %s + 1, '1')$$, $$SELECT nvent.queue_complete('n', id, attempt) FROM nvent.queue_fetch('n')$$,
+    $$SELECT nvent.queue_complete_many('n', array_agg(id), array_agg(attempt)) FROM nvent.queue_fetch('n', 3)$$,
+    $$SELECT nvent.queue_fail('n', id, attempt) FROM nvent.queue_fetch('n', 1)$$, $$SELECT nvent.queue_resume('n', %s)$$]) c) b;
 
 SELECT nvent.store_migrate('q', 0) > 0 AS dropped;
 DROP OWNED BY regress_nvs_operator;

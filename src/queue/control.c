@@ -37,18 +37,11 @@
 	alias ".id OPERATOR(pg_catalog.=) $2 " \
 	"AND " NVS_IN_QUEUE(alias, "1")
 
-/*
- * The job itself, whatever priorities the queue has got by now: it is looked
- * for at each of them, and not among all jobs of the queue, as is planned where
- * the priorities are a list whose length is not known.
- */
+/* The job itself, whatever priorities the queue has got by now. */
 #define THE_JOB(lock) \
-	"SELECT j.priority FROM {job_levels} l, LATERAL (" \
-	"SELECT p.priority FROM {jobs} p " \
-	"WHERE p.queue OPERATOR(pg_catalog.=) $1 " \
-	"AND p.priority OPERATOR(pg_catalog.=) l.priority " \
-	"AND p.id OPERATOR(pg_catalog.=) $2 " lock ") j " \
-	"WHERE l.queue OPERATOR(pg_catalog.=) $1"
+	"SELECT j.priority FROM " \
+	NVS_JOB_AT("(SELECT v.priority FROM {job_levels} v " \
+			   "WHERE v.queue OPERATOR(pg_catalog.=) $1)", "$2", lock)
 
 /* In SQL, has the job a turn, or a run that has not ended? */
 #define GOES_ON \
@@ -323,9 +316,9 @@ control_all(void *arg)
 	}
 	nvs_flow_add(control->pass, control->done, control->ndone,
 				 control->verb->outcome);
-	nvs_flow_finish(control->pass);
 	if (control->verb == &control_verb_delete)
-		nvs_flow_forget(control->set, control->done, control->ndone);
+		nvs_flow_add_gone(control->pass, control->done, control->ndone);
+	nvs_flow_finish(control->pass);
 	nvs_keys_release(control->set, control->queue, control->done,
 					 control->ndone);
 	if (control->verb == &control_verb_cancel)
@@ -341,8 +334,11 @@ control_waiting(void *arg, int64 id)
 	Datum		done = Int64GetDatum(id);
 
 	(void) nvs_flow_stop_waiting(control->set, control->queue, id);
-	if (control_one(control, id))
-		nvs_flow_add(control->pass, &done, 1, control->verb->outcome);
+	if (!control_one(control, id))
+		return;
+	nvs_flow_add(control->pass, &done, 1, control->verb->outcome);
+	if (control->verb == &control_verb_delete)
+		nvs_flow_forget(control->set, &done, 1);
 }
 
 /* Do it with one job; whether there was anything to do. */

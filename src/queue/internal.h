@@ -47,6 +47,9 @@ typedef struct NvsWork
 	int			ncompleted;
 	NvsSettledJob *failed;
 	int			nfailed;
+	Datum	   *settled;		/* ids of those that were completed, int8 */
+	int			nsettled;
+	int			nlost;			/* of those that failed */
 } NvsWork;
 
 /* The first arguments of queue_work() and queue_work_await(). */
@@ -104,6 +107,7 @@ extern NvsFlowPass *nvs_flow_begin(NvsTableSet *set,
 								   void *arg);
 extern void nvs_flow_add(NvsFlowPass *pass, const Datum *ids, int n,
 						 const char *outcome);
+extern void nvs_flow_add_gone(NvsFlowPass *pass, const Datum *ids, int n);
 extern void nvs_flow_add_waiting(NvsFlowPass *pass, int64 id);
 extern void nvs_flow_finish(NvsFlowPass *pass);
 extern void nvs_flow_ended(NvsTableSet *set, const Datum *ids, int n,
@@ -129,10 +133,7 @@ extern void nvs_queue_expire(NvsTableSet *set, NvsQueue *queue,
 							 TimestampTz now, int64 limit);
 
 /* queue/settle.c */
-extern int	nvs_jobs_complete(NvsTableSet *set, NvsQueue *queue,
-							  NvsSettledJob *jobs, int n, Datum *settled);
-extern int	nvs_jobs_fail(NvsTableSet *set, NvsQueue *queue,
-						  NvsSettledJob *jobs, int n);
+extern void nvs_jobs_settle(NvsTableSet *set, NvsQueue *queue, NvsWork *work);
 
 /* queue/fetch.c */
 extern int	nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue,

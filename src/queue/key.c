@@ -59,9 +59,9 @@ typedef struct KeyWants
 
 /* In SQL, that the job is gone that key k of queue $1 was taken for. */
 #define NOBODYS \
-	"(SELECT j.id FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 " \
-	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) " \
-	"AND j.id OPERATOR(pg_catalog.=) k.id LIMIT 1) IS NULL"
+	"(SELECT j.id FROM " \
+	NVS_JOB_AT("pg_catalog.unnest($3)", "k.id", "OFFSET 0") \
+	"LIMIT 1) IS NULL"
 
 /*
  * Which of the keys $2 of queue $1 are taken, by what is committed and nobody

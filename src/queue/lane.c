@@ -54,12 +54,12 @@ static const NvsStatement lane_release = {
 
 /* The same of all places, but for jobs that are there, of priorities $3. */
 static const NvsStatement lane_forget = {
-	"UPDATE {job_lanes} l SET held = false "
-	"WHERE l.id OPERATOR(pg_catalog.=) ANY ($2) AND l.held "
-	"AND " NVS_IN_QUEUE("l", "1") " "
-	"AND (SELECT j.id FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
-	"AND j.id OPERATOR(pg_catalog.=) l.id LIMIT 1) IS NULL"
+	"UPDATE {job_lanes} o SET held = false "
+	"WHERE o.id OPERATOR(pg_catalog.=) ANY ($2) AND o.held "
+	"AND " NVS_IN_QUEUE("o", "1") " "
+	"AND (SELECT j.id FROM "
+	NVS_JOB_AT("pg_catalog.unnest($3)", "o.id", "OFFSET 0")
+	"LIMIT 1) IS NULL"
 };
 
 /* Have job $3 of queue $1 and priority $2 be the one of its key that waits. */

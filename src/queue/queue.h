@@ -86,6 +86,18 @@ enum
 	"AND " NVS_IN_QUEUE("t", "1")
 
 /*
+ * In SQL, a job of queue $1 at any of some priorities, a row of a FROM: it is
+ * looked for at each of them, by the whole key.  As a condition, a list whose
+ * length is not known is planned to be looked up in all jobs of the queue, as
+ * long as nothing is known of how many there are.
+ */
+#define NVS_JOB_AT(priorities, id, what) \
+	priorities " l (priority), LATERAL (SELECT p.* FROM {jobs} p " \
+	"WHERE p.queue OPERATOR(pg_catalog.=) $1 " \
+	"AND p.priority OPERATOR(pg_catalog.=) l.priority " \
+	"AND p.id OPERATOR(pg_catalog.=) " id " " what ") j "
+
+/*
  * In SQL, any of the priorities that queue $n has as a statement begins, for
  * who has locked what belongs to a job that may have got a new one since.
  */

@@ -10,7 +10,7 @@
 #include "queue/internal.h"
 
 /* In SQL, jobs with where they stand. */
-#define READ_JOBS \
+#define READ_JOBS(jobs) \
 	"SELECT j.id, CASE " \
 	"WHEN w.id IS NOT NULL THEN 'waiting' " \
 	"WHEN t.attempt OPERATOR(pg_catalog.>) 0 THEN 'retry' " \
@@ -26,23 +26,23 @@
 	"COALESCE(CASE WHEN t.lane IS NULL THEN t.due_at END, w.due_at), " \
 	"r.started_at, r.lease_until, r.ended_at, " \
 	"r.worker, r.output, j.origin, j.key, w.pending " \
-	"FROM {jobs} j LEFT JOIN {job_turns} t " \
+	"FROM " jobs " LEFT JOIN {job_turns} t " \
 	"ON t.id OPERATOR(pg_catalog.=) j.id " \
 	"LEFT JOIN {job_waits} w ON w.id OPERATOR(pg_catalog.=) j.id " \
 	"LEFT JOIN LATERAL (SELECT l.* FROM {job_runs} l " \
 	"WHERE l.id OPERATOR(pg_catalog.=) j.id " \
-	"ORDER BY l.id DESC, l.attempt DESC LIMIT 1) r ON true " \
-	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"ORDER BY l.id DESC, l.attempt DESC LIMIT 1) r ON true "
 
 /* $1 queue, $2 id, $3 the priorities that the queue has. */
 static const NvsStatement read_job = {
-	READ_JOBS "AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
-	"AND j.id OPERATOR(pg_catalog.=) $2"
+	READ_JOBS(NVS_JOB_AT("pg_catalog.unnest($3)", "$2", "OFFSET 0"))
 };
 
 /* $1 queue, $2 key. */
 static const NvsStatement read_by_key = {
-	READ_JOBS "AND j.key OPERATOR(pg_catalog.=) $2 "
+	READ_JOBS("{jobs} j")
+	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.key OPERATOR(pg_catalog.=) $2 "
 	"ORDER BY j.queue, j.key, j.id"
 };
 

@@ -71,12 +71,15 @@ static const NvsStatement settle_is_held = {
 
 /* $1 queue, $2 ids of jobs that are to leave nothing behind. */
 static const NvsStatement settle_delete_runs = {
-	NVS_DELETE_OF_JOBS("job_runs")
+	NVS_DELETE_OF_JOBS("job_runs") " RETURNING id, priority"
 };
-static const NvsStatement settle_delete_jobs = {
-	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
-	"AND j.id OPERATOR(pg_catalog.=) ANY ($2)"
+
+/*
+ * $1 queue, $2 priority, $3 id: one by one, since an index is used to the full
+ * for one priority alone, whatever is known of the table.
+ */
+static const NvsStatement settle_delete_job = {
+	"DELETE FROM {jobs} j WHERE " NVS_THIS_JOB("j")
 };
 
 /* A call for one job, to be made by an index. */
@@ -97,14 +100,19 @@ typedef struct SettleMany
 {
 	NvsTableSet *set;
 	NvsQueue   *queue;
-	NvsSettledJob *jobs;
-	int			n;
-	Datum	   *settled;		/* ids of those that were, int8 */
-	int			nsettled;
-	Datum	   *flow;			/* those of them that belong to flows */
-	int			nflow;
+	NvsWork    *work;
+	NvsJobIds	completed;		/* those that belong to flows */
+	NvsJobIds	failed;			/* and that ended by it */
 	MemoryContext cxt;			/* of the call */
 } SettleMany;
+
+/* Runs that were deleted. */
+typedef struct SettleEnded
+{
+	NvsRun	   *runs;
+	int			n;
+	int			size;
+} SettleEnded;
 
 PG_FUNCTION_INFO_V1(nvs_queue_complete);
 PG_FUNCTION_INFO_V1(nvs_queue_complete_many);
@@ -121,19 +129,24 @@ static bool settle_end_run(NvsTableSet *set, const NvsQueue *queue,
 						   NvsRun *run);
 static void settle_check_shown(NvsTableSet *set, const NvsQueue *queue,
 							   int64 id, int32 attempt);
-static void settle_fail_many(void *arg);
 static void settle_complete(void *arg);
+static void settle_tell_children(const Settle *settle, Datum id);
 static void settle_fail(void *arg);
 static void settle_release(void *arg);
 static void settle_touch_run(void *arg);
 static void settle_forget(NvsTableSet *set, const NvsQueue *queue,
 						  const Datum *ids, int n);
+static void settle_keep_run(TupleTableSlot *slot, void *arg);
 static NvsSettledJob *settle_read_many(FunctionCallInfo fcinfo, int *n);
 static int	settle_compare(const void *a, const void *b);
-static void settle_run_many(void *arg);
+static void settle_all(void *arg);
+static void settle_fail_one(SettleMany *many, const NvsSettledJob *job);
+static void settle_complete_some(SettleMany *many, int from, int n);
+static void settle_complete_rest(SettleMany *many, const NvsSettledJob *jobs,
+								 int n);
 static void settle_keep_id(TupleTableSlot *slot, void *arg);
 static void settle_keep(SettleMany *many, Datum id, bool flow);
-static void settle_keep_flow(SettleMany *many, Datum id);
+static void settle_keep_flow(SettleMany *many, NvsJobIds *flow, Datum id);
 
 /* Begin a call: find the queue; its arguments are those of the function. */
 static void
@@ -270,13 +283,22 @@ settle_complete(void *arg)
 	if (!settle->settled)
 		return;
 	if (settle->run.flow)
-		nvs_flow_ended(settle->set, &id, 1, NVS_RUN_COMPLETED);
+		settle_tell_children(settle, id);
 	nvs_keys_release(settle->set, settle->queue, &id, 1);
-	if (settle->queue->keeps_ended)
-		return;
-	settle_forget(settle->set, settle->queue, &id, 1);
-	if (settle->run.flow)
-		nvs_flow_forget(settle->set, &id, 1);
+	if (!settle->queue->keeps_ended)
+		settle_forget(settle->set, settle->queue, &id, 1);
+}
+
+/* A job of a flow was completed: see to those that wait for it. */
+static void
+settle_tell_children(const Settle *settle, Datum id)
+{
+	NvsFlowPass *pass = nvs_flow_begin(settle->set, NULL, NULL);
+
+	nvs_flow_add(pass, &id, 1, NVS_RUN_COMPLETED);
+	if (!settle->queue->keeps_ended)
+		nvs_flow_add_gone(pass, &id, 1);
+	nvs_flow_finish(pass);
 }
 
 /*
@@ -406,15 +428,46 @@ static void
 settle_forget(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
 			  int n)
 {
+	SettleEnded ended = {NULL, 0, n};
 	NvsParams	params;
+	int			i;
 
+	ended.runs = palloc(sizeof(NvsRun) * n);
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
 	nvs_params_add(&params, INT8ARRAYOID, nvs_array_of(INT8OID, ids, NULL, n),
 				   false);
-	(void) nvs_table_set_run(set, &settle_delete_runs, &params);
-	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(queue), false);
-	(void) nvs_table_set_run(set, &settle_delete_jobs, &params);
+	(void) nvs_table_set_each(set, &settle_delete_runs, &params, false,
+							  settle_keep_run, &ended);
+	for (i = 0; i < ended.n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		nvs_params_init(&params);
+		nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+		nvs_params_add(&params, INT4OID,
+					   Int32GetDatum(ended.runs[i].priority), false);
+		nvs_params_add(&params, INT8OID, Int64GetDatum(ended.runs[i].id),
+					   false);
+		(void) nvs_table_set_run(set, &settle_delete_job, &params);
+	}
+}
+
+/* Keep a run that was deleted; a job may have had several. */
+static void
+settle_keep_run(TupleTableSlot *slot, void *arg)
+{
+	SettleEnded *ended = arg;
+	NvsRun	   *run;
+	bool		isnull;
+
+	if (ended->n == ended->size)
+	{
+		ended->size *= 2;
+		ended->runs = repalloc_huge(ended->runs, sizeof(NvsRun) * ended->size);
+	}
+	run = &ended->runs[ended->n++];
+	run->id = DatumGetInt64(slot_getattr(slot, 1, &isnull));
+	run->priority = DatumGetInt32(slot_getattr(slot, 2, &isnull));
 }
 
 /*
@@ -428,81 +481,99 @@ nvs_queue_complete_many(PG_FUNCTION_ARGS)
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
 	NvsTableSet *set;
 	NvsQueue   *queue;
-	NvsSettledJob *jobs;
-	Datum	   *settled;
-	int			nsettled;
-	int			n;
+	NvsWork		work = {0};
 	int			i;
 
-	jobs = settle_read_many(fcinfo, &n);
-	settled = palloc(sizeof(Datum) * Max(n, 1));
+	work.completed = settle_read_many(fcinfo, &work.ncompleted);
 	PreventCommandIfReadOnly("nvent.queue_complete_many()");
+	work.settled = palloc(sizeof(Datum) * Max(work.ncompleted, 1));
 	nvs_spi_begin();
 	set = nvs_queue_open(fcinfo, SETTLE_QUEUE, 4, NVS_USE_CHANGE, &queue);
-	nsettled = nvs_jobs_complete(set, queue, jobs, n, settled);
+	nvs_jobs_settle(set, queue, &work);
 	nvs_spi_end();
-	for (i = 0; i < nsettled; i++)
+	for (i = 0; i < work.nsettled; i++)
 	{
 		bool		isnull = false;
 
-		tuplestore_putvalues(result, desc, &settled[i], &isnull);
+		tuplestore_putvalues(result, desc, &work.settled[i], &isnull);
 	}
 	return (Datum) 0;
 }
 
 /*
- * Complete jobs whose leases are held; settled, which has room for all, gets
- * their ids.  Returns how many.
+ * Settle jobs whose leases are held: complete some, have others fail.
+ * work->settled, which has room for all that are to be completed, gets the ids
+ * of those that were.
  */
-int
-nvs_jobs_complete(NvsTableSet *set, NvsQueue *queue, NvsSettledJob *jobs,
-				  int n, Datum *settled)
+void
+nvs_jobs_settle(NvsTableSet *set, NvsQueue *queue, NvsWork *work)
 {
-	SettleMany	many = {set, queue, jobs, n, settled, 0, NULL, 0,
+	SettleMany	many = {set, queue, work, {NULL, 0}, {NULL, 0},
 	CurrentMemoryContext};
 
-	if (n == 0)
-		return 0;
-	qsort(jobs, n, sizeof(NvsSettledJob), settle_compare);
-	nvs_call_by_index(settle_run_many, &many);
-	return many.nsettled;
+	work->nsettled = work->nlost = 0;
+	if (work->ncompleted > 1)
+		qsort(work->completed, work->ncompleted, sizeof(NvsSettledJob),
+			  settle_compare);
+	if (work->nfailed > 1)
+		qsort(work->failed, work->nfailed, sizeof(NvsSettledJob),
+			  settle_compare);
+	if (work->ncompleted + work->nfailed > 0)
+		nvs_call_by_index(settle_all, &many);
 }
 
-/* Have jobs fail whose leases are held; returns how many. */
-int
-nvs_jobs_fail(NvsTableSet *set, NvsQueue *queue, NvsSettledJob *jobs, int n)
-{
-	SettleMany	many = {set, queue, jobs, n, NULL, 0, NULL, 0,
-	CurrentMemoryContext};
-
-	if (n == 0)
-		return 0;
-	qsort(jobs, n, sizeof(NvsSettledJob), settle_compare);
-	nvs_call_by_index(settle_fail_many, &many);
-	return many.nsettled;
-}
-
-/* Have one job after another fail. */
+/*
+ * Settle all jobs in the order of their ids, then see to those that wait for
+ * them, in one pass, and then to keys; see queue/wait.c.
+ */
 static void
-settle_fail_many(void *arg)
+settle_all(void *arg)
 {
 	SettleMany *many = arg;
+	NvsWork    *work = many->work;
+	int			done = 0;
 	int			i;
 
-	for (i = 0; i < many->n; i++)
+	for (i = 0; i < work->nfailed; i++)
 	{
-		const NvsSettledJob *job = &many->jobs[i];
-		NvsRun		run;
+		int			to = done;
 
-		if (!settle_end_run(many->set, many->queue, NVS_RUN_FAILED, job,
-							&run))
-			continue;
-		many->nsettled++;
-		if (nvs_run_failed(many->set, many->queue, &run, job->output,
-						   job->has_output))
-			settle_keep_flow(many, Int64GetDatum(run.id));
+		while (to < work->ncompleted &&
+			   work->completed[to].id <= work->failed[i].id)
+			to++;
+		settle_complete_some(many, done, to - done);
+		settle_fail_one(many, &work->failed[i]);
+		done = to;
 	}
-	nvs_flow_ended(many->set, many->flow, many->nflow, NVS_RUN_FAILED);
+	settle_complete_some(many, done, work->ncompleted - done);
+	if (many->completed.n + many->failed.n > 0)
+	{
+		NvsFlowPass *pass = nvs_flow_begin(many->set, NULL, NULL);
+
+		nvs_flow_add(pass, many->completed.ids, many->completed.n,
+					 NVS_RUN_COMPLETED);
+		nvs_flow_add(pass, many->failed.ids, many->failed.n, NVS_RUN_FAILED);
+		if (!many->queue->keeps_ended)
+			nvs_flow_add_gone(pass, many->completed.ids, many->completed.n);
+		nvs_flow_finish(pass);
+	}
+	nvs_keys_release(many->set, many->queue, work->settled, work->nsettled);
+	if (work->nsettled == 0 || many->queue->keeps_ended)
+		return;
+	settle_forget(many->set, many->queue, work->settled, work->nsettled);
+}
+
+/* Have a job fail. */
+static void
+settle_fail_one(SettleMany *many, const NvsSettledJob *job)
+{
+	NvsRun		run;
+
+	if (!settle_end_run(many->set, many->queue, NVS_RUN_FAILED, job, &run))
+		many->work->nlost++;
+	else if (nvs_run_failed(many->set, many->queue, &run, job->output,
+							job->has_output))
+		settle_keep_flow(many, &many->failed, Int64GetDatum(run.id));
 }
 
 /* The jobs that arguments name. */
@@ -554,62 +625,70 @@ settle_compare(const void *a, const void *b)
 	return x->attempt < y->attempt ? -1 : x->attempt > y->attempt ? 1 : 0;
 }
 
-/* Complete jobs whose leases are held: at once, or those with output singly. */
+/*
+ * Complete n of the jobs, the first of which is from, if their leases are held:
+ * at once, or those with output singly.
+ */
 static void
-settle_run_many(void *arg)
+settle_complete_some(SettleMany *many, int from, int n)
 {
-	SettleMany *many = arg;
-	Datum	   *ids = palloc(sizeof(Datum) * many->n);
-	Datum	   *attempts = palloc(sizeof(Datum) * many->n);
-	NvsRun	   *runs = palloc0(sizeof(NvsRun) * many->n);
-	NvsParams	params;
-	int			n = 0;
+	NvsSettledJob *jobs = many->work->completed + from;
+	int			before = many->work->nsettled;
+	NvsRun	   *runs;
+	NvsSettledJob *rest;
+	int			nrest = 0;
 	int			i;
 
-	(void) nvs_direct_end(many->set, many->queue, NVS_RUN_COMPLETED,
-						  many->jobs, many->n, runs);
-	for (i = 0; i < many->n; i++)
-	{
-		if (runs[i].id != 0)
-		{
-			settle_keep(many, Int64GetDatum(runs[i].id), runs[i].flow);
-			continue;
-		}
-		if (many->jobs[i].has_output)
-		{
-			NvsRun		run;
-
-			if (settle_end_run(many->set, many->queue, NVS_RUN_COMPLETED,
-							   &many->jobs[i], &run))
-				settle_keep(many, Int64GetDatum(run.id), run.flow);
-			continue;
-		}
-		ids[n] = Int64GetDatum(many->jobs[i].id);
-		attempts[n++] = Int32GetDatum(many->jobs[i].attempt);
-	}
-	if (n > 0)
-	{
-		nvs_params_init(&params);
-		nvs_params_add(&params, INT8ARRAYOID,
-					   nvs_array_of(INT8OID, ids, NULL, n), false);
-		nvs_params_add(&params, INT4ARRAYOID,
-					   nvs_array_of(INT4OID, attempts, NULL, n), false);
-		nvs_params_add(&params, INT4OID, Int32GetDatum(many->queue->number),
-					   false);
-		(void) nvs_table_set_each(many->set, &settle_complete_ids, &params,
-								  false, settle_keep_id, many);
-	}
-	for (i = 0; many->nsettled < many->n && i < many->n; i++)
-		settle_check_shown(many->set, many->queue, many->jobs[i].id,
-						   many->jobs[i].attempt);
-	if (many->nflow > 0)
-		nvs_flow_ended(many->set, many->flow, many->nflow, NVS_RUN_COMPLETED);
-	nvs_keys_release(many->set, many->queue, many->settled, many->nsettled);
-	if (many->nsettled == 0 || many->queue->keeps_ended)
+	if (n == 0)
 		return;
-	settle_forget(many->set, many->queue, many->settled, many->nsettled);
-	if (many->nflow > 0)
-		nvs_flow_forget(many->set, many->flow, many->nflow);
+	runs = palloc0(sizeof(NvsRun) * n);
+	rest = palloc(sizeof(NvsSettledJob) * n);
+	(void) nvs_direct_end(many->set, many->queue, NVS_RUN_COMPLETED, jobs, n,
+						  runs);
+	for (i = 0; i < n; i++)
+	{
+		if (runs[i].id == 0 && !jobs[i].has_output)
+			rest[nrest++] = jobs[i];
+		else if (runs[i].id != 0 ||
+				 settle_end_run(many->set, many->queue, NVS_RUN_COMPLETED,
+								&jobs[i], &runs[i]))
+			settle_keep(many, Int64GetDatum(runs[i].id), runs[i].flow);
+	}
+	settle_complete_rest(many, rest, nrest);
+	for (i = 0; many->work->nsettled - before < n && i < n; i++)
+		settle_check_shown(many->set, many->queue, jobs[i].id,
+						   jobs[i].attempt);
+	pfree(runs);
+	pfree(rest);
+}
+
+/* Complete n jobs without output, by a statement. */
+static void
+settle_complete_rest(SettleMany *many, const NvsSettledJob *jobs, int n)
+{
+	Datum	   *ids;
+	Datum	   *attempts;
+	NvsParams	params;
+	int			i;
+
+	if (n == 0)
+		return;
+	ids = palloc(sizeof(Datum) * n);
+	attempts = palloc(sizeof(Datum) * n);
+	for (i = 0; i < n; i++)
+	{
+		ids[i] = Int64GetDatum(jobs[i].id);
+		attempts[i] = Int32GetDatum(jobs[i].attempt);
+	}
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT8ARRAYOID, nvs_array_of(INT8OID, ids, NULL, n),
+				   false);
+	nvs_params_add(&params, INT4ARRAYOID,
+				   nvs_array_of(INT4OID, attempts, NULL, n), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(many->queue->number),
+				   false);
+	(void) nvs_table_set_each(many->set, &settle_complete_ids, &params, false,
+							  settle_keep_id, many);
 }
 
 /* Keep the id of a job that was completed; an int8 is no pointer here. */
@@ -628,16 +707,18 @@ settle_keep_id(TupleTableSlot *slot, void *arg)
 static void
 settle_keep(SettleMany *many, Datum id, bool flow)
 {
-	many->settled[many->nsettled++] = id;
+	many->work->settled[many->work->nsettled++] = id;
 	if (flow)
-		settle_keep_flow(many, id);
+		settle_keep_flow(many, &many->completed, id);
 }
 
 /* Those who wait for a job are to be looked after. */
 static void
-settle_keep_flow(SettleMany *many, Datum id)
+settle_keep_flow(SettleMany *many, NvsJobIds *flow, Datum id)
 {
-	if (many->flow == NULL)
-		many->flow = MemoryContextAlloc(many->cxt, sizeof(Datum) * many->n);
-	many->flow[many->nflow++] = id;
+	if (flow->ids == NULL)
+		flow->ids = MemoryContextAlloc(many->cxt, sizeof(Datum) *
+									   (many->work->ncompleted +
+										many->work->nfailed));
+	flow->ids[flow->n++] = id;
 }

@@ -86,10 +86,9 @@ static const NvsStatement update_has_turn = {
 
 /* $3 the priorities that it may have, $4 whether it has a turn. */
 static const NvsStatement update_lock_job = {
-	"SELECT j.priority FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
-	"AND j.id OPERATOR(pg_catalog.=) $2 AND (j.due_at IS NULL OR $4) "
-	"FOR UPDATE"
+	"SELECT j.priority FROM "
+	NVS_JOB_AT("pg_catalog.unnest($3)", "$2",
+			   "AND (p.due_at IS NULL OR $4) FOR UPDATE")
 };
 
 /* Once its row is locked: a row if no run has job $2. */

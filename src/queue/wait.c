@@ -41,8 +41,9 @@
 #define WAIT_FAIL		"fail"
 
 /*
- * A child whose parent has ended, or is to go on; or a job that waits, and that
- * the caller is to do something with: its parent is none, 0.
+ * A child whose parent has ended, or is to go on.  Or, its parent being none,
+ * a job that waits, and that the caller is to do something with; or one that is
+ * gone, and leaves nothing of what it had as a child.
  */
 typedef struct WaitChild
 {
@@ -51,6 +52,7 @@ typedef struct WaitChild
 	int64		parent;
 	const char *outcome;		/* of the parent; NULL: it goes on */
 	bool		ended;			/* the parent had ended before, but not well */
+	bool		gone;
 } WaitChild;
 
 /* A call. */
@@ -237,6 +239,26 @@ nvs_flow_add_waiting(NvsFlowPass *pass, int64 id)
 	pairingheap_add(pass->children, &child->node);
 }
 
+/*
+ * Jobs, int8, are gone.  What they had as children goes in the order of the
+ * pass, too, since who ends a parent of one notes that there.
+ */
+void
+nvs_flow_add_gone(NvsFlowPass *pass, const Datum *ids, int n)
+{
+	int			i;
+
+	for (i = 0; pass != NULL && i < n; i++)
+	{
+		WaitChild  *child = MemoryContextAllocZero(pass->cxt,
+												   sizeof(WaitChild));
+
+		child->id = DatumGetInt64(ids[i]);
+		child->gone = true;
+		pairingheap_add(pass->children, &child->node);
+	}
+}
+
 /* Do with all children what is to be done, those that this adds among them. */
 void
 nvs_flow_finish(NvsFlowPass *pass)
@@ -247,7 +269,13 @@ nvs_flow_finish(NvsFlowPass *pass)
 		WaitChild  *child = pairingheap_container(WaitChild, node, node);
 
 		CHECK_FOR_INTERRUPTS();
-		if (child->parent == 0)
+		if (child->gone)
+		{
+			Datum		id = Int64GetDatum(child->id);
+
+			nvs_flow_forget(pass->set, &id, 1);
+		}
+		else if (child->parent == 0)
 			pass->waiting(pass->arg, child->id);
 		else
 			wait_child_settle(pass, child);
@@ -322,12 +350,18 @@ nvs_flow_stop_waiting(NvsTableSet *set, const NvsQueue *queue, int64 id)
 	return false;
 }
 
-/* Jobs, int8, were deleted, wherever they stood. */
+/* Jobs, int8, were deleted, wherever they stood: a pass of its own. */
 void
 nvs_flow_deleted(NvsTableSet *set, const Datum *ids, int n)
 {
-	nvs_flow_ended(set, ids, n, NVS_FLOW_DELETED);
-	nvs_flow_forget(set, ids, n);
+	NvsFlowPass *pass;
+
+	if (n == 0)
+		return;
+	pass = nvs_flow_begin(set, NULL, NULL);
+	nvs_flow_add(pass, ids, n, NVS_FLOW_DELETED);
+	nvs_flow_add_gone(pass, ids, n);
+	nvs_flow_finish(pass);
 }
 
 /* Delete what jobs, int8, have as children; they are gone. */
@@ -422,6 +456,7 @@ wait_add(TupleTableSlot *slot, void *arg)
 	child->id = DatumGetInt64(slot_getattr(slot, 1, &isnull));
 	child->parent = DatumGetInt64(slot_getattr(slot, 2, &isnull));
 	child->ended = DatumGetBool(slot_getattr(slot, 3, &isnull));
+	child->gone = false;
 	child->outcome = pass->outcome;
 	pairingheap_add(pass->children, &child->node);
 }

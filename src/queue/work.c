@@ -71,13 +71,10 @@ nvs_work_read(NvsWork *work, FunctionCallInfo fcinfo)
 void
 nvs_work_settle(NvsTableSet *set, NvsQueue *queue, NvsWork *work)
 {
-	Datum	   *settled = palloc(sizeof(Datum) * Max(work->ncompleted, 1));
-
-	work_report_lost(queue, "completed", work->ncompleted -
-					 nvs_jobs_complete(set, queue, work->completed,
-									   work->ncompleted, settled));
-	work_report_lost(queue, "failed", work->nfailed -
-					 nvs_jobs_fail(set, queue, work->failed, work->nfailed));
+	work->settled = palloc(sizeof(Datum) * Max(work->ncompleted, 1));
+	nvs_jobs_settle(set, queue, work);
+	work_report_lost(queue, "completed", work->ncompleted - work->nsettled);
+	work_report_lost(queue, "failed", work->nlost);
 }
 
 /*
