@@ -102,6 +102,26 @@ SELECT count(*) AS rows_100 FROM nvent.kv_scan();
 -- kv_clear of more than a batch holds.
 SELECT nvent.kv_clear('page:1*'), nvent.kv_clear('page:1*'), nvent.kv_clear('page:*');
 
+-- Only stars are special: one of the four keys, and then all.
+SELECT nvent.kv_mset('{"c[1]?x": 1, "c1ax": 2, "c\\*": 3, "c[1]?y": 4}');
+SELECT nvent.kv_clear('c[1]?x', only_stars => true), nvent.kv_clear('c\*', only_stars => true);
+SELECT key FROM nvent.kv_scan('c*') WHERE key ~ '^c[1[]' ORDER BY key;
+SELECT nvent.kv_clear('c[1]*', only_stars => true), nvent.kv_clear('c1?x', only_stars => true), nvent.kv_clear('c1?x');
+
+-- A time to live as a number of seconds: 0 is for ever, and less is over.
+SELECT nvent.kv_set('s', '1', seconds => 3600.5);
+SELECT nvent.kv_ttl('s') BETWEEN '59 minutes' AND '01:00:00.5' AS an_hour;
+SELECT nvent.kv_set('s', '2', seconds => 1e-9);
+SELECT nvent.kv_exists('s') AS after_a_microsecond;
+SELECT nvent.kv_set('s', '3', seconds => 0);
+SELECT nvent.kv_ttl('s'), nvent.kv_get('s');
+SELECT nvent.kv_set('s', '4', seconds => -1);
+SELECT nvent.kv_get('s');
+SELECT nvent.kv_set('s', '5', seconds => 0, nx => true), nvent.kv_set('s', '6', seconds => 0, nx => true);
+SELECT nvent.kv_get('s');
+SELECT nvent.kv_set('s', '7', seconds => -0.5, xx => true), nvent.kv_set('s', '8', seconds => 9, xx => true);
+SELECT nvent.kv_get('s');
+
 -- Keys are swept by the hour in which they expire.
 SELECT e AT TIME ZONE 'UTC' AS utc, nvent.kv_expire_bucket(e), nvent.kv_expire_bucket(e) = floor(extract(epoch FROM e) / 3600) AS hours
 FROM unnest(ARRAY['1970-01-01 00:00Z', '1970-01-01 00:59:59.999999Z', '1969-12-31 23:59:59.999999Z', '1999-12-31 23:59:59.999999Z',
@@ -269,6 +289,13 @@ FROM unnest(ARRAY[
     $$nvent.kv_set('a', '1', ttl => '1 hour', expires_at => now())$$,
     $$nvent.kv_set('a', '1', keep_ttl => true, expires_at => now())$$,
     $$nvent.kv_set('a', '1', ttl => '300000 years')$$,
+    $$nvent.kv_set('a', '1', seconds => 'NaN')$$,
+    $$nvent.kv_set('a', '1', seconds => '-Infinity')$$,
+    $$nvent.kv_set('a', '1', seconds => 1e13)$$,
+    $$nvent.kv_set('a', '1', seconds => 9e12)$$,
+    $$nvent.kv_set('a', '1', seconds => 1, ttl => '1 s')$$,
+    $$nvent.kv_set('a', '1', seconds => 0, keep_ttl => true)$$,
+    $$nvent.kv_set('a', '1', seconds => -1, expires_at => now())$$,
     $$nvent.kv_expire('a', '1 hour', 'ge')$$,
     $$nvent.kv_scan('*', max_count => -1)$$,
     $$nvent.kv_scan('a[')$$,

@@ -12,7 +12,7 @@
 cd "$TOP" || exit 1
 
 # Tests of the whole extension, which no module is the subject of.
-whole=' extension errors security catalog adapter examples '
+whole=' extension errors security catalog adapter eventcore examples '
 
 # What there is, and what the tables name.
 comm -3 <(printf '%s\n' sql/*.sql test/specs/*.spec test/t/*.pl |

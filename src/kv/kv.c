@@ -12,6 +12,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -128,6 +130,7 @@ static void kv_check_exclusive(bool a, const char *a_name, bool b,
 							   const char *b_name);
 static void kv_value_arguments(FunctionCallInfo fcinfo, int value, int ttl,
 							   int keep_ttl, int expires_at, KvValue *kv);
+static void kv_take_seconds(double seconds, KvValue *kv);
 static bool kv_run_upsert(text *key, const NvsStatement *statement,
 						  const KvValue *kv);
 static void kv_hold_row(NvsTarget *target, Datum key, KvRow *row);
@@ -283,8 +286,36 @@ kv_value_arguments(FunctionCallInfo fcinfo, int value, int ttl, int keep_ttl,
 }
 
 /*
- * nvent.kv_set(key, value, ttl, nx, xx, keep_ttl, expires_at): false when nx
- * or xx kept it from being set.
+ * Have what is to be written live for a number of seconds: 0 is for good, and
+ * what is less is over.
+ */
+static void
+kv_take_seconds(double seconds, KvValue *kv)
+{
+	kv_check_exclusive(kv->ttl != NULL, "ttl", true, "seconds");
+	kv_check_exclusive(kv->keep_ttl, "keep_ttl", true, "seconds");
+	kv_check_exclusive(kv->expires, "expires_at", true, "seconds");
+	if (!(fabs(seconds) < (double) PG_INT64_MAX / USECS_PER_SEC))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"seconds\" is out of range")));
+	if (seconds > 0)
+	{
+		kv->ttl = palloc0(sizeof(Interval));
+		kv->ttl->time = Max((int64) (seconds * USECS_PER_SEC), 1);
+		/* An error for a time that no timestamp can tell. */
+		(void) nvs_after(GetCurrentTimestamp(), kv->ttl);
+	}
+	else if (seconds < 0)
+	{
+		kv->expires = true;
+		kv->expires_at = 0;
+	}
+}
+
+/*
+ * nvent.kv_set(key, value, ttl, nx, xx, keep_ttl, expires_at, seconds): false
+ * when nx or xx kept it from being set.
  */
 Datum
 nvs_kv_set(PG_FUNCTION_ARGS)
@@ -298,6 +329,8 @@ nvs_kv_set(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(0, "key");
 	key = PG_GETARG_TEXT_PP(0);
 	kv_value_arguments(fcinfo, 1, 2, 5, 6, &kv);
+	if (!PG_ARGISNULL(7))
+		kv_take_seconds(PG_GETARG_FLOAT8(7), &kv);
 	kv_check_exclusive(nx, "nx", xx, "xx");
 	PreventCommandIfReadOnly("nvent.kv_set()");
 

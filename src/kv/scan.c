@@ -67,6 +67,7 @@ static bool kv_scan_owns(const KvScanSource *source, const text *key);
 static KvScanSource *kv_scan_first(KvScan *scan, int64 wanted);
 static void kv_scan_emit(KvScanSource *source, Tuplestorestate *result,
 						 TupleDesc desc);
+static text *kv_scan_stars(text *pattern);
 static int64 kv_scan_clear(KvScanSource *source);
 
 /*
@@ -310,22 +311,45 @@ kv_scan_emit(KvScanSource *source, Tuplestorestate *result, TupleDesc desc)
 	source->next++;
 }
 
-/* nvent.kv_clear(pattern): how many live keys were deleted. */
+/* nvent.kv_clear(pattern, only_stars): how many live keys were deleted. */
 Datum
 nvs_kv_clear(PG_FUNCTION_ARGS)
 {
 	KvScan		scan;
 	int64		cleared = 0;
+	text	   *pattern;
 	int			i;
 
 	NVS_REQUIRE_ARG(0, "pattern");
+	pattern = PG_GETARG_TEXT_PP(0);
 	PreventCommandIfReadOnly("nvent.kv_clear()");
 	nvs_spi_begin();
-	kv_scan_begin(&scan, PG_GETARG_TEXT_PP(0), NULL, false);
+	if (NVS_ARG_OR(1, PG_GETARG_BOOL, false))
+		pattern = kv_scan_stars(pattern);
+	kv_scan_begin(&scan, pattern, NULL, false);
 	for (i = 0; i < scan.nsources; i++)
 		cleared += kv_scan_clear(&scan.sources[i]);
 	nvs_spi_end();
 	PG_RETURN_INT64(cleared);
+}
+
+/* A glob that takes everything of a pattern but "*" as it is. */
+static text *
+kv_scan_stars(text *pattern)
+{
+	const char *bytes = VARDATA_ANY(pattern);
+	int			len = VARSIZE_ANY_EXHDR(pattern);
+	StringInfoData glob;
+	int			i;
+
+	initStringInfo(&glob);
+	for (i = 0; i < len; i++)
+	{
+		if (strchr("?[]\\", bytes[i]) != NULL)
+			appendStringInfoChar(&glob, '\\');
+		appendStringInfoChar(&glob, bytes[i]);
+	}
+	return cstring_to_text_with_len(glob.data, glob.len);
 }
 
 /*

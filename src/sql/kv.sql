@@ -92,17 +92,18 @@ CREATE FUNCTION nvent.kv_set(
     nx boolean DEFAULT false,
     xx boolean DEFAULT false,
     keep_ttl boolean DEFAULT false,
-    expires_at timestamptz DEFAULT NULL
+    expires_at timestamptz DEFAULT NULL,
+    seconds double precision DEFAULT NULL
 ) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_kv_set'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.kv_set(
-    text, jsonb, interval, boolean, boolean, boolean, timestamptz
+    text, jsonb, interval, boolean, boolean, boolean, timestamptz, double precision
 ) IS
 'Sets a key.
 
-It lives for ttl, or until expires_at, or as long as before with keep_ttl, else for ever, whatever
+It lives for ttl or seconds, or until expires_at, or as long as before with keep_ttl, else for ever, whatever
 time to live it had.
 
 Arguments:
@@ -113,11 +114,14 @@ Arguments:
   xx: only if the key is there
   keep_ttl: leaves the time to live as it is
   expires_at: until when it lives; may be past: then it is absent; NULL for what the others say
+  seconds: how long it lives, as a number; 0 is for ever, and below that it is absent; NULL for what the
+    others say
 Returns:
   true when it was set, false when nx or xx kept it from being set
 Raises:
   22004: the value is SQL''s NULL
-  22023: ttl is not positive, options exclude each other, or the key is empty or too long
+  22023: ttl is not positive, seconds is out of range, options exclude each other, or the key is empty or
+    too long
   NV009: there is no default store, and nvent_store.auto_create is off
   09000: a trigger, rule or policy of the table kept the key out
 Locks:
@@ -353,16 +357,19 @@ Example:
   SELECT key FROM nvent.kv_scan(''session:*'', max_count => 20);';
 
 CREATE FUNCTION nvent.kv_clear(
-    pattern text
+    pattern text,
+    only_stars boolean DEFAULT false
 ) RETURNS bigint
 AS 'MODULE_PATHNAME', 'nvs_kv_clear'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION nvent.kv_clear(text) IS
+COMMENT ON FUNCTION nvent.kv_clear(text, boolean) IS
 'Deletes the keys that match a glob, in the store that nvent.kv_scan looks in.
 
 Arguments:
   pattern: a glob, see nvent.kv_glob_matches; "%" and "_" stand for themselves
+  only_stars: has "*" be all that is special in it, as in patterns of nvent''s adapter: "?", "[", "]" and
+    "\" stand for themselves, too
 Returns:
   how many keys were there
 Raises:

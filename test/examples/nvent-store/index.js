@@ -104,14 +104,12 @@ class PostgresStoreAdapter {
       get: key => this.value('nvent.kv_get($1)', [this.subject(key)]),
       // ttl is in seconds; 0 is for good, and one that is over leaves no key.
       set: async (key, value, ttl = 0) => {
-        if (ttl < 0) return void await this.kv.delete(key)
-        await this.value('nvent.kv_set($1, $2, ttl => make_interval(secs => $3))',
-          [this.subject(key), toJson(value), ttl || null])
+        await this.value('nvent.kv_set($1, $2, seconds => $3)', [this.subject(key), toJson(value), ttl])
       },
       delete: key => this.value('nvent.kv_delete($1)', [this.subject(key)]),
       // Only * is special in patterns of the adapter.
       clear: async pattern =>
-        Number(await this.value('nvent.kv_clear($1)', [this.subject(pattern).replace(/[?[\]\\]/g, '\\$&')])),
+        Number(await this.value('nvent.kv_clear($1, only_stars => true)', [this.subject(pattern)])),
       increment: async (key, by = 1) =>
         Number(await this.value('nvent.kv_increment($1, $2)', [this.subject(key), by]))
     }
