@@ -108,7 +108,9 @@ OBJS = \
 	src/entry/read.o \
 	src/entry/filter.o \
 	src/entry/increment.o \
+	src/kv/row.o \
 	src/kv/kv.o \
+	src/kv/expire.o \
 	src/kv/key.o \
 	src/kv/overwrite.o \
 	src/kv/many.o \

@@ -8,7 +8,7 @@
  * behind the row lock, as in ON CONFLICT DO UPDATE and in RETURNING.  The
  * qualification of an UPDATE is tested before it waits and not always again,
  * so what depends on the present value holds the row first, decides here, and
- * then writes (kv_hold_row, kv_write_row).
+ * then writes (nvs_kv_hold_row, kv_write_row).
  */
 #include "postgres.h"
 
@@ -33,10 +33,6 @@
 static const NvsStatement kv_select = {
 	"SELECT t.expires_at, t.value FROM {table} AS t "
 	"WHERE " NVS_KV_THIS_KEY
-};
-static const NvsStatement kv_select_for_update = {
-	"SELECT t.expires_at, t.value FROM {table} AS t "
-	"WHERE " NVS_KV_THIS_KEY " FOR NO KEY UPDATE"
 };
 
 /* $2 value, $3 expires_at or $4 time to live or neither. */
@@ -63,12 +59,6 @@ static const NvsStatement kv_update = {
 	"WHERE " NVS_KV_THIS_KEY
 };
 
-/* $2 expires_at. */
-static const NvsStatement kv_update_expiry = {
-	"UPDATE {table} AS t SET expires_at = $2{touch_set} "
-	"WHERE " NVS_KV_THIS_KEY
-};
-
 /* $2 number: add it to a live one, or begin anew with it. */
 static const NvsStatement kv_add_number = {
 	NVS_KV_INSERT "VALUES ($1, pg_catalog.to_jsonb($2), NULL{touch_value}) "
@@ -88,17 +78,6 @@ static const NvsStatement kv_delete_value = {
 	" RETURNING CASE WHEN " NVS_KV_LIVE_NOW " THEN t.value END"
 };
 
-/* A key's row while this transaction holds it. */
-typedef struct KvRow
-{
-	bool		exists;			/* there is one, perhaps an expired one */
-	bool		live;
-	bool		expires;
-	TimestampTz expires_at;
-	TimestampTz now;			/* when it was judged: once it was held */
-	Datum		value;			/* in SPI's memory */
-} KvRow;
-
 /* What a write is to put under a key, and until when. */
 typedef struct KvValue
 {
@@ -116,13 +95,8 @@ PG_FUNCTION_INFO_V1(nvs_kv_set);
 PG_FUNCTION_INFO_V1(nvs_kv_getset);
 PG_FUNCTION_INFO_V1(nvs_kv_cas);
 PG_FUNCTION_INFO_V1(nvs_kv_increment);
-PG_FUNCTION_INFO_V1(nvs_kv_expire);
-PG_FUNCTION_INFO_V1(nvs_kv_persist);
 PG_FUNCTION_INFO_V1(nvs_kv_getdel);
 
-static void kv_params(NvsParams *params, Datum key);
-static void kv_add_expiry(NvsParams *params, bool expires,
-						  TimestampTz expires_at);
 static bool kv_read_live(FunctionCallInfo fcinfo, Datum row[2],
 						 bool isnull[2]);
 static bool kv_select_live(text *key, Datum row[2], bool isnull[2]);
@@ -133,33 +107,11 @@ static void kv_value_arguments(FunctionCallInfo fcinfo, int value, int ttl,
 static void kv_take_seconds(double seconds, KvValue *kv);
 static bool kv_run_upsert(text *key, const NvsStatement *statement,
 						  const KvValue *kv);
-static void kv_hold_row(NvsTarget *target, Datum key, KvRow *row);
-static bool kv_write_row(NvsTarget *target, Datum key, const KvRow *row,
+static bool kv_write_row(NvsTarget *target, Datum key, const NvsKvRow *row,
 						 const KvValue *kv, int attempt);
-static void kv_move_expiry(NvsTarget *target, Datum key, bool expires,
-						   TimestampTz expires_at);
 static bool kv_replace_live(text *key, const KvValue *kv);
-static bool kv_is_expected(const KvRow *row, bool absent, Datum expected);
+static bool kv_is_expected(const NvsKvRow *row, bool absent, Datum expected);
 static void kv_check_addable(NvsTarget *target, Datum key, int attempt);
-static void kv_check_mode(const char *mode);
-static bool kv_mode_allows(const char *mode, const KvRow *row,
-						   TimestampTz expires_at);
-
-/* Begin the parameters of a statement with the key. */
-static void
-kv_params(NvsParams *params, Datum key)
-{
-	nvs_params_init(params);
-	nvs_params_add(params, TEXTOID, key, false);
-}
-
-/* Add the time at which a key expires, NULL for never. */
-static void
-kv_add_expiry(NvsParams *params, bool expires, TimestampTz expires_at)
-{
-	nvs_params_add(params, TIMESTAMPTZOID, TimestampTzGetDatum(expires_at),
-				   !expires);
-}
 
 /*
  * Read expires_at and value of the key in argument 0, in the caller's memory
@@ -198,7 +150,7 @@ kv_select_live(text *key, Datum row[2], bool isnull[2])
 	nvs_spi_begin();
 	if (nvs_kv_resolve(key, NVS_USE_READ, &resolved))
 	{
-		kv_params(&params, PointerGetDatum(key));
+		nvs_kv_params(&params, PointerGetDatum(key));
 		found = nvs_execute_row(nvs_statement_plan(resolved.target->plans,
 												   &kv_select, &params, NULL),
 								&params, true, cxt, 2, row, isnull);
@@ -362,9 +314,9 @@ kv_run_upsert(text *key, const NvsStatement *statement, const KvValue *kv)
 		nvs_kv_overwrite_one(resolved.target, key, kv->value, kv->ttl,
 							 kv->expires, kv->expires_at))
 		return true;
-	kv_params(&params, PointerGetDatum(key));
+	nvs_kv_params(&params, PointerGetDatum(key));
 	nvs_params_add(&params, JSONBOID, kv->value, false);
-	kv_add_expiry(&params, kv->expires, kv->expires_at);
+	nvs_kv_add_expiry(&params, kv->expires, kv->expires_at);
 	nvs_params_add(&params, INTERVALOID, PointerGetDatum(kv->ttl),
 				   kv->ttl == NULL);
 	plan = nvs_statement_plan(resolved.target->plans, statement, &params,
@@ -382,63 +334,35 @@ kv_replace_live(text *key, const KvValue *kv)
 {
 	Datum		param = PointerGetDatum(key);
 	NvsResolved resolved;
-	KvRow		row;
+	NvsKvRow	row;
 
 	if (!nvs_kv_resolve(key, NVS_USE_CHANGE, &resolved))
 		return false;
-	kv_hold_row(resolved.target, param, &row);
+	nvs_kv_hold_row(resolved.target, param, &row);
 	return row.live && kv_write_row(resolved.target, param, &row, kv, 0);
 }
 
 /*
- * Lock a key's row until the end of the transaction, if there is one, and
- * judge it as it is then.
- */
-static void
-kv_hold_row(NvsTarget *target, Datum key, KvRow *row)
-{
-	NvsParams	params;
-	Datum		columns[2];
-	bool		isnull[2];
-
-	memset(row, 0, sizeof(KvRow));
-	kv_params(&params, key);
-	row->exists = nvs_execute_row(nvs_statement_plan(target->plans,
-													 &kv_select_for_update,
-													 &params, NULL),
-								  &params, false, CurrentMemoryContext, 2,
-								  columns, isnull);
-	row->now = GetCurrentTimestamp();
-	if (!row->exists)
-		return;
-	row->expires_at = isnull[0] ? 0 : DatumGetTimestampTz(columns[0]);
-	row->expires = !isnull[0] && !TIMESTAMP_IS_NOEND(row->expires_at);
-	row->live = !isnull[1] &&
-		(!row->expires || row->expires_at > row->now);
-	row->value = columns[1];
-}
-
-/*
- * Write a key after kv_hold_row().  Returns false when there was no row and
+ * Write a key after nvs_kv_hold_row().  Returns false when there was no row and
  * another session made one meanwhile: hold that and decide anew.  After
  * MAX_ATTEMPTS of those it is a trigger, rule or policy that refuses the row.
  */
 static bool
-kv_write_row(NvsTarget *target, Datum key, const KvRow *row,
+kv_write_row(NvsTarget *target, Datum key, const NvsKvRow *row,
 			 const KvValue *kv, int attempt)
 {
 	NvsParams	params;
 	SPIPlanPtr	plan;
 
-	kv_params(&params, key);
+	nvs_kv_params(&params, key);
 	nvs_params_add(&params, JSONBOID, kv->value, false);
 	if (kv->ttl != NULL)
-		kv_add_expiry(&params, true, nvs_after(row->now, kv->ttl));
+		nvs_kv_add_expiry(&params, true, nvs_after(row->now, kv->ttl));
 	else if (kv->expires)
-		kv_add_expiry(&params, true, kv->expires_at);
+		nvs_kv_add_expiry(&params, true, kv->expires_at);
 	else
-		kv_add_expiry(&params, kv->keep_ttl && row->live && row->expires,
-					  row->expires_at);
+		nvs_kv_add_expiry(&params, kv->keep_ttl && row->live && row->expires,
+						  row->expires_at);
 	plan = nvs_statement_plan(target->plans,
 							  row->exists ? &kv_update : &kv_insert, &params,
 							  NULL);
@@ -457,7 +381,7 @@ nvs_kv_getset(PG_FUNCTION_ARGS)
 	Datum		old = 0;
 	NvsResolved resolved;
 	KvValue		kv;
-	KvRow		row;
+	NvsKvRow	row;
 	int			attempt = 0;
 
 	NVS_REQUIRE_ARG(0, "key");
@@ -468,7 +392,7 @@ nvs_kv_getset(PG_FUNCTION_ARGS)
 	nvs_spi_begin();
 	(void) nvs_kv_resolve(DatumGetTextPP(key), NVS_USE_WRITE, &resolved);
 	do
-		kv_hold_row(resolved.target, key, &row);
+		nvs_kv_hold_row(resolved.target, key, &row);
 	while (!kv_write_row(resolved.target, key, &row, &kv, attempt++));
 	if (row.live)
 		old = SPI_datumTransfer(row.value, false, -1);
@@ -490,7 +414,7 @@ nvs_kv_cas(PG_FUNCTION_ARGS)
 	Datum		key;
 	NvsResolved resolved;
 	KvValue		kv;
-	KvRow		row;
+	NvsKvRow	row;
 	bool		same = false;
 	int			attempt = 0;
 
@@ -505,7 +429,7 @@ nvs_kv_cas(PG_FUNCTION_ARGS)
 	{
 		do
 		{
-			kv_hold_row(resolved.target, key, &row);
+			nvs_kv_hold_row(resolved.target, key, &row);
 			same = kv_is_expected(&row, absent, expected);
 		}
 		while (same &&
@@ -517,7 +441,7 @@ nvs_kv_cas(PG_FUNCTION_ARGS)
 
 /* Is a key's value the expected one, or absent as it is expected to be? */
 static bool
-kv_is_expected(const KvRow *row, bool absent, Datum expected)
+kv_is_expected(const NvsKvRow *row, bool absent, Datum expected)
 {
 	if (absent || !row->live)
 		return absent && !row->live;
@@ -555,7 +479,7 @@ nvs_kv_increment(PG_FUNCTION_ARGS)
 	nvs_spi_begin();
 	(void) nvs_kv_resolve(DatumGetTextPP(key), NVS_USE_WRITE, &resolved);
 	plans = resolved.target->plans;
-	kv_params(&params, key);
+	nvs_kv_params(&params, key);
 	nvs_params_add(&params, NUMERICOID, NumericGetDatum(by), false);
 	while (!nvs_execute_first(nvs_statement_plan(plans, &kv_add_number,
 												 &params, NULL),
@@ -581,128 +505,14 @@ nvs_kv_increment(PG_FUNCTION_ARGS)
 static void
 kv_check_addable(NvsTarget *target, Datum key, int attempt)
 {
-	KvRow		row;
+	NvsKvRow	row;
 
-	kv_hold_row(target, key, &row);
+	nvs_kv_hold_row(target, key, &row);
 	if (row.live)
 		nvs_check_number(text_to_cstring(DatumGetTextPP(key)),
 						 nvs_jsonb_root(DatumGetJsonbP(row.value)));
 	if (attempt >= MAX_ATTEMPTS)
 		nvs_kv_refused(target);
-}
-
-/*
- * nvent.kv_expire(key, ttl, mode): false when the key is absent or the mode
- * says no; a ttl that is not positive deletes.
- */
-Datum
-nvs_kv_expire(PG_FUNCTION_ARGS)
-{
-	char	   *mode = PG_ARGISNULL(2) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(2));
-	Datum		key;
-	Interval   *ttl;
-	NvsResolved resolved;
-	KvRow		row;
-	bool		done = false;
-
-	NVS_REQUIRE_ARG(0, "key");
-	NVS_REQUIRE_ARG(1, "ttl");
-	key = PointerGetDatum(PG_GETARG_TEXT_PP(0));
-	ttl = PG_GETARG_INTERVAL_P(1);
-	kv_check_mode(mode);
-	PreventCommandIfReadOnly("nvent.kv_expire()");
-
-	nvs_spi_begin();
-	if (nvs_kv_resolve(DatumGetTextPP(key), NVS_USE_CHANGE, &resolved))
-	{
-		TimestampTz at;
-
-		kv_hold_row(resolved.target, key, &row);
-		at = nvs_after(row.now, ttl);
-		done = row.live && kv_mode_allows(mode, &row, at);
-		if (done && at > row.now)
-			kv_move_expiry(resolved.target, key, true, at);
-		else if (done)
-			(void) nvs_kv_delete_sorted(resolved.target, &key, 1);
-	}
-	nvs_spi_end();
-	PG_RETURN_BOOL(done);
-}
-
-/* Raise an error unless this is a mode of kv_expire(), or none. */
-static void
-kv_check_mode(const char *mode)
-{
-	if (mode != NULL && strcmp(mode, "nx") != 0 && strcmp(mode, "xx") != 0 &&
-		strcmp(mode, "gt") != 0 && strcmp(mode, "lt") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unrecognized expiry mode \"%s\"", mode),
-				 errhint("Valid modes are \"nx\", \"xx\", \"gt\" and "
-						 "\"lt\".")));
-}
-
-/*
- * May the expiry of a live row be moved there?  A row that does not expire
- * counts as one that expires at infinity.
- */
-static bool
-kv_mode_allows(const char *mode, const KvRow *row, TimestampTz expires_at)
-{
-	if (mode == NULL)
-		return true;
-	switch (*mode)
-	{
-		case 'n':
-			return !row->expires;
-		case 'x':
-			return row->expires;
-		case 'g':
-			return row->expires && expires_at > row->expires_at;
-		default:
-			return !row->expires || expires_at < row->expires_at;
-	}
-}
-
-/* Change when a row that is held expires, or have it never expire. */
-static void
-kv_move_expiry(NvsTarget *target, Datum key, bool expires,
-			   TimestampTz expires_at)
-{
-	NvsParams	params;
-
-	kv_params(&params, key);
-	kv_add_expiry(&params, expires, expires_at);
-	if (nvs_execute(nvs_statement_plan(target->plans, &kv_update_expiry,
-									   &params, NULL),
-					&params, false, 0) == 0)
-		nvs_kv_refused(target);
-}
-
-/* nvent.kv_persist(key): true when it would have expired. */
-Datum
-nvs_kv_persist(PG_FUNCTION_ARGS)
-{
-	Datum		key;
-	NvsResolved resolved;
-	KvRow		row;
-	bool		done = false;
-
-	NVS_REQUIRE_ARG(0, "key");
-	key = PointerGetDatum(PG_GETARG_TEXT_PP(0));
-	PreventCommandIfReadOnly("nvent.kv_persist()");
-
-	nvs_spi_begin();
-	if (nvs_kv_resolve(DatumGetTextPP(key), NVS_USE_CHANGE, &resolved))
-	{
-		kv_hold_row(resolved.target, key, &row);
-		done = row.live && row.expires;
-		if (done)
-			kv_move_expiry(resolved.target, key, false, 0);
-	}
-	nvs_spi_end();
-	PG_RETURN_BOOL(done);
 }
 
 /* nvent.kv_getdel(key): the value that it had, or NULL; the key is gone. */
@@ -723,7 +533,7 @@ nvs_kv_getdel(PG_FUNCTION_ARGS)
 	nvs_spi_begin();
 	if (nvs_kv_resolve(DatumGetTextPP(key), NVS_USE_CHANGE, &resolved))
 	{
-		kv_params(&params, key);
+		nvs_kv_params(&params, key);
 		found = nvs_execute_first(nvs_statement_plan(resolved.target->plans,
 													 &kv_delete_value,
 													 &params, NULL),

@@ -44,6 +44,17 @@ typedef struct NvsKvState
 	struct NvsKvColumns *columns;	/* NULL: rows are written by statements */
 } NvsKvState;
 
+/* A key's row while this transaction holds it. */
+typedef struct NvsKvRow
+{
+	bool		exists;			/* there is one, perhaps an expired one */
+	bool		live;
+	bool		expires;
+	TimestampTz expires_at;
+	TimestampTz now;			/* when it was judged: once it was held */
+	Datum		value;			/* in SPI's memory */
+} NvsKvRow;
+
 /* kv/key.c */
 extern bool nvs_kv_resolve(text *key, NvsUse use, NvsResolved *resolved);
 extern bool nvs_kv_is_of(text *key, const NvsTarget *target,
@@ -53,6 +64,12 @@ extern bool nvs_kv_lookup_row(NvsLookupScan *scan, text *key, Datum row[2],
 							  bool isnull[2]);
 extern bool nvs_kv_is_live(const Datum row[2], const bool isnull[2]);
 pg_noreturn extern void nvs_kv_refused(const NvsTarget *target);
+
+/* kv/row.c */
+extern void nvs_kv_params(NvsParams *params, Datum key);
+extern void nvs_kv_add_expiry(NvsParams *params, bool expires,
+							  TimestampTz expires_at);
+extern void nvs_kv_hold_row(NvsTarget *target, Datum key, NvsKvRow *row);
 
 /* kv/many.c */
 extern int64 nvs_kv_delete_sorted(NvsTarget *target, Datum *keys, int n);
