@@ -49,6 +49,20 @@ early_poll()
 	row 'stream_poll beside such appends' 1 '' 'early_lock_release = off'
 }
 
+# early_off: what a transaction that is none of ours pays for the library, with
+# the setting off, as it is; run where the library is not preloaded.
+early_off()
+{
+	local connections
+
+	for connections in 1 32
+	do
+		turns 'upsert by SQL, library loaded' $connections 0.95 \
+			"$bench/kv_set.plain.sql" loaded "$bench/kv_set.plain.sql" cpu \
+			'the same, without the library'
+	done
+}
+
 # early: 32 clients on one key, entry and subject; then where a flush takes what
 # it takes on this disk, and where there is none.
 early()

@@ -109,7 +109,8 @@ figure()
 # options MODE: the server settings of a session.  "flush" makes the flush at
 # commit 2 ms, "worker" and "inline" are that with notification; "disk" leaves it
 # as it is; all others leave it out, which would hide differences.  "early",
-# "early_disk" and "early_cpu" release locks early.
+# "early_disk" and "early_cpu" release locks early; "loaded" loads the library as
+# the session begins, where it is not preloaded.
 options()
 {
 	local notify=off
@@ -120,6 +121,7 @@ options()
 	printf '%s' "-c nvent_store.notify=$notify"
 	case $1 in
 		early*) printf ' %s' '-c nvent_store.early_lock_release=on' ;;
+		loaded) printf ' %s' '-c session_preload_libraries=nvent_store' ;;
 	esac
 	case $1 in
 		flush | worker | inline | early)

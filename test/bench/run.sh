@@ -5,7 +5,7 @@
 #	ROUNDS=5    runs of each side, in turns; the median counts
 #	ONLY=name   one part, as below, or the rows of one script, as in calls.sh
 #	ROWS=1000000  what "flat" fills the tables up to
-#	SIZES="10000 1000000"  rows that "growth" compares
+#	SIZES="10000 1000000"  rows that "growth" compares; with PLOT 20 million, too
 #	BACKLOGS, HELD, NODE_PATH  of "queue" and "bullmq", see there
 #	PLOT=1      draws the rows to speed.svg and growth.svg here, by gnuplot, and
 #	            writes them into README.md; takes all rows, or ONLY=growth
@@ -138,6 +138,10 @@ case ${ONLY:-} in
 	notify | growth | queue | bullmq) ;;
 	*) server everything ;;
 esac
+if [ "${ONLY:-early}" = early ]
+then
+	server early_off shared_preload_libraries=
+fi
 if [ "${ONLY:-notify}" = notify ]
 then
 	server without_preload shared_preload_libraries=
