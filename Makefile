@@ -127,6 +127,7 @@ OBJS = \
 	src/consumer/admin.o \
 	src/checkpoint/checkpoint.o \
 	src/queue/queue.o \
+	src/queue/rate.o \
 	src/queue/wakeup.o \
 	src/queue/key.o \
 	src/queue/slot.o \
@@ -264,6 +265,7 @@ REGRESS = \
 	queue_wait \
 	queue_lane \
 	queue_group \
+	queue_rate \
 	queue_update \
 	queue_bind \
 	queue_on_append \

@@ -159,6 +159,9 @@ SELECT nvent.queue_create('reports', 'exclusive');
 SELECT nvent.queue_send('reports', key => 'customer 17') > 0 AS sent;
 SELECT nvent.queue_send('reports', key => 'customer 17') > 0 AS sent;
 
+SELECT nvent.queue_create('calls', group_limit => 4, rate_limit => 100, rate_interval => '1 minute');
+SELECT nvent.queue_send('calls', '{"city": "Bonn"}', group_name => 'geocoder') > 0 AS sent;
+
 SELECT nvent.queue_send('emails', '{"digest": 17}', key => 'digest 17', throttle => '1 day') > 0 AS sent;
 SELECT nvent.queue_send('emails', '{"digest": 17}', key => 'digest 17', throttle => '1 day') > 0 AS sent;
 SELECT nvent.queue_send('emails', '{"digest": 17}', key => 'digest 17', debounce => '1 day') > 0 AS tomorrow;

@@ -1,6 +1,10 @@
 -- Limits of groups: so many jobs of one are active at a time.
 --
--- Seen to fail: with all jobs of a group taking its first place, in "Groups".
+-- Seen to fail: with all jobs of a group taking its first place, and without places
+-- given back where a run or a job ends, in "Groups"; with dead letters that do not
+-- tell of the group, with jobs that stay in the lane of the group which they had, or
+-- leave it without a sign, in "Jobs that got their groups"; without what maintenance
+-- does about jobs or lanes, in "A lease".
 SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set helpers :abs_srcdir '/sql/include/queue.sql'
@@ -19,9 +23,6 @@ SELECT nvent.queue_create('g', group_limit => 2), nvent.queue_create('gs', 'sing
 UPDATE q_queues SET group_limit = 3 WHERE name = 'g';
 SELECT nvent.queue_send('g', group_name => '');
 SELECT nvent.queue_send_batch('g', ARRAY[jsonb_build_object('group', repeat('x', 1001))]);
-CREATE FUNCTION pg_temp.group(queue text, VARIADIC names text[]) RETURNS bigint LANGUAGE sql AS $$
-    SELECT count(*) FROM ROWS FROM (nvent.queue_send_batch($1, (SELECT array_agg(jsonb_build_object('data', n, 'key', split_part(n, '-', 2), 'group', nullif(split_part(n, '-', 1), '')) ORDER BY o) FROM unnest(names) WITH ORDINALITY u (n, o)))) s
-$$;
 SELECT pg_temp.group('g', 'A-1', 'A-2', 'A-3', 'A-4', 'B-1', '-5', '-6', 'B-2', 'B-3');
 SELECT pg_temp.fetch('g', 3), pg_temp.fetch('g', 1), pg_temp.fetch('g');
 SELECT pg_temp.done('A-1'), pg_temp.fetch('g'), pg_temp.fail('A-2'), pg_temp.fetch('g'), pg_temp.fetch('g');
@@ -53,6 +54,11 @@ SELECT count(*) FROM pg_temp.job('I-2') j, nvent.queue_update('one', j.id, start
 SELECT pg_temp.done('I-1'), pg_temp.fetch('one'), pg_temp.done('I-3');
 SELECT count(*) FROM pg_temp.job('I-2') j, nvent.queue_update('one', j.id, start_after => '0');
 SELECT pg_temp.fetch('one'), pg_temp.fail('I-2');
+-- One that was to be next in its group, and is no more in it: another is.
+SELECT pg_temp.group('one', 'X-1', 'X-2', 'X-3'), pg_temp.fetch('one'), pg_temp.fetch('one');
+SELECT nvent.queue_send('one', '"-y"', 5) IS NOT NULL AS sent, pg_temp.done('X-1'), pg_temp.fetch('one', 1);
+SELECT count(*) FROM pg_temp.job('X-2') j, nvent.queue_update('one', j.id, group_name => 'Y');
+SELECT pg_temp.fetch('one'), pg_temp.done('X-2', 'X-3', '-y');
 SELECT job FROM nvent.queue_redrive('dead') \gset
 SELECT group_name FROM q_jobs WHERE id = :job;
 SELECT pg_temp.group('one', 'I-4'), pg_temp.fetch('one'), pg_temp.fetch('one');

@@ -6,6 +6,10 @@
 CREATE FUNCTION pg_temp.send(queue text, VARIADIC names text[]) RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(CASE WHEN nvent.queue_send($1, to_jsonb(n), key => nullif(split_part(n, '-', 1), '')) IS NULL THEN '(' || n || ')' ELSE n END, ' ' ORDER BY o) FROM unnest(names) WITH ORDINALITY u (n, o)
 $$;
+-- The same in groups, named by these and their keys; how many.
+CREATE FUNCTION pg_temp.group(queue text, VARIADIC names text[]) RETURNS bigint LANGUAGE sql AS $$
+    SELECT count(*) FROM ROWS FROM (nvent.queue_send_batch($1, (SELECT array_agg(jsonb_build_object('data', n, 'key', split_part(n, '-', 2), 'group', nullif(split_part(n, '-', 1), '')) ORDER BY o) FROM unnest(names) WITH ORDINALITY u (n, o)))) s
+$$;
 -- What is fetched, with the attempt; and what is done with those of a name.
 CREATE FUNCTION pg_temp.fetch(queue text, n int DEFAULT 100) RETURNS text LANGUAGE sql AS $$
     SELECT coalesce(string_agg((data ->> 0) || '/' || attempt, ' ' ORDER BY o), 'nothing') FROM nvent.queue_fetch(queue, n) WITH ORDINALITY f (id, attempt, data, p, r, c, l, o)
@@ -25,6 +29,6 @@ $$;
 -- Places that nobody has a right to, or that are missing.
 CREATE FUNCTION pg_temp.stray() RETURNS SETOF text LANGUAGE sql AS $$
     SELECT q.name || ' ' || coalesce(l.lane, 'none') || ' ' || l.place || ' ' || coalesce(g.state, 'gone') FROM q_job_lanes l JOIN q_queues q ON q.number = l.queue LEFT JOIN LATERAL nvent.queue_get(q.name, l.id) g ON true
-    WHERE l.held AND (g.state = CASE WHEN l.place < 0 THEN 'retry' ELSE 'active' END OR q.policy = 'key_strict_fifo' AND g.state IN ('retry', 'failed')) IS NOT TRUE
+    WHERE l.held AND l.free_at IS NULL AND (g.state = CASE WHEN l.place < 0 THEN 'retry' ELSE 'active' END OR q.policy = 'key_strict_fifo' AND g.state IN ('retry', 'failed')) IS NOT TRUE
 $$;
 \set ECHO all

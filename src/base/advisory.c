@@ -44,6 +44,19 @@ nvs_lock_if_free(NvsLockClass class, uint64 key, LOCKMODE mode)
 }
 
 /*
+ * Let go of one of our advisory locks before the transaction ends.  Nothing may
+ * have been written that others would have to see first.
+ */
+void
+nvs_unlock(NvsLockClass class, uint64 key, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	advisory_set_tag(&tag, class, key);
+	(void) LockRelease(&tag, mode, false);
+}
+
+/*
  * The key of a lock on something of a store, which begins with the store's
  * number: nobody can choose names that have another store's locks waited for.
  * Two names of one store may have the same key.

@@ -27,6 +27,7 @@ typedef enum NvsLockClass
 
 extern void nvs_lock(NvsLockClass class, uint64 key, LOCKMODE mode);
 extern bool nvs_lock_if_free(NvsLockClass class, uint64 key, LOCKMODE mode);
+extern void nvs_unlock(NvsLockClass class, uint64 key, LOCKMODE mode);
 extern uint64 nvs_lock_key(uint32 store, const char *data, int len);
 extern uint64 nvs_hash(const char *data, int len, uint64 seed);
 

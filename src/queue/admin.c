@@ -17,13 +17,14 @@
 /* Jobs that purging a queue deletes by one statement. */
 #define PURGE_BATCH		10000
 
-/* Jobs of a group that may be active, at most. */
-#define MAX_GROUP_LIMIT	10000
+/* Jobs of a group that may be active, or of one that may begin, at most. */
+#define MAX_LIMIT		10000
 
 /* Arguments of queue_create(), in the order of the parameters; then store. */
 static const Oid create_types[] = {
 	TEXTOID, TEXTOID, INT4OID, INTERVALOID, INTERVALOID, INT4OID, INTERVALOID,
-	BOOLOID, INTERVALOID, TEXTOID, INTERVALOID, INTERVALOID, TEXTOID, INT4OID
+	BOOLOID, INTERVALOID, TEXTOID, INTERVALOID, INTERVALOID, TEXTOID, INT4OID,
+	INT4OID, INTERVALOID, INT4OID, INTERVALOID
 };
 
 /* The arguments themselves. */
@@ -42,15 +43,21 @@ enum
 	CREATE_KEEP_QUEUED,
 	CREATE_KEEP_ENDED,
 	CREATE_NOTIFY,
-	CREATE_GROUP_LIMIT
+	CREATE_GROUP_LIMIT,
+	CREATE_RATE_LIMIT,
+	CREATE_RATE_INTERVAL,
+	CREATE_GROUP_RATE_LIMIT,
+	CREATE_GROUP_RATE_INTERVAL
 };
 
 /* $1 name, and the others in the order of the arguments. */
 static const NvsStatement admin_create = {
 	"INSERT INTO {queues} (name, policy, priority, lease, max_run, "
 	"retry_limit, retry_delay, retry_backoff, retry_delay_max, dead_letter, "
-	"keep_queued, keep_ended, notify, group_limit) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) "
+	"keep_queued, keep_ended, notify, group_limit, rate_limit, "
+	"rate_interval, group_rate_limit, group_rate_interval) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, "
+	"$15, $16, $17, $18) "
 	"ON CONFLICT (name) DO NOTHING RETURNING number"
 };
 
@@ -165,6 +172,10 @@ PG_FUNCTION_INFO_V1(nvs_queue_drop);
 PG_FUNCTION_INFO_V1(nvs_queue_purge);
 
 static void create_check(FunctionCallInfo fcinfo);
+static void create_check_limit(FunctionCallInfo fcinfo, int arg,
+							   const char *name);
+static void create_check_rate(FunctionCallInfo fcinfo, int arg,
+							  const char *name, const char *interval);
 static bool admin_run_named(FunctionCallInfo fcinfo, const char *function,
 							const NvsStatement *statement);
 static void drop_rows(NvsTableSet *set, Datum number);
@@ -233,14 +244,49 @@ create_check(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"retry_limit\" must not be negative"),
 				 errdetail("It is %d.", PG_GETARG_INT32(CREATE_RETRY_LIMIT))));
-	if (!PG_ARGISNULL(CREATE_GROUP_LIMIT) &&
-		(PG_GETARG_INT32(CREATE_GROUP_LIMIT) < 1 ||
-		 PG_GETARG_INT32(CREATE_GROUP_LIMIT) > MAX_GROUP_LIMIT))
+	create_check_limit(fcinfo, CREATE_GROUP_LIMIT, "group_limit");
+	create_check_rate(fcinfo, CREATE_RATE_LIMIT, "rate_limit",
+					  "rate_interval");
+	create_check_rate(fcinfo, CREATE_GROUP_RATE_LIMIT, "group_rate_limit",
+					  "group_rate_interval");
+}
+
+/* Raise an error for a limit that is out of range. */
+static void
+create_check_limit(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	int32		limit = PG_ARGISNULL(arg) ? 1 : PG_GETARG_INT32(arg);
+
+	if (limit < 1 || limit > MAX_LIMIT)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"group_limit\" must be from 1 to %d",
-						MAX_GROUP_LIMIT),
-				 errdetail("It is %d.", PG_GETARG_INT32(CREATE_GROUP_LIMIT))));
+				 errmsg("argument \"%s\" must be from 1 to %d", name,
+						MAX_LIMIT),
+				 errdetail("It is %d.", limit)));
+}
+
+/* The same for one and the interval that it is of, the next argument. */
+static void
+create_check_rate(FunctionCallInfo fcinfo, int arg, const char *name,
+				  const char *interval)
+{
+	static const Interval longest = {.month = 100 * MONTHS_PER_YEAR};
+
+	create_check_limit(fcinfo, arg, name);
+	if (PG_ARGISNULL(arg) != PG_ARGISNULL(arg + 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("arguments \"%s\" and \"%s\" need each other", name,
+						interval)));
+	(void) nvs_ttl_argument(fcinfo, arg + 1, interval);
+	if (!PG_ARGISNULL(arg + 1) &&
+		DatumGetBool(DirectFunctionCall2(interval_gt,
+										 PG_GETARG_DATUM(arg + 1),
+										 IntervalPGetDatum(&longest))))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" is too long", interval),
+				 errdetail("It is 100 years at most.")));
 }
 
 /* Run a statement on the row of a queue; an error when there is none. */

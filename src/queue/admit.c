@@ -2,9 +2,10 @@
  * queue/admit.c
  *	  Which of the jobs that a fetch has locked may run, by their lanes.
  *
- * A job takes a place in the lane of its key, and then one in that of its
- * group, where its queue has such lanes; see queue/lane.c.  One that gets none
- * waits in that lane, if it is full as all see it.  Else somebody is just
+ * A job takes a place in the lane of its key, then one in that of its group,
+ * and one in that of the group's rate, where its queue has such lanes; see
+ * queue/lane.c.  One that gets none waits in that lane, if it is full as all
+ * see it, and keeps what it has.  Else somebody is just
  * taking a place, or the job is not the next of its key: then it is left where
  * it is, and looked at again by the next fetch.
  *
@@ -39,6 +40,7 @@ typedef enum AdmitStage
 {
 	ADMIT_KEY,
 	ADMIT_GROUP,
+	ADMIT_RATE,
 	ADMIT_STAGES
 } AdmitStage;
 
@@ -74,15 +76,18 @@ typedef struct Admit
  * they have places already.
  */
 static const NvsStatement admit_read = {
-	"SELECT j.id, pg_catalog.concat('k', j.key), j.key IS NULL, "
+	"SELECT j.id, j.key, "
 	"(SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) u.id "
 	"LIMIT 1) IS NOT NULL, "
 	"(SELECT t.id FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) u.id "
 	"LIMIT 1) IS NOT NULL, "
 	"(SELECT l.id FROM {job_lanes} l WHERE l.id OPERATOR(pg_catalog.=) u.id "
 	"AND l.held AND l.place OPERATOR(pg_catalog.=) 0 LIMIT 1) IS NOT NULL, "
-	"pg_catalog.concat('g', j.group_name), j.group_name IS NULL "
-	"FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) "
+	"j.group_name, CASE WHEN j.group_name IS NULL THEN false "
+	"ELSE (SELECT l.id FROM {job_lanes} l "
+	"WHERE l.id OPERATOR(pg_catalog.=) u.id AND l.held "
+	"AND l.place OPERATOR(pg_catalog.>) 0 AND l.free_at IS NULL LIMIT 1) "
+	"IS NOT NULL END FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) "
 	"u (id, priority), LATERAL (SELECT f.id, f.key, f.group_name FROM {jobs} f "
 	"WHERE f.queue OPERATOR(pg_catalog.=) $1 "
 	"AND f.priority OPERATOR(pg_catalog.=) u.priority "
@@ -90,13 +95,13 @@ static const NvsStatement admit_read = {
 };
 
 /*
- * Take the places $3 of the lanes $2 of queue $1 for the jobs $4.  Whose row
- * can be seen has his still: who would write it again would wait for who gives
- * it back just now.
+ * Take the places $3 of the lanes $2 of queue $1 for the jobs $4, until a time
+ * or for as long as they run.  Whose row can be seen has his still: who would
+ * write it again would wait for who gives it back just now.
  */
-#define TAKE_PLACES \
-	"INSERT INTO {job_lanes} (queue, lane, place, id, held) " \
-	"SELECT $1, u.lane, u.place, u.id, true FROM ROWS FROM (" \
+#define TAKE_PLACES(free_at) \
+	"INSERT INTO {job_lanes} (queue, lane, place, id, held, free_at) " \
+	"SELECT $1, u.lane, u.place, u.id, true, " free_at " FROM ROWS FROM (" \
 	"pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), " \
 	"pg_catalog.unnest($5)) u (lane, place, id, priority) " \
 	"WHERE CASE WHEN (SELECT l.id FROM {job_lanes} l " \
@@ -107,14 +112,16 @@ static const NvsStatement admit_read = {
 #define TOLD_IN_ORDER \
 	" END ON CONFLICT (queue, lane, place) WHERE held DO NOTHING RETURNING id"
 
-static const NvsStatement admit_take = {TAKE_PLACES "true" TOLD_IN_ORDER};
+static const NvsStatement admit_take = {
+	TAKE_PLACES("$6") "true" TOLD_IN_ORDER
+};
 
 /*
  * The same for those that are the next of their keys; $5 are their priorities,
  * and behind $6 are all jobs that no run or turn has.
  */
 static const NvsStatement admit_take_next = {
-	TAKE_PLACES "(SELECT f.priority OPERATOR(pg_catalog.>) u.priority "
+	TAKE_PLACES("NULL") "(SELECT f.priority OPERATOR(pg_catalog.>) u.priority "
 	"OR f.priority OPERATOR(pg_catalog.=) u.priority "
 	"AND f.id OPERATOR(pg_catalog.<) u.id FROM (SELECT t.priority, t.id "
 	"FROM {job_turns} t WHERE t.queue OPERATOR(pg_catalog.=) $1 "
@@ -320,20 +327,25 @@ static void
 admit_keep_job(const Admit *admit, AdmitJob *job, TupleTableSlot *slot)
 {
 	const NvsQueue *queue = admit->fetch->queue;
-	bool		has_key;
+	const text *key;
+	const text *group;
 
 	slot_getallattrs(slot);
-	if (!job->job->is_turn && (DatumGetBool(slot->tts_values[3]) ||
-							   DatumGetBool(slot->tts_values[4])))
+	if (!job->job->is_turn && (DatumGetBool(slot->tts_values[2]) ||
+							   DatumGetBool(slot->tts_values[3])))
 		return;
 	job->verdict = ADMIT_GO;
-	has_key = !DatumGetBool(slot->tts_values[2]);
+	key = slot->tts_isnull[1] ? NULL : DatumGetTextPP(slot->tts_values[1]);
+	group = slot->tts_isnull[5] ? NULL : DatumGetTextPP(slot->tts_values[5]);
 	if (nvs_policy_limits_active(queue->policy) &&
-		(has_key || queue->policy != NVS_POLICY_KEY_STRICT_FIFO))
-		job->lanes[ADMIT_KEY] = DatumGetTextPCopy(slot->tts_values[1]);
-	job->has_place[ADMIT_KEY] = DatumGetBool(slot->tts_values[5]);
-	if (queue->group_limit > 0 && !DatumGetBool(slot->tts_values[7]))
-		job->lanes[ADMIT_GROUP] = DatumGetTextPCopy(slot->tts_values[6]);
+		(key != NULL || queue->policy != NVS_POLICY_KEY_STRICT_FIFO))
+		job->lanes[ADMIT_KEY] = nvs_lane_name(NVS_LANE_KEY, key);
+	job->has_place[ADMIT_KEY] = DatumGetBool(slot->tts_values[4]);
+	if (queue->group_limit > 0 && group != NULL)
+		job->lanes[ADMIT_GROUP] = nvs_lane_name(NVS_LANE_GROUP, group);
+	job->has_place[ADMIT_GROUP] = DatumGetBool(slot->tts_values[6]);
+	if (queue->group_rate.limit > 0 && group != NULL)
+		job->lanes[ADMIT_RATE] = nvs_lane_name(NVS_LANE_RATE, group);
 }
 
 /* Have the jobs take places in one of their lanes. */
@@ -381,7 +393,17 @@ admit_list_wants(Admit *admit)
 static int
 admit_places(const Admit *admit)
 {
-	return admit->stage == ADMIT_KEY ? 1 : admit->fetch->queue->group_limit;
+	const NvsQueue *queue = admit->fetch->queue;
+
+	switch (admit->stage)
+	{
+		case ADMIT_KEY:
+			return 1;
+		case ADMIT_GROUP:
+			return queue->group_limit;
+		default:
+			return queue->group_rate.limit;
+	}
 }
 
 /* How many jobs want places in the lane of the one at an index, from it on. */
@@ -434,7 +456,7 @@ admit_lock_places(Admit *admit)
 	NvsFetch   *fetch = admit->fetch;
 	int			i;
 
-	if (admit->stage == ADMIT_GROUP)
+	if (admit->stage != ADMIT_KEY)
 	{
 		admit_read_held(admit);
 		for (i = 0; i < admit->nwants; i += admit_same_lane(admit, i))
@@ -563,6 +585,11 @@ admit_take_places(Admit *admit)
 	if (strict)
 		nvs_params_add(&params, INT8OID, Int64GetDatum(admit_settled(queue)),
 					   false);
+	else
+		nvs_params_add(&params, TIMESTAMPTZOID,
+					   TimestampTzGetDatum(GetCurrentTimestamp() +
+										   queue->group_rate.span),
+					   admit->stage != ADMIT_RATE);
 	admit->next = 0;
 	(void) nvs_table_set_each(admit->fetch->set,
 							  strict ? &admit_take_next : &admit_take, &params,

@@ -326,7 +326,10 @@ await_plan_next(QueueWait *await)
 	nvs_jobs_keep_time_until(wait->look_at);
 }
 
-/* Lower due_at to when the next turn comes due or the next lease ends. */
+/*
+ * Lower due_at to when the next turn comes due, the next lease ends, or a rate
+ * lets the next job begin.
+ */
 static void
 await_find_due(void *arg)
 {
@@ -344,6 +347,8 @@ await_find_due(void *arg)
 	nvs_params_add(&params, TIMESTAMPTZOID,
 				   TimestampTzGetDatum(await->due_at), false);
 	await_see(await, &await_first_lease, &params);
+	await->due_at = Min(await->due_at, nvs_rate_next(await->set, await->queue,
+													 await->began));
 	PopActiveSnapshot();
 }
 

@@ -100,7 +100,8 @@ nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue, int max_count,
 	memset(&fetch, 0, sizeof(fetch));
 	fetch.set = set;
 	fetch.queue = queue;
-	fetch.wanted = queue->has_lanes ? Min(max_count, MAX_OF_LANES) : max_count;
+	fetch.wanted = queue->has_lanes || queue->rate.limit > 0 ?
+		Min(max_count, MAX_OF_LANES) : max_count;
 	fetch.worker = worker;
 	fetch.cxt = CurrentMemoryContext;
 	fetch.began = GetCurrentTimestamp();
@@ -126,7 +127,10 @@ fetch_run(void *arg)
 	Datum	   *ids;
 	int			i;
 
-	fetch_rounds(fetch);
+	nvs_rate_reserve(fetch);
+	if (fetch->wanted > 0)
+		fetch_rounds(fetch);
+	nvs_rate_begun(fetch);
 	if (fetch->queue->policy == NVS_POLICY_STANDARD)
 		return;
 	ids = palloc(sizeof(Datum) * Max(fetch->taken.n, 1));
@@ -220,6 +224,8 @@ fetch_wake(NvsFetch *fetch)
 
 	if (!queue->has_lanes || !nvs_look_begins(fetch, queue->lanes_at))
 		return;
+	nvs_rates_give_back(fetch->set, queue,
+						2 * (int64) fetch->wanted + SPARE_DUE);
 	nvs_lanes_wake(fetch->set, queue, 2 * (int64) fetch->wanted + SPARE_DUE);
 	queue->lanes_at = nvs_look_ends(now);
 }

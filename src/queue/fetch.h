@@ -69,6 +69,9 @@ typedef struct NvsFetch
 	bool		left_behind;	/* some of these had no turn */
 	int64		spare;			/* the first that was locked in vain; 0: none */
 	int			batch;			/* jobs of a level to be locked together */
+	text	   *rate_lane;		/* of the queue, where it has a rate */
+	int		   *places;			/* locked in it; those taken come first */
+	int			nplaces;
 } NvsFetch;
 
 /* queue/fetched.c */

@@ -128,6 +128,10 @@ extern void nvs_hint_save(const NvsQueue *queue, const NvsLevel *level,
 extern void nvs_hint_note(const NvsQueue *queue, int32 priority, int64 id,
 						  bool sent);
 
+/* queue/rate.c */
+extern TimestampTz nvs_rate_next(NvsTableSet *set, const NvsQueue *queue,
+								 TimestampTz after);
+
 /* queue/expire.c */
 extern void nvs_queue_expire(NvsTableSet *set, NvsQueue *queue,
 							 TimestampTz now, int64 limit);

@@ -24,6 +24,8 @@
  *
  * A turn that was made due, and is deleted before it has run, says in its
  * place that there is room.
+ *
+ * Places of rates are given back by time alone: see queue/rate.c.
  */
 #include "postgres.h"
 
@@ -49,14 +51,14 @@ static const NvsStatement lane_release = {
 	"WHERE l.id OPERATOR(pg_catalog.=) ANY ($2) AND l.held "
 	"AND " NVS_IN_QUEUE("l", "1") " "
 	"AND l.place OPERATOR(pg_catalog.>=) $3 "
-	"AND l.place OPERATOR(pg_catalog.<=) $4"
+	"AND l.place OPERATOR(pg_catalog.<=) $4 AND l.free_at IS NULL"
 };
 
 /* The same of all places, but for jobs that are there, of priorities $3. */
 static const NvsStatement lane_forget = {
 	"UPDATE {job_lanes} o SET held = false "
 	"WHERE o.id OPERATOR(pg_catalog.=) ANY ($2) AND o.held "
-	"AND " NVS_IN_QUEUE("o", "1") " "
+	"AND " NVS_IN_QUEUE("o", "1") " AND o.free_at IS NULL "
 	"AND (SELECT j.id FROM "
 	NVS_JOB_AT("pg_catalog.unnest($3)", "o.id", "OFFSET 0")
 	"LIMIT 1) IS NULL"
@@ -126,10 +128,10 @@ static const NvsStatement lane_mend_places = {
 	"UPDATE {job_lanes} l SET held = false "
 	"WHERE l.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
 	"SELECT h.ctid FROM {job_lanes} h "
-	"WHERE h.queue OPERATOR(pg_catalog.=) $1 AND h.held AND (SELECT j.id "
-	"FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.priority OPERATOR(pg_catalog.=) ANY ($3) "
-	"AND j.id OPERATOR(pg_catalog.=) h.id LIMIT 1) IS NULL "
+	"WHERE h.queue OPERATOR(pg_catalog.=) $1 AND h.held "
+	"AND h.free_at IS NULL AND (SELECT j.id FROM "
+	NVS_JOB_AT("pg_catalog.unnest($3)", "h.id", "OFFSET 0")
+	"LIMIT 1) IS NULL "
 	"LIMIT $2 FOR UPDATE SKIP LOCKED))"
 };
 
@@ -175,6 +177,8 @@ typedef struct LaneRooms
 	MemoryContext cxt;
 } LaneRooms;
 
+static uint64 lane_lock_key(const NvsTableSet *set, const NvsQueue *queue,
+							const text *lane, int place);
 static void lane_make_room(NvsTableSet *set, const NvsQueue *queue,
 						   const NvsStatement *statement,
 						   const NvsParams *params);
@@ -207,16 +211,46 @@ nvs_lane_is_of_key(const text *lane)
 	return *VARDATA_ANY(lane) == NVS_LANE_KEY;
 }
 
+/* The name of the lane of a kind, of a key or a group; NULL for none. */
+text *
+nvs_lane_name(char kind, const text *of)
+{
+	int			len = of == NULL ? 0 : VARSIZE_ANY_EXHDR(of);
+	text	   *lane = palloc(VARHDRSZ + 1 + len);
+
+	SET_VARSIZE(lane, VARHDRSZ + 1 + len);
+	*VARDATA(lane) = kind;
+	if (len > 0)
+		memcpy(VARDATA(lane) + 1, VARDATA_ANY(of), len);
+	return lane;
+}
+
+/* The key of the lock of a place of a lane. */
+static uint64
+lane_lock_key(const NvsTableSet *set, const NvsQueue *queue, const text *lane,
+			  int place)
+{
+	uint64		hash = nvs_hash(VARDATA_ANY(lane), VARSIZE_ANY_EXHDR(lane),
+								(uint64) queue->number << 32 | (uint32) place);
+
+	return (uint64) set->number << 32 | (uint32) hash;
+}
+
 /* Lock a place of a lane until the transaction ends, if nobody else has. */
 bool
 nvs_lane_lock(const NvsTableSet *set, const NvsQueue *queue, const text *lane,
 			  int place, LOCKMODE mode)
 {
-	uint64		hash = nvs_hash(VARDATA_ANY(lane), VARSIZE_ANY_EXHDR(lane),
-								(uint64) queue->number << 32 | (uint32) place);
+	return nvs_lock_if_free(NVS_LOCK_LANE,
+							lane_lock_key(set, queue, lane, place), mode);
+}
 
-	return nvs_lock_if_free(NVS_LOCK_LANE, (uint64) set->number << 32 |
-							(uint32) hash, mode);
+/* Let go of a place that was locked, and not taken. */
+void
+nvs_lane_unlock(const NvsTableSet *set, const NvsQueue *queue,
+				const text *lane, int place, LOCKMODE mode)
+{
+	nvs_unlock(NVS_LOCK_LANE, lane_lock_key(set, queue, lane, place), mode);
 }
 
 /* The same of the lock of those who have jobs of a lane wait. */

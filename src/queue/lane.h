@@ -11,9 +11,13 @@
 
 #include "queue/fetch.h"
 
-/* What the name of a lane begins with: before a key, or a group. */
+/*
+ * What the name of a lane begins with, before a key, or a group: of its limit,
+ * or of its rate, which is that of the queue without one.
+ */
 #define NVS_LANE_KEY	'k'
 #define NVS_LANE_GROUP	'g'
+#define NVS_LANE_RATE	'r'
 
 /* Places of a lane: one for the jobs of a key, as many as may be of a group. */
 #define NVS_PLACE_RETRY	(-1)
@@ -33,8 +37,11 @@
 
 /* queue/lane.c */
 extern bool nvs_lane_is_of_key(const text *lane);
+extern text *nvs_lane_name(char kind, const text *of);
 extern bool nvs_lane_lock(const NvsTableSet *set, const NvsQueue *queue,
 						  const text *lane, int place, LOCKMODE mode);
+extern void nvs_lane_unlock(const NvsTableSet *set, const NvsQueue *queue,
+							const text *lane, int place, LOCKMODE mode);
 extern bool nvs_lane_lock_waiting(const NvsTableSet *set,
 								  const NvsQueue *queue, const text *lane,
 								  LOCKMODE mode);
@@ -53,6 +60,12 @@ extern void nvs_lanes_wake(NvsTableSet *set, const NvsQueue *queue,
 						   int64 limit);
 extern void nvs_lanes_mend(NvsTableSet *set, const NvsQueue *queue,
 						   int64 limit);
+
+/* queue/rate.c */
+extern void nvs_rate_reserve(NvsFetch *fetch);
+extern void nvs_rate_begun(NvsFetch *fetch);
+extern void nvs_rates_give_back(NvsTableSet *set, const NvsQueue *queue,
+								int64 limit);
 
 /* queue/admit.c */
 extern void nvs_fetch_admit(NvsFetch *fetch, NvsFetchedJobs *jobs);

@@ -72,6 +72,10 @@ static const NvsTableSetColumn queue_columns[] = {
 	{0, "keep_ended", INTERVALOID},
 	{0, "notify", TEXTOID},
 	{0, "group_limit", INT4OID},
+	{0, "rate_limit", INT4OID},
+	{0, "rate_interval", INTERVALOID},
+	{0, "group_rate_limit", INT4OID},
+	{0, "group_rate_interval", INTERVALOID},
 	{0, "created_at", TIMESTAMPTZOID, true},
 	{0, "updated_at", TIMESTAMPTZOID, true},
 	{1, "queue", INT4OID, true},
@@ -129,6 +133,7 @@ static const NvsTableSetColumn queue_columns[] = {
 	{7, "place", INT4OID, true},
 	{7, "id", INT8OID, true},
 	{7, "held", BOOLOID, true},
+	{7, "free_at", TIMESTAMPTZOID},
 	{8, "id", INT8OID, true},
 	{8, "queue", INT4OID, true},
 	{8, "priority", INT4OID, true},
@@ -163,7 +168,8 @@ static const NvsStatement queue_read = {
 	"SELECT number, paused_at IS NOT NULL, priority, lease, max_run, "
 	"retry_limit, retry_delay, retry_backoff, retry_delay_max, dead_letter, "
 	"keep_ended IS NULL OR keep_ended OPERATOR(pg_catalog.>) '0'::interval, "
-	"policy, notify, group_limit FROM {queues} "
+	"policy, notify, group_limit, rate_limit, rate_interval, "
+	"group_rate_limit, group_rate_interval FROM {queues} "
 	"WHERE name OPERATOR(pg_catalog.=) $1"
 };
 
@@ -195,6 +201,7 @@ static QueueState *queue_state(NvsTableSet *set);
 static NvsQueue *queue_load(NvsTableSet *set, const char *name);
 static void queue_take_row(NvsQueue *queue, const Datum *row,
 						   const bool *isnull, MemoryContext cxt);
+static NvsRate queue_take_rate(const Datum *row, const bool *isnull);
 static Interval *queue_copy_interval(Datum value, bool isnull,
 									 MemoryContext cxt);
 static void queue_load_levels(NvsTableSet *set, NvsQueue *queue);
@@ -229,7 +236,7 @@ nvs_queue_policy_changed(PG_FUNCTION_ARGS)
 				 errmsg("function must be called as a trigger")));
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("policy and group limit of a queue cannot be changed"),
+			 errmsg("policy and limits of groups of a queue cannot be changed"),
 			 errhint("Make another queue, or drop this one.")));
 	return PointerGetDatum(NULL);
 }
@@ -431,8 +438,8 @@ static NvsQueue *
 queue_load(NvsTableSet *set, const char *name)
 {
 	NvsParams	params;
-	Datum		row[14];
-	bool		isnull[14];
+	Datum		row[18];
+	bool		isnull[18];
 	NvsQueue   *queue = NULL;
 	QueueState *state;
 	MemoryContext old;
@@ -490,8 +497,26 @@ queue_take_row(NvsQueue *queue, const Datum *row, const bool *isnull,
 	queue->notify = nvs_route_notify(isnull[12] ? NULL :
 									 TextDatumGetCString(row[12]));
 	queue->group_limit = isnull[13] ? 0 : DatumGetInt32(row[13]);
+	queue->rate = queue_take_rate(row + 14, isnull + 14);
+	queue->group_rate = queue_take_rate(row + 16, isnull + 16);
 	queue->has_lanes = nvs_policy_limits_active(queue->policy) ||
-		queue->group_limit > 0;
+		queue->group_limit > 0 || queue->group_rate.limit > 0;
+}
+
+/* A limit, and the interval that it is of; with months of 30 days. */
+static NvsRate
+queue_take_rate(const Datum *row, const bool *isnull)
+{
+	NvsRate		rate = {0, 0};
+	const Interval *span;
+
+	if (isnull[0] || isnull[1])
+		return rate;
+	span = DatumGetIntervalP(row[1]);
+	rate.limit = DatumGetInt32(row[0]);
+	rate.span = ((int64) span->month * DAYS_PER_MONTH + span->day) *
+		USECS_PER_DAY + span->time;
+	return rate;
 }
 
 /* A copy of an interval in cxt; NULL for NULL. */

@@ -21,6 +21,7 @@
 #define NVS_TABLE_LEVELS	1
 #define NVS_TABLE_JOBS	2
 #define NVS_TABLE_RUNS	4
+#define NVS_TABLE_LANES	7
 
 /* Columns of {jobs}, as store/layout.c makes them. */
 enum
@@ -140,6 +141,13 @@ typedef enum NvsPolicy
 	NVS_POLICY_KEY_STRICT_FIFO	/* those that have begun, until completed */
 } NvsPolicy;
 
+/* How many jobs may begin in any time of a length; see queue/rate.c. */
+typedef struct NvsRate
+{
+	int32		limit;			/* 0: any number */
+	int64		span;			/* us */
+} NvsRate;
+
 /* A queue; in the state of the set of tables that it was found in. */
 typedef struct NvsQueue
 {
@@ -161,6 +169,8 @@ typedef struct NvsQueue
 	Interval   *retry_delay_max;	/* NULL: no limit */
 	char	   *dead_letter;	/* NULL: none */
 	int32		group_limit;	/* 0: none */
+	NvsRate		rate;			/* of the queue, see queue/rate.c */
+	NvsRate		group_rate;		/* of each group */
 	bool		has_lanes;		/* see queue/lane.c */
 	bool		keeps_ended;	/* jobs that have ended are kept for a time */
 	int			nlevels;

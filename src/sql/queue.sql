@@ -37,6 +37,10 @@ CREATE FUNCTION nvent.queue_create(
     keep_ended interval DEFAULT '7 days',
     notify text DEFAULT 'off',
     group_limit integer DEFAULT NULL,
+    rate_limit integer DEFAULT NULL,
+    rate_interval interval DEFAULT NULL,
+    group_rate_limit integer DEFAULT NULL,
+    group_rate_interval interval DEFAULT NULL,
     store text DEFAULT NULL
 ) RETURNS boolean
 AS 'MODULE_PATHNAME', 'nvs_queue_create'
@@ -44,13 +48,13 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.queue_create(
     text, text, integer, interval, interval, integer, interval, boolean, interval, text, interval,
-    interval, text, integer, text
+    interval, text, integer, integer, interval, integer, interval, text
 ) IS
 'Makes a queue.
 
 One that is there stays as it is; change it by UPDATE of its row in {store}_queues, whose columns have
-the names of these arguments; but for policy and group_limit, which it keeps. What is said of retries
-and leases holds for jobs that say nothing else.
+the names of these arguments; but for policy, group_limit and group_rate_limit, which it keeps. What is
+said of retries and leases holds for jobs that say nothing else.
 
 By the policy, a job is not sent, or not fetched, while another one has its key. Jobs without a key
 count as having one and the same. Dead letters are put into the queue whatever their keys are, and keep
@@ -66,6 +70,10 @@ failed for good, see nvent.queue_blocked. A job that is to start later takes its
 With a group_limit, only so many jobs of a group are active at a time, exactly; the group is what
 nvent.queue_send says, and jobs that have none are not limited. Others of the group wait, and nobody
 else waits for them.
+
+With a rate_limit, no more jobs begin in any time as long as rate_interval, exactly, whoever fetches; each
+attempt counts, when it begins and whatever becomes of it. What is not used is not saved up. With a
+group_rate_limit, the same holds for each group, and nobody else waits for those that do.
 
 Arguments:
   queue: text of 1 to 255 bytes
@@ -90,13 +98,18 @@ Arguments:
     or NULL for what nvent_store.notify says. Who waits by nvent.queue_await needs none of it, and what
     comes due later is not told
   group_limit: how many jobs of a group may be active at a time, up to 10,000; NULL for any number
+  rate_limit: how many jobs may begin in a rate_interval, up to 10,000; NULL for any number
+  rate_interval: up to 100 years, with months of 30 days; NULL where there is no rate_limit
+  group_rate_limit: how many jobs of a group may begin in a group_rate_interval; NULL for any number
+  group_rate_interval: the same for it
   store: the store; NULL is the default store
 Returns:
   true when it was made, false when it was there
 Raises:
   22004: queue, policy, priority, lease or something of retries is NULL
   22023: the name is empty or too long, there is no such policy or mode, lease or max_run is not positive,
-    retry_limit is negative, or group_limit is out of range
+    retry_limit is negative, a limit is out of range, or one of a rate and its interval is there without
+    the other
   42704: there is no queue of the name dead_letter
   NV009: there is no such store
 Locks:
@@ -242,7 +255,7 @@ Arguments:
   dead_letter: queue that gets a copy when it failed for good
   throttle: length of the slot that the job takes, up to 100 years; NULL for none
   debounce: the same; when the slot is taken, it takes the next one, and starts when that begins
-  group_name: of 1 to 1,000 bytes, which group it is of where the queue has a group_limit; NULL for none
+  group_name: of 1 to 1,000 bytes, which group it is of where the queue has limits of these; NULL for none
   store: the store; NULL is the default store
 Returns:
   the id of the job, a position as those of events are; NULL when another has its key or its slot
@@ -540,8 +553,10 @@ Commit at once: others see from then on that the jobs are taken. When the transa
 it is as if they had never been fetched. Jobs that another transaction is just fetching are passed
 over, never waited for. A lease that has run out is the end of its attempt.
 
-Where the policy of the queue is about jobs that are active, or it has a group_limit, at most 500 are
-fetched at once, and jobs whose keys or groups others have are passed over. Fewer than there are may come when many of these are met.
+Where the policy of the queue is about jobs that are active, or it has a limit, at most 500 are fetched
+at once, and jobs whose keys or groups others have are passed over. With a rate_limit, what another
+transaction is just fetching counts, and is not waited for; in REPEATABLE READ and SERIALIZABLE a rate
+that others have used since the snapshot is an error, 40001. Fewer than there are may come when many of these are met.
 
 Arguments:
   queue: the queue

@@ -191,14 +191,25 @@ static const char *const queues_up[] = {
 	"notify text COLLATE \"C\" DEFAULT 'off' "
 	"CHECK (notify IN ('worker', 'inline', 'off')), "
 	"group_limit integer CHECK (group_limit BETWEEN 1 AND 10000), "
+	"rate_limit integer CHECK (rate_limit BETWEEN 1 AND 10000), "
+	"rate_interval interval CHECK (rate_interval > '0' "
+	"AND rate_interval <= '100 years'), "
+	"group_rate_limit integer CHECK (group_rate_limit BETWEEN 1 AND 10000), "
+	"group_rate_interval interval CHECK (group_rate_interval > '0' "
+	"AND group_rate_interval <= '100 years'), "
 	"created_at timestamptz NOT NULL DEFAULT now(), "
-	"updated_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 50)",
+	"updated_at timestamptz NOT NULL DEFAULT now(), "
+	"CHECK ((rate_limit IS NULL) = (rate_interval IS NULL)), "
+	"CHECK ((group_rate_limit IS NULL) = (group_rate_interval IS NULL))) "
+	"WITH (fillfactor = 50)",
 	"CREATE TRIGGER queue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE "
 	"ON {queues} FOR EACH STATEMENT EXECUTE FUNCTION nvent.queue_changed()",
 	"CREATE TRIGGER queue_policy_changed BEFORE UPDATE ON {queues} "
 	"FOR EACH ROW WHEN (OLD.policy OPERATOR(pg_catalog.<>) NEW.policy "
 	"OR COALESCE(OLD.group_limit, 0) OPERATOR(pg_catalog.<>) "
-	"COALESCE(NEW.group_limit, 0)) "
+	"COALESCE(NEW.group_limit, 0) "
+	"OR COALESCE(OLD.group_rate_limit, 0) OPERATOR(pg_catalog.<>) "
+	"COALESCE(NEW.group_rate_limit, 0)) "
 	"EXECUTE FUNCTION nvent.queue_policy_changed()",
 
 	"CREATE TABLE {job_levels} ("
@@ -286,10 +297,13 @@ static const char *const queues_up[] = {
 	"lane text COLLATE \"C\" NOT NULL, "
 	"place integer NOT NULL, "
 	"id bigint NOT NULL, "
-	"held boolean NOT NULL)",
+	"held boolean NOT NULL, "
+	"free_at timestamptz)",
 	"CREATE UNIQUE INDEX ON {job_lanes} (queue, lane, place) WHERE held",
 	"CREATE INDEX ON {job_lanes} (id) WHERE held",
 	"CREATE INDEX ON {job_lanes} (queue, lane) WHERE NOT held",
+	"CREATE INDEX ON {job_lanes} (queue, free_at) "
+	"WHERE held AND free_at IS NOT NULL",
 
 	"CREATE TABLE {job_waits} ("
 	"id bigint PRIMARY KEY, "

@@ -1,6 +1,7 @@
 # Lanes of queues under load and through crashes: never more active than a group
-# or a key may have, by the times of all runs; nobody starves behind a full group,
-# keys are run in order, and nothing is left waiting.
+# or a key may have, nor begun in a time than rates allow, by the times of all
+# runs; nobody starves behind a full group, keys are run in order, and nothing is
+# left waiting.
 #
 # NVS_JOBS is how many jobs there are of the groups (3000), NVS_SEED the seed of
 # what is done with them, which is printed.
@@ -28,6 +29,8 @@ my $setup = <<"EOT";
 SELECT nvent.queue_create('g', group_limit => 2, retry_limit => 100, lease => '3 s');
 SELECT nvent.queue_create('s', 'singleton', retry_limit => 100, lease => '3 s');
 SELECT nvent.queue_create('f', 'key_strict_fifo', retry_limit => 100, lease => '3 s');
+SELECT nvent.queue_create('r', rate_limit => 40, rate_interval => '200 ms', group_rate_limit => 12, group_rate_interval => '200 ms', retry_limit => 100, lease => '3 s');
+SELECT count(*) FROM nvent.queue_send_batch('r', (SELECT array_agg(jsonb_build_object('group', n % 4) ORDER BY n) FROM generate_series(1, $jobs / 10) n));
 SELECT count(*) FROM nvent.queue_send_batch('g', (SELECT array_agg(jsonb_build_object('group', CASE WHEN n <= $jobs * 8 / 10 THEN 'big' WHEN n % 2 = 0 THEN 'b' ELSE 'c' END) ORDER BY n) FROM generate_series(1, $jobs) n));
 SELECT count(*) FROM nvent.queue_send_batch('s', (SELECT array_agg(jsonb_build_object('key', nullif(n % 5, 0)) ORDER BY n) FROM generate_series(1, $jobs / 10) n));
 SELECT count(*) FROM nvent.queue_send_batch('f', (SELECT array_agg(jsonb_build_object('key', n % 5) ORDER BY n) FROM generate_series(1, $jobs / 10) n));
@@ -86,13 +89,17 @@ my @checks = (
 	'all of them are done' => q(SELECT name FROM nvent_queues WHERE NOT is_done(name)),
 	'each once' => q(SELECT id FROM runs WHERE outcome = 'completed' GROUP BY id HAVING count(*) > 1),
 	'never more than two of a group' => q(SELECT * FROM most WHERE queue = 'g' AND most > 2),
-	'never more than one of a key' => q(SELECT * FROM most WHERE queue <> 'g' AND most > 1),
+	'never more than one of a key' => q(SELECT * FROM most WHERE queue IN ('s', 'f') AND most > 1),
+	'never more begin in a time' => q(
+		SELECT * FROM (SELECT id, count(*) OVER (ORDER BY started_at RANGE BETWEEN CURRENT ROW AND interval '199999 us' FOLLOWING) AS begun,
+				count(*) OVER (PARTITION BY lane ORDER BY started_at RANGE BETWEEN CURRENT ROW AND interval '199999 us' FOLLOWING) AS of_group
+			FROM runs WHERE queue = 'r') r WHERE begun > 40 OR of_group > 12),
 	'keys are run in order' => q(
 		SELECT * FROM (SELECT id, min(started_at) AS began, lag(max(ended_at)) OVER (PARTITION BY lane ORDER BY id) AS before FROM runs WHERE queue = 'f' GROUP BY id, lane) r WHERE began < before),
 	'none starves behind a full group' => q(
 		SELECT lane FROM runs WHERE queue = 'g' AND lane <> 'big' GROUP BY lane
 		HAVING max(ended_at) > (SELECT max(ended_at) FROM runs WHERE queue = 'g' AND lane = 'big')),
-	'no place is left, and none waits' => q(SELECT lane FROM nvent_job_lanes WHERE held UNION ALL SELECT lane FROM nvent_job_turns));
+	'no place is left, and none waits' => q(SELECT lane FROM nvent_job_lanes WHERE held AND free_at IS NULL UNION ALL SELECT lane FROM nvent_job_turns));
 
 foreach my $way ([ 'preloaded', \&new_server ], [ 'plain', \&plain_server ])
 {
@@ -100,14 +107,14 @@ foreach my $way ([ 'preloaded', \&new_server ], [ 'plain', \&plain_server ])
 	my $node = $server->("queue_lane_$name", "restart_after_crash = on\n");
 	my @errors;
 
-	# start(): eight workers of the groups, four of each of the others.
+	# start(): eight workers of the groups, some of each of the others.
 	my $start = sub {
 		return map {
 			my $i = $_;
-			my $queue = $i < $sessions ? 'g' : $i % 2 ? 's' : 'f';
+			my $queue = $i < $sessions ? 'g' : (qw(r s f r))[ $i % 4 ];
 			IPC::Run::start([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
 					'-c', sprintf("CALL work('%s', %f)", $queue, rand) ], '>', \my $out, '2>', \$errors[$i])
-		} 0 .. $sessions + 3;
+		} 0 .. $sessions + 7;
 	};
 	my $completed = sub { $node->safe_psql('postgres', q(SELECT count(*) FROM runs WHERE outcome = 'completed')) };
 

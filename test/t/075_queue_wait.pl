@@ -136,6 +136,18 @@ woken('a job of a priority that is new', worker(),
 	"SELECT nvent.queue_send('q', priority => 7)");
 woken('a job that comes due later', worker(),
 	"SELECT nvent.queue_send('q', start_after => '1 s')");
+foreach my $rate ('rate', 'group_rate')
+{
+	my $slow = $node->background_psql('postgres');
+
+	sql("SELECT nvent.queue_create('$rate', ${rate}_limit => 1, ${rate}_interval => '1 s')");
+	sql("SELECT nvent.queue_send('$rate', group_name => 'g') FROM generate_series(1, 2)");
+	$slow->query_safe("BEGIN; SELECT id FROM nvent.queue_fetch('$rate', 1)");
+	$worker = worker($rate);
+	$slow->query_safe('COMMIT');
+	woken("the next of a $rate that another had used who commits", $worker);
+	$slow->quit;
+}
 woken('one that comes due earlier than another', do {
 		sql("SELECT nvent.queue_send('q', start_after => '9 s')");
 		worker();
