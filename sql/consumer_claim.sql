@@ -183,6 +183,15 @@ SELECT nvent.consumer_ack_many(ARRAY['c02'], NULL, ARRAY[20]);
 SELECT nvent.consumer_ack_many(NULL, NULL, ARRAY[20], owner => 'x');
 SELECT count(*) FROM nvent.consumer_claim(owner => 'me');
 SELECT name FROM nvent.consumer_ack_many(ARRAY['c02', 'c03'], NULL, ARRAY[20, 30], owner => 'me') ORDER BY name;
+-- Leases of several owners: each by its own, by the one for all, or not.
+SELECT fill(4);
+SELECT count(*) FROM nvent.consumer_claim(2, owner => 'me');
+SELECT count(*) FROM nvent.consumer_claim(2, owner => 'you');
+SELECT name, position FROM nvent.consumer_ack_many(ARRAY['c01', 'c02', 'c03', 'c04'], NULL, ARRAY[1, 2, 3, 4],
+    owners => ARRAY['you', 'me', 'you', NULL]) ORDER BY name;
+SELECT name, position FROM nvent.consumer_ack_many(ARRAY['c01', 'c04'], NULL, ARRAY[1, 4],
+    owners => ARRAY['me', NULL], owner => 'you') ORDER BY name;
+SELECT nvent.consumer_ack_many(ARRAY['c01'], NULL, ARRAY[1], owners => '{a,b}');
 
 -- Block keeps lease and position, so what was handled is acknowledged
 -- after it; block and error stay.
@@ -216,6 +225,11 @@ SELECT name, blocked, error FROM nvent.consumer_list();
 SELECT nvent.consumer_block_many(ARRAY['c01'], NULL, NULL);
 SELECT nvent.consumer_block_many(ARRAY['c01'], ARRAY[1], '{}');
 SELECT nvent.consumer_block_many(NULL, NULL, NULL, owner => 'me');
+SELECT fill(3);
+SELECT count(*) FROM nvent.consumer_claim(1, owner => 'me');
+SELECT count(*) FROM nvent.consumer_claim(2, owner => 'you');
+SELECT name FROM nvent.consumer_block_many(ARRAY['c01', 'c02', 'c03'], NULL, NULL, ARRAY['me', 'me', NULL], owner => 'you')
+ORDER BY name;
 
 -- What is claimed and acknowledged over any number of rounds is each consumer
 -- once, and nothing stays behind.

@@ -141,7 +141,7 @@ BEGIN
         'nvent.consumer_claim(2, ''1 h'', owner => ''w'', store => ''%s'')',
         'nvent.consumer_renew(''c'', NULL, owner => ''w'', store => ''%s'')',
         'nvent.consumer_block(''c'', NULL, ''x'', ''w'', ''%s'')',
-        'nvent.consumer_block_many(''{d}'', NULL, ''{x}'', ''w'', ''%s'')',
+        'nvent.consumer_block_many(''{d}'', NULL, ''{x}'', NULL, ''w'', ''%s'')',
         'nvent.consumer_unblock(NULL, ''.'', store => ''%s'')',
         'nvent.consumer_claim(2, ''1 h'', owner => ''w'', store => ''%s'')',
         'nvent.consumer_ack(''c'', NULL, 9000000000, owner => ''w'', store => ''%s'')',

@@ -29,7 +29,7 @@ typedef struct NvsConsumerArray
 	Oid			type;			/* of an element */
 } NvsConsumerArray;
 
-#define NVS_MAX_CONSUMER_ARRAYS	5
+#define NVS_MAX_CONSUMER_ARRAYS	6
 
 /* A name, and its place in the order in which it was given or found. */
 typedef struct NvsNamedConsumer

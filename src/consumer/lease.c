@@ -46,7 +46,7 @@ static NvsConsumers *lease_begin(FunctionCallInfo fcinfo, int store,
 								 int *level);
 static void lease_end(int level);
 static void lease_require_holder(FunctionCallInfo fcinfo, int token,
-								 int owner);
+								 int owner, int owners);
 pg_noreturn static void lease_refuse(const NvsConsumers *consumers,
 									 FunctionCallInfo fcinfo, bool acks);
 static void lease_put_acked(TupleTableSlot *slot, void *arg);
@@ -71,11 +71,15 @@ lease_end(int level)
 	nvs_spi_end();
 }
 
-/* A holder says who it is by a token, by an owner's name, or by both. */
+/*
+ * A holder says who it is by a token, by an owner's name, or by both; owners
+ * is the argument with a name for each lease, -1 for none.
+ */
 static void
-lease_require_holder(FunctionCallInfo fcinfo, int token, int owner)
+lease_require_holder(FunctionCallInfo fcinfo, int token, int owner, int owners)
 {
-	if (PG_ARGISNULL(token) && PG_ARGISNULL(owner))
+	if (PG_ARGISNULL(token) && PG_ARGISNULL(owner) &&
+		(owners < 0 || PG_ARGISNULL(owners)))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("a lease needs its token or its owner"),
@@ -193,8 +197,9 @@ lease_refuse(const NvsConsumers *consumers, FunctionCallInfo fcinfo,
 }
 
 /*
- * Acknowledges up to $3.  Going back brings events into reach that no scan
- * has looked at for this consumer, so it is to be initialized again.
+ * Acknowledges up to $3; $8 is the owner of those that name none.  Going back
+ * brings events into reach that no scan has looked at for this consumer, so it
+ * is to be initialized again.
  */
 static const NvsStatement lease_ack = {
 	"UPDATE {consumers} c SET position = $3, "
@@ -203,8 +208,8 @@ static const NvsStatement lease_ack = {
 	"attempt = CASE WHEN $4 IS NULL THEN 0 ELSE COALESCE($5, 0) END, "
 	"owner = NULL, token = NULL, leased_until = NULL, "
 	"deferred_until = $4, due_at = $4 "
-	"WHERE " IS_HELD_BY("$7") " AND $3 IS NOT NULL "
-	"AND ($6 OR c.position OPERATOR(pg_catalog.<=) $3) "
+	"WHERE " IS_HELD_BY("COALESCE($6, $8)") " AND $3 IS NOT NULL "
+	"AND ($7 OR c.position OPERATOR(pg_catalog.<=) $3) "
 	"RETURNING COALESCE(c.position OPERATOR(pg_catalog.<) c.mark, false) "
 	"AND NOT c.blocked, c.name, c.position, c.attempt, c.lane, c.source, "
 	"c.deferred_until"
@@ -213,7 +218,8 @@ static const NvsStatement lease_ack = {
 /* The first parameters of lease_ack. */
 static const NvsConsumerArray lease_ack_arrays[] = {
 	{"names", TEXTOID}, {"tokens", INT8OID}, {"uptos", INT8OID},
-	{"defer_until", TIMESTAMPTZOID}, {"attempts", INT4OID}
+	{"defer_until", TIMESTAMPTZOID}, {"attempts", INT4OID},
+	{"owners", TEXTOID}
 };
 
 /*
@@ -233,14 +239,15 @@ nvs_consumer_ack(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(0, "name");
 	NVS_REQUIRE_ARG(2, "upto");
 	NVS_REQUIRE_ARG(5, "force");
-	lease_require_holder(fcinfo, 1, 6);
+	lease_require_holder(fcinfo, 1, 6, -1);
 	PreventCommandIfReadOnly("nvent.consumer_ack()");
 	consumers = lease_begin(fcinfo, 7, &level);
 	nvs_params_init(&params);
-	for (i = 0; i < lengthof(lease_ack_arrays); i++)
+	for (i = 0; i < 5; i++)
 		nvs_params_add_arg(&params, fcinfo, i, lease_ack_arrays[i].type);
-	nvs_params_add_arg(&params, fcinfo, 5, BOOLOID);
 	nvs_params_add_arg(&params, fcinfo, 6, TEXTOID);
+	nvs_params_add_arg(&params, fcinfo, 5, BOOLOID);
+	nvs_params_add(&params, TEXTOID, (Datum) 0, true);
 	plan = nvs_statement_plan(consumers->plans, &lease_ack, &params, NULL);
 	if (!nvs_execute_first(plan, &params, false, CurrentMemoryContext, &more))
 		lease_refuse(consumers, fcinfo, true);
@@ -249,9 +256,9 @@ nvs_consumer_ack(PG_FUNCTION_ARGS)
 }
 
 /*
- * nvent.consumer_ack_many(names, tokens, uptos, defer_until, attempts, force,
- * owner, store): the consumers that took it.  Of a name that comes twice the
- * first one that holds the lease counts.
+ * nvent.consumer_ack_many(names, tokens, uptos, defer_until, attempts, owners,
+ * force, owner, store): the consumers that took it.  Of a name that comes
+ * twice the first one that holds the lease counts.
  */
 Datum
 nvs_consumer_ack_many(PG_FUNCTION_ARGS)
@@ -265,12 +272,12 @@ nvs_consumer_ack_many(PG_FUNCTION_ARGS)
 	result.rows = nvs_result_set(fcinfo, &result.desc);
 	NVS_REQUIRE_ARG(0, "names");
 	NVS_REQUIRE_ARG(2, "uptos");
-	NVS_REQUIRE_ARG(5, "force");
-	lease_require_holder(fcinfo, 1, 6);
+	NVS_REQUIRE_ARG(6, "force");
+	lease_require_holder(fcinfo, 1, 7, 5);
 	nvs_consumers_named(&named, fcinfo, lease_ack_arrays,
 						lengthof(lease_ack_arrays));
 	PreventCommandIfReadOnly("nvent.consumer_ack_many()");
-	consumers = lease_begin(fcinfo, 7, &level);
+	consumers = lease_begin(fcinfo, 8, &level);
 	for (i = 0; i < named.n; i++)
 	{
 		NvsParams	params;
@@ -278,8 +285,8 @@ nvs_consumer_ack_many(PG_FUNCTION_ARGS)
 
 		CHECK_FOR_INTERRUPTS();
 		nvs_consumers_named_params(&named, i, &params);
-		nvs_params_add_arg(&params, fcinfo, 5, BOOLOID);
-		nvs_params_add_arg(&params, fcinfo, 6, TEXTOID);
+		nvs_params_add_arg(&params, fcinfo, 6, BOOLOID);
+		nvs_params_add_arg(&params, fcinfo, 7, TEXTOID);
 		plan = nvs_statement_plan(consumers->plans, &lease_ack, &params,
 								  NULL);
 		(void) nvs_execute_each(plan, &params, false, lease_put_acked,
@@ -321,7 +328,7 @@ nvs_consumer_renew(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(0, "name");
 	NVS_REQUIRE_ARG(2, "lease");
-	lease_require_holder(fcinfo, 1, 3);
+	lease_require_holder(fcinfo, 1, 3, -1);
 	PreventCommandIfReadOnly("nvent.consumer_renew()");
 	consumers = lease_begin(fcinfo, 4, &level);
 	nvs_params_init(&params);
@@ -336,23 +343,27 @@ nvs_consumer_renew(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(until);
 }
 
-/* Blocks with the error $3; the lease stays. */
+/*
+ * Blocks with the error $3; the lease stays.  $5 is the owner of those that
+ * name none.
+ */
 static const NvsStatement lease_block = {
 	"UPDATE {consumers} c SET blocked = true, error = $3, "
 	"deferred_until = NULL, due_at = c.leased_until "
-	"WHERE " IS_HELD_BY("$4") " AND NOT c.blocked "
+	"WHERE " IS_HELD_BY("COALESCE($4, $5)") " AND NOT c.blocked "
 	"RETURNING c.name, c.position, c.attempt, c.lane, c.source"
 };
 
 /* Is it held and blocked already?  Its parameters are those of lease_block. */
 static const NvsStatement lease_blocked = {
 	"SELECT true FROM {consumers} c "
-	"WHERE " IS_HELD_BY("$4") " AND c.blocked"
+	"WHERE " IS_HELD_BY("COALESCE($4, $5)") " AND c.blocked"
 };
 
 /* The first parameters of lease_block. */
 static const NvsConsumerArray lease_block_arrays[] = {
-	{"names", TEXTOID}, {"tokens", INT8OID}, {"errors", TEXTOID}
+	{"names", TEXTOID}, {"tokens", INT8OID}, {"errors", TEXTOID},
+	{"owners", TEXTOID}
 };
 
 /* nvent.consumer_block(name, token, error, owner, store): false if it was. */
@@ -366,13 +377,13 @@ nvs_consumer_block(PG_FUNCTION_ARGS)
 	int			i;
 
 	NVS_REQUIRE_ARG(0, "name");
-	lease_require_holder(fcinfo, 1, 3);
+	lease_require_holder(fcinfo, 1, 3, -1);
 	PreventCommandIfReadOnly("nvent.consumer_block()");
 	consumers = lease_begin(fcinfo, 4, &level);
 	nvs_params_init(&params);
 	for (i = 0; i < lengthof(lease_block_arrays); i++)
 		nvs_params_add_arg(&params, fcinfo, i, lease_block_arrays[i].type);
-	nvs_params_add_arg(&params, fcinfo, 3, TEXTOID);
+	nvs_params_add(&params, TEXTOID, (Datum) 0, true);
 	blocked = nvs_table_set_run(consumers, &lease_block, &params) > 0;
 	if (!blocked && nvs_table_set_run(consumers, &lease_blocked, &params) == 0)
 		lease_refuse(consumers, fcinfo, false);
@@ -381,8 +392,8 @@ nvs_consumer_block(PG_FUNCTION_ARGS)
 }
 
 /*
- * nvent.consumer_block_many(names, tokens, errors, owner, store): those that
- * were blocked now.
+ * nvent.consumer_block_many(names, tokens, errors, owners, owner, store):
+ * those that were blocked now.
  */
 Datum
 nvs_consumer_block_many(PG_FUNCTION_ARGS)
@@ -395,11 +406,11 @@ nvs_consumer_block_many(PG_FUNCTION_ARGS)
 	int			i;
 
 	NVS_REQUIRE_ARG(0, "names");
-	lease_require_holder(fcinfo, 1, 3);
+	lease_require_holder(fcinfo, 1, 4, 3);
 	nvs_consumers_named(&named, fcinfo, lease_block_arrays,
 						lengthof(lease_block_arrays));
 	PreventCommandIfReadOnly("nvent.consumer_block_many()");
-	consumers = lease_begin(fcinfo, 4, &level);
+	consumers = lease_begin(fcinfo, 5, &level);
 	for (i = 0; i < named.n; i++)
 	{
 		NvsParams	params;
@@ -407,7 +418,7 @@ nvs_consumer_block_many(PG_FUNCTION_ARGS)
 
 		CHECK_FOR_INTERRUPTS();
 		nvs_consumers_named_params(&named, i, &params);
-		nvs_params_add_arg(&params, fcinfo, 3, TEXTOID);
+		nvs_params_add_arg(&params, fcinfo, 4, TEXTOID);
 		plan = nvs_statement_plan(consumers->plans, &lease_block, &params,
 								  NULL);
 		(void) nvs_execute_each(plan, &params, false, nvs_consumer_put_row,

@@ -304,6 +304,7 @@ CREATE FUNCTION nvent.consumer_ack_many(
     uptos bigint[],
     defer_until timestamptz[] DEFAULT NULL,
     attempts integer[] DEFAULT NULL,
+    owners text[] DEFAULT NULL,
     force boolean DEFAULT false,
     owner text DEFAULT NULL,
     store text DEFAULT NULL,
@@ -318,7 +319,7 @@ AS 'MODULE_PATHNAME', 'nvs_consumer_ack_many'
 LANGUAGE C VOLATILE ROWS 10 PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.consumer_ack_many(
-    text[], bigint[], bigint[], timestamptz[], integer[], boolean, text, text
+    text[], bigint[], bigint[], timestamptz[], integer[], text[], boolean, text, text
 ) IS
 'Ends many leases in one step, as nvent.consumer_ack does one.
 
@@ -327,12 +328,13 @@ step.
 
 Arguments:
   names: the consumers, at most 1,000,000
-  tokens: the fencing tokens; NULL goes by owner alone
+  tokens: the fencing tokens; NULL goes by owners alone
   uptos: the positions, inclusive
   defer_until: keep the consumers from being leased until then; NULL for not
   attempts: as attempt of nvent.consumer_ack; NULL for none
+  owners: the owner of each lease; NULL is owner
   force: lets positions go back
-  owner: the owner of the leases; NULL goes by tokens alone
+  owner: the owner of the leases for which owners names none; NULL goes by tokens alone
   store: the store; NULL is the default store
 Returns:
   a row for each consumer that took it
@@ -346,7 +348,7 @@ Columns:
 Raises:
   2202E: the arrays differ in length
   54000: there are too many names
-  22004: tokens and owner are both NULL
+  22004: tokens, owners and owner are all NULL
   NV009: there is no such store
 Locks:
   the rows of the consumers until the transaction ends, in the order of their names
@@ -421,6 +423,7 @@ CREATE FUNCTION nvent.consumer_block_many(
     names text[],
     tokens bigint[],
     errors text[],
+    owners text[] DEFAULT NULL,
     owner text DEFAULT NULL,
     store text DEFAULT NULL,
     OUT name text,
@@ -432,16 +435,17 @@ CREATE FUNCTION nvent.consumer_block_many(
 AS 'MODULE_PATHNAME', 'nvs_consumer_block_many'
 LANGUAGE C VOLATILE ROWS 10 PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION nvent.consumer_block_many(text[], bigint[], text[], text, text) IS
+COMMENT ON FUNCTION nvent.consumer_block_many(text[], bigint[], text[], text[], text, text) IS
 'Blocks many consumers in one step, as nvent.consumer_block does one.
 
 Lost leases and blocked consumers are left out, not an error. The arrays are in step.
 
 Arguments:
   names: the consumers, at most 1,000,000
-  tokens: the fencing tokens; NULL goes by owner alone
+  tokens: the fencing tokens; NULL goes by owners alone
   errors: the reasons
-  owner: the owner of the leases; NULL goes by tokens alone
+  owners: the owner of each lease; NULL is owner
+  owner: the owner of the leases for which owners names none; NULL goes by tokens alone
   store: the store; NULL is the default store
 Returns:
   a row for each consumer that is blocked by it
@@ -454,7 +458,7 @@ Columns:
 Raises:
   2202E: the arrays differ in length
   54000: there are too many names
-  22004: tokens and owner are both NULL
+  22004: tokens, owners and owner are all NULL
   NV009: there is no such store
 Locks:
   the rows of the consumers until the transaction ends, in the order of their names

@@ -66,33 +66,18 @@ class Subscriptions {
       lagging: row.lagging, lane: row.lane })))
   }
 
-  // Work of some leases with one statement for each holder, all or nothing.
-  async byHolder(operation, leases, work) {
-    if (leases.length === 0) return []
-    const holders = [...new Set(leases.map(lease => lease.by))].sort()
-
-    return this.failing(operation, () => this.database.transaction(async query => {
-      const all = []
-      for (const by of holders) {
-        const own = leases.filter(lease => lease.by === by)
-        const given = new Map(own.map(lease => [lease.stream, lease]))
-        for (const row of await work(query, by, own)) all.push(held(given.get(row.name), row))
-      }
-      return all
-    }))
-  }
-
   ack(leases) {
-    return this.byHolder('ack', leases, async (query, by, own) => (await query(
-      'SELECT * FROM nvent.consumer_ack_many($1, NULL, $2, $3, $4, true, $5, $6)',
-      [own.map(lease => lease.stream), own.map(lease => lease.at), own.map(({ due }) => due ? new Date(due) : null),
-        own.map(({ due, retry }) => due ? retry + 1 : null), by, this.store])).filter(row => row.deferred_until === null))
+    return this.failing('ack', async () => held(leases, (await this.database.query(
+      'SELECT * FROM nvent.consumer_ack_many($1, NULL, $2, $3, $4, $5, true, store => $6)',
+      [leases.map(lease => lease.stream), leases.map(lease => lease.at), leases.map(({ due }) => due ? new Date(due) : null),
+        leases.map(({ due, retry }) => due ? retry + 1 : null), leases.map(lease => lease.by), this.store]))
+      .filter(row => row.deferred_until === null)))
   }
 
   block(leases) {
-    return this.byHolder('block', leases, (query, by, own) => query(
-      'SELECT * FROM nvent.consumer_block_many($1, NULL, $2, $3, $4)',
-      [own.map(lease => lease.stream), own.map(lease => lease.error), by, this.store]))
+    return this.failing('block', async () => held(leases, await this.database.query(
+      'SELECT * FROM nvent.consumer_block_many($1, NULL, $2, $3, store => $4)',
+      [leases.map(lease => lease.stream), leases.map(lease => lease.error), leases.map(lease => lease.by), this.store])))
   }
 
   // The number of consumers of some names, or that a filter selects, that a
@@ -146,10 +131,16 @@ function select(input) {
       lane ?? null] }
 }
 
-// A lease with what its row is now.
-function held(lease, row) {
-  return { ...lease, at: Number(row.position), retry: row.attempt - 1, lane: row.lane,
-    ...row.source !== null && { source: row.source } }
+// Leases with what their rows are now; of those that name one stream, as only
+// one can hold it, the one that came through.
+function held(leases, rows) {
+  return rows.map(row => {
+    const at = Number(row.position)
+    const given = leases.filter(lease => lease.stream === row.name)
+
+    return { ...given.find(lease => lease.at === at) ?? given[0], at, retry: row.attempt - 1, lane: row.lane,
+      ...row.source !== null && { source: row.source } }
+  })
 }
 
 function toPosition(row) {

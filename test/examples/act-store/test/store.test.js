@@ -2,7 +2,7 @@
 // extension, which PGHOST and the like name, and act itself not.
 //
 // Seen to fail: with versions as the store counts them; with seeds that go on
-// with the version; with byHolder() taking all leases as one holder's; with
+// with the version; with ack() passing one holder for all leases; with
 // tell() reporting what this process commits; with revive() left out; with
 // checkpoint() not looking at the position that all share.
 'use strict'
