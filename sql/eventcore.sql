@@ -109,3 +109,6 @@ SELECT state, versions, extra FROM nvent.snapshot_load('transfer:ada');
 SELECT nvent.stream_protect(relation) FROM nvent.stream_tables('nvent') WHERE type = 'account';
 UPDATE nvent_stream_account SET data = '{}';
 DELETE FROM nvent_stream_account;
+
+SET client_min_messages = warning;
+SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;
