@@ -180,6 +180,11 @@ SELECT key FROM nvent.kv_scan('*');
 SELECT nvent.kv_mset('{"shop:b": 1, "c": 2, "shop:c": 3}');
 SELECT * FROM nvent.kv_mget('{c,shop:c,shop:x,shop:b,b}');
 SELECT nvent.kv_delete('c', 'shop:c', 'shop:x', 'shop:b', 'b');
+-- Also where a key that is known to be in one relation is followed by others.
+SELECT nvent.kv_mset('{"a:1": 1, "a:2": 2, "shop:3": 3, "shopping:4": 4}');
+SELECT 'shop' AS store, key FROM kv_shop.shop_kv UNION ALL SELECT 'nvent', key FROM nvent_kv ORDER BY 1, 2;
+SELECT * FROM nvent.kv_mget('{a:1,a:2,shop:3,shop:a,a:1,shopping:4,shopping,shop}');
+SELECT nvent.kv_delete('a:1', 'a:2', 'shop:3', 'shopping:4');
 SELECT nvent.kv_clear('*'), (SELECT count(*) FROM kv_shop.shop_kv) AS left_in_shop;
 
 -- Tables of users.  This one has the least that a table must have, and keys
@@ -196,6 +201,10 @@ SELECT nvent.kv_increment('session:b', 2), nvent.kv_getset('session:B', '4', ttl
        nvent.kv_expire('session:b', '1 hour', 'lt'), nvent.kv_persist('session:B'), nvent.kv_get('session:a'), nvent.kv_getdel('session:a');
 SELECT nvent.kv_mset('{"session:c": 7, "session:d": 8, "other": 9}');
 SELECT * FROM nvent.kv_mget('{session:d,other,session:c}');
+SELECT nvent.kv_mset('{"session:c:d": 10, "session:dd": 11}');
+SELECT key FROM sessions WHERE key IN ('session:dd', 'session:c:d');
+SELECT * FROM nvent.kv_mget('{session:c:d,session:dd,session:d}');
+SELECT nvent.kv_delete('session:c:d', 'session:dd');
 
 -- A scan merges the relations of the store in the order of bytes.
 SELECT key, value FROM nvent.kv_scan('*');

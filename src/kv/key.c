@@ -51,7 +51,8 @@ nvs_kv_resolve(text *key, NvsUse use, NvsResolved *resolved)
 
 /*
  * Is a key known to be in the relation of a target, which the caller has locked
- * for what it is about to do?
+ * for what it is about to do?  *resolved is what the key before it was found
+ * as, in that relation.
  */
 bool
 nvs_kv_is_of(text *key, const NvsTarget *target, NvsResolved *resolved)
@@ -60,7 +61,8 @@ nvs_kv_is_of(text *key, const NvsTarget *target, NvsResolved *resolved)
 	int			len = VARSIZE_ANY_EXHDR(key);
 
 	key_check(data, len);
-	return nvs_route_known(NVS_KIND_KV, data, len, resolved) == target;
+	return nvs_route_is_beside(NVS_KIND_KV, resolved, data, len) ||
+		nvs_route_known(NVS_KIND_KV, data, len, resolved) == target;
 }
 
 /*

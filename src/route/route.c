@@ -426,6 +426,28 @@ nvs_route_find(NvsKind kind, const char *subject, int len, NvsUse use,
 }
 
 /*
+ * Does a key go for sure where the one before it went, and for the same reason:
+ * it begins with the same token, and no pattern of the store's is about the
+ * rest?  Nothing has been looked for since that one was, in the same call.
+ */
+bool
+nvs_route_is_beside(NvsKind kind, const NvsResolved *before,
+					const char *subject, int len)
+{
+	const NvsStore *store = before->target->store;
+	const StoreRoutes *routes = nvs_store_is_known(store) ?
+		routes_known(store) : NULL;
+	const char *colon;
+
+	if (routes == NULL || kind == NVS_KIND_STREAM ||
+		routes->tries[kind] != NULL)
+		return false;
+	colon = memchr(before->subject, ':', before->len);
+	return colon != NULL && len > colon - before->subject &&
+		memcmp(subject, before->subject, colon - before->subject + 1) == 0;
+}
+
+/*
  * The target of a subject or key, when its store, the routes of that and the
  * target are known and nothing has told us of a change; else NULL.  Nothing is
  * locked, or read from the registry.

@@ -99,6 +99,8 @@ typedef struct NvsResolved
 /* route/route.c */
 extern bool nvs_route_find(NvsKind kind, const char *subject, int len,
 						   NvsUse use, NvsResolved *resolved);
+extern bool nvs_route_is_beside(NvsKind kind, const NvsResolved *before,
+								const char *subject, int len);
 extern NvsTarget *nvs_route_known(NvsKind kind, const char *subject, int len,
 								  NvsResolved *resolved);
 extern List *nvs_route_targets(NvsKind kind, const NvsStore *store, NvsUse use,
