@@ -134,6 +134,7 @@ OBJS = \
 	src/queue/job.o \
 	src/queue/send.o \
 	src/queue/bind.o \
+	src/queue/unlogged.o \
 	src/queue/publish.o \
 	src/queue/deliver.o \
 	src/queue/origin.o \
@@ -269,6 +270,7 @@ REGRESS = \
 	queue_update \
 	queue_bind \
 	queue_on_append \
+	queue_unlogged \
 	queue_rights \
 	queue_control \
 	schedule_cron \

@@ -174,6 +174,9 @@ SELECT nvent.queue_bind('invoices', 'order:*', on_append => true, types => '{pai
 SELECT nvent.stream_append('order:21', '{"type": "paid", "data": {"sum": 12}}') ? 'id' AS appended;
 SELECT data ->> 'subject' AS subject, data -> 'data' AS data FROM nvent.queue_fetch('invoices');
 
+SELECT nvent.store_create('scratch', 'public');
+SELECT nvent.queue_set_unlogged(store => 'scratch');
+
 SELECT nvent.queue_create('video');
 SELECT count(*) FROM nvent.queue_flow(ARRAY[
     '{"name": "sound", "queue": "video", "data": {"file": 1}}',
@@ -260,4 +263,5 @@ SET client_min_messages = warning;
 DROP PROCEDURE email_worker(interval);
 DROP TABLE order_events, sent_emails;
 DROP SCHEMA tenants;
+SELECT nvent.store_migrate('scratch', 0) > 0 AS dropped;
 SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;

@@ -183,6 +183,13 @@ position_note_last(void)
 	return last;
 }
 
+/* Have no position that was drawn so far be drawn again after a crash. */
+void
+nvs_position_keep_drawn(void)
+{
+	(void) position_note_last();
+}
+
 /* Can no newer snapshot be taken than the one that shows our reads? */
 bool
 nvs_position_snapshot_is_kept(void)

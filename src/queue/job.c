@@ -508,6 +508,10 @@ jobs_insert(NvsTableSet *set, NvsQueue *queue, const NvsNewJob *jobs, int n,
 	jobs_defer(set, queue, jobs, n, ids);
 	jobs_note(set, queue, jobs, n, ids);
 	nvs_notify_jobs_drawn(n);
+
+	/* No commit flushes it, and who knows a job has no other one by its id. */
+	if (queue->unlogged)
+		nvs_position_keep_drawn();
 }
 
 /* The same by a statement, which the tables may have something to say to. */

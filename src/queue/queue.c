@@ -457,6 +457,8 @@ queue_load(NvsTableSet *set, const char *name)
 		queue->name = MemoryContextStrdup(set->cxt, name);
 		queue->role = GetUserId();
 		queue->storage = nvs_relation_storage_now(set->relids[NVS_TABLE_JOBS]);
+		queue->unlogged = get_rel_persistence(set->relids[NVS_TABLE_JOBS]) ==
+			RELPERSISTENCE_UNLOGGED;
 		queue_take_row(queue, row, isnull, set->cxt);
 		queue->wakeup = nvs_jobs_queue(set->relids[NVS_TABLE_JOBS],
 									   queue->number);

@@ -154,6 +154,7 @@ typedef struct NvsQueue
 	char	   *name;
 	Oid			role;			/* who read it: others may not see it */
 	Oid			storage;		/* of the table of jobs, when it was read */
+	bool		unlogged;		/* a crash empties that table */
 	int32		number;
 	uint64		wakeup;			/* what stands for it in wakeup/jobs.c */
 	int			notify;			/* how who listens is told, -1: the setting */

@@ -200,6 +200,41 @@ Locks:
 Example:
   SELECT nvent.queue_drop(''emails'');';
 
+CREATE FUNCTION nvent.queue_set_unlogged(
+    unlogged boolean DEFAULT true,
+    store text DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_set_unlogged'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_set_unlogged(boolean, text) IS
+'Has the jobs of all queues of a store not be written to the write-ahead log: they are cheaper, and a
+crash loses them.
+
+After a crash, or where a backup of the server''s files is restored, the queues of the store are there, as
+are bindings and schedules, and they are empty: no job is left, nor a key, a slot or a flow, and none that
+has ended. That holds for the job of an event that is still there, too. A server that is stopped in order
+keeps them. On a standby jobs cannot be read, and when that is promoted there are none. pg_dump on the
+primary has them, unless told --no-unlogged-table-data. Use a store of its own for queues that may be
+lost, beside one for those that may not.
+
+Jobs that are there stay, in either direction; the tables are written anew.
+
+Arguments:
+  unlogged: false has them be written to the log again
+  store: the store; NULL is the default store
+Returns:
+  true when it was changed, false when it was so
+Raises:
+  22004: unlogged is NULL
+  42501: the caller is not the store''s owner
+  42P01: the store has no queues, as its layout is an older one
+  NV009: there is no such store
+Locks:
+  the store, and its tables of jobs against everybody, until the transaction ends
+Example:
+  SELECT nvent.queue_set_unlogged();';
+
 CREATE FUNCTION nvent.queue_send(
     queue text,
     data jsonb DEFAULT NULL,

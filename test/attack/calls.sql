@@ -108,6 +108,7 @@ SELECT outcome FROM nvent.queue_runs('r', 1, '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_flow(ARRAY['{"queue": "r", "name": "x"}', '{"queue": "r", "after": "x"}']::pg_catalog.jsonb[], '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_parents('r', 1, '{s}'), nvent.queue_children('r', 1, '{s}');
 SELECT nvent.queue_bind('r', 'order:>', store => '{s}'), nvent.queue_bind('k', '{s}:order:>', true, '{t}', '{s}');
+SELECT nvent.queue_set_unlogged(true, '{s}'), nvent.queue_set_unlogged(false, '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_publish('order:1', '1', store => '{s}'), nvent.queue_bindings('r', '{s}');
 SELECT nvent.stream_append('{s}:order:1', '{"type": "t"}') IS NOT NULL, nvent.queue_unbind('r', 'order:>', store => '{s}'), nvent.queue_unbind('k', '{s}:order:>', true, '{s}');
 SELECT nvent.queue_pause('q', '{s}'), nvent.queue_unpause('q', '{s}'), nvent.queue_purge('q', '{s}'), nvent.queue_drop('q', '{s}');

@@ -158,7 +158,7 @@ my @writes = (
 	q{queue_create('r')}, q{queue_drop('q')}, q{queue_pause('q')}, q{queue_unpause('q')}, q{queue_purge('q')}, q{queue_send('q')},
 	q{queue_send_batch('q', ARRAY['{}']::jsonb[])}, q{queue_flow(ARRAY['{"queue": "q"}']::jsonb[])}, q{queue_fetch('q')}, q{queue_work('q')}, q{queue_complete('q', 1, 1)}, q{queue_complete_many('q', '{1}', '{1}')},
 	q{queue_fail('q', 1, 1)}, q{queue_touch('q', 1, 1)}, q{queue_release('q', 1, 1)}, q{queue_cancel('q', 1)}, q{queue_resume('q', 1)}, q{queue_retry('q', 1)}, q{queue_cancel_many('q', '{1}')}, q{queue_resume_many('q', '{1}')}, q{queue_retry_many('q', '{1}')}, q{queue_delete_many('q', '{1}')}, q{queue_redrive('q')}, q{queue_update('q', 1)}, q{queue_upsert('q', key => 'k')},
-	q{queue_delete('q', 1)}, q{queue_unblock('q', 'k')}, q{queue_bind('q', 'b')}, q{queue_unbind('q', 'a:>')}, q{queue_publish('a:1')},
+	q{queue_delete('q', 1)}, q{queue_unblock('q', 'k')}, q{queue_set_unlogged()}, q{queue_bind('q', 'b')}, q{queue_unbind('q', 'a:>')}, q{queue_publish('a:1')},
 	q{checkpoint_save('p', 2)}, q{checkpoint_delete('p')}, q{snapshot_save('s', '{}', '{}')}, q{snapshot_delete('s')},
 	q{consumer_subscribe('d', 'nvent:order:>')}, q{consumer_unsubscribe('c')}, q{consumer_claim()}, q{consumer_fetch()}, q{consumer_correlate()},
 	q{consumer_ack('c', 1, 1)}, q{consumer_ack_many('{c}', '{1}', '{1}')}, q{consumer_block('c', 1, 'e')}, q{consumer_block_many('{c}', '{1}', '{e}')},
