@@ -92,6 +92,7 @@ OBJS = \
 	src/stream/walk.o \
 	src/stream/window.o \
 	src/stream/scan.o \
+	src/stream/backward.o \
 	src/stream/poll.o \
 	src/stream/category.o \
 	src/stream/wait.o \

@@ -159,5 +159,65 @@ SELECT name, c.* FROM (VALUES
     (5, 'both', $$nvent.stream_poll('test:big:77:>', 0, types => '{rare,none}')$$)) v (n, name, call),
     pg_temp.cost(call) c ORDER BY n;
 
+-- Backward: the newest first.  Pages of any size are those forward turned around,
+-- over several tables, beside holes of a million positions, and
+-- where many events that match come after none.  Fails when ranges that hold too
+-- much are taken as they are, and when the cursor is where a range ends; does not
+-- end when ranges are not widened, or such ranges not narrowed.
+SELECT nvent.stream_create_table('back', store => 'test', versioned => false);
+SELECT setval('nvent.position_seq', last_value + 1000000) > 0 AS hole FROM nvent.position_seq;
+INSERT INTO test.test_stream_back (subject, ts, type)
+SELECT 'test:back:' || v % 7, v, CASE WHEN v > 2990 OR v % 50 = 0 THEN 'rare' ELSE 'common' END FROM generate_series(1, 3000) v;
+SELECT setval('nvent.position_seq', last_value + 1000000) > 0 AS hole FROM nvent.position_seq;
+INSERT INTO test.test_stream_big (subject, version, ts, type)
+SELECT 'test:big:' || v, 100, v, 'last' FROM generate_series(1, 5) v;
+INSERT INTO test.test_stream_back (subject, ts, type) VALUES ('test:back:1', 3001, 'last');
+CREATE FUNCTION pg_temp.backward(pattern text, size integer, types text[], low bigint, regex text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    at bigint;
+    page record;
+    seen bigint[] := '{}';
+    forward bigint[];
+BEGIN
+    LOOP
+        SELECT * INTO page FROM nvent.stream_poll(pattern, low, size, types, 'test', before => at, subject_regex => regex,
+            backward => true);
+        seen := seen || ARRAY(SELECT (e ->> 'id')::bigint FROM unnest(page.events) WITH ORDINALITY u(e, n) ORDER BY n);
+        at := page.next_cursor;
+        EXIT WHEN cardinality(page.events) < size;
+    END LOOP;
+    forward := ARRAY(SELECT (e ->> 'id')::bigint
+        FROM unnest((nvent.stream_poll(pattern, low, 65536, types, 'test', subject_regex => regex)).events) e ORDER BY 1 DESC);
+    IF seen <> forward OR cardinality(seen) = 0 THEN
+        RAISE 'pages of % of %: %, not %', size, pattern, cardinality(seen), cardinality(forward);
+    END IF;
+    -- What is left is nothing.
+    RETURN cardinality(seen) || ' ' || cardinality((nvent.stream_poll(pattern, low, size, types, 'test', before => at,
+        subject_regex => regex, backward => true)).events);
+END $$;
+SELECT name, size, pg_temp.backward(pattern, size, types, 0, regex)
+FROM (VALUES
+    ('all of a table', 'test:back:>', NULL, NULL),
+    ('a subject', 'test:back:1', NULL, NULL),
+    ('over tables', '>', '{last,rare}'::text[], NULL),
+    ('a regular expression', 'test:back:*', '{common}', '[12]$')) v (name, pattern, types, regex),
+    unnest(ARRAY[7, 100, 4000]) size
+ORDER BY name, size;
+SELECT pg_temp.backward('test:back:>', 1, '{rare}', (SELECT min(id) FROM test.test_stream_back WHERE ts = 2980), NULL);
+SELECT pg_temp.shown((nvent.stream_poll('test:>', 0, 7, '{last}', backward => true)).events);
+SELECT pg_temp.shown((nvent.stream_poll('test:>', 0, 2, '{last}', before => id, backward => true)).events)
+FROM test.test_stream_back WHERE ts = 3001;
+SELECT p.next_cursor = b.id + 1 AS at_the_end, cardinality(p.events) AS events
+FROM (SELECT max(id) AS id FROM test.test_stream_back) b, nvent.stream_poll('test:back:>', b.id, backward => true) p;
+-- It costs the newest, not what is below: within a hundred thousand events.
+SELECT pg_temp.buffers($$SELECT FROM nvent.stream_poll('test:big:>', 0, 5, backward => true)$$) < 500 AS few_buffers;
+SELECT cardinality(events), next_cursor FROM nvent.stream_poll('test:none:>', -9223372036854775808, backward => true);
+-- What has not settled is not there.
+BEGIN;
+SELECT nvent.stream_append('test:back:open', '{"type": "last"}') ->> 'type' AS type;
+SELECT pg_temp.shown((nvent.stream_poll('test:back:>', 0, 1, backward => true)).events);
+ROLLBACK;
+SELECT nvent.stream_poll('test:back:>', 9223372036854775807, backward => true);
+
 SELECT nvent.store_migrate('test', 0) > 0 AS dropped;
 DROP SCHEMA test;

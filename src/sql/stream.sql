@@ -358,6 +358,7 @@ CREATE FUNCTION nvent.stream_poll(
     correlation text DEFAULT NULL,
     subject_regex text DEFAULT NULL,
     with_snaps boolean DEFAULT true,
+    backward boolean DEFAULT false,
     OUT next_cursor bigint,
     OUT events jsonb[]
 ) RETURNS record
@@ -365,7 +366,7 @@ AS 'MODULE_PATHNAME', 'nvs_stream_poll'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION nvent.stream_poll(
-    text, bigint, integer, text[], text, bigint, bigint, bigint, text, text, boolean
+    text, bigint, integer, text[], text, bigint, bigint, bigint, text, text, boolean, boolean
 ) IS
 'Returns the next events of all subjects that match a pattern, over all tables of the store.
 
@@ -387,10 +388,13 @@ Arguments:
     colon; NULL for all
   subject_regex: only subjects that match this regular expression, by their bytes; NULL for all
   with_snaps: false leaves out events of type "__snapshot__"
+  backward: the newest events instead, newest first; a page goes on below the one before when
+    next_cursor is passed as before, and after stays where they are to end
 Returns:
   always one row
 Columns:
-  next_cursor: to be passed as after the next time; it advances past what the conditions leave out
+  next_cursor: to be passed as after the next time; it advances past what the conditions leave out;
+    with backward, to be passed as before
   events: the records as of nvent.stream_read, perhaps none
 Raises:
   NV005: the text is not a pattern

@@ -41,6 +41,7 @@ nvs_stream_poll_category(PG_FUNCTION_ARGS)
 	char	   *category;
 	char	   *pattern;
 	char	   *below;
+	int64		cursor;
 
 	NVS_REQUIRE_ARG(ARG_CATEGORY, "category");
 	category_check_group(fcinfo);
@@ -52,15 +53,15 @@ nvs_stream_poll_category(PG_FUNCTION_ARGS)
 		below = NULL;
 	nvs_poll_begin(&poll, fcinfo, pattern, below, ARG_STORE);
 	category_set_filters(fcinfo, &poll.scan, category);
-	nvs_scan_run(&poll.scan);
+	cursor = nvs_scan_run(&poll.scan);
 
 	/* What is below it too; the page becomes shorter with what that finds. */
 	if (below != NULL)
 	{
 		nvs_scan_again(&poll.scan, below);
-		nvs_scan_run(&poll.scan);
+		cursor = nvs_scan_run(&poll.scan);
 	}
-	PG_RETURN_DATUM(nvs_poll_end(&poll));
+	PG_RETURN_DATUM(nvs_poll_end(&poll, cursor));
 }
 
 /* Raise an error unless both or none of a group's arguments are given. */

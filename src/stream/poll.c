@@ -28,7 +28,8 @@ enum
 	ARG_UNTIL,
 	ARG_CORRELATION,
 	ARG_SUBJECT_REGEX,
-	ARG_WITH_SNAPS
+	ARG_WITH_SNAPS,
+	ARG_BACKWARD
 };
 
 PG_FUNCTION_INFO_V1(nvs_stream_poll);
@@ -38,21 +39,25 @@ static void poll_check_count(int32 count);
 
 /*
  * nvent.stream_poll(pattern, after, max_count, types, store, before, since,
- * until, correlation, subject_regex, with_snaps): one row, the cursor to pass
- * next and the records.
+ * until, correlation, subject_regex, with_snaps, backward): one row, the cursor
+ * to pass next and the records.
  */
 Datum
 nvs_stream_poll(PG_FUNCTION_ARGS)
 {
 	NvsPoll		poll;
+	int64		cursor;
 
 	NVS_REQUIRE_ARG(ARG_PATTERN, "pattern");
 	nvs_poll_begin(&poll, fcinfo,
 				   text_to_cstring(PG_GETARG_TEXT_PP(ARG_PATTERN)), NULL,
 				   ARG_STORE);
 	poll_set_filters(fcinfo, &poll.scan);
-	nvs_scan_run(&poll.scan);
-	PG_RETURN_DATUM(nvs_poll_end(&poll));
+	if (NVS_ARG_OR(ARG_BACKWARD, PG_GETARG_BOOL, false))
+		cursor = nvs_scan_backward(&poll.scan);
+	else
+		cursor = nvs_scan_run(&poll.scan);
+	PG_RETURN_DATUM(nvs_poll_end(&poll, cursor));
 }
 
 /* Put what is asked besides the pattern and the types into a scan. */
@@ -129,7 +134,7 @@ poll_check_count(int32 count)
  * nvs_poll_begin() began.
  */
 Datum
-nvs_poll_end(NvsPoll *poll)
+nvs_poll_end(NvsPoll *poll, int64 cursor)
 {
 	const NvsScan *scan = &poll->scan;
 	TupleDesc	desc = BlessTupleDesc(poll->desc);
@@ -137,7 +142,7 @@ nvs_poll_end(NvsPoll *poll)
 	bool		nulls[2] = {false, false};
 
 	/* What is toasted is read under this snapshot too. */
-	values[0] = Int64GetDatum(Max(scan->upto, scan->after));
+	values[0] = Int64GetDatum(cursor);
 	values[1] = nvs_scan_records(scan, poll->cxt);
 	nvs_window_close(&poll->window);
 	nvs_spi_end();

@@ -31,6 +31,6 @@ enum
 extern void nvs_poll_begin(NvsPoll *poll, FunctionCallInfo fcinfo,
 						   const char *pattern, const char *below,
 						   int store_arg);
-extern Datum nvs_poll_end(NvsPoll *poll);
+extern Datum nvs_poll_end(NvsPoll *poll, int64 cursor);
 
 #endif							/* NVS_STREAM_POLL_H */

@@ -151,20 +151,22 @@ nvs_scan_again(NvsScan *scan, const char *pattern)
 
 /*
  * Add the events to what was found: all that match above scan->after, up to
- * scan->upto, which is lowered when the limit is reached.
+ * scan->upto, which is lowered when the limit is reached.  Returns the position
+ * above which to go on.
  */
-void
+int64
 nvs_scan_run(NvsScan *scan)
 {
 	ListCell   *lc;
 
 	if (scan->after >= scan->upto)
-		return;
+		return scan->after;
 	foreach(lc, nvs_source_list(scan))
 	{
 		scan_source(scan, lfirst(lc));
 		scan_cut_page(scan);
 	}
+	return scan->upto;
 }
 
 /* Read a source the best way that there is. */

@@ -8,8 +8,7 @@
  *
  *		nvs_scan_init(&scan, &window, pattern);
  *		scan.limit = max_count;
- *		nvs_scan_run(&scan);
- *		next_cursor = Max(scan.upto, cursor);
+ *		next_cursor = nvs_scan_run(&scan);
  *		events = nvs_scan_records(&scan, cxt);
  */
 #ifndef NVS_STREAM_SCAN_H
@@ -66,7 +65,8 @@ extern void nvs_scan_init(NvsScan *scan, const NvsWindow *window,
 						  const char *pattern);
 extern void nvs_scan_types(NvsScan *scan, ArrayType *types);
 extern void nvs_scan_again(NvsScan *scan, const char *pattern);
-extern void nvs_scan_run(NvsScan *scan);
+extern int64 nvs_scan_run(NvsScan *scan);
+extern int64 nvs_scan_backward(NvsScan *scan);
 extern Datum nvs_scan_records(const NvsScan *scan, MemoryContext cxt);
 
 #endif							/* NVS_STREAM_SCAN_H */

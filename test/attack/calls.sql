@@ -13,6 +13,7 @@ SELECT * FROM nvent.stream_read('{s}:flow:run:1', types => '{t}', backward => tr
 SELECT * FROM nvent.stream_poll('{s}:>', 0);
 SELECT * FROM nvent.stream_poll('{s}:order:*', 0, types => '{t}');
 SELECT * FROM nvent.stream_poll('>', 0, store => '{s}');
+SELECT * FROM nvent.stream_poll('{s}:>', 0, 2, backward => true);
 SELECT * FROM nvent.stream_poll('{s}:>', 0, before => 9, since => 1, until => 2, correlation => 'c', subject_regex => '.', with_snaps => false);
 SELECT * FROM nvent.stream_poll_category('{s}:order', 0, member => 0, size => 2);
 SELECT * FROM nvent.stream_poll_category('{s}:order', 0, correlation => '{s}:order:1');

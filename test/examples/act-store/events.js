@@ -10,7 +10,7 @@ const POLL = `SELECT next_cursor, cardinality(events) AS count,
       WHERE ($9::text IS NULL OR substr(e->>'subject', $10) ~ $9)
       AND ($7::text IS NULL OR e->'meta'->>'correlation' = $7) ORDER BY n) AS events
   FROM nvent.stream_poll($1, $2, ${PAGE}, types => $3, before => $4, since => $5, until => $6, correlation => $7,
-    with_snaps => $8)`
+    with_snaps => $8, backward => $11)`
 const STATS = `SELECT s.*, (SELECT event FROM nvent.stream_read(s.subject, after => s.last_id - 1, max_count => 1,
       settled => false)) AS head,
     (SELECT event FROM nvent.stream_read(s.subject, after => s.first_id - 1, max_count => 1, settled => false)) AS tail
@@ -65,22 +65,22 @@ class Events {
       later(until, -1), names ?? null, backward, limit || null, correlation ?? null, snaps])).map(row => row.event)
   }
 
-  async poll({ stream, after, before, created_after: since, created_before: until, names, backward, limit, correlation,
-    with_snaps: snaps }, all) {
+  async poll({ stream, after, before, created_after: since, created_before: until, names, backward = false, limit,
+    correlation, with_snaps: snaps }, all) {
     const found = []
-    // What is read from its end is read as a whole.
-    const enough = backward ? Infinity : limit || Infinity
-    let cursor = after ?? 0
+    const enough = limit || Infinity
+    let low = after ?? 0
+    let high = before ?? null
 
     for (let more = true; more && found.length < enough;) {
       const [{ next_cursor: next, count, events }] = await this.database.query(POLL, [`${this.prefix}>`,
-        cursor, names ?? null, before ?? null, later(since, 1), later(until, -1), correlation ?? null, all || !!snaps,
-        stream || null, this.prefix.length + 1])
+        low, names ?? null, high, later(since, 1), later(until, -1), correlation ?? null, all || !!snaps,
+        stream || null, this.prefix.length + 1, backward])
       for (const event of events) found.push(event)
       more = count >= PAGE
-      cursor = next
+      if (backward) high = next
+      else low = next
     }
-    if (backward) found.reverse()
     return limit ? found.slice(0, limit) : found
   }
 
