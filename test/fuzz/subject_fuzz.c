@@ -389,6 +389,26 @@ add_pattern(NvsTrie *trie, const NvsPattern *pattern, void *payload)
 	return false;
 }
 
+/* The patterns of a trie that match a subject, so far. */
+typedef struct TrieHits
+{
+	const Tokens *subject;
+	int			n;
+	NaivePattern *last;
+} TrieHits;
+
+/* For nvs_trie_each(): a hit matches, and is less specific than the last. */
+static void
+count_hit(void *payload, void *arg)
+{
+	TrieHits   *hits = arg;
+
+	REQUIRE(match_naively(payload, hits->subject, 0));
+	REQUIRE(hits->last == NULL || more_specific(hits->last, payload));
+	hits->last = payload;
+	hits->n++;
+}
+
 /* Texts as patterns of a trie, and then as subjects to look up in it. */
 static void
 try_trie(const Text *texts, int n)
@@ -427,14 +447,20 @@ try_trie(const Text *texts, int n)
 		Tokens		s = split_naively(texts[i]);
 		NaivePattern *best = NULL;
 		NvsCapture	captures[NVS_SUBJECT_MAX_TOKENS];
+		TrieHits	hits = {&s, 0, NULL};
 		int			ncaptures = 0;
+		int			nmatches = 0;
 
 		for (j = 0; j < npatterns && is_subject_naively(texts[i]); j++)
 		{
-			if (match_naively(&patterns[j], &s, 0) &&
-				(best == NULL || more_specific(&patterns[j], best)))
+			if (!match_naively(&patterns[j], &s, 0))
+				continue;
+			nmatches++;
+			if (best == NULL || more_specific(&patterns[j], best))
 				best = &patterns[j];
 		}
+		nvs_trie_each(trie, texts[i].s, texts[i].len, count_hit, &hits);
+		REQUIRE(hits.n == nmatches);
 		REQUIRE(nvs_trie_lookup(trie, texts[i].s, texts[i].len, captures,
 								&ncaptures) == best);
 		if (best != NULL)
