@@ -124,6 +124,11 @@ INSERT INTO poll.audit (id, subject, ts, type)
 SELECT current_setting('poll.base')::bigint + 5, 'poll:audit:triplet', 0, 'twin';
 SELECT * FROM poll.page('poll:audit:>', 3, 2);
 SELECT * FROM poll.page('poll:audit:triplet', 3, 1);
+-- Backward as well: the page of one event has all that are at its position.
+SELECT next_cursor - current_setting('poll.base')::bigint AS cursor, array_agg(DISTINCT e ->> 'type') AS types, count(*),
+    count(DISTINCT e ->> 'id') AS positions
+FROM nvent.stream_poll('poll:>', 0, 1, before => current_setting('poll.base')::bigint + 6, backward => true), unnest(events) AS e
+GROUP BY 1;
 
 -- One's own open transaction holds its own events back, and no others.
 BEGIN;

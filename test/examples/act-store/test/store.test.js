@@ -104,6 +104,8 @@ test('query', async () => {
   await store.commit('long', Array.from({ length: 2500 }, (_, n) => ({ name: 'L', data: { n } })), meta)
   assert.deepStrictEqual((await events({ stream: '^long$' })).map(event => event.data.n), Array.from({ length: 2500 },
     (_, n) => n))
+  assert.deepStrictEqual((await events({ stream: '^long$', backward: true, limit: 1500 })).map(event => event.data.n),
+    Array.from({ length: 1500 }, (_, n) => 2499 - n))
 })
 
 test('what is open is not passed', async () => {
