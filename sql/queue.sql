@@ -3,12 +3,9 @@
 -- Seen to fail: without the look for leases that have run out, "A lease that
 -- runs out"; with turns taken before levels whatever their priority, "Order";
 -- without the attempt in what settles, "A lapsed worker".
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/queue.sql'
+\set helpers :abs_srcdir '/sql/include/queue_store.sql'
 \i :helpers
-SELECT nvent.store_create('q');
-SET nvent_store.default_store = 'q';
 CREATE FUNCTION pg_temp.fetch(queue text, max_count int DEFAULT 10)
 RETURNS TABLE (attempt int, data jsonb, priority int, retries int) LANGUAGE sql AS
     $$SELECT attempt, data, priority, retries FROM nvent.queue_fetch(queue, max_count, 'w')$$;

@@ -5,12 +5,9 @@
 -- tell of the group, with jobs that stay in the lane of the group which they had, or
 -- leave it without a sign, in "Jobs that got their groups"; without what maintenance
 -- does about jobs or lanes, in "A lease".
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/queue.sql'
+\set helpers :abs_srcdir '/sql/include/queue_store.sql'
 \i :helpers
-SELECT nvent.store_create('q');
-SET nvent_store.default_store = 'q';
 \set VERBOSITY terse
 \set named :abs_srcdir '/sql/include/queue_named.sql'
 \i :named

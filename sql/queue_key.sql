@@ -5,12 +5,9 @@
 -- that name; without dead letters being let through, in "Dead letters";
 -- without keys given back by purging, maintenance or dropping, in "Purging and
 -- keeping"; with ids drawn in the order of the keys, in "Many at once".
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/queue.sql'
+\set helpers :abs_srcdir '/sql/include/queue_store.sql'
 \i :helpers
-SELECT nvent.store_create('q');
-SET nvent_store.default_store = 'q';
 \set VERBOSITY terse
 SELECT nvent.queue_create('p', 'none');
 SELECT nvent.queue_create('p', NULL);

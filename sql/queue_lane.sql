@@ -5,12 +5,9 @@
 -- job that has failed"; without a look for those that wait, in "One at a time";
 -- with a place that is free taken by whoever asks, in "In order"; with turns that
 -- are due and deleted leaving no sign, in "Waiting behind what goes".
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/queue.sql'
+\set helpers :abs_srcdir '/sql/include/queue_store.sql'
 \i :helpers
-SELECT nvent.store_create('q');
-SET nvent_store.default_store = 'q';
 \set VERBOSITY terse
 SELECT nvent.queue_create('singleton', 'singleton'), nvent.queue_create('stately', 'stately'), nvent.queue_create('fifo', 'key_strict_fifo');
 UPDATE q_queues SET policy = 'fifo' WHERE name = 'fifo';

@@ -5,12 +5,9 @@
 -- state of that name in "Until when"; without it by who cancels it, the same; with
 -- resuming that does not ask for it, "Going on"; with keys that stay with what a
 -- slot refused, "Slots and policies"; without the margin of maintenance, "Over".
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/queue.sql'
+\set helpers :abs_srcdir '/sql/include/queue_store.sql'
 \i :helpers
-SELECT nvent.store_create('q');
-SET nvent_store.default_store = 'q';
 \set VERBOSITY terse
 SELECT nvent.queue_create('t'), nvent.queue_create('x', 'exclusive');
 -- Slots so long that none ends while this runs; the next one begins in 2069.

@@ -3,12 +3,9 @@
 -- Seen to fail: with a job that gets another priority left in its level, and not
 -- given a turn, "Another priority"; with runs that keep the old one, in "Where it
 -- stands", retry; with data that is put in place of what it is merged into, "Data".
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/queue.sql'
+\set helpers :abs_srcdir '/sql/include/queue_store.sql'
 \i :helpers
-SELECT nvent.store_create('q');
-SET nvent_store.default_store = 'q';
 \set VERBOSITY terse
 SELECT nvent.queue_create('dead'), nvent.queue_create('e'), nvent.queue_create('x', 'exclusive');
 CREATE FUNCTION pg_temp.fetch(max_count int DEFAULT 10) RETURNS TABLE (data jsonb, priority int, attempt int) LANGUAGE sql AS

@@ -315,8 +315,8 @@ each_source()
 }
 
 # As the extension's owner only constant SQL is run: between nvs_become_owner()
-# and nvs_become_caller(), and by nvs_store_registry_execute(), which does both,
-# statements are NvsStatement with a text, and nothing builds one.
+# and nvs_become_caller(), and by nvs_store_registry_execute() and _query(), which
+# do both, statements are NvsStatement with a text, and nothing builds one.
 elevated()
 {
 	each_source <<'PERL'
@@ -339,7 +339,7 @@ elevated()
 			if $body =~ /\bnvs_statement_plan\((?!NULL, (&\w+|statement),)/;
 	}
 	$check->($place->($-[0]), $1)
-		while $text =~ /\bnvs_store_registry_execute\(&(\w+)/g;
+		while $text =~ /\bnvs_store_registry_(?:execute|query)\(&(\w+)/g;
 PERL
 }
 

@@ -134,7 +134,7 @@ function check_columns(f,    i, n, c)
 		c++
 		any = items[f, "Columns", i] ~ /^this and all others/
 	}
-	if (c <= ncols[f] + 0)
+	if (!any && c <= ncols[f] + 0)
 		fail(name[f] ": does not describe column " cnames[f, c])
 	any = 0
 }

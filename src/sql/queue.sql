@@ -1048,11 +1048,7 @@ Arguments:
 Returns:
   the ids of those that are ready now, as queue_retry says, in their order
 Raises:
-  27000: a trigger, rule or policy of its tables keeps a job from being changed
-  40001: in REPEATABLE READ or SERIALIZABLE, when a key was taken since the snapshot
-  42704: there is no such queue
-  54000: more than 100,000 jobs
-  NV009: there is no such store
+  27000: this and all others as nvent.queue_resume_many
 Locks:
   as queue_retry, for each of them, and then keys in their order
 Example:
@@ -1442,24 +1438,7 @@ Arguments:
 Returns:
   a row for each job, the oldest first
 Columns:
-  id: the job
-  state: waiting, created, retry, active, completed, failed or cancelled
-  priority: the job''s
-  data: what was sent
-  attempt: the last attempt, 0 before the first
-  retries: how many retries it has used up
-  created_at: when it was sent
-  start_at: when it can be fetched, if that is later
-  started_at: when the last attempt began
-  lease_until: when its lease runs out, or did
-  ended_at: when it ended
-  worker: who has or had it
-  output: what it left, or its error
-  origin: of a dead letter, {"queue", "id", "attempts", "priority", "createdAt", "options", "error",
-    "root"} of the job that failed; of one that was put back, {"root"}: {"queue", "id"} of the job that
-    was sent once
-  key: what it is about
-  waits_for: for how many jobs it has yet to wait; NULL when it does not
+  id: this and all others as in nvent.queue_get
 Raises:
   42704: there is no such queue
   NV009: there is no such store

@@ -116,18 +116,10 @@ static void
 claim_check_routes(const NvsStore *store, const char *prefix)
 {
 	SPITupleTable *rows;
-	NvsIdentity saved;
-	NvsParams	params;
 	uint64		n;
 	uint64		i;
 
-	nvs_params_init(&params);
-	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(store->prefix),
-				   false);
-	nvs_become_owner(&saved);
-	n = nvs_execute(nvs_statement_plan(NULL, &claim_routes, &params, NULL),
-					&params, false, 0);
-	nvs_become_caller(&saved);
+	n = nvs_store_registry_query(&claim_routes, store);
 	rows = SPI_tuptable;
 	for (i = 0; i < n; i++)
 		claim_check_route(store, prefix, rows->vals[i], rows->tupdesc);

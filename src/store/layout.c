@@ -19,7 +19,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "base/identity.h"
 #include "base/plan.h"
 #include "base/text.h"
 #include "store/layout.h"
@@ -688,18 +687,9 @@ static List *
 layout_list_streams(const NvsStore *store)
 {
 	List	   *streams = NIL;
-	NvsIdentity saved;
-	NvsParams	params;
-	uint64		n;
+	uint64		n = nvs_store_registry_query(&layout_streams, store);
 	uint64		i;
 
-	nvs_params_init(&params);
-	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(store->prefix),
-				   false);
-	nvs_become_owner(&saved);
-	n = nvs_execute(nvs_statement_plan(NULL, &layout_streams, &params, NULL),
-					&params, false, 0);
-	nvs_become_caller(&saved);
 	for (i = 0; i < n; i++)
 		streams = lappend(streams, SPI_getvalue(SPI_tuptable->vals[i],
 												SPI_tuptable->tupdesc, 1));

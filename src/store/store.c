@@ -603,6 +603,28 @@ nvs_store_registry_execute(const NvsStatement *statement,
 }
 
 /*
+ * Run a query on the registry, whose parameter $1 is a store, as the
+ * extension's owner.  Returns the number of its rows, which are in
+ * SPI_tuptable.  Needs SPI.
+ */
+uint64
+nvs_store_registry_query(const NvsStatement *statement, const NvsStore *store)
+{
+	NvsIdentity saved;
+	NvsParams	params;
+	uint64		rows;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(store->prefix),
+				   false);
+	nvs_become_owner(&saved);
+	rows = nvs_execute(nvs_statement_plan(NULL, statement, &params, NULL),
+					   &params, false, 0);
+	nvs_become_caller(&saved);
+	return rows;
+}
+
+/*
  * Lock a store, which need not exist, until the end of the transaction:
  * exclusively to make or change it, shared to add to it.
  */

@@ -50,6 +50,8 @@ extern void nvs_store_lock(const char *prefix, LOCKMODE mode);
 extern void nvs_store_changed(void);
 extern uint64 nvs_store_registry_execute(const NvsStatement *statement,
 										 const NvsParams *params);
+extern uint64 nvs_store_registry_query(const NvsStatement *statement,
+									   const NvsStore *store);
 extern void nvs_store_check_owner(const NvsStore *store);
 extern void nvs_store_become_owner(const NvsStore *store, NvsIdentity *saved);
 extern void nvs_store_check_overlap(const char *prefix, const char *schema);
