@@ -146,6 +146,8 @@ OBJS = \
 	src/queue/redrive.o \
 	src/queue/update.o \
 	src/queue/hint.o \
+	src/queue/note.o \
+	src/queue/count.o \
 	src/queue/expire.o \
 	src/queue/fetched.o \
 	src/queue/direct.o \
@@ -161,6 +163,7 @@ OBJS = \
 	src/queue/resume.o \
 	src/queue/admin.o \
 	src/queue/read.o \
+	src/queue/stats.o \
 	src/queue/blocked.o \
 	src/queue/sweep.o \
 	src/schedule/parse.o \
@@ -264,6 +267,7 @@ REGRESS = \
 	queue_redrive \
 	queue_flow \
 	queue_slot \
+	queue_stats \
 	queue_wait \
 	queue_lane \
 	queue_group \

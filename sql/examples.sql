@@ -186,6 +186,9 @@ SELECT nvent.queue_complete('video', id, attempt, jsonb_build_object('made', dat
 FROM nvent.queue_fetch('video', 10);
 SELECT p.outcome, p.output FROM nvent.queue_fetch('video', 10) j, nvent.queue_parents('video', j.id) p;
 
+SELECT queue, ready, deferred, retry, blocked, active, failed, oldest_age > '1 hour' AS late FROM nvent.queue_stats();
+SELECT worker, count(*), max(age) FROM nvent.queue_active('emails') GROUP BY worker;
+
 SELECT nvent.entry_add('runs:import', 'r1', 1767225600000, '{"status": "running", "owner": {"team": "data"}}');
 
 -- Update merges (RFC 7396): objects merge, null removes, a dotted name is a path.

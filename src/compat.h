@@ -19,6 +19,7 @@
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/pgstat_internal.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
@@ -48,6 +49,17 @@
 
 /* datconnlimit of a database that was being dropped when the server crashed. */
 #define NVS_DATABASE_IS_INVALID	(-2)
+
+/* The table whose rows a transaction has changed. */
+static inline Oid
+nvs_changed_table(const PgStat_TableXactStatus *changed)
+{
+#if PG_VERSION_NUM >= 160000
+	return changed->parent->id;
+#else
+	return changed->parent->t_id;
+#endif
+}
 
 /* Is role the owner of relation relid, or a member of its owner? */
 static inline bool

@@ -48,6 +48,7 @@ _PG_init(void)
 	nvs_binding_init();
 	nvs_deliver_init();
 	nvs_hint_init();
+	nvs_count_init();
 	nvs_jobs_init();
 	nvs_launcher_init();
 	nvs_utility_init();

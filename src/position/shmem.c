@@ -56,6 +56,7 @@ typedef struct ShmemHeader
 	Size		databases_offset;
 	Size		prepared_offset;
 	Size		hints_offset;
+	Size		counts_offset;
 } ShmemHeader;
 
 #define WAITER_SIZE		CACHELINEALIGN(sizeof(NvsWaiter))
@@ -72,8 +73,13 @@ typedef struct ShmemHeader
 #define NHINTS			1024
 #define HINTS_SIZE		CACHELINEALIGN(sizeof(NvsHint) * NHINTS)
 
+/* Bytes of the counts of queues. */
+#define COUNTS_SIZE \
+	CACHELINEALIGN(offsetof(NvsCountTable, slots) + \
+				   sizeof(NvsCountSlot) * MaxBackends)
+
 /* To be raised when the segment's parts change. */
-#define SEGMENT_LAYOUT	4
+#define SEGMENT_LAYOUT	5
 
 static ShmemHeader *header = NULL;
 
@@ -84,6 +90,7 @@ static Size shmem_segment_size(void);
 static void shmem_init_segment(void *pointer);
 static bool shmem_attach(void);
 static void shmem_init_slot(NvsSlot *slot, int tranche);
+static void shmem_init_counts(NvsCountTable *table, int tranche);
 static void shmem_init_database(NvsDatabase *db);
 static NvsDatabase *shmem_find_database(Oid oid, bool make);
 static void shmem_set_latch(uint32 number);
@@ -123,6 +130,7 @@ shmem_segment_size(void)
 	size = add_size(size, mul_size(DATABASE_SIZE, nvs_max_databases));
 	size = add_size(size, PREPARED_SIZE);
 	size = add_size(size, HINTS_SIZE);
+	size = add_size(size, COUNTS_SIZE);
 	size = add_size(size, mul_size((Size) nvs_ring_size * 1024,
 								   nvs_max_databases));
 	return size;
@@ -156,7 +164,8 @@ shmem_init_segment(void *pointer)
 	h->databases_offset = h->job_waiters_offset + JOB_WAITERS_SIZE(h->nslots);
 	h->prepared_offset = h->databases_offset + DATABASE_SIZE * h->ndatabases;
 	h->hints_offset = h->prepared_offset + PREPARED_SIZE;
-	rings_offset = h->hints_offset + HINTS_SIZE;
+	h->counts_offset = h->hints_offset + HINTS_SIZE;
+	rings_offset = h->counts_offset + COUNTS_SIZE;
 
 	/* The parts, which are found by the header. */
 	header = h;
@@ -172,6 +181,7 @@ shmem_init_segment(void *pointer)
 	}
 	for (i = 0; i < NHINTS; i++)
 		SpinLockInit(&((NvsHint *) ((char *) h + h->hints_offset))[i].mutex);
+	shmem_init_counts(nvs_shmem_counts(), tranche);
 	for (i = 0; i < h->ndatabases; i++)
 	{
 		NvsDatabase *db = nvs_shmem_database_entry(i);
@@ -197,6 +207,20 @@ shmem_init_slot(NvsSlot *slot, int tranche)
 	}
 	pg_atomic_init_u32(&slot->database, InvalidOid);
 	pg_atomic_init_u64(&slot->pass_at, 0);
+}
+
+/* Set up the counts of queues, of which there are none. */
+static void
+shmem_init_counts(NvsCountTable *table, int tranche)
+{
+	int			i;
+	int			k;
+
+	LWLockInitialize(&table->lock, tranche);
+	pg_atomic_init_u64(&table->changes, 0);
+	for (i = 0; i < NVS_COUNT_QUEUES; i++)
+		for (k = 0; k < NVS_COUNTS; k++)
+			pg_atomic_init_u64(&table->queues[i].counts[k], 0);
 }
 
 /* Set up a database's entry, new or freed, but for its locks and its ring. */
@@ -390,6 +414,13 @@ nvs_shmem_hints(int *n)
 		return NULL;
 	*n = NHINTS;
 	return (NvsHint *) ((char *) header + header->hints_offset);
+}
+
+/* The counts of queues, where there is shared memory. */
+NvsCountTable *
+nvs_shmem_counts(void)
+{
+	return (NvsCountTable *) ((char *) header + header->counts_offset);
 }
 
 /* The list of marks of prepared transactions, and how many it has room for. */

@@ -110,6 +110,70 @@ typedef struct NvsHint
 	TimestampTz used_at;		/* 0: free */
 } NvsHint;
 
+/* What is counted of a queue, and in how many tables; see queue/count.c. */
+#define NVS_COUNTS			12
+#define NVS_COUNT_TABLES	4
+
+/* Queues of which one transaction can say what it changed. */
+#define NVS_COUNT_DELTAS	8
+
+/* Stores and queues that there is room for. */
+#define NVS_COUNT_STORES	64
+#define NVS_COUNT_QUEUES	1024
+
+/* A store whose queues are counted. */
+typedef struct NvsCountedStore
+{
+	Oid			database;
+	Oid			relids[NVS_COUNT_TABLES];	/* the first is of its jobs; 0:
+											 * free */
+	uint64		generation;		/* another one when all were miscounted */
+	uint64		since;			/* full id of the first transaction that is
+								 * known to be counted */
+	TimestampTz used_at;
+} NvsCountedStore;
+
+/* A queue that is counted: what was added of transactions that committed. */
+typedef struct NvsCountedQueue
+{
+	Oid			database;
+	Oid			jobs;			/* InvalidOid: free */
+	int32		queue;
+	uint64		generation;		/* of the store */
+	uint64		token;			/* of who counts it */
+	bool		valid;			/* he has */
+	TimestampTz used_at;
+	pg_atomic_uint64 counts[NVS_COUNTS];
+} NvsCountedQueue;
+
+/* What a transaction that is committing has changed. */
+typedef struct NvsCountDelta
+{
+	Oid			jobs;
+	int32		queue;
+	bool		counted;		/* by who has counted the queue since */
+	int64		counts[NVS_COUNTS];
+} NvsCountDelta;
+
+typedef struct NvsCountSlot
+{
+	TransactionId xid;			/* invalid: nothing is committing */
+	Oid			database;
+	int			n;
+	NvsCountDelta deltas[NVS_COUNT_DELTAS];
+} NvsCountSlot;
+
+/* The counts of queues; all of it under the lock. */
+typedef struct NvsCountTable
+{
+	LWLock		lock;			/* shared: one's own slot, and adding */
+	pg_atomic_uint64 changes;	/* of the stores; 0: there never was one */
+	uint64		next_token;		/* and generation */
+	NvsCountedStore stores[NVS_COUNT_STORES];
+	NvsCountedQueue queues[NVS_COUNT_QUEUES];
+	NvsCountSlot slots[FLEXIBLE_ARRAY_MEMBER];	/* nvs_shmem_slots() */
+} NvsCountTable;
+
 /* A database that was appended to or waited in since the server start. */
 typedef struct NvsDatabase
 {
@@ -182,6 +246,7 @@ extern NvsDatabase *nvs_shmem_database_entry(int i);
 extern int	nvs_shmem_databases(void);
 extern void nvs_shmem_free_database(Oid oid);
 extern NvsHint *nvs_shmem_hints(int *n);
+extern NvsCountTable *nvs_shmem_counts(void);
 extern NvsPrepared *nvs_shmem_prepared(int *size);
 extern LWLock *nvs_shmem_prepared_lock(void);
 extern char *nvs_shmem_ring(NvsDatabase *db, Size *size);

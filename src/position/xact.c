@@ -7,9 +7,11 @@
  * their handlers.  The phases, and in each of them who has his turn:
  *
  *	before commit	rows are not visible; may raise, which rolls back
- *		handlers: announcements become NOTIFY, or a block for the ring
+ *		handlers: announcements become NOTIFY, or a block for the ring; what
+ *		was changed of queues is told to who counts them
  *		early release: the commit is not to wait
  *	before prepare	may raise, which rolls back
+ *		handlers: what was changed of queues is to be counted anew
  *		low-water mark: becomes a lock, which the prepared transaction keeps
  *	decided			committed, prepared or aborted
  *		base/plan: no call of ours is on the stack
@@ -18,7 +20,8 @@
  *		early release: waits until the commit is durable
  *		low-water mark: is taken back
  *		handlers: the block goes into the ring, and the notifier is woken;
- *		jobs that were taken are handed back, where it was rolled back
+ *		jobs that were taken are handed back, where it was rolled back, and
+ *		what was changed of queues is counted, where it was not
  *	before subcommit	may raise, which rolls back
  *		handlers: announcements, and jobs taken, become the parent's
  *	after subabort
@@ -42,7 +45,7 @@
 #include "position/internal.h"
 #include "position/xact.h"
 
-#define MAX_HANDLERS	4
+#define MAX_HANDLERS	8
 
 static const NvsXactHandlers *all_handlers[MAX_HANDLERS];
 static int	nhandlers = 0;
@@ -61,6 +64,7 @@ static void xact_release_callback(ResourceReleasePhase phase, bool is_commit,
 static void xact_sub_callback(SubXactEvent event, SubTransactionId mine,
 							  SubTransactionId parent, void *arg);
 static void xact_before_commit(void);
+static void xact_before_prepare(void);
 static void xact_decide(NvsXactOutcome how);
 static void xact_after_locks(void);
 
@@ -113,7 +117,7 @@ xact_callback(XactEvent event, void *arg pg_attribute_unused())
 			xact_before_commit();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
-			nvs_low_water_mark_before_prepare();
+			xact_before_prepare();
 			break;
 		case XACT_EVENT_COMMIT:
 			xact_decide(NVS_XACT_COMMITTED);
@@ -176,6 +180,18 @@ xact_before_commit(void)
 		if (all_handlers[i]->before_commit != NULL)
 			all_handlers[i]->before_commit();
 	nvs_early_release_before_commit(changes, notifies);
+}
+
+/* The transaction is about to be prepared; may raise. */
+static void
+xact_before_prepare(void)
+{
+	int			i;
+
+	for (i = 0; i < nhandlers; i++)
+		if (all_handlers[i]->before_prepare != NULL)
+			all_handlers[i]->before_prepare();
+	nvs_low_water_mark_before_prepare();
 }
 
 /* The transaction has ended, but for the release of what it holds. */

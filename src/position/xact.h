@@ -30,6 +30,7 @@ typedef struct NvsXactEnd
 typedef struct NvsXactHandlers
 {
 	void		(*before_commit) (void);
+	void		(*before_prepare) (void);
 	void		(*after_locks) (const NvsXactEnd *end);
 	void		(*before_subcommit) (int level);
 	void		(*after_subabort) (int level);

@@ -17,6 +17,7 @@
 
 #include "queue/direct.h"
 #include "queue/fetch.h"
+#include "queue/note.h"
 
 /*
  * How many ids a walk looks through first, at least; how many more if there
@@ -202,6 +203,8 @@ nvs_direct_begin(NvsFetch *fetch, const NvsFetchedJobs *jobs)
 {
 	NvsDirect  *direct = nvs_queue_direct(fetch->set, NVS_TABLE_RUNS);
 	NvsDirectTable runs;
+	int			n = fetch->taken.n;
+	int			nfirst = 0;
 	int			i;
 
 	if (direct == NULL)
@@ -220,8 +223,10 @@ nvs_direct_begin(NvsFetch *fetch, const NvsFetchedJobs *jobs)
 			nvs_direct_insert(&runs);
 		direct_add_run(&runs, fetch, job);
 		nvs_fetched_append(&fetch->taken, job);
+		nfirst += job->run.attempt == 1;
 	}
 	nvs_direct_insert(&runs);
+	nvs_note_begun(fetch->set, fetch->queue, fetch->taken.n - n, nfirst);
 	nvs_direct_close(&runs);
 	PopActiveSnapshot();
 	return true;
@@ -264,6 +269,7 @@ nvs_direct_end(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 	NvsDirect  *direct = nvs_queue_direct(set, NVS_TABLE_RUNS);
 	Datum text = CStringGetTextDatum(outcome);
 	NvsDirectTable table;
+	int			nended = 0;
 	int			i;
 
 	if (direct == NULL)
@@ -283,8 +289,12 @@ nvs_direct_end(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 		runs[i].retries = DatumGetInt32(values[NVS_RUNS_RETRIES]);
 		runs[i].flow = !table.slot->tts_isnull[NVS_RUNS_FLOW];
 		if (direct_end_run(&table, text, &jobs[i]))
+		{
 			runs[i].id = jobs[i].id;
+			nended++;
+		}
 	}
+	nvs_note_ended(set, queue, outcome, nended);
 	nvs_direct_close(&table);
 	PopActiveSnapshot();
 	return true;
@@ -359,6 +369,7 @@ nvs_direct_send(NvsTableSet *set, const NvsQueue *queue,
 		direct_add_new_job(&table, queue, &jobs[i], ids[i]);
 	}
 	nvs_direct_insert(&table);
+	nvs_note_sent(set, queue, n);
 	nvs_direct_close(&table);
 	PopActiveSnapshot();
 	return true;

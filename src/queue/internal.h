@@ -70,6 +70,7 @@ enum
 #define NVS_RUN_EXPIRED		"expired"
 #define NVS_RUN_RELEASED	"released"
 #define NVS_RUN_CANCELLED	"cancelled"
+#define NVS_RUN_RESUMED		"resumed"	/* was cancelled */
 
 /* How a job has ended for who waits for it, when it was deleted. */
 #define NVS_FLOW_DELETED	"deleted"
@@ -131,6 +132,10 @@ extern void nvs_hint_note(const NvsQueue *queue, int32 priority, int64 id,
 /* queue/rate.c */
 extern TimestampTz nvs_rate_next(NvsTableSet *set, const NvsQueue *queue,
 								 TimestampTz after);
+
+/* queue/walk.c */
+extern void nvs_level_settle(NvsTableSet *set, const NvsQueue *queue,
+							 NvsLevel *level);
 
 /* queue/expire.c */
 extern void nvs_queue_expire(NvsTableSet *set, NvsQueue *queue,

@@ -20,8 +20,10 @@
 #define NVS_TABLE_QUEUES	0
 #define NVS_TABLE_LEVELS	1
 #define NVS_TABLE_JOBS	2
+#define NVS_TABLE_TURNS	3
 #define NVS_TABLE_RUNS	4
 #define NVS_TABLE_LANES	7
+#define NVS_TABLE_WAITS	8
 
 /* Columns of {jobs}, as store/layout.c makes them. */
 enum
@@ -218,6 +220,9 @@ extern void nvs_queue_taken(const NvsQueue *queue, int n);
 
 /* queue/hint.c */
 extern void nvs_hint_init(void);
+
+/* queue/count.c */
+extern void nvs_count_init(void);
 
 /* queue/sweep.c */
 extern int64 nvs_jobs_sweep(NvsTableSet *set, int64 wanted);

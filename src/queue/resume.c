@@ -90,6 +90,14 @@ static const NvsStatement resume_add_turn = {
 	"INSERT INTO {job_turns} (queue, id, priority, attempt, retries) "
 	"SELECT $1, $2, $3, $4, $5 WHERE " MAY_GO_ON " ON CONFLICT DO NOTHING"
 };
+
+/* The same: a run that was cancelled is not the last any more. */
+static const NvsStatement resume_run = {
+	"UPDATE {job_runs} r SET outcome = '" NVS_RUN_RESUMED "' "
+	"WHERE r.id OPERATOR(pg_catalog.=) $2 AND " NVS_IN_QUEUE("r", "1")
+	" AND r.attempt OPERATOR(pg_catalog.=) $4 "
+	"AND r.outcome OPERATOR(pg_catalog.=) '" NVS_RUN_CANCELLED "'"
+};
 static const NvsStatement resume_may_go_on = {
 	"SELECT $5 IS NOT NULL AND " MAY_GO_ON
 };
@@ -346,7 +354,10 @@ resume_add(const Resume *resume, const Resumed *job)
 	nvs_params_add(&params, INT4OID, Int32GetDatum(job->attempt), false);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(job->retries), false);
 	if (nvs_table_set_run(resume->set, &resume_add_turn, &params) > 0)
+	{
+		(void) nvs_table_set_run(resume->set, &resume_run, &params);
 		return true;
+	}
 	if (nvs_execute_first(nvs_statement_plan(resume->set->plans,
 											 &resume_may_go_on, &params,
 											 NULL),

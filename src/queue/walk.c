@@ -80,7 +80,7 @@ static const NvsStatement walk_write_settled = {
 };
 
 static void walk_settle(NvsFetch *fetch, NvsLevel *level);
-static void walk_params(const NvsFetch *fetch, const NvsLevel *level,
+static void walk_params(const NvsQueue *queue, const NvsLevel *level,
 						int64 after, NvsParams *params);
 static void walk_write(NvsFetch *fetch, NvsLevel *level);
 static void walk_lock(NvsFetch *fetch, NvsLevel *level, int64 after,
@@ -132,44 +132,49 @@ nvs_fetch_level(NvsFetch *fetch, NvsLevel *level)
 	nvs_hint_save(fetch->queue, level, began);
 }
 
+/* Raise the settled position of a level, and write it down now and then. */
+static void
+walk_settle(NvsFetch *fetch, NvsLevel *level)
+{
+	nvs_level_settle(fetch->set, fetch->queue, level);
+	if (level->settled - level->saved >= SETTLED_STEP)
+		walk_write(fetch, level);
+}
+
 /*
  * Raise the settled position of a level: to before the first job that has not
  * been taken, locked or not, or to where everything can be seen.  What we have
  * taken ourselves may be rolled back.
  */
-static void
-walk_settle(NvsFetch *fetch, NvsLevel *level)
+void
+nvs_level_settle(NvsTableSet *set, const NvsQueue *queue, NvsLevel *level)
 {
 	NvsParams	params;
 	int64		settled;
 	Datum		first;
 
-	if (IsolationUsesXactSnapshot() || !nvs_queue_shows_all(fetch->set))
+	if (IsolationUsesXactSnapshot() || !nvs_queue_shows_all(set))
 		return;
-	settled = nvs_position_safe(fetch->set->number);
-	walk_params(fetch, level, level->settled, &params);
+	settled = nvs_position_safe(set->number);
+	walk_params(queue, level, level->settled, &params);
 	nvs_queue_push_others_snapshot();
-	if (nvs_execute_first(nvs_statement_plan(fetch->set->plans,
-											 fetch->queue->has_lanes ?
+	if (nvs_execute_first(nvs_statement_plan(set->plans, queue->has_lanes ?
 											 &walk_first_lanes : &walk_first,
 											 &params, NULL),
-						  &params, true, fetch->cxt, &first))
+						  &params, true, CurrentMemoryContext, &first))
 		settled = Min(settled, DatumGetInt64(first) - 1);
 	PopActiveSnapshot();
 	level->settled = Max(level->settled, settled);
 	level->frontier = Max(level->frontier, level->settled);
-	if (level->settled - level->saved >= SETTLED_STEP)
-		walk_write(fetch, level);
 }
 
 /* Begin the parameters of a statement on the jobs of a level behind an id. */
 static void
-walk_params(const NvsFetch *fetch, const NvsLevel *level, int64 after,
+walk_params(const NvsQueue *queue, const NvsLevel *level, int64 after,
 			NvsParams *params)
 {
 	nvs_params_init(params);
-	nvs_params_add(params, INT4OID, Int32GetDatum(fetch->queue->number),
-				   false);
+	nvs_params_add(params, INT4OID, Int32GetDatum(queue->number), false);
 	nvs_params_add(params, INT4OID, Int32GetDatum(level->priority), false);
 	nvs_params_add(params, INT8OID, Int64GetDatum(after), false);
 }
@@ -180,7 +185,7 @@ walk_write(NvsFetch *fetch, NvsLevel *level)
 {
 	NvsParams	params;
 
-	walk_params(fetch, level, level->settled, &params);
+	walk_params(fetch->queue, level, level->settled, &params);
 	nvs_params_add(&params, TIMESTAMPTZOID,
 				   TimestampTzGetDatum(fetch->queue->lease_bound), false);
 	(void) nvs_table_set_run(fetch->set, &walk_write_settled, &params);
@@ -206,7 +211,7 @@ walk_lock(NvsFetch *fetch, NvsLevel *level, int64 after, bool sweep)
 		fetch->walked = fetch->fresh.n;
 		return;
 	}
-	walk_params(fetch, level, after, &params);
+	walk_params(fetch->queue, level, after, &params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(fetch->batch), false);
 	fetch->walked = nvs_table_set_each(fetch->set, statement, &params, false,
 									   nvs_fetched_add, fetch);

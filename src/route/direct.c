@@ -8,12 +8,13 @@
  * functions that the executor's nodes call for that, and what an index or a
  * constraint has to say is said by the same functions.
  *
- * That is so for a plain table with the columns that its module knows, in their
- * order, without triggers, rules, checks, or defaults that a statement would
- * compute; for a user who may read and write all of it, and whom no policy
- * restricts; without a hook that wants to know of rights, and without one that
- * has the planner look elsewhere.  Its lock keeps a table so.  Anything else is
- * left to a statement, and so is a transaction that keeps its snapshot.
+ * That is so for a plain table with the columns that its module knows, in
+ * their order, without triggers but that of its module, and without rules,
+ * checks, or defaults that a statement would compute; for a user who may read
+ * and write all of it, and whom no policy restricts; without a hook that wants
+ * to know of rights, and without one that has the planner look elsewhere.  Its
+ * lock keeps a table so.  Anything else is left to a statement, and so is a
+ * transaction that keeps its snapshot.
  *
  * Callers leave to a statement, too, whatever is not the common case: here a
  * row is there as expected, and ours, or nothing has happened.
@@ -43,7 +44,8 @@
 /* The rights that a user needs for all that is done here. */
 #define DIRECT_RIGHTS	(ACL_SELECT | ACL_INSERT | ACL_UPDATE)
 
-static bool direct_is_plain(Relation rel);
+static bool direct_is_plain(const NvsTableSet *set, Relation rel);
+static bool direct_has_trigger(const NvsTableSet *set, Relation rel);
 static bool direct_has_columns(const NvsTableSet *set, int table,
 							   TupleDesc desc);
 static bool direct_has_key(Oid indexid, const AttrNumber *key, int nkeys);
@@ -61,7 +63,7 @@ nvs_direct_compile(const NvsTableSet *set, int table, const AttrNumber *key,
 	NvsDirect  *direct = MemoryContextAllocZero(set->cxt, sizeof(NvsDirect));
 	Relation	rel = table_open(set->relids[table], AccessShareLock);
 
-	if (direct_is_plain(rel) &&
+	if (direct_is_plain(set, rel) &&
 		direct_has_columns(set, table, RelationGetDescr(rel)) &&
 		nvs_is_planned_as_itself(set->relids[table]))
 	{
@@ -78,7 +80,7 @@ nvs_direct_compile(const NvsTableSet *set, int table, const AttrNumber *key,
 
 /* Does nothing come between a statement and the rows of a relation? */
 static bool
-direct_is_plain(Relation rel)
+direct_is_plain(const NvsTableSet *set, Relation rel)
 {
 	const FormData_pg_class *class = rel->rd_rel;
 	const TupleConstr *constr = RelationGetDescr(rel)->constr;
@@ -87,9 +89,22 @@ direct_is_plain(Relation rel)
 		rel->rd_tableam == GetHeapamTableAmRoutine() &&
 		class->relpersistence != RELPERSISTENCE_TEMP &&
 		!class->relispartition && !class->relhassubclass &&
-		rel->rd_rules == NULL && rel->trigdesc == NULL &&
+		rel->rd_rules == NULL && !direct_has_trigger(set, rel) &&
 		!nvs_has_generated_columns(rel) &&
 		(constr == NULL || constr->num_check == 0);
+}
+
+/* Has a table a trigger, other than that whose work its module does? */
+static bool
+direct_has_trigger(const NvsTableSet *set, Relation rel)
+{
+	const TriggerDesc *desc = rel->trigdesc;
+
+	if (desc == NULL)
+		return false;
+	return set->kind->trigger == NULL || desc->numtriggers != 1 ||
+		desc->triggers[0].tgqual != NULL ||
+		desc->triggers[0].tgfoid != nvs_function_oid(set->kind->trigger);
 }
 
 /*

@@ -35,6 +35,9 @@ typedef struct NvsTableSetKind
 	const NvsTableSetColumn *columns;	/* all that statements return */
 	uint32		first;			/* bits of those that every call locks that
 								 * changes something; 0: all of them */
+	const char *trigger;		/* a function of ours, what it does for each
+								 * row the module does itself where it needs
+								 * no statement; NULL: none */
 } NvsTableSetKind;
 
 /* What this backend keeps of a module's tables in a store. */

@@ -8,6 +8,13 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION nvent.queue_changed() IS
 'trigger of a store''s tables of queues: has every session read them again after commit';
 
+CREATE FUNCTION nvent.queue_counted() RETURNS trigger
+AS 'MODULE_PATHNAME', 'nvs_queue_counted'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_counted() IS
+'trigger of rows of a store''s tables of jobs: has nvent.queue_stats know of each change';
+
 CREATE FUNCTION nvent.queue_policy_changed() RETURNS trigger
 AS 'MODULE_PATHNAME', 'nvs_queue_policy_changed'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -1471,7 +1478,7 @@ Returns:
   a row for each attempt, the first one first
 Columns:
   attempt: its number
-  outcome: active, completed, failed, expired, released or cancelled
+  outcome: active, completed, failed, expired, released, cancelled, or resumed, which was cancelled
   worker: who had it
   started_at: when it began
   lease_until: when its lease runs out, or did
@@ -1540,14 +1547,120 @@ Locks:
 Example:
   SELECT nvent.queue_unblock(''accounts'', ''ada'');';
 
+CREATE FUNCTION nvent.queue_active(
+    queue text,
+    store text DEFAULT NULL,
+    OUT id bigint,
+    OUT attempt integer,
+    OUT worker text,
+    OUT started_at timestamptz,
+    OUT lease_until timestamptz,
+    OUT age interval
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_queue_active'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 100;
+
+COMMENT ON FUNCTION nvent.queue_active(text, text) IS
+'Shows who works on what: the jobs that are active, with those whose leases have run out and that nobody
+has fetched since.
+
+It looks through the runs whose leases have not run out by their time, also those that have ended before.
+
+Arguments:
+  queue: the queue
+  store: the store; NULL is the default store
+Returns:
+  a row for each job, those whose leases run out first come first
+Columns:
+  id: the job
+  attempt: which attempt it is
+  worker: who has it, as nvent.queue_fetch was told
+  started_at: when it was fetched
+  lease_until: when its lease runs out, or did
+  age: how long it has been active
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Example:
+  SELECT worker, count(*), max(age) FROM nvent.queue_active(''emails'') GROUP BY worker;';
+
+CREATE FUNCTION nvent.queue_stats(
+    queue text DEFAULT NULL,
+    store text DEFAULT NULL,
+    OUT queue text,
+    OUT depth bigint,
+    OUT ready bigint,
+    OUT deferred bigint,
+    OUT retry bigint,
+    OUT blocked bigint,
+    OUT waiting bigint,
+    OUT active bigint,
+    OUT completed bigint,
+    OUT failed bigint,
+    OUT cancelled bigint,
+    OUT oldest_age interval,
+    OUT wait_p50 interval,
+    OUT wait_p95 interval,
+    OUT wait_p99 interval,
+    OUT run_p50 interval,
+    OUT run_p95 interval,
+    OUT run_p99 interval
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_queue_stats'
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION nvent.queue_stats(text, text) IS
+'Tells how many jobs of a queue are where, how old the oldest is, and how long jobs wait and run.
+
+The numbers are exact: what one snapshot shows, which is taken for each queue, and that of the
+transaction where it keeps one. In shared memory they are known. There a queue is counted when it is first
+asked for after the server has started, and again after a transaction that was prepared, that changed more
+than 8 queues, or that changed rows while the triggers of the tables were disabled. While one is open
+that is older than such a count, and where there is no shared memory, on a standby, for who keeps his
+snapshot, and for who does not see all rows, they are counted each time.
+
+Arguments:
+  queue: the queue; NULL for all of the store
+  store: the store; NULL is the default store
+Returns:
+  a row for each queue, by its name
+Columns:
+  queue: its name
+  depth: jobs that are queued: the sum of the next five
+  ready: jobs that can be fetched now, even if the queue is paused
+  deferred: jobs that have not been fetched, and are to start later
+  retry: jobs that were fetched, and are to be again later
+  blocked: jobs that a fetch passed by, as others of their key come first
+  waiting: jobs that wait for other jobs, see nvent.queue_flow
+  active: jobs that somebody has, also those whose leases have run out and that nobody fetched since
+  completed: jobs that were completed and are still kept
+  failed: jobs that failed for good and are still kept
+  cancelled: jobs that were cancelled and are still kept
+  oldest_age: how long the job that comes next has been there since it was sent, or was to start: of
+    those of each priority the oldest; NULL for none
+  wait_p50: how long half of the jobs were there, at most, before they were fetched for the first time;
+    of the 1,000 attempts whose leases end last, the newest ones where leases are alike
+  wait_p95: the same by 95 percent
+  wait_p99: the same by 99 percent
+  run_p50: how long attempts took until they were completed or failed, of the same 1,000
+  run_p95: the same by 95 percent
+  run_p99: the same by 99 percent
+Raises:
+  42704: there is no such queue
+  NV009: there is no such store
+Example:
+  SELECT queue, ready, active, failed, oldest_age FROM nvent.queue_stats();';
+
 -- A store's owner has them on tables.
 REVOKE ALL ON FUNCTION
     nvent.queue_binding_check,
     nvent.queue_changed,
+    nvent.queue_counted,
     nvent.queue_policy_changed
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     nvent.queue_binding_check,
     nvent.queue_changed,
+    nvent.queue_counted,
     nvent.queue_policy_changed
 TO @extowner@ WITH GRANT OPTION;

@@ -85,6 +85,7 @@ static const GrantFunction grant_functions[] = {
 	{"stream_retain", LEVEL_ADMIN},
 	{"queue_binding_check", LEVEL_OWNER},
 	{"queue_changed", LEVEL_OWNER},
+	{"queue_counted", LEVEL_OWNER},
 	{"queue_policy_changed", LEVEL_OWNER},
 	{"route_add", LEVEL_OWNER},
 	{"route_drop", LEVEL_OWNER},

@@ -165,8 +165,13 @@ static const char *const sourcing_stream_down[] = {
 /*
  * A job is written once and stays as it is; where it stands is in narrow rows
  * beside it, see queue/queue.c.  Each session learns of changes of a queue, and
- * of priorities that are new to it, by the triggers.
+ * of priorities that are new to it, by the triggers; those for each row note
+ * what is to be counted, see queue/note.c.
  */
+#define COUNTED(table) \
+	"CREATE TRIGGER queue_counted AFTER INSERT OR UPDATE OR DELETE " \
+	"ON {" table "} FOR EACH ROW EXECUTE FUNCTION nvent.queue_counted()"
+
 static const char *const queues_up[] = {
 	"CREATE TABLE {queues} ("
 	"name text COLLATE \"C\" PRIMARY KEY "
@@ -338,6 +343,8 @@ static const char *const queues_up[] = {
 	"CREATE TRIGGER queue_binding_check AFTER INSERT OR UPDATE "
 	"ON {queue_bindings} FOR EACH ROW "
 	"EXECUTE FUNCTION nvent.queue_binding_check()",
+	COUNTED("jobs"), COUNTED("job_turns"), COUNTED("job_runs"),
+	COUNTED("job_waits"),
 	NULL
 };
 

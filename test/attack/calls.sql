@@ -105,6 +105,8 @@ SELECT nvent.queue_send('q', '1', key => 't', throttle => '1 day', store => '{s}
 SELECT pg_catalog.count(*) FROM nvent.queue_find('k', 'a', '{s}');
 SELECT nvent.queue_create('f', 'key_strict_fifo', store => '{s}'), nvent.queue_unblock('f', 'a', '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_blocked('f', '{s}');
+SELECT queue, depth FROM nvent.queue_stats(store => '{s}');
+SELECT worker FROM nvent.queue_active('r', '{s}');
 SELECT outcome FROM nvent.queue_runs('r', 1, '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_flow(ARRAY['{"queue": "r", "name": "x"}', '{"queue": "r", "after": "x"}']::pg_catalog.jsonb[], '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_parents('r', 1, '{s}'), nvent.queue_children('r', 1, '{s}');
