@@ -101,7 +101,7 @@ DECLARE
 	part text;
 	parts text = '';
 BEGIN
-	FOR relation IN SELECT oid FROM pg_class WHERE relnamespace = schema::regnamespace AND relname ^@ (store || '_') AND relkind IN ('r', 'p')
+	FOR relation IN SELECT oid FROM pg_class WHERE relnamespace = schema::regnamespace AND relname ^@ (store || '_') AND relkind IN ('r', 'p') ORDER BY relname
 	LOOP
 		EXECUTE format('SELECT md5(string_agg(t::text, ''/'' ORDER BY t::text)) FROM %s t', relation) INTO part;
 		parts = concat(parts, relation, part);
