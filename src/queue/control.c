@@ -40,8 +40,7 @@
 /* The job itself, whatever priorities the queue has got by now. */
 #define THE_JOB(lock) \
 	"SELECT j.priority FROM " \
-	NVS_JOB_AT("(SELECT v.priority FROM {job_levels} v " \
-			   "WHERE v.queue OPERATOR(pg_catalog.=) $1)", "$2", lock)
+	NVS_JOB_AT(NVS_ALL_PRIORITIES, "$2", lock)
 
 /* In SQL, has the job a turn, or a run that has not ended? */
 #define GOES_ON \

@@ -57,16 +57,18 @@ typedef struct KeyWants
 	bool		nobodys;		/* a key is taken for a job that is gone */
 } KeyWants;
 
-/* In SQL, that the job is gone that key k of queue $1 was taken for. */
+/*
+ * In SQL, that the job is gone that key k of queue $1 was taken for.  It may
+ * have a priority since that is newer than what we know of the queue.
+ */
 #define NOBODYS \
 	"(SELECT j.id FROM " \
-	NVS_JOB_AT("pg_catalog.unnest($3)", "k.id", "OFFSET 0") \
+	NVS_JOB_AT(NVS_ALL_PRIORITIES, "k.id", "OFFSET 0") \
 	"LIMIT 1) IS NULL"
 
 /*
  * Which of the keys $2 of queue $1 are taken, by what is committed and nobody
- * is changing: no need to wait; and whether there is no such job, of the
- * priorities $3.
+ * is changing: no need to wait; and whether there is no such job.
  */
 static const NvsStatement key_look = {
 	"SELECT k.key, " NOBODYS " FROM {job_keys} k "
@@ -101,7 +103,7 @@ static const NvsStatement key_release = {
 	"AND " NVS_IN_QUEUE("k", "1")
 };
 
-/* The same, but for jobs that are there, of any of the priorities $3. */
+/* The same, but for jobs that are there. */
 static const NvsStatement key_forget = {
 	"DELETE FROM {job_keys} k WHERE k.id OPERATOR(pg_catalog.=) ANY ($2) "
 	"AND " NVS_IN_QUEUE("k", "1") " AND " NOBODYS
@@ -242,8 +244,6 @@ keys_look(KeyWants *wants)
 				   false);
 	nvs_params_add(&params, TEXTARRAYOID,
 				   nvs_array_of(TEXTOID, keys, NULL, wants->n), false);
-	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(wants->queue),
-				   false);
 	(void) nvs_table_set_each(wants->set, &key_look, &params, false,
 							  key_found_taken, wants);
 	if (wants->nobodys)
@@ -453,7 +453,6 @@ nvs_keys_forget(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
 	if (!nvs_policy_takes_keys(queue->policy) || n == 0)
 		return;
 	keys_params(&params, queue, ids, n);
-	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(queue), false);
 	(void) nvs_table_set_run(set, &key_forget, &params);
 }
 

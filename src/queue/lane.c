@@ -54,13 +54,13 @@ static const NvsStatement lane_release = {
 	"AND l.place OPERATOR(pg_catalog.<=) $4 AND l.free_at IS NULL"
 };
 
-/* The same of all places, but for jobs that are there, of priorities $3. */
+/* The same of all places, but for jobs that are there. */
 static const NvsStatement lane_forget = {
 	"UPDATE {job_lanes} o SET held = false "
 	"WHERE o.id OPERATOR(pg_catalog.=) ANY ($2) AND o.held "
 	"AND " NVS_IN_QUEUE("o", "1") " AND o.free_at IS NULL "
 	"AND (SELECT j.id FROM "
-	NVS_JOB_AT("pg_catalog.unnest($3)", "o.id", "OFFSET 0")
+	NVS_JOB_AT(NVS_ALL_PRIORITIES, "o.id", "OFFSET 0")
 	"LIMIT 1) IS NULL"
 };
 
@@ -122,7 +122,7 @@ static const NvsStatement lane_forget_idle = {
 
 /*
  * Give back up to $2 places of queue $1 that jobs have which are gone, deleted
- * by hand; $3 are all priorities.
+ * by hand.
  */
 static const NvsStatement lane_mend_places = {
 	"UPDATE {job_lanes} l SET held = false "
@@ -130,7 +130,7 @@ static const NvsStatement lane_mend_places = {
 	"SELECT h.ctid FROM {job_lanes} h "
 	"WHERE h.queue OPERATOR(pg_catalog.=) $1 AND h.held "
 	"AND h.free_at IS NULL AND (SELECT j.id FROM "
-	NVS_JOB_AT("pg_catalog.unnest($3)", "h.id", "OFFSET 0")
+	NVS_JOB_AT(NVS_ALL_PRIORITIES, "h.id", "OFFSET 0")
 	"LIMIT 1) IS NULL "
 	"LIMIT $2 FOR UPDATE SKIP LOCKED))"
 };
@@ -314,7 +314,6 @@ nvs_lanes_forget(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
 	if (!queue->has_lanes || n == 0)
 		return;
 	lanes_params(&params, queue, ids, n);
-	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(queue), false);
 	lane_make_room(set, queue, &lane_forget, &params);
 }
 
@@ -494,6 +493,5 @@ nvs_lanes_mend(NvsTableSet *set, const NvsQueue *queue, int64 limit)
 	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(limit), false);
 	lane_make_room(set, queue, &lane_mend_lanes, &params);
-	nvs_params_add(&params, INT4ARRAYOID, nvs_queue_priorities(queue), false);
 	lane_make_room(set, queue, &lane_mend_places, &params);
 }

@@ -94,6 +94,9 @@ enum
  * length is not known is planned to be looked up in all jobs of the queue, as
  * long as nothing is known of how many there are.
  */
+#define NVS_ALL_PRIORITIES \
+	"(SELECT v.priority FROM {job_levels} v " \
+	"WHERE v.queue OPERATOR(pg_catalog.=) $1)"
 #define NVS_JOB_AT(priorities, id, what) \
 	priorities " l (priority), LATERAL (SELECT p.* FROM {jobs} p " \
 	"WHERE p.queue OPERATOR(pg_catalog.=) $1 " \

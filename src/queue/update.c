@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "base/advisory.h"
+#include "base/subtransaction.h"
 #include "queue/internal.h"
 #include "queue/job.h"
 #include "queue/lane.h"
@@ -91,9 +92,14 @@ static const NvsStatement update_lock_job = {
 			   "AND (p.due_at IS NULL OR $4) FOR UPDATE")
 };
 
-/* Once its row is locked: a row if no run has job $2. */
+/*
+ * Once its row is locked: a row if no run has job $2, nor a turn, which whoever
+ * had the row before may have given it.
+ */
 static const NvsStatement update_not_taken = {
 	"SELECT $1 WHERE " NOT_TAKEN("$2")
+	"AND (SELECT t.id FROM {job_turns} t "
+	"WHERE t.id OPERATOR(pg_catalog.=) $2) IS NULL"
 };
 
 /*
@@ -180,6 +186,14 @@ typedef struct Update
 	MemoryContext cxt;
 } Update;
 
+/* A job whose row is to be locked. */
+typedef struct UpdateReady
+{
+	const Update *update;
+	int64		id;
+	Datum		priority;
+} UpdateReady;
+
 PG_FUNCTION_INFO_V1(nvs_queue_update);
 PG_FUNCTION_INFO_V1(nvs_queue_upsert);
 
@@ -193,6 +207,8 @@ static void update_keep(Update *update, int64 id);
 static int	update_compare(const void *a, const void *b);
 static bool update_job_of(const Update *update, int64 id);
 static bool update_try(const Update *update, int64 id, bool *has_turn);
+static bool update_lock_row(UpdateReady *ready, const Datum *turn);
+static bool update_lock_ready(void *arg);
 static bool update_is_free(const Update *update, int64 id, Datum priority);
 static bool update_leaves_lane(const Update *update, Datum lane);
 static void update_change(const Update *update, int64 id, Datum priority,
@@ -425,18 +441,18 @@ update_job_of(const Update *update, int64 id)
 
 /*
  * Lock a job, and change it if it has a turn, or is ready.  *has_turn tells
- * whether it has one, which is locked then.
+ * whether it has one, which is locked then.  Its row is let go again where it
+ * is neither: whoever has what belongs to it by now may want it.
  */
 static bool
 update_try(const Update *update, int64 id, bool *has_turn)
 {
 	const NvsTableSet *set = update->set;
+	UpdateReady ready = {update, id};
 	NvsParams	params;
 	Datum		turn[2];
 	bool		isnull[2];
-	Datum		priority;
 	bool		leaves;
-	Datum		priorities = nvs_queue_priorities(update->queue);
 
 	update_params(update, id, &params);
 	*has_turn = nvs_execute_row(nvs_statement_plan(set->plans,
@@ -444,21 +460,43 @@ update_try(const Update *update, int64 id, bool *has_turn)
 												   NULL),
 								&params, false, CurrentMemoryContext, 2, turn,
 								isnull);
-	if (*has_turn)
-		priorities = nvs_array_of(INT4OID, turn, NULL, 1);
-	nvs_params_add(&params, INT4ARRAYOID, priorities, false);
-	nvs_params_add(&params, BOOLOID, BoolGetDatum(*has_turn), false);
-	if (!nvs_execute_first(nvs_statement_plan(set->plans, &update_lock_job,
-											  &params, NULL),
-						   &params, false, CurrentMemoryContext, &priority))
-		return false;
-	if (!*has_turn && !update_is_free(update, id, priority))
+	if (*has_turn ? !update_lock_row(&ready, turn) :
+		!nvs_subtransaction(update_lock_ready, &ready))
 		return false;
 	leaves = *has_turn && !isnull[1] && update_leaves_lane(update, turn[1]);
-	update_change(update, id, priority, *has_turn, leaves);
+	update_change(update, id, ready.priority, *has_turn, leaves);
 	if (leaves)
 		nvs_lane_leave(update->set, update->queue, turn[1], id);
 	return true;
+}
+
+/* Lock the row of a job; turn is the priority that it has, NULL without one. */
+static bool
+update_lock_row(UpdateReady *ready, const Datum *turn)
+{
+	const Update *update = ready->update;
+	NvsParams	params;
+
+	update_params(update, ready->id, &params);
+	nvs_params_add(&params, INT4ARRAYOID, turn == NULL ?
+				   nvs_queue_priorities(update->queue) :
+				   nvs_array_of(INT4OID, turn, NULL, 1), false);
+	nvs_params_add(&params, BOOLOID, BoolGetDatum(turn != NULL), false);
+	return nvs_execute_first(nvs_statement_plan(update->set->plans,
+												&update_lock_job, &params,
+												NULL),
+							 &params, false, CurrentMemoryContext,
+							 &ready->priority);
+}
+
+/* Lock the row of a job that has no turn; false when it is not ready. */
+static bool
+update_lock_ready(void *arg)
+{
+	UpdateReady *ready = arg;
+
+	return update_lock_row(ready, NULL) &&
+		update_is_free(ready->update, ready->id, ready->priority);
 }
 
 /*
@@ -473,7 +511,7 @@ update_leaves_lane(const Update *update, Datum lane)
 		 !nvs_lane_is_of_key(DatumGetTextPP(lane)));
 }
 
-/* Has no run a job whose row is locked? */
+/* Has a job whose row is locked no run, and no turn? */
 static bool
 update_is_free(const Update *update, int64 id, Datum priority)
 {
