@@ -4,7 +4,8 @@
 -- given back where a run or a job ends, in "Groups"; with dead letters that do not
 -- tell of the group, with jobs that stay in the lane of the group which they had, or
 -- leave it without a sign, in "Jobs that got their groups"; without what maintenance
--- does about jobs or lanes, in "A lease".
+-- does about jobs or lanes, in "A lease"; where jobs of no lane are chosen without
+-- being counted, in "Behind many".
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set helpers :abs_srcdir '/sql/include/queue_store.sql'
 \i :helpers
@@ -65,6 +66,11 @@ SELECT pg_temp.fetch('one'), pg_temp.fetch('dead'), pg_temp.done('p'), pg_temp.f
 SELECT pg_temp.done('c1'), pg_temp.fetch('one'), pg_temp.fail('c2'), pg_temp.group('one', 'K-3'), pg_temp.fetch('one'), nvent.queue_retry('one', j.id), pg_temp.fetch('one') FROM pg_temp.job('c2') j;
 SELECT pg_temp.done('K-3'), pg_temp.fetch('one');
 SELECT count(*) FROM pg_temp.stray();
+
+-- Behind many that wait no more are fetched than are wanted.
+SELECT nvent.queue_create('many', group_limit => 1);
+SELECT count(*) FROM nvent.queue_send_batch('many', array_fill('{"group": "N"}'::jsonb, ARRAY[200]) || array_fill('{}'::jsonb, ARRAY[200]));
+SELECT count(*) FROM nvent.queue_fetch('many', 5);
 
 -- A lease that runs out makes room; so does maintenance, where rows were deleted
 -- by hand, of jobs or of lanes.

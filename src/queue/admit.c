@@ -354,9 +354,9 @@ admit_to_lanes(Admit *admit, AdmitStage stage)
 {
 	admit->stage = stage;
 	admit_list_wants(admit);
+	admit_choose(admit);
 	if (admit->nwants == 0)
 		return;
-	admit_choose(admit);
 	admit_lock_places(admit);
 	admit_take_places(admit);
 	admit_look_for_full(admit);
