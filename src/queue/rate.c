@@ -75,10 +75,17 @@ static const NvsStatement rate_begun = {
 	"AND f.free_at IS NOT NULL AND f.free_at " condition \
 	" FOR UPDATE SKIP LOCKED))"
 
-/* No later than at $2 are places free, of the queue, or else of groups, $3. */
+/*
+ * No later than $4 from now are places free, of the queue, or else of groups,
+ * $3.  Which ones are, of those behind $2, is judged by the clock once their
+ * rows are read: by then whoever took them has looked at it.
+ */
 static const NvsStatement rate_mend = {
-	"UPDATE {job_lanes} l SET free_at = $2 "
-	THESE_PLACES("OPERATOR(pg_catalog.>) $2 "
+	"UPDATE {job_lanes} l SET free_at = "
+	NVS_NOW " OPERATOR(pg_catalog.+) $4 "
+	THESE_PLACES("OPERATOR(pg_catalog.>) $2 AND f.free_at "
+				 "OPERATOR(pg_catalog.>) (" NVS_NOW
+				 " OPERATOR(pg_catalog.+) $4) "
 				 "AND (f.lane OPERATOR(pg_catalog.=) 'r') "
 				 "OPERATOR(pg_catalog.=) $3")
 };
@@ -127,7 +134,7 @@ static void rate_unlock(const NvsFetch *fetch, int place);
 static void rate_params(const NvsQueue *queue, TimestampTz at,
 						NvsParams *params);
 static void rate_mend_places(NvsTableSet *set, const NvsQueue *queue,
-							 TimestampTz at, bool of_queue);
+							 const NvsRate *rate);
 static void rate_write_queue(NvsFetch *fetch);
 static void rate_write_groups(NvsFetch *fetch);
 static Datum rate_ids(const NvsFetch *fetch);
@@ -157,8 +164,7 @@ nvs_rate_reserve(NvsFetch *fetch)
 		rate_drop_held(fetch, &state);
 	}
 	if (state.mend)
-		rate_mend_places(fetch->set, fetch->queue,
-						 state.now + state.rate->span, true);
+		rate_mend_places(fetch->set, fetch->queue, state.rate);
 	fetch->wanted = fetch->nplaces;
 }
 
@@ -261,15 +267,18 @@ rate_params(const NvsQueue *queue, TimestampTz at, NvsParams *params)
 	nvs_params_add(params, TIMESTAMPTZOID, TimestampTzGetDatum(at), false);
 }
 
-/* Have no place be free later than at a time. */
+/* Have no place of a rate be free later than a span from now. */
 static void
-rate_mend_places(NvsTableSet *set, const NvsQueue *queue, TimestampTz at,
-				 bool of_queue)
+rate_mend_places(NvsTableSet *set, const NvsQueue *queue, const NvsRate *rate)
 {
+	TimestampTz at = GetCurrentTimestamp() + rate->span;
+	Interval	span = {.time = rate->span};
 	NvsParams	params;
 
 	rate_params(queue, at, &params);
-	nvs_params_add(&params, BOOLOID, BoolGetDatum(of_queue), false);
+	nvs_params_add(&params, BOOLOID, BoolGetDatum(rate == &queue->rate),
+				   false);
+	nvs_params_add(&params, INTERVALOID, IntervalPGetDatum(&span), false);
 	if (nvs_table_set_run(set, &rate_mend, &params) > 0)
 		nvs_queue_due(queue, at);
 }
@@ -362,7 +371,7 @@ nvs_rates_give_back(NvsTableSet *set, const NvsQueue *queue, int64 limit)
 
 	if (queue->group_rate.limit == 0)
 		return;
-	rate_mend_places(set, queue, now + queue->group_rate.span, false);
+	rate_mend_places(set, queue, &queue->group_rate);
 	rate_params(queue, now, &params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(limit), false);
 	(void) nvs_table_set_run(set, &rate_give_back, &params);

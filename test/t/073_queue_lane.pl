@@ -6,9 +6,10 @@
 # NVS_JOBS is how many jobs there are of the groups (3000), NVS_SEED the seed of
 # what is done with them, which is printed.
 #
-# Seen to fail: without the locks of places, by who is active ("never more than
-# two of a group"); with those of who have jobs wait left out, by jobs that wait
-# for ever ("all of them are done").
+# Seen to fail: without the locks of places in groups, by deadlocks ("no worker
+# fails"); without those in the rate of the queue, and now and then when places
+# were found to be free too late by a clock that was read before their rows
+# ("never more begin in a time").
 
 use strict;
 use warnings;
