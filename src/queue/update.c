@@ -85,11 +85,16 @@ static const NvsStatement update_has_turn = {
 	"SELECT t.priority FROM {job_turns} t WHERE " OF_JOB("t")
 };
 
-/* $3 the priorities that it may have, $4 whether it has a turn. */
+/* That has a turn of priority $3. */
 static const NvsStatement update_lock_job = {
 	"SELECT j.priority FROM "
-	NVS_JOB_AT("pg_catalog.unnest($3)", "$2",
-			   "AND (p.due_at IS NULL OR $4) FOR UPDATE")
+	NVS_JOB_AT("(SELECT $3)", "$2", "FOR UPDATE")
+};
+
+/* That is ready: it may have a priority that is newer than what we know. */
+static const NvsStatement update_lock_ready_job = {
+	"SELECT j.priority FROM "
+	NVS_JOB_AT(NVS_ALL_PRIORITIES, "$2", "AND p.due_at IS NULL FOR UPDATE")
 };
 
 /*
@@ -475,16 +480,17 @@ static bool
 update_lock_row(UpdateReady *ready, const Datum *turn)
 {
 	const Update *update = ready->update;
+	const NvsStatement *lock = &update_lock_ready_job;
 	NvsParams	params;
 
 	update_params(update, ready->id, &params);
-	nvs_params_add(&params, INT4ARRAYOID, turn == NULL ?
-				   nvs_queue_priorities(update->queue) :
-				   nvs_array_of(INT4OID, turn, NULL, 1), false);
-	nvs_params_add(&params, BOOLOID, BoolGetDatum(turn != NULL), false);
-	return nvs_execute_first(nvs_statement_plan(update->set->plans,
-												&update_lock_job, &params,
-												NULL),
+	if (turn != NULL)
+	{
+		lock = &update_lock_job;
+		nvs_params_add(&params, INT4OID, *turn, false);
+	}
+	return nvs_execute_first(nvs_statement_plan(update->set->plans, lock,
+												&params, NULL),
 							 &params, false, CurrentMemoryContext,
 							 &ready->priority);
 }
