@@ -21,7 +21,6 @@
 
 PG_FUNCTION_INFO_V1(nvs_queue_set_unlogged);
 
-static NvsStore *unlogged_open_store(const char *prefix);
 static bool unlogged_change(const NvsStore *store, bool unlogged);
 
 /*
@@ -40,26 +39,12 @@ nvs_queue_set_unlogged(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(0, "unlogged");
 	PreventCommandIfReadOnly("nvent.queue_set_unlogged()");
 	nvs_spi_begin();
-	store = unlogged_open_store(prefix);
+	store = nvs_store_lock_own(prefix, ExclusiveLock);
 	nvs_store_become_owner(store, &saved);
 	changed = unlogged_change(store, PG_GETARG_BOOL(0));
 	nvs_become_caller(&saved);
 	nvs_spi_end();
 	PG_RETURN_BOOL(changed);
-}
-
-/* The store of a name, which must be the caller's, locked. */
-static NvsStore *
-unlogged_open_store(const char *prefix)
-{
-	NvsStore   *store;
-
-	/* Nobody else may lock it; and it may be another once we have it. */
-	nvs_store_check_owner(nvs_store_require(prefix));
-	nvs_store_lock(prefix, ExclusiveLock);
-	store = nvs_store_require(prefix);
-	nvs_store_check_owner(store);
-	return store;
 }
 
 /*

@@ -194,7 +194,6 @@ add_open_store(FunctionCallInfo fcinfo, const NewRoute *route)
 	NvsPattern *pattern = nvs_pattern_compile(route->pattern,
 											  strlen(route->pattern));
 	char	   *prefix;
-	NvsStore   *store;
 
 	/* Made, if need be and nobody says that it is another. */
 	if (PG_ARGISNULL(ADD_STORE) && nvs_store_of_pattern(pattern) == NULL)
@@ -202,11 +201,7 @@ add_open_store(FunctionCallInfo fcinfo, const NewRoute *route)
 
 	prefix = admin_store(route->pattern, pattern,
 						 admin_text_argument(fcinfo, ADD_STORE));
-	nvs_store_check_owner(nvs_store_require(prefix));
-	nvs_store_lock(prefix, ShareLock);
-	store = nvs_store_require(prefix);
-	nvs_store_check_owner(store);
-	return store;
+	return nvs_store_lock_own(prefix, ShareLock);
 }
 
 /*

@@ -271,14 +271,8 @@ static int
 admin_migrate(const char *prefix, int target)
 {
 	int			from;
-	NvsStore   *store;
+	NvsStore   *store = nvs_store_lock_own(prefix, ExclusiveLock);
 	NvsIdentity saved;
-
-	/* Whether it may be. */
-	nvs_store_check_owner(nvs_store_require(prefix));
-	nvs_store_lock(prefix, ExclusiveLock);
-	store = nvs_store_require(prefix);
-	nvs_store_check_owner(store);
 
 	/* The tables, which are made and dropped as their owner. */
 	nvs_spi_begin();

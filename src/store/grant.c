@@ -237,14 +237,8 @@ grant_open_store(FunctionCallInfo fcinfo)
 {
 	char	   *prefix = PG_ARGISNULL(GRANT_STORE) ? nvs_default_store :
 		text_to_cstring(PG_GETARG_TEXT_PP(GRANT_STORE));
-	NvsStore   *store;
 
-	/* Nobody else may lock it; and it may be another once we have it. */
-	nvs_store_check_owner(nvs_store_require(prefix));
-	nvs_store_lock(prefix, ExclusiveLock);
-	store = nvs_store_require(prefix);
-	nvs_store_check_owner(store);
-	return store;
+	return nvs_store_lock_own(prefix, ExclusiveLock);
 }
 
 /* OID of a store's table; InvalidOid when there is none that is its own. */

@@ -633,3 +633,20 @@ nvs_store_lock(const char *prefix, LOCKMODE mode)
 {
 	nvs_lock(NVS_LOCK_STORE, nvs_hash(prefix, strlen(prefix), 0), mode);
 }
+
+/*
+ * Lock a store, which must be the current user's, until the end of the
+ * transaction, and return it; an error when it is not theirs, or not there.
+ */
+NvsStore *
+nvs_store_lock_own(const char *prefix, LOCKMODE mode)
+{
+	NvsStore   *store;
+
+	/* Nobody else may lock it; and it may be another once we have it. */
+	nvs_store_check_owner(nvs_store_require(prefix));
+	nvs_store_lock(prefix, mode);
+	store = nvs_store_require(prefix);
+	nvs_store_check_owner(store);
+	return store;
+}
