@@ -7,17 +7,14 @@
  *
  * Documents are trees here (Tree).  The reference merges trees and writes them
  * with an encoder of its own; a reader checks every byte of a result.  The
- * limit on a document's size is built small, so that it is met often.  The
- * server's functions that the sources call are at the end of the includes.
+ * limit on a document's size is built small, so that it is met often.
  */
 #include "postgres.h"
-
-#include <setjmp.h>
 
 #include "json/build.h"
 #include "json/merge.h"
 #include "json/tree.h"
-#include "miscadmin.h"
+#include "shim.h"
 
 #define MAX_DEPTH		7
 #define MAX_NODES		4000
@@ -32,70 +29,16 @@
 		} \
 	} while (0)
 
-/* The C library's own, not the server's replacements. */
-#undef fprintf
+/* The C library's own, not the server's replacement. */
 #undef qsort
 
-/*
- * The server.  Memory is the C library's, so that the sanitizers know each
- * chunk; what a run leaves behind is freed after it.
- */
-volatile sig_atomic_t InterruptPending = false;
-MemoryContext CurrentMemoryContext = NULL;
-
-static void **chunks;
-static size_t nchunks;
-static size_t max_chunks;
+/* Where a merge that raises an error goes. */
 static jmp_buf on_error;
 
-void
-ProcessInterrupts(void)
-{
-}
-
+/* What else of the server the sources call. */
 void
 check_stack_depth(void)
 {
-}
-
-void *
-palloc(Size size)
-{
-	if (nchunks == max_chunks)
-	{
-		max_chunks = max_chunks * 2 + 64;
-		chunks = realloc(chunks, max_chunks * sizeof(void *));
-	}
-	chunks[nchunks] = malloc(size);
-	CHECK(chunks[nchunks] != NULL || size == 0);
-	return chunks[nchunks++];
-}
-
-/* Which chunk is it?  A pointer that palloc did not answer is a finding. */
-static size_t
-chunk_index(const void *pointer)
-{
-	size_t		i = nchunks;
-
-	while (i > 0 && chunks[i - 1] != pointer)
-		i--;
-	CHECK(i > 0);
-	return i - 1;
-}
-
-void
-pfree(void *pointer)
-{
-	chunks[chunk_index(pointer)] = chunks[nchunks - 1];
-	nchunks--;
-	free(pointer);
-}
-
-static void
-free_chunks(void)
-{
-	while (nchunks > 0)
-		free(chunks[--nchunks]);
 }
 
 void *
@@ -105,30 +48,15 @@ palloc_extended(Size size, int flags)
 }
 
 void *
-repalloc_huge(void *pointer, Size size)
-{
-	size_t		i = chunk_index(pointer);
-
-	chunks[i] = realloc(pointer, size);
-	return chunks[i];
-}
-
-void *
 MemoryContextAlloc(MemoryContext context, Size size)
 {
 	return palloc(size);
 }
 
 void *
-MemoryContextAllocZero(MemoryContext context, Size size)
-{
-	return memset(palloc(size), 0, size);
-}
-
-void *
 MemoryContextAllocExtended(MemoryContext context, Size size, int flags)
 {
-	return MemoryContextAllocZero(context, size);
+	return palloc0(size);
 }
 
 MemoryContext
@@ -142,45 +70,6 @@ AllocSetContextCreateInternal(MemoryContext parent, const char *name,
 void
 MemoryContextDelete(MemoryContext context)
 {
-}
-
-bool
-errstart(int elevel, const char *domain)
-{
-	return true;
-}
-
-bool
-errstart_cold(int elevel, const char *domain)
-{
-	return true;
-}
-
-int
-errcode(int sqlerrcode)
-{
-	/* Only the limits may be met; anything else is a finding. */
-	CHECK(sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED);
-	return 0;
-}
-
-int
-errmsg(const char *fmt,...)
-{
-	return 0;
-}
-
-int
-errmsg_internal(const char *fmt,...)
-{
-	fprintf(stderr, "elog: %s\n", fmt);
-	abort();
-}
-
-void
-errfinish(const char *filename, int lineno, const char *funcname)
-{
-	longjmp(on_error, 1);
 }
 
 uint32
@@ -272,7 +161,7 @@ tree_alloc(size_t size)
 	void	   *place;
 
 	size = (size + 7) & ~(size_t) 7;
-	if (nchunks == 0 || left < size)
+	if (shim_nchunks == 0 || left < size)
 	{
 		left = size > 65536 ? size : 65536;
 		block = palloc(left);
@@ -782,6 +671,14 @@ run_reference(int kind, const Tree *target, Tree *source)
 	return merge_depth(target, source, kind);
 }
 
+/* Only the limit on the size may be met; any other error is a finding. */
+static void
+check_error(const Tree *expected)
+{
+	CHECK(shim_sqlstate == ERRCODE_PROGRAM_LIMIT_EXCEEDED);
+	CHECK(too_large(expected));
+}
+
 /* One merge, its error if it must have one, and whether it says "changed". */
 static void
 check_merge(int kind, Tree *target, Tree *source, int stride)
@@ -794,7 +691,7 @@ check_merge(int kind, Tree *target, Tree *source, int stride)
 
 	if (setjmp(on_error) != 0)
 	{
-		CHECK(too_large(expected));
+		check_error(expected);
 		return;
 	}
 	result = run_merge(kind, t, s, &changed);
@@ -828,7 +725,7 @@ check_tree(Tree *first, Tree *second, Tree *third, int stride)
 		expected = merge(expected, steps[i], false);
 		if (setjmp(on_error) != 0)
 		{
-			CHECK(too_large(expected));
+			check_error(expected);
 			continue;
 		}
 		check_result(nvs_jsonb_tree_finish(tree), expected, stride);
@@ -875,7 +772,7 @@ check_builder(const Tree *object)
 	{
 		if (setjmp(on_error) != 0)
 		{
-			CHECK(too_large(object));
+			check_error(object);
 			return;
 		}
 		check_result(nvs_jsonb_finish(b), object, CANONICAL);
@@ -896,6 +793,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	int			kind;
 
+	shim_catch = &on_error;
 	for (kind = PATCH; kind <= 2; kind++)
 	{
 		if (kind == 0)
@@ -907,6 +805,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_tree(target, source, target, stride);
 	if (target->type == TREE_OBJECT)
 		check_builder(target);
-	free_chunks();
+	shim_reset();
 	return 0;
 }

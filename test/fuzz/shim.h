@@ -29,6 +29,9 @@ volatile sig_atomic_t InterruptPending = false;
 MemoryContext CurrentMemoryContext = NULL;
 static jmp_buf *shim_catch = NULL;
 
+/* SQLSTATE of the last error; of elog() and what names none, an internal one. */
+static int	shim_sqlstate = 0;
+
 void
 ProcessInterrupts(void)
 {
@@ -68,9 +71,9 @@ MemoryContextAllocZero(MemoryContext context, Size size)
 	return palloc0(size);
 }
 
-/* Freeing what is no chunk, or no more, is a finding. */
-void
-pfree(void *chunk)
+/* The number of a chunk; what is none, or no more, is a finding. */
+static Size
+shim_find(const void *chunk)
 {
 	Size		i = shim_nchunks;
 
@@ -79,8 +82,27 @@ pfree(void *chunk)
 		if (i == 0)
 			abort();
 	} while (shim_chunks[--i] != chunk);
+	return i;
+}
+
+void
+pfree(void *chunk)
+{
+	Size		i = shim_find(chunk);
+
 	shim_chunks[i] = shim_chunks[--shim_nchunks];
 	free(chunk);
+}
+
+void *
+repalloc_huge(void *chunk, Size size)
+{
+	Size		i = shim_find(chunk);
+
+	shim_chunks[i] = realloc(chunk, size);
+	if (shim_chunks[i] == NULL)
+		exit(1);
+	return shim_chunks[i];
 }
 
 /* Free whatever is left, as the end of a memory context does. */
@@ -123,13 +145,14 @@ mul_size(Size a, Size b)
 bool
 errstart(int elevel, const char *domain)
 {
+	shim_sqlstate = ERRCODE_INTERNAL_ERROR;
 	return true;
 }
 
 bool
 errstart_cold(int elevel, const char *domain)
 {
-	return true;
+	return errstart(elevel, domain);
 }
 
 void
@@ -143,6 +166,7 @@ errfinish(const char *filename, int lineno, const char *funcname)
 int
 errcode(int sqlerrcode)
 {
+	shim_sqlstate = sqlerrcode;
 	return 0;
 }
 
