@@ -1,12 +1,9 @@
 -- Layouts of a store that has tables already: what layout 5 adds to stream
 -- tables goes with it and comes back, and a call that needs what a layout does
 -- not have yet says so; layout 7 drops the indexes that nobody asked for.
-\set VERBOSITY terse
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\set helpers :abs_srcdir '/sql/include/test_store.sql'
 \i :helpers
-SELECT nvent.store_create('test', 'test');
 SELECT count(nvent.stream_append('test:account:1', '{"type": "a"}'));
 
 -- Down to layout 4 the columns are gone, and up again they are back; tables

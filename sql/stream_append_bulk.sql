@@ -4,12 +4,9 @@
 -- INSERT and a table, or may look at the rows before, has it be the executor.
 -- Each line below is one of these, and fails when stream/bulk.c does not look
 -- for it.
-\set VERBOSITY terse
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\set helpers :abs_srcdir '/sql/include/test_store.sql'
 \i :helpers
-SELECT nvent.store_create('test', 'test');
 CREATE ROLE regress_nvs_app;
 SELECT nvent.store_grant('regress_nvs_app', 'write', 'test');
 

@@ -2,12 +2,9 @@
 -- is not so: which expectations there are, the error's code and data, that
 -- nothing is written, and that the transaction may go on from a savepoint.
 -- Several sessions at once are in test/specs/stream_append_conflict.spec.
-\set VERBOSITY terse
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\set helpers :abs_srcdir '/sql/include/test_store.sql'
 \i :helpers
-SELECT nvent.store_create('test', 'test');
 SELECT pg_temp.show(nvent.stream_append('test:account:one', '{"type": "a"}'));
 SELECT count(nvent.stream_append('test:account:three', jsonb_build_object('type', t))) FROM unnest('{a,b,c}'::text[]) t;
 

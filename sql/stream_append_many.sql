@@ -2,12 +2,9 @@
 -- streams that are only looked at, order of the events, tables of every kind,
 -- limits.  Races are in test/specs/stream_append_many_*.spec, and many sessions
 -- in test/t/030_stream_append.pl.
-\set VERBOSITY terse
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\set helpers :abs_srcdir '/sql/include/test_store.sql'
 \i :helpers
-SELECT nvent.store_create('test', 'test');
 CREATE FUNCTION pg_temp.versions(VARIADIC subjects text[]) RETURNS bigint[] LANGUAGE sql AS $$
     SELECT array_agg(nvent.stream_version(s) ORDER BY n)
     FROM unnest(subjects) WITH ORDINALITY u (s, n)

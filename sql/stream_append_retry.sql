@@ -2,12 +2,9 @@
 -- call once more, as after a lost answer, returns the first one's records and
 -- writes nothing; another content under a known id is an error of its own.
 -- Two sessions at once are in test/specs/stream_append_retry_race.spec.
-\set VERBOSITY terse
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\set helpers :abs_srcdir '/sql/include/test_store.sql'
 \i :helpers
-SELECT nvent.store_create('test', 'test');
 
 -- An event may bring its id, which is kept and can be had once in a table;
 -- without it, its position is its id.

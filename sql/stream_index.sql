@@ -1,12 +1,9 @@
 -- Indexes of stream tables: those that every table has, those to ask for, what
 -- is taken for one of them, and which of them the reading functions scan; and
 -- that no read and no poll depends on them, whatever versions rows by hand have.
-\set VERBOSITY terse
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\set helpers :abs_srcdir '/sql/include/test_store.sql'
 \i :helpers
-SELECT nvent.store_create('test', 'test');
 CREATE FUNCTION pg_temp.indexes(type text) RETURNS SETOF text LANGUAGE sql AS $$
     SELECT substring(pg_get_indexdef(i.indexrelid) FROM 'USING btree (.*)') || CASE WHEN i.indisunique THEN ' unique' ELSE '' END
     FROM nvent.stream_tables('test') t JOIN pg_index i ON i.indrelid = t.relation WHERE t.type = $1 ORDER BY 1

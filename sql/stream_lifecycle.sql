@@ -1,12 +1,9 @@
 -- What happens to streams besides appends: truncate, close and reopen, erase,
 -- retain, restore, clear; on plain logs and on protected tables, too.  Appends
 -- at the same time are in test/specs/stream_lifecycle_race.spec.
-\set VERBOSITY terse
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\set helpers :abs_srcdir '/sql/include/test_store.sql'
 \i :helpers
-SELECT nvent.store_create('test', 'test');
 CREATE FUNCTION pg_temp.make(subject text, VARIADIC types text[]) RETURNS bigint LANGUAGE sql AS $$
     SELECT max((e->>'version')::bigint) FROM nvent.stream_append_batch(subject, (
         SELECT array_agg(jsonb_build_object('type', t, 'ts', n * 1000) ORDER BY n)

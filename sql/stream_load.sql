@@ -1,12 +1,9 @@
 -- Events that are loaded by hand, as README.md shows: by COPY, with versions in
 -- the file or numbered on their way, and by INSERT from another table.  What
 -- reads and appends goes on from there as if they had been appended.
-\set VERBOSITY terse
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\set helpers :abs_srcdir '/sql/include/test_store.sql'
 \i :helpers
-SELECT nvent.store_create('test', 'test');
 SELECT nvent.stream_create_table(t, versioned => t <> 'log', store => 'test') FROM unnest('{file,numbered,inserted,log}'::text[]) t;
 
 -- What can be seen of the loaded streams of a type: positions in the order of n

@@ -1,12 +1,9 @@
 -- Polling a category: all its streams and the bare one, in the order of their
 -- positions; shared out among the members of a group; by the correlation that
 -- they have.  Which member a subject belongs to is in subject_category.
-\set VERBOSITY terse
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\set helpers :abs_srcdir '/sql/include/test_store.sql'
 \i :helpers
-SELECT nvent.store_create('test', 'test');
 
 -- All streams of a category and the bare one, in the order of positions;
 -- not its neighbours; an unknown one is empty, what is none raises.

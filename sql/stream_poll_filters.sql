@@ -2,12 +2,9 @@
 -- types, alone and together; that a page is full of what matches, whatever lies
 -- between, that the cursor goes past the rest and nothing is skipped, and that
 -- rare events are found by an index.
-\set VERBOSITY terse
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\set helpers :abs_srcdir '/sql/include/test_store.sql'
 \i :helpers
-SELECT nvent.store_create('test', 'test');
 
 -- Two that match behind 50 that do not, and a limit of 10: both come, by type,
 -- prefix, pattern, correlation and group.

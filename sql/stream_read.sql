@@ -2,12 +2,9 @@
 -- types, counts and pages, against plain SQL in every combination; correlation
 -- and snapshots in the stream; what it costs in pages.  A million events are in
 -- "make bench ONLY=eventstore".
-\set VERBOSITY terse
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\set helpers :abs_srcdir '/sql/include/test_store.sql'
 \i :helpers
-SELECT nvent.store_create('test', 'test');
 SELECT count(*) FROM generate_series(1, 100) i,
     nvent.stream_append('test:acct:1', jsonb_build_object('type', CASE i % 10 WHEN 0 THEN 'tenth' ELSE 'e' END, 'ts', i));
 CREATE TEMP TABLE ids AS SELECT (e->>'version')::int AS v, (e->>'id')::bigint AS id FROM nvent.stream_read('test:acct:1') e;

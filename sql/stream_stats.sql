@@ -1,12 +1,9 @@
 -- Statistics over a log: which streams there are, in the order of their bytes,
 -- with numbers of events by type; pages, types left out, a bound, a choice;
 -- where the head and the tail of each are read.
-\set VERBOSITY terse
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/helpers.sql'
+\set helpers :abs_srcdir '/sql/include/test_store.sql'
 \i :helpers
-SELECT nvent.store_create('test', 'test');
 
 SELECT count(*) FROM nvent.stream_append_many('[
     {"subject": "test:b:1", "events": [{"type": "a"}, {"type": "b", "pii": 7}, {"type": "a"}]},
