@@ -155,12 +155,7 @@ SELECT pg_temp.fetch('singleton'), pg_temp.done('r-1'), pg_temp.fetch('singleton
 SELECT count(*) FROM nvent.queue_send_batch('fifo', array_fill('{"key": "deep"}'::jsonb, ARRAY[3000]));
 SELECT pg_temp.send('fifo', 'l-1');
 SELECT nvent.queue_fetch('fifo', 5) IS NOT NULL AS fetched;
-DO $$ BEGIN
-    FOR i IN 1 .. 10 LOOP
-        EXIT WHEN pg_temp.fetch('fifo', 5) = 'l-1/1';
-        COMMIT;
-    END LOOP;
-END $$;
+CALL pg_temp.fetch_until('fifo', 5, 'l-1/1');
 SELECT pg_temp.states('fifo') LIKE '%l-1 active' AS found, count(*) FROM q_job_turns;
 SELECT pg_temp.send('fifo', 'l-2'), pg_temp.done('l-1'), pg_temp.fetch('fifo', 5);
 SELECT nvent.queue_complete('fifo', id, 1) FROM q_job_lanes WHERE lane = 'kdeep' AND held;

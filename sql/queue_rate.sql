@@ -5,12 +5,9 @@
 -- deleted, in "Of a queue" and "Of groups"; with places left that are free too late,
 -- in "A limit and an interval"; where a job takes a place in its group for the
 -- second time, or keeps those that it has when it is changed, in "All at once".
-SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/queue.sql'
+\set helpers :abs_srcdir '/sql/include/queue_store.sql'
 \i :helpers
-SELECT nvent.store_create('q');
-SET nvent_store.default_store = 'q';
 \set VERBOSITY terse
 \set named :abs_srcdir '/sql/include/queue_named.sql'
 \i :named
@@ -141,12 +138,7 @@ DROP ROLE regress_nvs_blind;
 -- A group that is far beyond its rate is stepped over once.
 SELECT count(*) FROM nvent.queue_send_batch('g', array_fill('{"data": "deep", "group": "H"}'::jsonb, ARRAY[3000]));
 SELECT pg_temp.group('g', 'I-1');
-DO $$ BEGIN
-    FOR i IN 1 .. 10 LOOP
-        EXIT WHEN pg_temp.fetch('g', 5) = 'I-1/1';
-        COMMIT;
-    END LOOP;
-END $$;
+CALL pg_temp.fetch_until('g', 5, 'I-1/1');
 SELECT state FROM pg_temp.job('I-1') j, nvent.queue_get('g', j.id);
 
 SELECT nvent.queue_drop(name) FROM (SELECT name FROM q_queues ORDER BY name) q;

@@ -10,10 +10,20 @@ $$;
 CREATE FUNCTION pg_temp.group(queue text, VARIADIC names text[]) RETURNS bigint LANGUAGE sql AS $$
     SELECT count(*) FROM ROWS FROM (nvent.queue_send_batch($1, (SELECT array_agg(jsonb_build_object('data', n, 'key', split_part(n, '-', 2), 'group', nullif(split_part(n, '-', 1), '')) ORDER BY o) FROM unnest(names) WITH ORDINALITY u (n, o)))) s
 $$;
--- What is fetched, with the attempt; and what is done with those of a name.
+-- What is fetched, with the attempt.
 CREATE FUNCTION pg_temp.fetch(queue text, n int DEFAULT 100) RETURNS text LANGUAGE sql AS $$
     SELECT coalesce(string_agg((data ->> 0) || '/' || attempt, ' ' ORDER BY o), 'nothing') FROM nvent.queue_fetch(queue, n) WITH ORDINALITY f (id, attempt, data, p, r, c, l, o)
 $$;
+-- Fetches, each time in a transaction of its own, until what is wanted comes; ten
+-- times at the most.
+CREATE PROCEDURE pg_temp.fetch_until(queue text, n int, wanted text) LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. 10 LOOP
+        EXIT WHEN pg_temp.fetch(queue, n) = wanted;
+        COMMIT;
+    END LOOP;
+END $$;
+-- What is done with those of a name.
 CREATE FUNCTION pg_temp.job(name text) RETURNS TABLE (queue text, id bigint, attempt int) LANGUAGE sql AS $$
     SELECT q.name, j.id, coalesce((SELECT max(attempt) FROM q_job_runs r WHERE r.id = j.id), 0) FROM q_jobs j JOIN q_queues q ON q.number = j.queue WHERE j.data ->> 0 = $1 AND j.origin IS NULL
 $$;
