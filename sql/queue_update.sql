@@ -2,7 +2,9 @@
 --
 -- Seen to fail: with a job that gets another priority left in its level, and not
 -- given a turn, "Another priority"; with runs that keep the old one, in "Where it
--- stands", retry; with data that is put in place of what it is merged into, "Data".
+-- stands", retry; with data that is put in place of what it is merged into, "Data";
+-- with jobs of a key that are looked for until they can be changed, "Nor one that a
+-- policy keeps" (for ever).
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set helpers :abs_srcdir '/sql/include/queue_store.sql'
 \i :helpers
@@ -178,6 +180,44 @@ SET statement_timeout = '20 s';
 SELECT count(*) FROM nvent.queue_update('e', :d, '1');
 RESET statement_timeout;
 DELETE FROM q_job_turns WHERE id = :d;
+
+-- Nor one that a policy keeps from it, be it ready or have it a turn: that is told.
+CREATE ROLE regress_nvs_changer;
+SELECT nvent.store_grant('regress_nvs_changer', 'write', 'q');
+SELECT nvent.queue_send('e', '1', key => 'kept') AS r \gset
+SELECT nvent.queue_send('e', '1', key => 'later', start_after => '1 day') AS t \gset
+SET statement_timeout = '20 s';
+CREATE FUNCTION pg_temp.attempt(call text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE call;
+    RETURN 'done';
+EXCEPTION WHEN triggered_data_change_violation THEN
+    RETURN regexp_replace(SQLERRM, '\d+', 'N');
+END $$;
+CREATE FUNCTION pg_temp.attempt_all() RETURNS TABLE (call text, outcome text) LANGUAGE sql AS $$
+    SELECT c, pg_temp.attempt(c) FROM unnest(ARRAY[
+        'SELECT nvent.queue_update(''e'', key => ''kept'', data => ''2'')', 'SELECT nvent.queue_upsert(''e'', ''2'', key => ''kept'')',
+        'SELECT nvent.queue_update(''e'', key => ''later'', data => ''2'')', 'SELECT nvent.queue_upsert(''e'', ''2'', key => ''later'')']) c
+$$;
+CREATE POLICY p ON q_jobs USING (true) WITH CHECK (true);
+CREATE POLICY q ON q_jobs AS RESTRICTIVE FOR UPDATE USING (false);
+ALTER TABLE q_jobs ENABLE ROW LEVEL SECURITY;
+SET ROLE regress_nvs_changer;
+SELECT * FROM pg_temp.attempt_all();
+RESET ROLE;
+ALTER TABLE q_jobs DISABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON q_job_turns USING (true) WITH CHECK (true);
+CREATE POLICY q ON q_job_turns AS RESTRICTIVE FOR UPDATE USING (false);
+ALTER TABLE q_job_turns ENABLE ROW LEVEL SECURITY;
+SET ROLE regress_nvs_changer;
+SELECT * FROM pg_temp.attempt_all();
+SELECT pg_temp.attempt(format('SELECT nvent.queue_update(''e'', %s, ''2'')', :t));
+RESET ROLE;
+ALTER TABLE q_job_turns DISABLE ROW LEVEL SECURITY;
+RESET statement_timeout;
+SELECT data, nvent.queue_delete('e', id) FROM nvent.queue_find('e', 'kept') UNION ALL SELECT data, nvent.queue_delete('e', id) FROM nvent.queue_find('e', 'later');
+DROP OWNED BY regress_nvs_changer;
+DROP ROLE regress_nvs_changer;
 
 -- What is refused.
 SELECT nvent.queue_update('e');

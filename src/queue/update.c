@@ -21,7 +21,7 @@
 
 #include "base/advisory.h"
 #include "base/subtransaction.h"
-#include "queue/internal.h"
+#include "queue/control.h"
 #include "queue/job.h"
 #include "queue/lane.h"
 #include "route/route.h"
@@ -206,6 +206,7 @@ static void update_read_said(Update *update, FunctionCallInfo fcinfo,
 							 int first);
 static void update_read_match(Update *update, FunctionCallInfo fcinfo);
 static void update_run(void *arg);
+static void update_try_again(const Update *update, int64 id, int *tries);
 static void update_find(Update *update, bool latest);
 static void update_found(TupleTableSlot *slot, void *arg);
 static void update_keep(Update *update, int64 id);
@@ -336,13 +337,13 @@ static void
 update_run(void *arg)
 {
 	Update	   *update = arg;
+	int			tries = 0;
 	int			kept = 0;
 	int			found;
 	int			i;
 
-	do
+	for (;;)
 	{
-		CHECK_FOR_INTERRUPTS();
 		if (update->by_key)
 			update_find(update, false);
 		else
@@ -353,7 +354,22 @@ update_run(void *arg)
 			if (update_job_of(update, update->ids[i]))
 				update->ids[kept++] = update->ids[i];
 		update->n = kept;
-	} while (update->by_key && !update->all && found > 0 && kept == 0);
+		if (!update->by_key || update->all || found == 0 || kept > 0)
+			return;
+		update_try_again(update, update->ids[0], &tries);
+	}
+}
+
+/*
+ * A job could be changed, as we saw it, but not when we wanted its rows: others
+ * have moved it, or it is kept from that.
+ */
+static void
+update_try_again(const Update *update, int64 id, int *tries)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (++*tries == NVS_CONTROL_TRIES)
+		nvs_job_kept(update->set, update->queue, id, "changed");
 }
 
 /*
@@ -425,13 +441,13 @@ static bool
 update_job_of(const Update *update, int64 id)
 {
 	NvsParams	params;
+	int			tries = 0;
 	Datum		found;
 	bool		has_turn;
 
 	update_params(update, id, &params);
 	while (!update_try(update, id, &has_turn))
 	{
-		CHECK_FOR_INTERRUPTS();
 		/* Its turn is ours: the job is not there, or is hidden from us. */
 		if (has_turn)
 			return false;
@@ -440,6 +456,7 @@ update_job_of(const Update *update, int64 id)
 												  NULL),
 							   &params, false, CurrentMemoryContext, &found))
 			return false;
+		update_try_again(update, id, &tries);
 	}
 	return true;
 }
@@ -732,10 +749,10 @@ static void
 upsert_run(void *arg)
 {
 	Update	   *update = arg;
+	int			tries = 0;
 
 	for (;;)
 	{
-		CHECK_FOR_INTERRUPTS();
 		update_find(update, true);
 		if (update->n == 0 || update_job_of(update, update->ids[0]))
 			return;
@@ -743,5 +760,6 @@ upsert_run(void *arg)
 			ereport(ERROR,
 					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 					 errmsg("could not serialize access due to concurrent update")));
+		update_try_again(update, update->ids[0], &tries);
 	}
 }

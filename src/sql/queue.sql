@@ -1220,6 +1220,7 @@ Raises:
   22004: merge or match is NULL
   22023: neither id nor key is there, or both, or start_after and start_at; there is no such match; the key
     or group_name is empty or too long, lease or max_run is not positive, or retry_limit is negative
+  27000: a trigger, rule or policy of its tables keeps a job from being changed
   40001: in REPEATABLE READ or SERIALIZABLE, when a job was changed or fetched since the snapshot
   NV009: there is no such store
 Locks:
@@ -1282,6 +1283,7 @@ Raises:
   22004: key or merge is NULL
   22023: start_after and start_at are both there, the key or group_name is empty or too long, lease or
     max_run is not positive, or retry_limit is negative
+  27000: a trigger, rule or policy of its tables keeps the job from being changed
   40001: in REPEATABLE READ or SERIALIZABLE, when the job was sent, changed or fetched since the snapshot
   NV009: there is no such store
 Locks:
