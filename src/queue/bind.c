@@ -6,7 +6,8 @@
  * queue.  What others append is another matter: their events then go where
  * somebody who may not read them reads jobs.  So only the store's owner has
  * them do so, as only he adds routes, and a trigger behind each row sees to
- * that, however it is written.
+ * that, however it is written.  It is a constraint's: any other could be
+ * replaced by whoever has the privilege TRIGGER on the table.
  */
 #include "postgres.h"
 

@@ -340,7 +340,8 @@ static const char *const queues_up[] = {
 	"CREATE TRIGGER queue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE "
 	"ON {queue_bindings} FOR EACH STATEMENT "
 	"EXECUTE FUNCTION nvent.queue_changed()",
-	"CREATE TRIGGER queue_binding_check AFTER INSERT OR UPDATE "
+	/* A constraint's, which only the table's owner can replace. */
+	"CREATE CONSTRAINT TRIGGER queue_binding_check AFTER INSERT OR UPDATE "
 	"ON {queue_bindings} FOR EACH ROW "
 	"EXECUTE FUNCTION nvent.queue_binding_check()",
 	COUNTED("jobs"), COUNTED("job_turns"), COUNTED("job_runs"),
