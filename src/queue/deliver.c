@@ -78,8 +78,7 @@ deliver_open(const NvsDelivery *delivery, NvsQueue **queue)
 
 	if (set == NULL)
 		nvs_store_missing(store);
-	if (InSecurityRestrictedOperation())
-		deliver_check_code(set);
+	deliver_check_code(set);
 	*queue = nvs_queue_named(set, delivery->binding->queue);
 	if (*queue != NULL && (*queue)->number != delivery->binding->number)
 		*queue = NULL;
@@ -94,26 +93,15 @@ deliver_open(const NvsDelivery *delivery, NvsQueue **queue)
 	return set;
 }
 
-/* Raise an error when code would run that is foreign to us. */
+/* Raise an error when code would run that is foreign to us and refused. */
 static void
 deliver_check_code(const NvsTableSet *set)
 {
 	int			i;
 
 	for (i = 0; i < set->kind->ntables; i++)
-	{
-		char	   *code = nvs_foreign_code(set->relids[i],
-											i == 0 ? TRIGGER_TYPE_INSERT :
-											NVS_ANY_CHANGE);
-
-		if (code != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("a job that is written to table %s would execute code of another role",
-							set->tables[i]),
-					 errdetail("The author of %s may lack privileges of role \"%s\", which it would run with.",
-							   code, GetUserNameFromId(GetUserId(), false))));
-	}
+		nvs_check_foreign_code(set->relids[i], i == 0 ? TRIGGER_TYPE_INSERT :
+							   NVS_ANY_CHANGE, set->tables[i]);
 }
 
 /* Tell whom an error is for. */

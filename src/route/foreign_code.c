@@ -37,6 +37,9 @@
 /* Tables that a background process has reported, in TopMemoryContext. */
 static List *reported = NIL;
 
+/* Is code refused that is foreign to us?  See nvs_refuse_foreign_code(). */
+static bool refused = false;
+
 /* TRIGGER_TYPE_DELETE, in SQL. */
 #define DELETE_BIT	"8::pg_catalog.int2"
 
@@ -241,4 +244,40 @@ nvs_has_foreign_code(Oid relid, int16 events, const char *table)
 		MemoryContextSwitchTo(old);
 	}
 	return true;
+}
+
+/*
+ * Have nvs_check_foreign_code() look, or not; returns whether it did.  To be
+ * put back by who calls this, also after an error.
+ */
+bool
+nvs_refuse_foreign_code(bool refuse)
+{
+	bool		was = refused;
+
+	refused = refuse;
+	return was;
+}
+
+/*
+ * Raise an error when foreign code would run as we write to a table that we may
+ * not have asked for: in a run of a schedule, or as a role whose rights we have
+ * been lent.  To be called when the table is found for good, and before any
+ * statement on it.  As nvs_foreign_code().
+ */
+void
+nvs_check_foreign_code(Oid relid, int16 events, const char *table)
+{
+	char	   *code;
+
+	if (likely(!refused) && likely(!InSecurityRestrictedOperation()))
+		return;
+	code = nvs_foreign_code(relid, events);
+	if (code != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("what is written to table %s would execute code of another role",
+						table),
+				 errdetail("The author of %s may lack privileges of role \"%s\", which it would run with.",
+						   code, GetUserNameFromId(GetUserId(), false))));
 }

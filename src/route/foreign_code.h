@@ -15,5 +15,7 @@
 
 extern char *nvs_foreign_code(Oid relid, int16 events);
 extern bool nvs_has_foreign_code(Oid relid, int16 events, const char *table);
+extern bool nvs_refuse_foreign_code(bool refuse);
+extern void nvs_check_foreign_code(Oid relid, int16 events, const char *table);
 
 #endif							/* NVS_ROUTE_FOREIGN_CODE_H */

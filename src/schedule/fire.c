@@ -45,6 +45,7 @@ static const NvsStatement fire_job = {
 
 static void fire_append(NvsSchedulePass *pass,
 						const NvsDueSchedule *schedule);
+static void fire_run_event(NvsSchedulePass *pass, const NvsParams *params);
 static void fire_check_place(const NvsDueSchedule *schedule, Oid relid);
 static void fire_check_bound(NvsSchedulePass *pass,
 							 const NvsDueSchedule *schedule);
@@ -103,11 +104,32 @@ fire_append(NvsSchedulePass *pass, const NvsDueSchedule *schedule)
 	nvs_params_add(&params, JSONBOID, schedule->event, schedule->event == 0);
 	nvs_params_add(&params, TEXTOID, schedule->name, false);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(schedule->due), false);
-	nvs_table_set_run(pass->set, &fire_event, &params);
+	fire_run_event(pass, &params);
 	fire_check_place(schedule, relid);
 
 	/* Again: a queue may have been bound meanwhile. */
 	fire_check_bound(pass, schedule);
+}
+
+/*
+ * Append the event, wherever that goes: while it waits for the subject's lock
+ * the route may be moved, or a queue bound, by who holds it.  That is an error
+ * afterwards, when it would be too late for what is foreign to have run.
+ */
+static void
+fire_run_event(NvsSchedulePass *pass, const NvsParams *params)
+{
+	bool		was_refused = nvs_refuse_foreign_code(true);
+
+	PG_TRY();
+	{
+		(void) nvs_table_set_run(pass->set, &fire_event, params);
+	}
+	PG_FINALLY();
+	{
+		(void) nvs_refuse_foreign_code(was_refused);
+	}
+	PG_END_TRY();
 }
 
 /* Raise an error unless a run may send the jobs that its event makes. */

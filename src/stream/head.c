@@ -23,6 +23,7 @@
 #include "base/advisory.h"
 #include "base/arg.h"
 #include "base/grant.h"
+#include "route/foreign_code.h"
 #include "store/grant.h"
 #include "stream/append.h"
 #include "stream/statement.h"
@@ -47,6 +48,7 @@ static void head_find(NvsAppend *streams, int n, NvsUse use);
 static bool head_find_one(NvsAppend *stream, NvsUse use);
 static void head_lock_subjects(NvsAppend *streams, int n);
 static bool head_lock_relations(NvsAppend *streams, int n, bool make);
+static void head_check_code(const NvsAppend *streams, int n);
 static int	head_compare_locks(const void *a, const void *b);
 static void head_check_distinct(const NvsAppend *a, const NvsAppend *b);
 static void head_check_writer(const NvsAppend *stream);
@@ -236,6 +238,20 @@ nvs_stream_lock(NvsAppend *streams, int n, bool make)
 		head_lock_subjects(streams, n);
 	}
 	while (!head_lock_relations(streams, n, make));
+	head_check_code(streams, n);
+}
+
+/* Raise an error when code would run that is foreign to us and refused. */
+static void
+head_check_code(const NvsAppend *streams, int n)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+		if (streams[i].resolved.target != NULL)
+			nvs_check_foreign_code(streams[i].resolved.target->relid,
+								   TRIGGER_TYPE_INSERT,
+								   streams[i].resolved.target->name);
 }
 
 /* Make the tables of those streams that get events and have none. */
