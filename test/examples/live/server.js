@@ -62,8 +62,9 @@ class LiveServer {
   }
 
   answer(request, response) {
-    const url = new URL(request.url, 'http://localhost')
+    const url = urlOf(request)
 
+    if (url === undefined) return refuse(response, 400, 'not an address')
     if (!this.isOurs(request.headers.host)) return refuse(response, 421, 'not a name of this server')
     if (request.method !== 'GET') return refuse(response, 405, 'only GET is answered')
     if (url.pathname === '/events') return void this.events(url.searchParams, request, response)
@@ -153,6 +154,15 @@ class LiveServer {
         await pause(backoff(failures), signal)
       }
     }
+  }
+}
+
+// undefined for what is none, such as "//".
+function urlOf(request) {
+  try {
+    return new URL(request.url, 'http://localhost')
+  } catch {
+    return undefined
   }
 }
 

@@ -7,7 +7,8 @@
 // after the first page; when Last-Event-ID is not looked at, what came while a
 // client was away is missing; when write() does not wait for room, the slow
 // client has the server keep all that it has not taken; when pages that were
-// empty are kept, or notifications wake nobody, "told at once" is not.
+// empty are kept, or notifications wake nobody, "told at once" is not; when an
+// address that is none is not caught, the server ends.
 'use strict'
 
 const assert = require('node:assert')
@@ -223,6 +224,7 @@ test('what is refused', async t => {
   assert.strictEqual(await status('', {}, 'POST'), 405)
   assert.strictEqual(await status('../package.json'), 404)
   assert.strictEqual(await status('constructor'), 404)
+  assert.strictEqual(await status('/'), 400)
   assert.strictEqual(await status(''), 200)
 
   const one = follow(`${url}events`, () => {})
