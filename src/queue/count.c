@@ -118,6 +118,7 @@ static NvsCountedStore *count_add_store(NvsCountTable *table,
 										const NvsTableSet *set);
 static uint64 count_next_xid(void);
 static uint64 count_oldest_xid(const Snapshot snapshot);
+static bool count_may_read(const NvsTableSet *set);
 static bool count_is_shared(const NvsTableSet *set);
 static bool count_push_known(NvsCountTable *table, const NvsTableSet *set,
 							 int32 queue, int64 *counts);
@@ -492,6 +493,18 @@ nvs_count_push(const NvsTableSet *set, int32 queue, int64 *counts)
 	count_by_query(set, queue, counts);
 }
 
+/* May the user read the tables of a store that are counted? */
+static bool
+count_may_read(const NvsTableSet *set)
+{
+	int			i;
+
+	for (i = 0; i < NVS_COUNT_TABLES; i++)
+		if (!nvs_may_use_relation(set->relids[count_tables[i]], ACL_SELECT))
+			return false;
+	return true;
+}
+
 /*
  * Is what the user sees of a store what is counted in shared memory, and what
  * his transaction has noted?
@@ -503,7 +516,8 @@ count_is_shared(const NvsTableSet *set)
 	const CountStore *store;
 
 	if (table == NULL || RecoveryInProgress() || !pgstat_track_counts ||
-		IsolationUsesXactSnapshot() || !nvs_queue_shows_all(set))
+		IsolationUsesXactSnapshot() || !nvs_queue_shows_all(set) ||
+		!count_may_read(set))
 		return false;
 	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		return true;
