@@ -49,6 +49,9 @@ static void lease_require_holder(FunctionCallInfo fcinfo, int token,
 								 int owner, int owners);
 pg_noreturn static void lease_refuse(const NvsConsumers *consumers,
 									 FunctionCallInfo fcinfo, bool acks);
+static void lease_each(FunctionCallInfo fcinfo, const NvsNamedConsumers *named,
+					   const NvsStatement *statement, const Oid *types,
+					   int ntypes, NvsRowFunction function, void *arg);
 static void lease_put_acked(TupleTableSlot *slot, void *arg);
 
 /*
@@ -263,11 +266,9 @@ nvs_consumer_ack(PG_FUNCTION_ARGS)
 Datum
 nvs_consumer_ack_many(PG_FUNCTION_ARGS)
 {
+	static const Oid types[] = {BOOLOID, TEXTOID};
 	LeaseResult result;
-	NvsConsumers *consumers;
-	int			level;
 	NvsNamedConsumers named;
-	int			i;
 
 	result.rows = nvs_result_set(fcinfo, &result.desc);
 	NVS_REQUIRE_ARG(0, "names");
@@ -277,23 +278,39 @@ nvs_consumer_ack_many(PG_FUNCTION_ARGS)
 	nvs_consumers_named(&named, fcinfo, lease_ack_arrays,
 						lengthof(lease_ack_arrays));
 	PreventCommandIfReadOnly("nvent.consumer_ack_many()");
-	consumers = lease_begin(fcinfo, 8, &level);
-	for (i = 0; i < named.n; i++)
+	lease_each(fcinfo, &named, &lease_ack, types, lengthof(types),
+			   lease_put_acked, &result);
+	return (Datum) 0;
+}
+
+/*
+ * Run a statement for each of the consumers that arrays name, and call a
+ * function for each of its rows.  Its parameters are those of the arrays, and
+ * the arguments behind them, of these types; the last one is the store.
+ */
+static void
+lease_each(FunctionCallInfo fcinfo, const NvsNamedConsumers *named,
+		   const NvsStatement *statement, const Oid *types, int ntypes,
+		   NvsRowFunction function, void *arg)
+{
+	int			level;
+	NvsConsumers *consumers = lease_begin(fcinfo, named->narrays + ntypes,
+										  &level);
+	int			i;
+
+	for (i = 0; i < named->n; i++)
 	{
 		NvsParams	params;
-		SPIPlanPtr	plan;
+		int			j;
 
 		CHECK_FOR_INTERRUPTS();
-		nvs_consumers_named_params(&named, i, &params);
-		nvs_params_add_arg(&params, fcinfo, 6, BOOLOID);
-		nvs_params_add_arg(&params, fcinfo, 7, TEXTOID);
-		plan = nvs_statement_plan(consumers->plans, &lease_ack, &params,
-								  NULL);
-		(void) nvs_execute_each(plan, &params, false, lease_put_acked,
-								&result);
+		nvs_consumers_named_params(named, i, &params);
+		for (j = 0; j < ntypes; j++)
+			nvs_params_add_arg(&params, fcinfo, named->narrays + j, types[j]);
+		(void) nvs_table_set_each(consumers, statement, &params, false,
+								  function, arg);
 	}
 	lease_end(level);
-	return (Datum) 0;
 }
 
 /* Put a row of lease_ack, but not whether more is known, into the result. */
@@ -398,32 +415,17 @@ nvs_consumer_block(PG_FUNCTION_ARGS)
 Datum
 nvs_consumer_block_many(PG_FUNCTION_ARGS)
 {
+	static const Oid types[] = {TEXTOID};
 	TupleDesc	desc;
 	Tuplestorestate *result = nvs_result_set(fcinfo, &desc);
-	NvsConsumers *consumers;
-	int			level;
 	NvsNamedConsumers named;
-	int			i;
 
 	NVS_REQUIRE_ARG(0, "names");
 	lease_require_holder(fcinfo, 1, 4, 3);
 	nvs_consumers_named(&named, fcinfo, lease_block_arrays,
 						lengthof(lease_block_arrays));
 	PreventCommandIfReadOnly("nvent.consumer_block_many()");
-	consumers = lease_begin(fcinfo, 5, &level);
-	for (i = 0; i < named.n; i++)
-	{
-		NvsParams	params;
-		SPIPlanPtr	plan;
-
-		CHECK_FOR_INTERRUPTS();
-		nvs_consumers_named_params(&named, i, &params);
-		nvs_params_add_arg(&params, fcinfo, 4, TEXTOID);
-		plan = nvs_statement_plan(consumers->plans, &lease_block, &params,
-								  NULL);
-		(void) nvs_execute_each(plan, &params, false, nvs_consumer_put_row,
-								result);
-	}
-	lease_end(level);
+	lease_each(fcinfo, &named, &lease_block, types, lengthof(types),
+			   nvs_consumer_put_row, result);
 	return (Datum) 0;
 }
