@@ -21,27 +21,6 @@ my $node = new_server('wait', 'nvent_store.max_wait = 5min');
 $node->safe_psql('postgres',
 	"SELECT nvent.store_create(); SELECT nvent.stream_create_table('t')");
 
-# start(SQL): a session that runs it; returns it and its process.
-sub start
-{
-	my ($sql) = @_;
-	my $session = $node->background_psql('postgres', on_error_stop => 0);
-	my $pid = $session->query_safe('SELECT pg_backend_pid()');
-
-	$session->query_until(qr/started/, "\\echo started\n$sql;\n");
-	wait_until(sub { activity($pid, "wait_event = 'Extension'") eq 't' })
-		or die "$sql does not wait";
-	return ($session, $pid);
-}
-
-sub activity
-{
-	my ($pid, $expression) = @_;
-
-	return $node->safe_psql('postgres',
-		"SELECT $expression FROM pg_stat_activity WHERE pid = $pid");
-}
-
 sub waiters
 {
 	return $node->safe_psql('postgres', 'SELECT waiters FROM nvent.worker_status()');
@@ -49,17 +28,17 @@ sub waiters
 
 # --- What it holds ---
 
-my ($function, $function_pid) = start("SELECT nvent.stream_wait('nvent:t:>', 0, '4 min')");
-is(activity($function_pid, 'backend_xmin IS NOT NULL'), 't',
+my ($function, $function_pid) = sleeper($node, "SELECT nvent.stream_wait('nvent:t:>', 0, '4 min')");
+is(activity($node, $function_pid, 'backend_xmin IS NOT NULL'), 't',
 	'a function holds the snapshot of its statement');
-my ($call, $call_pid) = start("CALL nvent.stream_await('nvent:t:>', 0)");
-is(activity($call_pid, 'backend_xmin IS NULL AND backend_xid IS NULL'), 't',
+my ($call, $call_pid) = sleeper($node, "CALL nvent.stream_await('nvent:t:>', 0)");
+is(activity($node, $call_pid, 'backend_xmin IS NULL AND backend_xid IS NULL'), 't',
 	'the procedure holds no snapshot while it waits');
 is($node->safe_psql('postgres',
 		"SELECT count(*) FROM pg_locks WHERE pid = $call_pid AND locktype <> 'virtualxid'"),
 	0, 'and no lock');
-my ($block, $block_pid) = start("BEGIN; CALL nvent.stream_await('nvent:t:>', 0, '4 min')");
-is(activity($block_pid, 'backend_xmin IS NOT NULL'), 't',
+my ($block, $block_pid) = sleeper($node, "BEGIN; CALL nvent.stream_await('nvent:t:>', 0, '4 min')");
+is(activity($node, $block_pid, 'backend_xmin IS NOT NULL'), 't',
 	'in a transaction block it holds what the block holds');
 is(waiters(), 3, 'three sessions are known to wait');
 
@@ -68,7 +47,7 @@ is(waiters(), 3, 'three sessions are known to wait');
 my @took;
 foreach my $try (1 .. 5)
 {
-	my ($session, $pid) = start("SELECT nvent.stream_wait('nvent:t:none', 0, '4 min')");
+	my ($session, $pid) = sleeper($node, "SELECT nvent.stream_wait('nvent:t:none', 0, '4 min')");
 	my $begin = time;
 	$node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
 	$session->query('SELECT 1');
@@ -93,7 +72,7 @@ foreach my $try (1 .. 5)
 }
 cmp_ok(min(@took), '<', 0.2 + 2, 'in time');
 
-my ($gone, $gone_pid) = start("CALL nvent.stream_await('nvent:t:none', 0)");
+my ($gone, $gone_pid) = sleeper($node, "CALL nvent.stream_await('nvent:t:none', 0)");
 is(waiters(), 4, 'one more');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($gone_pid)");
 ok(wait_until(sub { waiters() == 3 }), 'a session that was terminated waits no more');
@@ -117,13 +96,13 @@ ALTER SYSTEM SET nvent_store.worker_idle_timeout = '100ms';
 SELECT pg_reload_conf();
 EOT
 my $after = $node->safe_psql('postgres', 'SELECT nvent.safe_position()');
-($call, $call_pid) = start("CALL nvent.stream_await('nvent:t:>', $after)");
+($call, $call_pid) = sleeper($node, "CALL nvent.stream_await('nvent:t:>', $after)");
 usleep(500000);
 isnt(notifier_pid($node), '', 'a worker stays where somebody waits');
 append($node, '1');
 $call->query_safe('SELECT 1');
 ok(wait_until(sub { notifier_pid($node) eq '' }), 'and leaves when nobody does');
-($call, $call_pid) = start("CALL nvent.stream_await('nvent:t:>', $after + 1)");
+($call, $call_pid) = sleeper($node, "CALL nvent.stream_await('nvent:t:>', $after + 1)");
 append($node, '1');
 $call->query_safe('SELECT 1');
 pass('who begins to wait without a worker is woken');
@@ -132,7 +111,7 @@ pass('who begins to wait without a worker is woken');
 
 # Nobody announces their end: the worker looks for it.
 $after = $node->safe_psql('postgres', 'SELECT nvent.safe_position()');
-($call, $call_pid) = start("CALL nvent.stream_await('nvent:p:>', $after)");
+($call, $call_pid) = sleeper($node, "CALL nvent.stream_await('nvent:p:>', $after)");
 $node->safe_psql('postgres', <<'EOT');
 BEGIN;
 SELECT nvent.stream_append('nvent:p:1', '{"type": "x"}');

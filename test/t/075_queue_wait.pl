@@ -26,33 +26,12 @@ $node->safe_psql('postgres',
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 
-sub activity
-{
-	my ($pid, $expression) = @_;
-
-	return sql("SELECT $expression FROM pg_stat_activity WHERE pid = $pid");
-}
-
 # start(SQL): a session that runs it, and waits.
 sub start
 {
-	my ($sql) = @_;
-	my $session = $node->background_psql('postgres', on_error_stop => 0);
-	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+	my ($session, $pid) = sleeper($node, $_[0]);
 
-	$session->query_until(qr/started/, "\\echo started\n$sql;\n");
-	my $self = { session => $session, pid => $pid };
-	sleeps($self) or die "$sql does not wait";
-	return $self;
-}
-
-# Has a session looked, and sleeps?
-sub sleeps
-{
-	my ($self) = @_;
-
-	return wait_until(sub {
-		activity($self->{pid}, "wait_event = 'Extension'") eq 't' });
+	return { session => $session, pid => $pid };
 }
 
 # worker(QUEUE): one that waits for a job of it.
@@ -78,7 +57,7 @@ sub is_waiting
 {
 	my ($self) = @_;
 
-	return activity($self->{pid}, "state = 'active'") eq 't';
+	return activity($node, $self->{pid}, "state = 'active'") eq 't';
 }
 
 # woken(TITLE, WORKER, SQL...): what is done meanwhile wakes it, and it has a job.
@@ -110,7 +89,7 @@ my $sent = sql("SELECT nvent.queue_send('q')");
 sql("SELECT * FROM nvent.queue_fetch('q')");
 my $worker = start(
 	"CALL nvent.queue_work_await('q', '[{\"id\": $sent, \"attempt\": 1}]')");
-is(activity($worker->{pid}, 'backend_xmin IS NULL AND backend_xid IS NULL'), 't',
+is(activity($node, $worker->{pid}, 'backend_xmin IS NULL AND backend_xid IS NULL'), 't',
 	'who waits holds no snapshot and no transaction id');
 is(sql("SELECT count(*) FROM pg_locks
 		WHERE pid = $worker->{pid} AND locktype <> 'virtualxid'"),
@@ -122,7 +101,7 @@ woken('a job that is sent', $worker, "SELECT nvent.queue_send('q')");
 is(sql('SELECT waiters FROM nvent.worker_status()'), 0, 'then it waits no more');
 
 $worker = start("CALL nvent.queue_await('q')");
-is(activity($worker->{pid}, 'backend_xmin IS NULL AND backend_xid IS NULL'), 't',
+is(activity($node, $worker->{pid}, 'backend_xmin IS NULL AND backend_xid IS NULL'), 't',
 	'nor does who only waits');
 sql("SELECT nvent.queue_send('q')");
 returns($worker);
@@ -372,7 +351,7 @@ eval { $waits->{session}->quit };
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->start;
 $waits = worker();
-is(activity($waits->{pid}, 'backend_xid IS NULL'), 't',
+is(activity($node, $waits->{pid}, 'backend_xid IS NULL'), 't',
 	'without shared memory it looks now and then, and holds nothing between');
 woken('a job', $waits, "SELECT nvent.queue_send('q')");
 woken('a job that comes due', worker(),

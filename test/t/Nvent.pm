@@ -13,8 +13,8 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(new_server plain_server crash append append_sql attempt answer
-  load listener notified page silent wait_until notifier_pid maintainer_pid
-  library program contents_sql random_seed);
+  load listener notified page silent wait_until activity sleeper
+  notifier_pid maintainer_pid library program contents_sql random_seed);
 
 # start_server(NAME, CONF...): a server that has the extension in database
 # postgres, and can have a standby.
@@ -268,6 +268,28 @@ sub wait_until
 		usleep(20000);
 	}
 	return 0;
+}
+
+# activity(NODE, PID, EXPRESSION): what is said of a process.
+sub activity
+{
+	my ($node, $pid, $expression) = @_;
+
+	return $node->safe_psql('postgres',
+		"SELECT $expression FROM pg_stat_activity WHERE pid = $pid");
+}
+
+# sleeper(NODE, SQL): a session that runs it, and waits; and its process.
+sub sleeper
+{
+	my ($node, $sql) = @_;
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+
+	$session->query_until(qr/started/, "\\echo started\n$sql;\n");
+	wait_until(sub { activity($node, $pid, "wait_event = 'Extension'") eq 't' })
+		or die "$sql does not wait";
+	return ($session, $pid);
 }
 
 # process_pid(NODE, TYPE, DATABASE): a database's process of that type; empty when
