@@ -7,11 +7,8 @@
 -- does about jobs or lanes, in "A lease"; where jobs of no lane are chosen without
 -- being counted, in "Behind many".
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/queue_store.sql'
+\set helpers :abs_srcdir '/sql/include/queue_named.sql'
 \i :helpers
-\set VERBOSITY terse
-\set named :abs_srcdir '/sql/include/queue_named.sql'
-\i :named
 
 -- Groups: so many of each are active, of jobs without one any number; whatever
 -- ends a run makes room.

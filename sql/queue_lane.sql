@@ -6,14 +6,11 @@
 -- with a place that is free taken by whoever asks, in "In order"; with turns that
 -- are due and deleted leaving no sign, in "Waiting behind what goes".
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/queue_store.sql'
+\set helpers :abs_srcdir '/sql/include/queue_named.sql'
 \i :helpers
-\set VERBOSITY terse
 SELECT nvent.queue_create('singleton', 'singleton'), nvent.queue_create('stately', 'stately'), nvent.queue_create('fifo', 'key_strict_fifo');
 UPDATE q_queues SET policy = 'fifo' WHERE name = 'fifo';
 INSERT INTO q_queues (name, policy) VALUES ('none', 'fifo');
-\set named :abs_srcdir '/sql/include/queue_named.sql'
-\i :named
 
 -- One at a time, of each key, and of those without one.
 SELECT pg_temp.send('singleton', 'a-1', 'a-2', 'b-1', '-1', '-2', 'a-3', 'b-2');

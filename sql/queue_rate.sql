@@ -6,11 +6,8 @@
 -- in "A limit and an interval"; where a job takes a place in its group for the
 -- second time, or keeps those that it has when it is changed, in "All at once".
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set helpers :abs_srcdir '/sql/include/queue_store.sql'
+\set helpers :abs_srcdir '/sql/include/queue_named.sql'
 \i :helpers
-\set VERBOSITY terse
-\set named :abs_srcdir '/sql/include/queue_named.sql'
-\i :named
 -- Time passes for the places of rates: how many there are, and when they are free.
 CREATE FUNCTION pg_temp.passed(span interval) RETURNS bigint LANGUAGE sql AS $$
     WITH u AS (UPDATE q_job_lanes SET free_at = free_at - span WHERE free_at IS NOT NULL AND held RETURNING 1) SELECT count(*) FROM u

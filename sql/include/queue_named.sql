@@ -1,6 +1,10 @@
 \set ECHO none
--- What tests share of queues of a store q whose jobs are named by their data, as
--- key-number; included as helpers.sql is.
+-- For tests of queues in a store q whose jobs are named by their data, as
+-- key-number: what queue_store.sql has, and what such tests share.
+\set helpers :abs_srcdir '/sql/include/queue_store.sql'
+\i :helpers
+\set ECHO none
+\set VERBOSITY terse
 
 -- Sends jobs named by their keys and numbers; what was sent.
 CREATE FUNCTION pg_temp.send(queue text, VARIADIC names text[]) RETURNS text LANGUAGE sql AS $$
