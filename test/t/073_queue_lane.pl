@@ -136,7 +136,7 @@ foreach my $way ([ 'preloaded', \&new_server ], [ 'plain', \&plain_server ])
 		}
 		$_->finish foreach @running;
 		$node->start if $crash eq 'server';
-		ok(wait_until(sub { ($node->psql('postgres', 'SELECT 1'))[0] == 0 }), "$name: it is up again");
+		ok(wait_until(sub { is_up($node) }), "$name: it is up again");
 	}
 	@errors = ();
 	my @running = $start->();

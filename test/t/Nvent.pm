@@ -12,8 +12,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-our @EXPORT = qw(new_server plain_server crash append append_sql attempt answer
-  load listener notified page silent wait_until activity sleeper
+our @EXPORT = qw(new_server plain_server crash is_up append append_sql attempt
+  answer load listener notified page silent wait_until activity sleeper
   notifier_pid maintainer_pid library program contents_sql random_seed);
 
 # start_server(NAME, CONF...): a server that has the extension in database
@@ -59,6 +59,15 @@ sub crash
 
 	$node->stop('immediate');
 	$node->start;
+}
+
+# is_up(NODE): does it take connections?  Nothing is written to psql, which may be
+# gone by then.
+sub is_up
+{
+	my ($node) = @_;
+
+	return IPC::Run::run([ 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-c', 'SELECT 1' ], '<', '/dev/null', '&>', '/dev/null');
 }
 
 # Words of pg_config.

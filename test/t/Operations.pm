@@ -73,7 +73,7 @@ sub operate_through_crashes
 		}
 		$_->finish foreach @running;
 		$node->start if $round % 2 == 0;
-		ok(wait_until(sub { ($node->psql('postgres', 'SELECT 1'))[0] == 0 }), "$title: it is up again");
+		ok(wait_until(sub { is_up($node) }), "$title: it is up again");
 	}
 }
 
