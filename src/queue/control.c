@@ -76,8 +76,12 @@ static const NvsStatement control_cancel_fresh = {
 	"WHERE t.id OPERATOR(pg_catalog.=) $2) ON CONFLICT DO NOTHING"
 };
 
+/* The last one first: its worker may delete the others behind it. */
 static const NvsStatement control_delete_runs = {
 	"DELETE FROM {job_runs} r WHERE " OF_JOB("r")
+	" AND r.attempt OPERATOR(pg_catalog.=) ANY (ARRAY("
+	"SELECT l.attempt FROM {job_runs} l WHERE " OF_JOB("l")
+	" ORDER BY l.attempt DESC FOR UPDATE))"
 };
 
 /* $3 priority. */
@@ -96,6 +100,11 @@ static const NvsStatement control_goes_on = {
 static const NvsStatement control_can_be_cancelled = {
 	"SELECT " GOES_ON " OR (EXISTS (" THE_JOB("OFFSET 0") ") "
 	"AND NOT EXISTS (SELECT FROM {job_runs} r WHERE " OF_JOB("r") "))"
+};
+
+/* Has the job its row? */
+static const NvsStatement control_has_row = {
+	"SELECT EXISTS (" THE_JOB("OFFSET 0") ")"
 };
 
 /* Is anything there of the job? */
@@ -148,7 +157,7 @@ static bool control_take_turn(const Control *control,
 static bool control_lock_job_row(const Control *control, Datum *priority);
 static bool control_cancel_ready(void *arg);
 static bool control_delete(Control *control);
-static bool control_delete_ready(void *arg);
+static bool control_delete_now(void *arg);
 static bool control_delete_rows(const Control *control);
 static void control_params(const Control *control, NvsParams *params);
 static bool control_ask(const Control *control, const NvsStatement *question);
@@ -457,8 +466,9 @@ control_cancel_ready(void *arg)
 }
 
 /*
- * Delete a job wherever it stands.  Its own row goes when it neither is active
- * nor has a turn, and what ended while we waited for that goes then.
+ * Delete a job wherever it stands.  Where others have it go on meanwhile, all
+ * that was done is undone, so that nobody waits for us while we wait for them.
+ * What is left of a job whose row is gone is deleted, too.
  */
 static bool
 control_delete(Control *control)
@@ -468,9 +478,9 @@ control_delete(Control *control)
 
 	for (;;)
 	{
-		(void) control_delete_rows(control);
-		done = nvs_subtransaction(control_delete_ready, control);
-		if (done || !control_ask(control, &control_goes_on))
+		done = nvs_subtransaction(control_delete_now, control);
+		if (done || !control_ask(control, &control_goes_on) ||
+			!control_ask(control, &control_has_row))
 			break;
 		control_try_again(control, &tries);
 	}
@@ -481,14 +491,15 @@ control_delete(Control *control)
 	return done;
 }
 
-/* Delete the row of a job, unless it is active or has a turn. */
+/* Delete all of a job; false when it goes on by now, or has no row. */
 static bool
-control_delete_ready(void *arg)
+control_delete_now(void *arg)
 {
 	const Control *control = arg;
 	NvsParams	params;
 	Datum		priority;
 
+	(void) control_delete_rows(control);
 	if (!control_lock_job_row(control, &priority) ||
 		control_ask(control, &control_goes_on))
 		return false;
