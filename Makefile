@@ -276,6 +276,7 @@ REGRESS = \
 	queue_bind \
 	queue_on_append \
 	queue_unlogged \
+	queue_rows \
 	queue_rights \
 	queue_control \
 	schedule_cron \

@@ -422,8 +422,8 @@ purge_some(Purge *purge, const NvsStatement *some)
 				   false);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(PURGE_BATCH), false);
 	purge->n = 0;
-	(void) nvs_table_set_each(purge->set, some, &params, false, purge_keep,
-							  purge);
+	(void) nvs_table_set_each_of(purge->set, some, &params, false,
+								 PURGE_BATCH, purge_keep, purge);
 	if (purge->n == 0)
 		return false;
 	nvs_params_init(&params);
@@ -458,8 +458,8 @@ purge_level(Purge *purge, const NvsLevel *level)
 		nvs_params_add(&params, INT8OID, Int64GetDatum(after), false);
 		nvs_params_add(&params, INT8OID, Int64GetDatum(PURGE_BATCH), false);
 		purge->n = 0;
-		(void) nvs_table_set_each(purge->set, &purge_lock, &params, false,
-								  purge_keep, purge);
+		(void) nvs_table_set_each_of(purge->set, &purge_lock, &params, false,
+									 PURGE_BATCH, purge_keep, purge);
 		if (purge->n == 0)
 			return;
 		after = DatumGetInt64(purge->ids[purge->n - 1]);
@@ -468,8 +468,8 @@ purge_level(Purge *purge, const NvsLevel *level)
 					   nvs_array_of(INT8OID, purge->ids, NULL, purge->n),
 					   false);
 		purge->n = 0;
-		(void) nvs_table_set_each(purge->set, &purge_delete, &params, false,
-								  purge_keep, purge);
+		(void) nvs_table_set_each_of(purge->set, &purge_delete, &params, false,
+									 PURGE_BATCH, purge_keep, purge);
 		purge->deleted += purge->n;
 		nvs_flow_deleted(purge->set, purge->ids, purge->n);
 		nvs_keys_release(purge->set, purge->queue, purge->ids, purge->n);

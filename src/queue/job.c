@@ -526,8 +526,8 @@ jobs_insert_by_statement(NvsTableSet *set, const NvsQueue *queue,
 												   has_ids ? ids : NULL,
 												   &params);
 
-	(void) nvs_table_set_each(set, statement, &params, false, jobs_keep_id,
-							  &kept);
+	(void) nvs_table_set_each_of(set, statement, &params, false, n,
+								 jobs_keep_id, &kept);
 	if (kept.n != n)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),

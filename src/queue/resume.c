@@ -237,8 +237,9 @@ resume_lock(Resume *resume)
 	{
 		resume->n = resume->nseen = 0;
 		resume->unlocked = 0;
-		(void) nvs_table_set_each(resume->set, &resume_last_runs, &params,
-								  false, resume_keep, resume);
+		(void) nvs_table_set_each_of(resume->set, &resume_last_runs, &params,
+									 false, resume->ids.n, resume_keep,
+									 resume);
 		(void) nvs_table_set_each(resume->set, &resume_look, &params, false,
 								  resume_see, resume);
 		if (resume->unlocked == 0)

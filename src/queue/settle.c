@@ -687,8 +687,8 @@ settle_complete_rest(SettleMany *many, const NvsSettledJob *jobs, int n)
 				   nvs_array_of(INT4OID, attempts, NULL, n), false);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(many->queue->number),
 				   false);
-	(void) nvs_table_set_each(many->set, &settle_complete_ids, &params, false,
-							  settle_keep_id, many);
+	(void) nvs_table_set_each_of(many->set, &settle_complete_ids, &params,
+								 false, n, settle_keep_id, many);
 }
 
 /* Keep the id of a job that was completed; an int8 is no pointer here. */

@@ -329,8 +329,8 @@ sweep_find(JobSweep *sweep, const NvsStatement *statement,
 					   false);
 		nvs_params_add(&params, INT8OID, Int64GetDatum(level->settled), false);
 	}
-	(void) nvs_table_set_each(sweep->set, statement, &params, false,
-							  sweep_keep, sweep);
+	(void) nvs_table_set_each_of(sweep->set, statement, &params, false,
+								 sweep->wanted, sweep_keep, sweep);
 }
 
 /* Begin the parameters of a statement on the jobs that were found. */
@@ -354,8 +354,8 @@ sweep_recheck(JobSweep *sweep)
 		return;
 	sweep_params(sweep, &params);
 	sweep->n = 0;
-	(void) nvs_table_set_each(sweep->set, &sweep_still_ended, &params, false,
-							  sweep_keep, sweep);
+	(void) nvs_table_set_each_of(sweep->set, &sweep_still_ended, &params,
+								 false, sweep->wanted, sweep_keep, sweep);
 }
 
 /* Keep the id of a job. */

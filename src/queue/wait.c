@@ -306,8 +306,8 @@ nvs_flow_waiting(NvsTableSet *set, const NvsJobIds *ids, NvsJobIds *waiting)
 		return;
 	waiting->ids = palloc(sizeof(Datum) * Max(ids->n, 1));
 	wait_ids_params(&params, ids->ids, ids->n);
-	(void) nvs_table_set_each(set, &wait_which, &params, false, wait_keep_id,
-							  waiting);
+	(void) nvs_table_set_each_of(set, &wait_which, &params, false, ids->n,
+								 wait_keep_id, waiting);
 }
 
 /* Keep the id of a job that waits; an int8 is no pointer here. */

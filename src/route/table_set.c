@@ -43,6 +43,16 @@ static NvsTableSet *table_sets = NULL;
 static uint64 table_sets_generation = 0;
 static uint64 schema_changes = 0;	/* that this backend was told of */
 
+/* Rows of which there are so many at most. */
+typedef struct CountedRows
+{
+	const NvsTableSet *set;
+	uint64		n;
+	uint64		max;
+	NvsRowFunction function;
+	void	   *arg;
+} CountedRows;
+
 static void table_sets_callback(Datum arg, Oid relid);
 static void table_sets_schema_callback(Datum arg, int cacheid, uint32 hash);
 static NvsTableSet *table_set_add(const NvsTableSetKind *kind,
@@ -65,6 +75,7 @@ static void table_set_check_columns(const NvsTableSetKind *kind,
 pg_noreturn static void table_set_fail_column(Oid relid,
 											  const NvsTableSetColumn *column);
 static void table_sets_forget(void);
+static void table_set_count_row(TupleTableSlot *slot, void *arg);
 static pg_noinline void plan_swap_settings(bool *others);
 
 /* Register the callbacks that have tables looked at again. */
@@ -464,6 +475,39 @@ nvs_table_set_each(const NvsTableSet *set, const NvsStatement *statement,
 	return nvs_execute_each(nvs_statement_plan(set->plans, statement, params,
 											   NULL),
 							params, read_only, function, arg);
+}
+
+/*
+ * The same for a statement that cannot have more than max rows, as what they
+ * become has no room for more: an error when it does.  The owner of a store can
+ * take its unique indexes away, and has rules return what he likes.
+ */
+uint64
+nvs_table_set_each_of(const NvsTableSet *set, const NvsStatement *statement,
+					  const NvsParams *params, bool read_only, uint64 max,
+					  NvsRowFunction function, void *arg)
+{
+	CountedRows rows = {set, 0, max, function, arg};
+
+	return nvs_table_set_each(set, statement, params, read_only,
+							  table_set_count_row, &rows);
+}
+
+/* Hand a row on, unless there are too many. */
+static void
+table_set_count_row(TupleTableSlot *slot, void *arg)
+{
+	CountedRows *rows = arg;
+
+	if (rows->n == rows->max)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+				 errmsg("a statement on tables of store \"%s\" returned too many rows",
+						rows->set->prefix),
+				 errdetail("A unique index of them is missing, or a rule returns rows of its own."),
+				 errhint("Create the index again, or drop the rule.")));
+	rows->n++;
+	rows->function(slot, rows->arg);
 }
 
 /*

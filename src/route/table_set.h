@@ -78,6 +78,11 @@ extern uint64 nvs_table_set_each(const NvsTableSet *set,
 								 const NvsStatement *statement,
 								 const NvsParams *params, bool read_only,
 								 NvsRowFunction function, void *arg);
+extern uint64 nvs_table_set_each_of(const NvsTableSet *set,
+									const NvsStatement *statement,
+									const NvsParams *params, bool read_only,
+									uint64 max, NvsRowFunction function,
+									void *arg);
 extern int	nvs_plan_by_index(void);
 extern void nvs_call_by_index(void (*work) (void *arg), void *arg);
 
