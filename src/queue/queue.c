@@ -442,6 +442,7 @@ queue_load(NvsTableSet *set, const char *name)
 	bool		isnull[18];
 	NvsQueue   *queue = NULL;
 	QueueState *state;
+	MemoryContext cxt = set->cxt;
 	MemoryContext old;
 
 	nvs_params_init(&params);
@@ -469,7 +470,12 @@ queue_load(NvsTableSet *set, const char *name)
 	if (queue == NULL)
 		return NULL;
 
-	/* Anything may have happened meanwhile; what is kept is looked up anew. */
+	/*
+	 * Anything may have happened meanwhile: what is kept is looked up anew.
+	 * A set that was made again, by what a policy calls, outlives this queue.
+	 */
+	if (set->cxt != cxt)
+		return queue;
 	old = MemoryContextSwitchTo(set->cxt);
 	state = queue_state(set);
 	state->queues = lappend(state->queues, queue);
