@@ -7,6 +7,7 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 
+#include "compat.h"
 #include "base/text.h"
 
 /* schema.name, each quoted where that is needed; palloc'd. */
