@@ -471,8 +471,8 @@ queue_load(NvsTableSet *set, const char *name)
 		return NULL;
 
 	/*
-	 * Anything may have happened meanwhile: what is kept is looked up anew.
-	 * A set that was made again, by what a policy calls, outlives this queue.
+	 * Anything may have happened meanwhile: what is kept is looked up anew. A
+	 * set that was made again, by what a policy calls, outlives this queue.
 	 */
 	if (set->cxt != cxt)
 		return queue;

@@ -25,6 +25,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/inval.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -35,6 +36,7 @@
 #include "base/arg.h"
 #include "base/identity.h"
 #include "schedule/schedule.h"
+#include "store/store.h"
 
 /*
  * The table that a statement with a pass may write to, what it does, and how
@@ -293,6 +295,13 @@ nvs_schedule_write(const NvsTableSet *set, NvsAuthorship kind,
 	int			outer_depth = author_pass_depth;
 	uint64		rows = 0;
 
+	/* Its schema may have been renamed since it was locked. */
+	AcceptInvalidationMessages();
+	if (!nvs_relation_has_name(set->relids[0], set->tables[0]))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("table %s was renamed meanwhile", set->tables[0]),
+				 errhint("Retry the transaction.")));
 	author_pass = set->relids[0];
 	author_pass_kind = kind;
 	author_pass_depth = author_depth() + 1;

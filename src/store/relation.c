@@ -94,6 +94,17 @@ nvs_relation_lock(const NvsStore *store, const char *schema, const char *name,
 	return relid;
 }
 
+/* Is a qualified name still that of a relation?  One that is gone has none. */
+bool
+nvs_relation_has_name(Oid relid, const char *qualified)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(relid));
+	char	   *name = get_rel_name(relid);
+
+	return schema != NULL && name != NULL &&
+		strcmp(nvs_qualified(schema, name), qualified) == 0;
+}
+
 /*
  * Is a relation the store's: does it belong to the store's owner, and is it a
  * table where is_table asks for one?  One that is gone is nobody's.

@@ -58,6 +58,7 @@ extern void nvs_store_become_owner(const NvsStore *store, NvsIdentity *saved);
 extern void nvs_store_check_overlap(const char *prefix, const char *schema);
 
 /* store/relation.c: relations of a store, by name and owner */
+extern bool nvs_relation_has_name(Oid relid, const char *qualified);
 extern Oid	nvs_relation_find(const NvsStore *store, const char *schema,
 							  const char *name);
 extern Oid	nvs_relation_lock(const NvsStore *store, const char *schema,

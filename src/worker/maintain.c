@@ -19,6 +19,7 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -76,8 +77,8 @@ static void maintain_skip_store(const char *prefix);
 static List *maintain_add_sweep(List *sweeps, NvsTarget *target);
 static bool maintain_may_delete(Oid relid);
 static List *maintain_add_jobs(List *sweeps, const NvsStore *store);
-static bool maintain_has_name(const NvsTarget *target);
 static int64 maintain_sweep_all(List *sweeps, int64 budget);
+static bool maintain_has_names(const Sweep *sweep);
 static int64 maintain_sweep(Sweep *sweep, int64 wanted);
 static char *maintain_sweep_text(const Sweep *sweep, NvsParams *params,
 								 int64 wanted);
@@ -229,7 +230,8 @@ maintain_add_sweep(List *sweeps, NvsTarget *target)
 	if (!maintain_may_delete(target->relid))
 		return sweeps;
 	LockRelationOid(target->relid, RowExclusiveLock);
-	if (!maintain_may_delete(target->relid) || !maintain_has_name(target))
+	if (!maintain_may_delete(target->relid) ||
+		!nvs_relation_has_name(target->relid, target->name))
 		return sweeps;
 	if (nvs_has_foreign_code(target->relid, TRIGGER_TYPE_DELETE, target->name))
 		return sweeps;
@@ -295,17 +297,6 @@ maintain_may_delete(Oid relid)
 	return true;
 }
 
-/* Is the name that statements use still this table's, not another one's? */
-static bool
-maintain_has_name(const NvsTarget *target)
-{
-	char	   *schema = get_namespace_name(get_rel_namespace(target->relid));
-	char	   *name = get_rel_name(target->relid);
-
-	return schema != NULL && name != NULL &&
-		strcmp(nvs_qualified(schema, name), target->name) == 0;
-}
-
 /*
  * Sweep until the budget is used up or nothing is left, every table by turns
  * with an equal share of what remains, so that none starves the others.
@@ -340,6 +331,26 @@ maintain_sweep_all(List *sweeps, int64 budget)
 	return budget - left;
 }
 
+/*
+ * Are the names that statements use still those of the tables?  Their schema
+ * may have been renamed since they were locked.
+ */
+static bool
+maintain_has_names(const Sweep *sweep)
+{
+	const NvsTableSet *set = sweep->jobs;
+	int			i;
+
+	AcceptInvalidationMessages();
+	if (set == NULL)
+		return nvs_relation_has_name(sweep->target->relid,
+									 sweep->target->name);
+	for (i = 0; i < set->kind->ntables; i++)
+		if (!nvs_relation_has_name(set->relids[i], set->tables[i]))
+			return false;
+	return true;
+}
+
 /* Delete at most wanted expired rows, or jobs; returns how many. */
 static int64
 maintain_sweep(Sweep *sweep, int64 wanted)
@@ -348,6 +359,8 @@ maintain_sweep(Sweep *sweep, int64 wanted)
 	char	   *sql;
 	SPIPlanPtr	plan;
 
+	if (!maintain_has_names(sweep))
+		return 0;
 	if (sweep->jobs != NULL)
 		return nvs_jobs_sweep(sweep->jobs, wanted);
 	nvs_params_init(&params);
