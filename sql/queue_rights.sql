@@ -71,11 +71,6 @@ CREATE FUNCTION evil.spy() RETURNS trigger LANGUAGE plpgsql AS
     $$BEGIN INSERT INTO public.seen VALUES (current_user, tg_table_name); RETURN OLD; END$$;
 CREATE TRIGGER spy BEFORE DELETE ON evil.evil_jobs FOR EACH ROW EXECUTE FUNCTION evil.spy();
 RESET ROLE;
-SET client_min_messages = error;
-SELECT nvent.maintain(100, 'evil');
-SET client_min_messages = warning;
-SELECT * FROM seen;
-DROP TRIGGER spy ON evil.evil_jobs;
 SELECT nvent.maintain(100, 'evil');
 SELECT * FROM seen;
 DROP TABLE seen;

@@ -92,6 +92,8 @@ nvs_schedule_run(PG_FUNCTION_ARGS)
 {
 	int64		made;
 	int32		max_count;
+	NvsIdentity saved;
+	bool		lent;
 	const char *prefix = PG_ARGISNULL(0) ? nvs_default_store :
 		text_to_cstring(PG_GETARG_TEXT_PP(0));
 
@@ -105,8 +107,10 @@ nvs_schedule_run(PG_FUNCTION_ARGS)
 				 errdetail("It is %d.", max_count)));
 	PreventCommandIfReadOnly("nvent.schedule_run()");
 	nvs_spi_begin();
-	(void) nvs_store_require(prefix);
+	lent = nvs_store_act_as_owner(nvs_store_require(prefix), &saved);
 	made = nvs_schedule_pass(prefix, max_count);
+	if (lent)
+		nvs_become_caller(&saved);
 	nvs_spi_end();
 	PG_RETURN_INT64(made);
 }

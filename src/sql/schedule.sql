@@ -323,7 +323,7 @@ Those that were due first are made first. Each is made once: it is the caller''s
 appends, and when that rolls back, the run is made again. Rows that others have locked are passed
 over. nvent.maintain() does the same, for half of its budget.
 
-It works as the caller, who needs SELECT and UPDATE on {store}_scheduler_jobs, without which it does
+It works as the caller, and for a superuser as the store''s owner, who needs SELECT and UPDATE on {store}_scheduler_jobs, without which it does
 nothing, and the right to append or send, which the authors of the schedule need as well. A run that fails is undone and a warning, and keeps no other from
 its turn; it is made later when a lock was not to be had. With code of others behind the tables it
 does as nvent.maintain().

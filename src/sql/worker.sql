@@ -17,7 +17,8 @@ COMMENT ON FUNCTION nvent.maintain(integer, text) IS
 
 Call it from time to time, in any number of sessions; nothing else depends on it. It passes over
 tables on which the caller lacks SELECT, UPDATE or DELETE, and over rows that others have locked. It
-works as the caller, with whom triggers and policies run as with any DELETE of the caller''s. A key
+works as the caller, with whom triggers and policies run as with any DELETE of the caller''s; called
+by a superuser, as the owner of each store. A key
 that expired in this hour may be left to a later pass. Runs are made as by nvent.schedule_run(), for
 half of the budget.
 

@@ -635,6 +635,21 @@ nvs_store_lock(const char *prefix, LOCKMODE mode)
 }
 
 /*
+ * Have a superuser act as the owner of a store, restricted, where nobody says
+ * by name what is done to its tables: what the owner has made of them runs
+ * with no more than his rights.  Whether it is so, until nvs_become_caller();
+ * anybody else stays who he is, and so does a superuser in his own store.
+ */
+bool
+nvs_store_act_as_owner(const NvsStore *store, NvsIdentity *saved)
+{
+	if (!superuser() || store->owner == GetUserId())
+		return false;
+	nvs_become_role(store->owner, saved);
+	return true;
+}
+
+/*
  * Lock a store, which must be the current user's, until the end of the
  * transaction, and return it; an error when it is not theirs, or not there.
  */

@@ -47,6 +47,7 @@ pg_noreturn extern void nvs_store_missing(const char *prefix);
 
 /* store/store.c: checks, and changes of the registry */
 extern void nvs_store_lock(const char *prefix, LOCKMODE mode);
+extern bool nvs_store_act_as_owner(const NvsStore *store, NvsIdentity *saved);
 extern NvsStore *nvs_store_lock_own(const char *prefix, LOCKMODE mode);
 extern void nvs_store_changed(void);
 extern uint64 nvs_store_registry_execute(const NvsStatement *statement,

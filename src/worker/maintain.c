@@ -62,6 +62,7 @@ typedef struct Pass
 {
 	List	   *sweeps;
 	int64		left;			/* rows and runs that it may still do */
+	int			nlater;			/* that share what is left behind this store */
 } Pass;
 
 /* What is done for each store. */
@@ -72,6 +73,10 @@ PG_FUNCTION_INFO_V1(nvs_maintain);
 static void maintain_each(Step step, List *prefixes, Pass *pass);
 static void maintain_list_sweeps(const char *prefix, Pass *pass);
 static void maintain_run_schedules(const char *prefix, Pass *pass);
+static int64 maintain_as_superuser(int64 budget, const char *prefix);
+static void maintain_as_owner(const char *prefix, Pass *pass);
+static List *maintain_prefixes(const char *prefix);
+static int64 maintain_stores(int64 budget, List *prefixes, bool named);
 static void maintain_try(Step step, const char *prefix, Pass *pass);
 static void maintain_skip_store(const char *prefix);
 static List *maintain_add_sweep(List *sweeps, NvsTarget *target);
@@ -87,6 +92,8 @@ static char *maintain_sweep_text(const Sweep *sweep, NvsParams *params,
 Datum
 nvs_maintain(PG_FUNCTION_ARGS)
 {
+	char	   *prefix;
+
 	NVS_REQUIRE_ARG(0, "budget");
 	if (PG_GETARG_INT32(0) < 0)
 		ereport(ERROR,
@@ -95,9 +102,58 @@ nvs_maintain(PG_FUNCTION_ARGS)
 				 errdetail("It is %d.", PG_GETARG_INT32(0))));
 	PreventCommandIfReadOnly("nvent.maintain()");
 
-	PG_RETURN_INT64(nvs_maintain_pass(PG_GETARG_INT32(0), PG_ARGISNULL(1) ?
-									  NULL :
-									  text_to_cstring(PG_GETARG_TEXT_PP(1))));
+	prefix = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	PG_RETURN_INT64((superuser() ? maintain_as_superuser : nvs_maintain_pass)
+					(PG_GETARG_INT32(0), prefix));
+}
+
+/*
+ * A superuser's pass: over each store of others with the rights of its owner,
+ * so that nothing which he has made of its tables runs with more than these.
+ * His own come behind, with what is left.
+ */
+static int64
+maintain_as_superuser(int64 budget, const char *prefix)
+{
+	Pass		pass = {NIL, budget};
+	List	   *own = NIL;
+	List	   *others = NIL;
+	ListCell   *lc;
+
+	nvs_spi_begin();
+	foreach(lc, maintain_prefixes(prefix))
+	{
+		const NvsStore *store = nvs_store_find_registered(lfirst(lc));
+
+		if (store == NULL || store->owner == GetUserId())
+			own = lappend(own, lfirst(lc));
+		else
+			others = lappend(others, lfirst(lc));
+	}
+	pass.nlater = own == NIL ? 0 : 1;
+	if (prefix != NULL && others != NIL)
+		maintain_as_owner(prefix, &pass);
+	else
+		maintain_each(maintain_as_owner, others, &pass);
+	if (own != NIL)
+		pass.left -= maintain_stores(pass.left, own, prefix != NULL);
+	nvs_spi_end();
+	return budget - pass.left;
+}
+
+/* A pass over a store, with an equal share of what is left, as its owner. */
+static void
+maintain_as_owner(const char *prefix, Pass *pass)
+{
+	NvsIdentity saved;
+	const NvsStore *store = nvs_store_require(prefix);
+	bool		lent = nvs_store_act_as_owner(store, &saved);
+	int			nshares = pass->nlater + 1;
+
+	pass->left -= nvs_maintain_pass((pass->left + nshares - 1) / nshares,
+									prefix);
+	if (lent)
+		nvs_become_caller(&saved);
 }
 
 /*
@@ -107,19 +163,33 @@ nvs_maintain(PG_FUNCTION_ARGS)
 int64
 nvs_maintain_pass(int64 budget, const char *prefix)
 {
-	Pass		pass = {NIL, budget};
-	List	   *prefixes;
+	int64		done;
 
 	nvs_spi_begin();
-	prefixes = prefix == NULL ? nvs_store_prefixes() :
-		list_make1(pstrdup(prefix));
-	if (prefix != NULL)
-		maintain_list_sweeps(prefix, &pass);
+	done = maintain_stores(budget, maintain_prefixes(prefix), prefix != NULL);
+	nvs_spi_end();
+	return done;
+}
+
+/* The stores of a call, all of them for NULL. */
+static List *
+maintain_prefixes(const char *prefix)
+{
+	return prefix == NULL ? nvs_store_prefixes() : list_make1(pstrdup(prefix));
+}
+
+/* A pass over some stores; an error of one that was named ends the call. */
+static int64
+maintain_stores(int64 budget, List *prefixes, bool named)
+{
+	Pass		pass = {NIL, budget};
+
+	if (named)
+		maintain_list_sweeps(linitial(prefixes), &pass);
 	else
 		maintain_each(maintain_list_sweeps, prefixes, &pass);
 	maintain_each(maintain_run_schedules, prefixes, &pass);
 	pass.left -= maintain_sweep_all(pass.sweeps, pass.left);
-	nvs_spi_end();
 	return budget - pass.left;
 }
 
@@ -129,8 +199,14 @@ maintain_each(Step step, List *prefixes, Pass *pass)
 {
 	ListCell   *lc;
 
+	int			nlater = pass->nlater;
+
 	foreach(lc, prefixes)
+	{
+		pass->nlater = nlater + list_length(prefixes) -
+			foreach_current_index(lc) - 1;
 		maintain_try(step, lfirst(lc), pass);
+	}
 }
 
 /*
@@ -167,8 +243,9 @@ maintain_try(Step step, const char *prefix, Pass *pass)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	Pass		before = {list_copy(pass->sweeps), pass->left};
+	Pass		before = *pass;
 
+	before.sweeps = list_copy(pass->sweeps);
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(cxt);
 	PG_TRY();
