@@ -187,6 +187,10 @@ SELECT * FROM nvent.queue_active('none');
 
 -- The oldest that is ready, of several priorities; times of runs.
 SELECT oldest_age IS NULL AS none FROM nvent.queue_stats('dead');
+BEGIN;
+SELECT nvent.queue_send('dead', start_at => '-infinity') > 0 AS sent;
+SELECT oldest_age IS NULL AS unknown FROM nvent.queue_stats('dead');
+ROLLBACK;
 SELECT nvent.queue_send('dead') > 0 AS sent;
 UPDATE q_jobs SET created_at = created_at - interval '1 hour' WHERE id > :b;
 SELECT nvent.queue_send('dead', priority => 5) > 0 AS sent, nvent.queue_send('dead', start_after => '1 hour') > 0 AS later;

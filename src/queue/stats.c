@@ -39,7 +39,9 @@ static const NvsStatement stats_due = {
 	"SELECT pg_catalog.count(*) FILTER (WHERE "
 	"t.attempt OPERATOR(pg_catalog.=) 0), "
 	"pg_catalog.count(*) FILTER (WHERE t.attempt OPERATOR(pg_catalog.>) 0), "
-	"pg_catalog.min(t.due_at) FROM {job_turns} t "
+	/* Of a job that was due at any time nobody knows how long it waits. */
+	"pg_catalog.min(t.due_at) FILTER (WHERE "
+	"t.due_at OPERATOR(pg_catalog.>) '-infinity') FROM {job_turns} t "
 	"WHERE t.queue OPERATOR(pg_catalog.=) $1 AND t.due_at IS NOT NULL "
 	"AND t.due_at OPERATOR(pg_catalog.<=) $2"
 };
