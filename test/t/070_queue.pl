@@ -152,21 +152,22 @@ my @checks = (
 	'what was fetched has run' =>
 	  'SELECT f.id, f.attempt FROM fetched f WHERE f.id NOT IN (SELECT id FROM deleted) AND NOT EXISTS (SELECT FROM runs r WHERE (r.id, r.attempt) = (f.id, f.attempt))',
 	'what has run was fetched, or cancelled before' =>
-	  q(SELECT r.id, r.attempt FROM runs r WHERE NOT EXISTS (SELECT FROM fetched f WHERE (r.id, r.attempt) = (f.id, f.attempt)) AND NOT (r.outcome = 'cancelled' AND r.attempt = 1)),
+	  q(SELECT r.id, r.attempt FROM runs r WHERE NOT EXISTS (SELECT FROM fetched f WHERE (r.id, r.attempt) = (f.id, f.attempt)) AND NOT (r.outcome IN ('cancelled', 'resumed') AND r.attempt = 1)),
 	'what was settled is how runs ended' =>
-	  q(SELECT s.id, s.attempt, s.how, r.outcome FROM settled s LEFT JOIN runs r ON (r.id, r.attempt) = (s.id, s.attempt) WHERE s.id NOT IN (SELECT id FROM deleted) AND r.outcome IS DISTINCT FROM s.how AND NOT (r.outcome = 'cancelled' AND s.how IN ('failed', 'released'))),
+	  q(SELECT s.id, s.attempt, s.how, r.outcome FROM settled s LEFT JOIN runs r ON (r.id, r.attempt) = (s.id, s.attempt) WHERE s.id NOT IN (SELECT id FROM deleted) AND r.outcome IS DISTINCT FROM s.how AND NOT (r.outcome IN ('cancelled', 'resumed') AND s.how IN ('failed', 'released'))),
 	'and nothing else ended so' =>
 	  q(SELECT r.id, r.attempt, r.outcome FROM runs r WHERE r.outcome IN ('completed', 'failed', 'released') AND NOT EXISTS (SELECT FROM settled s WHERE (s.id, s.attempt, s.how) = (r.id, r.attempt, r.outcome))),
 	'none is completed twice, or goes on' =>
 	  q(SELECT id FROM runs WHERE outcome_before = 'completed'),
-	# One that was resumed and cancelled again is the same run.
+	# A run that was cancelled is told from the others when it is resumed; one that
+	# was resumed and cancelled again is the same run.
 	'what was cancelled says so' =>
 	  q(SELECT c.id, c.count, r.count FROM (SELECT id, count(*) FROM cancelled WHERE id NOT IN (SELECT id FROM deleted) GROUP BY id) c
-		FULL JOIN (SELECT id, count(*) FROM runs WHERE outcome = 'cancelled' GROUP BY id) r USING (id)
+		FULL JOIN (SELECT id, count(*) FROM runs WHERE outcome IN ('cancelled', 'resumed') GROUP BY id) r USING (id)
 		WHERE (r.count BETWEEN 1 AND c.count) IS NOT TRUE),
 	# A run that failed for good may have been cancelled when it was retried.
 	'dead letters' =>
-	  q(WITH f AS (SELECT r.id, count(*) FILTER (WHERE r.outcome <> 'cancelled') AS least, count(*) AS most FROM runs r WHERE r.outcome IN ('failed', 'expired', 'cancelled') AND r.retries >= 2 GROUP BY r.id),
+	  q(WITH f AS (SELECT r.id, count(*) FILTER (WHERE r.outcome NOT IN ('cancelled', 'resumed')) AS least, count(*) AS most FROM runs r WHERE r.outcome IN ('failed', 'expired', 'cancelled', 'resumed') AND r.retries >= 2 GROUP BY r.id),
 		d AS (SELECT id, count(*) FROM (SELECT (origin ->> 'id')::bigint AS id FROM nvent_jobs WHERE origin ? 'queue' UNION ALL SELECT source_id FROM redriven) d GROUP BY 1)
 		SELECT id, least, most, d.count FROM f FULL JOIN d USING (id) WHERE coalesce(d.count, 0) NOT BETWEEN coalesce(least, 0) AND coalesce(most, 0) AND id NOT IN (SELECT id FROM deleted)),
 	'what was put back is in one place, and nobody had it' =>
