@@ -225,6 +225,7 @@ REGRESS = \
 	store \
 	store_adopt \
 	store_identity \
+	store_replica \
 	store_layout \
 	store_grant \
 	route \

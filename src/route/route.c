@@ -505,11 +505,15 @@ static void
 route_make_stream(const NvsStore *store, const char *subject, int len)
 {
 	NvsStreamTable table;
+	bool		created;
 
 	nvs_store_check_writer(store);
 	route_name_table(store, subject, len, &table);
 	(void) nvs_stream_table_create(table.prefix, table.type, true, NIL,
-								   NULL);
+								   &created);
+	/* The registry's triggers may be disabled: it would be looked for ever. */
+	if (!created)
+		nvs_store_forget();
 }
 
 /* Which generic stream table of a store a subject belongs to. */

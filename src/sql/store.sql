@@ -103,6 +103,11 @@ CREATE TRIGGER registry_changed
 CREATE TRIGGER registry_changed
     AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON nvent.stream_table
     FOR EACH STATEMENT EXECUTE FUNCTION nvent.registry_changed();
+
+-- Sessions must be told whatever session_replication_role says.
+ALTER TABLE nvent.store ENABLE ALWAYS TRIGGER registry_changed;
+ALTER TABLE nvent.route ENABLE ALWAYS TRIGGER registry_changed;
+ALTER TABLE nvent.stream_table ENABLE ALWAYS TRIGGER registry_changed;
 COMMENT ON TRIGGER registry_changed ON nvent.store IS 'see nvent.registry_changed()';
 COMMENT ON TRIGGER registry_changed ON nvent.route IS 'see nvent.registry_changed()';
 COMMENT ON TRIGGER registry_changed ON nvent.stream_table IS 'see nvent.registry_changed()';

@@ -172,6 +172,10 @@ static const char *const sourcing_stream_down[] = {
 	"CREATE TRIGGER queue_counted AFTER INSERT OR UPDATE OR DELETE " \
 	"ON {" table "} FOR EACH ROW EXECUTE FUNCTION nvent.queue_counted()"
 
+/* Sessions must be told whatever session_replication_role says. */
+#define TELLS_ALWAYS(table) \
+	"ALTER TABLE {" table "} ENABLE ALWAYS TRIGGER queue_changed"
+
 static const char *const queues_up[] = {
 	"CREATE TABLE {queues} ("
 	"name text COLLATE \"C\" PRIMARY KEY "
@@ -208,6 +212,7 @@ static const char *const queues_up[] = {
 	"WITH (fillfactor = 50)",
 	"CREATE TRIGGER queue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE "
 	"ON {queues} FOR EACH STATEMENT EXECUTE FUNCTION nvent.queue_changed()",
+	TELLS_ALWAYS("queues"),
 	"CREATE TRIGGER queue_policy_changed BEFORE UPDATE ON {queues} "
 	"FOR EACH ROW WHEN (OLD.policy OPERATOR(pg_catalog.<>) NEW.policy "
 	"OR COALESCE(OLD.group_limit, 0) OPERATOR(pg_catalog.<>) "
@@ -224,6 +229,7 @@ static const char *const queues_up[] = {
 	"PRIMARY KEY (queue, priority)) WITH (fillfactor = 20)",
 	"CREATE TRIGGER queue_changed AFTER INSERT "
 	"ON {job_levels} FOR EACH STATEMENT EXECUTE FUNCTION nvent.queue_changed()",
+	TELLS_ALWAYS("job_levels"),
 
 	"CREATE TABLE {jobs} ("
 	"id bigint NOT NULL DEFAULT nvent.next_position({'store'}), "
@@ -340,6 +346,7 @@ static const char *const queues_up[] = {
 	"CREATE TRIGGER queue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE "
 	"ON {queue_bindings} FOR EACH STATEMENT "
 	"EXECUTE FUNCTION nvent.queue_changed()",
+	TELLS_ALWAYS("queue_bindings"),
 	/* A constraint's, which only the table's owner can replace. */
 	"CREATE CONSTRAINT TRIGGER queue_binding_check AFTER INSERT OR UPDATE "
 	"ON {queue_bindings} FOR EACH ROW "

@@ -158,6 +158,16 @@ nvs_registry_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/*
+ * The registry is not as we know it, and nobody has told us: read it again when
+ * it is asked for next.
+ */
+void
+nvs_store_forget(void)
+{
+	registry_stale = true;
+}
+
 /* Have every backend read the registry again, others once we commit. */
 void
 nvs_store_changed(void)

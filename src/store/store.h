@@ -50,6 +50,7 @@ extern void nvs_store_lock(const char *prefix, LOCKMODE mode);
 extern bool nvs_store_act_as_owner(const NvsStore *store, NvsIdentity *saved);
 extern NvsStore *nvs_store_lock_own(const char *prefix, LOCKMODE mode);
 extern void nvs_store_changed(void);
+extern void nvs_store_forget(void);
 extern uint64 nvs_store_registry_execute(const NvsStatement *statement,
 										 const NvsParams *params);
 extern uint64 nvs_store_registry_query(const NvsStatement *statement,
