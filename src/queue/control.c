@@ -142,6 +142,10 @@ PG_FUNCTION_INFO_V1(nvs_queue_cancel_many);
 PG_FUNCTION_INFO_V1(nvs_queue_delete);
 PG_FUNCTION_INFO_V1(nvs_queue_delete_many);
 
+static Datum control_job(FunctionCallInfo fcinfo, const ControlVerb *verb,
+						 const char *function);
+static Datum control_jobs(FunctionCallInfo fcinfo, const ControlVerb *verb,
+						  const char *function);
 static int	control_compare_ids(const void *a, const void *b);
 static void control_call(FunctionCallInfo fcinfo, const ControlVerb *verb,
 						 Control *control);
@@ -175,47 +179,55 @@ static const ControlVerb control_verb_delete = {
 Datum
 nvs_queue_cancel(PG_FUNCTION_ARGS)
 {
-	Control		control = {0};
-
-	PreventCommandIfReadOnly("nvent.queue_cancel()");
-	nvs_job_id_argument(fcinfo, &control.ids);
-	control_call(fcinfo, &control_verb_cancel, &control);
-	PG_RETURN_BOOL(control.ndone > 0);
+	return control_job(fcinfo, &control_verb_cancel, "nvent.queue_cancel()");
 }
 
 /* nvent.queue_cancel_many(queue, ids, store): those that were cancelled. */
 Datum
 nvs_queue_cancel_many(PG_FUNCTION_ARGS)
 {
-	Control		control = {0};
-
-	PreventCommandIfReadOnly("nvent.queue_cancel_many()");
-	nvs_job_ids_argument(fcinfo, &control.ids);
-	control_call(fcinfo, &control_verb_cancel, &control);
-	return nvs_job_ids_result(fcinfo, control.done, control.ndone);
+	return control_jobs(fcinfo, &control_verb_cancel,
+						"nvent.queue_cancel_many()");
 }
 
 /* nvent.queue_delete(queue, id, store) */
 Datum
 nvs_queue_delete(PG_FUNCTION_ARGS)
 {
-	Control		control = {0};
-
-	PreventCommandIfReadOnly("nvent.queue_delete()");
-	nvs_job_id_argument(fcinfo, &control.ids);
-	control_call(fcinfo, &control_verb_delete, &control);
-	PG_RETURN_BOOL(control.ndone > 0);
+	return control_job(fcinfo, &control_verb_delete, "nvent.queue_delete()");
 }
 
 /* nvent.queue_delete_many(queue, ids, store): those that were deleted. */
 Datum
 nvs_queue_delete_many(PG_FUNCTION_ARGS)
 {
+	return control_jobs(fcinfo, &control_verb_delete,
+						"nvent.queue_delete_many()");
+}
+
+/* Do something with the job of a call; whether it was done. */
+static Datum
+control_job(FunctionCallInfo fcinfo, const ControlVerb *verb,
+			const char *function)
+{
 	Control		control = {0};
 
-	PreventCommandIfReadOnly("nvent.queue_delete_many()");
+	PreventCommandIfReadOnly(function);
+	nvs_job_id_argument(fcinfo, &control.ids);
+	control_call(fcinfo, verb, &control);
+	PG_RETURN_BOOL(control.ndone > 0);
+}
+
+/* Do something with the jobs of a call; those that it was done with. */
+static Datum
+control_jobs(FunctionCallInfo fcinfo, const ControlVerb *verb,
+			 const char *function)
+{
+	Control		control = {0};
+
+	PreventCommandIfReadOnly(function);
 	nvs_job_ids_argument(fcinfo, &control.ids);
-	control_call(fcinfo, &control_verb_delete, &control);
+	control_call(fcinfo, verb, &control);
 	return nvs_job_ids_result(fcinfo, control.done, control.ndone);
 }
 

@@ -29,13 +29,19 @@ typedef struct Resumed
 	bool		goes_on;
 } Resumed;
 
+/* A way in which jobs go on. */
+typedef struct ResumeVerb
+{
+	const char *participle;
+	const char *outcomes;		/* an array in text: how they had ended */
+} ResumeVerb;
+
 /* A call. */
 typedef struct Resume
 {
 	NvsTableSet *set;
 	NvsQueue   *queue;
-	const char *outcomes;		/* an array in text: how they had ended */
-	const char *participle;
+	const ResumeVerb *verb;
 	NvsJobIds	ids;
 	Resumed    *jobs;
 	int			n;
@@ -107,8 +113,12 @@ PG_FUNCTION_INFO_V1(nvs_queue_resume_many);
 PG_FUNCTION_INFO_V1(nvs_queue_retry);
 PG_FUNCTION_INFO_V1(nvs_queue_retry_many);
 
+static Datum resume_job(FunctionCallInfo fcinfo, const ResumeVerb *verb,
+						const char *function);
+static Datum resume_jobs(FunctionCallInfo fcinfo, const ResumeVerb *verb,
+						 const char *function);
 static void resume_call(FunctionCallInfo fcinfo, Resume *resume,
-						const char *participle, const char *outcomes);
+						const ResumeVerb *verb);
 static void resume_all(void *arg);
 static void resume_lock(Resume *resume);
 static void resume_see(TupleTableSlot *slot, void *arg);
@@ -119,64 +129,72 @@ static void resume_give_back(const Resume *resume, const Resumed *job);
 static bool resume_add(const Resume *resume, const Resumed *job);
 static void resume_tell(Resume *resume);
 
-#define RESUME_CANCELLED "{" NVS_RUN_CANCELLED "}"
-#define RESUME_FAILED "{" NVS_RUN_FAILED "," NVS_RUN_EXPIRED "}"
+static const ResumeVerb resume_cancelled = {
+	"resumed", "{" NVS_RUN_CANCELLED "}"
+};
+static const ResumeVerb resume_failed = {
+	"retried", "{" NVS_RUN_FAILED "," NVS_RUN_EXPIRED "}"
+};
 
 /* nvent.queue_resume(queue, id, store): of a job that was cancelled. */
 Datum
 nvs_queue_resume(PG_FUNCTION_ARGS)
 {
-	Resume		resume = {0};
-
-	PreventCommandIfReadOnly("nvent.queue_resume()");
-	nvs_job_id_argument(fcinfo, &resume.ids);
-	resume_call(fcinfo, &resume, "resumed", RESUME_CANCELLED);
-	PG_RETURN_BOOL(resume.ndone > 0);
+	return resume_job(fcinfo, &resume_cancelled, "nvent.queue_resume()");
 }
 
 /* nvent.queue_resume_many(queue, ids, store): those that go on. */
 Datum
 nvs_queue_resume_many(PG_FUNCTION_ARGS)
 {
-	Resume		resume = {0};
-
-	PreventCommandIfReadOnly("nvent.queue_resume_many()");
-	nvs_job_ids_argument(fcinfo, &resume.ids);
-	resume_call(fcinfo, &resume, "resumed", RESUME_CANCELLED);
-	return nvs_job_ids_result(fcinfo, resume.done, resume.ndone);
+	return resume_jobs(fcinfo, &resume_cancelled, "nvent.queue_resume_many()");
 }
 
 /* nvent.queue_retry(queue, id, store): of a job that failed for good. */
 Datum
 nvs_queue_retry(PG_FUNCTION_ARGS)
 {
-	Resume		resume = {0};
-
-	PreventCommandIfReadOnly("nvent.queue_retry()");
-	nvs_job_id_argument(fcinfo, &resume.ids);
-	resume_call(fcinfo, &resume, "retried", RESUME_FAILED);
-	PG_RETURN_BOOL(resume.ndone > 0);
+	return resume_job(fcinfo, &resume_failed, "nvent.queue_retry()");
 }
 
 /* nvent.queue_retry_many(queue, ids, store): those that go on. */
 Datum
 nvs_queue_retry_many(PG_FUNCTION_ARGS)
 {
+	return resume_jobs(fcinfo, &resume_failed, "nvent.queue_retry_many()");
+}
+
+/* Have the job of a call go on; whether it does. */
+static Datum
+resume_job(FunctionCallInfo fcinfo, const ResumeVerb *verb,
+		   const char *function)
+{
 	Resume		resume = {0};
 
-	PreventCommandIfReadOnly("nvent.queue_retry_many()");
+	PreventCommandIfReadOnly(function);
+	nvs_job_id_argument(fcinfo, &resume.ids);
+	resume_call(fcinfo, &resume, verb);
+	PG_RETURN_BOOL(resume.ndone > 0);
+}
+
+/* Have the jobs of a call go on; those that do. */
+static Datum
+resume_jobs(FunctionCallInfo fcinfo, const ResumeVerb *verb,
+			const char *function)
+{
+	Resume		resume = {0};
+
+	PreventCommandIfReadOnly(function);
 	nvs_job_ids_argument(fcinfo, &resume.ids);
-	resume_call(fcinfo, &resume, "retried", RESUME_FAILED);
+	resume_call(fcinfo, &resume, verb);
 	return nvs_job_ids_result(fcinfo, resume.done, resume.ndone);
 }
 
 /* Have jobs of a queue go on that had ended in some ways. */
 static void
-resume_call(FunctionCallInfo fcinfo, Resume *resume, const char *participle,
-			const char *outcomes)
+resume_call(FunctionCallInfo fcinfo, Resume *resume, const ResumeVerb *verb)
 {
-	resume->participle = participle;
-	resume->outcomes = outcomes;
+	resume->verb = verb;
 	resume->jobs = palloc0(sizeof(Resumed) * Max(resume->ids.n, 1));
 	resume->done = palloc(sizeof(Datum) * Max(resume->ids.n, 1));
 	resume->cxt = CurrentMemoryContext;
@@ -229,7 +247,7 @@ resume_lock(Resume *resume)
 								resume->ids.n), false);
 	nvs_params_add(&params, TEXTARRAYOID,
 				   OidFunctionCall3(F_ARRAY_IN,
-									CStringGetDatum(resume->outcomes),
+									CStringGetDatum(resume->verb->outcomes),
 									ObjectIdGetDatum(TEXTOID),
 									Int32GetDatum(-1)),
 				   false);
@@ -247,7 +265,7 @@ resume_lock(Resume *resume)
 		CHECK_FOR_INTERRUPTS();
 		if (++tries == NVS_CONTROL_TRIES)
 			nvs_job_kept(resume->set, resume->queue, resume->unlocked,
-						 resume->participle);
+						 resume->verb->participle);
 	}
 }
 
@@ -364,7 +382,8 @@ resume_add(const Resume *resume, const Resumed *job)
 											 NULL),
 						  &params, false, CurrentMemoryContext, &may) &&
 		DatumGetBool(may))
-		nvs_job_kept(resume->set, resume->queue, job->id, resume->participle);
+		nvs_job_kept(resume->set, resume->queue, job->id,
+					 resume->verb->participle);
 	return false;
 }
 
