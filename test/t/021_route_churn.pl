@@ -18,6 +18,8 @@ $node->safe_psql('postgres', q{
 	SELECT nvent.store_create();
 	CREATE TABLE own (id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, ts bigint, type text, subject text, version bigint, meta jsonb, UNIQUE (subject, version));
 	SELECT nvent.route_add('stream', 'own:>', 'own');
+	-- Clients poll behind positions up to 5, which are drawn by then.
+	SELECT nvent.stream_append('own:' || k, '{"type": "t"}') FROM generate_series(1, 5) k;
 	CREATE TABLE errors (state text PRIMARY KEY, message text);
 	CREATE FUNCTION try(statement text) RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN
