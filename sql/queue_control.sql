@@ -5,6 +5,7 @@
 -- Seen to fail without a bound of how often it is tried: most of these calls end by
 -- statement_timeout.  Without a look at what is there afterwards: a deferred job is
 -- neither cancelled nor run by anybody, and of one that is kept the runs are gone.
+-- With resuming that has a job start at once: "tomorrow", and it is fetched.
 SET client_min_messages = warning;
 \set VERBOSITY terse
 \getenv abs_srcdir PG_ABS_SRCDIR
@@ -97,6 +98,8 @@ SELECT pg_temp.names(VARIADIC ARRAY(SELECT nvent.queue_cancel_many('e', pg_temp.
 SELECT pg_temp.names(VARIADIC ARRAY(SELECT nvent.queue_retry_many('e', pg_temp.all_ids()))) AS retried;
 SELECT pg_temp.names(VARIADIC ARRAY(SELECT nvent.queue_resume_many('e', pg_temp.all_ids()))) AS resumed;
 SELECT * FROM pg_temp.states();
+SELECT state, start_at > now() + '23 h' AS tomorrow FROM job, nvent.queue_get('e', id) WHERE name = 'deferred';
+SELECT pg_temp.names(VARIADIC ARRAY(SELECT id FROM nvent.queue_fetch('e', 10))) AS fetched;
 SELECT pg_temp.names(VARIADIC ARRAY(SELECT nvent.queue_delete_many('e', pg_temp.all_ids()))) AS deleted;
 SELECT pg_temp.names(VARIADIC ARRAY(SELECT nvent.queue_delete_many('e', pg_temp.all_ids()))) AS deleted;
 SELECT (SELECT count(*) FROM nvent.queue_cancel_many('e', '{}')), (SELECT count(*) FROM nvent.queue_resume_many('e', ARRAY[NULL]::bigint[]));

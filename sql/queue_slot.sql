@@ -3,7 +3,8 @@
 --
 -- Seen to fail: with the slot given back by who completes or deletes the job, at the
 -- state of that name in "Until when"; without it by who cancels it, the same; with
--- resuming that does not ask for it, "Going on"; with keys that stay with what a
+-- resuming that does not ask for it, "Going on"; with resuming that has a job start
+-- at once, "does not start before its slot"; with keys that stay with what a
 -- slot refused, "Slots and policies"; without the margin of maintenance, "Over".
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set helpers :abs_srcdir '/sql/include/queue_store.sql'
@@ -80,6 +81,16 @@ SELECT nvent.queue_resume('t', :j), state FROM nvent.queue_get('t', :j);
 SELECT nvent.queue_cancel('t', id) FROM nvent.queue_find('t', 'on') WHERE state = 'created';
 SELECT nvent.queue_resume('t', :j), nvent.queue_resume('t', :j), pg_temp.sends('t', 'throttle', 'on');
 SELECT cancelled, id = :j AS first FROM q_job_slots WHERE key = 'on' ORDER BY id;
+SELECT nvent.queue_purge('t');
+-- One that is debounced does not start before its slot for that, a child neither.
+SELECT nvent.queue_send('t', key => 'next', throttle => :'slot') AS j, nvent.queue_send('t', key => 'next', debounce => :'slot') AS k \gset
+SELECT nvent.queue_cancel('t', :k), nvent.queue_resume('t', :k);
+SELECT state, extract(year FROM start_at) AS year, nvent.queue_cancel('t', :k) FROM nvent.queue_get('t', :k);
+SELECT max(f) AS d FROM nvent.queue_flow(ARRAY['{"name": "parent", "queue": "t"}', '{"name": "child", "queue": "t", "after": ["parent"], "key": "next", "debounce": "36500 days"}']::jsonb[]) f \gset
+SELECT nvent.queue_cancel('t', :d), nvent.queue_resume('t', :k), nvent.queue_resume('t', :d);
+SELECT nvent.queue_cancel('t', :k), nvent.queue_resume('t', :d);
+SELECT state, extract(year FROM start_at) AS year FROM nvent.queue_get('t', :d);
+SELECT count(*) FILTER (WHERE id IN (:k, :d)) FROM nvent.queue_fetch('t', 10);
 SELECT nvent.queue_purge('t');
 
 -- What is rolled back has taken nothing.

@@ -4,7 +4,8 @@
  *
  * Their last runs are locked first, in the order of their ids.  Then their keys
  * and their slots are taken, in the order in which those who send jobs take
- * them; those that got what they need have a turn then.
+ * them; those that got what they need have a turn then, which comes no sooner
+ * than the jobs were to start, and their slots do.
  */
 #include "postgres.h"
 
@@ -12,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/timestamp.h"
 
 #include "base/text.h"
 #include "queue/control.h"
@@ -25,6 +27,7 @@ typedef struct Resumed
 	int32		attempt;
 	int32		retries;
 	text	   *key;			/* NULL: none, or the queue wants none */
+	TimestampTz due_at;			/* DT_NOBEGIN: it can start at once */
 	bool		has_slot;		/* it has taken it again */
 	bool		goes_on;
 } Resumed;
@@ -49,18 +52,21 @@ typedef struct Resume
 	int64		unlocked;		/* the first of them that was not locked */
 	Datum	   *done;			/* those that go on, int8 */
 	int			ndone;
+	int			nready;			/* of these, those that can start at once */
 	MemoryContext cxt;
 } Resume;
 
 /*
  * The last runs of jobs $2 of queue $1, that ended in one of the ways $3, and
- * the key of each.
+ * of each the key and when it was to start; one of a flow says that elsewhere.
  */
 static const NvsStatement resume_last_runs = {
-	"SELECT r.id, r.priority, r.attempt, r.retries, ("
-	"SELECT j.key FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) r.queue "
-	"AND j.priority OPERATOR(pg_catalog.=) r.priority "
-	"AND j.id OPERATOR(pg_catalog.=) r.id) FROM {job_runs} r "
+	"SELECT r.id, r.priority, r.attempt, r.retries, j.key, CASE WHEN "
+	"j.due_at OPERATOR(pg_catalog.<) 'infinity' THEN j.due_at END "
+	"FROM {job_runs} r LEFT JOIN LATERAL (SELECT k.key, k.due_at FROM {jobs} k "
+	"WHERE k.queue OPERATOR(pg_catalog.=) r.queue "
+	"AND k.priority OPERATOR(pg_catalog.=) r.priority "
+	"AND k.id OPERATOR(pg_catalog.=) r.id OFFSET 0) j ON true "
 	"WHERE r.id OPERATOR(pg_catalog.=) ANY ($2) AND " NVS_IN_QUEUE("r", "1")
 	" AND r.attempt OPERATOR(pg_catalog.=) ("
 	"SELECT pg_catalog.max(m.attempt) FROM {job_runs} m "
@@ -91,13 +97,13 @@ static const NvsStatement resume_look = {
 	"AND j.priority OPERATOR(pg_catalog.=) $3 " \
 	"AND j.id OPERATOR(pg_catalog.=) $2)"
 
-/* $3 priority, $4 attempt, $5 retries. */
+/* $3 priority, $4 attempt, $5 retries, $6 when it is due, or none. */
 static const NvsStatement resume_add_turn = {
-	"INSERT INTO {job_turns} (queue, id, priority, attempt, retries) "
-	"SELECT $1, $2, $3, $4, $5 WHERE " MAY_GO_ON " ON CONFLICT DO NOTHING"
+	"INSERT INTO {job_turns} (queue, id, priority, attempt, retries, due_at) "
+	"SELECT $1, $2, $3, $4, $5, $6 WHERE " MAY_GO_ON " ON CONFLICT DO NOTHING"
 };
 
-/* The same: a run that was cancelled is not the last any more. */
+/* The same up to $4: a run that was cancelled is not the last any more. */
 static const NvsStatement resume_run = {
 	"UPDATE {job_runs} r SET outcome = '" NVS_RUN_RESUMED "' "
 	"WHERE r.id OPERATOR(pg_catalog.=) $2 AND " NVS_IN_QUEUE("r", "1")
@@ -126,7 +132,7 @@ static void resume_keep(TupleTableSlot *slot, void *arg);
 static int	resume_compare(const void *a, const void *b);
 static void resume_take(Resume *resume);
 static void resume_give_back(const Resume *resume, const Resumed *job);
-static bool resume_add(const Resume *resume, const Resumed *job);
+static bool resume_add(Resume *resume, const Resumed *job);
 static void resume_tell(Resume *resume);
 
 static const ResumeVerb resume_cancelled = {
@@ -292,6 +298,7 @@ resume_keep(TupleTableSlot *slot, void *arg)
 	MemoryContext old = MemoryContextSwitchTo(resume->cxt);
 	bool		isnull;
 	Datum		key;
+	Datum		due;
 
 	job->id = DatumGetInt64(slot_getattr(slot, 1, &isnull));
 	job->priority = DatumGetInt32(slot_getattr(slot, 2, &isnull));
@@ -299,6 +306,8 @@ resume_keep(TupleTableSlot *slot, void *arg)
 	job->retries = DatumGetInt32(slot_getattr(slot, 4, &isnull));
 	key = slot_getattr(slot, 5, &isnull);
 	job->key = isnull ? NULL : DatumGetTextPCopy(key);
+	due = slot_getattr(slot, 6, &isnull);
+	job->due_at = isnull ? DT_NOBEGIN : DatumGetTimestampTz(due);
 	MemoryContextSwitchTo(old);
 }
 
@@ -340,8 +349,8 @@ resume_take(Resume *resume)
 		CHECK_FOR_INTERRUPTS();
 		if (!job->goes_on)
 			continue;
-		job->goes_on = nvs_slot_take_again(resume->set, resume->queue,
-										   job->id, &job->has_slot);
+		job->goes_on = nvs_slot_take_again(resume->set, resume->queue, job->id,
+										   &job->has_slot, &job->due_at);
 		if (!job->goes_on)
 			resume_give_back(resume, job);
 	}
@@ -360,10 +369,11 @@ resume_give_back(const Resume *resume, const Resumed *job)
 
 /* Give a job its turn; false when it has one, or is gone. */
 static bool
-resume_add(const Resume *resume, const Resumed *job)
+resume_add(Resume *resume, const Resumed *job)
 {
 	NvsParams	params;
 	Datum		may;
+	bool		later = job->due_at > GetCurrentTimestamp();
 
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(resume->queue->number),
@@ -372,9 +382,15 @@ resume_add(const Resume *resume, const Resumed *job)
 	nvs_params_add(&params, INT4OID, Int32GetDatum(job->priority), false);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(job->attempt), false);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(job->retries), false);
+	nvs_params_add(&params, TIMESTAMPTZOID, TimestampTzGetDatum(job->due_at),
+				   !later);
 	if (nvs_table_set_run(resume->set, &resume_add_turn, &params) > 0)
 	{
 		(void) nvs_table_set_run(resume->set, &resume_run, &params);
+		if (later)
+			nvs_queue_due(resume->queue, job->due_at);
+		else
+			resume->nready++;
 		return true;
 	}
 	if (nvs_execute_first(nvs_statement_plan(resume->set->plans,
@@ -398,5 +414,5 @@ resume_tell(Resume *resume)
 	pass = nvs_flow_begin(resume->set, NULL, NULL);
 	nvs_flow_add(pass, resume->done, resume->ndone, NULL);
 	nvs_flow_finish(pass);
-	nvs_queue_ready(resume->set, resume->queue, resume->ndone);
+	nvs_queue_ready(resume->set, resume->queue, resume->nready);
 }

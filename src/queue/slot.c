@@ -98,7 +98,7 @@ static const NvsStatement slot_cancel = {
 	"AND NOT s.cancelled"
 };
 static const NvsStatement slot_was_cancelled = {
-	"SELECT s.id FROM {job_slots} s "
+	"SELECT s.starts_at FROM {job_slots} s "
 	"WHERE s.id OPERATOR(pg_catalog.=) $2 AND " NVS_IN_QUEUE("s", "1") " "
 	"AND s.cancelled FOR UPDATE"
 };
@@ -383,21 +383,23 @@ nvs_slots_cancel(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
 
 /*
  * Take the slot of a job that was cancelled, and is to go on; false when
- * another has it.  *taken says whether it had one to take.  Whoever is taking
- * it or giving it back is waited for.
+ * another has it.  *taken says whether it had one to take, and *due_at becomes
+ * the start of that where it is before.  Whoever is taking it or giving it back
+ * is waited for.
  */
 bool
 nvs_slot_take_again(NvsTableSet *set, const NvsQueue *queue, int64 id,
-					bool *taken)
+					bool *taken, TimestampTz *due_at)
 {
 	NvsParams	params;
-	Datum		found;
+	Datum		starts_at;
 
 	slot_params(&params, queue, id);
 	if (!nvs_execute_first(nvs_statement_plan(set->plans, &slot_was_cancelled,
 											  &params, NULL),
-						   &params, false, CurrentMemoryContext, &found))
+						   &params, false, CurrentMemoryContext, &starts_at))
 		return true;
+	*due_at = Max(*due_at, DatumGetTimestampTz(starts_at));
 	*taken = nvs_table_set_run(set, &slot_take_again, &params) > 0;
 	if (*taken)
 		(void) nvs_table_set_run(set, &slot_forget_cancelled, &params);

@@ -21,7 +21,8 @@ extern void nvs_slots_take(NvsTableSet *set, const NvsQueue *queue,
 extern void nvs_slots_cancel(NvsTableSet *set, const NvsQueue *queue,
 							 const Datum *ids, int n);
 extern bool nvs_slot_take_again(NvsTableSet *set, const NvsQueue *queue,
-								int64 id, bool *taken);
+								int64 id, bool *taken,
+								TimestampTz *due_at);
 extern int64 nvs_slots_sweep(NvsTableSet *set, int64 wanted);
 
 #endif							/* NVS_QUEUE_SLOT_H */

@@ -968,14 +968,15 @@ COMMENT ON FUNCTION nvent.queue_resume(text, bigint, text) IS
 
 In a queue whose policy is exclusive it takes its key again, and stays cancelled when another has it. In
 one whose policy is stately it waits as one that is tried again, and stays cancelled when another does.
-In others it needs no key.
+In others it needs no key. It starts no sooner than it was to start, nor before its slot of time does; one
+of a flow that has no slot is ready at once.
 
 Arguments:
   queue: the queue
   id: the job
   store: the store; NULL is the default store
 Returns:
-  true when it is ready now; false when it was not cancelled, there is none, or another has its key
+  true when it goes on; false when it was not cancelled, there is none, or another has its key or its slot
 Raises:
   27000: a trigger, rule or policy of its tables keeps the job from being changed
   40001: in REPEATABLE READ or SERIALIZABLE, when its key was taken since the snapshot
@@ -1000,7 +1001,7 @@ Arguments:
   ids: the jobs; one that is NULL, or comes again, is left out
   store: the store; NULL is the default store
 Returns:
-  the ids of those that are ready now, as queue_resume says, in their order
+  the ids of those that go on, as queue_resume says, in their order
 Raises:
   27000: a trigger, rule or policy of its tables keeps a job from being changed
   40001: in REPEATABLE READ or SERIALIZABLE, when a key was taken since the snapshot
