@@ -90,6 +90,8 @@ static void flow_keep_name(Flow *flow, int i, const text *name);
 static FlowName *flow_named(Flow *flow, const char *name, int len,
 							HASHACTION action, bool *found);
 static void flow_place(Flow *flow);
+static void flow_add_levels(Flow *flow);
+static int	flow_compare_queues(const void *a, const void *b, void *arg);
 static void flow_send(Flow *flow);
 static void flow_require_sent(const Flow *flow, int from, int to);
 static void flow_insert(Flow *flow);
@@ -115,6 +117,7 @@ nvs_queue_flow(PG_FUNCTION_ARGS)
 	{
 		flow.set = nvs_table_set_require(&nvs_queue_tables, fcinfo, 1);
 		flow_place(&flow);
+		flow_add_levels(&flow);
 		flow_send(&flow);
 		flow_insert(&flow);
 	}
@@ -359,6 +362,47 @@ flow_place(Flow *flow)
 		nvs_job_set(job, NVS_JOB_DUE_AT, TimestampTzGetDatum(DT_NOEND));
 		job->waits = true;
 	}
+}
+
+/*
+ * Make the levels of all priorities that are new, in one order whatever that of
+ * the jobs is: so no two flows wait for one another.  Jobs without a priority
+ * have their queue's, whose level is there.
+ */
+static void
+flow_add_levels(Flow *flow)
+{
+	int		   *order = palloc(sizeof(int) * flow->n);
+	NvsNewJob  *jobs = palloc(sizeof(NvsNewJob) * flow->n);
+	int			from;
+	int			to;
+
+	for (to = 0; to < flow->n; to++)
+		order[to] = to;
+	qsort_arg(order, flow->n, sizeof(int), flow_compare_queues, flow);
+	for (to = 0; to < flow->n; to++)
+		jobs[to] = flow->jobs[order[to]];
+	for (from = 0; from < flow->n; from = to)
+	{
+		const NvsQueue *queue = flow->queues[order[from]];
+
+		for (to = from + 1; to < flow->n; to++)
+			if (flow->queues[order[to]]->number != queue->number)
+				break;
+		CHECK_FOR_INTERRUPTS();
+		nvs_jobs_add_levels(flow->set, queue, jobs + from, to - from);
+	}
+}
+
+/* qsort_arg() comparator: by the number of the queue. */
+static int
+flow_compare_queues(const void *a, const void *b, void *arg)
+{
+	const Flow *flow = arg;
+	int32		x = flow->queues[*(const int *) a]->number;
+	int32		y = flow->queues[*(const int *) b]->number;
+
+	return x < y ? -1 : x > y ? 1 : 0;
 }
 
 /* Send the jobs, those of one queue that follow one another at once. */

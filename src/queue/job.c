@@ -135,8 +135,6 @@ static const NvsStatement *jobs_statement(const NvsQueue *queue,
 pg_noreturn static void job_refuse_keyless(const NvsQueue *queue, int n);
 static void job_check_dead_letter(NvsTableSet *set, const NvsNewJob *job);
 static void job_check(const NvsNewJob *job, int n);
-static void jobs_add_levels(NvsTableSet *set, const NvsQueue *queue,
-							const NvsNewJob *jobs, int n);
 static bool jobs_have_options(const NvsNewJob *jobs, int n);
 static void jobs_add_column(NvsParams *params, const NvsNewJob *jobs, int n,
 							int option);
@@ -399,7 +397,7 @@ job_member_text(NvsJsonbChild value)
 
 /*
  * Check what is said of jobs, an error for what is out of range; and make the
- * levels of priorities that are new to the queue.
+ * levels of their priorities.
  */
 void
 nvs_jobs_check(NvsTableSet *set, const NvsQueue *queue,
@@ -413,7 +411,7 @@ nvs_jobs_check(NvsTableSet *set, const NvsQueue *queue,
 		if (!jobs[i].isnull[NVS_JOB_DEAD_LETTER])
 			job_check_dead_letter(set, &jobs[i]);
 	}
-	jobs_add_levels(set, queue, jobs, n);
+	nvs_jobs_add_levels(set, queue, jobs, n);
 }
 
 /*
@@ -645,12 +643,14 @@ job_check(const NvsNewJob *job, int n)
 }
 
 /*
- * Make the levels of priorities that are new to a queue, in their order: two
- * sessions that make the same ones wait for one another at most.
+ * Make the levels of priorities that are new to a queue, in their order: who
+ * makes the same ones waits for our transaction, and we for no one behind us.
+ * Who sends jobs to several queues does this first, in the order of their
+ * numbers.  Jobs without a priority are left out.
  */
-static void
-jobs_add_levels(NvsTableSet *set, const NvsQueue *queue,
-				const NvsNewJob *jobs, int n)
+void
+nvs_jobs_add_levels(NvsTableSet *set, const NvsQueue *queue,
+					const NvsNewJob *jobs, int n)
 {
 	List	   *missing = NIL;
 	ListCell   *lc;
