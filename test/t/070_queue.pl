@@ -37,7 +37,6 @@ CREATE TABLE redriven (id bigint PRIMARY KEY, source_id bigint);
 CREATE TABLE buried (id bigint PRIMARY KEY);
 CREATE TABLE throttled (id bigint PRIMARY KEY);
 CREATE TABLE updated (id bigint);
-CREATE SEQUENCE operations;
 SELECT nvent.queue_create('dead', keep_queued => NULL);
 SELECT nvent.queue_create('m', retry_limit => 2, dead_letter => 'dead', lease => '20 ms');
 
@@ -46,18 +45,16 @@ CREATE FUNCTION some_id() RETURNS bigint LANGUAGE sql VOLATILE AS
     $$SELECT id FROM (SELECT id FROM sent ORDER BY id DESC LIMIT 200) s ORDER BY random() LIMIT 1$$;
 CREATE FUNCTION is_late(chance float, yes interval) RETURNS interval LANGUAGE sql VOLATILE AS
     $$SELECT CASE WHEN random() < chance THEN yes * random() END$$;
+EOT
 
-CREATE PROCEDURE operate(n int, seed float) LANGUAGE plpgsql AS $$
-DECLARE
+$model .= operate_sql(<<'VARIABLES', <<'OPERATION');
     held lease[] := '{}';
     one lease;
     job bigint;
-    dice float;
-BEGIN
-    PERFORM setseed(seed);
-    FOR i IN 1 .. n LOOP
-        dice := random();
-        PERFORM nextval('operations');
+VARIABLES
+        IF cardinality(held) > 20 THEN
+            held := held[11:];
+        END IF;
         job := some_id();
         one := held[1 + floor(random() * cardinality(held))];
         IF dice < 0.15 OR job IS NULL THEN
@@ -105,31 +102,14 @@ BEGIN
         ELSE
             PERFORM pg_sleep(random() * 0.02);
         END IF;
-        IF random() < 0.05 THEN
-            ROLLBACK;
-        ELSE
-            COMMIT;
-        END IF;
-        IF cardinality(held) > 20 THEN
-            held := held[11:];
-        END IF;
-    END LOOP;
-END $$;
-
--- Fetch and complete what is there, until nothing can come any more.
-CREATE PROCEDURE drain() LANGUAGE plpgsql AS $$
-DECLARE
-    until timestamptz := clock_timestamp() + '60 s';
-BEGIN
-    LOOP
+OPERATION
+$model .= drain_sql(<<'STATEMENTS', <<'LEFT');
         WITH f AS (SELECT f.id, f.attempt, f.data FROM nvent.queue_fetch('m', 50) f), l AS (INSERT INTO fetched SELECT * FROM f)
         INSERT INTO settled SELECT id, attempt, 'completed' FROM f WHERE nvent.queue_complete('m', id, attempt);
-        COMMIT;
-        EXIT WHEN clock_timestamp() > until OR NOT EXISTS (SELECT FROM nvent_jobs j, nvent.queue_get('m', j.id) g WHERE g.state IN ('created', 'retry', 'active'));
-        PERFORM pg_sleep(0.005);
-    END LOOP;
-END $$;
-
+STATEMENTS
+SELECT FROM nvent_jobs j, nvent.queue_get('m', j.id) g WHERE g.state IN ('created', 'retry', 'active')
+LEFT
+$model .= <<'EOT';
 CREATE VIEW runs AS
     SELECT r.*, lag(attempt, 1, 0) OVER w AS before, lag(ended_at) OVER w AS ended_before, lag(outcome, 1, 'none') OVER w AS outcome_before
     FROM nvent_job_runs r WHERE queue = (SELECT number FROM nvent_queues WHERE name = 'm') WINDOW w AS (PARTITION BY id ORDER BY attempt);

@@ -33,7 +33,6 @@ CREATE TABLE sent (id bigint PRIMARY KEY, queue text, parents bigint[], on_failu
 -- Jobs that somebody had run by hand, whatever their parents did.
 CREATE TABLE forced (id bigint);
 CREATE TABLE early (id bigint, parents text);
-CREATE SEQUENCE operations;
 
 -- Sends a flow whose jobs wait for some of those before them.
 CREATE PROCEDURE send_flow() LANGUAGE plpgsql AS $$
@@ -62,19 +61,13 @@ BEGIN
 		RETURN NEXT;
 	END LOOP;
 END $$;
-
-CREATE PROCEDURE operate(n int, seed float) LANGUAGE plpgsql AS $$
-DECLARE
+EOT
+$node->safe_psql('postgres', operate_sql(<<'VARIABLES', <<'OPERATION') . drain_sql(<<'STATEMENTS', <<'LEFT') . <<'EOT');
 	q text;
 	ids bigint[];
 	attempts int[];
 	job sent;
-	dice float;
-BEGIN
-	PERFORM setseed(seed);
-	FOR i IN 1 .. n LOOP
-		PERFORM nextval('operations');
-		dice := random();
+VARIABLES
 		SELECT * INTO job FROM (SELECT * FROM sent ORDER BY id DESC LIMIT 100) s ORDER BY random() LIMIT 1;
 		q := ('{a,b,brief}'::text[])[1 + floor(random() * 3)];
 		IF dice < 0.15 OR job.id IS NULL THEN
@@ -99,29 +92,14 @@ BEGIN
 		ELSE
 			PERFORM nvent.queue_delete(job.queue, job.id);
 		END IF;
-		IF random() < 0.05 THEN
-			ROLLBACK;
-		ELSE
-			COMMIT;
-		END IF;
-	END LOOP;
-END $$;
-
--- Completes what is there, until nothing can come any more.
-CREATE PROCEDURE drain() LANGUAGE plpgsql AS $$
-DECLARE
-	until timestamptz := clock_timestamp() + '60 s';
-	q text;
-BEGIN
-	LOOP
+OPERATION
 		FOREACH q IN ARRAY '{a,b,brief}'::text[] LOOP
 			PERFORM nvent.queue_complete(q, f.id, f.attempt) FROM fetch_some(q, 50) f;
 			COMMIT;
 		END LOOP;
-		EXIT WHEN clock_timestamp() > until OR NOT EXISTS (SELECT FROM sent s, nvent.queue_get(s.queue, s.id) g WHERE g.state IN ('created', 'retry', 'active'));
-	END LOOP;
-END $$;
-
+STATEMENTS
+SELECT FROM sent s, nvent.queue_get(s.queue, s.id) g WHERE g.state IN ('created', 'retry', 'active')
+LEFT
 -- What children that wait know of their parents, and what is so.
 CREATE VIEW knows AS
 	SELECT p.id, p.parent, p.outcome, coalesce(g.state, 'gone') AS state, w.on_failure

@@ -20,11 +20,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $jobs = $ENV{NVS_JOBS} // 3000;
-my $seed = $ENV{NVS_SEED} // int(rand(1000000));
 my $sessions = 8;
 
-note "NVS_SEED=$seed";
-srand($seed);
+random_seed();
 
 my $setup = <<"EOT";
 SELECT nvent.queue_create('g', group_limit => 2, retry_limit => 100, lease => '3 s');

@@ -24,13 +24,10 @@ use Test::More;
 
 my $operations = $ENV{NVS_OPERATIONS} // 150;
 my $crashes = $ENV{NVS_CRASHES} // 2;
-my $seed = $ENV{NVS_SEED} // int(rand(1000000));
 
-note "NVS_SEED=$seed";
-srand($seed);
+random_seed();
 
 my $setup = <<'EOT';
-CREATE SEQUENCE operations;
 CREATE SEQUENCE looks;
 CREATE TABLE policies AS SELECT unnest('{short,exclusive,stately,singleton,key_strict_fifo}'::text[]) AS name;
 SELECT nvent.queue_create(name, name, retry_limit => 1, lease => '100 ms') FROM policies;
@@ -67,18 +64,14 @@ $$;
 -- Where keys are strict each job has one.
 CREATE FUNCTION a_key(q text, n int) RETURNS text LANGUAGE sql AS $$SELECT CASE WHEN n % 4 > 0 OR q = 'key_strict_fifo' THEN (n % 4)::text END$$;
 CREATE FUNCTION a_priority(n int) RETURNS int LANGUAGE sql AS 'SELECT n / 8 % 40';
-CREATE PROCEDURE operate(n int, seed float) LANGUAGE plpgsql AS $$
-DECLARE
+EOT
+
+$setup .= operate_sql(<<'VARIABLES', <<'OPERATION');
     q text;
     ids bigint[];
     held bigint[];
     attempts int[];
-    dice float;
-BEGIN
-    PERFORM setseed(seed);
-    FOR i IN 1 .. n LOOP
-        PERFORM nextval('operations');
-        dice := random();
+VARIABLES
         q := (SELECT name FROM policies ORDER BY random() LIMIT 1);
         ids := some_ids(q, 1 + (random() * 4)::int);
         IF dice < 0.2 OR ids IS NULL THEN
@@ -118,29 +111,14 @@ BEGIN
         ELSE
             PERFORM nvent.queue_unblock('key_strict_fifo', b.key) FROM nvent.queue_blocked('key_strict_fifo') b;
         END IF;
-        IF random() < 0.05 THEN
-            ROLLBACK;
-        ELSE
-            COMMIT;
-        END IF;
-    END LOOP;
-END $$;
-
--- Completes what is there, until nothing can come any more.
-CREATE PROCEDURE drain() LANGUAGE plpgsql AS $$
-DECLARE
-    until timestamptz := clock_timestamp() + '60 s';
-BEGIN
-    LOOP
+OPERATION
+$setup .= drain_sql(<<'STATEMENTS', <<'LEFT');
         PERFORM nvent.queue_complete(p.name, f.id, f.attempt) FROM policies p, nvent.queue_fetch(p.name, 20) f;
         COMMIT;
         PERFORM nvent.queue_unblock('key_strict_fifo', b.key) FROM nvent.queue_blocked('key_strict_fifo') b;
-        COMMIT;
-        EXIT WHEN clock_timestamp() > until OR NOT EXISTS (SELECT FROM states WHERE state IN ('created', 'retry', 'active'));
-        PERFORM pg_sleep(0.005);
-    END LOOP;
-END $$;
-EOT
+STATEMENTS
+SELECT FROM states WHERE state IN ('created', 'retry', 'active')
+LEFT
 
 # Each finds what is wrong: a title and a query.
 my @checks = (

@@ -15,9 +15,60 @@ use Nvent;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(operate operate_through_crashes check_operations);
+our @EXPORT = qw(operate_sql drain_sql operate operate_through_crashes check_operations);
 
 my $sessions = 8;
+
+# operate_sql(VARIABLES, OPERATION): what makes the procedure operate().  The
+# operation is chosen by dice, from 0 to 1, and is the i-th of its session; one of
+# twenty is rolled back.
+sub operate_sql
+{
+	my ($variables, $operation) = @_;
+
+	return <<"EOT";
+CREATE SEQUENCE operations;
+CREATE PROCEDURE operate(n int, seed float) LANGUAGE plpgsql AS \$\$
+DECLARE
+    dice float;
+    $variables
+BEGIN
+    PERFORM setseed(seed);
+    FOR i IN 1 .. n LOOP
+        PERFORM nextval('operations');
+        dice := random();
+        $operation
+        IF random() < 0.05 THEN
+            ROLLBACK;
+        ELSE
+            COMMIT;
+        END IF;
+    END LOOP;
+END \$\$;
+EOT
+}
+
+# drain_sql(STATEMENTS, LEFT): what makes the procedure drain(), which does what
+# there is to do until nothing can come any more: the query LEFT has no row.
+sub drain_sql
+{
+	my ($statements, $left) = @_;
+
+	return <<"EOT";
+CREATE PROCEDURE drain() LANGUAGE plpgsql AS \$\$
+DECLARE
+    until timestamptz := clock_timestamp() + '60 s';
+    q text;
+BEGIN
+    LOOP
+        $statements
+        COMMIT;
+        EXIT WHEN clock_timestamp() > until OR NOT EXISTS ($left);
+        PERFORM pg_sleep(0.005);
+    END LOOP;
+END \$\$;
+EOT
+}
 
 # The sessions, each of which is to make N operations, that are started.
 sub start_sessions
