@@ -142,7 +142,6 @@ OBJS = \
 	src/queue/turn.o \
 	src/queue/wait.o \
 	src/queue/flow.o \
-	src/queue/retry.o \
 	src/queue/redrive.o \
 	src/queue/update.o \
 	src/queue/hint.o \
@@ -155,6 +154,7 @@ OBJS = \
 	src/queue/admit.o \
 	src/queue/begin.o \
 	src/queue/walk.o \
+	src/queue/failed.o \
 	src/queue/fetch.o \
 	src/queue/settle.o \
 	src/queue/work.o \

@@ -93,7 +93,7 @@ extern void nvs_keys_release(NvsTableSet *set, const NvsQueue *queue,
 extern void nvs_keys_forget(NvsTableSet *set, const NvsQueue *queue,
 							const Datum *ids, int n);
 
-/* queue/retry.c */
+/* queue/failed.c */
 extern bool nvs_run_failed(NvsTableSet *set, NvsQueue *queue,
 						   const NvsRun *run, Datum output, bool has_output);
 

@@ -1,5 +1,5 @@
 /*
- * queue/retry.c
+ * queue/failed.c
  *	  What becomes of a job whose run has failed: another turn, or the end.
  *
  * A job that ends in failure goes to its dead letter queue, as a new job with
@@ -37,13 +37,13 @@ static const NvsStatement retry_read_job = {
 	"WHERE " NVS_THIS_JOB("j")
 };
 
-static bool retry_read(NvsTableSet *set, const NvsQueue *queue,
-					   const NvsRun *run, FailedJob *job);
-static TimestampTz retry_due(const FailedJob *job, const NvsRun *run);
-static double retry_seconds(const Interval *span);
-static void retry_bury(NvsTableSet *set, const NvsQueue *queue,
-					   const NvsRun *run, const FailedJob *job, Datum output,
-					   bool has_output);
+static bool failed_read(NvsTableSet *set, const NvsQueue *queue,
+						const NvsRun *run, FailedJob *job);
+static TimestampTz failed_due(const FailedJob *job, const NvsRun *run);
+static double failed_seconds(const Interval *span);
+static void failed_bury(NvsTableSet *set, const NvsQueue *queue,
+						const NvsRun *run, const FailedJob *job, Datum output,
+						bool has_output);
 
 /*
  * A run has failed or expired: give its job another turn, or have it end, too,
@@ -58,12 +58,12 @@ nvs_run_failed(NvsTableSet *set, NvsQueue *queue, const NvsRun *run,
 	FailedJob	job;
 	NvsRun		next = *run;
 
-	if (!retry_read(set, queue, run, &job))
+	if (!failed_read(set, queue, run, &job))
 		return false;
 	if (run->retries < job.retry_limit &&
 		nvs_key_may_wait(set, queue, run->priority, run->id))
 	{
-		TimestampTz due = retry_due(&job, run);
+		TimestampTz due = failed_due(&job, run);
 
 		next.retries++;
 		nvs_turn_insert(set, queue, &next, &due);
@@ -72,14 +72,14 @@ nvs_run_failed(NvsTableSet *set, NvsQueue *queue, const NvsRun *run,
 	}
 	nvs_key_failed(set, queue, run->id);
 	if (job.dead_letter != NULL)
-		retry_bury(set, queue, run, &job, output, has_output);
+		failed_bury(set, queue, run, &job, output, has_output);
 	return !job.said.isnull[NVS_JOB_FLOW];
 }
 
 /* Read a job, with the queue's defaults; false when it was deleted. */
 static bool
-retry_read(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
-		   FailedJob *job)
+failed_read(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
+			FailedJob *job)
 {
 	NvsParams	params;
 	Datum		row[NVS_JOB_OPTIONS + 2];
@@ -118,9 +118,9 @@ retry_read(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
  * of it, so that what failed together does not come back together.
  */
 static TimestampTz
-retry_due(const FailedJob *job, const NvsRun *run)
+failed_due(const FailedJob *job, const NvsRun *run)
 {
-	double		delay = retry_seconds(&job->retry_delay);
+	double		delay = failed_seconds(&job->retry_delay);
 
 	if (job->retry_backoff)
 	{
@@ -130,13 +130,13 @@ retry_due(const FailedJob *job, const NvsRun *run)
 		delay = full / 2 * (1 + pg_prng_double(&pg_global_prng_state));
 	}
 	if (job->retry_delay_max != NULL)
-		delay = Min(delay, retry_seconds(job->retry_delay_max));
+		delay = Min(delay, failed_seconds(job->retry_delay_max));
 	return GetCurrentTimestamp() + (TimestampTz) (delay * USECS_PER_SEC);
 }
 
 /* Length of an interval from now, in seconds. */
 static double
-retry_seconds(const Interval *span)
+failed_seconds(const Interval *span)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
@@ -148,8 +148,8 @@ retry_seconds(const Interval *span)
  * such queue any more: it stays where it is, failed, and that is said.
  */
 static void
-retry_bury(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
-		   const FailedJob *job, Datum output, bool has_output)
+failed_bury(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
+			const FailedJob *job, Datum output, bool has_output)
 {
 	NvsQueue   *grave = nvs_queue_named(set, job->dead_letter);
 	NvsNewJob	dead;
