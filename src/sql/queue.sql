@@ -564,7 +564,8 @@ Raises:
   54000: there are too many jobs
   NV009: there is no such store
 Locks:
-  as nvent.queue_send. Whoever ends a parent, by completing, failing, cancelling or deleting it, locks
+  as nvent.queue_send, keys and slots queue by queue in the order of the jobs: of two flows that want the
+  same ones in two queues, and name these in another order, one may fail (40P01). Whoever ends a parent, by completing, failing, cancelling or deleting it, locks
   its children that wait until the transaction ends, in the order of their ids; who ends another parent
   of one of them waits for that. He needs the rights of who fetches, also on the children''s queues
 Example:
