@@ -3,7 +3,9 @@
 #
 # NVS_SECONDS is how long the load runs (5).
 #
-# Seen to fail: "it is what the jobs say" with a job that only its row knows of.
+# Seen to fail: "it is what the jobs say" with a job that only its row knows of;
+# without what those have told who are just committing, "what is visible is known";
+# without a mark at what was counted of that, "and does not have it twice".
 
 use strict;
 use warnings;
@@ -145,6 +147,38 @@ known($node);
 $node->safe_psql('postgres', "COMMIT PREPARED 'p'");
 is(known($node), counted($node), 'prepared before a crash');
 is_right($node, 'and committed');
+
+# Commits that are visible, and have not been added yet: they wait for a standby
+# which is not there.  Each of them is counted once, by who knows the counts and by
+# who counts anew.
+my @waiting;
+sub commit_and_wait
+{
+	my ($sql) = @_;
+	my $sender = $node->background_psql('postgres');
+
+	$sender->query_safe('SET nvent_store.early_lock_release = on');
+	$sender->query_until(qr/sent/, "\\echo sent\n$sql;\n");
+	push @waiting, $sender;
+	ok($node->poll_query_until('postgres', "SELECT count(*) = @{[scalar @waiting]} FROM pg_stat_activity WHERE wait_event = 'SyncRep'"), 'a commit waits');
+}
+$node->safe_psql('postgres', "SELECT nvent.queue_create('early'), nvent.queue_send('early')");
+is_right($node, 'before commits that wait');
+$node->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");
+$node->reload;
+ok($node->poll_query_until('postgres', "SELECT current_setting('synchronous_standby_names') = 'nobody'"), 'there is a standby to wait for');
+commit_and_wait("SELECT nvent.queue_send('early'), nvent.queue_send('early', start_after => '1 hour')");
+like(known($node), qr/^early\|3\|2\|1\|/m, 'what is visible is known');
+is(known($node), counted($node), 'and right');
+cmp_ok(tuples($node), '<', 9000, 'without counting');
+commit_and_wait("SELECT nvent.queue_send('early')");
+commit_and_wait("SET session_replication_role = replica; DELETE FROM nvent_jobs WHERE id IN (SELECT max(id) FROM nvent_jobs WHERE queue = (SELECT number FROM nvent_queues WHERE name = 'a'))");
+is(known($node), counted($node), 'what is counted anew has what is visible');
+$node->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+$node->reload;
+$_->quit foreach @waiting;
+is(known($node), counted($node), 'and does not have it twice when it is added');
+is_right($node, 'and later');
 
 # More queues than one transaction can tell of.
 $node->safe_psql('postgres', <<'EOT');
