@@ -234,7 +234,7 @@ Arguments:
 Returns:
   the layout that the store had; NULL for one whose tables were gone
 Raises:
-  22023: there is no such layout
+  22023: there is no such layout, or it is 1 or 2, of adapter-store-postgres
   NV009: there is no such store
   42501: the caller is not the store''s owner
   0A000: the store has a later layout than this version of nvent_store knows
@@ -247,13 +247,14 @@ Example:
 CREATE FUNCTION nvent.store_adopt(
     prefix text DEFAULT 'nvent',
     schema text DEFAULT 'public',
+    widen boolean DEFAULT true,
     OUT relation text,
     OUT change text
 ) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'nvs_store_adopt'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION nvent.store_adopt(text, text) IS
+COMMENT ON FUNCTION nvent.store_adopt(text, text, boolean) IS
 'Takes over tables that are there already, in place and with every row.
 
 They are those of a deployment of adapter-store-postgres (layout 1 or 2), or of a store that the
@@ -264,6 +265,9 @@ nvent.store_create.
 Arguments:
   prefix: beginning of the tables'' names
   schema: where they are
+  widen: whether integer columns of adapter-store-postgres become bigint. With false they stay as
+    they are: node-postgres gives bigint as text, which the adapter takes for text if it goes on
+    beside. Counters then end at 2,147,483,647
 Returns:
   a row for each change
 Columns:
@@ -280,7 +284,8 @@ Raises:
   55006: another store holds something under the prefix
   0A000: the tables have a later layout than this version of nvent_store knows
 Locks:
-  the tables until commit, against everybody
+  the tables until commit, against everybody; those of entries and keys are written anew once, and
+  every index is built once
 Example:
   SELECT * FROM nvent.store_adopt(''nvent'');';
 

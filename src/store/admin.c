@@ -56,7 +56,8 @@ static const char *admin_ensure_new(const char *prefix, const char *schema);
 static int	admin_migrate(const char *prefix, int target);
 static NvsStore *admin_new_store(const char *prefix, const char *schema);
 static bool admin_give_up(const char *prefix);
-static List *admin_adopt(const char *prefix, const char *schema);
+static List *admin_adopt(const char *prefix, const char *schema,
+						 bool widen);
 static void admin_require_owner(const NvsStore *store);
 static int	admin_require_layout(const NvsStore *store);
 pg_noreturn static void admin_no_tables(const NvsStore *store);
@@ -379,14 +380,14 @@ admin_ensure_new(const char *prefix, const char *schema)
 				 errdetail("Whoever owns tables can have code of his run in them."),
 				 errhint("Call nvent.store_adopt() if that role is meant to own the store.")));
 	nvs_spi_begin();
-	(void) admin_adopt(prefix, schema);
+	(void) admin_adopt(prefix, schema, true);
 	nvs_spi_end();
 	return "adopted";
 }
 
 /*
- * nvent.store_adopt(prefix, schema): take over tables that exist, either of
- * adapter-store-postgres or of a store that is missing from the registry.
+ * nvent.store_adopt(prefix, schema, widen): take over tables that exist, either
+ * of adapter-store-postgres or of a store that is missing from the registry.
  * Returns a row for each change made to them.
  */
 Datum
@@ -398,9 +399,11 @@ nvs_store_adopt(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(0, "prefix");
 	NVS_REQUIRE_ARG(1, "schema");
+	NVS_REQUIRE_ARG(2, "widen");
 	nvs_spi_begin();
 	foreach(lc, admin_adopt(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-							text_to_cstring(PG_GETARG_TEXT_PP(1))))
+							text_to_cstring(PG_GETARG_TEXT_PP(1)),
+							PG_GETARG_BOOL(2)))
 	{
 		NvsChange  *change = lfirst(lc);
 		Datum		values[2];
@@ -420,7 +423,7 @@ nvs_store_adopt(PG_FUNCTION_ARGS)
  * the store until the end of the transaction.  Needs SPI.
  */
 static List *
-admin_adopt(const char *prefix, const char *schema)
+admin_adopt(const char *prefix, const char *schema, bool widen)
 {
 	NvsIdentity saved;
 	List	   *changes;
@@ -439,7 +442,8 @@ admin_adopt(const char *prefix, const char *schema)
 	admin_require_owner(store);
 	nvs_store_grant_to_owner(store);
 	nvs_store_become_owner(store, &saved);
-	changes = nvs_adopt_tables(store, admin_require_layout(store), &streams);
+	changes = nvs_adopt_tables(store, admin_require_layout(store), widen,
+							   &streams);
 	nvs_become_caller(&saved);
 
 	/* The registry. */

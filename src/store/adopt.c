@@ -62,14 +62,15 @@ static void adopt_bucket(NvsAdoption *a);
 static void adopt_authors(NvsAdoption *a);
 
 /*
- * Bring a store's tables of any layout to the latest, keeping every row.
- * Returns a list of NvsChange; *streams are the types of its generic stream
- * tables, as String, which have to be registered.
+ * Bring a store's tables of any layout to the latest, keeping every row;
+ * without widen integers of layouts 1 and 2 stay such.  Returns a list of
+ * NvsChange; *streams are the types of its generic stream tables, as String,
+ * which have to be registered.
  */
 List *
-nvs_adopt_tables(const NvsStore *store, int from, List **streams)
+nvs_adopt_tables(const NvsStore *store, int from, bool widen, List **streams)
 {
-	NvsAdoption a = {store, NIL};
+	NvsAdoption a = {store, widen, NIL};
 	int			layout;
 	int			i;
 
@@ -163,8 +164,7 @@ adopt_bucket(NvsAdoption *a)
 		InvalidAttrNumber)
 		return;
 	nvs_layout_run(a->store, "ALTER TABLE {kv} ADD COLUMN " NVS_BUCKET_COLUMN);
-	nvs_layout_run(a->store, "CREATE INDEX ON {kv} (expire_bucket) "
-				   "WHERE expire_bucket IS NOT NULL");
+	nvs_layout_run(a->store, NVS_BUCKET_INDEX);
 	nvs_adoption_report(a, "kv",
 						pstrdup("column expire_bucket and its index are made"));
 }

@@ -19,6 +19,6 @@ typedef struct NvsChange
 } NvsChange;
 
 extern List *nvs_adopt_tables(const NvsStore *store, int from,
-							  List **streams);
+							  bool widen, List **streams);
 
 #endif							/* NVS_STORE_ADOPT_H */

@@ -27,11 +27,14 @@ typedef struct AdoptColumn
 	const char *dflt;			/* of a column that has to be added */
 } AdoptColumn;
 
-/* Something else that is done to a table, in words and in DDL. */
+/*
+ * Something else that is done to a table, in words, unless it goes with
+ * something else, and in DDL.
+ */
 typedef struct AdoptStep
 {
 	const char *table;
-	const char *what;
+	const char *what;			/* may be NULL */
 	const char *ddl;
 } AdoptStep;
 
@@ -44,7 +47,7 @@ typedef struct AdoptStep
 	{table, "attempt", "integer"}, \
 	{table, "meta", "jsonb"}
 #define ADOPT_ENTRY_FIELDS(table) \
-	{table, "version", "bigint"}, \
+	{table, "version", "bigint", "0"}, \
 	{table, "extra", "jsonb"}
 
 /* Columns that layouts 1 and 2 lack or have otherwise. */
@@ -104,33 +107,52 @@ static const AdoptColumn adopt_columns[] = {
 	{"kv", "key", ADOPT_C_TEXT}
 };
 
-#define ADOPT_ENTRIES(table, score, fillfactor) \
-	{table, "fillfactor is " fillfactor, \
-	 "ALTER TABLE {" table "} SET (fillfactor = " fillfactor ")"}, \
+/*
+ * A generated column is filled while the table is written anew; it is an
+ * ordinary one afterwards.
+ */
+#define ADOPT_ENTRY_ACTIONS(table, score, fillfactor) \
+	{table, "fillfactor is " fillfactor, "SET (fillfactor = " fillfactor ")"}, \
 	{table, "column score is added, filled from " score, \
-	 "ALTER TABLE {" table "} ADD COLUMN " NVS_SCORE_COLUMN "; " \
-	 "UPDATE {" table "} SET score = " score ", " \
-	 "version = COALESCE(version, 0); " \
-	 "ALTER TABLE {" table "} ALTER COLUMN version SET NOT NULL"}
+	 "ADD COLUMN score double precision NOT NULL " \
+	 "GENERATED ALWAYS AS (" score ") STORED"}, \
+	{table, NULL, "ALTER COLUMN version SET NOT NULL"}
+#define ADOPT_SCORE(table) \
+	{table, NULL, \
+	 "ALTER TABLE {" table "} ALTER COLUMN score DROP EXPRESSION, " \
+	 "ALTER COLUMN score SET DEFAULT " NVS_SCORE_DEFAULT}
 #define ADOPT_INDEX(table, columns) \
 	{table, "index (" columns ") is made", \
 	 "CREATE INDEX ON {" table "} (" columns ")"}
 
-/* What brings a table of layout 1 or 2 to layout 3, besides its columns. */
-static const AdoptStep adopt_steps[] = {
+/*
+ * What else is done by the ALTER TABLE that brings a table's columns to layout
+ * 3: the table is written anew once, and each of its indexes built once.
+ */
+static const AdoptStep adopt_actions[] = {
 	{"flow_events", "column flow_name may be NULL",
-	"ALTER TABLE {flow_events} ALTER COLUMN flow_name DROP NOT NULL"},
+	"ALTER COLUMN flow_name DROP NOT NULL"},
+	ADOPT_ENTRY_ACTIONS("flow_runs", "started_at", "70"),
+	ADOPT_ENTRY_ACTIONS("flows", "registered_at", "50"),
+	ADOPT_ENTRY_ACTIONS("triggers", "registered_at", "50"),
+	ADOPT_ENTRY_ACTIONS("scheduler_jobs", "scheduled_at", "70"),
+	{"kv", "fillfactor is 80", "SET (fillfactor = 80)"},
+	{"kv", "column expire_bucket is added", "ADD COLUMN " NVS_BUCKET_COLUMN}
+};
+
+/* What is done after it. */
+static const AdoptStep adopt_steps[] = {
 	ADOPT_INDEX("flow_events", "run_id, id"),
 	ADOPT_INDEX("trigger_events", "trigger_name, id"),
-	ADOPT_ENTRIES("flow_runs", "started_at", "70"),
+	ADOPT_SCORE("flow_runs"),
 	ADOPT_INDEX("flow_runs", "flow_name, score, run_id"),
-	ADOPT_ENTRIES("flows", "registered_at", "50"),
+	ADOPT_SCORE("flows"),
 	ADOPT_INDEX("flows", "score, flow_name"),
-	ADOPT_ENTRIES("triggers", "registered_at", "50"),
+	ADOPT_SCORE("triggers"),
 	ADOPT_INDEX("triggers", "score, trigger_name"),
-	ADOPT_ENTRIES("scheduler_jobs", "scheduled_at", "70"),
+	ADOPT_SCORE("scheduler_jobs"),
 	ADOPT_INDEX("scheduler_jobs", "score, job_id"),
-	{"kv", "fillfactor is 80", "ALTER TABLE {kv} SET (fillfactor = 80)"}
+	{"kv", "index (expire_bucket) is made", NVS_BUCKET_INDEX}
 };
 
 /* The tables that layouts 1 and 2 have. */
@@ -151,16 +173,22 @@ static const NvsStatement adopt_expiry_indexes = {
 };
 
 static void adopt_columns_of(NvsAdoption *a, const char *table);
-static char *adopt_column(const AdoptColumn *column, Oid relid, char **what);
+static void adopt_report(NvsAdoption *a, const char *table, const char *what);
+static char *adopt_column(const NvsAdoption *a, const AdoptColumn *column,
+						  Oid relid, char **what);
 static void adopt_drop_expiry_indexes(NvsAdoption *a);
 
-/* Bring the tables of layout 1 or 2 to the base layout. */
+/*
+ * Bring the tables of layout 1 or 2 to the base layout.  They are locked
+ * against everybody: it is not done twice what writes a table or an index anew.
+ */
 void
 nvs_adopt_base(NvsAdoption *a)
 {
 	int			t;
 	int			i;
 
+	adopt_drop_expiry_indexes(a);
 	for (t = 0; nvs_adopt_base_tables[t] != NULL; t++)
 	{
 		const char *table = nvs_adopt_base_tables[t];
@@ -171,14 +199,21 @@ nvs_adopt_base(NvsAdoption *a)
 			if (strcmp(adopt_steps[i].table, table) != 0)
 				continue;
 			nvs_layout_run(a->store, adopt_steps[i].ddl);
-			nvs_adoption_report(a, table, pstrdup(adopt_steps[i].what));
+			adopt_report(a, table, adopt_steps[i].what);
 		}
 	}
-	adopt_drop_expiry_indexes(a);
 	nvs_layout_record(a->store, NVS_LAYOUT_BASE, "adopted by nvent_store");
 }
 
-/* Add and widen the columns of a table, all by one ALTER TABLE. */
+/* Report what was done to a table, in words, unless these are NULL. */
+static void
+adopt_report(NvsAdoption *a, const char *table, const char *what)
+{
+	if (what != NULL)
+		nvs_adoption_report(a, table, pstrdup(what));
+}
+
+/* Add and widen the columns of a table, and more, by one ALTER TABLE. */
 static void
 adopt_columns_of(NvsAdoption *a, const char *table)
 {
@@ -190,15 +225,22 @@ adopt_columns_of(NvsAdoption *a, const char *table)
 	for (i = 0; i < lengthof(adopt_columns); i++)
 	{
 		char	   *action;
-		char	   *what;
+		char	   *what = NULL;
 
 		if (strcmp(adopt_columns[i].table, table) != 0)
 			continue;
-		action = adopt_column(&adopt_columns[i], relid, &what);
+		action = adopt_column(a, &adopt_columns[i], relid, &what);
 		if (action == NULL)
 			continue;
 		nvs_sql(&actions, actions.len > 0 ? ", " : " ", action);
-		nvs_adoption_report(a, table, what);
+		adopt_report(a, table, what);
+	}
+	for (i = 0; i < lengthof(adopt_actions); i++)
+	{
+		if (strcmp(adopt_actions[i].table, table) != 0)
+			continue;
+		nvs_sql(&actions, actions.len > 0 ? ", " : " ", adopt_actions[i].ddl);
+		adopt_report(a, table, adopt_actions[i].what);
 	}
 	if (actions.len > 0)
 		nvs_layout_run_table(nvs_adoption_qualified(a, table),
@@ -207,30 +249,38 @@ adopt_columns_of(NvsAdoption *a, const char *table)
 
 /*
  * What ALTER TABLE has to do to a column, and, in *what, the same in words;
- * NULL when the column is there and wide enough.
+ * NULL when the column is there and wide enough.  A version that is NULL
+ * becomes 0, for which *what has no words.
  */
 static char *
-adopt_column(const AdoptColumn *column, Oid relid, char **what)
+adopt_column(const NvsAdoption *a, const AdoptColumn *column, Oid relid,
+			 char **what)
 {
 	AttrNumber	attnum = get_attnum(relid, column->column);
-	Oid			type;
+	bool		version = strcmp(column->column, "version") == 0;
+	const char *type = column->type;
+	Oid			old;
 	int32		typmod;
 	Oid			collation;
 
 	if (attnum == InvalidAttrNumber)
 	{
 		*what = psprintf("column %s is added", column->column);
-		return psprintf("ADD COLUMN %s %s%s%s", column->column, column->type,
+		return psprintf("ADD COLUMN %s %s%s%s", column->column, type,
 						column->dflt == NULL ? "" : " DEFAULT ",
 						column->dflt == NULL ? "" : column->dflt);
 	}
-	get_atttypetypmodcoll(relid, attnum, &type, &typmod, &collation);
-	if (!(type == INT4OID && strcmp(column->type, "bigint") == 0) &&
-		!(type == TEXTOID && collation != C_COLLATION_OID &&
-		  strcmp(column->type, ADOPT_C_TEXT) == 0))
+	get_atttypetypmodcoll(relid, attnum, &old, &typmod, &collation);
+	if ((old == INT4OID && strcmp(type, "bigint") == 0 && a->widen) ||
+		(old == TEXTOID && collation != C_COLLATION_OID &&
+		 strcmp(type, ADOPT_C_TEXT) == 0))
+		*what = psprintf("column %s is %s", column->column, type);
+	else if (version)
+		type = format_type_be_qualified(old);
+	else
 		return NULL;
-	*what = psprintf("column %s is %s", column->column, column->type);
-	return psprintf("ALTER COLUMN %s TYPE %s", column->column, column->type);
+	return psprintf("ALTER COLUMN %s TYPE %s%s", column->column, type,
+					version ? " USING COALESCE(version, 0)" : "");
 }
 
 /* Drop indexes on kv.expires_at: they make every TTL refresh a full update. */

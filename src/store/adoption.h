@@ -16,6 +16,7 @@
 typedef struct NvsAdoption
 {
 	const NvsStore *store;
+	bool		widen;			/* integer columns become bigint */
 	List	   *changes;		/* NvsChange */
 } NvsAdoption;
 

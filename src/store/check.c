@@ -79,8 +79,13 @@ nvs_store_check_schema(const char *schema)
 void
 nvs_store_check_target(int layout)
 {
-	if (layout != 0 && (layout < NVS_LAYOUT_BASE ||
-						layout > NVS_LAYOUT_LATEST))
+	if (layout > 0 && layout < NVS_LAYOUT_BASE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("layout %d is not made by nvent_store", layout),
+				 errdetail("It is one of adapter-store-postgres, which works on the tables of later ones, too."),
+				 errhint("DROP EXTENSION nvent_store CASCADE gives the tables of all stores up, with every row.")));
+	if (layout < 0 || layout > NVS_LAYOUT_LATEST)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("layout %d does not exist", layout),

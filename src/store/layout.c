@@ -60,7 +60,7 @@ static const char *const kv_up[] = {
 	"expires_at timestamptz, "
 	"updated_at timestamptz DEFAULT now(), "
 	NVS_BUCKET_COLUMN ") WITH (fillfactor = 80)",
-	"CREATE INDEX ON {kv} (expire_bucket) WHERE expire_bucket IS NOT NULL",
+	NVS_BUCKET_INDEX,
 	NULL
 };
 

@@ -36,9 +36,10 @@
 	"meta jsonb"
 
 /* Column of an entry's score: when it was inserted, unless somebody says. */
-#define NVS_SCORE_COLUMN \
-	"score double precision NOT NULL DEFAULT " \
+#define NVS_SCORE_DEFAULT \
 	"(extract(epoch FROM statement_timestamp()) * 1000)::double precision"
+#define NVS_SCORE_COLUMN \
+	"score double precision NOT NULL DEFAULT " NVS_SCORE_DEFAULT
 
 /* Columns that end every table of entries. */
 #define NVS_ENTRY_COLUMNS \
@@ -60,6 +61,8 @@
 #define NVS_BUCKET_COLUMN \
 	"expire_bucket integer GENERATED ALWAYS AS " \
 	"(nvent.kv_expire_bucket(expires_at)) STORED"
+#define NVS_BUCKET_INDEX \
+	"CREATE INDEX ON {kv} (expire_bucket) WHERE expire_bucket IS NOT NULL"
 
 /* store/nvent_layout.c: lists of DDL and of tables that end with NULL */
 extern const char *const nvs_nvent_tables_up[];
