@@ -277,6 +277,8 @@ rule 'C: functions of at most 120 lines' \
 	awk '$4 > 120 { print $1 ":" $2 ": " $3 " has " $4 }' "$work/functions"
 rule 'C: every function has a comment' \
 	awk '!$5 { print $1 ":" $2 ": " $3 }' "$work/functions"
+rule 'C: no comment goes on with the one above' \
+	grep -nE '^(/\*| \*) (The same|Nor|And|But|Likewise)\b' "${sources[@]}"
 
 if test/indent.sh have
 then

@@ -119,7 +119,10 @@ identity_know(void)
 	return true;
 }
 
-/* The same, false also when that would take waiting. */
+/*
+ * Lock the registry as nvs_hold_extension() does; false also when that would
+ * take waiting.
+ */
 bool
 nvs_hold_extension_nowait(void)
 {

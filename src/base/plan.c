@@ -415,8 +415,8 @@ plan_is_scan(const PlannedStmt *stmt, Oid relid)
 }
 
 /*
- * The same for a query with parameters: the first column of its first row as
- * text; NULL when that is NULL or there is no row.
+ * Run a query with parameters, as the caller: the first column of its first row
+ * as text; NULL when that is NULL or there is no row.
  */
 char *
 nvs_plan_text(const char *sql, const NvsParams *params)

@@ -39,7 +39,7 @@ nvs_timestamptz_to_ms(TimestampTz t)
 	return us % 1000 < 0 ? ms - 1 : ms;
 }
 
-/* The same the other way; raises 22008 when it is out of range. */
+/* The time of milliseconds since 1970; raises 22008 when it is out of range. */
 TimestampTz
 nvs_ms_to_timestamptz(int64 ms)
 {

@@ -349,7 +349,10 @@ read_add_column(EntryReader *reader, const NvsField *field, Datum value,
 				   value, isnull);
 }
 
-/* The same under a name, in one of the reader's records. */
+/*
+ * Add a field from its column, or from its leftover if that counts, under a
+ * name, to one of the reader's records.
+ */
 static void
 read_add_named(EntryReader *reader, NvsJsonb *record, const char *name,
 			   int len, const NvsField *field, Datum value, bool isnull)

@@ -136,8 +136,9 @@ kv_read_live(FunctionCallInfo fcinfo, Datum row[2], bool isnull[2])
 }
 
 /*
- * The same by a statement.  Whether the key is live is decided here: in the
- * statement it would cost the executor a tenth of its time.
+ * Read what is live of a key, as kv_read_live() does, by a statement.
+ * Whether it is live is decided here: in the statement it would cost the
+ * executor a tenth of its time.
  */
 static bool
 kv_select_live(text *key, Datum row[2], bool isnull[2])

@@ -438,7 +438,7 @@ many_set_group(const ManyKey *keys, int n, Interval *ttl)
 		many_upsert_group(keys + done, n - done, ttl);
 }
 
-/* The same by a statement. */
+/* Set n keys of one relation, which are sorted, by a statement. */
 static void
 many_upsert_group(const ManyKey *keys, int n, Interval *ttl)
 {

@@ -133,7 +133,10 @@ lock_lease_argument(FunctionCallInfo fcinfo, int n)
 	return nvs_ttl_argument(fcinfo, n, "ttl");
 }
 
-/* The same, but 0 will do: that lease ends at once. */
+/*
+ * Argument n, how long a lease is to last, or 0 for one that ends at once;
+ * raises an error for NULL.
+ */
 static Interval *
 lock_lease_or_none(FunctionCallInfo fcinfo, int n)
 {

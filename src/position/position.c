@@ -267,7 +267,9 @@ nvs_position_publish_safe(void)
 	return position;
 }
 
-/* The same, unless somebody has locked the row: false then. */
+/*
+ * Write the published position, unless somebody has locked its row: false then.
+ */
 bool
 nvs_position_publish_unless_locked(void)
 {

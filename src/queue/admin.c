@@ -265,7 +265,10 @@ create_check_limit(FunctionCallInfo fcinfo, int arg, const char *name)
 				 errdetail("It is %d.", limit)));
 }
 
-/* The same for one and the interval that it is of, the next argument. */
+/*
+ * Raise an error for a limit that is out of range, or for the interval that it
+ * is of, the next argument; and when only one of them is there.
+ */
 static void
 create_check_rate(FunctionCallInfo fcinfo, int arg, const char *name,
 				  const char *interval)

@@ -117,8 +117,8 @@ static const NvsStatement admit_take = {
 };
 
 /*
- * The same for those that are the next of their keys; $5 are their priorities,
- * and behind $6 are all jobs that no run or turn has.
+ * Take places for jobs that are the next of their keys; $5 are their
+ * priorities, and behind $6 are all jobs that no run or turn has.
  */
 static const NvsStatement admit_take_next = {
 	TAKE_PLACES("NULL") "(SELECT f.priority OPERATOR(pg_catalog.>) u.priority "

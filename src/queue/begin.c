@@ -49,7 +49,11 @@ static const NvsStatement begin_end_turns = {
 	"j (id, priority, attempt, retries, lease_until, run_until, flow) " \
 	"WHERE j.attempt OPERATOR(pg_catalog.>) 1 OR " NVS_NOT_TAKEN " "
 
-/* The same for one. */
+/*
+ * Begin a run unless the job is taken: $1 queue, $2 worker, $3 id, $4 priority,
+ * $5 attempt, $6 retries, until when its lease $7 and it $8 may last, and $9
+ * whether it is of a flow.
+ */
 #define BEGIN_RUN \
 	"INSERT INTO {job_runs} (id, attempt, queue, priority, retries, " \
 	"started_at, lease_until, run_until, worker, flow) " \
@@ -65,8 +69,8 @@ static const NvsStatement begin_run = {
 };
 
 /*
- * The same where the snapshot of the transaction may not show a run: that is an
- * error for who can only try again, 40001.
+ * Begin runs where the snapshot of the transaction may not show one that is
+ * there: that is an error for who can only try again, 40001.
  */
 static const NvsStatement begin_runs_serial = {
 	BEGIN_RUNS "ON CONFLICT DO NOTHING RETURNING id, attempt"

@@ -79,7 +79,7 @@ static const NvsStatement bind_delete_all = {
 	"DELETE FROM {queue_bindings} WHERE queue OPERATOR(pg_catalog.=) $1"
 };
 
-/* Those of the queue of name $1, of all queues for NULL. */
+/* The bindings of the queue of name $1, of all queues for NULL. */
 static const NvsStatement bind_list = {
 	"SELECT q.name, b.pattern, b.on_append, b.types, b.created_at "
 	"FROM {queue_bindings} b JOIN {queues} q "

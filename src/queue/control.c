@@ -579,7 +579,10 @@ control_kept(const Control *control)
 				 control->verb->participle);
 }
 
-/* The same, for whoever does something with a job that others do not have. */
+/*
+ * Raise the error for a job of a queue that is kept from being changed by what
+ * its store's owner has put beside its tables.
+ */
 void
 nvs_job_kept(const NvsTableSet *set, const NvsQueue *queue, int64 id,
 			 const char *participle)

@@ -17,12 +17,12 @@
 	"(SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id " \
 	"LIMIT 1) IS NULL"
 
-/* The same of turns: jobs that wait in lanes have them. */
+/* In SQL, that job j has no turn, as those have that wait in lanes. */
 #define NVS_NO_TURN \
 	"(SELECT w.id FROM {job_turns} w WHERE w.id OPERATOR(pg_catalog.=) j.id " \
 	"LIMIT 1) IS NULL"
 
-/* So many jobs that cannot run, and it is enough for one call. */
+/* How many jobs that cannot run are enough for one call. */
 #define NVS_MAX_STAYING	1000
 
 /* A job that is to be leased, or was. */

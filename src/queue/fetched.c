@@ -55,7 +55,10 @@ nvs_fetched_add(TupleTableSlot *slot, void *arg)
 	nvs_fetched_add_values(arg, slot->tts_values, slot->tts_isnull);
 }
 
-/* The same, of its columns as they are selected. */
+/*
+ * Add a job that was locked to the list that is being made, by its columns as
+ * they are selected.
+ */
 void
 nvs_fetched_add_values(NvsFetch *fetch, const Datum *values,
 					   const bool *isnull)

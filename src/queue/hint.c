@@ -73,7 +73,10 @@ hint_places(const NvsQueue *queue, int32 priority, HintKey *key)
 	return hint_places_of(key);
 }
 
-/* The same by the key.  Does not raise. */
+/*
+ * The places where the hint of this key may be; NULL when there are none.  Does
+ * not raise.
+ */
 static NvsHint *
 hint_places_of(const HintKey *key)
 {

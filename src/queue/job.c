@@ -77,7 +77,7 @@ static const NvsStatement job_insert_options = {
 	"SELECT $1, u.* FROM ROWS FROM (" JOB_ARRAYS ") u RETURNING id"
 };
 
-/* The same, with $16 their ids. */
+/* $1 queue, $2 data of each, from $3 on its options, $16 its id. */
 static const NvsStatement job_insert_keyed = {
 	"INSERT INTO {jobs} (queue, " NVS_JOB_COLUMNS ", id) "
 	"SELECT $1, u.* FROM ROWS FROM (" JOB_ARRAYS ", pg_catalog.unnest($16)) u "
@@ -512,7 +512,10 @@ jobs_insert(NvsTableSet *set, NvsQueue *queue, const NvsNewJob *jobs, int n,
 		nvs_position_keep_drawn();
 }
 
-/* The same by a statement, which the tables may have something to say to. */
+/*
+ * Put complete jobs into a queue by a statement, which triggers, rules and
+ * policies of the tables may have something to say to.
+ */
 static void
 jobs_insert_by_statement(NvsTableSet *set, const NvsQueue *queue,
 						 const NvsNewJob *jobs, int n, int64 *ids,

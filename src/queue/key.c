@@ -103,7 +103,7 @@ static const NvsStatement key_release = {
 	"AND " NVS_IN_QUEUE("k", "1")
 };
 
-/* The same, but for jobs that are there. */
+/* Delete the keys of jobs $2 of queue $1, but for those that are there. */
 static const NvsStatement key_forget = {
 	"DELETE FROM {job_keys} k WHERE k.id OPERATOR(pg_catalog.=) ANY ($2) "
 	"AND " NVS_IN_QUEUE("k", "1") " AND " NOBODYS
@@ -442,7 +442,7 @@ keys_release(NvsTableSet *set, const NvsQueue *queue, const Datum *ids, int n)
 	(void) nvs_table_set_run(set, &key_release, &params);
 }
 
-/* The same for those among jobs, int8, that we have deleted. */
+/* Give back the keys of those among jobs, int8, that we have deleted. */
 void
 nvs_keys_forget(NvsTableSet *set, const NvsQueue *queue, const Datum *ids,
 				int n)

@@ -54,7 +54,7 @@ static const NvsStatement lane_release = {
 	"AND l.place OPERATOR(pg_catalog.<=) $4 AND l.free_at IS NULL"
 };
 
-/* The same of all places, but for jobs that are there. */
+/* Give back all places of jobs $2 of queue $1, but for those that are there. */
 static const NvsStatement lane_forget = {
 	"UPDATE {job_lanes} o SET held = false "
 	"WHERE o.id OPERATOR(pg_catalog.=) ANY ($2) AND o.held "
@@ -111,7 +111,7 @@ static const NvsStatement lane_forget_room = {
 	"DELETE FROM {job_lanes} l WHERE l.ctid OPERATOR(pg_catalog.=) ANY ($1)"
 };
 
-/* The same where none waits. */
+/* $1 rows of lanes in which no job waits. */
 static const NvsStatement lane_forget_idle = {
 	"DELETE FROM {job_lanes} l WHERE l.ctid OPERATOR(pg_catalog.=) ANY ($1) "
 	"AND (SELECT t.id FROM {job_turns} t "
@@ -253,7 +253,10 @@ nvs_lane_unlock(const NvsTableSet *set, const NvsQueue *queue,
 	nvs_unlock(NVS_LOCK_LANE, lane_lock_key(set, queue, lane, place), mode);
 }
 
-/* The same of the lock of those who have jobs of a lane wait. */
+/*
+ * Lock, until the transaction ends, what those lock who have jobs of a lane
+ * wait, if nobody else has.
+ */
 bool
 nvs_lane_lock_waiting(const NvsTableSet *set, const NvsQueue *queue,
 					  const text *lane, LOCKMODE mode)

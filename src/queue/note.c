@@ -191,7 +191,7 @@ note_row(NoteTable table, Relation rel, HeapTuple row, int64 rows, int sign)
 		note_run(note, row, desc, sign);
 }
 
-/* The same of a turn. */
+/* Note of a turn that came or went where its job stands by that. */
 static void
 note_turn(NvsCountNote *note, HeapTuple row, TupleDesc desc, int sign)
 {
@@ -209,7 +209,7 @@ note_turn(NvsCountNote *note, HeapTuple row, TupleDesc desc, int sign)
 	note->counts[first] += sign;
 }
 
-/* The same of a run. */
+/* Note of a run that came or went where its job stands by that. */
 static void
 note_run(NvsCountNote *note, HeapTuple row, TupleDesc desc, int sign)
 {

@@ -36,13 +36,13 @@
 	"l.queue OPERATOR(pg_catalog.=) $1 AND l.lane OPERATOR(pg_catalog.=) 'r' " \
 	"AND l.held"
 
-/* Those that are not free by $2. */
+/* The places of queue $1 that are not free by $2. */
 static const NvsStatement rate_held = {
 	"SELECT l.place, l.free_at FROM {job_lanes} l "
 	"WHERE " OF_QUEUE " AND l.free_at OPERATOR(pg_catalog.>) $2"
 };
 
-/* The same among $3. */
+/* The places among $3 of queue $1 that are not free by $2. */
 static const NvsStatement rate_recheck = {
 	"SELECT l.place, l.free_at FROM {job_lanes} l "
 	"WHERE " OF_QUEUE " AND l.free_at OPERATOR(pg_catalog.>) $2 "

@@ -118,7 +118,7 @@ static const NvsStatement redrive_lock_ready = {
 	"FOR UPDATE SKIP LOCKED"
 };
 
-/* Those that nobody has begun before we had their rows. */
+/* The jobs that nobody has begun before we had their rows. */
 static const NvsStatement redrive_recheck_ready = {
 	"SELECT j.id FROM {jobs} j WHERE " THESE_JOBS "AND j.due_at IS NULL "
 	"AND " NOT_TAKEN
@@ -126,8 +126,9 @@ static const NvsStatement redrive_recheck_ready = {
 };
 
 /*
- * The same where the snapshot of the transaction may not show a run: that is an
- * error, 40001, by a run of our own, which is deleted again.
+ * The jobs that nobody has begun, where the snapshot of the transaction may not
+ * show a run: that is an error, 40001, by a run of our own, which is deleted
+ * again.
  */
 static const NvsStatement redrive_claim_ready = {
 	"INSERT INTO {job_runs} (queue, id, priority, attempt, lease_until, "

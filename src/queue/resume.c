@@ -75,7 +75,10 @@ static const NvsStatement resume_last_runs = {
 	"ORDER BY r.id FOR NO KEY UPDATE OF r"
 };
 
-/* Those of them that are there, whether or not they can be locked. */
+/*
+ * The jobs among $2 of queue $1 whose last runs ended in one of the ways $3 and
+ * that have no turn, whether or not those runs can be locked.
+ */
 static const NvsStatement resume_look = {
 	"SELECT r.id FROM {job_runs} r "
 	"WHERE r.id OPERATOR(pg_catalog.=) ANY ($2) AND " NVS_IN_QUEUE("r", "1")
@@ -103,7 +106,10 @@ static const NvsStatement resume_add_turn = {
 	"SELECT $1, $2, $3, $4, $5, $6 WHERE " MAY_GO_ON " ON CONFLICT DO NOTHING"
 };
 
-/* The same up to $4: a run that was cancelled is not the last any more. */
+/*
+ * Note of attempt $4 of job $2 of queue $1, if it was cancelled, that it is not
+ * the last one any more.
+ */
 static const NvsStatement resume_run = {
 	"UPDATE {job_runs} r SET outcome = '" NVS_RUN_RESUMED "' "
 	"WHERE r.id OPERATOR(pg_catalog.=) $2 AND " NVS_IN_QUEUE("r", "1")

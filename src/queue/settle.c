@@ -712,7 +712,7 @@ settle_keep(SettleMany *many, Datum id, bool flow)
 		settle_keep_flow(many, &many->completed, id);
 }
 
-/* Those who wait for a job are to be looked after. */
+/* Keep the id of a job of a flow: its children are to be looked after. */
 static void
 settle_keep_flow(SettleMany *many, NvsJobIds *flow, Datum id)
 {

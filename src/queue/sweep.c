@@ -104,7 +104,9 @@ static const NvsStatement sweep_delete_jobs = {
 	"AND j.id OPERATOR(pg_catalog.=) ANY ($2)"
 };
 
-/* The same, but for jobs that somebody has begun meanwhile. */
+/*
+ * Delete jobs $2 of queue $1, but for those that somebody has begun meanwhile.
+ */
 static const NvsStatement sweep_delete_ready = {
 	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
 	"AND j.priority OPERATOR(pg_catalog.=) " NVS_ANY_PRIORITY("1") " "

@@ -85,21 +85,24 @@ static const NvsStatement update_has_turn = {
 	"SELECT t.priority FROM {job_turns} t WHERE " OF_JOB("t")
 };
 
-/* That has a turn of priority $3. */
+/* The row of a job that has a turn of priority $3. */
 static const NvsStatement update_lock_job = {
 	"SELECT j.priority FROM "
 	NVS_JOB_AT("(SELECT $3)", "$2", "FOR UPDATE")
 };
 
-/* That is ready: it may have a priority that is newer than what we know. */
+/*
+ * The row of a job that is ready: it may have a priority that is newer than
+ * what we know.
+ */
 static const NvsStatement update_lock_ready_job = {
 	"SELECT j.priority FROM "
 	NVS_JOB_AT(NVS_ALL_PRIORITIES, "$2", "AND p.due_at IS NULL FOR UPDATE")
 };
 
 /*
- * Once its row is locked: a row if no run has job $2, nor a turn, which whoever
- * had the row before may have given it.
+ * Once the row of a job is locked: a row if no run has job $2, nor a turn,
+ * which whoever had the row before may have given it.
  */
 static const NvsStatement update_not_taken = {
 	"SELECT $1 WHERE " NOT_TAKEN("$2")
@@ -108,8 +111,9 @@ static const NvsStatement update_not_taken = {
 };
 
 /*
- * The same where the snapshot of the transaction may not show a run: 40001, by
- * a run of our own, of job $2 of queue $1 and priority $3, which goes again.
+ * Has no run job $2 of queue $1 and priority $3, where the snapshot of the
+ * transaction may not show one?  A run of our own, which goes again, fails with
+ * 40001 then.
  */
 static const NvsStatement update_claim = {
 	"INSERT INTO {job_runs} (queue, id, priority, attempt, outcome) "

@@ -13,7 +13,7 @@
 #include "wakeup/jobs.h"
 #include "wakeup/notify.h"
 
-/* So many jobs of a queue can be fetched once we commit. */
+/* Note that n jobs of a queue can be fetched once we commit. */
 void
 nvs_queue_ready(const NvsTableSet *set, const NvsQueue *queue, int n)
 {
@@ -32,7 +32,7 @@ nvs_queue_due(const NvsQueue *queue, TimestampTz at)
 	nvs_jobs_note_due(queue->wakeup, at);
 }
 
-/* So many jobs of a queue were taken, and are not if we are rolled back. */
+/* Note that n jobs of a queue were taken, and are not if we are rolled back. */
 void
 nvs_queue_taken(const NvsQueue *queue, int n)
 {

@@ -168,7 +168,10 @@ nvs_bindings_of_published(const NvsStore *store, const char *subject, int len)
 	return bindings_match(store, BINDING_PUBLISHED, subject, len, &match);
 }
 
-/* The same for an event that is appended; type may be NULL for any. */
+/*
+ * The bindings by which an event that is appended goes to queues, each queue
+ * once, in the order of their numbers; type may be NULL for any.
+ */
 List *
 nvs_bindings_of_event(const NvsStore *store, const char *subject, int len,
 					  const char *type, int type_len)

@@ -594,8 +594,8 @@ nvs_route_targets(NvsKind kind, const NvsStore *store, NvsUse use,
 }
 
 /*
- * The same, without relations that are not the store's, or that the caller has
- * no right on.
+ * The targets of a kind in a store, as nvs_route_targets() returns them, but
+ * for relations that are not the store's, or that the caller has no right on.
  */
 List *
 nvs_route_usable_targets(NvsKind kind, const NvsStore *store)

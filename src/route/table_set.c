@@ -164,7 +164,11 @@ nvs_table_set_find(const NvsTableSetKind *kind, const char *prefix,
 	return table_set_find(kind, prefix, table_set_all(kind), mode);
 }
 
-/* The same for a call that changes rows, which locks what it needs. */
+/*
+ * The set of the store of this prefix, for a call that changes rows: tables
+ * that only some calls need are locked by these.  NULL when there is no such
+ * store.
+ */
 NvsTableSet *
 nvs_table_set_find_to_change(const NvsTableSetKind *kind, const char *prefix)
 {
@@ -174,7 +178,8 @@ nvs_table_set_find_to_change(const NvsTableSetKind *kind, const char *prefix)
 }
 
 /*
- * The same, with these of its tables locked.  A set is kept under the
+ * The set of the store of this prefix, with these of its tables locked; NULL
+ * when there is no such store.  A set is kept under the
  * generation of the store that it is made from, and points to nothing of it:
  * another reading of the registry frees it.
  */
@@ -478,9 +483,10 @@ nvs_table_set_each(const NvsTableSet *set, const NvsStatement *statement,
 }
 
 /*
- * The same for a statement that cannot have more than max rows, as what they
- * become has no room for more: an error when it does.  The owner of a store can
- * take its unique indexes away, and has rules return what he likes.
+ * Run a statement and call a function for each of its rows, which cannot be
+ * more than max, as what they become has no room for more: an error when they
+ * are.  The owner of a store can take its unique indexes away, and has rules
+ * return what he likes.
  */
 uint64
 nvs_table_set_each_of(const NvsTableSet *set, const NvsStatement *statement,

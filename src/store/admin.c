@@ -267,7 +267,7 @@ nvs_store_migrate(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(admin_migrate(prefix, target));
 }
 
-/* The same for a store that is not gone; returns the layout it had. */
+/* Migrate a store that is not gone to a layout; returns the one that it had. */
 static int
 admin_migrate(const char *prefix, int target)
 {

@@ -126,7 +126,8 @@ claim_check_routes(const NvsStore *store, const char *prefix)
 }
 
 /*
- * The same for one route.  It is for the token by its first one, or may be by
+ * Raise an error when a route is for what is under the token.  It is so by its
+ * first token, or may be by
  * a wildcard, and then its table is looked into.
  */
 static void

@@ -431,7 +431,8 @@ nvs_store_grant_on(const NvsStore *store, Oid relid)
 }
 
 /*
- * The same for all tables of a store's layout, when some of them were made now.
+ * Give whom the store was granted to the privileges on all tables of its
+ * layout, when some of these were made now.
  */
 void
 nvs_store_grant_on_tables(const NvsStore *store)

@@ -406,7 +406,10 @@ nvs_store_of_registered(const char *subject, int len)
 	return registry_find_of(subject, len);
 }
 
-/* The same, as the registry was last read. */
+/*
+ * The store that a subject or key belongs to, as the registry was last read;
+ * see nvs_store_of_registered().
+ */
 static NvsStore *
 registry_find_of(const char *subject, int len)
 {
@@ -426,8 +429,8 @@ registry_find_of(const char *subject, int len)
 }
 
 /*
- * The same, but raises NV009 when the store is gone: what belongs to a store is
- * never another's.
+ * The store that a subject or key belongs to; NULL when there is none.  Raises
+ * NV009 when it is gone: what belongs to a store is never another's.
  */
 NvsStore *
 nvs_store_of(const char *subject, int len)

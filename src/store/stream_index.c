@@ -63,7 +63,10 @@ nvs_index_find(Relation rel, AttrNumber first, AttrNumber second, bool unique)
 	return index_search(rel, first, second, unique, NULL);
 }
 
-/* The same, of a name unless that is NULL. */
+/*
+ * The index that nvs_index_find() looks for, and of this name unless that is
+ * NULL.
+ */
 static Oid
 index_search(Relation rel, AttrNumber first, AttrNumber second, bool unique,
 			 const char *name)

@@ -110,7 +110,10 @@ static const NvsStatement retain_in_log = {
 	.by_value = true
 };
 
-/* The same, but for the last of each stream: it says which version is next. */
+/*
+ * Delete up to $2 events from before $1, but for the last one of each stream:
+ * it says which version is next.
+ */
 static const NvsStatement retain_versioned = {
 	"DELETE FROM {table} d WHERE d.id OPERATOR(pg_catalog.=) "
 	"ANY (ARRAY(SELECT e.id FROM {table} e "

@@ -364,7 +364,9 @@ scan_short(NvsScan *scan, NvsSource *source)
 	return scan_short_select(scan, source);
 }
 
-/* The same by a statement. */
+/*
+ * Read all of a source's subject by a statement; false when that is too long.
+ */
 static bool
 scan_short_select(NvsScan *scan, NvsSource *source)
 {

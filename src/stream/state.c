@@ -54,7 +54,11 @@ nvs_stream_resolve(const char *subject, int len, NvsUse use,
 	return true;
 }
 
-/* The same for the subject that is argument n of a SQL function. */
+/*
+ * Find the relation of the subject that is argument n of a SQL function, and
+ * make sure that its state is there.  Returns false when nothing holds it
+ * yet.
+ */
 bool
 nvs_stream_resolve_arg(FunctionCallInfo fcinfo, int n, NvsUse use,
 					   NvsResolved *resolved)

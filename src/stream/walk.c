@@ -63,8 +63,10 @@ nvs_walk_positions(NvsWalk *walk, Oid relid, int64 after, int64 upto)
 }
 
 /*
- * The same along rows whose column, one of text, begins with len bytes, in the
- * order of that column.  The index is one that nvs_walk_find_index() found.
+ * Begin to walk along the rows of a table whose column, one of text, begins
+ * with len bytes, in the order of that column; the index is one that
+ * nvs_walk_find_index() found.  Returns false, with nothing to be ended, when
+ * it takes a statement.
  */
 bool
 nvs_walk_prefix(NvsWalk *walk, Oid relid, Oid indexid, AttrNumber column,
@@ -96,8 +98,9 @@ nvs_walk_prefix(NvsWalk *walk, Oid relid, Oid indexid, AttrNumber column,
 }
 
 /*
- * The same along rows that have this value in the first column of an index, one
- * of text, in the order of the index.
+ * Begin to walk along the rows of a table that have this value in the first
+ * column of an index, one of text, in the order of the index.  Returns false,
+ * with nothing to be ended, when it takes a statement.
  */
 bool
 nvs_walk_value(NvsWalk *walk, Oid relid, Oid indexid, Datum value)
@@ -125,7 +128,10 @@ nvs_walk_next(NvsWalk *walk)
 	return systable_getnext_ordered(walk->scan, ForwardScanDirection);
 }
 
-/* The same the other way round, from the last row on. */
+/*
+ * The row before, from the last one on, which is there until the next call;
+ * NULL before the first.
+ */
 HeapTuple
 nvs_walk_back(NvsWalk *walk)
 {

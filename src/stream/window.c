@@ -301,7 +301,10 @@ window_check_shown(const NvsWindow *window, const WindowRelation *relation)
 		window_check_part(window, relation->target->relid);
 }
 
-/* The same for a relation that has its own rows. */
+/*
+ * Raise an error when a relation that has its own rows has some which the
+ * snapshot of the transaction cannot show.
+ */
 static void
 window_check_part(const NvsWindow *window, Oid relid)
 {

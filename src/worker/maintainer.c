@@ -49,7 +49,7 @@
 #define MIN_BACKOFF		1000
 #define MAX_BACKOFF		600000
 
-/* So many stores that failed are named in the log at a time. */
+/* How many stores that failed are named in the log at a time. */
 #define MAX_NAMED		10
 
 PGDLLEXPORT void nvs_maintainer_main(Datum arg);

@@ -49,7 +49,9 @@
 #define MIN_RETRY		100
 #define MAX_RETRY		10000
 
-/* So many blocks of nvent.published_position make it be written more rarely. */
+/*
+ * Blocks of nvent.published_position from which on it is written more rarely.
+ */
 #define PUBLISH_BLOCKS	8
 
 PGDLLEXPORT void nvs_notifier_main(Datum arg);
