@@ -162,6 +162,7 @@ OBJS = \
 	src/queue/control.o \
 	src/queue/resume.o \
 	src/queue/admin.o \
+	src/queue/list.o \
 	src/queue/read.o \
 	src/queue/stats.o \
 	src/queue/blocked.o \
@@ -268,7 +269,10 @@ REGRESS = \
 	queue_redrive \
 	queue_flow \
 	queue_slot \
+	queue_list \
 	queue_stats \
+	queue_progress \
+	queue_find \
 	queue_wait \
 	queue_lane \
 	queue_group \

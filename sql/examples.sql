@@ -176,6 +176,9 @@ SELECT data ->> 'subject' AS subject, data -> 'data' AS data FROM nvent.queue_fe
 
 SELECT nvent.store_create('scratch', 'public');
 SELECT nvent.queue_set_unlogged(store => 'scratch');
+SELECT nvent.queue_create('thumbnails', store => 'scratch');
+SELECT nvent.queue_send('thumbnails', '{"image": 5}', store => 'scratch') > 0 AS sent;
+SELECT queue, unlogged FROM nvent.queue_list(store => 'scratch');
 
 SELECT nvent.queue_create('video');
 SELECT count(*) FROM nvent.queue_flow(ARRAY[
@@ -185,6 +188,23 @@ SELECT count(*) FROM nvent.queue_flow(ARRAY[
 SELECT nvent.queue_complete('video', id, attempt, jsonb_build_object('made', data -> 'file'))
 FROM nvent.queue_fetch('video', 10);
 SELECT p.outcome, p.output FROM nvent.queue_fetch('video', 10) j, nvent.queue_parents('video', j.id) p;
+
+SELECT nvent.queue_create('imports');
+SELECT nvent.queue_send('imports', '{"file": "may.csv"}') > 0 AS sent;
+SELECT nvent.queue_progress('imports', id, attempt, '{"rows": 500, "of": 2000}')
+FROM nvent.queue_fetch('imports', worker => 'host-1');
+SELECT worker, data, progress FROM nvent.queue_find('imports', states => '{active}');
+
+BEGIN;
+SELECT nvent.queue_progress('imports', id, attempt, '{"rows": 1000, "of": 2000}') FROM nvent.queue_active('imports');
+SELECT nvent.stream_append('progress:imports:may',
+    '{"type": "progress", "data": {"rows": 1000, "of": 2000}}') ? 'id' AS told;
+COMMIT;
+
+SELECT state, data FROM nvent.queue_find('imports', data => '{"file": "may.csv"}');
+SELECT count(*) FROM nvent.queue_find('emails', states => '{created,retry}', after => 0, max_count => 100);
+
+CREATE INDEX ON nvent_jobs USING gin (data jsonb_path_ops);
 
 SELECT queue, ready, deferred, retry, blocked, active, failed, oldest_age > '1 hour' AS late FROM nvent.queue_stats();
 SELECT worker, count(*), max(age) FROM nvent.queue_active('emails') GROUP BY worker;

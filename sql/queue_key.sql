@@ -51,7 +51,7 @@ SELECT nvent.queue_send('standard', to_jsonb(n), key => 'k') > 0 AS sent FROM ge
 SELECT nvent.queue_send('standard', '"other"', key => 'l') > 0 AS sent;
 SELECT data, state, key FROM nvent.queue_find('standard', 'k');
 SELECT data, state, key FROM nvent.queue_find('standard', 'none');
-SELECT nvent.queue_find('standard', NULL);
+SELECT count(*) FROM nvent.queue_find('standard', NULL);
 SELECT nvent.queue_find('none', 'k');
 SELECT nvent.queue_purge('standard');
 

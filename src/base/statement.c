@@ -85,6 +85,13 @@ struct NvsPlanSet
 	void	   *guard_arg;
 };
 
+/* What a mode is for the planner. */
+static const int plan_options[] = {
+	[NVS_PLAN_GENERIC] = CURSOR_OPT_GENERIC_PLAN,
+	[NVS_PLAN_AUTO] = 0,
+	[NVS_PLAN_CUSTOM] = CURSOR_OPT_CUSTOM_PLAN
+};
+
 /* The plans of statements on nothing but the registry. */
 static NvsPlanSet *own_set = NULL;
 
@@ -188,7 +195,7 @@ statement_prepare(NvsPlanSet *set, const NvsStatement *statement,
 		set->guard(set->guard_arg, names);
 	plan = nvs_plan_prepare(sql.data, params == NULL ? 0 : params->n,
 							params == NULL ? NULL : params->types,
-							statement->by_value ? 0 : CURSOR_OPT_GENERIC_PLAN);
+							plan_options[statement->mode]);
 	pfree(sql.data);
 
 	/* Entered last: an error leaves nothing behind. */
@@ -251,9 +258,6 @@ SPIPlanPtr
 nvs_statement_plan_text(NvsPlanSet *set, const char *sql,
 						const NvsParams *params, NvsPlanMode mode)
 {
-	static const int options[] = {
-		CURSOR_OPT_GENERIC_PLAN, 0, CURSOR_OPT_CUSTOM_PLAN
-	};
 	TextPlan   *entry;
 	SPIPlanPtr	plan;
 	bool		found;
@@ -267,7 +271,7 @@ nvs_statement_plan_text(NvsPlanSet *set, const char *sql,
 	/* Prepared and entered last: an error leaves nothing behind. */
 	if (set->texts->members >= MAX_TEXTS)
 		planset_drop_texts(set);
-	plan = nvs_plan_prepare(sql, params->n, params->types, options[mode]);
+	plan = nvs_plan_prepare(sql, params->n, params->types, plan_options[mode]);
 	sql = MemoryContextStrdup(set->texts_cxt, sql);
 	text_insert(set->texts, sql, &found)->plan = plan;
 	return plan;

@@ -25,6 +25,14 @@ typedef struct NvsPlanSet NvsPlanSet;
  */
 typedef void (*NvsNamesFunction) (void *arg, uint32 names);
 
+/* Whether the values of parameters decide about a plan, as plan_cache_mode. */
+typedef enum NvsPlanMode
+{
+	NVS_PLAN_GENERIC = false,	/* never: one plan serves all of them */
+	NVS_PLAN_AUTO = true,		/* where plancache expects it to pay */
+	NVS_PLAN_CUSTOM				/* it is planned for each execution */
+} NvsPlanMode;
+
 /*
  * A fixed statement.  In its text {name} stands for what the set defines by
  * that name, as {table} for the relation.  Types of parameters are those of
@@ -34,16 +42,8 @@ typedef struct NvsStatement
 {
 	const char *text;			/* or NULL, and then ... */
 	void		(*build) (StringInfo sql, const void *arg); /* ... writes it */
-	bool		by_value;		/* the plan may depend on the parameters */
+	NvsPlanMode mode;
 } NvsStatement;
-
-/* Whether the values of parameters decide about a plan, as plan_cache_mode. */
-typedef enum NvsPlanMode
-{
-	NVS_PLAN_GENERIC = false,	/* never: one plan serves all of them */
-	NVS_PLAN_AUTO = true,		/* where plancache expects it to pay */
-	NVS_PLAN_CUSTOM				/* it is planned for each execution */
-} NvsPlanMode;
 
 extern NvsPlanSet *nvs_planset_create(MemoryContext cxt);
 extern void nvs_planset_define(NvsPlanSet *set, const char *name,

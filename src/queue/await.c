@@ -222,8 +222,8 @@ await_fetch(QueueWait *await)
 		nvs_work_settle(await->set, await->queue, await->work);
 	await->settled = true;
 	return await_take(await, PG_GETARG_INT32(NVS_WORK_MAX_COUNT),
-					  PG_ARGISNULL(WORK_WORKER) ? NULL :
-					  PG_GETARG_TEXT_PP(WORK_WORKER), &await->jobs) > 0 ||
+					  nvs_worker_argument(fcinfo, WORK_WORKER),
+					  &await->jobs) > 0 ||
 		PG_GETARG_INT32(NVS_WORK_MAX_COUNT) == 0;
 }
 

@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "queue/lane.h"
@@ -74,10 +75,25 @@ nvs_queue_fetch(PG_FUNCTION_ARGS)
 	nvs_spi_begin();
 	set = nvs_queue_open(fcinfo, 0, 3, NVS_USE_CHANGE, &queue);
 	(void) nvs_queue_fetch_into(set, queue, PG_GETARG_INT32(1),
-								PG_ARGISNULL(2) ? NULL :
-								PG_GETARG_TEXT_PP(2), result, desc);
+								nvs_worker_argument(fcinfo, 2), result, desc);
 	nvs_spi_end();
 	return (Datum) 0;
+}
+
+/*
+ * Who asks for jobs, as argument arg says: for NULL it is what the session is
+ * called, its application_name.  NULL where that, or the argument, is empty.
+ */
+text *
+nvs_worker_argument(FunctionCallInfo fcinfo, int arg)
+{
+	text	   *worker;
+
+	if (PG_ARGISNULL(arg))
+		return application_name == NULL || application_name[0] == '\0' ?
+			NULL : cstring_to_text(application_name);
+	worker = PG_GETARG_TEXT_PP(arg);
+	return VARSIZE_ANY_EXHDR(worker) == 0 ? NULL : worker;
 }
 
 /*

@@ -145,6 +145,7 @@ extern void nvs_queue_expire(NvsTableSet *set, NvsQueue *queue,
 extern void nvs_jobs_settle(NvsTableSet *set, NvsQueue *queue, NvsWork *work);
 
 /* queue/fetch.c */
+extern text *nvs_worker_argument(FunctionCallInfo fcinfo, int arg);
 extern int	nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue,
 								 int max_count, text *worker,
 								 Tuplestorestate *result, TupleDesc desc);

@@ -119,6 +119,7 @@ static const NvsTableSetColumn queue_columns[] = {
 	{4, "worker", TEXTOID},
 	{4, "output", JSONBOID},
 	{4, "flow", BOOLOID},
+	{4, "progress", JSONBOID},
 	{5, "queue", INT4OID, true},
 	{5, "key", TEXTOID, true},
 	{5, "id", INT8OID, true},

@@ -6,6 +6,8 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 
 #include "queue/internal.h"
 
@@ -25,7 +27,7 @@
 	"j.created_at, " \
 	"COALESCE(CASE WHEN t.lane IS NULL THEN t.due_at END, w.due_at), " \
 	"r.started_at, r.lease_until, r.ended_at, " \
-	"r.worker, r.output, j.origin, j.key, w.pending " \
+	"r.worker, r.output, j.origin, j.key, w.pending, r.progress " \
 	"FROM " jobs " LEFT JOIN {job_turns} t " \
 	"ON t.id OPERATOR(pg_catalog.=) j.id " \
 	"LEFT JOIN {job_waits} w ON w.id OPERATOR(pg_catalog.=) j.id " \
@@ -38,18 +40,60 @@ static const NvsStatement read_job = {
 	READ_JOBS(NVS_JOB_AT("pg_catalog.unnest($3)", "$2", "OFFSET 0"))
 };
 
-/* $1 queue, $2 key. */
+/* In SQL, those of a query of READ_JOBS whose states are among $n. */
+#define READ_IN_STATES(query, n) \
+	"SELECT s.* FROM (" query ") s (id, state, priority, data, attempt, " \
+	"retries, created_at, start_at, started_at, lease_until, ended_at, " \
+	"worker, output, origin, key, waits_for, progress) " \
+	"WHERE ($" n " IS NULL OR s.state OPERATOR(pg_catalog.=) ANY ($" n ")) "
+
+/*
+ * $1 queue, $2 states or none, $3 behind which id, $4 how many, $5 key, $6 what
+ * their data contains or none.
+ */
 static const NvsStatement read_by_key = {
-	READ_JOBS("{jobs} j")
-	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.key OPERATOR(pg_catalog.=) $2 "
-	"ORDER BY j.queue, j.key, j.id"
+	READ_IN_STATES(READ_JOBS("{jobs} j")
+				   "WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+				   "AND j.key OPERATOR(pg_catalog.=) $5 "
+				   "AND j.id OPERATOR(pg_catalog.>) $3 "
+				   "AND ($6 IS NULL OR j.data OPERATOR(pg_catalog.@>) $6) "
+				   "ORDER BY j.queue, j.key, j.id", "2")
+	"ORDER BY s.id LIMIT $4"
+};
+
+/*
+ * $1 to $4 the same, $5 what their data contains.  Planned as any other query,
+ * for what it is given: nobody knows which indexes of data there are.
+ */
+static const NvsStatement read_by_data = {
+	READ_IN_STATES(READ_JOBS("{jobs} j")
+				   "WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+				   "AND j.id OPERATOR(pg_catalog.>) $3 "
+				   "AND j.data OPERATOR(pg_catalog.@>) $5", "2")
+	"ORDER BY s.id LIMIT $4",
+	.mode = NVS_PLAN_CUSTOM
+};
+
+/*
+ * $1 to $4 the same, $5 the priorities that the queue has: of each of them as
+ * many as are wanted, since its jobs are in order.
+ */
+static const NvsStatement read_in_order = {
+	"SELECT s.* FROM pg_catalog.unnest($5) l (priority), LATERAL ("
+	READ_IN_STATES(READ_JOBS("{jobs} j")
+				   "WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+				   "AND j.priority OPERATOR(pg_catalog.=) l.priority "
+				   "AND j.id OPERATOR(pg_catalog.>) $3 "
+				   "ORDER BY j.queue, j.priority, j.id", "2")
+	"ORDER BY s.id LIMIT $4) s "
+	"ORDER BY s.id LIMIT $4"
 };
 
 /* $1 queue, $2 id. */
 static const NvsStatement read_runs = {
 	"SELECT r.attempt, COALESCE(r.outcome, 'active'), r.worker, "
-	"r.started_at, r.lease_until, r.ended_at, r.output FROM {job_runs} r "
+	"r.started_at, r.lease_until, r.ended_at, r.output, r.progress "
+	"FROM {job_runs} r "
 	"WHERE r.id OPERATOR(pg_catalog.=) $2 "
 	"AND " NVS_IN_QUEUE("r", "1") " ORDER BY r.id, r.attempt"
 };
@@ -82,6 +126,26 @@ typedef struct Read
 	Tuplestorestate *result;
 } Read;
 
+/* Arguments of queue_find(). */
+enum
+{
+	FIND_QUEUE,
+	FIND_KEY,
+	FIND_DATA,
+	FIND_STATES,
+	FIND_AFTER,
+	FIND_MAX_COUNT,
+	FIND_STORE
+};
+
+/* A call of that. */
+typedef struct ReadFind
+{
+	Read		read;
+	FunctionCallInfo fcinfo;
+	NvsQueue   *queue;
+} ReadFind;
+
 PG_FUNCTION_INFO_V1(nvs_queue_get);
 PG_FUNCTION_INFO_V1(nvs_queue_runs);
 PG_FUNCTION_INFO_V1(nvs_queue_find);
@@ -90,6 +154,8 @@ PG_FUNCTION_INFO_V1(nvs_queue_children);
 
 static Datum read_call(FunctionCallInfo fcinfo,
 					   const NvsStatement *statement);
+static void find_check(FunctionCallInfo fcinfo);
+static void find_run(ReadFind *find);
 static void read_run(void *arg);
 static void read_put_row(TupleTableSlot *slot, void *arg);
 
@@ -109,12 +175,103 @@ nvs_queue_runs(PG_FUNCTION_ARGS)
 	return read_call(fcinfo, &read_runs);
 }
 
-/* nvent.queue_find(queue, key, store): the jobs of a key, the oldest first. */
+/*
+ * nvent.queue_find(queue, key, data, states, after, max_count, store): the jobs
+ * of a key, or with some data, the oldest first.
+ */
 Datum
 nvs_queue_find(PG_FUNCTION_ARGS)
 {
-	NVS_REQUIRE_ARG(1, "key");
-	return read_call(fcinfo, &read_by_key);
+	ReadFind	find;
+	TupleDesc	desc;
+
+	find_check(fcinfo);
+	find.fcinfo = fcinfo;
+	find.read.result = nvs_result_set(fcinfo, &desc);
+	nvs_spi_begin();
+	find.read.set = nvs_queue_open(fcinfo, FIND_QUEUE, FIND_STORE,
+								   NVS_USE_READ, &find.queue);
+	find_run(&find);
+	nvs_spi_end();
+	return (Datum) 0;
+}
+
+/* Raise an error for arguments of queue_find() that are out of range. */
+static void
+find_check(FunctionCallInfo fcinfo)
+{
+	static const char *const known[] = {
+		"waiting", "created", "retry", "active", "completed", "failed",
+		"cancelled"
+	};
+	Datum	   *states;
+	bool	   *isnull;
+	int			n = 0;
+	int			i;
+	int			k;
+
+	NVS_REQUIRE_ARG(FIND_MAX_COUNT, "max_count");
+	if (PG_GETARG_INT32(FIND_MAX_COUNT) < 0 ||
+		PG_GETARG_INT32(FIND_MAX_COUNT) > NVS_MAX_JOBS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_count\" must be from 0 to %d",
+						NVS_MAX_JOBS),
+				 errdetail("It is %d.", PG_GETARG_INT32(FIND_MAX_COUNT))));
+	if (!PG_ARGISNULL(FIND_STATES))
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(FIND_STATES), TEXTOID, -1,
+						  false, TYPALIGN_INT, &states, &isnull, &n);
+	for (i = 0; i < n; i++)
+	{
+		char	   *state;
+
+		if (isnull[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument \"states\" must not contain nulls")));
+		state = TextDatumGetCString(states[i]);
+		for (k = 0; k < lengthof(known); k++)
+			if (strcmp(state, known[k]) == 0)
+				break;
+		if (k == lengthof(known))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("unrecognized state \"%s\" of jobs", state),
+					 errhint("States are waiting, created, retry, active, "
+							 "completed, failed and cancelled.")));
+	}
+}
+
+/* Run the query for what is given. */
+static void
+find_run(ReadFind *find)
+{
+	FunctionCallInfo fcinfo = find->fcinfo;
+	Read	   *read = &find->read;
+	bool		by_data = PG_ARGISNULL(FIND_KEY) && !PG_ARGISNULL(FIND_DATA);
+
+	read->statement = by_data ? &read_by_data :
+		PG_ARGISNULL(FIND_KEY) ? &read_in_order : &read_by_key;
+	nvs_params_init(&read->params);
+	nvs_params_add(&read->params, INT4OID, Int32GetDatum(find->queue->number),
+				   false);
+	nvs_params_add_arg(&read->params, fcinfo, FIND_STATES, TEXTARRAYOID);
+	nvs_params_add(&read->params, INT8OID, PG_ARGISNULL(FIND_AFTER) ?
+				   Int64GetDatum(PG_INT64_MIN) : PG_GETARG_DATUM(FIND_AFTER),
+				   false);
+	nvs_params_add(&read->params, INT8OID,
+				   Int64GetDatum(PG_GETARG_INT32(FIND_MAX_COUNT)), false);
+	if (!PG_ARGISNULL(FIND_KEY))
+		nvs_params_add_arg(&read->params, fcinfo, FIND_KEY, TEXTOID);
+	if (read->statement == &read_in_order)
+		nvs_params_add(&read->params, INT4ARRAYOID,
+					   nvs_queue_priorities(find->queue), false);
+	else
+		nvs_params_add_arg(&read->params, fcinfo, FIND_DATA, JSONBOID);
+	if (by_data)
+		read_run(read);
+	else
+		nvs_call_by_index(read_run, read);
 }
 
 /* nvent.queue_parents(queue, id, store): the jobs that a job waits for. */
@@ -147,8 +304,7 @@ read_call(FunctionCallInfo fcinfo, const NvsStatement *statement)
 	read.set = nvs_queue_open(fcinfo, 0, 2, NVS_USE_READ, &queue);
 	nvs_params_init(&read.params);
 	nvs_params_add(&read.params, INT4OID, Int32GetDatum(queue->number), false);
-	nvs_params_add_arg(&read.params, fcinfo, 1,
-					   statement == &read_by_key ? TEXTOID : INT8OID);
+	nvs_params_add_arg(&read.params, fcinfo, 1, INT8OID);
 	if (statement == &read_job)
 		nvs_params_add(&read.params, INT4ARRAYOID,
 					   nvs_queue_priorities(queue), false);

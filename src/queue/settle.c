@@ -39,15 +39,27 @@ static const NvsStatement settle_end = {
 	" RETURNING r.priority, r.retries, r.flow"
 };
 
-/* $1 id, $2 attempt, $3 queue, $4 lease or none, $5 the queue's. */
+/*
+ * $1 id, $2 attempt, $3 queue, $4 lease or none, $5 the queue's, $6 progress or
+ * none.
+ */
 static const NvsStatement settle_touch = {
-	"UPDATE {job_runs} r SET lease_until = LEAST(r.run_until, "
+	"UPDATE {job_runs} r SET progress = COALESCE($6, r.progress), "
+	"lease_until = LEAST(r.run_until, "
 	NVS_NOW " OPERATOR(pg_catalog.+) COALESCE($4, "
 	"(SELECT j.lease FROM {jobs} j "
 	"WHERE j.queue OPERATOR(pg_catalog.=) r.queue "
 	"AND j.priority OPERATOR(pg_catalog.=) r.priority "
 	"AND j.id OPERATOR(pg_catalog.=) r.id), $5)) "
 	"WHERE " THIS_RUN " RETURNING r.lease_until"
+};
+
+/*
+ * $1 id, $2 attempt, $3 queue, $4 progress: no index has that, so that a run
+ * which says much of it leaves nothing behind but in its page.
+ */
+static const NvsStatement settle_progress = {
+	"UPDATE {job_runs} r SET progress = $4 WHERE " THIS_RUN
 };
 
 /*
@@ -118,6 +130,7 @@ PG_FUNCTION_INFO_V1(nvs_queue_complete);
 PG_FUNCTION_INFO_V1(nvs_queue_complete_many);
 PG_FUNCTION_INFO_V1(nvs_queue_fail);
 PG_FUNCTION_INFO_V1(nvs_queue_touch);
+PG_FUNCTION_INFO_V1(nvs_queue_progress);
 PG_FUNCTION_INFO_V1(nvs_queue_release);
 
 static void settle_begin(Settle *settle, FunctionCallInfo fcinfo, int store,
@@ -134,6 +147,7 @@ static void settle_tell_children(const Settle *settle, Datum id);
 static void settle_fail(void *arg);
 static void settle_release(void *arg);
 static void settle_touch_run(void *arg);
+static void settle_progress_run(void *arg);
 static void settle_forget(NvsTableSet *set, const NvsQueue *queue,
 						  const Datum *ids, int n);
 static void settle_keep_run(TupleTableSlot *slot, void *arg);
@@ -379,8 +393,8 @@ settle_release(void *arg)
 }
 
 /*
- * nvent.queue_touch(queue, id, attempt, lease, store): until when the lease is
- * held now, NULL when it is lost.
+ * nvent.queue_touch(queue, id, attempt, lease, progress, store): until when the
+ * lease is held now, NULL when it is lost.
  */
 Datum
 nvs_queue_touch(PG_FUNCTION_ARGS)
@@ -388,7 +402,7 @@ nvs_queue_touch(PG_FUNCTION_ARGS)
 	Settle		settle;
 
 	(void) nvs_ttl_argument(fcinfo, 3, "lease");
-	settle_begin(&settle, fcinfo, 4, "nvent.queue_touch()");
+	settle_begin(&settle, fcinfo, 5, "nvent.queue_touch()");
 	nvs_call_by_index(settle_touch_run, &settle);
 	nvs_spi_end();
 	if (!settle.settled)
@@ -408,6 +422,7 @@ settle_touch_run(void *arg)
 	nvs_params_add_arg(&params, settle->fcinfo, 3, INTERVALOID);
 	nvs_params_add(&params, INTERVALOID,
 				   IntervalPGetDatum(&settle->queue->lease), false);
+	nvs_params_add_arg(&params, settle->fcinfo, 4, JSONBOID);
 	settle->settled =
 		nvs_execute_first(nvs_statement_plan(settle->set->plans,
 											 &settle_touch, &params, NULL),
@@ -421,6 +436,38 @@ settle_touch_run(void *arg)
 	}
 	settle->lease_until = DatumGetTimestampTz(until);
 	nvs_queue_due(settle->queue, settle->lease_until);
+}
+
+/*
+ * nvent.queue_progress(queue, id, attempt, progress, store): was it held?  The
+ * lease lasts no longer for it.
+ */
+Datum
+nvs_queue_progress(PG_FUNCTION_ARGS)
+{
+	Settle		settle;
+
+	settle_begin(&settle, fcinfo, 4, "nvent.queue_progress()");
+	nvs_call_by_index(settle_progress_run, &settle);
+	nvs_spi_end();
+	PG_RETURN_BOOL(settle.settled);
+}
+
+/* Note how far a run has come, if its lease is held. */
+static void
+settle_progress_run(void *arg)
+{
+	Settle	   *settle = arg;
+	NvsParams	params;
+
+	settle_run_params(settle, &params);
+	nvs_params_add_arg(&params, settle->fcinfo, 3, JSONBOID);
+	settle->settled = nvs_table_set_run(settle->set, &settle_progress,
+										&params) > 0;
+	if (!settle->settled)
+		settle_check_shown(settle->set, settle->queue,
+						   DatumGetInt64(params.values[0]),
+						   DatumGetInt32(params.values[1]));
 }
 
 /* Delete jobs that have ended, of a queue that keeps none. */

@@ -101,8 +101,8 @@ static const NvsStatement stats_times = {
 /* Runs of queue $1 that last and whose leases end from $2 on. */
 static const NvsStatement stats_active = {
 	"SELECT r.id, r.attempt, r.worker, r.started_at, r.lease_until, "
-	NVS_NOW " OPERATOR(pg_catalog.-) r.started_at FROM {job_runs} r "
-	"WHERE r.queue OPERATOR(pg_catalog.=) $1 "
+	NVS_NOW " OPERATOR(pg_catalog.-) r.started_at, r.progress "
+	"FROM {job_runs} r WHERE r.queue OPERATOR(pg_catalog.=) $1 "
 	"AND r.lease_until OPERATOR(pg_catalog.>=) $2 AND r.outcome IS NULL "
 	"ORDER BY r.queue, r.lease_until, r.id"
 };

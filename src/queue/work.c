@@ -51,8 +51,8 @@ nvs_queue_work(PG_FUNCTION_ARGS)
 						 &queue);
 	nvs_work_settle(set, queue, &work);
 	(void) nvs_queue_fetch_into(set, queue, PG_GETARG_INT32(NVS_WORK_MAX_COUNT),
-								PG_ARGISNULL(WORK_WORKER) ? NULL :
-								PG_GETARG_TEXT_PP(WORK_WORKER), result, desc);
+								nvs_worker_argument(fcinfo, WORK_WORKER),
+								result, desc);
 	nvs_spi_end();
 	return (Datum) 0;
 }

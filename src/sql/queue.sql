@@ -207,6 +207,74 @@ Locks:
 Example:
   SELECT nvent.queue_drop(''emails'');';
 
+CREATE FUNCTION nvent.queue_list(
+    queue text DEFAULT NULL,
+    store text DEFAULT NULL,
+    OUT queue text,
+    OUT policy text,
+    OUT priority integer,
+    OUT lease interval,
+    OUT max_run interval,
+    OUT retry_limit integer,
+    OUT retry_delay interval,
+    OUT retry_backoff boolean,
+    OUT retry_delay_max interval,
+    OUT dead_letter text,
+    OUT keep_queued interval,
+    OUT keep_ended interval,
+    OUT notify text,
+    OUT group_limit integer,
+    OUT rate_limit integer,
+    OUT rate_interval interval,
+    OUT group_rate_limit integer,
+    OUT group_rate_interval interval,
+    OUT paused_at timestamptz,
+    OUT unlogged boolean,
+    OUT created_at timestamptz,
+    OUT updated_at timestamptz
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'nvs_queue_list'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION nvent.queue_list(text, text) IS
+'Lists queues with what is said of them.
+
+They are what the caller may read of {store}_queues. How many jobs they have tells nvent.queue_stats, what
+they are bound to nvent.queue_bindings.
+
+Arguments:
+  queue: the queue; NULL for all
+  store: the store; NULL is the default store
+Returns:
+  a row for each queue, by its name; none when there is none
+Columns:
+  queue: its name
+  policy: this and all others up to group_rate_interval as they were given to nvent.queue_create, or set since
+  priority: of jobs that have none of their own
+  lease: how long a worker has a job
+  max_run: how long one attempt may last; NULL for no limit
+  retry_limit: how often a job is tried again
+  retry_delay: how long it waits before that
+  retry_backoff: whether that is doubled each time
+  retry_delay_max: the longest that it waits; NULL for no limit
+  dead_letter: queue that gets a copy of jobs that failed for good; NULL for none
+  keep_queued: how long jobs may be queued; NULL for ever
+  keep_ended: how long jobs that have ended are kept; NULL for ever
+  notify: how sessions that listen are told of jobs; NULL is for what nvent_store.notify says
+  group_limit: how many jobs of a group may be active; NULL for any number
+  rate_limit: how many jobs may begin in a rate_interval; NULL for any number
+  rate_interval: the same for it
+  group_rate_limit: how many of a group may begin in a group_rate_interval; NULL for any number
+  group_rate_interval: the same for it
+  paused_at: since when it is paused; NULL when it is not
+  unlogged: whether a crash loses its jobs, see nvent.queue_set_unlogged
+  created_at: when it was made
+  updated_at: when it was made, paused or unpaused last
+Raises:
+  NV009: there is no such store
+Example:
+  SELECT queue, policy, retry_limit, paused_at FROM nvent.queue_list();';
+
 CREATE FUNCTION nvent.queue_set_unlogged(
     unlogged boolean DEFAULT true,
     store text DEFAULT NULL
@@ -604,7 +672,7 @@ that others have used since the snapshot is an error, 40001. Fewer than there ar
 Arguments:
   queue: the queue
   max_count: how many at most, up to 100,000
-  worker: any text that says who asks; NULL for none
+  worker: any text that says who asks; NULL is the application_name of the session, '''' is for none
   store: the store; NULL is the default store
 Returns:
   a row for each job
@@ -748,7 +816,7 @@ Arguments:
   completed: an array of {"id", "attempt", "output"}, at most 100,000; NULL for none
   failed: an array of {"id", "attempt", "error"}, the same
   max_count: how many to fetch at most; 0 for none
-  worker: any text that says who asks; NULL for none
+  worker: any text that says who asks; NULL is the application_name of the session, '''' is for none
   store: the store; NULL is the default store
 Returns:
   a row for each job that is fetched, as nvent.queue_fetch
@@ -836,7 +904,7 @@ Arguments:
   failed: an array of {"id", "attempt", "error"}, the same
   max_count: how many to fetch at most; 0 for none, without waiting
   timeout: how long to wait; NULL is for good
-  worker: any text that says who asks; NULL for none
+  worker: any text that says who asks; NULL is the application_name of the session, '''' is for none
   store: the store; NULL is the default store
   jobs: may be left out
 Returns:
@@ -854,12 +922,13 @@ CREATE FUNCTION nvent.queue_touch(
     id bigint,
     attempt integer,
     lease interval DEFAULT NULL,
+    progress jsonb DEFAULT NULL,
     store text DEFAULT NULL
 ) RETURNS timestamptz
 AS 'MODULE_PATHNAME', 'nvs_queue_touch'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION nvent.queue_touch(text, bigint, integer, interval, text) IS
+COMMENT ON FUNCTION nvent.queue_touch(text, bigint, integer, interval, jsonb, text) IS
 'Has a lease last from now on, if it is still held.
 
 Arguments:
@@ -867,6 +936,7 @@ Arguments:
   id: the job
   attempt: as nvent.queue_fetch returned it
   lease: how long; NULL is the job''s own, or the queue''s
+  progress: how far the work has come, as in nvent.queue_progress; NULL leaves it as it is
   store: the store; NULL is the default store
 Returns:
   when it runs out now, not after the job''s max_run; NULL when the lease is lost
@@ -878,6 +948,42 @@ Locks:
   the row of the attempt until the transaction ends
 Example:
   SELECT nvent.queue_touch(''emails'', 42, 1);';
+
+CREATE FUNCTION nvent.queue_progress(
+    queue text,
+    id bigint,
+    attempt integer,
+    progress jsonb,
+    store text DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'nvs_queue_progress'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.queue_progress(text, bigint, integer, jsonb, text) IS
+'Says how far the work on a job has come, if its lease is still held: a number or anything else.
+
+Others read it by nvent.queue_get, nvent.queue_find, nvent.queue_runs and nvent.queue_active when the
+transaction has committed. It is that of one attempt, is kept with it when it has ended, and the next
+attempt begins with none. The lease lasts no longer for it; nvent.queue_touch sets both.
+
+It is as cheap as can be said often: a row is written in the place of the one before, and to no index.
+
+Arguments:
+  queue: the queue
+  id: the job
+  attempt: as nvent.queue_fetch returned it
+  progress: how far it has come; NULL for nothing to say
+  store: the store; NULL is the default store
+Returns:
+  true when it was noted, false when the lease is lost
+Raises:
+  40001: in REPEATABLE READ or SERIALIZABLE, when the job was fetched or changed since the snapshot
+  42704: there is no such queue
+  NV009: there is no such store
+Locks:
+  the row of the attempt until the transaction ends: say it in a transaction of its own
+Example:
+  SELECT nvent.queue_progress(''emails'', 42, 1, ''50'');';
 
 CREATE FUNCTION nvent.queue_release(
     queue text,
@@ -1312,7 +1418,8 @@ CREATE FUNCTION nvent.queue_get(
     OUT output jsonb,
     OUT origin jsonb,
     OUT key text,
-    OUT waits_for integer
+    OUT waits_for integer,
+    OUT progress jsonb
 ) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'nvs_queue_get'
 LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1;
@@ -1345,6 +1452,7 @@ Columns:
     was sent once
   key: what it is about
   waits_for: for how many jobs it has yet to wait; NULL when it does not
+  progress: how far the last attempt has come, see nvent.queue_progress
 Raises:
   42704: there is no such queue
   NV009: there is no such store
@@ -1417,7 +1525,11 @@ Example:
 
 CREATE FUNCTION nvent.queue_find(
     queue text,
-    key text,
+    key text DEFAULT NULL,
+    data jsonb DEFAULT NULL,
+    states text[] DEFAULT NULL,
+    after bigint DEFAULT NULL,
+    max_count integer DEFAULT 1000,
     store text DEFAULT NULL,
     OUT id bigint,
     OUT state text,
@@ -1434,27 +1546,39 @@ CREATE FUNCTION nvent.queue_find(
     OUT output jsonb,
     OUT origin jsonb,
     OUT key text,
-    OUT waits_for integer
+    OUT waits_for integer,
+    OUT progress jsonb
 ) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'nvs_queue_find'
 LANGUAGE C STABLE PARALLEL UNSAFE ROWS 10;
 
-COMMENT ON FUNCTION nvent.queue_find(text, text, text) IS
-'Shows the jobs of a key, whatever the policy of the queue is.
+COMMENT ON FUNCTION nvent.queue_find(text, text, jsonb, text[], bigint, integer, text) IS
+'Shows jobs of a queue by their key, their data or their states, whatever its policy is; all of its jobs
+when none of these is given.
+
+A key is found by an index that is there. Data is found by one that you make where it pays, since whoever
+sends has to write it: CREATE INDEX ON {store}_jobs USING gin (data jsonb_path_ops). Without it all jobs of
+the queue are read, as they are for states alone until there are enough.
 
 Arguments:
   queue: the queue
-  key: the key
+  key: the key; NULL for any, or none
+  data: what the data of the jobs contains, as jsonb has it with @>; NULL for any
+  states: which of the states that nvent.queue_get shows; NULL for all
+  after: only jobs with a higher id: that of the last one of a page, for the next; NULL begins at the first
+  max_count: how many at most, up to 100,000
   store: the store; NULL is the default store
 Returns:
   a row for each job, the oldest first
 Columns:
   id: this and all others as in nvent.queue_get
 Raises:
+  22004: max_count is NULL, or one of the states
+  22023: max_count is negative or too high, or there is no such state
   42704: there is no such queue
   NV009: there is no such store
 Example:
-  SELECT id, state FROM nvent.queue_find(''emails'', ''user-17'');';
+  SELECT id, state FROM nvent.queue_find(''emails'', data => ''{"to": "ada"}'', states => ''{created,retry}'');';
 
 CREATE FUNCTION nvent.queue_runs(
     queue text,
@@ -1466,7 +1590,8 @@ CREATE FUNCTION nvent.queue_runs(
     OUT started_at timestamptz,
     OUT lease_until timestamptz,
     OUT ended_at timestamptz,
-    OUT output jsonb
+    OUT output jsonb,
+    OUT progress jsonb
 ) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'nvs_queue_runs'
 LANGUAGE C STABLE PARALLEL UNSAFE ROWS 3;
@@ -1488,6 +1613,7 @@ Columns:
   lease_until: when its lease runs out, or did
   ended_at: when it ended
   output: what it left, or its error
+  progress: how far it had come, see nvent.queue_progress
 Raises:
   42704: there is no such queue
   NV009: there is no such store
@@ -1559,7 +1685,8 @@ CREATE FUNCTION nvent.queue_active(
     OUT worker text,
     OUT started_at timestamptz,
     OUT lease_until timestamptz,
-    OUT age interval
+    OUT age interval,
+    OUT progress jsonb
 ) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'nvs_queue_active'
 LANGUAGE C STABLE PARALLEL UNSAFE ROWS 100;
@@ -1578,10 +1705,11 @@ Returns:
 Columns:
   id: the job
   attempt: which attempt it is
-  worker: who has it, as nvent.queue_fetch was told
+  worker: who has it, as nvent.queue_fetch was told, else the application_name of the session that fetched it
   started_at: when it was fetched
   lease_until: when its lease runs out, or did
   age: how long it has been active
+  progress: how far it has come, see nvent.queue_progress
 Raises:
   42704: there is no such queue
   NV009: there is no such store

@@ -280,6 +280,7 @@ static const char *const queues_up[] = {
 	"worker text, "
 	"output jsonb, "
 	"flow boolean, "
+	"progress jsonb, "
 	"PRIMARY KEY (id, attempt)) WITH (fillfactor = 45)",
 	"CREATE INDEX ON {job_runs} (queue, lease_until)",
 

@@ -107,7 +107,7 @@ static const NvsStatement retain_in_log = {
 	"DELETE FROM {table} d WHERE d.id OPERATOR(pg_catalog.=) "
 	"ANY (ARRAY(SELECT e.id FROM {table} e "
 	"WHERE e.ts OPERATOR(pg_catalog.<) $1 ORDER BY e.id LIMIT $2))",
-	.by_value = true
+	.mode = NVS_PLAN_AUTO
 };
 
 /*
@@ -121,7 +121,7 @@ static const NvsStatement retain_versioned = {
 	"WHERE n.subject OPERATOR(pg_catalog.=) e.subject "
 	"AND n.version OPERATOR(pg_catalog.>) e.version) "
 	"ORDER BY e.id LIMIT $2))",
-	.by_value = true
+	.mode = NVS_PLAN_AUTO
 };
 
 /*

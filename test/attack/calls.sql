@@ -88,7 +88,7 @@ SELECT nvent.schedule_run('{s}');
 SELECT nvent.queue_send('q', '1', store => '{s}'), nvent.queue_send('r', '1', priority => 5, start_after => '1 hour', dead_letter => 'q', store => '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_send_batch('r', ARRAY['{"data": 1, "retryLimit": 0}', '{}', '{}', '{}', '{}']::pg_catalog.jsonb[], '{s}');
 SELECT nvent.queue_complete('r', id, attempt, '1', '{s}'), nvent.queue_fail('r', id, attempt, '2', '{s}'), nvent.queue_cancel('r', id, '{s}'), nvent.queue_resume('r', id, '{s}') FROM nvent.queue_fetch('r', 1, 'w', '{s}');
-SELECT nvent.queue_touch('r', id, attempt, store => '{s}'), nvent.queue_release('r', id, attempt, store => '{s}'), nvent.queue_retry('r', id, '{s}') FROM nvent.queue_work('r', '[{"id": 1, "attempt": 1}]', '[]', 1, 'w', '{s}');
+SELECT nvent.queue_touch('r', id, attempt, progress => '1', store => '{s}'), nvent.queue_progress('r', id, attempt, '2', '{s}'), nvent.queue_release('r', id, attempt, store => '{s}'), nvent.queue_retry('r', id, '{s}') FROM nvent.queue_work('r', '[{"id": 1, "attempt": 1}]', '[]', 1, 'w', '{s}');
 CALL nvent.queue_await('r', '10 ms', '{s}');
 CALL nvent.queue_work_await('r', '[{"id": 1, "attempt": 1}]', '[]', 1, '10 ms', 'w', '{s}');
 SELECT nvent.queue_fail('r', id, attempt, store => '{s}'), nvent.queue_delete('r', id, '{s}') FROM nvent.queue_fetch('r', 1, 'w', '{s}');
@@ -102,7 +102,7 @@ SELECT pg_catalog.count(*) FROM nvent.queue_update('r', 1, '{"a": 1}', 7, merge 
 SELECT pg_catalog.count(*) FROM nvent.queue_update('k', key => 'a', data => '2', match => 'all', store => '{s}');
 SELECT nvent.queue_upsert('q', '1', key => 'u', store => '{s}'), nvent.queue_upsert('q', '2', 3, 'u', merge => true, store => '{s}');
 SELECT nvent.queue_send('q', '1', key => 't', throttle => '1 day', store => '{s}'), nvent.queue_send('q', '1', key => 't', debounce => '1 day', store => '{s}');
-SELECT pg_catalog.count(*) FROM nvent.queue_find('k', 'a', '{s}');
+SELECT pg_catalog.count(*) FROM nvent.queue_find('k', 'a', store => '{s}') a, nvent.queue_find('r', data => '{}', states => '{{created}}', store => '{s}') b, nvent.queue_find('r', max_count => 9, store => '{s}') c, nvent.queue_list(store => '{s}');
 SELECT nvent.queue_create('f', 'key_strict_fifo', store => '{s}'), nvent.queue_unblock('f', 'a', '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_blocked('f', '{s}');
 SELECT queue, depth FROM nvent.queue_stats(store => '{s}');

@@ -138,8 +138,10 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
 is(answer($standby, "SELECT count(*) FROM nvent.queue_bindings(store => 'lost')"), '2', 'a standby has what is said of queues');
-is(answer($standby, "SELECT count(*) FROM nvent.queue_find('standard', 'k', 'lost')"), '0A000', 'and cannot read their jobs');
-is(answer($standby, "SELECT count(*) > 0 FROM nvent.queue_find('standard', 'k', 'kept')"), 't', 'but those of other stores');
+is(answer($standby, "SELECT string_agg(DISTINCT s || ' ' || unlogged, ', ' ORDER BY s || ' ' || unlogged) FROM unnest('{lost,kept}'::text[]) s, nvent.queue_list(store => s)"),
+	'kept false, lost true', 'and tells which jobs may be lost');
+is(answer($standby, "SELECT count(*) FROM nvent.queue_find('standard', 'k', store => 'lost')"), '0A000', 'and cannot read their jobs');
+is(answer($standby, "SELECT count(*) > 0 FROM nvent.queue_find('standard', 'k', store => 'kept')"), 't', 'but those of other stores');
 $standby->promote;
 $node->stop;
 $node = $standby;

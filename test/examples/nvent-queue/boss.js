@@ -297,10 +297,13 @@ class PgBoss extends EventEmitter {
     return (await this.database.rows('queue_get', [name, id], {}, db)).map(row => toJob(name, row, true))[0] ?? null
   }
 
-  async findJobs(name, { id, key, db } = {}) {
-    if ((id === undefined) === (key === undefined)) throw new Error('findJobs goes by id or key')
-    const rows = id === undefined ? await this.database.rows('queue_find', [name, key], {}, db)
-      : await this.database.rows('queue_get', [name, id], {}, db)
+  async findJobs(name, { id, key, data, queued, db } = {}) {
+    if (id !== undefined && (key ?? data ?? queued) !== undefined) {
+      throw new Error('findJobs goes by id, or by key, data and whether a job is queued')
+    }
+    const rows = id !== undefined ? await this.database.rows('queue_get', [name, id], {}, db)
+      : await this.database.rows('queue_find', [name], { key, data: data === undefined ? undefined : toJson(data),
+        states: queued ? ['created', 'retry'] : undefined, max_count: 100000 }, db)
 
     return rows.map(row => toJob(name, row, true))
   }

@@ -221,7 +221,13 @@ test('update, upsert, find', async () => {
   const [job] = await boss.findJobs(name, { key: 'k' })
   assert.deepStrictEqual([job.id, job.data, job.priority, job.state], [ids[0], { n: 3 }, 3, 'created'])
   assert.deepStrictEqual((await boss.findJobs(name, { id: ids[0] })).map(j => j.id), ids)
-  await assert.rejects(boss.findJobs(name), /by id or key/)
+  for (const found of [{ data: { n: 3 } }, { key: 'k', data: { n: 3 }, queued: true }, { queued: true }, {}]) {
+    assert.deepStrictEqual((await boss.findJobs(name, found)).map(j => j.id), ids)
+  }
+  assert.deepStrictEqual(await boss.findJobs(name, { data: { n: 4 } }), [])
+  await boss.cancel(name, ids[0])
+  assert.deepStrictEqual(await boss.findJobs(name, { key: 'k', queued: true }), [])
+  await assert.rejects(boss.findJobs(name, { id: ids[0], key: 'k' }), /by id, or by key/)
 })
 
 test('flow', async () => {
