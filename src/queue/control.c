@@ -153,13 +153,13 @@ static void control_all(void *arg);
 static void control_waiting(void *arg, int64 id);
 static bool control_one(Control *control, int64 id);
 static bool control_cancel(Control *control);
-static bool control_cancel_now(Control *control);
-static bool control_cancel_turn(Control *control);
+static bool control_cancel_now(void *arg);
+static bool control_cancel_turn(const Control *control);
 static bool control_take_turn(const Control *control,
 							  const NvsParams *params, Datum *row,
 							  bool *isnull);
 static bool control_lock_job_row(const Control *control, Datum *priority);
-static bool control_cancel_ready(void *arg);
+static bool control_cancel_ready(const Control *control);
 static bool control_delete(Control *control);
 static bool control_delete_now(void *arg);
 static bool control_delete_rows(const Control *control);
@@ -380,14 +380,15 @@ control_one(Control *control, int64 id)
 
 /*
  * Cancel a job that is active, has a turn, or is ready.  Who waited for another
- * transaction, only to find that the job is somewhere else by now, looks again.
+ * transaction, only to find that the job is somewhere else by now, looks again,
+ * and has let go what he waited for: who has the job's turn may wait for that.
  */
 static bool
 control_cancel(Control *control)
 {
 	int			tries = 0;
 
-	while (!control_cancel_now(control))
+	while (!nvs_subtransaction(control_cancel_now, control))
 	{
 		if (!control_ask(control, &control_can_be_cancelled))
 			return false;
@@ -396,22 +397,26 @@ control_cancel(Control *control)
 	return true;
 }
 
-/* Cancel a job from where it is; false when it is nowhere, as far as we see. */
+/*
+ * Cancel a job from where it is, in the order in which its rows are locked;
+ * false when it is nowhere, as far as we see.
+ */
 static bool
-control_cancel_now(Control *control)
+control_cancel_now(void *arg)
 {
+	const Control *control = arg;
 	NvsParams	params;
 
+	if (control_cancel_turn(control))
+		return true;
 	control_params(control, &params);
 	return nvs_table_set_run(control->set, &control_cancel_active,
-							 &params) > 0 ||
-		control_cancel_turn(control) ||
-		nvs_subtransaction(control_cancel_ready, control);
+							 &params) > 0 || control_cancel_ready(control);
 }
 
 /* Cancel a job that has a turn; false when it has none. */
 static bool
-control_cancel_turn(Control *control)
+control_cancel_turn(const Control *control)
 {
 	const NvsStatement *cancel = &control_cancel_run;
 	NvsParams	params;
@@ -463,9 +468,8 @@ control_lock_job_row(const Control *control, Datum *priority)
 
 /* Cancel a job that nobody has begun; false when it is not there, or begun. */
 static bool
-control_cancel_ready(void *arg)
+control_cancel_ready(const Control *control)
 {
-	const Control *control = arg;
 	NvsParams	params;
 	Datum		priority;
 
