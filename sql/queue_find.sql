@@ -3,7 +3,8 @@
 --
 -- Seen to fail with a search for data that goes by index scans alone, and with one
 -- plan for whatever is searched for ("By which indexes"); with a page that is cut
--- before states are looked at; and with pages of one priority after another.
+-- before states are looked at; with pages of one priority after another; and with states
+-- that are looked at to the last while somebody cancels the call.
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set helpers :abs_srcdir '/sql/include/queue_store.sql'
 \i :helpers
@@ -69,6 +70,8 @@ SELECT nvent.queue_find('e', max_count => -1);
 SELECT nvent.queue_find('e', max_count => 100001);
 SELECT nvent.queue_find('e', states => '{created,ready}');
 SELECT nvent.queue_find('e', states => '{NULL}');
+-- However many states there are, looking at them can be cancelled.
+SELECT nvent.queue_find('e', states => CASE WHEN pg_cancel_backend(pg_backend_pid()) THEN '{created,NULL}'::text[] END);
 SELECT nvent.queue_find('e', store => 'none');
 SELECT nvent.queue_find(NULL);
 

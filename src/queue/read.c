@@ -225,6 +225,7 @@ find_check(FunctionCallInfo fcinfo)
 	{
 		char	   *state;
 
+		CHECK_FOR_INTERRUPTS();
 		if (isnull[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
