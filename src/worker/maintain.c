@@ -80,6 +80,7 @@ static int64 maintain_stores(int64 budget, List *prefixes, bool named);
 static void maintain_try(Step step, const char *prefix, Pass *pass);
 static void maintain_skip_store(const char *prefix);
 static List *maintain_add_sweep(List *sweeps, NvsTarget *target);
+static bool maintain_may_sweep_jobs(const NvsStore *store, Oid relid);
 static bool maintain_may_delete(Oid relid);
 static List *maintain_add_jobs(List *sweeps, const NvsStore *store);
 static int64 maintain_sweep_all(List *sweeps, int64 budget);
@@ -210,8 +211,9 @@ maintain_each(Step step, List *prefixes, Pass *pass)
 }
 
 /*
- * Add the tables of a store.  Locks come first, as where a store is dropped:
- * the other way round each would hold what the other waits for.
+ * Add the tables of a store, in the order in which they are locked where it is
+ * dropped: those of queues, locks, keys.  Another way round each would hold what
+ * the other waits for.
  */
 static void
 maintain_list_sweeps(const char *prefix, Pass *pass)
@@ -220,6 +222,7 @@ maintain_list_sweeps(const char *prefix, Pass *pass)
 	const NvsStore *store = nvs_store_require(prefix);
 	int			i;
 
+	pass->sweeps = maintain_add_jobs(pass->sweeps, store);
 	for (i = 0; i < lengthof(kinds); i++)
 	{
 		ListCell   *lc;
@@ -227,7 +230,6 @@ maintain_list_sweeps(const char *prefix, Pass *pass)
 		foreach(lc, nvs_route_usable_targets(kinds[i], store))
 			pass->sweeps = maintain_add_sweep(pass->sweeps, lfirst(lc));
 	}
-	pass->sweeps = maintain_add_jobs(pass->sweeps, store);
 }
 
 /* Make runs of schedules that are due; half of what may be done is left. */
@@ -338,9 +340,16 @@ maintain_add_jobs(List *sweeps, const NvsStore *store)
 									nvs_queue_tables.names[i]);
 		Oid			relid = nvs_relation_find(store, NULL, name);
 
-		if (!OidIsValid(relid) || !nvs_relation_is_own(store, relid, true) ||
-			!maintain_may_delete(relid))
+		if (!maintain_may_sweep_jobs(store, relid))
 			return sweeps;
+
+		/* Whoever drops them takes that one first: it may go meanwhile. */
+		if (i == 0)
+		{
+			LockRelationOid(relid, RowExclusiveLock);
+			if (!maintain_may_sweep_jobs(store, relid))
+				return sweeps;
+		}
 	}
 	set = nvs_table_set_find(&nvs_queue_tables, prefix, RowExclusiveLock);
 	if (set == NULL)
@@ -355,6 +364,14 @@ maintain_add_jobs(List *sweeps, const NvsStore *store)
 	sweep = palloc0(sizeof(Sweep));
 	sweep->jobs = set;
 	return lappend(sweeps, sweep);
+}
+
+/* Is a table of queues there, the store's, and may the caller sweep it? */
+static bool
+maintain_may_sweep_jobs(const NvsStore *store, Oid relid)
+{
+	return OidIsValid(relid) && nvs_relation_is_own(store, relid, true) &&
+		maintain_may_delete(relid);
 }
 
 /* Is the table there, and has the caller the privileges to sweep it? */
