@@ -37,8 +37,10 @@ CREATE FUNCTION calls.run() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE
 CREATE TRIGGER run BEFORE INSERT ON calls.run FOR EACH ROW EXECUTE FUNCTION calls.run();
 
 -- A server with assertions ends when a subtransaction is rolled back within a COMMIT, as by
--- a block of PL/pgSQL with EXCEPTION in a deferred trigger; maintain() and schedule_run() roll back some, too.
-CREATE FUNCTION calls.run_at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF current_setting('debug_assertions') = 'off' OR concat(NEW.statement, current_setting('calls.nested', true)) !~ 'maintain|schedule_run' THEN EXECUTE NEW.statement; END IF; RETURN NEW; END $$;
+-- a block of PL/pgSQL with EXCEPTION in a deferred trigger: RollbackAndReleaseCurrentSubTransaction() asserts that
+-- what is around it does not end.  maintain() and schedule_run() roll back some after an error, and the calls that look
+-- for a job again some that found it gone.
+CREATE FUNCTION calls.run_at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF current_setting('debug_assertions') = 'off' OR concat(NEW.statement, current_setting('calls.nested', true)) !~ 'maintain|schedule_run|queue_(cancel|delete|update|upsert)' THEN EXECUTE NEW.statement; END IF; RETURN NEW; END $$;
 CREATE CONSTRAINT TRIGGER run AFTER INSERT ON calls.run_at_commit DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION calls.run_at_commit();
 
 -- And one inside of what a call does to a store's table.
