@@ -27,6 +27,7 @@ FROM nvent.consumer_list() ORDER BY name;
 SELECT * FROM nvent.consumer_claim();
 SELECT * FROM nvent.consumer_list();
 SELECT * FROM nvent.consumer_stats();
+SELECT nvent.consumer_furthest();
 SELECT * FROM nvent.consumer_lanes();
 SELECT * FROM nvent.checkpoint_load('none');
 SELECT nvent.consumer_unsubscribe('none');
@@ -109,8 +110,18 @@ SELECT * FROM claim;
 -- Leased consumers are nobody else's, whoever asks.
 SELECT * FROM claim;
 SELECT scanned = safe AS all_scanned, consumers, with_work, leased, deferred, blocked,
-       at(furthest_behind) AS behind, at(furthest_ahead) AS ahead
+       at(furthest_behind) AS behind, at(furthest_ahead) AS ahead, nvent.consumer_furthest() = furthest_ahead AS same
 FROM nvent.consumer_stats();
+-- Who has made an index of positions has one row read.
+CREATE INDEX mine ON nvent_consumers (position);
+BEGIN;
+SET LOCAL enable_seqscan = off;
+SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'nvent_consumers' \gset
+SELECT at(nvent.consumer_furthest());
+SELECT seq_scan - :seq_scan AS all_rows, idx_scan - :idx_scan AS one FROM pg_stat_xact_user_tables WHERE relname = 'nvent_consumers';
+COMMIT;
+DROP INDEX mine;
+SELECT nvent.consumer_furthest('missing');
 
 -- A consumer that comes later gets what is there: one look, up to where it was
 -- scanned.  One that begins behind that does not.

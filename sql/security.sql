@@ -152,6 +152,7 @@ BEGIN
         'nvent.consumer_list(''{c}'', ''c'', lane => ''default'', blocked => false, after => ''a'', store => ''%s'')',
         'nvent.consumer_lanes(''%s'')',
         'nvent.consumer_stats(''%s'')',
+        'nvent.consumer_furthest(''%s'')',
         'nvent.consumer_unsubscribe(''d'', ''%s'')',
         'nvent.checkpoint_save(''r'', 1, 7, data => ''1'', store => ''%s'')',
         'nvent.checkpoint_save(''r'', 2, 7, store => ''%s'')',

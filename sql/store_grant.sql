@@ -95,7 +95,7 @@ INSERT INTO call (level, call) SELECT 'read', unnest(ARRAY[
     $$nvent.stream_poll_category('test:order', 0)$$, $$nvent.stream_wait('test:order:>', 0, '0 s')$$, $$nvent.stream_stats('test:>')$$,
     $$nvent.kv_get('test:k')$$, $$nvent.kv_scan('test:*')$$, $$nvent.kv_ttl('test:k')$$, $$nvent.entry_get('test:flows', 'f')$$, $$nvent.entry_read('test:x')$$,
     $$nvent.lock_get('test:l')$$, $$nvent.snapshot_load('test:s')$$, $$nvent.checkpoint_load('c', store => 'test')$$, $$nvent.consumer_list(store => 'test')$$,
-    $$nvent.consumer_stats('test')$$, $$nvent.store_version('test')$$, $$nvent.route_resolve('stream', 'test:order:1')$$, $$nvent.route_resolve('kv', 'test:k')$$]);
+    $$nvent.consumer_stats('test')$$, $$nvent.consumer_furthest('test')$$, $$nvent.store_version('test')$$, $$nvent.route_resolve('stream', 'test:order:1')$$, $$nvent.route_resolve('kv', 'test:k')$$]);
 INSERT INTO call (level, call) SELECT 'write', unnest(ARRAY[
     $$nvent.stream_append('test:order:1', '{"type": "t"}')$$, $$nvent.stream_append('test:fresh:1', '{"type": "t"}')$$, $$nvent.stream_append('test:flow:run:1', '{"type": "t"}')$$,
     $$nvent.stream_append_many('[{"subject": "test:order:1", "expected": 1}]')$$, $$nvent.stream_append_many('[{"subject": "test:none:1", "expected": "none"}]')$$,

@@ -22,6 +22,7 @@ PG_FUNCTION_INFO_V1(nvs_consumer_prioritize);
 PG_FUNCTION_INFO_V1(nvs_consumer_list);
 PG_FUNCTION_INFO_V1(nvs_consumer_lanes);
 PG_FUNCTION_INFO_V1(nvs_consumer_stats);
+PG_FUNCTION_INFO_V1(nvs_consumer_furthest);
 
 /* A condition of a selection. */
 typedef struct AdminCondition
@@ -301,4 +302,34 @@ Datum
 nvs_consumer_stats(PG_FUNCTION_ARGS)
 {
 	return admin_report(fcinfo, &admin_stats, true);
+}
+
+static const NvsStatement admin_furthest = {
+	"SELECT pg_catalog.max(position) FROM {consumers}"
+};
+
+/*
+ * nvent.consumer_furthest(store): the highest position of all consumers; NULL
+ * for none.  Asks nobody what has settled, and reads one row where the store's
+ * owner has made an index of positions.
+ */
+Datum
+nvs_consumer_furthest(PG_FUNCTION_ARGS)
+{
+	NvsConsumers *consumers;
+	MemoryContext cxt = CurrentMemoryContext;
+	Datum		furthest;
+	bool		found = false;
+
+	nvs_spi_begin();
+	consumers = nvs_consumers_open(fcinfo, 0, NVS_USE_READ);
+	if (consumers != NULL)
+		found = nvs_execute_first(nvs_statement_plan(consumers->plans,
+													 &admin_furthest, NULL,
+													 NULL),
+								  NULL, true, cxt, &furthest);
+	nvs_spi_end();
+	if (!found)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(furthest);
 }

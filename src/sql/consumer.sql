@@ -747,3 +747,24 @@ Raises:
   NV009: there is no such store
 Example:
   SELECT with_work, safe - scanned FROM nvent.consumer_stats();';
+
+CREATE FUNCTION nvent.consumer_furthest(
+    store text DEFAULT NULL
+) RETURNS bigint
+AS 'MODULE_PATHNAME', 'nvs_consumer_furthest'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION nvent.consumer_furthest(text) IS
+'Returns the highest position of all consumers of a store.
+
+It reads the position of every consumer, and nothing else. Where the store''s owner has made an index of positions, it
+reads one row; every claim and every acknowledgement then writes to that index, too.
+
+Arguments:
+  store: the store; NULL is the default store
+Returns:
+  what nvent.consumer_stats returns as furthest_ahead; NULL where there is no consumer
+Raises:
+  NV009: there is no such store
+Example:
+  SELECT nvent.consumer_furthest();';

@@ -42,6 +42,7 @@ SELECT * FROM nvent.checkpoint_load('c', '{s}');
 SELECT * FROM nvent.consumer_list(store => '{s}', name_regex => 'c');
 SELECT * FROM nvent.consumer_lanes('{s}');
 SELECT * FROM nvent.consumer_stats('{s}');
+SELECT nvent.consumer_furthest('{s}');
 SELECT nvent.safe_position('{s}'), nvent.store_number('{s}');
 SELECT nvent.version_table('{schema}', '{s}'); -- fails
 SELECT nvent.safe_position();

@@ -130,6 +130,7 @@ my %reads = (
 	q{consumer_lanes()::text <> ''} => 't',
 	q{consumer_list()::text <> ''} => 't',
 	q{consumer_stats()::text <> ''} => 't',
+	q{consumer_furthest() > 0} => 't',
 	q{snapshot_load('s')::text <> ''} => 't',
 	q{worker_status()::text <> ''} => 't',
 	q{appender_low_water_marks() IS NULL} => '');

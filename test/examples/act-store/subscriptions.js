@@ -30,7 +30,7 @@ class Subscriptions {
         column(s => s.priority ?? 0), column(s => s.lane ?? 'default'), column(s => s.correlated_at ?? null), this.store])
       const correlated = await this.checkpoint(query, position ?? -1, correlator?.key)
       const correlating = correlator && { correlating: await this.correlate(query, correlator) }
-      const [{ ahead }] = await query('SELECT furthest_ahead AS ahead FROM nvent.consumer_stats($1)', [this.store])
+      const [{ ahead }] = await query('SELECT nvent.consumer_furthest($1) AS ahead', [this.store])
 
       return { subscribed: added, watermark: Number(ahead ?? -1), correlated_at: correlated, ...correlating }
     }))
