@@ -218,13 +218,16 @@ await_fetch(QueueWait *await)
 {
 	FunctionCallInfo fcinfo = await->fcinfo;
 
+	NvsWork    *work = await->work;
+
 	if (!await->settled)
-		nvs_work_settle(await->set, await->queue, await->work);
+		nvs_work_settle(await->set, await->queue, work);
+	else if (await->wait.commits)
+		work->holds = false;
 	await->settled = true;
-	return await_take(await, PG_GETARG_INT32(NVS_WORK_MAX_COUNT),
+	return await_take(await, work->max_count,
 					  nvs_worker_argument(fcinfo, WORK_WORKER),
-					  &await->jobs) > 0 ||
-		PG_GETARG_INT32(NVS_WORK_MAX_COUNT) == 0;
+					  &await->jobs) > 0 || work->max_count == 0;
 }
 
 /*
@@ -259,7 +262,7 @@ await_take(QueueWait *await, int max_count, text *worker, Datum *jobs)
 	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
 	TupleDesc	desc = nvs_fetched_desc();
 	int			n = nvs_queue_fetch_into(await->set, await->queue, max_count,
-										 worker, rows, desc);
+										 worker, await->work, rows, desc);
 
 	if (jobs != NULL && n > 0)
 	{

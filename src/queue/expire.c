@@ -17,12 +17,16 @@
 
 #include "queue/internal.h"
 
-/* Up to $4 runs of queue $1 that last and whose leases end from $2 to $3. */
+/*
+ * Up to $4 runs of queue $1 that last and whose leases end from $2 to $3; those
+ * of flows among them where $5 says so.
+ */
 static const NvsStatement expire_runs = {
 	"SELECT e.id, e.priority, e.attempt, e.retries FROM {job_runs} e "
 	"WHERE e.queue OPERATOR(pg_catalog.=) $1 "
 	"AND e.lease_until OPERATOR(pg_catalog.>=) $2 "
 	"AND e.lease_until OPERATOR(pg_catalog.<=) $3 AND e.outcome IS NULL "
+	"AND (e.flow IS NULL OR $5) "
 	"ORDER BY e.queue, e.lease_until LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED"
 };
 
@@ -57,16 +61,16 @@ static void expire_raise_bound(NvsTableSet *set, NvsQueue *queue);
 
 /*
  * End up to limit runs of a queue whose leases had run out at a time, and see
- * what becomes of their jobs.
+ * what becomes of their jobs.  flow gets those that ended and belong to flows:
+ * the caller is to see to their children.  NULL: those of flows are left, as he
+ * has what children must not be waited for with; see queue/wait.c.
  */
 void
 nvs_queue_expire(NvsTableSet *set, NvsQueue *queue, TimestampTz now,
-				 int64 limit)
+				 int64 limit, NvsJobIds *flow)
 {
 	ExpiredRuns expired = {NULL, 0};
 	NvsParams	params;
-	Datum	   *flow;
-	int			nflow = 0;
 	int			i;
 
 	expire_check_clock(queue);
@@ -78,14 +82,17 @@ nvs_queue_expire(NvsTableSet *set, NvsQueue *queue, TimestampTz now,
 				   TimestampTzGetDatum(queue->lease_bound), false);
 	nvs_params_add(&params, TIMESTAMPTZOID, TimestampTzGetDatum(now), false);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(limit), false);
+	nvs_params_add(&params, BOOLOID, BoolGetDatum(flow != NULL), false);
 	(void) nvs_table_set_each(set, &expire_runs, &params, false, expire_keep,
 							  &expired);
-	flow = palloc(sizeof(Datum) * Max(expired.n, 1));
+	if (flow != NULL)
+	{
+		flow->ids = palloc(sizeof(Datum) * Max(expired.n, 1));
+		flow->n = 0;
+	}
 	for (i = 0; i < expired.n; i++)
-		if (expire_end(set, queue, &expired.runs[i]))
-			flow[nflow++] = Int64GetDatum(expired.runs[i].id);
-	nvs_flow_ended(set, flow, nflow, NVS_RUN_FAILED);
-	pfree(flow);
+		if (expire_end(set, queue, &expired.runs[i]) && flow != NULL)
+			flow->ids[flow->n++] = Int64GetDatum(expired.runs[i].id);
 	if (expired.n < limit && !IsolationUsesXactSnapshot() &&
 		nvs_queue_shows_all(set))
 		expire_raise_bound(set, queue);

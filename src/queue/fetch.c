@@ -49,6 +49,7 @@ static const NvsStatement fetch_due = {
 
 PG_FUNCTION_INFO_V1(nvs_queue_fetch);
 
+static void fetch_check_count(int max_count);
 static void fetch_run(void *arg);
 static void fetch_rounds(NvsFetch *fetch);
 static void fetch_round(NvsFetch *fetch);
@@ -75,7 +76,8 @@ nvs_queue_fetch(PG_FUNCTION_ARGS)
 	nvs_spi_begin();
 	set = nvs_queue_open(fcinfo, 0, 3, NVS_USE_CHANGE, &queue);
 	(void) nvs_queue_fetch_into(set, queue, PG_GETARG_INT32(1),
-								nvs_worker_argument(fcinfo, 2), result, desc);
+								nvs_worker_argument(fcinfo, 2), NULL, result,
+								desc);
 	nvs_spi_end();
 	return (Datum) 0;
 }
@@ -97,23 +99,51 @@ nvs_worker_argument(FunctionCallInfo fcinfo, int arg)
 }
 
 /*
- * Lease up to max_count jobs of a queue to a worker, NULL for an unnamed one,
- * and put them into a result; returns how many.
+ * End runs whose leases have run out before a call settles jobs of flows and
+ * then fetches: when it fetches it has their children, and leaves such runs of
+ * flows.  flow gets jobs whose children the caller is to see to.
  */
-int
-nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue, int max_count,
-					 text *worker, Tuplestorestate *result, TupleDesc desc)
+void
+nvs_fetch_expire_first(NvsTableSet *set, NvsQueue *queue, int max_count,
+					   NvsJobIds *flow)
 {
-	NvsFetch	fetch;
-	int			i;
+	TimestampTz now = GetCurrentTimestamp();
 
+	flow->n = 0;
+	if (max_count <= 0 || max_count > NVS_MAX_JOBS || queue->paused)
+		return;
+	nvs_queue_expire(set, queue, now, 2 * (int64) max_count + SPARE_DUE, flow);
+	queue->expire_at = nvs_look_ends(now);
+}
+
+/* Raise an error for a number of jobs that is out of range. */
+static void
+fetch_check_count(int max_count)
+{
 	if (max_count < 0 || max_count > NVS_MAX_JOBS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"max_count\" must be from 0 to %d",
 						NVS_MAX_JOBS),
 				 errdetail("It is %d.", max_count)));
+}
+
+/*
+ * Lease up to max_count jobs of a queue to a worker, NULL for an unnamed one,
+ * and put them into a result; returns how many.  work is what the call has
+ * settled before; NULL: nothing.
+ */
+int
+nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue, int max_count,
+					 text *worker, const NvsWork *work,
+					 Tuplestorestate *result, TupleDesc desc)
+{
+	NvsFetch	fetch;
+	int			i;
+
+	fetch_check_count(max_count);
 	memset(&fetch, 0, sizeof(fetch));
+	fetch.holds = work != NULL && work->holds;
 	fetch.set = set;
 	fetch.queue = queue;
 	fetch.wanted = queue->has_lanes || queue->rate.limit > 0 ?
@@ -181,10 +211,11 @@ fetch_round(NvsFetch *fetch)
 	NvsQueue   *queue = fetch->queue;
 	int			i;
 
-	fetch_make_due(fetch);
 	fetch_expire(fetch);
+	fetch_make_due(fetch);
 	fetch_wake(fetch);
 	fetch_look_for_turns(fetch);
+	fetch->holds |= fetch->turns.n > 0 || queue->has_lanes;
 	for (i = 0; i < queue->nlevels && fetch->taken.n < fetch->wanted; i++)
 	{
 		fetch_take_turns(fetch, &queue->levels[i]);
@@ -210,25 +241,37 @@ fetch_make_due(NvsFetch *fetch)
 	nvs_params_add(&params, INT8OID,
 				   Int64GetDatum(2 * (int64) fetch->wanted + SPARE_DUE),
 				   false);
-	(void) nvs_table_set_run(fetch->set, &fetch_due, &params);
+	if (nvs_table_set_run(fetch->set, &fetch_due, &params) > 0)
+		fetch->holds = true;
 	queue->due_at = nvs_look_ends(now);
 }
 
 /*
  * End runs whose leases have run out, and see what becomes of their jobs; but
- * not those that this call has begun, however long it takes.
+ * not those that this call has begun, however long it takes.  Children of flows
+ * are looked after in one pass, before anything else is locked that somebody
+ * with a child may wait for, as turns of others are; from then on runs of flows
+ * are left to the next call.  So it is the first round that looks for them where
+ * the second one cannot.
  */
 static void
 fetch_expire(NvsFetch *fetch)
 {
 	NvsQueue   *queue = fetch->queue;
 	TimestampTz now = GetCurrentTimestamp();
+	NvsJobIds	flow = {NULL, 0};
 
-	if (!nvs_look_begins(fetch, queue->expire_at))
+	if (!nvs_look_begins(fetch, queue->expire_at) &&
+		!(queue->has_lanes && !fetch->holds && nvs_flow_any(fetch->set)))
 		return;
 	nvs_queue_expire(fetch->set, queue, fetch->began,
-					 2 * (int64) fetch->wanted + SPARE_DUE);
+					 2 * (int64) fetch->wanted + SPARE_DUE,
+					 fetch->holds ? NULL : &flow);
 	queue->expire_at = nvs_look_ends(now);
+	if (flow.n == 0)
+		return;
+	nvs_flow_ended(fetch->set, flow.ids, flow.n, NVS_RUN_FAILED);
+	fetch->holds = true;
 }
 
 /* Have turns be due that waited in lanes in which there is room now. */

@@ -57,6 +57,8 @@ typedef struct NvsFetch
 	MemoryContext cxt;
 	TimestampTz began;
 	bool		all;			/* look at everything, pauses or not */
+	bool		holds;			/* what children are not to be waited for
+								 * with: turns, places, or other children */
 	NvsFetchedJobs taken;
 	NvsFetchedJobs turns;		/* due and locked, not taken yet */
 	NvsFetchedJobs fresh;		/* of one level, the same */

@@ -50,6 +50,8 @@ typedef struct NvsWork
 	Datum	   *settled;		/* ids of those that were completed, int8 */
 	int			nsettled;
 	int			nlost;			/* of those that failed */
+	int			max_count;		/* jobs that are fetched then; 0: none */
+	bool		holds;			/* children of jobs of flows are locked */
 } NvsWork;
 
 /* The first arguments of queue_work() and queue_work_await(). */
@@ -139,15 +141,18 @@ extern void nvs_level_settle(NvsTableSet *set, const NvsQueue *queue,
 
 /* queue/expire.c */
 extern void nvs_queue_expire(NvsTableSet *set, NvsQueue *queue,
-							 TimestampTz now, int64 limit);
+							 TimestampTz now, int64 limit, NvsJobIds *flow);
 
 /* queue/settle.c */
 extern void nvs_jobs_settle(NvsTableSet *set, NvsQueue *queue, NvsWork *work);
 
 /* queue/fetch.c */
 extern text *nvs_worker_argument(FunctionCallInfo fcinfo, int arg);
+extern void nvs_fetch_expire_first(NvsTableSet *set, NvsQueue *queue,
+								   int max_count, NvsJobIds *flow);
 extern int	nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue,
 								 int max_count, text *worker,
+								 const NvsWork *work,
 								 Tuplestorestate *result, TupleDesc desc);
 
 /* queue/fetched.c */

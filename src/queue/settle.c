@@ -115,6 +115,7 @@ typedef struct SettleMany
 	NvsWork    *work;
 	NvsJobIds	completed;		/* those that belong to flows */
 	NvsJobIds	failed;			/* and that ended by it */
+	NvsJobIds	expired;		/* as their leases had run out */
 	MemoryContext cxt;			/* of the call */
 } SettleMany;
 
@@ -154,6 +155,7 @@ static void settle_keep_run(TupleTableSlot *slot, void *arg);
 static NvsSettledJob *settle_read_many(FunctionCallInfo fcinfo, int *n);
 static int	settle_compare(const void *a, const void *b);
 static void settle_all(void *arg);
+static void settle_tell_all(SettleMany *many);
 static void settle_fail_one(SettleMany *many, const NvsSettledJob *job);
 static void settle_complete_some(SettleMany *many, int from, int n);
 static void settle_complete_rest(SettleMany *many, const NvsSettledJob *jobs,
@@ -555,10 +557,11 @@ nvs_queue_complete_many(PG_FUNCTION_ARGS)
 void
 nvs_jobs_settle(NvsTableSet *set, NvsQueue *queue, NvsWork *work)
 {
-	SettleMany	many = {set, queue, work, {NULL, 0}, {NULL, 0},
+	SettleMany	many = {set, queue, work, {NULL, 0}, {NULL, 0}, {NULL, 0},
 	CurrentMemoryContext};
 
 	work->nsettled = work->nlost = 0;
+	work->holds = false;
 	if (work->ncompleted > 1)
 		qsort(work->completed, work->ncompleted, sizeof(NvsSettledJob),
 			  settle_compare);
@@ -594,20 +597,34 @@ settle_all(void *arg)
 	}
 	settle_complete_some(many, done, work->ncompleted - done);
 	if (many->completed.n + many->failed.n > 0)
-	{
-		NvsFlowPass *pass = nvs_flow_begin(many->set, NULL, NULL);
-
-		nvs_flow_add(pass, many->completed.ids, many->completed.n,
-					 NVS_RUN_COMPLETED);
-		nvs_flow_add(pass, many->failed.ids, many->failed.n, NVS_RUN_FAILED);
-		if (!many->queue->keeps_ended)
-			nvs_flow_add_gone(pass, many->completed.ids, many->completed.n);
-		nvs_flow_finish(pass);
-	}
+		settle_tell_all(many);
 	nvs_keys_release(many->set, many->queue, work->settled, work->nsettled);
 	if (work->nsettled == 0 || many->queue->keeps_ended)
 		return;
 	settle_forget(many->set, many->queue, work->settled, work->nsettled);
+}
+
+/*
+ * Jobs of flows have ended: see to those that wait for them.  Whose leases have
+ * run out, and who would be ended by the fetch that follows, end before that, so
+ * that the children of all come in one order.
+ */
+static void
+settle_tell_all(SettleMany *many)
+{
+	NvsFlowPass *pass;
+
+	nvs_fetch_expire_first(many->set, many->queue, many->work->max_count,
+						   &many->expired);
+	pass = nvs_flow_begin(many->set, NULL, NULL);
+	nvs_flow_add(pass, many->completed.ids, many->completed.n,
+				 NVS_RUN_COMPLETED);
+	nvs_flow_add(pass, many->failed.ids, many->failed.n, NVS_RUN_FAILED);
+	nvs_flow_add(pass, many->expired.ids, many->expired.n, NVS_RUN_FAILED);
+	if (!many->queue->keeps_ended)
+		nvs_flow_add_gone(pass, many->completed.ids, many->completed.n);
+	nvs_flow_finish(pass);
+	many->work->holds = true;
 }
 
 /* Have a job fail. */

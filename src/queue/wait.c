@@ -15,7 +15,8 @@
  * done in the order of their ids, which children have behind their parents: so
  * it is the order of all, and nobody waits for one another in a circle.  For
  * that a call ends all of its jobs first, whatever becomes of them, and then
- * does with their children what is to be done, in one pass.
+ * does with their children what is to be done, in one pass; a call that settles
+ * jobs and fetches others ends those whose leases have run out before it, too.
  *
  * Jobs outside of flows have none of this: a job says whether it belongs to
  * one, and so do its runs.  Where that is not at hand, as no row was read, it

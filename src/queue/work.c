@@ -50,14 +50,14 @@ nvs_queue_work(PG_FUNCTION_ARGS)
 	set = nvs_queue_open(fcinfo, NVS_WORK_QUEUE, WORK_STORE, NVS_USE_CHANGE,
 						 &queue);
 	nvs_work_settle(set, queue, &work);
-	(void) nvs_queue_fetch_into(set, queue, PG_GETARG_INT32(NVS_WORK_MAX_COUNT),
+	(void) nvs_queue_fetch_into(set, queue, work.max_count,
 								nvs_worker_argument(fcinfo, WORK_WORKER),
-								result, desc);
+								&work, result, desc);
 	nvs_spi_end();
 	return (Datum) 0;
 }
 
-/* Take the arguments that say which jobs are done. */
+/* Take the arguments that say which jobs are done, and how many are wanted. */
 void
 nvs_work_read(NvsWork *work, FunctionCallInfo fcinfo)
 {
@@ -65,6 +65,7 @@ nvs_work_read(NvsWork *work, FunctionCallInfo fcinfo)
 								"output", &work->ncompleted);
 	work->failed = work_read(fcinfo, NVS_WORK_FAILED, "failed", "error",
 							 &work->nfailed);
+	work->max_count = PG_GETARG_INT32(NVS_WORK_MAX_COUNT);
 }
 
 /* Settle what a worker is done with, but for what he has lost. */
