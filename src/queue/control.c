@@ -482,9 +482,10 @@ control_cancel_ready(const Control *control)
 }
 
 /*
- * Delete a job wherever it stands.  Where others have it go on meanwhile, all
- * that was done is undone, so that nobody waits for us while we wait for them.
- * What is left of a job whose row is gone is deleted, too.
+ * Delete a job wherever it stands.  Where others have it go on meanwhile, or be
+ * elsewhere, as its row is with another priority, all that was done is undone, so
+ * that nobody waits for us while we wait for them, and then we look again.  What
+ * is left of a job whose row is gone is deleted, too.
  */
 static bool
 control_delete(Control *control)
@@ -495,8 +496,7 @@ control_delete(Control *control)
 	for (;;)
 	{
 		done = nvs_subtransaction(control_delete_now, control);
-		if (done || !control_ask(control, &control_goes_on) ||
-			!control_ask(control, &control_has_row))
+		if (done || !control_ask(control, &control_has_row))
 			break;
 		control_try_again(control, &tries);
 	}
@@ -521,7 +521,9 @@ control_delete_now(void *arg)
 		return false;
 	control_params(control, &params);
 	nvs_params_add(&params, INT4OID, priority, false);
-	return nvs_table_set_run(control->set, &control_delete_job, &params) > 0;
+	if (nvs_table_set_run(control->set, &control_delete_job, &params) == 0)
+		control_kept(control);
+	return true;
 }
 
 /* Delete the turn and the runs of a job; false when it had none. */
