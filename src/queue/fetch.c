@@ -25,7 +25,11 @@
 /* Jobs that one fetch takes where each of them may need a lock of its own. */
 #define MAX_OF_LANES	500
 
-/* Up to $2 turns of queue $1 that are due, locked. */
+/*
+ * Up to $2 turns of queue $1 that are due, locked.  So are their jobs, lest
+ * these be as they were when the statement began: who changes a job locks its
+ * turn, but need not change that.
+ */
 static const NvsStatement fetch_turns = {
 	"SELECT t.id, t.priority, t.attempt, t.retries, j.data, j.created_at, "
 	"j.lease, j.max_run, j.flow FROM {job_turns} t JOIN {jobs} j "
@@ -34,7 +38,7 @@ static const NvsStatement fetch_turns = {
 	"AND j.id OPERATOR(pg_catalog.=) t.id "
 	"WHERE t.queue OPERATOR(pg_catalog.=) $1 AND t.due_at IS NULL "
 	"ORDER BY t.queue, t.priority DESC, t.id "
-	"LIMIT $2 FOR UPDATE OF t SKIP LOCKED"
+	"LIMIT $2 FOR UPDATE OF t SKIP LOCKED FOR KEY SHARE OF j SKIP LOCKED"
 };
 
 /* Have up to $3 turns of queue $1 be due that are by $2. */
@@ -307,6 +311,11 @@ fetch_look_for_turns(NvsFetch *fetch)
 	fetch->adding = &fetch->turns;
 	(void) nvs_table_set_each(fetch->set, &fetch_turns, &params, false,
 							  nvs_fetched_add, fetch);
+
+	/* They were found by the priorities that the statement saw. */
+	if (fetch->turns.n > 1)
+		qsort(fetch->turns.jobs, fetch->turns.n, sizeof(NvsFetchedJob),
+			  nvs_fetched_compare);
 	queue->turns_at = nvs_look_ends(began);
 }
 
