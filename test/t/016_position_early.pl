@@ -54,13 +54,12 @@ sub session
 	return { psql => $psql, pid => $pid };
 }
 
-# run_in(SESSION, SQL): without waiting for its end.  It must not end before
-# something else happens, as its answer would come with what is waited for here.
+# run_in(SESSION, SQL): without waiting for its end.
 sub run_in
 {
 	my ($session, $sql) = @_;
 
-	$session->{psql}->query_until(qr/sent/, "\\echo sent\n$sql;\n");
+	send_sql($session->{psql}, $sql);
 	return $session;
 }
 

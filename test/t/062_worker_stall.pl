@@ -103,7 +103,7 @@ $holder->query_safe('COMMIT');
 # What is locked by who drops the extension, or waits to.
 my @open = map { $node->background_psql('postgres') } 1, 2;
 $open[$_]->query_safe('BEGIN; ' . append_sql("open$_")) foreach 0, 1;
-$holder->query_until(qr/begun/, "\\echo begun\nBEGIN; LOCK TABLE nvent.store;\n");
+send_sql($holder, 'BEGIN; LOCK TABLE nvent.store');
 ok(wait_until(sub { $node->safe_psql('postgres',
 	q{SELECT count(*) FROM pg_locks WHERE relation = 'nvent.store'::regclass AND mode = 'AccessExclusiveLock'}) eq '1' }),
 	'somebody wants all of the registry');

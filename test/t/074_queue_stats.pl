@@ -158,7 +158,7 @@ sub commit_and_wait
 	my $sender = $node->background_psql('postgres');
 
 	$sender->query_safe('SET nvent_store.early_lock_release = on');
-	$sender->query_until(qr/sent/, "\\echo sent\n$sql;\n");
+	send_sql($sender, $sql);
 	push @waiting, $sender;
 	ok($node->poll_query_until('postgres', "SELECT count(*) = @{[scalar @waiting]} FROM pg_stat_activity WHERE wait_event = 'SyncRep'"), 'a commit waits');
 }

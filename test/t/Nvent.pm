@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(new_server plain_server crash is_up append append_sql attempt
-  answer load listener notified page silent wait_until activity sleeper
+  answer load listener notified page silent wait_until activity send_sql sleeper
   notifier_pid maintainer_pid library program contents_sql random_seed);
 
 # start_server(NAME, CONF...): a server that has the extension in database
@@ -288,6 +288,18 @@ sub activity
 		"SELECT $expression FROM pg_stat_activity WHERE pid = $pid");
 }
 
+# send_sql(SESSION, SQL): have a session run it, without waiting for its end.  What
+# is answered at once comes with the line that says it was sent, and is kept for who
+# asks the session next.
+sub send_sql
+{
+	my ($session, $sql) = @_;
+	my $out = $session->query_until(qr/^sent\r?\n/m, "\\echo sent\n$sql;\n");
+
+	$out =~ s/^sent\r?\n//m;
+	$session->{stdout} = $out . $session->{stdout};
+}
+
 # sleeper(NODE, SQL): a session that runs it, and waits; and its process.
 sub sleeper
 {
@@ -295,7 +307,7 @@ sub sleeper
 	my $session = $node->background_psql('postgres', on_error_stop => 0);
 	my $pid = $session->query_safe('SELECT pg_backend_pid()');
 
-	$session->query_until(qr/started/, "\\echo started\n$sql;\n");
+	send_sql($session, $sql);
 	wait_until(sub { activity($node, $pid, "wait_event = 'Extension'") eq 't' })
 		or die "$sql does not wait";
 	return ($session, $pid);
