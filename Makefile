@@ -281,6 +281,7 @@ REGRESS = \
 	queue_bind \
 	queue_on_append \
 	queue_unlogged \
+	queue_flat \
 	queue_rows \
 	queue_rights \
 	queue_control \

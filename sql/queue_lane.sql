@@ -127,7 +127,7 @@ BEGIN
         WHEN 'deleted' THEN PERFORM nvent.queue_delete(j.queue, j.id) FROM pg_temp.job('w-2') j;
         WHEN 'purged' THEN PERFORM nvent.queue_purge($1), pg_temp.send($1, 'w-3');
         WHEN 'kept' THEN
-            UPDATE q_jobs SET created_at = created_at - interval '1 year' WHERE data = '"w-2"';
+            UPDATE q_jobs SET created_at = created_at - interval '1 year' WHERE id <= (SELECT j.id FROM pg_temp.job('w-2') j);
             PERFORM nvent.maintain(100, 'q');
     END CASE;
     RETURN pg_temp.fetch($1) || CASE WHEN pg_temp.done('w-3', 'u-2') THEN '' ELSE ' lost' END

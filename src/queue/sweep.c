@@ -61,12 +61,30 @@ static const NvsStatement sweep_still_ended = {
 	"OR r.ended_at OPERATOR(pg_catalog.>=) " KEEP("keep_ended") "))"
 };
 
-/* Up to $2 jobs of queue $1 and priority $3 behind $4 that nobody began. */
+/*
+ * The first job of queue $1 and priority $2 from id $3 on, and whether it may
+ * stay where it is.  A time that is to come says nothing: the clock was set
+ * back.
+ */
+static const NvsStatement sweep_look = {
+	"SELECT j.id, j.created_at OPERATOR(pg_catalog.>=) " KEEP("keep_queued") " "
+	"AND j.created_at OPERATOR(pg_catalog.<=) " NVS_NOW " FROM {jobs} j "
+	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
+	"AND j.priority OPERATOR(pg_catalog.=) $2 "
+	"AND j.id OPERATOR(pg_catalog.>=) $3 "
+	"ORDER BY j.queue, j.priority, j.id LIMIT 1"
+};
+
+/*
+ * Up to $2 jobs of queue $1 and priority $4 behind $5, and before $3, that
+ * nobody began.
+ */
 static const NvsStatement sweep_ready = {
 	"SELECT j.id FROM {jobs} j "
 	"WHERE j.queue OPERATOR(pg_catalog.=) $1 "
-	"AND j.priority OPERATOR(pg_catalog.=) $3 "
-	"AND j.id OPERATOR(pg_catalog.>) $4 AND j.due_at IS NULL "
+	"AND j.priority OPERATOR(pg_catalog.=) $4 "
+	"AND j.id OPERATOR(pg_catalog.>) $5 "
+	"AND j.id OPERATOR(pg_catalog.<) $3 AND j.due_at IS NULL "
 	"AND j.created_at OPERATOR(pg_catalog.<) " KEEP("keep_queued") " "
 	"AND (SELECT r.id FROM {job_runs} r WHERE r.id OPERATOR(pg_catalog.=) j.id "
 	"LIMIT 1) IS NULL "
@@ -76,19 +94,29 @@ static const NvsStatement sweep_ready = {
 	"ORDER BY j.queue, j.priority, j.id LIMIT $2 FOR UPDATE SKIP LOCKED"
 };
 
-/* Up to $2 turns of queue $1 that nobody has taken. */
-static const NvsStatement sweep_turns = {
-	"SELECT t.id FROM {job_turns} t "
-	"WHERE t.queue OPERATOR(pg_catalog.=) $1 "
-	"AND (SELECT j.created_at FROM {jobs} j "
-	"WHERE j.queue OPERATOR(pg_catalog.=) t.queue "
-	"AND j.priority OPERATOR(pg_catalog.=) t.priority "
-	"AND j.id OPERATOR(pg_catalog.=) t.id LIMIT 1) "
-	"OPERATOR(pg_catalog.<) " KEEP("keep_queued") " "
-	"AND (t.due_at IS NULL OR t.lane IS NOT NULL "
-	"OR t.due_at OPERATOR(pg_catalog.<) " KEEP("keep_queued") ") "
+/*
+ * Up to $2 turns of queue $1, of jobs before $3, that nobody has taken: that
+ * are due or wait in their lanes, and that were due for long enough.
+ */
+#define SWEEP_TURNS(which) \
+	"SELECT t.id FROM {job_turns} t " \
+	"WHERE t.id OPERATOR(pg_catalog.<) $3 AND " which " " \
+	"AND (SELECT j.created_at FROM {jobs} j " \
+	"WHERE j.queue OPERATOR(pg_catalog.=) t.queue " \
+	"AND j.priority OPERATOR(pg_catalog.=) t.priority " \
+	"AND j.id OPERATOR(pg_catalog.=) t.id LIMIT 1) " \
+	"OPERATOR(pg_catalog.<) " KEEP("keep_queued") " " \
 	"AND " NOT_WAITED_FOR("t.id")
-	"LIMIT $2 FOR UPDATE OF t SKIP LOCKED"
+
+static const NvsStatement sweep_turns = {
+	SWEEP_TURNS(NVS_IN_QUEUE("t", "1") " "
+				"AND (t.due_at IS NULL OR t.lane IS NOT NULL)")
+	"ORDER BY t.id LIMIT $2 FOR UPDATE OF t SKIP LOCKED"
+};
+static const NvsStatement sweep_turns_due = {
+	SWEEP_TURNS("t.queue OPERATOR(pg_catalog.=) $1 AND t.due_at IS NOT NULL "
+				"AND t.due_at OPERATOR(pg_catalog.<) " KEEP("keep_queued"))
+	"ORDER BY t.queue, t.due_at LIMIT $2 FOR UPDATE OF t SKIP LOCKED"
 };
 
 /* What belongs to the jobs $2 of queue $1. */
@@ -191,6 +219,7 @@ typedef struct JobSweep
 	NvsQueue   *queue;
 	int64		wanted;
 	int64		removed;
+	int64		bound;			/* from here on jobs may stay queued */
 	Datum	   *ids;			/* of one statement, int8 */
 	int			n;
 } JobSweep;
@@ -198,6 +227,8 @@ typedef struct JobSweep
 static void sweep_run(void *arg);
 static void sweep_rest(JobSweep *sweep);
 static void sweep_queue(JobSweep *sweep);
+static int64 sweep_bound(JobSweep *sweep, const NvsLevel *level);
+static bool sweep_stays(JobSweep *sweep, const NvsLevel *level, int64 *id);
 static void sweep_params(const JobSweep *sweep, NvsParams *params);
 static void sweep_recheck(JobSweep *sweep);
 static void sweep_find(JobSweep *sweep, const NvsStatement *statement,
@@ -295,19 +326,85 @@ sweep_rest(JobSweep *sweep)
 static void
 sweep_queue(JobSweep *sweep)
 {
+	static const NvsStatement *const turns[] = {
+		&sweep_turns, &sweep_turns_due
+	};
 	int			i;
 
 	nvs_lanes_mend(sweep->set, sweep->queue, sweep->wanted);
 	sweep_find(sweep, &sweep_ended, NULL);
 	sweep_recheck(sweep);
 	sweep_delete(sweep, &sweep_delete_jobs);
-	sweep_find(sweep, &sweep_turns, NULL);
-	sweep_delete(sweep, &sweep_delete_jobs);
+	sweep->bound = PG_INT64_MAX;
+	for (i = 0; i < sweep->queue->nlevels; i++)
+		sweep->bound = Min(sweep->bound,
+						   sweep_bound(sweep, &sweep->queue->levels[i]));
+	for (i = 0; i < lengthof(turns); i++)
+	{
+		sweep_find(sweep, turns[i], NULL);
+		sweep_delete(sweep, &sweep_delete_jobs);
+	}
 	for (i = 0; i < sweep->queue->nlevels; i++)
 	{
 		sweep_find(sweep, &sweep_ready, &sweep->queue->levels[i]);
 		sweep_delete(sweep, &sweep_delete_ready);
 	}
+}
+
+/*
+ * The first job of a level that may stay where it is, as may all behind it: by
+ * halves, since jobs are sent in the order of their ids, and a backlog that is
+ * to stay is not to be walked.  The highest id where there is none.
+ */
+static int64
+sweep_bound(JobSweep *sweep, const NvsLevel *level)
+{
+	int64		first = 0;
+	int64		last = PG_INT64_MAX;
+	int64		middle = first;
+	int64		bound = PG_INT64_MAX;
+
+	while (first < last)
+	{
+		int64		id = middle;
+
+		CHECK_FOR_INTERRUPTS();
+		if (sweep_stays(sweep, level, &id))
+		{
+			last = middle;
+			bound = id;
+		}
+		else
+			first = Min(id + 1, last);
+		middle = first + (last - first) / 2;
+	}
+	return bound;
+}
+
+/*
+ * May the first job of a level from an id on stay, or is there none?  Has id be
+ * its, or the highest.
+ */
+static bool
+sweep_stays(JobSweep *sweep, const NvsLevel *level, int64 *id)
+{
+	NvsParams	params;
+	Datum		row[2];
+	bool		isnull[2];
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(sweep->queue->number),
+				   false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(level->priority), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(*id), false);
+	*id = PG_INT64_MAX;
+	if (!nvs_execute_row(nvs_statement_plan(sweep->set->plans, &sweep_look,
+											&params, NULL),
+						 &params, false, CurrentMemoryContext, lengthof(row),
+						 row, isnull))
+		return true;
+	*id = DatumGetInt64(row[0]);
+	return isnull[1] || DatumGetBool(row[1]);
 }
 
 /* Find jobs, and lock them where they stand, as many as are wanted still. */
@@ -325,6 +422,8 @@ sweep_find(JobSweep *sweep, const NvsStatement *statement,
 				   false);
 	nvs_params_add(&params, INT8OID,
 				   Int64GetDatum(sweep->wanted - sweep->removed), false);
+	if (statement != &sweep_ended)
+		nvs_params_add(&params, INT8OID, Int64GetDatum(sweep->bound), false);
 	if (level != NULL)
 	{
 		nvs_params_add(&params, INT4OID, Int32GetDatum(level->priority),
