@@ -269,6 +269,46 @@ CREATE VIEW app.runs AS SELECT run_id FROM app.future_flow_runs;
 SELECT nvent.store_adopt('future', 'app');
 SELECT count(*) FROM information_schema.columns WHERE table_name LIKE 'future%' AND column_name IN ('score', 'extra', 'meta');
 
+-- Rows that row-level security hides are not counted, so they are not hidden,
+-- or nothing is adopted.
+SELECT deploy('veiled', 'app', 2);
+INSERT INTO app.veiled_flow_events (run_id, flow_name, ts, type) VALUES ('r', 'f', 1, 't');
+ALTER TABLE app.veiled_flow_events OWNER TO regress_nvs_stranger;
+SELECT format('ALTER TABLE %s OWNER TO regress_nvs_stranger', oid::regclass)
+FROM pg_class WHERE relnamespace = 'app'::regnamespace AND relname ^@ 'veiled_' AND relkind = 'r' ORDER BY relname \gexec
+ALTER TABLE app.veiled_flow_events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+GRANT CREATE ON SCHEMA app TO regress_nvs_stranger;
+SET ROLE regress_nvs_stranger;
+SELECT nvent.store_adopt('veiled', 'app');
+RESET ROLE;
+SELECT nvent.store_adopt('veiled', 'app');
+ALTER TABLE app.veiled_flow_events NO FORCE ROW LEVEL SECURITY;
+SET ROLE regress_nvs_stranger;
+SELECT count(*) > 50 AS adopted FROM nvent.store_adopt('veiled', 'app');
+-- Who wrote schedules before the triggers were there is not what their rows say.
+INSERT INTO app.veiled_scheduler_jobs (job_id, scheduled_at) VALUES ('j', 1);
+RESET ROLE;
+DELETE FROM nvent.store WHERE prefix = 'veiled';
+DROP TRIGGER schedule_author ON app.veiled_scheduler_jobs;
+DROP TRIGGER schedule_author_check ON app.veiled_scheduler_jobs;
+UPDATE app.veiled_scheduler_jobs SET authors = '{postgres}';
+CREATE RULE keep AS ON UPDATE TO app.veiled_scheduler_jobs DO INSTEAD NOTHING;
+SELECT change FROM nvent.store_adopt('veiled', 'app') WHERE relation = 'veiled_scheduler_jobs';
+SELECT job_id, authors FROM app.veiled_scheduler_jobs;
+SELECT count(*) FROM pg_trigger WHERE tgrelid = 'app.veiled_scheduler_jobs'::regclass AND tgname ^@ 'schedule_author';
+SELECT nvent.store_migrate('veiled', 0) > 0 AS dropped;
+
+-- A column that is one of ours has to be of its type, which nobody makes it.
+SELECT deploy('odd', 'app', 2);
+ALTER TABLE app.odd_flows ALTER version DROP DEFAULT, ALTER version TYPE numeric(10,2);
+SELECT count(*) FROM nvent.store_adopt('odd', 'app');
+ALTER TABLE app.odd_flows ALTER version TYPE integer, ADD COLUMN extra text;
+SELECT count(*) FROM nvent.store_adopt('odd', 'app');
+ALTER TABLE app.odd_flows DROP COLUMN extra;
+ALTER TABLE app.odd_trigger_events ADD COLUMN meta json;
+SELECT count(*) FROM nvent.store_adopt('odd', 'app');
+DROP TABLE app.odd_flow_events, app.odd_trigger_events, app.odd_flow_runs, app.odd_flows, app.odd_triggers, app.odd_scheduler_jobs, app.odd_kv, app.odd_schema_version;
+
 -- What a table says of its ids is data: a number, and one that leaves positions
 -- for the events to come; nothing of it is run, as whoever.
 SELECT deploy('hostile', 'app', 1);

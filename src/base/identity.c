@@ -32,7 +32,6 @@ static bool identity_know(void);
 static Oid	identity_find(const char *name);
 static bool identity_is_member(Oid relid);
 pg_noreturn static void identity_missing(const char *name);
-static void identity_pin(const char *name, const char *value);
 
 /*
  * Is the extension in our database, as far as can be seen without a lock?
@@ -215,8 +214,8 @@ void
 nvs_become_role(Oid role, NvsIdentity *saved)
 {
 	nvs_pin_search_path(saved);
-	identity_pin("default_tablespace", "");
-	identity_pin("default_table_access_method", "heap");
+	nvs_pin_setting("default_tablespace", "");
+	nvs_pin_setting("default_table_access_method", "heap");
 	SetUserIdAndSecContext(role,
 						   saved->context | SECURITY_RESTRICTED_OPERATION);
 }
@@ -244,12 +243,12 @@ nvs_pin_search_path(NvsIdentity *saved)
 {
 	GetUserIdAndSecContext(&saved->user, &saved->context);
 	saved->nestlevel = NewGUCNestLevel();
-	identity_pin("search_path", "pg_catalog, pg_temp");
+	nvs_pin_setting("search_path", "pg_catalog, pg_temp");
 }
 
-/* Set a setting until nvs_become_caller(). */
-static void
-identity_pin(const char *name, const char *value)
+/* Set a setting until nvs_become_caller(), which must be to come. */
+void
+nvs_pin_setting(const char *name, const char *value)
 {
 	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);

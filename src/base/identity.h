@@ -25,6 +25,7 @@ extern Oid	nvs_registry_table(const char *name);
 extern Oid	nvs_relation_owner(Oid relid);
 extern void nvs_become_owner(NvsIdentity *saved);
 extern void nvs_become_role(Oid role, NvsIdentity *saved);
+extern void nvs_pin_setting(const char *name, const char *value);
 extern void nvs_pin_search_path(NvsIdentity *saved);
 extern void nvs_become_caller(const NvsIdentity *saved);
 

@@ -376,6 +376,23 @@ nvs_plan_utility(const char *sql)
 			 SPI_result_code_string(rc), sql);
 }
 
+/*
+ * Run a query so rare that keeping its plan would be waste, with the latest
+ * snapshot: that of the transaction may be older than the lock on what is read.
+ */
+void
+nvs_plan_query(const char *sql)
+{
+	int			rc;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	rc = SPI_execute(sql, true, 0);
+	PopActiveSnapshot();
+	if (rc < 0)
+		elog(ERROR, "SPI_execute failed: %s: %s",
+			 SPI_result_code_string(rc), sql);
+}
+
 /* Is the plan of a query nothing but a scan of this relation? */
 bool
 nvs_plan_scans(const char *sql, Oid relid)

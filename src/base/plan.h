@@ -49,6 +49,7 @@ extern SPIPlanPtr nvs_plan_prepare(const char *sql, int nargs,
 								   const Oid *types, int cursor_options);
 extern bool nvs_plan_scans(const char *sql, Oid relid);
 extern void nvs_plan_utility(const char *sql);
+extern void nvs_plan_query(const char *sql);
 extern char *nvs_plan_text(const char *sql, const NvsParams *params);
 
 extern uint64 nvs_execute(SPIPlanPtr plan, const NvsParams *params,

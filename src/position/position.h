@@ -34,6 +34,7 @@ extern void nvs_position_init(void);
 extern uint32 nvs_store_number(const char *prefix, int len);
 extern void nvs_position_draw(uint32 store, int64 *positions, int n);
 extern void nvs_position_keep_drawn(void);
+extern bool nvs_position_raise(int64 highest);
 extern int64 nvs_position_safe(uint32 store);
 extern bool nvs_position_snapshot_is_kept(void);
 extern int64 nvs_position_push_snapshot(uint32 store);

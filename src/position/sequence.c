@@ -38,6 +38,7 @@
 #include "base/identity.h"
 #include "base/inval.h"
 #include "position/internal.h"
+#include "position/position.h"
 
 /* How far the sequence jumps on a new timeline. */
 #define TIMELINE_STEP	(INT64CONST(1) << 32)
@@ -67,6 +68,7 @@ static void sequence_check_timeline(Oid relid);
 static void sequence_jump(Oid relid);
 static void sequence_set(Oid relid, int64 value);
 static void sequence_check_published(Oid relid);
+static bool sequence_move(Oid relid, int64 highest);
 static int	sequence_take_logged(int64 *positions, int n);
 pg_noreturn static void sequence_unfit(char *detail);
 pg_noreturn static void sequence_moved_back(int64 position, int64 last);
@@ -216,6 +218,65 @@ sequence_set(Oid relid, int64 value)
 	(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(relid),
 							   Int64GetDatum(value));
 	nvs_become_caller(&saved);
+}
+
+/*
+ * Have all positions that are drawn from now on be above this one, which is
+ * not undone by a rollback; true if that took anything.  Waits for nobody who
+ * draws, and keeps nobody waiting.
+ */
+bool
+nvs_position_raise(int64 highest)
+{
+	Oid			relid = sequence_get_relid();
+	HeapTuple	tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(relid));
+	int64		maximum;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for sequence %u", relid);
+	maximum = ((Form_pg_sequence) GETSTRUCT(tuple))->seqmax;
+	ReleaseSysCache(tuple);
+	if (highest >= maximum)
+		ereport(ERROR,
+				(errcode(ERRCODE_SEQUENCE_GENERATOR_LIMIT_EXCEEDED),
+				 errmsg("there are no positions left above %lld",
+						(long long) highest),
+				 errdetail("Sequence nvent.position_seq ends at %lld.",
+						   (long long) maximum)));
+	if (!sequence_move(relid, highest))
+		return false;
+	/* Writes to the log where the sequence is now, as it has nothing there. */
+	(void) nextval_internal(relid, false);
+	return true;
+}
+
+/*
+ * Move the sequence up to a position in its page alone; false if it is there.
+ * Comparing and moving are one, as with setval() they would not be, under the
+ * lock of the page.  The sequence stays locked as by nextval().
+ */
+static bool
+sequence_move(Oid relid, int64 highest)
+{
+	Relation	rel = relation_open(relid, RowExclusiveLock);
+	Buffer		buffer = ReadBuffer(rel, 0);
+	Form_pg_sequence_data data;
+	bool		moves;
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	data = sequence_data(buffer);
+	moves = highest > (data->is_called ? data->last_value :
+					   data->last_value - 1);
+	if (moves)
+	{
+		MarkBufferDirty(buffer);
+		data->last_value = highest;
+		data->is_called = true;
+		data->log_cnt = 0;
+	}
+	UnlockReleaseBuffer(buffer);
+	relation_close(rel, NoLock);
+	return moves;
 }
 
 /* Raise an error when readers may be beyond the end of the sequence. */

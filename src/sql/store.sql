@@ -277,7 +277,7 @@ Columns:
 Raises:
   42P01: there are no such tables
   42710: the store exists
-  42501: the caller does not own the tables
+  42501: the caller does not own the tables; or row-level security is forced on one, and would hide rows
   42P16: a table belongs to another role, is a view or the like, or has a column of another type
   42809: a table is partitioned, a partition, or inherits or is inherited from
   22003: an id is too high to be a position; the message says in which table
@@ -285,7 +285,7 @@ Raises:
   0A000: the tables have a later layout than this version of nvent_store knows
 Locks:
   the tables until commit, against everybody; those of entries and keys are written anew once, and
-  every index is built once
+  every index is built once. Other stores go on
 Example:
   SELECT * FROM nvent.store_adopt(''nvent'');';
 

@@ -7,13 +7,12 @@
 
 #include "catalog/pg_type.h"
 #include "nodes/value.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "base/identity.h"
 #include "base/plan.h"
 #include "base/text.h"
+#include "position/position.h"
 #include "store/adoption.h"
 #include "store/layout.h"
 #include "store/stream_table.h"
@@ -41,14 +40,6 @@ static const NvsStatement adopt_id_source = {
 	"AND a.attnum OPERATOR(pg_catalog.=) d.adnum "
 	"WHERE d.adrelid OPERATOR(pg_catalog.=) $1::pg_catalog.regclass "
 	"AND a.attname OPERATOR(pg_catalog.=) 'id')"
-};
-
-/* Moves the position sequence to $1 unless it is there or beyond. */
-static const NvsStatement adopt_set_position = {
-	"SELECT pg_catalog.setval('nvent.position_seq', $1) "
-	"FROM nvent.position_seq WHERE CASE WHEN is_called THEN last_value "
-	"ELSE last_value OPERATOR(pg_catalog.-) 1 END "
-	"OPERATOR(pg_catalog.<) $1"
 };
 
 /* Tables of schema $1 with a column "subject" whose names begin with $2. */
@@ -109,15 +100,12 @@ nvs_adopt_ids(NvsAdoption *a, const char *table)
 }
 
 /*
- * Move the sequence of positions beyond every id of a table, which must be
- * locked, and of the table's own sequence, which may be NULL; true if it was
- * moved.  Locks the sequence of positions until the end of the transaction: if
- * others could draw from it meanwhile, it might be moved back.
+ * Have positions be above every id of a table, which must be locked, and of the
+ * table's own sequence, which may be NULL; true if that took anything.
  */
 static bool
 adopt_raise_position(const char *qualified, const char *sequence)
 {
-	NvsParams	params;
 	int64		highest;
 
 	if (!adopt_highest(qualified, sequence, &highest))
@@ -130,11 +118,7 @@ adopt_raise_position(const char *qualified, const char *sequence)
 				 errdetail("Positions of adopted events are at most %lld.",
 						   (long long) ADOPT_MAX_POSITION),
 				 errhint("Number the events of the table anew.")));
-	LockRelationOid(nvs_registry_table("position_seq"),
-					ShareRowExclusiveLock);
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT8OID, Int64GetDatum(highest), false);
-	return nvs_store_registry_execute(&adopt_set_position, &params) > 0;
+	return nvs_position_raise(highest);
 }
 
 /*
@@ -151,9 +135,9 @@ adopt_highest(const char *qualified, const char *sequence, int64 *highest)
 	if (sequence != NULL)
 		drawn = psprintf(", (SELECT last_value FROM %s WHERE is_called)",
 						 sequence);
-	nvs_plan_utility(psprintf("SELECT GREATEST("
-							  "pg_catalog.max(id)::pg_catalog.int8%s) FROM %s",
-							  drawn, qualified));
+	nvs_plan_query(psprintf("SELECT GREATEST("
+							"pg_catalog.max(id)::pg_catalog.int8%s) FROM %s",
+							drawn, qualified));
 	*highest = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
 										   SPI_tuptable->tupdesc, 1, &isnull));
 	return !isnull;

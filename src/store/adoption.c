@@ -10,11 +10,17 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "base/plan.h"
 #include "base/text.h"
 #include "store/adopt.h"
 #include "store/adoption.h"
+
+/* Columns of ours that a table of entries may have already. */
+#define ADOPTION_ENTRY(table) \
+	{table, "version", ADOPT_INTEGER, true}, \
+	{table, "extra", ADOPT_JSONB, true}
 
 static const NvsAdoptionType adoption_types[] = {
 	{"schema_version", "version", {INT4OID}, "integer"},
@@ -35,8 +41,14 @@ static const NvsAdoptionType adoption_types[] = {
 	{"triggers", "registered_at", ADOPT_BIGINT},
 	{"scheduler_jobs", "job_id", ADOPT_TEXT},
 	{"scheduler_jobs", "scheduled_at", ADOPT_BIGINT},
+	{"flow_events", "meta", ADOPT_JSONB, true},
+	{"trigger_events", "meta", ADOPT_JSONB, true},
+	ADOPTION_ENTRY("flow_runs"),
+	ADOPTION_ENTRY("flows"),
+	ADOPTION_ENTRY("triggers"),
+	ADOPTION_ENTRY("scheduler_jobs"),
 	{"kv", "key", ADOPT_TEXT},
-	{"kv", "value", {JSONBOID}, "jsonb"},
+	{"kv", "value", ADOPT_JSONB},
 	{"kv", "expires_at", {TIMESTAMPTZOID}, "timestamp with time zone"}
 };
 
@@ -120,6 +132,8 @@ nvs_adoption_check_types(const NvsAdoption *a, const char *table, Oid relid,
 		if (t->table != NULL && strcmp(t->table, table) != 0)
 			continue;
 		attnum = get_attnum(relid, t->column);
+		if (attnum == InvalidAttrNumber && t->may_lack)
+			continue;
 		type = attnum == InvalidAttrNumber ? InvalidOid :
 			get_atttype(relid, attnum);
 		if (OidIsValid(type) && (type == t->types[0] || type == t->types[1]))
@@ -134,7 +148,8 @@ nvs_adoption_check_types(const NvsAdoption *a, const char *table, Oid relid,
 }
 
 /*
- * Run a query with one or two texts as parameters; second is NULL for one.
+ * Run a query with one or two texts as parameters; second is NULL for one.  It
+ * shows what has been committed by now, however old the transaction's snapshot.
  * Returns all columns of all rows as a list of strings, of which SQL's NULL is
  * NULL.
  */
@@ -152,8 +167,10 @@ nvs_adoption_query(const NvsStatement *statement, const char *first,
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(first), false);
 	if (second != NULL)
 		nvs_params_add(&params, TEXTOID, CStringGetTextDatum(second), false);
+	PushActiveSnapshot(GetLatestSnapshot());
 	n = nvs_execute(nvs_statement_plan(NULL, statement, &params, NULL),
-					&params, false, 0);
+					&params, true, 0);
+	PopActiveSnapshot();
 	for (i = 0; i < n; i++)
 		for (column = 1; column <= SPI_tuptable->tupdesc->natts; column++)
 			result = lappend(result, SPI_getvalue(SPI_tuptable->vals[i],

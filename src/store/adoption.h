@@ -27,10 +27,12 @@ typedef struct NvsAdoptionType
 	const char *column;
 	Oid			types[2];		/* InvalidOid: none */
 	const char *wanted;			/* the same in words */
+	bool		may_lack;		/* it is made where it is not there */
 } NvsAdoptionType;
 
 #define ADOPT_TEXT		{TEXTOID, VARCHAROID}, "text"
 #define ADOPT_INTEGER	{INT4OID, INT8OID}, "integer or bigint"
+#define ADOPT_JSONB		{JSONBOID}, "jsonb"
 #define ADOPT_BIGINT	{INT8OID}, "bigint"
 
 /* store/adoption.c */

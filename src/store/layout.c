@@ -553,7 +553,7 @@ layout_run_all_table(const NvsStore *store, const char *table,
 char *
 nvs_layout_text(const char *sql)
 {
-	nvs_plan_utility(sql);
+	nvs_plan_query(sql);
 	if (SPI_processed == 0)
 		return NULL;
 	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
