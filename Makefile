@@ -71,6 +71,7 @@ OBJS = \
 	src/route/shown.o \
 	src/route/target.o \
 	src/route/lookup.o \
+	src/route/overwrite.o \
 	src/route/table_set.o \
 	src/route/binding.o \
 	src/route/direct.o \

@@ -4,39 +4,20 @@
  *	  executor.
  *
  * A value that is set for a key that has one already is an update of a row
- * whose every column is known before.  Where nothing but the table and its
- * indexes has a say in it, the row is found by a lookup and updated by the
- * access method.  That spares an executor, a row lock with its WAL record, and
- * most of the pruning: whatever reads a row to change it prunes a page that is
- * fuller than its fillfactor, as it is after each update, and pays for looking
- * at every row of the page.  Here a page is pruned when the new row would not
- * fit.
- *
- * It is done for a plain table that nvs_lookup_begin() can read, with no other
- * columns than those of keys, without triggers, rules, policies, partitions and
- * checks, and for who may read, insert and update all of it.  A row that is
- * missing, or that somebody else changes or holds, is a statement's, and so is
- * everything under SERIALIZABLE.
+ * whose every column is known before: route/overwrite.c says when that takes no
+ * statement, and here besides only a table with no other columns than those of
+ * keys, for who may read, insert and update all of it.
  */
 #include "postgres.h"
 
-#include "access/heapam.h"
 #include "access/table.h"
-#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "executor/executor.h"
-#include "miscadmin.h"
-#include "pgstat.h"
 #include "rewrite/rewriteHandler.h"
-#include "storage/bufmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
-#include "base/grant.h"
 #include "base/time.h"
 #include "kv/overwrite.h"
 
@@ -61,22 +42,12 @@ PG_FUNCTION_INFO_V1(nvs_kv_expire_bucket);
 
 static Datum overwrite_bucket(bool expires, TimestampTz expires_at,
 							  bool *isnull);
-static bool overwrite_is_plain(Relation rel);
 static bool overwrite_take_column(NvsKvColumns *columns, Relation rel,
 								  AttrNumber attnum);
 static bool overwrite_is_bucket(NvsKvColumns *columns, Relation rel,
 								AttrNumber attnum);
-static bool overwrite_may(NvsKvColumns *columns, const NvsTarget *target);
-static bool overwrite_lock(NvsKvOverwrite *overwrite, ItemPointer tid);
-static bool overwrite_find(NvsKvOverwrite *overwrite, text *key,
-						   ItemPointer tid, bool *is_free);
-static bool overwrite_shows(NvsKvOverwrite *overwrite, ItemPointer tid,
-							bool *all_dead, bool *is_free);
 static void overwrite_fill(NvsKvOverwrite *overwrite, text *key, Datum value,
 						   bool expires, TimestampTz expires_at);
-static void overwrite_make_room(NvsKvOverwrite *overwrite);
-static void overwrite_enter(NvsKvOverwrite *overwrite,
-							NvsIndexUpdate indexes);
 
 /*
  * nvent.kv_expire_bucket(expires_at): the hour of an expiry, NULL for one that
@@ -124,7 +95,7 @@ nvs_kv_overwrite_compile(NvsTarget *target)
 		if (!overwrite_take_column(&columns, rel, attnum))
 			break;
 	if (attnum > columns.natts && columns.key != 0 && columns.value != 0 &&
-		columns.expires_at != 0 && overwrite_is_plain(rel) &&
+		columns.expires_at != 0 && nvs_overwrite_is_plain(rel) &&
 		overwrite_is_bucket(&columns, rel, columns.bucket))
 	{
 		result = MemoryContextAlloc(target->cxt, sizeof(NvsKvColumns));
@@ -132,18 +103,6 @@ nvs_kv_overwrite_compile(NvsTarget *target)
 	}
 	table_close(rel, AccessShareLock);
 	return result;
-}
-
-/* Does nothing come between an INSERT or UPDATE and a relation? */
-static bool
-overwrite_is_plain(Relation rel)
-{
-	const TupleConstr *constr = RelationGetDescr(rel)->constr;
-
-	return rel->rd_tableam == GetHeapamTableAmRoutine() &&
-		rel->trigdesc == NULL && rel->rd_rules == NULL &&
-		!rel->rd_rel->relispartition && !rel->rd_rel->relrowsecurity &&
-		(constr == NULL || constr->num_check == 0);
 }
 
 /* Note a column, if it is one of those that tables of keys have. */
@@ -211,48 +170,17 @@ overwrite_is_bucket(NvsKvColumns *columns, Relation rel, AttrNumber attnum)
 
 /*
  * Begin to overwrite rows of a relation, which is locked for that.  False when
- * they cannot be overwritten here: a statement is to do it, which also says
- * what the user may not do.
+ * a statement has to.
  */
 bool
 nvs_kv_overwrite_begin(const NvsTarget *target, NvsKvOverwrite *overwrite)
 {
 	NvsKvColumns *columns = ((NvsKvState *) target->state)->columns;
 
-	if (columns == NULL || IsolationIsSerializable() ||
-		!nvs_lookup_may_read(target) || !overwrite_may(columns, target))
-		return false;
-	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	if (!nvs_lookup_begin(target, &overwrite->scan))
-	{
-		PopActiveSnapshot();
-		return false;
-	}
-	CheckCmdReplicaIdentity(overwrite->scan.rel, CMD_UPDATE);
 	overwrite->columns = columns;
-	overwrite->buffer = InvalidBuffer;
-	overwrite->estate = NULL;
-	return true;
-}
-
-/* May the current user do all that an INSERT ... ON CONFLICT UPDATE may do? */
-static bool
-overwrite_may(NvsKvColumns *columns, const NvsTarget *target)
-{
-	uint64		as_of = nvs_rights_changes();
-	Oid			user = GetUserId();
-
-	if (likely(nvs_allowed(&columns->allowed, OVERWRITE_RIGHTS)))
-		return true;
-	if (!nvs_may_use_relation(target->relid, ACL_UPDATE) ||
-		pg_class_aclmask(target->relid, user, OVERWRITE_RIGHTS,
-						 ACLMASK_ALL) != OVERWRITE_RIGHTS ||
-		(OidIsValid(columns->function) &&
-		 !nvs_may_execute(columns->function, user)))
-		return false;
-	nvs_allow(&columns->allowed, OVERWRITE_RIGHTS, as_of);
-	return true;
+	return columns != NULL &&
+		nvs_overwrite_begin(target, &columns->allowed, OVERWRITE_RIGHTS,
+							&columns->function, 1, &overwrite->rows);
 }
 
 /*
@@ -264,17 +192,15 @@ bool
 nvs_kv_overwrite(NvsKvOverwrite *overwrite, text *key, Datum value,
 				 const Interval *ttl, bool expires, TimestampTz expires_at)
 {
-	NvsLookupScan *scan = &overwrite->scan;
-	NvsIndexUpdate indexes;
-	ItemPointerData tid;
-	bool		is_free;
+	NvsOverwrite *rows = &overwrite->rows;
+	Datum		wanted = PointerGetDatum(key);
 
 	if (ttl == NULL && !expires && overwrite->columns->expires)
 		return false;
-	if (!overwrite_find(overwrite, key, &tid, &is_free))
+	if (!nvs_overwrite_find(rows, &wanted))
 		return false;
 	/* A time to live begins when nobody else can have the row. */
-	if (ttl == NULL ? !is_free : !overwrite_lock(overwrite, &tid))
+	if (ttl == NULL ? !rows->is_free : !nvs_overwrite_lock(rows))
 		return false;
 	if (ttl != NULL)
 	{
@@ -282,82 +208,7 @@ nvs_kv_overwrite(NvsKvOverwrite *overwrite, text *key, Datum value,
 		expires_at = nvs_after(GetCurrentTimestamp(), ttl);
 	}
 	overwrite_fill(overwrite, key, value, expires, expires_at);
-	overwrite_make_room(overwrite);
-	if (nvs_update_tuple(scan->rel, &tid, scan->slot,
-						 GetCurrentCommandId(true), GetActiveSnapshot(),
-						 &indexes) != TM_Ok)
-		return false;
-	if (indexes != NVS_NO_INDEX)
-		overwrite_enter(overwrite, indexes);
-	return true;
-}
-
-/* Lock a row, unless that takes waiting. */
-static bool
-overwrite_lock(NvsKvOverwrite *overwrite, ItemPointer tid)
-{
-	NvsLookupScan *scan = &overwrite->scan;
-	TM_FailureData failure;
-
-	return table_tuple_lock(scan->rel, tid, GetActiveSnapshot(), scan->slot,
-							GetCurrentCommandId(true),
-							LockTupleNoKeyExclusive, LockWaitSkip, 0,
-							&failure) == TM_Ok;
-}
-
-/*
- * Find the row that the snapshot shows of a key, without pruning its page,
- * which stays pinned.  *is_free tells whether it is the last version and nobody
- * holds it.
- */
-static bool
-overwrite_find(NvsKvOverwrite *overwrite, text *key, ItemPointer tid,
-			   bool *is_free)
-{
-	Datum		value = PointerGetDatum(key);
-	IndexScanDesc scan = overwrite->scan.scan;
-	ItemPointer next;
-
-	nvs_lookup_seek(&overwrite->scan, &value);
-	while ((next = index_getnext_tid(scan, ForwardScanDirection)) != NULL)
-	{
-		bool		all_dead = false;
-
-		*tid = *next;
-		if (overwrite_shows(overwrite, tid, &all_dead, is_free))
-		{
-			pgstat_count_heap_fetch(scan->indexRelation);
-			return true;
-		}
-		/* As index_fetch_heap() has the index know of it. */
-		scan->kill_prior_tuple = all_dead;
-	}
-	return false;
-}
-
-/*
- * Does the snapshot show a row of those that began at a place?  Then *tid is
- * where it is now, and *is_free tells whether it is the last of them and nobody
- * holds it; else *all_dead tells whether nobody can see any.
- */
-static bool
-overwrite_shows(NvsKvOverwrite *overwrite, ItemPointer tid, bool *all_dead,
-				bool *is_free)
-{
-	Relation	rel = overwrite->scan.rel;
-	HeapTupleData row;
-	bool		found;
-
-	overwrite->buffer = ReleaseAndReadBuffer(overwrite->buffer, rel,
-											 ItemPointerGetBlockNumber(tid));
-	LockBuffer(overwrite->buffer, BUFFER_LOCK_SHARE);
-	found = heap_hot_search_buffer(tid, rel, overwrite->buffer,
-								   GetActiveSnapshot(), &row, all_dead, true);
-	*is_free = found &&
-		HeapTupleSatisfiesUpdate(&row, GetCurrentCommandId(false),
-								 overwrite->buffer) == TM_Ok;
-	LockBuffer(overwrite->buffer, BUFFER_LOCK_UNLOCK);
-	return found;
+	return nvs_overwrite_put(rows);
 }
 
 /* Have the slot be the new row. */
@@ -366,7 +217,7 @@ overwrite_fill(NvsKvOverwrite *overwrite, text *key, Datum value,
 			   bool expires, TimestampTz expires_at)
 {
 	const NvsKvColumns *columns = overwrite->columns;
-	TupleTableSlot *slot = overwrite->scan.slot;
+	TupleTableSlot *slot = overwrite->rows.scan.slot;
 	Datum	   *values = slot->tts_values;
 	bool	   *nulls = slot->tts_isnull;
 
@@ -385,50 +236,11 @@ overwrite_fill(NvsKvOverwrite *overwrite, text *key, Datum value,
 	ExecStoreVirtualTuple(slot);
 }
 
-/* Have room for the new row in the page of the old one, if pruning makes it. */
-static void
-overwrite_make_room(NvsKvOverwrite *overwrite)
-{
-	bool		ours;
-	HeapTuple	row = ExecFetchSlotHeapTuple(overwrite->scan.slot, true, &ours);
-
-	/* Without a lock, as heap_page_prune_opt() looks first: it is a guess. */
-	if (PageGetHeapFreeSpace(BufferGetPage(overwrite->buffer)) <
-		MAXALIGN(row->t_len))
-		heap_page_prune_opt(overwrite->scan.rel, overwrite->buffer);
-	if (ours)
-		pfree(row);
-}
-
-/* Enter the new row, which is in the slot, into the indexes. */
-static void
-overwrite_enter(NvsKvOverwrite *overwrite, NvsIndexUpdate indexes)
-{
-	if (overwrite->estate == NULL)
-	{
-		overwrite->estate = CreateExecutorState();
-		overwrite->result = makeNode(ResultRelInfo);
-		InitResultRelInfo(overwrite->result, overwrite->scan.rel, 0, NULL, 0);
-		ExecOpenIndices(overwrite->result, false);
-	}
-	ResetPerTupleExprContext(overwrite->estate);
-	nvs_update_index_tuples(overwrite->result, overwrite->scan.slot,
-							overwrite->estate, indexes);
-}
-
 /* End what nvs_kv_overwrite_begin() began. */
 void
 nvs_kv_overwrite_end(NvsKvOverwrite *overwrite)
 {
-	if (overwrite->estate != NULL)
-	{
-		ExecCloseIndices(overwrite->result);
-		FreeExecutorState(overwrite->estate);
-	}
-	if (BufferIsValid(overwrite->buffer))
-		ReleaseBuffer(overwrite->buffer);
-	nvs_lookup_end(&overwrite->scan);
-	PopActiveSnapshot();
+	nvs_overwrite_end(&overwrite->rows);
 }
 
 /*

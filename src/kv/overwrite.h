@@ -7,10 +7,8 @@
 
 #include "postgres.h"
 
-#include "nodes/execnodes.h"
-#include "storage/buf.h"
-
 #include "kv/kv.h"
+#include "route/overwrite.h"
 
 typedef struct NvsKvColumns NvsKvColumns;
 
@@ -18,10 +16,7 @@ typedef struct NvsKvColumns NvsKvColumns;
 typedef struct NvsKvOverwrite
 {
 	NvsKvColumns *columns;
-	NvsLookupScan scan;			/* its slot is the new row */
-	Buffer		buffer;			/* of the row that was found last */
-	EState	   *estate;			/* NULL until an index needs entries */
-	ResultRelInfo *result;
+	NvsOverwrite rows;
 } NvsKvOverwrite;
 
 extern NvsKvColumns *nvs_kv_overwrite_compile(NvsTarget *target);
