@@ -27,7 +27,7 @@
 #include "compat.h"
 #include "base/grant.h"
 
-/* How often roles and schemas may have changed. */
+/* How often roles, schemas and functions may have changed. */
 static uint64 changes = 1;
 
 static void grant_syscache_callback(Datum arg, int cacheid, uint32 hash);
@@ -41,7 +41,7 @@ void
 nvs_grant_init(void)
 {
 	static const int caches[] = {
-		NAMESPACEOID, AUTHOID, AUTHMEMROLEMEM, DATABASEOID
+		NAMESPACEOID, AUTHOID, AUTHMEMROLEMEM, DATABASEOID, PROCOID
 	};
 	int			i;
 
@@ -50,7 +50,7 @@ nvs_grant_init(void)
 									  (Datum) 0);
 }
 
-/* A role, what it is a member of, a schema or a database may have changed. */
+/* A role, its memberships, a schema, database or function may have changed. */
 static void
 grant_syscache_callback(Datum arg pg_attribute_unused(),
 						int cacheid pg_attribute_unused(),
@@ -294,7 +294,7 @@ nvs_allow(NvsAllowed *allowed, AclMode privileges, uint64 as_of)
 	allowed->changes = as_of;
 }
 
-/* How often roles and schemas may have changed. */
+/* How often roles, schemas and functions may have changed. */
 uint64
 nvs_rights_changes(void)
 {
