@@ -110,6 +110,7 @@ OBJS = \
 	src/entry/read.o \
 	src/entry/filter.o \
 	src/entry/increment.o \
+	src/entry/overwrite.o \
 	src/kv/row.o \
 	src/kv/kv.o \
 	src/kv/expire.o \
@@ -255,6 +256,7 @@ REGRESS = \
 	entry \
 	entry_read \
 	entry_tables \
+	entry_overwrite \
 	kv \
 	kv_overwrite \
 	kv_redis \

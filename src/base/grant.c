@@ -20,12 +20,14 @@
 #include "parser/parse_func.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
+#include "utils/catcache.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
 #include "base/grant.h"
+#include "base/identity.h"
 
 /* How often roles, schemas and functions may have changed. */
 static uint64 changes = 1;
@@ -194,11 +196,33 @@ nvs_acl_has_schema(Oid schema, Oid role)
 	return (nvs_acl_mask(acl, role) & ACL_USAGE) != 0;
 }
 
-/* The function of this name in schema nvent, of which there is one. */
+/*
+ * The function of this name in schema nvent, of which there is one.  Whoever
+ * calls need not be allowed to name it.
+ */
 Oid
 nvs_function_oid(const char *name)
 {
-	return LookupFuncWithArgs(OBJECT_FUNCTION, grant_function(name), false);
+	CatCList   *list = SearchSysCacheList1(PROCNAMEARGSNSP,
+										   CStringGetDatum(name));
+	Oid			schema = nvs_namespace();
+	Oid			result = InvalidOid;
+	int			i;
+
+	for (i = 0; i < list->n_members; i++)
+	{
+		Form_pg_proc form =
+			(Form_pg_proc) GETSTRUCT(&list->members[i]->tuple);
+
+		if (form->pronamespace == schema)
+			result = form->oid;
+	}
+	ReleaseSysCacheList(list);
+	if (!OidIsValid(result))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function nvent.%s does not exist", name)));
+	return result;
 }
 
 /*

@@ -8,7 +8,8 @@
  * column the id is.
  *
  * Every write is one statement on the row as it is when the row's lock is had,
- * so nothing is lost and nothing needs a retry.
+ * so nothing is lost and nothing needs a retry.  What entry/overwrite.c can do
+ * to a row that nobody else has takes no statement.
  */
 #include "postgres.h"
 
@@ -30,7 +31,7 @@
 
 #include "compat.h"
 #include "base/text.h"
-#include "entry/entry.h"
+#include "entry/overwrite.h"
 
 static const NvsStatement entry_delete = {
 	"DELETE FROM {table} AS t WHERE {this_entry}"
@@ -113,6 +114,7 @@ entry_compile(NvsTarget *target)
 	state->leftovers = entry_any_leftovers(target->map, state);
 	state->this_entry = entry_where(target, state);
 	table_close(rel, AccessShareLock);
+	nvs_entry_overwrite_compile(target, state);
 	entry_compile_lookup(target, state);
 	MemoryContextSwitchTo(old);
 

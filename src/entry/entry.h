@@ -21,6 +21,8 @@
 /* Retries before we report that a trigger, rule or policy blocks the update. */
 #define NVS_ENTRY_MAX_RETRIES	10
 
+typedef struct NvsEntryOverwrite NvsEntryOverwrite;
+
 /* The default of a column. */
 typedef struct NvsEntryDefault
 {
@@ -48,6 +50,7 @@ typedef struct NvsEntryState
 	const char *current_version;	/* as an expression */
 	const char *set_always;		/* what each update sets */
 	NvsStatement *increments;	/* for each column; see entry/increment.c */
+	NvsEntryOverwrite *overwrite;	/* NULL: statements alone change rows */
 } NvsEntryState;
 
 /* Metadata, taken apart. */

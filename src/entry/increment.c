@@ -6,8 +6,9 @@
  * in one statement on the row as it is when the row's lock is had; several of
  * them in one call make one row version.
  *
- * The increment of one column alone is what must be fast: it has a fixed
- * statement for each column.  All others are put together on each call.
+ * Of an entry that is there and that nobody else has, entry/overwrite.c does
+ * that without a statement.  The increment of one column alone has a fixed
+ * statement for each column.  All others are put together when they are needed.
  */
 #include "postgres.h"
 
@@ -20,7 +21,7 @@
 #include "errors.h"
 #include "base/arg.h"
 #include "base/text.h"
-#include "entry/entry.h"
+#include "entry/overwrite.h"
 
 static const NvsStatement increment_look = {
 	"SELECT FROM {table} AS t WHERE {this_entry}"
@@ -44,6 +45,8 @@ typedef struct EntryIncrements
 	NvsResolved resolved;
 	const NvsTarget *target;
 	NvsParams	params;
+	NvsEntryChanges changes;	/* what it does, without a statement, */
+	bool		overwrites;		/* ... if that can be done */
 	const NvsField *alone;		/* the one column that changes; or NULL, and */
 	bool	   *touched;		/* ... columns, for each of the map, */
 	IncrementColumn *columns;	/* ... what they become, */
@@ -68,7 +71,10 @@ static char *increment_old_number(EntryIncrements *inc,
 								  const NvsField *field);
 static void increment_add_nested(EntryIncrements *inc, const NvsField *field,
 								 const char *path, int len, NvsJsonbChild by);
+static void increment_change(EntryIncrements *inc, NvsEntryChangeKind kind,
+							 const NvsField *field, Datum value);
 static void increment_run(EntryIncrements *inc, text *key, text *id);
+static bool increment_overwrite(EntryIncrements *inc);
 static const NvsStatement *increment_statement(const NvsTarget *target,
 											   const NvsField *field);
 static void increment_build_alone(StringInfo sql, const void *arg);
@@ -194,6 +200,10 @@ increment_begin(EntryIncrements *inc, text *key, text *id, int n)
 	inc->columns = palloc(sizeof(IncrementColumn) * (n + 1));
 	inc->ncolumns = 0;
 	initStringInfo(&inc->returning);
+	memset(&inc->changes, 0, sizeof(inc->changes));
+	inc->changes.changes = palloc0(sizeof(NvsEntryChange) * n);
+	inc->changes.touch = true;
+	inc->overwrites = true;
 	inc->n = n;
 	inc->values = MemoryContextAlloc(inc->cxt, sizeof(Datum) * n);
 	inc->nulls = MemoryContextAlloc(inc->cxt, sizeof(bool) * n);
@@ -268,6 +278,8 @@ increment_add_number(EntryIncrements *inc, const NvsField *field,
 	IncrementColumn *column;
 	StringInfoData sql;
 
+	increment_change(inc, NVS_CHANGE_ADD, field,
+					 inc->params.values[param - 1]);
 	if (inc->n == 1 &&
 		!nvs_entry_leftover_possible(inc->target->state, field))
 	{
@@ -352,15 +364,32 @@ increment_old_number(EntryIncrements *inc, const NvsField *field)
 	return sql.data;
 }
 
+/* Note an increment as a change that takes no statement, if there is one. */
+static void
+increment_change(EntryIncrements *inc, NvsEntryChangeKind kind,
+				 const NvsField *field, Datum value)
+{
+	NvsEntryChange *change = &inc->changes.changes[inc->changes.n++];
+
+	change->kind = kind;
+	change->field = field;
+	change->value = value;
+	inc->overwrites = inc->overwrites &&
+		nvs_entry_overwrite_can(inc->target, field, kind);
+}
+
 /* Add to a number at a dotted path in a column of documents. */
 static void
 increment_add_nested(EntryIncrements *inc, const NvsField *field,
 					 const char *path, int len, NvsJsonbChild by)
 {
 	IncrementColumn *column = increment_column(inc, field);
+	NvsEntryChange *change = &inc->changes.changes[inc->changes.n];
 	int			p = nvs_params_add(&inc->params, TEXTARRAYOID,
 								   nvs_entry_path(path, len), false);
 
+	increment_change(inc, NVS_CHANGE_ADD_AT, field, PointerGetDatum(by.data));
+	change->path = nvs_entry_path_keys(path, len, &change->npath);
 	nvs_sql_param(&column->calls, ", ", p);
 	nvs_sql_param(&column->calls, ", ",
 				  nvs_params_add(&inc->params, NUMERICOID,
@@ -374,8 +403,8 @@ increment_add_nested(EntryIncrements *inc, const NvsField *field,
 }
 
 /*
- * Run the UPDATE and keep the numbers that it returns.  Raises an error when
- * there is no such entry, or when it is there and cannot be updated.
+ * Do what the UPDATE does, or run it, and keep the numbers.  Raises an error
+ * when there is no such entry, or when it is there and cannot be updated.
  */
 static void
 increment_run(EntryIncrements *inc, text *key, text *id)
@@ -383,6 +412,8 @@ increment_run(EntryIncrements *inc, text *key, text *id)
 	SPIPlanPtr	plan;
 	int			retries;
 
+	if (increment_overwrite(inc))
+		return;
 	if (inc->alone != NULL)
 		plan = nvs_statement_plan(inc->target->plans,
 								  increment_statement(inc->target,
@@ -400,6 +431,21 @@ increment_run(EntryIncrements *inc, text *key, text *id)
 			increment_no_entry(key, id);
 	}
 	nvs_entry_refused(inc->target);
+}
+
+/* Do it without a statement; false when it has to be one. */
+static bool
+increment_overwrite(EntryIncrements *inc)
+{
+	int64		version;
+
+	if (!inc->overwrites ||
+		nvs_entry_overwrite(inc->target, &inc->params, &inc->changes,
+							&version, inc->values,
+							inc->cxt) != NVS_ENTRY_CHANGED)
+		return false;
+	memset(inc->nulls, false, sizeof(bool) * inc->n);
+	return true;
 }
 
 /* The statement of one column alone.  They live as long as their target. */

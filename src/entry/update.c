@@ -5,7 +5,8 @@
  * The merge is done by the statement itself, on the row as it is when the
  * row's lock is had, so two updates of different fields both survive, in
  * columns as inside one document.  An update that would change nothing writes
- * nothing: it answers the version that the entry has.
+ * nothing: it answers the version that the entry has.  Of an entry that nobody
+ * else has, entry/overwrite.c does the same without a statement.
  */
 #include "postgres.h"
 
@@ -17,7 +18,7 @@
 
 #include "base/arg.h"
 #include "base/text.h"
-#include "entry/entry.h"
+#include "entry/overwrite.h"
 
 /* An UPDATE, in the making. */
 typedef struct EntryUpdate
@@ -39,6 +40,20 @@ typedef struct EntryLook
 PG_FUNCTION_INFO_V1(nvs_entry_is_changed);
 PG_FUNCTION_INFO_V1(nvs_entry_update);
 
+static NvsEntryOutcome update_overwrite(const NvsResolved *resolved,
+										text *id, const Jsonb *metadata,
+										NvsEntryChanges *changes,
+										int64 *version);
+static bool update_list(const NvsTarget *target, const Jsonb *metadata,
+						NvsEntryChanges *changes);
+static bool update_list_field(const NvsTarget *target, const NvsField *field,
+							  NvsJsonbChild value, NvsEntryChange *change);
+static bool update_list_null(const NvsTarget *target, const NvsField *field,
+							 NvsEntryChange *change);
+static bool update_statement(const NvsResolved *resolved, text *id,
+							 const Jsonb *metadata,
+							 const NvsEntryChanges *changes,
+							 int64 *version);
 static void update_init(EntryUpdate *update, const NvsResolved *resolved,
 						text *id);
 static void update_expect_version(EntryUpdate *update, int64 version);
@@ -68,10 +83,8 @@ Datum
 nvs_entry_update(PG_FUNCTION_ARGS)
 {
 	NvsResolved resolved;
-	NvsEntryFields fields;
-	EntryUpdate update;
+	NvsEntryChanges changes = {0};
 	Jsonb	   *metadata;
-	bool		touch = NVS_ARG_OR(4, PG_GETARG_BOOL, false);
 	bool		found;
 	int64		version;
 
@@ -80,22 +93,134 @@ nvs_entry_update(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(2, "metadata");
 	metadata = PG_GETARG_JSONB_P(2);
 	nvs_entry_check_metadata(metadata);
+	changes.expects = !PG_ARGISNULL(3);
+	changes.expected = NVS_ARG_OR(3, PG_GETARG_INT64, 0);
+	changes.touch = NVS_ARG_OR(4, PG_GETARG_BOOL, false);
 
 	nvs_spi_begin();
 	found = nvs_entry_resolve(PG_GETARG_TEXT_PP(0), NVS_USE_CHANGE, &resolved);
 	if (found)
-	{
-		update_init(&update, &resolved, PG_GETARG_TEXT_PP(1));
-		if (!PG_ARGISNULL(3))
-			update_expect_version(&update, PG_GETARG_INT64(3));
-		nvs_entry_parse(resolved.target, metadata, &fields);
-		update_fields(&update, &fields);
-		found = update_run(&update, touch, &version);
-	}
+		switch (update_overwrite(&resolved, PG_GETARG_TEXT_PP(1), metadata,
+								 &changes, &version))
+		{
+			case NVS_ENTRY_LEFT:
+				found = update_statement(&resolved, PG_GETARG_TEXT_PP(1),
+										 metadata, &changes, &version);
+				break;
+			case NVS_ENTRY_OTHER_VERSION:
+				found = false;
+				break;
+			default:
+				break;
+		}
 	nvs_spi_end();
 	if (!found)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(version);
+}
+
+/* Update an entry without a statement, if that can be done. */
+static NvsEntryOutcome
+update_overwrite(const NvsResolved *resolved, text *id, const Jsonb *metadata,
+				 NvsEntryChanges *changes, int64 *version)
+{
+	const NvsTarget *target = resolved->target;
+	NvsParams	params;
+
+	if (((NvsEntryState *) target->state)->overwrite == NULL)
+		return NVS_ENTRY_LEFT;
+	nvs_entry_params(resolved, id, &params);
+	if (!update_list(target, metadata, changes))
+		return NVS_ENTRY_LEFT;
+	return nvs_entry_overwrite(target, &params, changes, version, NULL, NULL);
+}
+
+/*
+ * List what is done to each column that is given, and to extra.  False when
+ * some of it takes a statement; errors of the metadata are those of that.
+ */
+static bool
+update_list(const NvsTarget *target, const Jsonb *metadata,
+			NvsEntryChanges *changes)
+{
+	const NvsEntryState *state = target->state;
+	const NvsFieldMap *map = target->map;
+	NvsEntryFields fields;
+	NvsEntryChange *change;
+	Jsonb	   *rest;
+	int			i;
+
+	nvs_entry_parse(target, metadata, &fields);
+	if (fields.clear_stats)
+		return false;
+	changes->changes = palloc0(sizeof(NvsEntryChange) * (map->nfields + 1));
+	for (i = 0; i < map->nfields; i++)
+		if (fields.given[i] &&
+			!update_list_field(target, &map->fields[i], fields.values[i],
+							   &changes->changes[changes->n++]))
+			return false;
+
+	/* What has no column; removals from "stats" are no merge. */
+	if (state->extra != NULL && fields.rest_stats.npairs > 0 &&
+		update_all_null(&fields.rest_stats))
+		return false;
+	rest = nvs_entry_rest(target, &fields);
+	if (rest == NULL)
+		return true;
+	change = &changes->changes[changes->n++];
+	change->kind = NVS_CHANGE_MERGE;
+	change->field = state->extra;
+	change->value = JsonbPGetDatum(rest);
+	return nvs_entry_overwrite_can(target, state->extra, NVS_CHANGE_MERGE);
+}
+
+/* What is done to one column; false when that takes a statement. */
+static bool
+update_list_field(const NvsTarget *target, const NvsField *field,
+				  NvsJsonbChild value, NvsEntryChange *change)
+{
+	change->kind = NVS_CHANGE_SET;
+	change->field = field;
+	if (value.type == JENTRY_ISNULL)
+		return update_list_null(target, field, change);
+	if (nvs_jsonb_is_object(value) && field->takes_json)
+	{
+		change->kind = NVS_CHANGE_MERGE;
+		change->value = JsonbPGetDatum(nvs_jsonb_from_child(value));
+	}
+	else
+		change->value = nvs_field_datum(field, value, &change->isnull);
+	return nvs_entry_overwrite_can(target, field, change->kind);
+}
+
+/* What is done to a column whose field is removed, as update_null() has it. */
+static bool
+update_list_null(const NvsTarget *target, const NvsField *field,
+				 NvsEntryChange *change)
+{
+	const NvsEntryState *state = target->state;
+	const NvsEntryDefault *def = &state->defaults[field - target->map->fields];
+
+	change->isnull = !field->not_null || (def->known && def->isnull);
+	change->value = def->value;
+	return (change->isnull || def->known) &&
+		nvs_entry_overwrite_can(target, field, NVS_CHANGE_SET);
+}
+
+/* Update an entry by a statement; false when it is not there. */
+static bool
+update_statement(const NvsResolved *resolved, text *id, const Jsonb *metadata,
+				 const NvsEntryChanges *changes, int64 *version)
+{
+	NvsEntryFields fields;
+	EntryUpdate update;
+
+	update_init(&update, resolved, id);
+	if (changes->expects)
+		update_expect_version(&update, changes->expected);
+	nvs_entry_parse(resolved->target, metadata, &fields);
+	update_fields(&update, &fields);
+	return update_run(&update, changes->touch, version);
 }
 
 /* Begin an update of an entry. */

@@ -25,6 +25,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -78,7 +79,7 @@ nvs_overwrite_begin(const NvsTarget *target, NvsAllowed *allowed,
 	return true;
 }
 
-/* Has the current user these rights, and may he execute the functions? */
+/* Has the current user these rights, and may he name and call the functions? */
 static bool
 overwrite_may(const NvsTarget *target, NvsAllowed *allowed, AclMode rights,
 			  const Oid *functions, int nfunctions)
@@ -93,7 +94,10 @@ overwrite_may(const NvsTarget *target, NvsAllowed *allowed, AclMode rights,
 		pg_class_aclmask(target->relid, user, rights, ACLMASK_ALL) != rights)
 		return false;
 	for (i = 0; i < nfunctions; i++)
-		if (OidIsValid(functions[i]) && !nvs_may_execute(functions[i], user))
+		if (OidIsValid(functions[i]) &&
+			(!nvs_may_execute(functions[i], user) ||
+			 !nvs_has_schema_privilege(get_func_namespace(functions[i]), user,
+									   ACL_USAGE)))
 			return false;
 	nvs_allow(allowed, rights, as_of);
 	return true;

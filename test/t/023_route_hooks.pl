@@ -25,13 +25,16 @@ $node->safe_psql('postgres', q{
 	SELECT nvent.stream_append('t:1', '{"type": "x"}');
 });
 
-# What is read by keys, and what is walked along; by the table.
+# What is read and changed by keys, and what is walked along; by the table.
 my %reads = (
 	nvent_kv => [
 		q{SELECT nvent.kv_get('k')}, q{SELECT nvent.kv_exists('k')},
 		q{SELECT nvent.kv_ttl('k') IS NOT NULL}, q{SELECT value FROM nvent.kv_mget('{k}')}
 	],
-	nvent_entries => [q{SELECT nvent.entry_get('e', 'i') -> 'metadata' ->> 'a'}],
+	nvent_entries => [
+		q{SELECT nvent.entry_get('e', 'i') -> 'metadata' ->> 'a'}, q{SELECT nvent.entry_increment('e', 'i', 'a')},
+		q{SELECT nvent.entry_update('e', 'i', '{"a": 7}')}
+	],
 	nvent_stream_t => [
 		q{SELECT count(e) FROM nvent.stream_poll('t:>', 0), unnest(events) e},
 		q{SELECT count(e) FROM nvent.stream_poll('t:1', 0), unnest(events) e},
