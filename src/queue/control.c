@@ -483,9 +483,9 @@ control_cancel_ready(const Control *control)
 
 /*
  * Delete a job wherever it stands.  Where others have it go on meanwhile, or be
- * elsewhere, as its row is with another priority, all that was done is undone, so
- * that nobody waits for us while we wait for them, and then we look again.  What
- * is left of a job whose row is gone is deleted, too.
+ * elsewhere, as its row is with another priority, all that was done is undone,
+ * so that nobody waits for us while we wait for them, and then we look again.
+ * What is left of a job whose row is gone is deleted, too.
  */
 static bool
 control_delete(Control *control)

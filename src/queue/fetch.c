@@ -255,8 +255,8 @@ fetch_make_due(NvsFetch *fetch)
  * not those that this call has begun, however long it takes.  Children of flows
  * are looked after in one pass, before anything else is locked that somebody
  * with a child may wait for, as turns of others are; from then on runs of flows
- * are left to the next call.  So it is the first round that looks for them where
- * the second one cannot.
+ * are left to the next call.  So it is the first round that looks for them
+ * where the second one cannot.
  */
 static void
 fetch_expire(NvsFetch *fetch)

@@ -606,8 +606,8 @@ settle_all(void *arg)
 
 /*
  * Jobs of flows have ended: see to those that wait for them.  Whose leases have
- * run out, and who would be ended by the fetch that follows, end before that, so
- * that the children of all come in one order.
+ * run out, and who would be ended by the fetch that follows, end before that,
+ * so that the children of all come in one order.
  */
 static void
 settle_tell_all(SettleMany *many)

@@ -212,8 +212,8 @@ maintain_each(Step step, List *prefixes, Pass *pass)
 
 /*
  * Add the tables of a store, in the order in which they are locked where it is
- * dropped: those of queues, locks, keys.  Another way round each would hold what
- * the other waits for.
+ * dropped: those of queues, locks, keys.  Another way round each would hold
+ * what the other waits for.
  */
 static void
 maintain_list_sweeps(const char *prefix, Pass *pass)
