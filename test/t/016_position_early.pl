@@ -326,19 +326,10 @@ end($appends, $counts);
 
 # --- Standbys ---
 
-sub standbys
-{
-	my ($names) = @_;
-
-	ask("ALTER SYSTEM SET synchronous_standby_names = '$names'");
-	ask('SELECT pg_reload_conf()');
-	wait_until(sub { ask('SHOW synchronous_standby_names') eq $names });
-}
-
 my $local = 'SET synchronous_commit = local';
 $cursor = ask('SELECT nvent.safe_position()');
 $before = ask(q{SELECT nvent.kv_get('hot')});
-standbys('nobody');
+synchronous($node, 'nobody');
 my $write = q{SELECT nvent.kv_increment('hot', 1), nvent.stream_append('nvent:t:hot', '{"type": "x", "eventId": "cmd-3"}') ->> 'type'};
 my $waits = run_in(session(), $write);
 ok(waits($waits, 'SyncRep'), 'a commit waits for the standby');
@@ -371,7 +362,7 @@ ok(waits($killed, 'SyncRep'), 'another one waits');
 ask("SELECT pg_terminate_backend($killed->{pid})");
 ok(wait_until(sub { ask("SELECT count(*) FROM pg_stat_activity WHERE pid = $killed->{pid}") eq '0' }), 'its session can be ended');
 is(ask(q{SELECT nvent.kv_get('killed')}), 1, 'it has committed');
-standbys('');
+synchronous($node, '');
 answer($_) foreach $inline, $apply;
 end($waits, $retry, $inline, $apply, $killed);
 
@@ -381,7 +372,7 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->append_conf('postgresql.conf', 'primary_conninfo = \'' . $node->connstr . " application_name=standby'\nwal_receiver_status_interval = 1h\n");
 $standby->start;
-standbys('standby');
+synchronous($node, 'standby');
 # It says how far it is when it gets something.
 ok( wait_until(
 		sub {
@@ -396,7 +387,7 @@ foreach my $level (qw(remote_write on remote_apply))
 	is($standby->safe_psql('postgres', q{SELECT nvent.kv_get('standby')}), $n, 'what was acknowledged has been applied')
 	  if $level eq 'remote_apply';
 }
-standbys('');
+synchronous($node, '');
 $standby->stop;
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP/, 'nothing else went wrong');
 $node->stop;

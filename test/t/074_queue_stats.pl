@@ -164,9 +164,7 @@ sub commit_and_wait
 }
 $node->safe_psql('postgres', "SELECT nvent.queue_create('early'), nvent.queue_send('early')");
 is_right($node, 'before commits that wait');
-$node->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");
-$node->reload;
-ok($node->poll_query_until('postgres', "SELECT current_setting('synchronous_standby_names') = 'nobody'"), 'there is a standby to wait for');
+ok(synchronous($node, 'nobody'), 'there is a standby to wait for');
 commit_and_wait("SELECT nvent.queue_send('early'), nvent.queue_send('early', start_after => '1 hour')");
 like(known($node), qr/^early\|3\|2\|1\|/m, 'what is visible is known');
 is(known($node), counted($node), 'and right');
@@ -174,8 +172,7 @@ cmp_ok(tuples($node), '<', 9000, 'without counting');
 commit_and_wait("SELECT nvent.queue_send('early')");
 commit_and_wait("SET session_replication_role = replica; DELETE FROM nvent_jobs WHERE id IN (SELECT max(id) FROM nvent_jobs WHERE queue = (SELECT number FROM nvent_queues WHERE name = 'a'))");
 is(known($node), counted($node), 'what is counted anew has what is visible');
-$node->append_conf('postgresql.conf', "synchronous_standby_names = ''");
-$node->reload;
+synchronous($node, '');
 $_->quit foreach @waiting;
 is(known($node), counted($node), 'and does not have it twice when it is added');
 is_right($node, 'and later');

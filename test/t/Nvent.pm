@@ -13,7 +13,8 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(new_server plain_server crash is_up append append_sql attempt
-  answer load listener notified page silent wait_until activity send_sql sleeper
+  answer load listener notified page silent wait_until activity
+  send_sql synchronous sleeper
   notifier_pid maintainer_pid library program contents_sql random_seed);
 
 # start_server(NAME, CONF...): a server that has the extension in database
@@ -298,6 +299,20 @@ sub send_sql
 
 	$out =~ s/^sent\r?\n//m;
 	$session->{stdout} = $out . $session->{stdout};
+}
+
+# synchronous(NODE, NAMES): have commits wait for standbys of these names, or for
+# none.  That is so from when the checkpointer has read its settings, which it has
+# when it answers.
+sub synchronous
+{
+	my ($node, $names) = @_;
+
+	$node->safe_psql('postgres', "ALTER SYSTEM SET synchronous_standby_names = '$names'");
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT current_setting('synchronous_standby_names') = '$names'") or return 0;
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	return 1;
 }
 
 # sleeper(NODE, SQL): a session that runs it, and waits; and its process.
