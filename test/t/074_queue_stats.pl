@@ -220,7 +220,9 @@ append_to_file($script, substr($load[3], 3));
 $node->safe_psql('postgres', "SELECT count(*) FROM nvent.queue_send_batch('a', array_fill('{}'::jsonb, ARRAY[5000]))");
 my $dying = IPC::Run::start([ 'pgbench', '-n', '-c', 4, '-T', 60, '-f', $script, '-h', $node->host, '-p', $node->port, 'postgres' ],
 	'>', '/dev/null', '2>', '/dev/null');
-$node->poll_query_until('postgres', "SELECT count(*) > 50 FROM nvent_job_runs WHERE started_at > (SELECT max(created_at) FROM nvent_jobs)");
+# What fails makes dead letters all the time.
+ok($node->poll_query_until('postgres', "SELECT count(*) > 50 FROM nvent_job_runs WHERE started_at > (SELECT max(created_at) FROM nvent_jobs WHERE queue = (SELECT number FROM nvent_queues WHERE name = 'a'))"),
+	'there is load');
 $node->stop('immediate');
 $dying->finish;
 $node->start;
