@@ -282,6 +282,40 @@ SELECT nvent.jsonb_increment('{"stats": {"runs": 1}}', '{stats,runs}', 2);
 
 SELECT coalesce(waiters, 0) AS sessions_that_wait FROM nvent.worker_status();
 
+-- SET config:mode fast; RENAME config:mode config:speed; GET config:speed
+SELECT nvent.kv_set('config:mode', '"fast"'), nvent.kv_set('config:speed', nvent.kv_getdel('config:mode'));
+SELECT nvent.kv_get('config:speed') #>> '{}' AS speed, nvent.kv_exists('config:mode') AS mode;
+-- SET visits:7 0.1 EX 60 NX; EXPIRE visits:7 10 LT; PERSIST visits:7; INCRBYFLOAT visits:7 0.2; TTL visits:7
+SELECT nvent.kv_set('visits:7', '0.1', seconds => 60, nx => true), nvent.kv_expire('visits:7', '10 s', 'lt');
+SELECT nvent.kv_persist('visits:7'), nvent.kv_increment('visits:7', 0.2);
+SELECT nvent.kv_ttl('visits:7') IS NULL AS for_good;
+-- HSET user:ada mail x visits 1; HINCRBY user:ada visits 1; HDEL user:ada mail; HGETALL user:ada
+SELECT nvent.entry_add('users', 'ada', 0, '{"mail": "x", "visits": 1}'),
+       nvent.entry_increment('users', 'ada', 'visits'), nvent.entry_update('users', 'ada', '{"mail": null}');
+SELECT nvent.entry_get('users', 'ada') -> 'metadata' ->> 'visits' AS visits;
+-- ZADD board 30 ada 10 bob; ZREVRANGE board 0 0; ZRANGEBYSCORE board 5 20; ZREM board bob
+SELECT nvent.entry_add('board', 'ada', 30), nvent.entry_add('board', 'bob', 10);
+SELECT e ->> 'id' AS first FROM nvent.entry_read('board', 1) e;
+SELECT e ->> 'id' AS low FROM nvent.entry_read('board', min_score => 5, max_score => 20, ascending => true) e;
+SELECT nvent.entry_delete('board', 'bob');
+-- XADD tick * n 1; XREVRANGE tick + - COUNT 1; XTRIM tick MAXLEN 1; XLEN tick
+SELECT count(nvent.stream_append('tick:1', jsonb_build_object('type', 'tick', 'data', n))) FROM generate_series(1, 3) n;
+SELECT e -> 'data' AS last FROM nvent.stream_read('tick:1', backward => true, max_count => 1) e;
+SELECT deleted FROM nvent.stream_truncate('tick:1', before => 3);
+SELECT nvent.stream_version('tick:1') AS version, count(*) AS events FROM nvent.stream_read('tick:1');
+-- XGROUP CREATE tick:1 watch 0; XREADGROUP GROUP watch me STREAMS tick:1 >; XACK
+SELECT nvent.consumer_subscribe('watch', 'tick:*', lane => 'redis');
+SELECT name, cardinality(events) AS events, nvent.consumer_ack(name, token, upto) AS more
+FROM nvent.consumer_fetch(1, lane => 'redis', owner => 'me');
+-- LPUSH work a; BLMOVE work doing RIGHT LEFT 1; LREM doing 1 a
+SELECT nvent.queue_create('work'), nvent.queue_send('work', '"a"') > 0 AS sent;
+CALL nvent.queue_await('work', '1 s');
+SELECT data, nvent.queue_complete('work', id, attempt) AS completed FROM nvent.queue_fetch('work');
+-- SET lock:report token NX PX 30000; then the script that compares and deletes
+SELECT nvent.lock_release('lock:report', nvent.lock_acquire('lock:report', '30 s', 'me')) AS released;
+-- WATCH config:speed; MULTI; SET config:speed slow; EXEC
+SELECT nvent.kv_cas('config:speed', '"fast"', '"slow"') AS mine, nvent.kv_cas('config:speed', '"fast"', '1') AS late;
+
 SET client_min_messages = warning;
 DROP PROCEDURE email_worker(interval);
 DROP TABLE order_events, sent_emails;
