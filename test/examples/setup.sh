@@ -5,9 +5,10 @@
 #	test/examples/setup.sh [all]
 #
 # With "all" also what single tests take, as far as it is to be had: Chromium
-# and npm's playwright-core, PgBouncer, psycopg2.  Says what it is going to get, and nothing when
-# nothing is missing.  Nobody needs it: without these 090_clients.pl, or the
-# tests that take them, are skipped.
+# and npm's playwright-core, PgBouncer, psycopg2, Go and Java with their
+# drivers.  Says what it is going to get, and nothing when nothing is missing.
+# Nobody needs it: without these 090_clients.pl, or the tests that take them, are
+# skipped.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -44,7 +45,8 @@ fi
 get pg 8 || exit 1
 if [ "${1:-}" = all ]
 then
-	for package in chromium pgbouncer python3-psycopg2
+	for package in chromium pgbouncer python3-psycopg2 golang-go golang-github-lib-pq-dev \
+		default-jdk-headless libpostgresql-jdbc-java
 	do
 		("$TOP/test/setup.sh" "$package")
 	done

@@ -1,10 +1,12 @@
 # The examples of test/examples/ that need no Node, against a server that is
-# theirs: python, by its own tests, where psycopg2 is there; and psql, whose
+# theirs: python, by its own tests, where psycopg2 is there; Go and Java, where
+# these and their drivers are there, of which README shows lines; and psql, whose
 # scripts follow events and do jobs while their connections are killed.
 #
 # Seen to fail: for python see its tests; when follow.sh goes on from the cursor
 # that it began with, lines come twice; when work.sh forgets what became of a job
-# that could not be settled, the job is done twice.
+# that could not be settled, the job is done twice; when README's lines are not those
+# of the file.
 
 use strict;
 use warnings;
@@ -62,6 +64,12 @@ sub block
 	return slurp_file("$FindBin::RealBin/../../README.md") =~ /^```$language\n([^`]*\Q$mark\E.*?)^```$/ms ? $1 : '';
 }
 
+# lines(TEXT): without what stands before each line.
+sub lines
+{
+	return $_[0] =~ s/^\s+//gmr;
+}
+
 $node->safe_psql('postgres', 'CREATE DATABASE shop');
 $node->safe_psql('shop', 'CREATE EXTENSION nvent_store');
 
@@ -85,6 +93,34 @@ SKIP:
 		'(async () => {' . block('js', 'Node: node-postgres') =~ s/order:17/order:18/r . 'await pool.end() })()');
 	is(qx(node @{[$node->basedir]}/readme.js), "1\n", 'README: Node');
 	is(qx(node @{[$node->basedir]}/readme.js), "1\n", 'README: Node, a conflict');
+}
+
+SKIP:
+{
+	# Debian has Go's packages there; what is built is not kept.
+	local @ENV{qw(GO111MODULE GOPATH GOFLAGS GOCACHE)} = ('off', '/usr/share/gocode', '', $node->basedir . '/go-cache');
+	my $program = $node->basedir . '/example-go';
+
+	skip 'no Go with its package lib/pq', 3 if system('go list github.com/lib/pq >/dev/null 2>&1') != 0;
+	$node->safe_psql('shop', q{SELECT nvent.stream_clear('nvent')});
+	cmp_ok(index(lines(slurp_file("$examples/go/main.go")), lines(block('go', 'Go: database/sql'))), '>', 0, 'README: Go');
+	is(qx(cd "$examples/go" && go build -o $program . 2>&1 && $program), "1\ntrue true\n", 'go');
+	like(qx($program), qr/^NV001 .*"actual": 1/, 'go, a conflict');
+}
+
+SKIP:
+{
+	my $driver = '/usr/share/java/postgresql.jar';
+	my $java = qq{java -cp $driver "$examples/java/Append.java" "jdbc:postgresql://127.0.0.1:} . $node->port . "/shop?user=$ENV{PGUSER}\" 2>&1";
+
+	skip 'no Java with its package postgresql', 3 if !-e $driver || system('javac -version >/dev/null 2>&1') != 0;
+	# It knows no other sockets.
+	$node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'");
+	$node->restart;
+	$node->safe_psql('shop', q{SELECT nvent.stream_clear('nvent')});
+	cmp_ok(index(lines(slurp_file("$examples/java/Append.java")), lines(block('java', 'Java: JDBC'))), '>', 0, 'README: Java');
+	is(qx($java), "1\ntrue true\n", 'java');
+	like(qx($java), qr/^NV001 .*"actual": 1/, 'java, a conflict');
 }
 
 $node->safe_psql('postgres', 'SELECT nvent.store_create()');
