@@ -61,6 +61,15 @@ class PgBoss extends EventEmitter {
     this.emit('stopped')
   }
 
+  // Whether the store is there, and the number of its layout, null for none.
+  async isInstalled() {
+    return await this.schemaVersion() !== null
+  }
+
+  async schemaVersion() {
+    return (await this.database.query('SELECT nvent.store_version($1) AS layout', [this.store]))[0].layout
+  }
+
   maintain() {
     return this.database.value('maintain', [])
   }

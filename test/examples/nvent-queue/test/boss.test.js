@@ -34,6 +34,17 @@ async function queue(name, options) {
 
 const state = async (name, id) => (await boss.getJobById(name, id)).state
 
+test('whether the store is there', async () => {
+  const other = new PgBoss({ schema: 'unmade', migrate: false })
+
+  assert.strictEqual(await boss.isInstalled(), true)
+  assert.ok(await boss.schemaVersion() > 2)
+  other.database.open()
+  assert.strictEqual(await other.isInstalled(), false)
+  assert.strictEqual(await other.schemaVersion(), null)
+  await other.database.close()
+})
+
 for (const [version, load] of [['12', () => require('..').PgBoss], ['10', () => require('..')]])
   test(`the example of version ${version}`, async () => {
     const lines = []
