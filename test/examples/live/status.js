@@ -5,7 +5,8 @@
 const FRESH = 500
 
 // Each is asked with the store's name and gives rows.  Nothing here reads a
-// table that grows with what was ever done, but for LIMIT rows of it.
+// table that grows with what was ever done, but for LIMIT rows of it; jobs are known
+// in shared memory, and counted where there is none.
 const parts = {
   position: () => `
     SELECT nvent.safe_position($1) AS safe, (SELECT last_value FROM nvent.position_seq) AS drawn`,
@@ -34,23 +35,12 @@ const parts = {
     SELECT name, pattern, lane, owner, blocked, error, attempt,
       greatest(coalesce(mark, position) - position, 0) AS lag, leased_until > now() AS leased
     FROM nvent.consumer_list(max_count => 50, store => $1)`,
-  queues: table => `
-    SELECT q.name, q.policy, q.paused_at IS NOT NULL AS paused, ready.n + turns.due AS ready,
-      turns.later AS later, active.n AS active
-    FROM ${table('queues')} q,
-      LATERAL (SELECT count(*)::int AS n FROM (
-        SELECT FROM ${table('job_levels')} l JOIN ${table('jobs')} j USING (queue, priority)
-        WHERE l.queue = q.number AND j.id > l.settled
-        AND NOT EXISTS (SELECT FROM ${table('job_runs')} r WHERE r.id = j.id)
-        AND NOT EXISTS (SELECT FROM ${table('job_turns')} t WHERE t.id = j.id)
-        AND NOT EXISTS (SELECT FROM ${table('job_waits')} w WHERE w.id = j.id) LIMIT 10000) j) ready,
-      LATERAL (SELECT count(*) FILTER (WHERE due_at IS NULL OR due_at <= now())::int AS due,
-        count(*) FILTER (WHERE due_at > now())::int AS later
-        FROM (SELECT due_at FROM ${table('job_turns')} t WHERE t.queue = q.number LIMIT 10000) t) turns,
-      LATERAL (SELECT count(*) FILTER (WHERE ended_at IS NULL)::int AS n
-        FROM (SELECT ended_at FROM ${table('job_runs')} r
-          WHERE r.queue = q.number AND r.lease_until > now() LIMIT 10000) r) active
-    WHERE $1::text IS NOT NULL ORDER BY q.name LIMIT 50`
+  queues: () => `
+    SELECT s.queue AS name, q.policy, q.paused_at IS NOT NULL AS paused, s.ready::int AS ready,
+      (s.depth - s.ready)::int AS later, s.active::int AS active, s.failed::int AS failed,
+      extract(epoch FROM s.oldest_age)::float8 AS oldest
+    FROM nvent.queue_stats(store => $1) s JOIN nvent.queue_list(store => $1) q USING (queue)
+    ORDER BY s.queue LIMIT 50`
 }
 
 class Status {

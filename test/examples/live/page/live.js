@@ -30,7 +30,7 @@ const tables = {
   consumers: [['name', c => c.name], ['lag', c => c.lag, 1],
     ['state', c => c.blocked ? `blocked: ${c.error ?? ''}` : c.leased ? `leased by ${c.owner ?? ''}` : 'free']],
   queues: [['name', q => q.name + (q.paused ? ' (paused)' : '')], ['ready', q => q.ready, 1],
-    ['later', q => q.later, 1], ['active', q => q.active, 1]]
+    ['later', q => q.later, 1], ['active', q => q.active, 1], ['failed', q => q.failed, 1]]
 }
 
 const nothing = { streams: 'No event yet.', latest: 'No event yet.', appenders: 'Nobody: all is settled.',

@@ -262,7 +262,8 @@ test('status: all parts, and those that fail by themselves', async t => {
   assert.deepStrictEqual(status.keys.rows.map(k => [k.key, k.value, k.ttl > 3000]), [['live:k', '"v"', true]])
   assert.deepStrictEqual(status.locks.rows.map(l => [l.name, l.owner]), [['live:l', 'me']])
   assert.deepStrictEqual(status.consumers.rows.map(c => [c.name, c.blocked, c.leased]), [['c', false, true]])
-  assert.deepStrictEqual(status.queues.rows.map(q => [q.name, q.ready, q.later, q.active]), [['q', 1, 1, 1]])
+  assert.deepStrictEqual(status.queues.rows.map(q => [q.name, q.ready, q.later, q.active, q.failed]), [['q', 1, 1, 1, 0]])
+  assert.ok(status.queues.rows[0].oldest >= 0)
   assert.strictEqual(typeof status.worker.rows[0].preloaded, 'boolean')
 
   assert.match((await other.status.get()).keys.error, /no store "nowhere"/)
