@@ -2,7 +2,8 @@
 -- who has it, where he does not say that himself.
 --
 -- Seen to fail with progress that any attempt may note, with an index on it (the
--- updates are not HOT then), and with a touch that takes it back.
+-- updates are not HOT then), and with a touch that takes it back; with what queue_work
+-- touches fenced by the id alone, and with progress that it does not pass on.
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set helpers :abs_srcdir '/sql/include/queue_store.sql'
 \i :helpers
@@ -70,6 +71,46 @@ SELECT nvent.queue_send('e') AS j \gset
 SELECT attempt FROM nvent.queue_fetch('e');
 UPDATE q_job_runs SET lease_until = now() - interval '1 s' WHERE id = :j;
 SELECT nvent.queue_progress('e', :j, 1, '1') AS lost;
+
+-- Who goes on with some of his jobs says so as he settles others: their leases last
+-- as by a touch, and what he says of them is noted, else left as it is.
+SELECT nvent.queue_create('t', lease => '1 min');
+SELECT count(*) FROM nvent.queue_send_batch('t', '{"{\"data\": 1}","{\"data\": 2, \"lease\": \"2 hours\"}","{\"data\": 3, \"maxRun\": \"3 min\", \"lease\": \"1 min\"}","{\"data\": 4}","{\"data\": 5}","{\"data\": 6}"}'::jsonb[]);
+SELECT array_agg(id ORDER BY id) AS t FROM nvent.queue_fetch('t', 6) \gset
+CREATE FUNCTION pg_temp.said(jobs bigint[], of int, attempt int DEFAULT 1, more jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE sql AS $$SELECT jsonb_build_object('id', jobs[of], 'attempt', attempt) || more$$;
+CREATE FUNCTION pg_temp.goes_on(jobs bigint[]) RETURNS TABLE (n jsonb, state text, progress jsonb, lasts text) LANGUAGE sql AS $$
+    SELECT g.data, g.state, g.progress, CASE WHEN g.lease_until > now() + interval '1 hour' THEN 'hours' WHEN g.lease_until > now() + interval '2 min' THEN 'minutes' WHEN g.lease_until > now() + interval '5 s' THEN 'a minute' ELSE 'seconds' END
+    FROM unnest(jobs) WITH ORDINALITY u (id, n), nvent.queue_get('t', u.id) g ORDER BY u.n $$;
+UPDATE q_job_runs SET lease_until = now() + interval '4 s' WHERE id = ANY (:'t'::bigint[]);
+SELECT nvent.queue_progress('t', (:'t'::bigint[])[4], 1, '"before"');
+SELECT data FROM nvent.queue_work('t', jsonb_build_array(pg_temp.said(:'t', 5)), jsonb_build_array(pg_temp.said(:'t', 6)), 1,
+    touched => jsonb_build_array(pg_temp.said(:'t', 4), pg_temp.said(:'t', 1, more => '{"progress": 10}'), pg_temp.said(:'t', 3, more => '{"progress": null}'), pg_temp.said(:'t', 2, more => '{"progress": {"n": 2}, "data": 0}')));
+SELECT * FROM pg_temp.goes_on(:'t');
+UPDATE q_job_runs SET lease_until = now() + interval '1 s', run_until = now() + interval '2 s' WHERE id = (:'t'::bigint[])[3];
+SELECT count(*) FROM nvent.queue_work('t', max_count => 0, touched => jsonb_build_array(pg_temp.said(:'t', 3)));
+SELECT lasts AS "not beyond the longest run" FROM pg_temp.goes_on((:'t'::bigint[])[3:3]);
+
+-- Those that are lost are named; what is settled by the same call is not touched.
+\set VERBOSITY default
+SELECT count(*) FROM nvent.queue_work('t', max_count => 0, touched => (SELECT jsonb_agg(jsonb_build_object('id', 9000000000000000000 + i, 'attempt', 1)) FROM generate_series(1, 25) i));
+\set VERBOSITY terse
+SELECT count(*) FROM nvent.queue_work('brief', max_count => 0, touched => jsonb_build_array(pg_temp.said(:'t', 1, more => '{"progress": "of another queue"}')));
+SELECT count(*) FROM nvent.queue_work('t', max_count => 0, touched => jsonb_build_array(pg_temp.said(:'t', 1, 2, '{"progress": "of a later attempt"}'), pg_temp.said(:'t', 5, 1, '{"progress": "completed"}')));
+SELECT count(*) FROM nvent.queue_work('t', jsonb_build_array(pg_temp.said(:'t', 1)), jsonb_build_array(pg_temp.said(:'t', 2)), 0, touched => jsonb_build_array(pg_temp.said(:'t', 1), pg_temp.said(:'t', 2)));
+UPDATE q_job_runs SET lease_until = now() - interval '1 s' WHERE id = (:'t'::bigint[])[4];
+SELECT count(*) FROM nvent.queue_work('t', max_count => 0, touched => jsonb_build_array(pg_temp.said(:'t', 4, more => '{"progress": "too late"}')));
+SELECT n, state, progress FROM pg_temp.goes_on(:'t');
+
+-- By who waits too; what he says is committed before he does (075_queue_wait.pl).
+CALL nvent.queue_work_await('t', max_count => 0, touched => jsonb_build_array(pg_temp.said(:'t', 3, more => '{"progress": 99}')), jobs => NULL);
+SELECT progress FROM pg_temp.goes_on((:'t'::bigint[])[3:3]);
+SELECT count(*) FROM nvent.queue_work('t', max_count => 0, touched => '[]');
+SELECT nvent.queue_work('t', touched => '{}');
+SELECT nvent.queue_work('t', touched => '[1]');
+SELECT nvent.queue_work('t', touched => '[{"attempt": 1}]');
+CALL nvent.queue_work_await('t', touched => '[{"id": 1}]');
+SELECT count(*) FROM nvent.queue_work('t', touched => (SELECT jsonb_agg(1) FROM generate_series(1, 100001)));
+\set VERBOSITY default
 
 -- What is not kept is gone.
 SELECT nvent.queue_send('brief') AS b \gset

@@ -40,7 +40,9 @@ enum
 {
 	WORK_TIMEOUT = NVS_WORK_MAX_COUNT + 1,
 	WORK_WORKER,
-	WORK_STORE
+	WORK_STORE,
+	WORK_JOBS,
+	WORK_TOUCHED
 };
 
 /* When the first turn of queue $1 comes due, behind $2. */
@@ -114,7 +116,7 @@ nvs_queue_await(PG_FUNCTION_ARGS)
 
 /*
  * CALL nvent.queue_work_await(queue, completed, failed, max_count, timeout,
- * worker, store, jobs): jobs becomes an array of what is fetched.
+ * worker, store, jobs, touched): jobs becomes an array of what is fetched.
  */
 Datum
 nvs_queue_work_await(PG_FUNCTION_ARGS)
@@ -129,7 +131,7 @@ nvs_queue_work_await(PG_FUNCTION_ARGS)
 				"nvent.queue_work_await()");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "unexpected result type");
-	nvs_work_read(&work, fcinfo);
+	nvs_work_read(&work, fcinfo, WORK_TOUCHED);
 	await.work = &work;
 	nvs_wait_connect(&await.wait);
 	(void) await_run(&await);

@@ -21,7 +21,10 @@ typedef struct NvsRun
 	bool		flow;			/* its job belongs to a flow */
 } NvsRun;
 
-/* A job that whoever has its lease is done with, and what it leaves. */
+/*
+ * A job of which whoever has its lease says something, and what it leaves, or
+ * how far it has come.
+ */
 typedef struct NvsSettledJob
 {
 	int64		id;
@@ -47,11 +50,15 @@ typedef struct NvsWork
 	int			ncompleted;
 	NvsSettledJob *failed;
 	int			nfailed;
+	NvsSettledJob *touched;		/* those that he goes on with */
+	int			ntouched;
 	Datum	   *settled;		/* ids of those that were completed, int8 */
 	int			nsettled;
 	int			nlost;			/* of those that failed */
 	int			max_count;		/* jobs that are fetched then; 0: none */
 	bool		holds;			/* children of jobs of flows are locked */
+	NvsSettledJob **gone;		/* of those that were touched */
+	int			ngone;
 } NvsWork;
 
 /* The first arguments of queue_work() and queue_work_await(). */
@@ -159,7 +166,8 @@ extern int	nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue,
 extern TupleDesc nvs_fetched_desc(void);
 
 /* queue/work.c */
-extern void nvs_work_read(NvsWork *work, FunctionCallInfo fcinfo);
+extern void nvs_work_read(NvsWork *work, FunctionCallInfo fcinfo,
+						  int touched);
 extern void nvs_work_settle(NvsTableSet *set, NvsQueue *queue,
 							NvsWork *work);
 

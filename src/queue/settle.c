@@ -147,6 +147,9 @@ static void settle_complete(void *arg);
 static void settle_tell_children(const Settle *settle, Datum id);
 static void settle_fail(void *arg);
 static void settle_release(void *arg);
+static bool settle_extend(NvsTableSet *set, NvsQueue *queue,
+						  const NvsSettledJob *job, const Interval *lease,
+						  TimestampTz *until);
 static void settle_touch_run(void *arg);
 static void settle_progress_run(void *arg);
 static void settle_forget(NvsTableSet *set, const NvsQueue *queue,
@@ -157,6 +160,9 @@ static int	settle_compare(const void *a, const void *b);
 static void settle_all(void *arg);
 static void settle_tell_all(SettleMany *many);
 static void settle_fail_one(SettleMany *many, const NvsSettledJob *job);
+static void settle_touch_one(SettleMany *many, NvsSettledJob *job);
+static NvsSettledJob *settle_next_single(const NvsWork *work, int failed,
+										 int touched);
 static void settle_complete_some(SettleMany *many, int from, int n);
 static void settle_complete_rest(SettleMany *many, const NvsSettledJob *jobs,
 								 int n);
@@ -417,27 +423,51 @@ static void
 settle_touch_run(void *arg)
 {
 	Settle	   *settle = arg;
-	NvsParams	params;
-	Datum		until;
+	FunctionCallInfo fcinfo = settle->fcinfo;
+	NvsSettledJob job;
 
-	settle_run_params(settle, &params);
-	nvs_params_add_arg(&params, settle->fcinfo, 3, INTERVALOID);
-	nvs_params_add(&params, INTERVALOID,
-				   IntervalPGetDatum(&settle->queue->lease), false);
-	nvs_params_add_arg(&params, settle->fcinfo, 4, JSONBOID);
-	settle->settled =
-		nvs_execute_first(nvs_statement_plan(settle->set->plans,
-											 &settle_touch, &params, NULL),
-						  &params, false, CurrentMemoryContext, &until);
-	if (!settle->settled)
+	job.id = PG_GETARG_INT64(SETTLE_ID);
+	job.attempt = PG_GETARG_INT32(SETTLE_ATTEMPT);
+	job.has_output = !PG_ARGISNULL(4);
+	if (job.has_output)
+		job.output = PG_GETARG_DATUM(4);
+	settle->settled = settle_extend(settle->set, settle->queue, &job,
+									PG_ARGISNULL(3) ? NULL :
+									PG_GETARG_INTERVAL_P(3),
+									&settle->lease_until);
+}
+
+/*
+ * Have the lease of a run last from now on, if it is held: for so long, or,
+ * without that, as the job or its queue says.  *until gets when it ends.
+ */
+static bool
+settle_extend(NvsTableSet *set, NvsQueue *queue, const NvsSettledJob *job,
+			  const Interval *lease, TimestampTz *until)
+{
+	NvsParams	params;
+	Datum		value;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(job->id), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(job->attempt), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(&params, INTERVALOID, IntervalPGetDatum(lease),
+				   lease == NULL);
+	nvs_params_add(&params, INTERVALOID, IntervalPGetDatum(&queue->lease),
+				   false);
+	nvs_params_add(&params, JSONBOID, job->has_output ? job->output : 0,
+				   !job->has_output);
+	if (!nvs_execute_first(nvs_statement_plan(set->plans, &settle_touch,
+											  &params, NULL),
+						   &params, false, CurrentMemoryContext, &value))
 	{
-		settle_check_shown(settle->set, settle->queue,
-						   DatumGetInt64(params.values[0]),
-						   DatumGetInt32(params.values[1]));
-		return;
+		settle_check_shown(set, queue, job->id, job->attempt);
+		return false;
 	}
-	settle->lease_until = DatumGetTimestampTz(until);
-	nvs_queue_due(settle->queue, settle->lease_until);
+	*until = DatumGetTimestampTz(value);
+	nvs_queue_due(queue, *until);
+	return true;
 }
 
 /*
@@ -550,9 +580,10 @@ nvs_queue_complete_many(PG_FUNCTION_ARGS)
 }
 
 /*
- * Settle jobs whose leases are held: complete some, have others fail.
- * work->settled, which has room for all that are to be completed, gets the ids
- * of those that were.
+ * Settle jobs whose leases are held: complete some, have others fail, and have
+ * the leases of others last.  work->settled, which has room for all that are to
+ * be completed, gets the ids of those that were, and work->gone, which has room
+ * for all that are to be touched, those that were not.
  */
 void
 nvs_jobs_settle(NvsTableSet *set, NvsQueue *queue, NvsWork *work)
@@ -560,7 +591,7 @@ nvs_jobs_settle(NvsTableSet *set, NvsQueue *queue, NvsWork *work)
 	SettleMany	many = {set, queue, work, {NULL, 0}, {NULL, 0}, {NULL, 0},
 	CurrentMemoryContext};
 
-	work->nsettled = work->nlost = 0;
+	work->nsettled = work->nlost = work->ngone = 0;
 	work->holds = false;
 	if (work->ncompleted > 1)
 		qsort(work->completed, work->ncompleted, sizeof(NvsSettledJob),
@@ -568,7 +599,10 @@ nvs_jobs_settle(NvsTableSet *set, NvsQueue *queue, NvsWork *work)
 	if (work->nfailed > 1)
 		qsort(work->failed, work->nfailed, sizeof(NvsSettledJob),
 			  settle_compare);
-	if (work->ncompleted + work->nfailed > 0)
+	if (work->ntouched > 1)
+		qsort(work->touched, work->ntouched, sizeof(NvsSettledJob),
+			  settle_compare);
+	if (work->ncompleted + work->nfailed + work->ntouched > 0)
 		nvs_call_by_index(settle_all, &many);
 }
 
@@ -581,19 +615,30 @@ settle_all(void *arg)
 {
 	SettleMany *many = arg;
 	NvsWork    *work = many->work;
+	NvsSettledJob *job;
 	int			done = 0;
-	int			i;
+	int			failed = 0;
+	int			touched = 0;
 
-	for (i = 0; i < work->nfailed; i++)
+	while ((job = settle_next_single(work, failed, touched)) != NULL)
 	{
 		int			to = done;
 
-		while (to < work->ncompleted &&
-			   work->completed[to].id <= work->failed[i].id)
+		CHECK_FOR_INTERRUPTS();
+		while (to < work->ncompleted && work->completed[to].id <= job->id)
 			to++;
 		settle_complete_some(many, done, to - done);
-		settle_fail_one(many, &work->failed[i]);
 		done = to;
+		if (failed < work->nfailed && job == &work->failed[failed])
+		{
+			settle_fail_one(many, job);
+			failed++;
+		}
+		else
+		{
+			settle_touch_one(many, job);
+			touched++;
+		}
 	}
 	settle_complete_some(many, done, work->ncompleted - done);
 	if (many->completed.n + many->failed.n > 0)
@@ -625,6 +670,32 @@ settle_tell_all(SettleMany *many)
 		nvs_flow_add_gone(pass, many->completed.ids, many->completed.n);
 	nvs_flow_finish(pass);
 	many->work->holds = true;
+}
+
+/*
+ * Which of the jobs that are settled one by one comes next, when so many have
+ * failed and were touched; NULL behind the last.
+ */
+static NvsSettledJob *
+settle_next_single(const NvsWork *work, int failed, int touched)
+{
+	NvsSettledJob *one = failed < work->nfailed ? &work->failed[failed] : NULL;
+	NvsSettledJob *other = touched < work->ntouched ?
+		&work->touched[touched] : NULL;
+
+	if (one == NULL || other == NULL)
+		return one == NULL ? other : one;
+	return settle_compare(one, other) <= 0 ? one : other;
+}
+
+/* Have the lease of a job that is still worked on last from now on. */
+static void
+settle_touch_one(SettleMany *many, NvsSettledJob *job)
+{
+	TimestampTz until;
+
+	if (!settle_extend(many->set, many->queue, job, NULL, &until))
+		many->work->gone[many->work->ngone++] = job;
 }
 
 /* Have a job fail. */

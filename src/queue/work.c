@@ -16,8 +16,12 @@
 enum
 {
 	WORK_WORKER = NVS_WORK_MAX_COUNT + 1,
-	WORK_STORE
+	WORK_STORE,
+	WORK_TOUCHED
 };
+
+/* Jobs that a warning names. */
+#define MAX_NAMED	20
 
 PG_FUNCTION_INFO_V1(nvs_queue_work);
 
@@ -29,10 +33,12 @@ static int64 work_read_number(const JsonbContainer *job, const char *member,
 							  const char *name, int n);
 static void work_report_lost(const NvsQueue *queue, const char *what,
 							 int lost);
+static void work_report_gone(const NvsQueue *queue, const NvsWork *work);
 
 /*
- * nvent.queue_work(queue, completed, failed, max_count, worker, store): what
- * nvent.queue_fetch() returns, after the jobs of before are settled.
+ * nvent.queue_work(queue, completed, failed, max_count, worker, store,
+ * touched): what nvent.queue_fetch() returns, after the jobs of before are
+ * settled, or their leases prolonged.
  */
 Datum
 nvs_queue_work(PG_FUNCTION_ARGS)
@@ -45,7 +51,7 @@ nvs_queue_work(PG_FUNCTION_ARGS)
 
 	NVS_REQUIRE_ARG(NVS_WORK_MAX_COUNT, "max_count");
 	PreventCommandIfReadOnly("nvent.queue_work()");
-	nvs_work_read(&work, fcinfo);
+	nvs_work_read(&work, fcinfo, WORK_TOUCHED);
 	nvs_spi_begin();
 	set = nvs_queue_open(fcinfo, NVS_WORK_QUEUE, WORK_STORE, NVS_USE_CHANGE,
 						 &queue);
@@ -57,30 +63,41 @@ nvs_queue_work(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Take the arguments that say which jobs are done, and how many are wanted. */
+/*
+ * Take the arguments that say which jobs are done, which are not, and how many
+ * are wanted.
+ */
 void
-nvs_work_read(NvsWork *work, FunctionCallInfo fcinfo)
+nvs_work_read(NvsWork *work, FunctionCallInfo fcinfo, int touched)
 {
+	memset(work, 0, sizeof(NvsWork));
 	work->completed = work_read(fcinfo, NVS_WORK_COMPLETED, "completed",
 								"output", &work->ncompleted);
 	work->failed = work_read(fcinfo, NVS_WORK_FAILED, "failed", "error",
 							 &work->nfailed);
+	work->touched = work_read(fcinfo, touched, "touched", "progress",
+							  &work->ntouched);
 	work->max_count = PG_GETARG_INT32(NVS_WORK_MAX_COUNT);
 }
 
-/* Settle what a worker is done with, but for what he has lost. */
+/*
+ * Settle what a worker is done with, and have the leases of the rest last, but
+ * for what he has lost.
+ */
 void
 nvs_work_settle(NvsTableSet *set, NvsQueue *queue, NvsWork *work)
 {
 	work->settled = palloc(sizeof(Datum) * Max(work->ncompleted, 1));
+	work->gone = palloc(sizeof(NvsSettledJob *) * Max(work->ntouched, 1));
 	nvs_jobs_settle(set, queue, work);
 	work_report_lost(queue, "completed", work->ncompleted - work->nsettled);
 	work_report_lost(queue, "failed", work->nlost);
+	work_report_gone(queue, work);
 }
 
 /*
  * The jobs of an argument, an array of objects; output is the member that says
- * what a job leaves.
+ * what a job leaves, or how far it has come.
  */
 static NvsSettledJob *
 work_read(FunctionCallInfo fcinfo, int arg, const char *name,
@@ -169,4 +186,28 @@ work_report_lost(const NvsQueue *queue, const char *what, int lost)
 							   lost, lost, queue->name),
 				 errdetail("What was said of them to be %s does not count.",
 						   what)));
+}
+
+/* Name the jobs that a worker goes on with though he has lost their leases. */
+static void
+work_report_gone(const NvsQueue *queue, const NvsWork *work)
+{
+	StringInfoData ids;
+	int			i;
+
+	if (work->ngone == 0)
+		return;
+	initStringInfo(&ids);
+	for (i = 0; i < Min(work->ngone, MAX_NAMED); i++)
+		appendStringInfo(&ids, "%s" INT64_FORMAT, i == 0 ? "" : ", ",
+						 work->gone[i]->id);
+	if (work->ngone > MAX_NAMED)
+		appendStringInfoString(&ids, ", ...");
+	ereport(WARNING,
+			(errcode(ERRCODE_NVS_LEASE_LOST),
+			 errmsg_plural("the lease of %d job of queue \"%s\" is lost",
+						   "the leases of %d jobs of queue \"%s\" are lost",
+						   work->ngone, work->ngone, queue->name),
+			 errdetail("They were to be touched: %s.", ids.data),
+			 errhint("Stop the work on them: it can be somebody else's.")));
 }

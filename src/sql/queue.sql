@@ -795,6 +795,7 @@ CREATE FUNCTION nvent.queue_work(
     max_count integer DEFAULT 1,
     worker text DEFAULT NULL,
     store text DEFAULT NULL,
+    touched jsonb DEFAULT NULL,
     OUT id bigint,
     OUT attempt integer,
     OUT data jsonb,
@@ -806,10 +807,13 @@ CREATE FUNCTION nvent.queue_work(
 AS 'MODULE_PATHNAME', 'nvs_queue_work'
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
 
-COMMENT ON FUNCTION nvent.queue_work(text, jsonb, jsonb, integer, text, text) IS
-'Completes jobs, has others fail, and leases the next ones, in one call: what a worker does in a loop.
+COMMENT ON FUNCTION nvent.queue_work(text, jsonb, jsonb, integer, text, text, jsonb) IS
+'Completes jobs, has others fail, touches those that are still worked on, and leases the next ones, in
+one call: what a worker does in a loop.
 
-Of jobs whose leases are lost nothing counts; a warning says how many there were.
+Of jobs whose leases are lost nothing counts; a warning says how many there were, and names those that
+were to be touched, up to 20 of them: the work on these is in vain. A job that is named twice is settled
+once.
 
 Arguments:
   queue: the queue
@@ -818,6 +822,8 @@ Arguments:
   max_count: how many to fetch at most; 0 for none
   worker: any text that says who asks; NULL is the application_name of the session, '''' is for none
   store: the store; NULL is the default store
+  touched: an array of {"id", "attempt", "progress"}, the same, of jobs that go on: their leases last from
+    now on, as by nvent.queue_touch; without "progress" that is left as it is
 Returns:
   a row for each job that is fetched, as nvent.queue_fetch
 Columns:
@@ -830,15 +836,16 @@ Columns:
   lease_until: when the lease runs out
 Raises:
   42704: there is no such queue
-  22023: completed or failed is not an array of objects with id and attempt, or max_count is out of
-    range
+  22023: completed, failed or touched is not an array of objects with id and attempt, or max_count is
+    out of range
   54000: there are too many jobs
   40001: in REPEATABLE READ or SERIALIZABLE, when a job was changed since the snapshot
   NV009: there is no such store
 Locks:
-  the rows of the jobs until the transaction ends, those that are settled in the order of their ids
+  the rows of the jobs until the transaction ends, those that are named in the order of their ids
 Example:
-  SELECT * FROM nvent.queue_work(''emails'', ''[{"id": 42, "attempt": 1}]'', max_count => 10);';
+  SELECT * FROM nvent.queue_work(''emails'', ''[{"id": 42, "attempt": 1}]'', max_count => 10,
+      touched => ''[{"id": 43, "attempt": 1, "progress": 50}]'');';
 
 CREATE PROCEDURE nvent.queue_await(
     queue text,
@@ -884,16 +891,17 @@ CREATE PROCEDURE nvent.queue_work_await(
     timeout interval DEFAULT NULL,
     worker text DEFAULT NULL,
     store text DEFAULT NULL,
-    INOUT jobs jsonb DEFAULT NULL
+    INOUT jobs jsonb DEFAULT NULL,
+    touched jsonb DEFAULT NULL
 )
 AS 'MODULE_PATHNAME', 'nvs_queue_work_await'
 LANGUAGE C;
 
 COMMENT ON PROCEDURE nvent.queue_work_await(
-    text, jsonb, jsonb, integer, interval, text, text, jsonb
+    text, jsonb, jsonb, integer, interval, text, text, jsonb, jsonb
 ) IS
-'Completes jobs, has others fail, and leases the next ones as soon as there are any, in one call: what a
-worker does in a loop.
+'Completes jobs, has others fail, touches those that are still worked on, and leases the next ones as
+soon as there are any, in one call: what a worker does in a loop.
 
 It settles as nvent.queue_work does, and commits that, before it waits as nvent.queue_await does.
 
@@ -907,6 +915,7 @@ Arguments:
   worker: any text that says who asks; NULL is the application_name of the session, '''' is for none
   store: the store; NULL is the default store
   jobs: may be left out
+  touched: an array of {"id", "attempt", "progress"}, the same, of jobs that go on, see nvent.queue_work
 Returns:
   jobs: an array with an object for each job that is fetched, whose members are the columns of
     nvent.queue_fetch; an empty one when the time is up

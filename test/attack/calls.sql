@@ -91,7 +91,7 @@ SELECT pg_catalog.count(*) FROM nvent.queue_send_batch('r', ARRAY['{"data": 1, "
 SELECT nvent.queue_complete('r', id, attempt, '1', '{s}'), nvent.queue_fail('r', id, attempt, '2', '{s}'), nvent.queue_cancel('r', id, '{s}'), nvent.queue_resume('r', id, '{s}') FROM nvent.queue_fetch('r', 1, 'w', '{s}');
 SELECT nvent.queue_touch('r', id, attempt, progress => '1', store => '{s}'), nvent.queue_progress('r', id, attempt, '2', '{s}'), nvent.queue_release('r', id, attempt, store => '{s}'), nvent.queue_retry('r', id, '{s}') FROM nvent.queue_work('r', '[{"id": 1, "attempt": 1}]', '[]', 1, 'w', '{s}');
 CALL nvent.queue_await('r', '10 ms', '{s}');
-CALL nvent.queue_work_await('r', '[{"id": 1, "attempt": 1}]', '[]', 1, '10 ms', 'w', '{s}');
+CALL nvent.queue_work_await('r', '[{"id": 1, "attempt": 1}]', '[]', 1, '10 ms', 'w', '{s}', touched => '[{"id": 2, "attempt": 1, "progress": 1}]');
 SELECT nvent.queue_fail('r', id, attempt, store => '{s}'), nvent.queue_delete('r', id, '{s}') FROM nvent.queue_fetch('r', 1, 'w', '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_complete_many('r', '{{1}}', '{{1}}', store => '{s}');
 SELECT pg_catalog.count(*) FROM nvent.queue_cancel_many('r', '{{1,2,3}}', '{s}'), nvent.queue_resume_many('r', '{{1,2,3}}', '{s}'), nvent.queue_retry_many('r', '{{1,2}}', '{s}'), nvent.queue_delete_many('r', '{{1,2}}', '{s}');
