@@ -268,7 +268,7 @@ REGRESS = \
 	queue \
 	queue_direct \
 	queue_key \
-	queue_lease \
+	queue_kept queue_lease queue_options \
 	queue_redrive \
 	queue_flow \
 	queue_slot \

@@ -1,0 +1,71 @@
+-- What a queue says of its jobs, each option: it holds for jobs that say nothing, and a
+-- job's own in its place, whether it was sent alone or in a batch.
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/queue_store.sql'
+\i :helpers
+SELECT nvent.queue_create('dead'), nvent.queue_create('own'), nvent.queue_create('o', priority => 3, lease => '10 min', max_run => '20 min', retry_limit => 1, retry_delay => '30 min', dead_letter => 'dead');
+
+-- A job that says nothing, and one that says something else, by both ways to send.
+CREATE FUNCTION pg_temp.sent(own boolean, batch boolean) RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    SELECT CASE
+        WHEN NOT batch AND NOT own THEN nvent.queue_send('o')
+        WHEN NOT batch THEN nvent.queue_send('o', priority => 5, lease => '2 hours', max_run => '3 hours', retry_limit => 2, retry_delay => '4 hours', dead_letter => 'own')
+        ELSE (SELECT id FROM nvent.queue_send_batch('o', ARRAY[CASE WHEN own THEN '{"priority": 5, "lease": "2 hours", "maxRun": "3 hours", "retryLimit": 2, "retryDelay": "4 hours", "deadLetter": "own"}' ELSE '{}' END::jsonb]) id) END $$;
+CREATE FUNCTION pg_temp.near(t timestamptz, after interval) RETURNS boolean LANGUAGE sql AS
+    $$SELECT t BETWEEN clock_timestamp() + after - interval '2 min' AND clock_timestamp() + after + interval '2 min'$$;
+
+-- It is leased, touched for too long, fails until it has failed for good, each time
+-- when its delay is over, and is a dead letter then.
+CREATE FUNCTION pg_temp.life(own boolean, batch boolean, OUT priority int, OUT lease boolean, OUT max_run boolean, OUT delay boolean, OUT attempts int, OUT dead text) LANGUAGE plpgsql AS $$
+DECLARE
+    j bigint := pg_temp.sent(own, batch);
+    f record;
+BEGIN
+    attempts := 0;
+    LOOP
+        SELECT * INTO f FROM nvent.queue_fetch('o');
+        EXIT WHEN f.id IS NULL;
+        attempts := attempts + 1;
+        priority := f.priority;
+        lease := pg_temp.near(f.lease_until, CASE WHEN own THEN interval '2 hours' ELSE '10 min' END);
+        max_run := pg_temp.near(nvent.queue_touch('o', j, f.attempt, '10 days'), CASE WHEN own THEN interval '3 hours' ELSE '20 min' END);
+        PERFORM nvent.queue_fail('o', j, f.attempt);
+        delay := coalesce(pg_temp.near((SELECT g.start_at FROM nvent.queue_get('o', j) g WHERE state = 'retry'), CASE WHEN own THEN interval '4 hours' ELSE '30 min' END), delay);
+        UPDATE q_job_turns SET due_at = clock_timestamp() WHERE id = j;
+    END LOOP;
+    dead := coalesce((SELECT 'dead' FROM nvent.queue_fetch('dead')), (SELECT 'own' FROM nvent.queue_fetch('own')));
+    PERFORM nvent.queue_delete('o', j);
+END $$;
+SELECT own, batch, l.* FROM unnest('{f,t}'::boolean[]) own, unnest('{f,t}'::boolean[]) batch, pg_temp.life(own, batch) l ORDER BY own, batch;
+
+-- Backoff: the nth retry is between half of the delay times 2^n and all of it, and no
+-- more than the longest; by the queue, and by the job.
+SELECT nvent.queue_create('b', retry_limit => 6, retry_delay => '1 hour', retry_backoff => true, retry_delay_max => '20 hours'), nvent.queue_create('n', retry_limit => 6);
+CREATE FUNCTION pg_temp.backoff(queue text, j bigint) RETURNS TABLE (n int, fits boolean) LANGUAGE plpgsql AS $$
+DECLARE
+    f record;
+    wait interval;
+BEGIN
+    FOR i IN 1 .. 6 LOOP
+        SELECT * INTO f FROM nvent.queue_fetch(queue);
+        PERFORM nvent.queue_fail(queue, j, f.attempt);
+        wait := (SELECT g.start_at - g.ended_at FROM nvent.queue_get(queue, j) g);
+        n := i;
+        fits := wait BETWEEN least(interval '1 hour' * 2 ^ (i - 1), '20 hours') - interval '1 s' AND least(interval '1 hour' * 2 ^ i, '20 hours') + interval '1 s';
+        RETURN NEXT;
+        UPDATE q_job_turns SET due_at = clock_timestamp() WHERE id = j;
+    END LOOP;
+END $$;
+SELECT b.*, n.fits AS own
+FROM pg_temp.backoff('b', nvent.queue_send('b')) b,
+    pg_temp.backoff('n', nvent.queue_send('n', retry_delay => '1 hour', retry_backoff => true, retry_delay_max => '20 hours')) n WHERE n.n = b.n ORDER BY b.n;
+
+-- How long what is queued and what has ended are kept.
+SELECT nvent.queue_create('k', keep_queued => '2 hours', keep_ended => '1 hour');
+SELECT count(*) FROM nvent.queue_send_batch('k', '{"{\"data\": \"ends\"}","{\"data\": \"ends late\"}","{\"data\": \"waits long\"}","{\"data\": \"waits\"}"}'::jsonb[]);
+SELECT count(nvent.queue_complete('k', id, attempt)) FROM nvent.queue_fetch('k', 2);
+UPDATE q_jobs SET created_at = now() - interval '3 hours' WHERE data <> '"waits"';
+UPDATE q_job_runs r SET lease_until = now() - interval '61 min', ended_at = now() - interval '61 min' FROM q_jobs j WHERE j.id = r.id AND j.data = '"ends late"';
+SELECT nvent.maintain(store => 'q') > 0 AS deleted;
+SELECT string_agg(data ->> 0, ', ' ORDER BY id) AS kept FROM nvent.queue_find('k');
+SELECT nvent.store_migrate('q', 0) > 0 AS dropped;
