@@ -12,8 +12,8 @@
 /*
  * Call a function in a subtransaction, which is committed when that returns
  * true; when it returns false, all that it wrote and locked is undone.  Returns
- * the same.  An error undoes it, too, and goes on: an abort of the transaction
- * would not end a subtransaction like this and what is around it.
+ * the same.  An error undoes it, too, and is raised again: left to itself, an
+ * abort of the transaction would not end a subtransaction that is not a savepoint.
  */
 bool
 nvs_subtransaction(bool (*work) (void *arg), void *arg)

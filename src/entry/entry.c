@@ -80,7 +80,8 @@ nvs_entry_resolve(text *key, NvsUse use, NvsResolved *resolved)
 
 /*
  * Find and lock the relation of a key that can be read by a lookup; false when
- * it cannot, or not yet.  Raises NV004 as above; see nvs_lookup_find().
+ * it cannot, or not yet.  Raises NV004 for text that is no subject; see
+ * nvs_lookup_find().
  */
 bool
 nvs_entry_lookup(text *key, NvsResolved *resolved)

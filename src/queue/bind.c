@@ -183,8 +183,8 @@ binding_check_types(Datum types, bool isnull, bool on_append)
 }
 
 /*
- * nvent.queue_bind(queue, pattern, on_append, types, store): false when that
- * was so.
+ * nvent.queue_bind(queue, pattern, on_append, types, store): false when it
+ * was bound like that.
  */
 Datum
 nvs_queue_bind(PG_FUNCTION_ARGS)

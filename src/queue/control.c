@@ -346,7 +346,10 @@ control_all(void *arg)
 						 control->ndone);
 }
 
-/* It is the turn of a job that waits; the children of that come behind it. */
+/*
+ * Take out a job that waits for others, as a pass over flows comes to it; its
+ * children come behind it.
+ */
 static void
 control_waiting(void *arg, int64 id)
 {

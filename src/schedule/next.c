@@ -155,7 +155,7 @@ cron_days_of_month(const NvsCron *cron, int ndays, int weekday)
 	return cron->both ? days & weekdays : days | weekdays;
 }
 
-/* Those that match by their day of the week. */
+/* The days of a month of ndays that match by their day of the week. */
 static uint64
 cron_weekdays(const NvsCron *cron, int ndays, int weekday)
 {

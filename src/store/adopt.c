@@ -36,7 +36,7 @@ static const AdoptSubject adopt_subjects[] = {
 	{"flow_runs", "flow_name", "flow:runs"}
 };
 
-/* Those that later layouts have too. */
+/* Names of tables that our layouts have and those before them had not. */
 static const char *const adopt_later_tables[] = {
 	"entries", "locks", "snapshots", "consumers", "checkpoints", "queues",
 	"job_levels", "jobs", "job_turns", "job_runs", "job_keys", "job_slots",

@@ -19,7 +19,10 @@ static const NvsStatement registry_insert = {
 	"RETURNING version_table::pg_catalog.oid"
 };
 
-/* Has a dump find store $1 in schema $2, where it is; as above. */
+/*
+ * Has a dump find store $1 in schema $2, where it is now; nothing is written when
+ * that is known.
+ */
 static const NvsStatement registry_move = {
 	"UPDATE nvent.store SET schema_name = $2 "
 	"WHERE prefix OPERATOR(pg_catalog.=) $1 "
