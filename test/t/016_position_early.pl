@@ -6,7 +6,8 @@
 # the standby that is waited for is one that does not exist.
 #
 # Seen to fail: without the wait, "is not answered before it is durable" and the
-# lines after it; with marks passed that are not durable, "a poll answers with";
+# lines after it; with marks passed that are not durable, "a poll answers with" and
+# "nobody claims";
 # with the marks taken back before the wait, that and "nobody is told"; without a
 # record of commits that found nothing left to do, "a repeated append" and others
 # of its kind; without the wait for standbys, "waits for the standby"; with
@@ -236,6 +237,7 @@ sub hold_and_write
 
 my $listener = listener($node, 'nvent_events');
 my $cursor = ask('SELECT nvent.position_publish()');
+ask("SELECT nvent.consumer_subscribe('ahead', 'nvent:t:>', after => $cursor)");
 my $waiter = run_in(session(), "CALL nvent.stream_await('nvent:t:>', $cursor)");
 ok(waits($waiter, 'Extension'), 'a session waits for events');
 
@@ -268,6 +270,10 @@ is(ask($poll), 'f|', 'a poll answers with nothing that is not durable, and does 
 my $kept = session();
 is($kept->{psql}->query_safe("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM unnest((SELECT events FROM nvent.stream_poll('nvent:t:>', $cursor))); COMMIT"),
 	'0', 'nor does one with a snapshot that is kept');
+my $claim = q{BEGIN; SELECT string_agg(name, ' ' ORDER BY name) FROM nvent.consumer_claim(); ROLLBACK};
+my $fetch = q{BEGIN; SELECT string_agg(name || ' ' || cardinality(events), ', ' ORDER BY name) FROM nvent.consumer_fetch(); ROLLBACK};
+is(ask($claim), 'c', 'nobody claims a consumer that has nothing else');
+is(ask($fetch), 'c 1', 'nor fetches it for one');
 is(silent($listener, 0.5), '', 'nobody is told of it');
 is(ask("SELECT state FROM pg_stat_activity WHERE pid = $waiter->{pid}"), 'active', 'nor woken');
 
@@ -278,10 +284,46 @@ is(answer($s{second}), ($before + 2) . '|' . ($third + 1), 'and the one that bui
 is(answer($repeated{'a repeated append'}), $third, 'and the repeated append');
 answer($repeated{$_}) foreach keys %repeated;
 is(ask($poll), "t|$third " . ($third + 1), 'and a poll has the events');
+is(ask($claim), 'ahead c', 'and who claims a consumer');
+is(ask($fetch), 'ahead 2, c 3', 'and who fetches it for one');
 answer($waiter);
 pass('who waits is woken');
 ok(notified($listener, qr/nvent:t:hot/), 'who listens is told');
 end($kept, $waiter, values %s, values %repeated);
+
+# --- What is prepared ---
+
+my $later = session();
+$later->{psql}->query_safe(q{BEGIN; SELECT nvent.kv_set('later', '1'); PREPARE TRANSACTION 'later'});
+hold_flush();
+my $prepares = run_in(session(), q{BEGIN; SELECT nvent.kv_set('now', '1'); PREPARE TRANSACTION 'now'});
+ok(waits($prepares, 'WALWrite'), 'to prepare a transaction waits for the log');
+cmp_ok(locks($prepares), '>', 0, 'with its locks');
+run_in($later, q{COMMIT PREPARED 'later'});
+ok(waits($later, 'WALWrite'), 'so does to commit one');
+is(ask(q{SELECT nvent.kv_get('later') IS NULL, count(*) > 0 FROM pg_locks WHERE pid IS NULL AND mode = 'RowExclusiveLock'}), 't|t', 'which nobody sees, and which has its locks');
+release_flush();
+answer($_) foreach $prepares, $later;
+is(ask(q{SELECT nvent.kv_get('later'), nvent.kv_get('now') IS NULL}), '1|t', 'then it is there, and what is prepared is not');
+ask(q{ROLLBACK PREPARED 'now'});
+end($prepares, $later);
+
+# --- Workers of a query ---
+
+my $parallel = session('SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0');
+like($parallel->{psql}->query_safe(q{BEGIN; SELECT nvent.kv_increment('hot', 1) \g /dev/null
+EXPLAIN (ANALYZE, COSTS OFF) SELECT count(nvent.jsonb_deep_merge(to_jsonb(f), '{}')) FROM filler f;
+COMMIT}), qr/Workers Launched: [1-9]/, 'a transaction that counts has workers');
+is($parallel->{psql}->query_safe('SHOW synchronous_commit'), 'on', 'which leave synchronous_commit as it was');
+hold_flush();
+run_in($parallel, q{BEGIN; SELECT nvent.kv_increment('hot', 1) \g /dev/null
+SELECT count(nvent.jsonb_deep_merge(to_jsonb(f), '{}')) > 0 FROM filler f;
+COMMIT});
+ok(waits($parallel, 'WALWrite'), 'its commit is not answered before it is durable');
+is(locks($parallel), 0, 'and has released its locks');
+release_flush();
+is(answer($parallel), 't', 'then it is');
+end($parallel);
 
 # --- A crash while it is not flushed ---
 
