@@ -283,6 +283,16 @@ SELECT nvent.store_adopt('veiled', 'app');
 RESET ROLE;
 SELECT nvent.store_adopt('veiled', 'app');
 ALTER TABLE app.veiled_flow_events NO FORCE ROW LEVEL SECURITY;
+-- Nor is a sequence raised that gives no positions, or has none above.
+ALTER SEQUENCE nvent.position_seq CACHE 10;
+SELECT nvent.store_adopt('veiled', 'app');
+ALTER SEQUENCE nvent.position_seq CACHE 1 INCREMENT 10 MAXVALUE 1000000000000;
+INSERT INTO app.veiled_flow_events (id, run_id, flow_name, ts, type) VALUES (999999999991, 'r', 'f', 1, 't');
+SELECT last_value AS before FROM nvent.position_seq \gset
+SELECT nvent.store_adopt('veiled', 'app');
+SELECT last_value = :before AS kept FROM nvent.position_seq;
+ALTER SEQUENCE nvent.position_seq INCREMENT 1 NO MAXVALUE;
+DELETE FROM app.veiled_flow_events WHERE id = 999999999991;
 SET ROLE regress_nvs_stranger;
 SELECT count(*) > 50 AS adopted FROM nvent.store_adopt('veiled', 'app');
 -- Who wrote schedules before the triggers were there is not what their rows say.

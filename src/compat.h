@@ -14,6 +14,7 @@
 #include "access/genam.h"
 #include "access/tableam.h"
 #include "access/tupdesc.h"
+#include "commands/sequence.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
@@ -245,6 +246,17 @@ nvs_has_generated_columns(Relation rel)
 		return true;
 #endif
 	return constr != NULL && constr->has_generated_stored;
+}
+
+/* Say in a record of the log which sequence it is of. */
+static inline void
+nvs_set_sequence_locator(xl_seq_rec *record, Relation rel)
+{
+#if PG_VERSION_NUM >= 160000
+	record->locator = rel->rd_locator;
+#else
+	record->node = rel->rd_node;
+#endif
 }
 
 /* A relation's primary key, unless it is deferrable; else InvalidOid. */

@@ -22,11 +22,15 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/rmgr.h"
+#include "access/xact.h"
 #include "access/xlog.h"
+#include "access/xloginsert.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_sequence.h"
 #include "commands/sequence.h"
 #include "common/int.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/fmgrprotos.h"
@@ -68,7 +72,9 @@ static void sequence_check_timeline(Oid relid);
 static void sequence_jump(Oid relid);
 static void sequence_set(Oid relid, int64 value);
 static void sequence_check_published(Oid relid);
+static bool sequence_raise(Oid relid, int64 highest);
 static bool sequence_move(Oid relid, int64 highest);
+static void sequence_log(Relation rel, Buffer buffer);
 static int	sequence_take_logged(int64 *positions, int n);
 pg_noreturn static void sequence_unfit(char *detail);
 pg_noreturn static void sequence_moved_back(int64 position, int64 last);
@@ -191,7 +197,10 @@ sequence_check_timeline(Oid relid)
 	UnlockRelationOid(marker, ShareUpdateExclusiveLock);
 }
 
-/* Have the sequence jump, unless nothing was ever drawn from it. */
+/*
+ * Have the sequence jump, unless nothing was ever drawn from it.  Who raises it
+ * further meanwhile is not undone.
+ */
 static void
 sequence_jump(Oid relid)
 {
@@ -205,7 +214,7 @@ sequence_jump(Oid relid)
 				(errcode(ERRCODE_SEQUENCE_GENERATOR_LIMIT_EXCEEDED),
 				 errmsg("there are no positions left for a new timeline"),
 				 errdetail("The last one was %lld.", (long long) last)));
-	sequence_set(relid, next);
+	(void) sequence_raise(relid, next);
 }
 
 /* setval() of one of our sequences, as the extension's owner. */
@@ -229,31 +238,38 @@ bool
 nvs_position_raise(int64 highest)
 {
 	Oid			relid = sequence_get_relid();
+
+	sequence_check_options(relid);
+	return sequence_raise(relid, highest);
+}
+
+/* Raise the sequence, if it is below; an error when none would be left. */
+static bool
+sequence_raise(Oid relid, int64 highest)
+{
 	HeapTuple	tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(relid));
-	int64		maximum;
+	Form_pg_sequence form;
+	int64		last;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for sequence %u", relid);
-	maximum = ((Form_pg_sequence) GETSTRUCT(tuple))->seqmax;
+	form = (Form_pg_sequence) GETSTRUCT(tuple);
+	last = form->seqmax - form->seqincrement;
 	ReleaseSysCache(tuple);
-	if (highest >= maximum)
+	if (highest > last)
 		ereport(ERROR,
 				(errcode(ERRCODE_SEQUENCE_GENERATOR_LIMIT_EXCEEDED),
 				 errmsg("there are no positions left above %lld",
 						(long long) highest),
-				 errdetail("Sequence nvent.position_seq ends at %lld.",
-						   (long long) maximum)));
-	if (!sequence_move(relid, highest))
-		return false;
-	/* Writes to the log where the sequence is now, as it has nothing there. */
-	(void) nextval_internal(relid, false);
-	return true;
+				 errdetail("Sequence nvent.position_seq has none above %lld.",
+						   (long long) last)));
+	return sequence_move(relid, highest);
 }
 
 /*
- * Move the sequence up to a position in its page alone; false if it is there.
- * Comparing and moving are one, as with setval() they would not be, under the
- * lock of the page.  The sequence stays locked as by nextval().
+ * Move the sequence up to a position; false if it is there.  Comparing and
+ * moving are one, under the lock of the page, as with setval() they would not
+ * be.  The sequence stays locked as by nextval().
  */
 static bool
 sequence_move(Oid relid, int64 highest)
@@ -263,20 +279,48 @@ sequence_move(Oid relid, int64 highest)
 	Form_pg_sequence_data data;
 	bool		moves;
 
+	/* A commit is to flush what is written here; not to be had below. */
+	(void) GetTopTransactionId();
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	data = sequence_data(buffer);
 	moves = highest > (data->is_called ? data->last_value :
 					   data->last_value - 1);
 	if (moves)
 	{
+		START_CRIT_SECTION();
 		MarkBufferDirty(buffer);
 		data->last_value = highest;
 		data->is_called = true;
 		data->log_cnt = 0;
+		if (RelationNeedsWAL(rel))
+			sequence_log(rel, buffer);
+		END_CRIT_SECTION();
 	}
 	UnlockReleaseBuffer(buffer);
 	relation_close(rel, NoLock);
 	return moves;
+}
+
+/*
+ * Log a sequence's page, which is locked, as nextval() does.  Before the lock
+ * goes: whoever reads the page takes its place in the log for how far that has
+ * to be flushed lest its value be drawn again.
+ */
+static void
+sequence_log(Relation rel, Buffer buffer)
+{
+	Page		page = BufferGetPage(buffer);
+	ItemId		id = PageGetItemId(page, FirstOffsetNumber);
+	xl_seq_rec	record;
+	XLogRecPtr	logged;
+
+	XLogBeginInsert();
+	XLogRegisterBuffer(0, buffer, REGBUF_WILL_INIT);
+	nvs_set_sequence_locator(&record, rel);
+	XLogRegisterData((char *) &record, sizeof(record));
+	XLogRegisterData((char *) PageGetItem(page, id), ItemIdGetLength(id));
+	logged = XLogInsert(RM_SEQ_ID, XLOG_SEQ_LOG);
+	PageSetLSN(page, logged);
 }
 
 /* Raise an error when readers may be beyond the end of the sequence. */
