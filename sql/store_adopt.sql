@@ -293,8 +293,26 @@ SELECT nvent.store_adopt('veiled', 'app');
 SELECT last_value = :before AS kept FROM nvent.position_seq;
 ALTER SEQUENCE nvent.position_seq INCREMENT 1 NO MAXVALUE;
 DELETE FROM app.veiled_flow_events WHERE id = 999999999991;
+ALTER TABLE app.veiled_schema_version ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+SELECT nvent.store_adopt('veiled', 'app');
+ALTER TABLE app.veiled_schema_version NO FORCE ROW LEVEL SECURITY;
+-- Only what is read of the tables is: code of others that runs meanwhile may
+-- write to tables with policies.
+CREATE TABLE app.audit (tag text);
+ALTER TABLE app.audit ENABLE ROW LEVEL SECURITY;
+CREATE POLICY add ON app.audit FOR INSERT WITH CHECK (true);
+GRANT INSERT ON app.audit TO regress_nvs_stranger;
+CREATE FUNCTION app.audit() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO app.audit VALUES (tg_tag);
+END $$;
+CREATE EVENT TRIGGER audit ON ddl_command_end EXECUTE FUNCTION app.audit();
 SET ROLE regress_nvs_stranger;
 SELECT count(*) > 50 AS adopted FROM nvent.store_adopt('veiled', 'app');
+RESET ROLE;
+DROP EVENT TRIGGER audit;
+SELECT count(*) > 50 AS audited FROM app.audit;
+SET ROLE regress_nvs_stranger;
 -- Who wrote schedules before the triggers were there is not what their rows say.
 INSERT INTO app.veiled_scheduler_jobs (job_id, scheduled_at) VALUES ('j', 1);
 RESET ROLE;

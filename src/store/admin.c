@@ -15,6 +15,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 #include "errors.h"
 #include "base/advisory.h"
@@ -467,13 +468,17 @@ admin_require_owner(const NvsStore *store)
 
 /*
  * Layout of the tables of a store that is not registered; an error when they
- * have none or a later one.  Needs SPI.
+ * have none or a later one, or when a policy hides which they have.  Needs SPI.
  */
 static int
 admin_require_layout(const NvsStore *store)
 {
-	int			layout = nvs_layout_version(store);
+	int			level = NewGUCNestLevel();
+	int			layout;
 
+	nvs_pin_setting("row_security", "off");
+	layout = nvs_layout_version(store);
+	AtEOXact_GUC(false, level);
 	if (layout == 0)
 		admin_no_tables(store);
 	nvs_store_check_known(store->prefix, layout);

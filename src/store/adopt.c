@@ -16,7 +16,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "base/identity.h"
 #include "base/plan.h"
 #include "store/adopt.h"
 #include "store/adoption.h"
@@ -74,9 +73,6 @@ nvs_adopt_tables(const NvsStore *store, int from, bool widen, List **streams)
 	NvsAdoption a = {store, widen, NIL};
 	int			layout;
 	int			i;
-
-	/* Rows that a policy hides would be passed: better an error. */
-	nvs_pin_setting("row_security", "off");
 
 	/* Nothing may change between a look at a table and the end. */
 	nvs_adoption_take(&a, "schema_version", false);
@@ -147,8 +143,8 @@ adopt_report_rows(NvsAdoption *a, const char *table, const char *condition,
 	int64		n;
 	bool		isnull;
 
-	nvs_plan_query(psprintf("SELECT pg_catalog.count(*) FROM %s WHERE %s",
-							nvs_adoption_qualified(a, table), condition));
+	nvs_adoption_read(psprintf("SELECT pg_catalog.count(*) FROM %s WHERE %s",
+							   nvs_adoption_qualified(a, table), condition));
 	n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
 									SPI_tuptable->tupdesc, 1, &isnull));
 	if (n > 0)

@@ -135,9 +135,9 @@ adopt_highest(const char *qualified, const char *sequence, int64 *highest)
 	if (sequence != NULL)
 		drawn = psprintf(", (SELECT last_value FROM %s WHERE is_called)",
 						 sequence);
-	nvs_plan_query(psprintf("SELECT GREATEST("
-							"pg_catalog.max(id)::pg_catalog.int8%s) FROM %s",
-							drawn, qualified));
+	nvs_adoption_read(psprintf("SELECT GREATEST("
+							   "pg_catalog.max(id)::pg_catalog.int8%s) "
+							   "FROM %s", drawn, qualified));
 	*highest = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
 										   SPI_tuptable->tupdesc, 1, &isnull));
 	return !isnull;
@@ -213,11 +213,14 @@ static char *
 adopt_stream_type(const NvsAdoption *a, const char *name)
 {
 	const NvsStore *store = a->store;
-	char	   *subject;
+	char	   *subject = NULL;
 	NvsSpan		type;
 
-	subject = nvs_layout_text(psprintf("SELECT subject FROM %s LIMIT 1",
-									   nvs_qualified(store->schema, name)));
+	nvs_adoption_read(psprintf("SELECT subject FROM %s LIMIT 1",
+							   nvs_qualified(store->schema, name)));
+	if (SPI_processed > 0)
+		subject = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+							   1);
 	if (subject != NULL)
 	{
 		type = nvs_stream_type_of(store->prefix, subject, strlen(subject));

@@ -47,6 +47,7 @@ extern void nvs_adoption_check_types(const NvsAdoption *a, const char *table,
 									 int ntypes);
 extern List *nvs_adoption_query(const NvsStatement *statement,
 								const char *first, const char *second);
+extern void nvs_adoption_read(const char *sql);
 extern void nvs_adoption_report(NvsAdoption *a, const char *table, char *what);
 
 /* store/adopt_base.c: tables of layouts 1 and 2, a list that ends with NULL */
