@@ -13,6 +13,9 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -55,11 +58,27 @@ static const NvsStatement adopt_author_triggers = {
 	"AND n.nspname OPERATOR(pg_catalog.=) 'nvent'"
 };
 
+/* Views and rules that name column authors of table $1. */
+static const NvsStatement adopt_author_views = {
+	"SELECT d.objid::pg_catalog.text FROM pg_catalog.pg_depend d "
+	"JOIN pg_catalog.pg_attribute a "
+	"ON a.attrelid OPERATOR(pg_catalog.=) d.refobjid "
+	"AND a.attnum OPERATOR(pg_catalog.=) d.refobjsubid "
+	"WHERE d.refclassid OPERATOR(pg_catalog.=) "
+	"'pg_catalog.pg_class'::pg_catalog.regclass "
+	"AND d.refobjid OPERATOR(pg_catalog.=) $1::pg_catalog.regclass "
+	"AND a.attname OPERATOR(pg_catalog.=) 'authors' "
+	"AND d.classid OPERATOR(pg_catalog.=) "
+	"'pg_catalog.pg_rewrite'::pg_catalog.regclass"
+};
+
 static void adopt_unreachable(NvsAdoption *a);
 static void adopt_report_rows(NvsAdoption *a, const char *table,
 							  const char *condition, const char *what);
 static void adopt_bucket(NvsAdoption *a);
 static void adopt_authors(NvsAdoption *a);
+static void adopt_forget_authors(NvsAdoption *a);
+static bool adopt_knows_authors(NvsAdoption *a);
 
 /*
  * Bring a store's tables of any layout to the latest, keeping every row;
@@ -191,12 +210,55 @@ adopt_authors(NvsAdoption *a)
 					   "ON {scheduler_jobs}");
 		nvs_layout_run(a->store, "DROP TRIGGER IF EXISTS "
 					   "schedule_author_check ON {scheduler_jobs}");
-		nvs_layout_run(a->store, "ALTER TABLE {scheduler_jobs} ALTER COLUMN "
-					   "authors TYPE text[] COLLATE \"C\" USING NULL");
+		adopt_forget_authors(a);
 	}
 	nvs_layout_run(a->store, NVS_AUTHOR_TRIGGER("BEFORE", "schedule_author"));
 	nvs_layout_run(a->store, NVS_AUTHOR_TRIGGER("AFTER",
 												"schedule_author_check"));
 	nvs_adoption_report(a, "scheduler_jobs",
 						pstrdup("column authors and its triggers are made"));
+}
+
+/*
+ * Have no row say who wrote it.  That is done by DDL, which nothing keeps from
+ * any row, unless none says so; but where a view names the column, of which no
+ * type can be altered then, by an update first.  A transaction that keeps its
+ * snapshot might update too few.
+ */
+static void
+adopt_forget_authors(NvsAdoption *a)
+{
+	if (!adopt_knows_authors(a))
+		return;
+	if (!IsolationUsesXactSnapshot() &&
+		nvs_adoption_query(&adopt_author_views,
+						   nvs_adoption_qualified(a, "scheduler_jobs"),
+						   NULL) != NIL)
+	{
+		nvs_layout_run(a->store, "UPDATE {scheduler_jobs} SET authors = NULL "
+					   "WHERE authors IS NOT NULL");
+		if (!adopt_knows_authors(a))
+			return;
+	}
+	nvs_layout_run(a->store, "ALTER TABLE {scheduler_jobs} ALTER COLUMN "
+				   "authors TYPE text[] COLLATE \"C\" USING NULL");
+}
+
+/* Says any row who wrote it, or has the column another type than ours? */
+static bool
+adopt_knows_authors(NvsAdoption *a)
+{
+	Oid			relid = nvs_adoption_relid(a, "scheduler_jobs");
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	get_atttypetypmodcoll(relid, get_attnum(relid, "authors"), &type, &typmod,
+						  &collation);
+	if (type != TEXTARRAYOID || collation != C_COLLATION_OID)
+		return true;
+	nvs_adoption_read(psprintf("SELECT FROM %s WHERE authors IS NOT NULL "
+							   "LIMIT 1",
+							   nvs_adoption_qualified(a, "scheduler_jobs")));
+	return SPI_processed > 0;
 }
