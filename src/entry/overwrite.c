@@ -10,7 +10,8 @@
  *
  * A column is changed here if its value needs no more than to be put there:
  * those of domains, of types with a length or a precision, and those that may
- * have leftovers are a statement's.  So is whatever would be an error, for one
+ * have leftovers are a statement's, as a version is that the database computes.
+ * So is whatever would be an error, for one
  * to be told of it in the same words.
  */
 #include "postgres.h"
@@ -83,6 +84,7 @@ nvs_entry_overwrite_compile(NvsTarget *target, NvsEntryState *state)
 	int			i;
 
 	if (nvs_overwrite_is_plain(rel) && !nvs_has_generated_columns(rel) &&
+		!state->version->computed &&
 		(state->updated_at == NULL || state->updated_at->typmod == -1))
 	{
 		overwrite = palloc0(sizeof(NvsEntryOverwrite));
