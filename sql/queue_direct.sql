@@ -98,6 +98,7 @@ INSERT INTO cases (doing, undoing) VALUES
         'REVOKE UPDATE (outcome, output, ended_at) ON direct.d_job_runs FROM regress_nvs_worker; GRANT UPDATE ON direct.d_job_runs TO regress_nvs_worker'),
     ('REVOKE EXECUTE ON FUNCTION nvent.next_position FROM regress_nvs_worker, PUBLIC', 'GRANT EXECUTE ON FUNCTION nvent.next_position TO PUBLIC'),
     ('REVOKE USAGE ON SCHEMA direct FROM regress_nvs_worker', 'GRANT USAGE ON SCHEMA direct TO regress_nvs_worker'),
+    ('ALTER TABLE direct.d_job_runs ALTER attempt ADD GENERATED ALWAYS AS IDENTITY', 'ALTER TABLE direct.d_job_runs ALTER attempt DROP IDENTITY'),
     ('ALTER TABLE direct.d_jobs SET (fillfactor = 10)', 'ALTER TABLE direct.d_jobs RESET (fillfactor)');
 SELECT replace(doing, 'direct.', '') AS doing, pg_temp.with(doing, undoing) AS becomes FROM cases ORDER BY n;
 
@@ -113,6 +114,13 @@ SELECT pg_temp.life();
 ALTER TABLE direct.d_jobs ADD PRIMARY KEY (queue, id, priority);
 SELECT pg_temp.life();
 ALTER TABLE direct.d_jobs DROP CONSTRAINT d_jobs_pkey, ADD PRIMARY KEY (queue, priority, id);
+
+-- A statement rounds what a column has no room for.
+ALTER TABLE direct.d_jobs ALTER created_at TYPE timestamptz(0);
+SELECT nvent.queue_send('q', '{"n": 4}', store => 'd') AS id \gset
+SELECT created_at = date_trunc('second', created_at) AS rounded FROM direct.d_jobs WHERE id = :id;
+ALTER TABLE direct.d_jobs ALTER created_at TYPE timestamptz;
+DELETE FROM direct.d_jobs;
 
 -- Data of another table, in more than one piece; and a call within a call.
 CREATE TABLE large AS SELECT jsonb_agg(md5(i::text)) AS data FROM generate_series(1, 2000) i;

@@ -108,8 +108,9 @@ direct_has_trigger(const NvsTableSet *set, Relation rel)
 }
 
 /*
- * Has a table the columns of its module and no others?  What a module gives to
- * every row may have a default, which is not asked for then.
+ * Has a table the columns of its module and no others, of which none rounds a
+ * value or draws it?  What a module gives to every row may have a default,
+ * which is not asked for then.
  */
 static bool
 direct_has_columns(const NvsTableSet *set, int table, TupleDesc desc)
@@ -127,6 +128,7 @@ direct_has_columns(const NvsTableSet *set, int table, TupleDesc desc)
 			return false;
 		att = TupleDescAttr(desc, n++);
 		if (att->attisdropped || att->atttypid != column->type ||
+			att->atttypmod != -1 || att->attidentity != '\0' ||
 			strcmp(NameStr(att->attname), column->name) != 0 ||
 			(att->atthasdef && !column->required))
 			return false;
