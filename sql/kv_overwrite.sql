@@ -84,6 +84,12 @@ SELECT nvent.kv_mset('{"k": 33, "k+": 33}');
 FETCH ALL FROM c;
 COMMIT;
 
+-- It is over when the call is: what looks for itself sees it, in the statement
+-- that made the call, too.
+SELECT ctid AS before FROM nvent_kv WHERE key = 'k' \gset
+SELECT nvent.kv_set('k', '34'), currtid2('nvent_kv', :'before') AS after \gset
+SELECT ctid = :'after' AS seen, ctid = :'before' AS same, value FROM nvent_kv WHERE key = 'k';
+
 -- More versions than a page has room for: it is pruned, and rows stay in it.
 SELECT count(nvent.kv_set('n' || i % 100, to_jsonb(i))) FROM generate_series(1, 100) i;
 CREATE PROCEDURE often() LANGUAGE plpgsql AS $$

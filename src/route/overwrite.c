@@ -224,7 +224,10 @@ overwrite_enter(NvsOverwrite *overwrite, NvsIndexUpdate indexes)
 							overwrite->estate, indexes);
 }
 
-/* End what nvs_overwrite_begin() began. */
+/*
+ * End what nvs_overwrite_begin() began.  What was written is seen by what looks
+ * for itself afterwards, as behind a statement.
+ */
 void
 nvs_overwrite_end(NvsOverwrite *overwrite)
 {
@@ -237,4 +240,5 @@ nvs_overwrite_end(NvsOverwrite *overwrite)
 		ReleaseBuffer(overwrite->buffer);
 	nvs_lookup_end(&overwrite->scan);
 	PopActiveSnapshot();
+	CommandCounterIncrement();
 }
