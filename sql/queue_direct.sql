@@ -3,8 +3,9 @@
 -- its say: each line below is one such thing, and what becomes of a job by it.
 --
 -- Seen to fail without what route/direct.c looks for: triggers and rules, defaults,
--- columns of others, policies, privileges.  Indexes, constraints and publications
--- are seen to by the functions that a statement calls, too.
+-- columns of others, policies, privileges, tables below, other keys.  Indexes,
+-- constraints and publications are seen to by the functions that a statement calls,
+-- too.
 \set VERBOSITY terse
 SET client_min_messages = error;
 \getenv abs_srcdir PG_ABS_SRCDIR
@@ -109,11 +110,43 @@ INSERT INTO direct.below (id, attempt, queue, priority) SELECT id, 1, queue, pri
 SELECT count(*) FROM nvent.queue_fetch('q', store => 'd');
 DROP TABLE direct.below;
 DELETE FROM direct.d_jobs WHERE id = :id;
+CREATE TABLE direct.below (LIKE direct.d_jobs INCLUDING ALL) INHERITS (direct.d_jobs);
+SELECT nvent.queue_send('q', '{"n": 4}', store => 'd') AS id \gset
+WITH d AS (DELETE FROM ONLY direct.d_jobs RETURNING *) INSERT INTO direct.below SELECT * FROM d;
+SELECT count(*) FROM nvent.queue_fetch('q', store => 'd');
+SELECT nvent.queue_complete('q', :id, 1, store => 'd');
+DROP TABLE direct.below;
+DELETE FROM direct.d_job_runs;
+-- That it had such tables is known until then.
+ANALYZE direct.d_jobs, direct.d_job_runs;
 ALTER TABLE direct.d_jobs DROP CONSTRAINT d_jobs_pkey;
 SELECT pg_temp.life();
 ALTER TABLE direct.d_jobs ADD PRIMARY KEY (queue, id, priority);
 SELECT pg_temp.life();
+SELECT count(nvent.queue_send('q', '{"n": 4}', store => 'd')) FROM generate_series(1, 3);
+SELECT count(*) FROM nvent.queue_fetch('q', 10, store => 'd');
 ALTER TABLE direct.d_jobs DROP CONSTRAINT d_jobs_pkey, ADD PRIMARY KEY (queue, priority, id);
+ALTER TABLE direct.d_job_runs DROP CONSTRAINT d_job_runs_pkey, ADD PRIMARY KEY (attempt, id);
+SELECT count(*) FROM nvent.queue_fetch('q', 10, store => 'd');
+ALTER TABLE direct.d_job_runs DROP CONSTRAINT d_job_runs_pkey, ADD PRIMARY KEY (id, attempt);
+DELETE FROM direct.d_job_runs;
+DELETE FROM direct.d_jobs;
+
+-- Whoever has a job may no longer name the table when he settles it.
+SELECT array_agg(i) AS ids FROM nvent.queue_send_batch('q', ARRAY['{"data": 1}', '{"data": 2}']::jsonb[], 'd') i \gset
+SET ROLE regress_nvs_worker;
+SELECT count(*) FROM nvent.queue_fetch('q', 2, store => 'd');
+RESET ROLE;
+REVOKE USAGE ON SCHEMA direct FROM regress_nvs_worker;
+-- Others do without statements again by then.
+SELECT count(*) FROM nvent.queue_fetch('q', 2, store => 'd');
+SET ROLE regress_nvs_worker;
+SELECT pg_temp.error_of(format('nvent.queue_complete(''q'', (%L::bigint[])[1], 1, store => ''d'')', :'ids'));
+SELECT pg_temp.error_of(format('nvent.queue_complete_many(''q'', %L, ''{1,1}'', store => ''d'')', :'ids'));
+RESET ROLE;
+GRANT USAGE ON SCHEMA direct TO regress_nvs_worker;
+DELETE FROM direct.d_job_runs;
+DELETE FROM direct.d_jobs;
 
 -- A statement rounds what a column has no room for.
 ALTER TABLE direct.d_jobs ALTER created_at TYPE timestamptz(0);
