@@ -1,8 +1,10 @@
 -- What does not grow with how many jobs wait: rows that are looked at, of the
 -- tables of jobs, turns and runs, by indexes or without.
 --
--- Seen to fail with all ready jobs walked, or all turns, to find those that have
--- been queued for too long; with none walked; with turns that are due left out.
+-- Seen to fail with all ready jobs walked to find those that have been queued for
+-- too long, or the turns of all queues; with jobs that are ready, turns that are
+-- due, wait in lanes, or in all lanes but the first, or come due left out; with
+-- a clock that was ahead believed.
 SET client_min_messages = warning;
 SELECT nvent.store_create('flat');
 SET nvent_store.default_store = 'flat';
@@ -27,10 +29,20 @@ END $$;
 -- Jobs that are to stay: ready, due, waiting in a lane, or until their time.
 SELECT nvent.queue_create('stay', 'singleton');
 SELECT pg_temp.send('stay', 2000, '{"key": "k"}'), pg_temp.send('stay', 6000, '{"key": "k", "startAfter": 3600}'), pg_temp.send('stay', 2000, '{"key": "k"}');
-UPDATE flat_job_turns t SET due_at = CASE n % 3 WHEN 1 THEN t.due_at WHEN 2 THEN 'infinity' END, lane = CASE n % 3 WHEN 2 THEN 'kk' END
+UPDATE flat_job_turns t SET due_at = CASE n % 3 WHEN 1 THEN t.due_at WHEN 2 THEN 'infinity' END, lane = CASE n % 3 WHEN 2 THEN 'k' || n % 2 END
     FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM flat_job_turns) u WHERE u.id = t.id;
 ANALYZE;
 SELECT * FROM pg_temp.maintain();
+
+-- Beside them, queues without jobs, with some that are kept for ever, and with
+-- some that ought to go but are active.
+SELECT nvent.queue_create('idle'), nvent.queue_create('drained', 'singleton'), nvent.queue_create('ever', keep_queued => NULL), nvent.queue_create('busy'), nvent.queue_create('busy-lane', 'singleton');
+SELECT pg_temp.send(q, 1, '{"key": "k"}') FROM unnest('{drained,ever,busy,busy-lane}'::text[]) q;
+SELECT count(nvent.queue_delete('drained', id)) FROM flat_jobs j JOIN flat_queues q ON q.number = j.queue WHERE q.name = 'drained';
+SELECT sum((SELECT count(*) FROM nvent.queue_fetch(q))) FROM unnest('{busy,busy-lane}'::text[]) q;
+UPDATE flat_jobs j SET created_at = j.created_at - interval '20 days' FROM flat_queues q WHERE q.number = j.queue AND q.name <> 'stay';
+SELECT * FROM pg_temp.maintain();
+SELECT count(nvent.queue_drop(q)) FROM unnest('{idle,drained,ever,busy,busy-lane}'::text[]) q;
 
 -- Those that have been queued for too long are few, and go, whatever they wait
 -- for, but not those whose time comes.

@@ -94,13 +94,8 @@ static const NvsStatement sweep_ready = {
 	"ORDER BY j.queue, j.priority, j.id LIMIT $2 FOR UPDATE SKIP LOCKED"
 };
 
-/*
- * Up to $2 turns of queue $1, of jobs before $3, that nobody has taken: that
- * are due or wait in their lanes, and that were due for long enough.
- */
-#define SWEEP_TURNS(which) \
-	"SELECT t.id FROM {job_turns} t " \
-	"WHERE t.id OPERATOR(pg_catalog.<) $3 AND " which " " \
+/* In SQL, of turn t: its job has been queued for long enough, and may go. */
+#define SWEEP_TURN \
 	"AND (SELECT j.created_at FROM {jobs} j " \
 	"WHERE j.queue OPERATOR(pg_catalog.=) t.queue " \
 	"AND j.priority OPERATOR(pg_catalog.=) t.priority " \
@@ -108,14 +103,46 @@ static const NvsStatement sweep_ready = {
 	"OPERATOR(pg_catalog.<) " KEEP("keep_queued") " " \
 	"AND " NOT_WAITED_FOR("t.id")
 
+/* Up to $2 turns of queue $1 and priority $4, before $3, that are due. */
 static const NvsStatement sweep_turns = {
-	SWEEP_TURNS(NVS_IN_QUEUE("t", "1") " "
-				"AND (t.due_at IS NULL OR t.lane IS NOT NULL)")
-	"ORDER BY t.id LIMIT $2 FOR UPDATE OF t SKIP LOCKED"
+	"SELECT t.id FROM {job_turns} t "
+	"WHERE t.queue OPERATOR(pg_catalog.=) $1 "
+	"AND t.priority OPERATOR(pg_catalog.=) $4 "
+	"AND t.id OPERATOR(pg_catalog.<) $3 AND t.due_at IS NULL "
+	SWEEP_TURN
+	"ORDER BY t.queue, t.priority DESC, t.id LIMIT $2 "
+	"FOR UPDATE OF t SKIP LOCKED"
 };
+
+/*
+ * Those that wait in their lanes: from one lane to the next, of which there are
+ * no more than have something active, or have had until just now.
+ */
+#define SWEEP_NEXT_LANE(after) \
+	"(SELECT f.lane FROM {job_turns} f " \
+	"WHERE f.queue OPERATOR(pg_catalog.=) $1 AND " NVS_WAITS_IN_LANE("f") " " \
+	after "ORDER BY f.queue, f.lane LIMIT 1)"
+
+static const NvsStatement sweep_turns_in_lanes = {
+	"WITH RECURSIVE n AS (" SWEEP_NEXT_LANE("") " UNION ALL "
+	"SELECT " SWEEP_NEXT_LANE("AND f.lane OPERATOR(pg_catalog.>) n.lane ")
+	" FROM n WHERE n.lane IS NOT NULL) "
+	"SELECT w.id FROM n, LATERAL (SELECT t.id FROM {job_turns} t "
+	"WHERE t.queue OPERATOR(pg_catalog.=) $1 "
+	"AND t.lane OPERATOR(pg_catalog.=) n.lane "
+	"AND t.priority OPERATOR(pg_catalog.=) $4 "
+	"AND t.id OPERATOR(pg_catalog.<) $3 AND " NVS_WAITS_IN_LANE("t") " "
+	SWEEP_TURN
+	"ORDER BY t.queue, t.lane, t.priority DESC, t.id LIMIT $2 "
+	"FOR UPDATE OF t SKIP LOCKED) w LIMIT $2"
+};
+
+/* Up to $2 turns of queue $1 that have been due for long enough. */
 static const NvsStatement sweep_turns_due = {
-	SWEEP_TURNS("t.queue OPERATOR(pg_catalog.=) $1 AND t.due_at IS NOT NULL "
-				"AND t.due_at OPERATOR(pg_catalog.<) " KEEP("keep_queued"))
+	"SELECT t.id FROM {job_turns} t "
+	"WHERE t.queue OPERATOR(pg_catalog.=) $1 AND t.due_at IS NOT NULL "
+	"AND t.due_at OPERATOR(pg_catalog.<) " KEEP("keep_queued") " "
+	SWEEP_TURN
 	"ORDER BY t.queue, t.due_at LIMIT $2 FOR UPDATE OF t SKIP LOCKED"
 };
 
@@ -227,7 +254,8 @@ typedef struct JobSweep
 static void sweep_run(void *arg);
 static void sweep_rest(JobSweep *sweep);
 static void sweep_queue(JobSweep *sweep);
-static int64 sweep_bound(JobSweep *sweep, const NvsLevel *level);
+static bool sweep_level(JobSweep *sweep, const NvsLevel *level);
+static bool sweep_find_bound(JobSweep *sweep, const NvsLevel *level);
 static bool sweep_stays(JobSweep *sweep, const NvsLevel *level, int64 *id);
 static void sweep_params(const JobSweep *sweep, NvsParams *params);
 static void sweep_recheck(JobSweep *sweep);
@@ -326,44 +354,58 @@ sweep_rest(JobSweep *sweep)
 static void
 sweep_queue(JobSweep *sweep)
 {
-	static const NvsStatement *const turns[] = {
-		&sweep_turns, &sweep_turns_due
-	};
+	NvsQueue   *queue = sweep->queue;
+	bool		overdue = false;
 	int			i;
 
-	nvs_lanes_mend(sweep->set, sweep->queue, sweep->wanted);
+	nvs_lanes_mend(sweep->set, queue, sweep->wanted);
 	sweep_find(sweep, &sweep_ended, NULL);
 	sweep_recheck(sweep);
 	sweep_delete(sweep, &sweep_delete_jobs);
-	sweep->bound = PG_INT64_MAX;
-	for (i = 0; i < sweep->queue->nlevels; i++)
-		sweep->bound = Min(sweep->bound,
-						   sweep_bound(sweep, &sweep->queue->levels[i]));
-	for (i = 0; i < lengthof(turns); i++)
-	{
-		sweep_find(sweep, turns[i], NULL);
-		sweep_delete(sweep, &sweep_delete_jobs);
-	}
-	for (i = 0; i < sweep->queue->nlevels; i++)
-	{
-		sweep_find(sweep, &sweep_ready, &sweep->queue->levels[i]);
-		sweep_delete(sweep, &sweep_delete_ready);
-	}
+	for (i = 0; i < queue->nlevels; i++)
+		overdue |= sweep_level(sweep, &queue->levels[i]);
+	if (!overdue)
+		return;
+	sweep_find(sweep, &sweep_turns_due, NULL);
+	sweep_delete(sweep, &sweep_delete_jobs);
 }
 
 /*
- * The first job of a level that may stay where it is, as may all behind it: by
- * halves, since jobs are sent in the order of their ids, and a backlog that is
- * to stay is not to be walked.  The highest id where there is none.
+ * Delete jobs of a level that have been queued for too long, but for those
+ * whose time was to come; false when a few looks say that there are none.
  */
-static int64
-sweep_bound(JobSweep *sweep, const NvsLevel *level)
+static bool
+sweep_level(JobSweep *sweep, const NvsLevel *level)
+{
+	if (!sweep_find_bound(sweep, level))
+		return false;
+	sweep_find(sweep, &sweep_turns, level);
+	sweep_delete(sweep, &sweep_delete_jobs);
+	if (sweep->queue->has_lanes)
+	{
+		sweep_find(sweep, &sweep_turns_in_lanes, level);
+		sweep_delete(sweep, &sweep_delete_jobs);
+	}
+	sweep_find(sweep, &sweep_ready, level);
+	sweep_delete(sweep, &sweep_delete_ready);
+	return true;
+}
+
+/*
+ * Find the first job of a level that may stay where it is, as may all behind
+ * it: by halves, since jobs are sent in the order of their ids, and a backlog
+ * that is to stay is not to be walked.  The highest id where there is none.
+ * False when no job was met that may not stay.
+ */
+static bool
+sweep_find_bound(JobSweep *sweep, const NvsLevel *level)
 {
 	int64		first = 0;
 	int64		last = PG_INT64_MAX;
 	int64		middle = first;
-	int64		bound = PG_INT64_MAX;
+	bool		overdue = false;
 
+	sweep->bound = PG_INT64_MAX;
 	while (first < last)
 	{
 		int64		id = middle;
@@ -372,13 +414,16 @@ sweep_bound(JobSweep *sweep, const NvsLevel *level)
 		if (sweep_stays(sweep, level, &id))
 		{
 			last = middle;
-			bound = id;
+			sweep->bound = id;
 		}
 		else
+		{
 			first = Min(id + 1, last);
+			overdue = true;
+		}
 		middle = first + (last - first) / 2;
 	}
-	return bound;
+	return overdue;
 }
 
 /*
@@ -422,10 +467,9 @@ sweep_find(JobSweep *sweep, const NvsStatement *statement,
 				   false);
 	nvs_params_add(&params, INT8OID,
 				   Int64GetDatum(sweep->wanted - sweep->removed), false);
-	if (statement != &sweep_ended)
-		nvs_params_add(&params, INT8OID, Int64GetDatum(sweep->bound), false);
 	if (level != NULL)
 	{
+		nvs_params_add(&params, INT8OID, Int64GetDatum(sweep->bound), false);
 		nvs_params_add(&params, INT4OID, Int32GetDatum(level->priority),
 					   false);
 		nvs_params_add(&params, INT8OID, Int64GetDatum(level->settled), false);
