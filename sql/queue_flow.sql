@@ -5,8 +5,8 @@
 -- its children (nothing is ready); with a child that is counted down for each end
 -- of a parent whatever it was, with one that is not counted up again when a parent
 -- goes on; when those that end for a parent have no children of their own; when
--- keys, turns or outputs are left behind; and when maintenance deletes who is
--- waited for.
+-- keys, turns or outputs are left behind; when maintenance deletes who is
+-- waited for; and when a look for leases that leaves flows out counts as one.
 SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set helpers :abs_srcdir '/sql/include/queue.sql'
@@ -117,6 +117,34 @@ SELECT pg_temp.fetched('twice');
 SELECT pg_temp.lapse(), (SELECT state FROM flow WHERE name = 'c'), pg_temp.fetched('twice'), (SELECT state FROM flow WHERE name = 'c');
 SELECT pg_temp.lapse(), pg_temp.fetched('twice');
 SELECT name, state, parents FROM flow;
+
+-- It is found by who finds another job to try again at each call, and looks for
+-- leases once he has that, however long such a look takes.
+SELECT nvent.queue_create('deep', retry_limit => 0);
+SELECT pg_temp.flow('{"name": "p", "queue": "deep"}', '{"name": "c", "queue": "deep", "after": "p"}'), nvent.queue_send('deep') > 0 AS sent;
+SELECT count(nvent.queue_release('deep', id, attempt)) FROM nvent.queue_fetch('deep', 2) WHERE id <> pg_temp.id('p');
+INSERT INTO f_job_runs (id, attempt, queue, priority, lease_until, ended_at, outcome)
+    SELECT -n, 1, q.number, 0, clock_timestamp(), clock_timestamp(), 'completed' FROM generate_series(1, 60000) n, f_queues q WHERE q.name = 'deep';
+DO $$
+DECLARE
+    until timestamptz := clock_timestamp() + '20 s';
+    pause timestamptz;
+BEGIN
+    -- An old snapshot, beside which leases that are over are looked at again.
+    PERFORM pg_current_xact_id();
+    PERFORM nvent.queue_release('deep', id, attempt) FROM nvent.queue_fetch('deep', 2);
+    UPDATE f_job_runs SET lease_until = clock_timestamp() WHERE id = pg_temp.id('p');
+    WHILE clock_timestamp() < until AND EXISTS (SELECT FROM f_job_runs WHERE id = pg_temp.id('p') AND outcome IS NULL) LOOP
+        -- So long that jobs to try again are looked for at once, but leases are not.
+        pause := clock_timestamp() + '40 ms';
+        WHILE clock_timestamp() < pause LOOP
+        END LOOP;
+        PERFORM nvent.queue_release('deep', id, attempt) FROM nvent.queue_fetch('deep', 2);
+    END LOOP;
+END $$;
+SELECT outcome FROM f_job_runs WHERE id = pg_temp.id('p');
+DELETE FROM f_job_runs WHERE id < 0;
+SELECT nvent.queue_drop('deep');
 
 -- A parent is cancelled, active or not; and resumed. A child is, before its time.
 SELECT pg_temp.four(), nvent.queue_cancel('a', pg_temp.id('p'));

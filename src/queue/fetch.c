@@ -271,7 +271,10 @@ fetch_expire(NvsFetch *fetch)
 	nvs_queue_expire(fetch->set, queue, fetch->began,
 					 2 * (int64) fetch->wanted + SPARE_DUE,
 					 fetch->holds ? NULL : &flow);
-	queue->expire_at = nvs_look_ends(now);
+
+	/* Who leaves some must not keep the next round that need not from it. */
+	if (!fetch->holds || !nvs_flow_any(fetch->set))
+		queue->expire_at = nvs_look_ends(now);
 	if (flow.n == 0)
 		return;
 	nvs_flow_ended(fetch->set, flow.ids, flow.n, NVS_RUN_FAILED);
