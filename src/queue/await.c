@@ -219,9 +219,10 @@ static bool
 await_fetch(QueueWait *await)
 {
 	FunctionCallInfo fcinfo = await->fcinfo;
-
 	NvsWork    *work = await->work;
 
+	/* What it was before says nothing of a look that leaves out flows. */
+	await->queue->expire_left = false;
 	if (!await->settled)
 		nvs_work_settle(await->set, await->queue, work);
 	else if (await->wait.commits)
@@ -306,6 +307,7 @@ static void
 await_plan_next(QueueWait *await)
 {
 	NvsWait    *wait = &await->wait;
+	int			nap = NVS_NAP_WOKEN;
 
 	if (!await->registered)
 	{
@@ -322,7 +324,9 @@ await_plan_next(QueueWait *await)
 		wait->look_at = await->began;
 		return;
 	}
-	wait->look_at = TimestampTzPlusMilliseconds(await->began, NVS_NAP_WOKEN);
+	if (!await->queue->paused && await->queue->expire_left)
+		nap = NVS_NAP_ALONE;
+	wait->look_at = TimestampTzPlusMilliseconds(await->began, nap);
 	if (await->queue->paused || !nvs_jobs_keep_time())
 		return;
 	await->due_at = wait->look_at;

@@ -61,11 +61,12 @@ static void expire_raise_bound(NvsTableSet *set, NvsQueue *queue);
 
 /*
  * End up to limit runs of a queue whose leases had run out at a time, and see
- * what becomes of their jobs.  flow gets those that ended and belong to flows:
- * the caller is to see to their children.  NULL: those of flows are left, as he
- * has what children must not be waited for with; see queue/wait.c.
+ * what becomes of their jobs; true for as many as that.  flow gets those that
+ * ended and belong to flows: the caller is to see to their children.  NULL:
+ * those of flows are left, as he has what children must not be waited for with;
+ * see queue/wait.c.
  */
-void
+bool
 nvs_queue_expire(NvsTableSet *set, NvsQueue *queue, TimestampTz now,
 				 int64 limit, NvsJobIds *flow)
 {
@@ -97,6 +98,7 @@ nvs_queue_expire(NvsTableSet *set, NvsQueue *queue, TimestampTz now,
 		nvs_queue_shows_all(set))
 		expire_raise_bound(set, queue);
 	pfree(expired.runs);
+	return expired.n == limit;
 }
 
 /*

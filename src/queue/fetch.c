@@ -116,7 +116,9 @@ nvs_fetch_expire_first(NvsTableSet *set, NvsQueue *queue, int max_count,
 	flow->n = 0;
 	if (max_count <= 0 || max_count > NVS_MAX_JOBS || queue->paused)
 		return;
-	nvs_queue_expire(set, queue, now, 2 * (int64) max_count + SPARE_DUE, flow);
+	queue->expire_left = nvs_queue_expire(set, queue, now,
+										  2 * (int64) max_count + SPARE_DUE,
+										  flow);
 	queue->expire_at = nvs_look_ends(now);
 }
 
@@ -178,6 +180,10 @@ fetch_run(void *arg)
 	int			i;
 
 	nvs_rate_reserve(fetch);
+
+	/* Until a look for all leases says otherwise, if there can be one. */
+	if (!fetch->holds)
+		fetch->queue->expire_left = fetch->wanted > 0;
 	if (fetch->wanted > 0)
 		fetch_rounds(fetch);
 	nvs_rate_begun(fetch);
@@ -264,17 +270,23 @@ fetch_expire(NvsFetch *fetch)
 	NvsQueue   *queue = fetch->queue;
 	TimestampTz now = GetCurrentTimestamp();
 	NvsJobIds	flow = {NULL, 0};
+	bool		left;
 
 	if (!nvs_look_begins(fetch, queue->expire_at) &&
 		!(queue->has_lanes && !fetch->holds && nvs_flow_any(fetch->set)))
 		return;
-	nvs_queue_expire(fetch->set, queue, fetch->began,
-					 2 * (int64) fetch->wanted + SPARE_DUE,
-					 fetch->holds ? NULL : &flow);
+	left = nvs_queue_expire(fetch->set, queue, fetch->began,
+							2 * (int64) fetch->wanted + SPARE_DUE,
+							fetch->holds ? NULL : &flow);
 
 	/* Who leaves some must not keep the next round that need not from it. */
 	if (!fetch->holds || !nvs_flow_any(fetch->set))
+	{
 		queue->expire_at = nvs_look_ends(now);
+		queue->expire_left = left;
+	}
+	else
+		queue->expire_left |= left;
 	if (flow.n == 0)
 		return;
 	nvs_flow_ended(fetch->set, flow.ids, flow.n, NVS_RUN_FAILED);

@@ -147,7 +147,7 @@ extern void nvs_level_settle(NvsTableSet *set, const NvsQueue *queue,
 							 NvsLevel *level);
 
 /* queue/expire.c */
-extern void nvs_queue_expire(NvsTableSet *set, NvsQueue *queue,
+extern bool nvs_queue_expire(NvsTableSet *set, NvsQueue *queue,
 							 TimestampTz now, int64 limit, NvsJobIds *flow);
 
 /* queue/settle.c */

@@ -188,6 +188,7 @@ typedef struct NvsQueue
 	TimestampTz turns_at;
 	TimestampTz lanes_at;
 	TimestampTz expire_at;
+	bool		expire_left;	/* some may be left that the next one ends */
 
 	/* All leases that ended before this have been dealt with. */
 	TimestampTz lease_bound;

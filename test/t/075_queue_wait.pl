@@ -6,7 +6,8 @@
 # locks, and has not committed what it settled; without jobs_rolled_back() where
 # a fetch is rolled back, and without jobs_undo_level() where that is in a
 # subtransaction; when nvs_jobs_wait_end() wakes nobody else, where the one that
-# keeps time leaves, and where one is terminated that was woken.
+# keeps time leaves, and where one is terminated that was woken;
+# and when what a look for leases has left is not looked for soon.
 
 use strict;
 use warnings;
@@ -165,6 +166,24 @@ SELECT nvent.queue_send('q', lease => '1 s', retry_limit => 1);
 SELECT * FROM nvent.queue_fetch('q');
 COMMIT;
 EOT
+
+# More runs of flows whose leases have run out than one look ends.
+sql(<<'EOT');
+SELECT count(*) FROM nvent.queue_flow(ARRAY(
+	SELECT jsonb_build_object('queue', 'q', 'name', 'p' || n) FROM generate_series(1, 300) n)
+	|| (SELECT jsonb_build_object('queue', 'q', 'after', jsonb_agg('p' || n)) FROM generate_series(1, 300) n));
+SELECT count(*) FROM nvent.queue_fetch('q', 300);
+UPDATE nvent_job_runs SET lease_until = clock_timestamp();
+EOT
+my $begin = time;
+$waits = start("CALL nvent.queue_work_await('q')");
+ok(wait_until(sub {
+		sql("SELECT count(*) FROM nvent_job_runs WHERE outcome = 'expired'") == 300 }),
+	'who waits ends all leases that have run out');
+cmp_ok(time - $begin, '<', $soon, 'at once');
+ok(is_waiting($waits), 'none of which is a job to be run');
+woken('then a job', $waits, "SELECT nvent.queue_send('q')");
+sql('DELETE FROM nvent_job_waits; DELETE FROM nvent_job_parents');
 
 sql("SELECT nvent.queue_pause('q')");
 sql("SELECT nvent.queue_send('q')");
