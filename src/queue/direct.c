@@ -258,22 +258,22 @@ direct_add_run(NvsDirectTable *runs, const NvsFetch *fetch,
 }
 
 /*
- * End runs whose leases are held: runs gets what is known of each, and those
- * whose id is 0 then, since they were not found so, are a statement's to end.
- * False when all of them are.
+ * End runs whose leases are held, and return how many of the first: runs gets
+ * what is known of each.  The others are a statement's to end: the next one,
+ * which was not found so or was changed while we waited for it, and all behind
+ * it, which would be locked before it otherwise.
  */
-bool
+int
 nvs_direct_end(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 			   const NvsSettledJob *jobs, int n, NvsRun *runs)
 {
 	NvsDirect  *direct = nvs_queue_direct(set, NVS_TABLE_RUNS);
 	Datum text = CStringGetTextDatum(outcome);
 	NvsDirectTable table;
-	int			nended = 0;
 	int			i;
 
 	if (direct == NULL)
-		return false;
+		return 0;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	nvs_direct_open(direct, &table);
 	for (i = 0; i < n; i++)
@@ -281,23 +281,20 @@ nvs_direct_end(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 		const Datum *values = table.slot->tts_values;
 
 		CHECK_FOR_INTERRUPTS();
-		runs[i].id = 0;
 		if (!direct_find_run(&table, GetActiveSnapshot(), queue, &jobs[i]))
-			continue;
+			break;
+		runs[i].id = jobs[i].id;
 		runs[i].priority = DatumGetInt32(values[NVS_RUNS_PRIORITY]);
 		runs[i].attempt = jobs[i].attempt;
 		runs[i].retries = DatumGetInt32(values[NVS_RUNS_RETRIES]);
 		runs[i].flow = !table.slot->tts_isnull[NVS_RUNS_FLOW];
-		if (direct_end_run(&table, text, &jobs[i]))
-		{
-			runs[i].id = jobs[i].id;
-			nended++;
-		}
+		if (!direct_end_run(&table, text, &jobs[i]))
+			break;
 	}
-	nvs_note_ended(set, queue, outcome, nended);
+	nvs_note_ended(set, queue, outcome, i);
 	nvs_direct_close(&table);
 	PopActiveSnapshot();
-	return true;
+	return i;
 }
 
 /* Find the run of a job while it has its lease; false when it is not there. */

@@ -13,7 +13,7 @@
 extern bool nvs_direct_walk(NvsFetch *fetch, NvsLevel *level, int64 after,
 							bool sweep);
 extern bool nvs_direct_begin(NvsFetch *fetch, const NvsFetchedJobs *jobs);
-extern bool nvs_direct_end(NvsTableSet *set, const NvsQueue *queue,
+extern int	nvs_direct_end(NvsTableSet *set, const NvsQueue *queue,
 						   const char *outcome, const NvsSettledJob *jobs,
 						   int n, NvsRun *runs);
 extern bool nvs_direct_send(NvsTableSet *set, const NvsQueue *queue,

@@ -164,8 +164,10 @@ static void settle_touch_one(SettleMany *many, NvsSettledJob *job);
 static NvsSettledJob *settle_next_single(const NvsWork *work, int failed,
 										 int touched);
 static void settle_complete_some(SettleMany *many, int from, int n);
-static void settle_complete_rest(SettleMany *many, const NvsSettledJob *jobs,
+static int	settle_complete_rest(SettleMany *many, const NvsSettledJob *jobs,
 								 int n);
+static void settle_complete_plain(SettleMany *many, const NvsSettledJob *jobs,
+								  int n);
 static void settle_keep_id(TupleTableSlot *slot, void *arg);
 static void settle_keep(SettleMany *many, Datum id, bool flow);
 static void settle_keep_flow(SettleMany *many, NvsJobIds *flow, Datum id);
@@ -221,7 +223,7 @@ settle_end_run(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 	Datum		row[3];
 	bool		isnull[3];
 
-	if (nvs_direct_end(set, queue, outcome, job, 1, run) && run->id != 0)
+	if (nvs_direct_end(set, queue, outcome, job, 1, run) == 1)
 		return true;
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(job->id), false);
@@ -761,8 +763,9 @@ settle_compare(const void *a, const void *b)
 }
 
 /*
- * Complete n of the jobs, the first of which is from, if their leases are held:
- * at once, or those with output singly.
+ * Complete n of the jobs, the first of which is from, if their leases are held,
+ * in the order of their ids: at once as far as that goes, and then by
+ * statements, those with output singly.
  */
 static void
 settle_complete_some(SettleMany *many, int from, int n)
@@ -770,44 +773,53 @@ settle_complete_some(SettleMany *many, int from, int n)
 	NvsSettledJob *jobs = many->work->completed + from;
 	int			before = many->work->nsettled;
 	NvsRun	   *runs;
-	NvsSettledJob *rest;
-	int			nrest = 0;
+	int			next;
 	int			i;
 
 	if (n == 0)
 		return;
-	runs = palloc0(sizeof(NvsRun) * n);
-	rest = palloc(sizeof(NvsSettledJob) * n);
-	(void) nvs_direct_end(many->set, many->queue, NVS_RUN_COMPLETED, jobs, n,
+	runs = palloc(sizeof(NvsRun) * n);
+	next = nvs_direct_end(many->set, many->queue, NVS_RUN_COMPLETED, jobs, n,
 						  runs);
-	for (i = 0; i < n; i++)
-	{
-		if (runs[i].id == 0 && !jobs[i].has_output)
-			rest[nrest++] = jobs[i];
-		else if (runs[i].id != 0 ||
-				 settle_end_run(many->set, many->queue, NVS_RUN_COMPLETED,
-								&jobs[i], &runs[i]))
-			settle_keep(many, Int64GetDatum(runs[i].id), runs[i].flow);
-	}
-	settle_complete_rest(many, rest, nrest);
+	for (i = 0; i < next; i++)
+		settle_keep(many, Int64GetDatum(runs[i].id), runs[i].flow);
+	pfree(runs);
+	while (next < n)
+		next += settle_complete_rest(many, jobs + next, n - next);
 	for (i = 0; many->work->nsettled - before < n && i < n; i++)
 		settle_check_shown(many->set, many->queue, jobs[i].id,
 						   jobs[i].attempt);
-	pfree(runs);
-	pfree(rest);
+}
+
+/*
+ * Complete the first of n jobs by a statement: one with output, or all before
+ * the next such.  Returns how many that were.
+ */
+static int
+settle_complete_rest(SettleMany *many, const NvsSettledJob *jobs, int n)
+{
+	NvsRun		run;
+	int			plain = 0;
+
+	while (plain < n && !jobs[plain].has_output)
+		plain++;
+	if (plain > 0)
+		settle_complete_plain(many, jobs, plain);
+	else if (settle_end_run(many->set, many->queue, NVS_RUN_COMPLETED, jobs,
+							&run))
+		settle_keep(many, Int64GetDatum(run.id), run.flow);
+	return Max(plain, 1);
 }
 
 /* Complete n jobs without output, by a statement. */
 static void
-settle_complete_rest(SettleMany *many, const NvsSettledJob *jobs, int n)
+settle_complete_plain(SettleMany *many, const NvsSettledJob *jobs, int n)
 {
 	Datum	   *ids;
 	Datum	   *attempts;
 	NvsParams	params;
 	int			i;
 
-	if (n == 0)
-		return;
 	ids = palloc(sizeof(Datum) * n);
 	attempts = palloc(sizeof(Datum) * n);
 	for (i = 0; i < n; i++)
