@@ -22,6 +22,7 @@
 PG_FUNCTION_INFO_V1(nvs_queue_set_unlogged);
 
 static bool unlogged_change(const NvsStore *store, bool unlogged);
+static Oid	unlogged_lock(const NvsStore *store, const char *table);
 
 /*
  * nvent.queue_set_unlogged(unlogged, store): false when it was so.  Only the
@@ -48,8 +49,10 @@ nvs_queue_set_unlogged(PG_FUNCTION_ARGS)
 }
 
 /*
- * Change the tables of a store's jobs that are not so, as their owner, in the
- * order in which calls lock them; false when there was none.
+ * Change the tables of a store's jobs that are not so, as their owner; false
+ * when there was none.  A call has {queues} before any of them, and then names
+ * them in no order: so that is locked first, which waits until no call is under
+ * way, holding nothing that one could come for.
  */
 static bool
 unlogged_change(const NvsStore *store, bool unlogged)
@@ -59,24 +62,13 @@ unlogged_change(const NvsStore *store, bool unlogged)
 	bool		changed = false;
 	const char *const *name;
 
+	(void) unlogged_lock(store, psprintf("%s_queues", store->prefix));
 	for (name = nvs_layout_tables; *name != NULL; name++)
 	{
 		char	   *table = psprintf("%s_%s", store->prefix, *name);
-		Oid			relid;
 
-		if (strncmp(*name, "job", 3) != 0)
-			continue;
-		relid = nvs_relation_lock(store, NULL, table, true,
-								  AccessExclusiveLock);
-		if (!OidIsValid(relid))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_TABLE),
-					 errmsg("relation %s of store \"%s\" does not exist",
-							nvs_qualified(store->schema, table),
-							store->prefix),
-					 errhint("Run SELECT nvent.store_migrate(%s).",
-							 quote_literal_cstr(store->prefix))));
-		if (get_rel_persistence(relid) == wanted)
+		if (strncmp(*name, "job", 3) != 0 ||
+			get_rel_persistence(unlogged_lock(store, table)) == wanted)
 			continue;
 		nvs_layout_run_table(nvs_qualified(store->schema, table), unlogged ?
 							 "ALTER TABLE {table} SET UNLOGGED" :
@@ -84,4 +76,21 @@ unlogged_change(const NvsStore *store, bool unlogged)
 		changed = true;
 	}
 	return changed;
+}
+
+/* Lock a table of a store against everybody. */
+static Oid
+unlogged_lock(const NvsStore *store, const char *table)
+{
+	Oid			relid = nvs_relation_lock(store, NULL, table, true,
+										  AccessExclusiveLock);
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation %s of store \"%s\" does not exist",
+						nvs_qualified(store->schema, table), store->prefix),
+				 errhint("Run SELECT nvent.store_migrate(%s).",
+						 quote_literal_cstr(store->prefix))));
+	return relid;
 }

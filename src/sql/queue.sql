@@ -306,7 +306,7 @@ Raises:
   42P01: the store has no queues, as its layout is an older one
   NV009: there is no such store
 Locks:
-  the store, and its tables of jobs against everybody, until the transaction ends
+  the store, and its tables of queues and jobs against everybody, until the transaction ends
 Example:
   SELECT nvent.queue_set_unlogged();';
 
