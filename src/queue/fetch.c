@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "queue/lane.h"
+#include "wakeup/jobs.h"
 
 /* Turns and leases that one fetch makes due, beyond twice its own. */
 #define SPARE_DUE		64
@@ -62,6 +63,7 @@ static void fetch_expire(NvsFetch *fetch);
 static void fetch_wake(NvsFetch *fetch);
 static void fetch_look_for_turns(NvsFetch *fetch);
 static void fetch_take_turns(NvsFetch *fetch, const NvsLevel *level);
+static void fetch_leave(const NvsFetch *fetch);
 
 /*
  * nvent.queue_fetch(queue, max_count, worker, store): a row for each job that
@@ -163,6 +165,7 @@ nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue, int max_count,
 	qsort(fetch.taken.jobs, fetch.taken.n, sizeof(NvsFetchedJob),
 		  nvs_fetched_compare);
 	nvs_queue_taken(queue, fetch.taken.n);
+	fetch_leave(&fetch);
 	for (i = 0; i < fetch.taken.n; i++)
 	{
 		nvs_queue_due(queue, fetch.taken.jobs[i].lease_until);
@@ -242,6 +245,7 @@ fetch_make_due(NvsFetch *fetch)
 	NvsQueue   *queue = fetch->queue;
 	TimestampTz now = GetCurrentTimestamp();
 	NvsParams	params;
+	uint64		n;
 
 	if (!nvs_look_begins(fetch, queue->due_at))
 		return;
@@ -251,8 +255,9 @@ fetch_make_due(NvsFetch *fetch)
 	nvs_params_add(&params, INT8OID,
 				   Int64GetDatum(2 * (int64) fetch->wanted + SPARE_DUE),
 				   false);
-	if (nvs_table_set_run(fetch->set, &fetch_due, &params) > 0)
-		fetch->holds = true;
+	n = nvs_table_set_run(fetch->set, &fetch_due, &params);
+	fetch->holds |= n > 0;
+	fetch->made_due += n;
 	queue->due_at = nvs_look_ends(now);
 }
 
@@ -349,4 +354,31 @@ fetch_take_turns(NvsFetch *fetch, const NvsLevel *level)
 		return;
 	nvs_fetched_remove(&fetch->turns, n);
 	nvs_fetch_begin(fetch, &picked);
+}
+
+/*
+ * A call that has all that it wants lets jobs go that it has locked, or made
+ * due, and did not take.  Whoever looked meanwhile passed them over, and knows
+ * of nothing that would have him look again.  A call that wants more has tried
+ * to take all, and would wake itself for those that it could not.
+ *
+ * Of the turns that it made due it may have taken others instead: one is told
+ * of at least.
+ */
+static void
+fetch_leave(const NvsFetch *fetch)
+{
+	int			due = fetch->made_due;
+	int			n = fetch->nspare + fetch->turns.n;
+	int			i;
+
+	if (fetch->taken.n == 0 || fetch->taken.n < fetch->wanted)
+		return;
+	for (i = 0; i < fetch->taken.n && due > 1; i++)
+		due -= fetch->taken.jobs[i].is_turn;
+	n += due;
+	if (n == 0)
+		return;
+	nvs_jobs_note_taken(fetch->queue->wakeup, n);
+	nvs_jobs_note_ready(fetch->queue->wakeup, n);
 }

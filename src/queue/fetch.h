@@ -70,6 +70,8 @@ typedef struct NvsFetch
 	int			left;			/* jobs that could have no place just now */
 	bool		left_behind;	/* some of these had no turn */
 	int64		spare;			/* the first that was locked in vain; 0: none */
+	int			nspare;			/* how many were */
+	int			made_due;		/* turns that came due by this call */
 	int			batch;			/* jobs of a level to be locked together */
 	text	   *rate_lane;		/* of the queue, where it has a rate */
 	int		   *places;			/* locked in it; those taken come first */

@@ -251,6 +251,7 @@ walk_take(NvsFetch *fetch, NvsLevel *level)
 			break;
 	}
 	nvs_fetched_remove(&fetch->turns, nturns);
+	fetch->nspare += fetch->fresh.n - nfresh;
 	if (picked.n > 0)
 		nvs_fetch_begin(fetch, &picked);
 }

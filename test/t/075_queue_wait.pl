@@ -221,6 +221,38 @@ $waits = worker();
 $other->query_safe('ROLLBACK');
 woken('anything that had it locked', $waits);
 
+# left(TITLE, SQL, POLICY): of the jobs that are there then, in a queue of that policy,
+# a fetch of one locks others, which who waits passes over; its commit has him look.
+sub left
+{
+	my ($title, $sql, $policy) = @_;
+	my $fetch = $node->background_psql('postgres');
+
+	sql("SELECT nvent.queue_create('left', policy => '$policy')");
+	sql($sql);
+	ok(wait_until(sub {
+				sql("SELECT count(*) FROM nvent_job_turns WHERE due_at > clock_timestamp()") == 0
+			}), "$title: they are due");
+	$fetch->query_safe("BEGIN; SELECT id FROM nvent.queue_fetch('left')");
+	$waits = worker('left');
+	$fetch->query_safe('COMMIT');
+	woken($title, $waits);
+	$fetch->quit;
+	sql("SELECT nvent.queue_drop('left')");
+}
+foreach my $policy ('standard', 'singleton')
+{
+	left("a turn that a fetch locked and did not take ($policy)", <<'EOT', $policy);
+SELECT nvent.queue_send('left', key => 'a', priority => 1, start_after => '0.1 s'), nvent.queue_send('left', key => 'b', priority => 5)
+EOT
+	left("a job of the level of one that it took ($policy)", <<'EOT', $policy);
+SELECT nvent.queue_send('left', key => 'a', start_after => '0.1 s'), nvent.queue_send('left', key => 'b')
+EOT
+	left("a turn that it made due ($policy)", <<'EOT', $policy);
+SELECT nvent.queue_send('left', key => k, start_after => '0.1 s') FROM unnest(ARRAY['a', 'b']) k
+EOT
+}
+
 $waits = worker();
 $other->query_safe(<<'EOT');
 BEGIN; SAVEPOINT s; SAVEPOINT t; SELECT nvent.queue_send('q');
