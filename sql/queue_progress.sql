@@ -82,13 +82,22 @@ CREATE FUNCTION pg_temp.goes_on(jobs bigint[]) RETURNS TABLE (n jsonb, state tex
     SELECT g.data, g.state, g.progress, CASE WHEN g.lease_until > now() + interval '1 hour' THEN 'hours' WHEN g.lease_until > now() + interval '2 min' THEN 'minutes' WHEN g.lease_until > now() + interval '5 s' THEN 'a minute' ELSE 'seconds' END
     FROM unnest(jobs) WITH ORDINALITY u (id, n), nvent.queue_get('t', u.id) g ORDER BY u.n $$;
 UPDATE q_job_runs SET lease_until = now() + interval '4 s' WHERE id = ANY (:'t'::bigint[]);
-SELECT nvent.queue_progress('t', (:'t'::bigint[])[4], 1, '"before"');
+SELECT nvent.queue_progress('t', (:'t'::bigint[])[n], 1, '"before"') FROM unnest(ARRAY[3, 4]) n;
 SELECT data FROM nvent.queue_work('t', jsonb_build_array(pg_temp.said(:'t', 5)), jsonb_build_array(pg_temp.said(:'t', 6)), 1,
     touched => jsonb_build_array(pg_temp.said(:'t', 4), pg_temp.said(:'t', 1, more => '{"progress": 10}'), pg_temp.said(:'t', 3, more => '{"progress": null}'), pg_temp.said(:'t', 2, more => '{"progress": {"n": 2}, "data": 0}')));
 SELECT * FROM pg_temp.goes_on(:'t');
 UPDATE q_job_runs SET lease_until = now() + interval '1 s', run_until = now() + interval '2 s' WHERE id = (:'t'::bigint[])[3];
 SELECT count(*) FROM nvent.queue_work('t', max_count => 0, touched => jsonb_build_array(pg_temp.said(:'t', 3)));
 SELECT lasts AS "not beyond the longest run" FROM pg_temp.goes_on((:'t'::bigint[])[3:3]);
+
+-- A JSON null is NULL: whoever touches has nothing new to say, and who only says
+-- something says that there is nothing.
+SELECT nvent.queue_touch('t', (:'t'::bigint[])[4], 1, '4 s', 'null') IS NOT NULL AS touched;
+SELECT progress FROM pg_temp.goes_on((:'t'::bigint[])[4:4]);
+SELECT nvent.queue_progress('t', (:'t'::bigint[])[4], 1, 'null');
+SELECT progress IS NULL AS none FROM pg_temp.goes_on((:'t'::bigint[])[4:4]);
+SELECT nvent.queue_progress('t', (:'t'::bigint[])[4], 1, '[null]'), nvent.queue_touch('t', (:'t'::bigint[])[3], 1, progress => '{}') IS NOT NULL AS touched;
+SELECT progress FROM pg_temp.goes_on((:'t'::bigint[])[3:4]);
 
 -- Those that are lost are named; what is settled by the same call is not touched.
 \set VERBOSITY default

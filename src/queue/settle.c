@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -152,6 +153,7 @@ static bool settle_extend(NvsTableSet *set, NvsQueue *queue,
 						  TimestampTz *until);
 static void settle_touch_run(void *arg);
 static void settle_progress_run(void *arg);
+static bool settle_is_null(Datum said);
 static void settle_forget(NvsTableSet *set, const NvsQueue *queue,
 						  const Datum *ids, int n);
 static void settle_keep_run(TupleTableSlot *slot, void *arg);
@@ -161,6 +163,8 @@ static void settle_all(void *arg);
 static void settle_tell_all(SettleMany *many);
 static void settle_fail_one(SettleMany *many, const NvsSettledJob *job);
 static void settle_touch_one(SettleMany *many, NvsSettledJob *job);
+static bool settle_is_among(const NvsSettledJob *jobs, int n,
+							const NvsSettledJob *job);
 static NvsSettledJob *settle_next_single(const NvsWork *work, int failed,
 										 int touched);
 static void settle_complete_some(SettleMany *many, int from, int n);
@@ -459,7 +463,7 @@ settle_extend(NvsTableSet *set, NvsQueue *queue, const NvsSettledJob *job,
 	nvs_params_add(&params, INTERVALOID, IntervalPGetDatum(&queue->lease),
 				   false);
 	nvs_params_add(&params, JSONBOID, job->has_output ? job->output : 0,
-				   !job->has_output);
+				   !job->has_output || settle_is_null(job->output));
 	if (!nvs_execute_first(nvs_statement_plan(set->plans, &settle_touch,
 											  &params, NULL),
 						   &params, false, CurrentMemoryContext, &value))
@@ -492,16 +496,31 @@ static void
 settle_progress_run(void *arg)
 {
 	Settle	   *settle = arg;
+	FunctionCallInfo fcinfo = settle->fcinfo;
+	Datum		said = PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3);
 	NvsParams	params;
 
 	settle_run_params(settle, &params);
-	nvs_params_add_arg(&params, settle->fcinfo, 3, JSONBOID);
+	nvs_params_add(&params, JSONBOID, said,
+				   PG_ARGISNULL(3) || settle_is_null(said));
 	settle->settled = nvs_table_set_run(settle->set, &settle_progress,
 										&params) > 0;
 	if (!settle->settled)
 		settle_check_shown(settle->set, settle->queue,
 						   DatumGetInt64(params.values[0]),
 						   DatumGetInt32(params.values[1]));
+}
+
+/*
+ * Is what is said of a run a JSON null?  That is as NULL: many a client writes
+ * what it has nothing to say of so.
+ */
+static bool
+settle_is_null(Datum said)
+{
+	Jsonb	   *json = DatumGetJsonbP(said);
+
+	return JB_ROOT_IS_SCALAR(json) && JBE_ISNULL(json->root.children[0]);
 }
 
 /* Delete jobs that have ended, of a queue that keeps none. */
@@ -690,14 +709,29 @@ settle_next_single(const NvsWork *work, int failed, int touched)
 	return settle_compare(one, other) <= 0 ? one : other;
 }
 
-/* Have the lease of a job that is still worked on last from now on. */
+/*
+ * Have the lease of a job that is still worked on last from now on; but nobody
+ * works on one that the call settles, too.
+ */
 static void
 settle_touch_one(SettleMany *many, NvsSettledJob *job)
 {
+	const NvsWork *work = many->work;
 	TimestampTz until;
 
+	if (settle_is_among(work->completed, work->ncompleted, job) ||
+		settle_is_among(work->failed, work->nfailed, job))
+		return;
 	if (!settle_extend(many->set, many->queue, job, NULL, &until))
 		many->work->gone[many->work->ngone++] = job;
+}
+
+/* Is an attempt among some, which are in order? */
+static bool
+settle_is_among(const NvsSettledJob *jobs, int n, const NvsSettledJob *job)
+{
+	return n > 0 && bsearch(job, jobs, n, sizeof(NvsSettledJob),
+							settle_compare) != NULL;
 }
 
 /* Have a job fail. */

@@ -813,7 +813,7 @@ one call: what a worker does in a loop.
 
 Of jobs whose leases are lost nothing counts; a warning says how many there were, and names those that
 were to be touched, up to 20 of them: the work on these is in vain. A job that is named twice is settled
-once.
+once, and one that is to be settled is not touched.
 
 Arguments:
   queue: the queue
@@ -823,7 +823,7 @@ Arguments:
   worker: any text that says who asks; NULL is the application_name of the session, '''' is for none
   store: the store; NULL is the default store
   touched: an array of {"id", "attempt", "progress"}, the same, of jobs that go on: their leases last from
-    now on, as by nvent.queue_touch; without "progress" that is left as it is
+    now on, as by nvent.queue_touch; without "progress", or with null, that is left as it is
 Returns:
   a row for each job that is fetched, as nvent.queue_fetch
 Columns:
@@ -945,7 +945,7 @@ Arguments:
   id: the job
   attempt: as nvent.queue_fetch returned it
   lease: how long; NULL is the job''s own, or the queue''s
-  progress: how far the work has come, as in nvent.queue_progress; NULL leaves it as it is
+  progress: how far the work has come, as in nvent.queue_progress; NULL, or a JSON null, leaves it as it is
   store: the store; NULL is the default store
 Returns:
   when it runs out now, not after the job''s max_run; NULL when the lease is lost
@@ -981,7 +981,7 @@ Arguments:
   queue: the queue
   id: the job
   attempt: as nvent.queue_fetch returned it
-  progress: how far it has come; NULL for nothing to say
+  progress: how far it has come; NULL, or a JSON null, takes back what was said before
   store: the store; NULL is the default store
 Returns:
   true when it was noted, false when the lease is lost
