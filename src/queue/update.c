@@ -85,7 +85,13 @@ static const NvsStatement update_has_turn = {
 	"SELECT t.priority FROM {job_turns} t WHERE " OF_JOB("t")
 };
 
-/* The row of a job that has a turn of priority $3. */
+/*
+ * The row of a job that has a turn of priority $3.  FOR UPDATE is for fetches,
+ * which lock the row in KEY SHARE mode: they take the new version of one whose
+ * key may have changed, as that lock has it be marked, even though no column of
+ * a key does.  With FOR NO KEY UPDATE they would lock the version that their
+ * snapshot shows, and hand out the data of before (queue/fetch.c).
+ */
 static const NvsStatement update_lock_job = {
 	"SELECT j.priority FROM "
 	NVS_JOB_AT("(SELECT $3)", "$2", "FOR UPDATE")
