@@ -86,7 +86,8 @@ enum
 
 /* queue/key.c */
 extern bool nvs_key_take_again(NvsTableSet *set, const NvsQueue *queue,
-							   int32 priority, int64 id);
+							   int32 priority, int64 id,
+							   bool may_wait);
 extern void nvs_keys_begun(NvsTableSet *set, const NvsQueue *queue,
 						   const Datum *ids, int n);
 extern bool nvs_key_may_wait(NvsTableSet *set, const NvsQueue *queue,

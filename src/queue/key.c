@@ -333,16 +333,17 @@ key_taken_by_us(TupleTableSlot *slot, void *arg)
 
 /*
  * Take the key of a job that had ended, and is to go on; false when another has
- * it.  Whoever is taking it or giving it back is waited for.
+ * it.  Whoever is taking it or giving it back is waited for; in a stately
+ * queue, where not may_wait as he has one by now, only who has a job go on.
  */
 bool
 nvs_key_take_again(NvsTableSet *set, const NvsQueue *queue, int32 priority,
-				   int64 id)
+				   int64 id, bool may_wait)
 {
 	NvsParams	params;
 
 	if (queue->policy == NVS_POLICY_STATELY)
-		return nvs_lane_take_retry(set, queue, priority, id);
+		return nvs_lane_go_on(set, queue, priority, id, may_wait);
 	if (queue->policy != NVS_POLICY_EXCLUSIVE)
 		return true;
 	nvs_params_init(&params);
@@ -361,7 +362,7 @@ nvs_key_may_wait(NvsTableSet *set, const NvsQueue *queue, int32 priority,
 				 int64 id)
 {
 	return queue->policy != NVS_POLICY_STATELY ||
-		nvs_lane_take_retry(set, queue, priority, id);
+		nvs_lane_wait_again(set, queue, priority, id);
 }
 
 /* A job that took its key again does not go on after all. */

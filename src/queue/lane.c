@@ -25,6 +25,11 @@
  * A turn that was made due, and is deleted before it has run, says in its
  * place that there is room.
  *
+ * The place of the job of a key that waits to be tried again is waited for, and
+ * in no order by those who end runs.  So who has jobs go on that had ended, in
+ * that of their keys, waits for none of those while he has a place himself:
+ * their locks tell him of them.
+ *
  * Places of rates are given back by time alone: see queue/rate.c.
  */
 #include "postgres.h"
@@ -44,6 +49,10 @@
 
 /* What a lock of a lane is taken on where it is not one of its places. */
 #define WAITING	(-2)
+#define RETRIES	(-3)			/* places of all lanes, of jobs that wait */
+
+/* Places that a transaction tells of by a lock each. */
+#define MAX_TOLD	500
 
 /* $1 queue, $2 ids, $3 and $4 the first and the last of the places. */
 static const NvsStatement lane_release = {
@@ -64,12 +73,29 @@ static const NvsStatement lane_forget = {
 	"LIMIT 1) IS NULL"
 };
 
-/* Have job $3 of queue $1 and priority $2 be the one of its key that waits. */
-static const NvsStatement lane_take_retry = {
-	"INSERT INTO {job_lanes} (queue, lane, place, id, held) "
-	"SELECT j.queue, pg_catalog.concat('k', j.key), -1, j.id, true "
-	"FROM {jobs} j WHERE " NVS_THIS_JOB("j") " "
+/* The lane of the key of job $3 of queue $1 and priority $2. */
+static const NvsStatement lane_of_key = {
+	"SELECT pg_catalog.concat('k', j.key) FROM {jobs} j "
+	"WHERE " NVS_THIS_JOB("j")
+};
+
+/* Have job $3 of queue $1, of lane $4, be the one of its key that waits. */
+#define TAKE_RETRY(condition) \
+	"INSERT INTO {job_lanes} (queue, lane, place, id, held) " \
+	"SELECT j.queue, $4, -1, j.id, true " \
+	"FROM {jobs} j WHERE " NVS_THIS_JOB("j") " " condition \
 	"ON CONFLICT (queue, lane, place) WHERE held DO NOTHING"
+
+static const NvsStatement lane_take_retry = {
+	TAKE_RETRY("")
+};
+
+/* Who is giving the place back has it until that is committed. */
+static const NvsStatement lane_take_free_retry = {
+	TAKE_RETRY("AND NOT EXISTS (SELECT FROM {job_lanes} l "
+			   "WHERE l.queue OPERATOR(pg_catalog.=) $1 "
+			   "AND l.lane OPERATOR(pg_catalog.=) $4 "
+			   "AND l.place OPERATOR(pg_catalog.=) -1 AND l.held) ")
 };
 
 /* $1 queue, $2 lane, $3 id. */
@@ -182,6 +208,15 @@ static uint64 lane_lock_key(const NvsTableSet *set, const NvsQueue *queue,
 static void lane_make_room(NvsTableSet *set, const NvsQueue *queue,
 						   const NvsStatement *statement,
 						   const NvsParams *params);
+static text *lane_of_job(NvsTableSet *set, const NvsQueue *queue,
+						 int32 priority, int64 id);
+static void lane_tell_retry(const NvsTableSet *set, const NvsQueue *queue,
+							const text *lane);
+static bool lane_run_retry(NvsTableSet *set, const NvsQueue *queue,
+						   int32 priority, int64 id, text *lane,
+						   const NvsStatement *statement);
+static void lane_job_params(NvsParams *params, const NvsQueue *queue,
+							int32 priority, int64 id);
 static void lanes_params(NvsParams *params, const NvsQueue *queue,
 						 const Datum *ids, int n);
 static void lane_keep_room(TupleTableSlot *slot, void *arg);
@@ -265,20 +300,119 @@ nvs_lane_lock_waiting(const NvsTableSet *set, const NvsQueue *queue,
 }
 
 /*
- * Have a job be the one of its key that waits to be tried again; false when
- * there is another.  Whoever is about to be, or not to be, is waited for.
+ * Have a job whose run has ended be the one of its key that waits to be tried
+ * again; false when there is another.  Whoever is about to be, or not to be, is
+ * waited for.
  */
 bool
-nvs_lane_take_retry(NvsTableSet *set, const NvsQueue *queue, int32 priority,
+nvs_lane_wait_again(NvsTableSet *set, const NvsQueue *queue, int32 priority,
 					int64 id)
+{
+	text	   *lane = lane_of_job(set, queue, priority, id);
+
+	if (lane == NULL)
+		return false;
+	lane_tell_retry(set, queue, lane);
+	return lane_run_retry(set, queue, priority, id, lane, &lane_take_retry);
+}
+
+/*
+ * Tell by a lock, until the transaction ends, that we may have the place of the
+ * job of a lane that waits to be tried again.  As there is room for only so
+ * many locks, some of them tell of all lanes of the queue.
+ */
+static void
+lane_tell_retry(const NvsTableSet *set, const NvsQueue *queue,
+				const text *lane)
+{
+	static FullTransactionId teller;
+	static int	told;
+	FullTransactionId xid = GetTopFullTransactionId();
+
+	if (!FullTransactionIdEquals(teller, xid))
+	{
+		teller = xid;
+		told = 0;
+	}
+	nvs_lock(NVS_LOCK_LANE,
+			 told++ < MAX_TOLD ?
+			 lane_lock_key(set, queue, lane, NVS_PLACE_RETRY) :
+			 lane_lock_key(set, queue, cstring_to_text(""), RETRIES),
+			 ShareLock);
+}
+
+/*
+ * Have a job that had ended be the one of its key that waits to be tried again;
+ * false when there is another.  Whoever is about to be, or not to be, is waited
+ * for if may_wait; else he counts as another, unless he has a job go on, too.
+ *
+ * The locks keep those away whose runs end, who wait for our row then: while we
+ * have one, we do not wait for theirs.
+ */
+bool
+nvs_lane_go_on(NvsTableSet *set, const NvsQueue *queue, int32 priority,
+			   int64 id, bool may_wait)
+{
+	text	   *lane = lane_of_job(set, queue, priority, id);
+	uint64		one;
+	uint64		all;
+	bool		taken = false;
+
+	if (lane == NULL)
+		return false;
+	if (may_wait)
+		return lane_run_retry(set, queue, priority, id, lane,
+							  &lane_take_retry);
+	one = lane_lock_key(set, queue, lane, NVS_PLACE_RETRY);
+	all = lane_lock_key(set, queue, cstring_to_text(""), RETRIES);
+	if (!nvs_lock_if_free(NVS_LOCK_LANE, one, ExclusiveLock))
+		return false;
+	if (nvs_lock_if_free(NVS_LOCK_LANE, all, ExclusiveLock))
+	{
+		taken = lane_run_retry(set, queue, priority, id, lane,
+							   &lane_take_free_retry);
+		nvs_unlock(NVS_LOCK_LANE, all, ExclusiveLock);
+	}
+	nvs_unlock(NVS_LOCK_LANE, one, ExclusiveLock);
+	return taken;
+}
+
+/* The lane of a job's key; NULL when the job is gone. */
+static text *
+lane_of_job(NvsTableSet *set, const NvsQueue *queue, int32 priority, int64 id)
+{
+	NvsParams	params;
+	Datum		lane;
+
+	lane_job_params(&params, queue, priority, id);
+	if (!nvs_execute_first(nvs_statement_plan(set->plans, &lane_of_key,
+											  &params, NULL),
+						   &params, false, CurrentMemoryContext, &lane))
+		return NULL;
+	return DatumGetTextPP(lane);
+}
+
+/* Take the place of the job of a lane that waits to be tried again. */
+static bool
+lane_run_retry(NvsTableSet *set, const NvsQueue *queue, int32 priority,
+			   int64 id, text *lane, const NvsStatement *statement)
 {
 	NvsParams	params;
 
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(priority), false);
-	nvs_params_add(&params, INT8OID, Int64GetDatum(id), false);
-	return nvs_table_set_run(set, &lane_take_retry, &params) > 0;
+	lane_job_params(&params, queue, priority, id);
+	nvs_params_add(&params, TEXTOID, PointerGetDatum(lane), false);
+	return nvs_table_set_run(set, statement, &params) > 0;
+}
+
+/* The parameters that name a job. */
+static void
+lane_job_params(NvsParams *params, const NvsQueue *queue, int32 priority,
+				int64 id)
+{
+	nvs_params_init(params);
+	nvs_params_add(params, INT4OID, Int32GetDatum(queue->number), false);
+	nvs_params_add(params, INT4OID, Int32GetDatum(priority), false);
+	nvs_params_add(params, INT8OID, Int64GetDatum(id), false);
 }
 
 /* The parameters that name a queue and jobs of it. */

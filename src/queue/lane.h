@@ -45,8 +45,10 @@ extern void nvs_lane_unlock(const NvsTableSet *set, const NvsQueue *queue,
 extern bool nvs_lane_lock_waiting(const NvsTableSet *set,
 								  const NvsQueue *queue, const text *lane,
 								  LOCKMODE mode);
-extern bool nvs_lane_take_retry(NvsTableSet *set, const NvsQueue *queue,
+extern bool nvs_lane_wait_again(NvsTableSet *set, const NvsQueue *queue,
 								int32 priority, int64 id);
+extern bool nvs_lane_go_on(NvsTableSet *set, const NvsQueue *queue,
+						   int32 priority, int64 id, bool may_wait);
 extern void nvs_lanes_release(NvsTableSet *set, const NvsQueue *queue,
 							  const Datum *ids, int n, int first_place,
 							  int last_place);

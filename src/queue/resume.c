@@ -338,6 +338,7 @@ resume_compare(const void *a, const void *b)
 static void
 resume_take(Resume *resume)
 {
+	bool		has_key = false;
 	int			i;
 
 	for (i = 0; i < resume->n; i++)
@@ -346,7 +347,8 @@ resume_take(Resume *resume)
 
 		CHECK_FOR_INTERRUPTS();
 		job->goes_on = nvs_key_take_again(resume->set, resume->queue,
-										  job->priority, job->id);
+										  job->priority, job->id, !has_key);
+		has_key = has_key || job->goes_on;
 	}
 	for (i = 0; i < resume->n; i++)
 	{

@@ -1111,6 +1111,8 @@ COMMENT ON FUNCTION nvent.queue_resume_many(text, bigint[], text) IS
 'Has jobs that were cancelled be fetched again.
 
 All is done in one transaction, in the order of their ids. Of two that need one key the first goes on.
+In a queue whose policy is stately one stays as it is, too, where another of its key is just about to wait
+to be tried again, or not to any more; but for the first that goes on, that is waited for.
 
 Arguments:
   queue: the queue
@@ -1164,6 +1166,8 @@ COMMENT ON FUNCTION nvent.queue_retry_many(text, bigint[], text) IS
 'Has jobs that failed for good be tried once more.
 
 All is done in one transaction, in the order of their ids. Of two that need one key the first goes on.
+In a queue whose policy is stately one stays as it is, too, where another of its key is just about to wait
+to be tried again, or not to any more; but for the first that goes on, that is waited for.
 
 Arguments:
   queue: the queue
