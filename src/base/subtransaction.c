@@ -13,7 +13,7 @@
  * Call a function in a subtransaction, which is committed when that returns
  * true; when it returns false, all that it wrote and locked is undone.  Returns
  * the same.  An error undoes it, too, and is raised again: left to itself, an
- * abort of the transaction would not end a subtransaction that is not a savepoint.
+ * abort of the transaction would not end a subtransaction that is no savepoint.
  */
 bool
 nvs_subtransaction(bool (*work) (void *arg), void *arg)

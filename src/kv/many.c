@@ -506,9 +506,9 @@ many_drop_repeated(ManyKey *keys, int n)
 }
 
 /*
- * Delete the rows of sorted, distinct keys of one relation, expired ones too, and
- * lock them in that order, waiting for whoever has one.  Returns how many were
- * live.
+ * Delete the rows of sorted, distinct keys of one relation, expired ones too,
+ * locking them in that order and waiting for whoever has one.  Returns how many
+ * were live.
  */
 int64
 nvs_kv_delete_sorted(NvsTarget *target, Datum *keys, int n)

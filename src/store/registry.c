@@ -20,8 +20,8 @@ static const NvsStatement registry_insert = {
 };
 
 /*
- * Has a dump find store $1 in schema $2, where it is now; nothing is written when
- * that is known.
+ * Has a dump find store $1 in schema $2, where it is now; nothing is written
+ * when that is known.
  */
 static const NvsStatement registry_move = {
 	"UPDATE nvent.store SET schema_name = $2 "
