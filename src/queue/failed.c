@@ -3,7 +3,10 @@
  *	  What becomes of a job whose run has failed: another turn, or the end.
  *
  * A job that ends in failure goes to its dead letter queue, as a new job with
- * the same data, in the transaction that ends it.
+ * the same data, in the transaction that ends it.  That queue has the level of
+ * its priority by then, since it was made or got that: who would make it here
+ * has runs, and would be waited for.  After a crash the tables of a store whose
+ * jobs are not logged have no levels, and the first dead letters make them.
  */
 #include "postgres.h"
 

@@ -31,10 +31,12 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -50,6 +52,9 @@
 #include "queue/queue.h"
 #include "route/route.h"
 #include "wakeup/jobs.h"
+
+/* What the name of {queues} ends with, behind that of the store. */
+#define QUEUES_SUFFIX	"_queues"
 
 /* Bytes of a queue's name. */
 #define MAX_NAME_BYTES	255
@@ -185,6 +190,16 @@ static const NvsStatement queue_read_name = {
 	"SELECT name FROM {queues} WHERE number OPERATOR(pg_catalog.=) $1"
 };
 
+/* In one order, as all make them who make several. */
+static const NvsStatement queue_add_missing_levels = {
+	"INSERT INTO {job_levels} (queue, priority) "
+	"SELECT q.number, q.priority FROM {queues} q "
+	"WHERE NOT EXISTS (SELECT FROM {job_levels} l "
+	"WHERE l.queue OPERATOR(pg_catalog.=) q.number "
+	"AND l.priority OPERATOR(pg_catalog.=) q.priority) "
+	"ORDER BY q.number ON CONFLICT DO NOTHING"
+};
+
 /* Names of the policies. */
 static const char *const queue_policies[] = {
 	[NVS_POLICY_STANDARD] = "standard",
@@ -206,22 +221,81 @@ static NvsRate queue_take_rate(const Datum *row, const bool *isnull);
 static Interval *queue_copy_interval(Datum value, bool isnull,
 									 MemoryContext cxt);
 static void queue_load_levels(NvsTableSet *set, NvsQueue *queue);
+static bool queue_sets_priority(const TriggerData *trigger);
+static void queue_add_levels(Relation queues);
+static bool queue_may(const NvsTableSet *set, int table, AclMode mode);
 
 /*
  * nvent.queue_changed(), a trigger of {queues} and {job_levels}: has every
  * session read the store's queues again, others once we commit, and look again
- * who waits for jobs.
+ * who waits for jobs.  Queues that get a priority get its level.
  */
 Datum
 nvs_queue_changed(PG_FUNCTION_ARGS)
 {
+	TriggerData *trigger;
+
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function must be called as a trigger")));
-	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	trigger = (TriggerData *) fcinfo->context;
+	CacheInvalidateRelcache(trigger->tg_relation);
 	nvs_jobs_note_all();
+	if (queue_sets_priority(trigger))
+		queue_add_levels(trigger->tg_relation);
 	return PointerGetDatum(NULL);
+}
+
+/* Did a statement set priorities of queues?  Not where others replay it. */
+static bool
+queue_sets_priority(const TriggerData *trigger)
+{
+	AttrNumber	column;
+
+	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
+		SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+		return false;
+	column = get_attnum(RelationGetRelid(trigger->tg_relation), "priority");
+	return column != InvalidAttrNumber &&
+		bms_is_member(column - FirstLowInvalidHeapAttributeNumber,
+					  trigger->tg_updatedcols);
+}
+
+/*
+ * Make the levels that queues of a store want and have not: those who put a
+ * dead letter into one would wait for each other while they have runs.  Who may
+ * not do this leaves it to these.
+ */
+static void
+queue_add_levels(Relation queues)
+{
+	const char *name = RelationGetRelationName(queues);
+	int			len = strlen(name) - strlen(QUEUES_SUFFIX);
+	NvsTableSet *set;
+	NvsParams	params;
+
+	if (len <= 0 || strcmp(name + len, QUEUES_SUFFIX) != 0)
+		return;
+	nvs_spi_begin();
+	set = nvs_table_set_find_to_change(&nvs_queue_tables, pnstrdup(name, len));
+	nvs_params_init(&params);
+	if (set != NULL &&
+		set->relids[NVS_TABLE_QUEUES] == RelationGetRelid(queues) &&
+		queue_may(set, NVS_TABLE_QUEUES, ACL_SELECT) &&
+		queue_may(set, NVS_TABLE_LEVELS, ACL_SELECT) &&
+		queue_may(set, NVS_TABLE_LEVELS, ACL_INSERT))
+		(void) nvs_table_set_run(set, &queue_add_missing_levels, &params);
+	nvs_spi_end();
+}
+
+/* May the caller do something with all columns of a table? */
+static bool
+queue_may(const NvsTableSet *set, int table, AclMode mode)
+{
+	return pg_class_aclcheck(set->relids[table], GetUserId(),
+							 mode) == ACLCHECK_OK;
 }
 
 /*
