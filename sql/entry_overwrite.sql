@@ -2,21 +2,15 @@
 -- answers and errors as by a statement, under the same rights, or a statement
 -- is what changes them.
 --
--- Whoever plans a statement that writes keeps a lock on each index: with all
--- plans discarded before, that tells which way was taken.  Seen to fail with each
--- condition of src/entry/overwrite.c and src/route/overwrite.c taken out but three:
--- that a row is free, which the update finds out as well, what hooks have a say in
--- (023_route_hooks.pl), and that columns that were dropped lose what they had.
+-- Seen to fail with each condition of src/entry/overwrite.c and src/route/overwrite.c
+-- taken out but three: that a row is free, which the update finds out as well, what
+-- hooks have a say in (023_route_hooks.pl), and that columns that were dropped lose
+-- what they had.
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
-SELECT nvent.store_create();
-CREATE ROLE regress_writer;
-GRANT USAGE ON SCHEMA nvent, public TO regress_writer;
-
-CREATE FUNCTION way() RETURNS text LANGUAGE sql AS $$
-SELECT CASE WHEN EXISTS (SELECT FROM pg_locks l JOIN pg_index i ON i.indexrelid = l.relation
-                         WHERE l.pid = pg_backend_pid() AND l.mode = 'RowExclusiveLock')
-            THEN 'statement' ELSE 'here' END $$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/overwrite.sql'
+\i :helpers
 CREATE FUNCTION entry(relation text, key text) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     entry jsonb;

@@ -2,19 +2,13 @@
 -- and the same errors as by a statement, under the same rights, or a statement
 -- is what writes.
 --
--- Whoever plans a statement that writes keeps a lock on each index: with all
--- plans discarded before, that tells which way was taken.  Seen to fail with each
--- condition of src/kv/overwrite.c and src/route/overwrite.c taken out.
+-- Seen to fail with each condition of src/kv/overwrite.c and src/route/overwrite.c
+-- taken out.
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
-SELECT nvent.store_create();
-CREATE ROLE regress_writer;
-GRANT USAGE ON SCHEMA nvent, public TO regress_writer;
-
-CREATE FUNCTION way() RETURNS text LANGUAGE sql AS $$
-SELECT CASE WHEN EXISTS (SELECT FROM pg_locks l JOIN pg_index i ON i.indexrelid = l.relation
-                         WHERE l.pid = pg_backend_pid() AND l.mode = 'RowExclusiveLock')
-            THEN 'statement' ELSE 'here' END $$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/overwrite.sql'
+\i :helpers
 -- Set a key, and another one by kv_mset(): how, and what is there then.
 CREATE FUNCTION put(key text, value jsonb, ttl interval DEFAULT NULL, relation text DEFAULT 'public.nvent_kv') RETURNS text
 LANGUAGE plpgsql AS $$
