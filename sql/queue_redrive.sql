@@ -3,7 +3,8 @@
 -- Seen to fail: without the deletion, "Put back"; with the newest first, the
 -- same; with options that the dead letter does not keep, "As it was sent"; with
 -- dead letters deleted that were refused, "One that stays"; with nothing asked of
--- those that others have begun, in queue_redrive_race.spec.
+-- those that others have begun, in queue_redrive_race.spec; with the memory context that SPI
+-- leaves behind, "read again" (an error or a crash).
 SET client_min_messages = warning;
 SELECT nvent.store_create('q');
 SET nvent_store.default_store = 'q';
@@ -110,6 +111,10 @@ SELECT nvent.queue_purge('a');
 
 -- Many of them, with much to tell: all of it is there when the call returns.
 SELECT count(pg_temp.die('a', VARIADIC ARRAY(SELECT repeat(n::text, 300) FROM generate_series(1, 200) n))) AS died;
+SELECT count(*) AS letters, count(*) FILTER (WHERE error = to_jsonb('no ' || repeat(n::text, 300))) AS told
+FROM nvent.queue_redrive('dead', 1000, preview => true) WITH ORDINALITY r (id, source, source_id, attempts, error, target, job, n);
+-- So where the queues that they came from are read again in between.
+UPDATE q_queues SET keep_ended = keep_ended;
 SELECT count(*) AS letters, count(*) FILTER (WHERE error = to_jsonb('no ' || repeat(n::text, 300))) AS told
 FROM nvent.queue_redrive('dead', 1000, preview => true) WITH ORDINALITY r (id, source, source_id, attempts, error, target, job, n);
 SELECT nvent.queue_purge('dead');

@@ -4,6 +4,10 @@
  *
  * Parameters are an NvsParams, rows come as the executor has them.  Where the
  * plan of a statement is kept, see base/statement.c.
+ *
+ * The memory context is the caller's behind each of these.  SPI leaves that of
+ * its own procedure behind, and frees it with it: what a caller went on to make
+ * for later, not knowing that something was read meanwhile, would go with that.
  */
 #include "postgres.h"
 
@@ -175,9 +179,11 @@ SPIPlanPtr
 nvs_plan_prepare(const char *sql, int nargs, const Oid *types,
 				 int cursor_options)
 {
+	MemoryContext old = CurrentMemoryContext;
 	SPIPlanPtr	plan;
 
 	plan = SPI_prepare_cursor(sql, nargs, (Oid *) types, cursor_options);
+	MemoryContextSwitchTo(old);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s: %s",
 			 SPI_result_code_string(SPI_result), sql);
@@ -194,11 +200,13 @@ uint64
 nvs_execute(SPIPlanPtr plan, const NvsParams *params, bool read_only,
 			long count)
 {
+	MemoryContext old = CurrentMemoryContext;
 	int			rc = SPI_execute_plan(plan,
 									  params == NULL ? NULL : params->values,
 									  params == NULL ? NULL : params->nulls,
 									  read_only, count);
 
+	MemoryContextSwitchTo(old);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_plan failed: %s",
 			 SPI_result_code_string(rc));
@@ -251,6 +259,7 @@ static uint64
 plan_execute_rows(SPIPlanPtr plan, const NvsParams *params, bool read_only,
 				  uint64 count, NvsRowFunction function, void *arg)
 {
+	MemoryContext old = CurrentMemoryContext;
 	SPIExecuteOptions options;
 	RowReceiver receiver;
 	int			rc;
@@ -270,6 +279,7 @@ plan_execute_rows(SPIPlanPtr plan, const NvsParams *params, bool read_only,
 	options.dest = &receiver.pub;
 	options.tcount = count;
 	rc = SPI_execute_plan_extended(plan, &options);
+	MemoryContextSwitchTo(old);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_plan_extended failed: %s",
 			 SPI_result_code_string(rc));
@@ -369,8 +379,10 @@ nvs_defer_free_plans(MemoryContext cxt, const SPIPlanPtr *plans, int n)
 void
 nvs_plan_utility(const char *sql)
 {
+	MemoryContext old = CurrentMemoryContext;
 	int			rc = SPI_execute(sql, false, 0);
 
+	MemoryContextSwitchTo(old);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute failed: %s: %s",
 			 SPI_result_code_string(rc), sql);
@@ -383,11 +395,13 @@ nvs_plan_utility(const char *sql)
 void
 nvs_plan_query(const char *sql)
 {
+	MemoryContext old = CurrentMemoryContext;
 	int			rc;
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	rc = SPI_execute(sql, true, 0);
 	PopActiveSnapshot();
+	MemoryContextSwitchTo(old);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute failed: %s: %s",
 			 SPI_result_code_string(rc), sql);
@@ -397,6 +411,7 @@ nvs_plan_query(const char *sql)
 bool
 nvs_plan_scans(const char *sql, Oid relid)
 {
+	MemoryContext old = CurrentMemoryContext;
 	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
 	CachedPlan *cached;
 	bool		scans;
@@ -410,6 +425,7 @@ nvs_plan_scans(const char *sql, Oid relid)
 	if (cached != NULL)
 		ReleaseCachedPlan(cached, NULL);
 	SPI_freeplan(plan);
+	MemoryContextSwitchTo(old);
 	return scans;
 }
 
@@ -438,10 +454,12 @@ plan_is_scan(const PlannedStmt *stmt, Oid relid)
 char *
 nvs_plan_text(const char *sql, const NvsParams *params)
 {
+	MemoryContext old = CurrentMemoryContext;
 	int			rc = SPI_execute_with_args(sql, params->n, params->types,
 										   params->values, params->nulls,
 										   false, 1);
 
+	MemoryContextSwitchTo(old);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_with_args failed: %s: %s",
 			 SPI_result_code_string(rc), sql);
