@@ -5,7 +5,8 @@
 -- Seen to fail with records that keep what may be erased; with jobs for repeated
 -- and restored events; without the trigger that asks who binds (a writer has the
 -- events of others come to him); with bindings that are looked for as the caller
--- (who has no right on queues cannot append at all); and without the checks of
+-- (who has no right on queues cannot append at all); with events without a
+-- type taken for others (a crash); and without the checks of
 -- what a schedule's event would do (its author sends where he may not, and code
 -- on the table of jobs runs as postgres), or of where it is appended.
 SET client_min_messages = warning;
@@ -62,6 +63,13 @@ CREATE TABLE own (id bigint PRIMARY KEY DEFAULT nvent.next_position('b'), name t
 SELECT nvent.route_add('stream', 'own:{name}', 'own', store => 'b');
 SELECT nvent.stream_append('trace:1', '{"type": "t", "data": 1}') ? 'id', nvent.stream_append('own:x', '{"type": "t", "data": 2}') ? 'id';
 SELECT pg_temp.taken('all');
+-- An event without a type goes to queues that take any, where a table has such.
+CREATE TABLE parts (id bigint DEFAULT nvent.next_position('b'), name text, ts bigint, type text, data jsonb) PARTITION BY HASH (type);
+CREATE TABLE parts_0 PARTITION OF parts FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+SELECT nvent.route_add('stream', 'parts:{name}', 'parts', store => 'b'), nvent.queue_bind('bill', 'parts:*', true, '{paid}');
+SELECT count(*) FROM nvent.stream_append_batch('parts:x', ARRAY['{"type": null, "data": 3}', '{"type": "paid", "data": 4}', '{"data": 5}']::jsonb[]);
+SELECT nvent.stream_append('parts:x', '{"type": null, "data": 6}') - '{id,ts}'::text[];
+SELECT pg_temp.taken('bill'), pg_temp.taken('all'), nvent.queue_unbind('bill', 'parts:*', true);
 
 -- What is not appended makes no job: what is repeated, in conflict, rolled back or restored, and what SQL inserts.
 SELECT nvent.stream_append('order:6', '{"type": "paid", "event_id": "e1"}')->>'version';
@@ -189,9 +197,9 @@ SELECT nvent.stream_append('other:x', '{"type": "a"}') ? 'id' AS appended;
 DROP TABLE other_queue_bindings;
 SELECT nvent.store_migrate('other') > 0 AS migrated, nvent.queue_create('far', store => 'other'), nvent.queue_bind('far', 'other:>', true, store => 'other');
 SELECT nvent.stream_append('other:x', '{"type": "b", "data": 5}') ? 'id' AS appended, pg_temp.taken('far', 'other');
-SELECT nvent.route_drop('stream', 'own:{name}', 'b');
+SELECT nvent.route_drop('stream', 'own:{name}', 'b'), nvent.route_drop('stream', 'parts:{name}', 'b');
 RESET nvent_store.default_store;
-DROP TABLE own;
+DROP TABLE own, parts;
 SELECT nvent.store_migrate('b', 0) > 0 AS dropped, nvent.store_migrate('other', 0) > 0 AS dropped;
 DROP OWNED BY regress_nvs_writer, regress_nvs_logger;
 DROP ROLE regress_nvs_writer, regress_nvs_logger;

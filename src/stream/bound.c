@@ -21,6 +21,8 @@ typedef struct NvsBound
 	List	   *deliveries;		/* NvsDelivery, in the order of queues */
 } NvsBound;
 
+static List *bound_bindings(const NvsResolved *resolved, Datum type,
+							bool isnull);
 static NvsDelivery *bound_delivery(NvsBound *bound, const NvsStore *store,
 								   const NvsBinding *binding);
 static int	bound_compare(const ListCell *a, const ListCell *b);
@@ -59,13 +61,8 @@ nvs_bound_add(NvsBound *bound, const NvsResolved *resolved,
 	const NvsTarget *target = resolved->target;
 	const NvsStreamState *state = target->state;
 	int			k = state->type - target->map->fields;
-	const text *type = DatumGetTextPP(values[k]);
 	MemoryContext old = MemoryContextSwitchTo(bound->cxt);
-	List	   *bindings = nvs_bindings_of_event(target->store,
-												 resolved->subject,
-												 resolved->len,
-												 VARDATA_ANY(type),
-												 VARSIZE_ANY_EXHDR(type));
+	List	   *bindings = bound_bindings(resolved, values[k], nulls[k]);
 	Datum		record = 0;
 	Datum		subject = 0;
 	ListCell   *lc;
@@ -90,6 +87,21 @@ nvs_bound_add(NvsBound *bound, const NvsResolved *resolved,
 		delivery->subjects[delivery->n++] = subject;
 	}
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * The bindings by which an event goes to queues.  A table may have events
+ * without a type: those go where any may, and where types are named nowhere.
+ */
+static List *
+bound_bindings(const NvsResolved *resolved, Datum type, bool isnull)
+{
+	const text *name = isnull ? NULL : DatumGetTextPP(type);
+
+	return nvs_bindings_of_event(resolved->target->store, resolved->subject,
+								 resolved->len,
+								 isnull ? "" : VARDATA_ANY(name),
+								 isnull ? 0 : VARSIZE_ANY_EXHDR(name));
 }
 
 /* What goes to a queue, with room for one more. */
