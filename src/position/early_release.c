@@ -103,8 +103,11 @@ early_release_others(void)
 static void
 early_release_write_record(void)
 {
+	static char nothing = 0;	/* a record must have some data */
+
 	(void) GetTopTransactionId();
 	XLogBeginInsert();
+	XLogRegisterData(&nothing, sizeof(nothing));
 	(void) XLogInsert(RM_XLOG_ID, XLOG_NOOP);
 }
 
