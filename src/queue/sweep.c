@@ -9,8 +9,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/dependency.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/rls.h"
 
@@ -253,6 +255,10 @@ typedef struct JobSweep
 
 static void sweep_run(void *arg);
 static void sweep_rest(JobSweep *sweep);
+static int64 sweep_last_number(const JobSweep *sweep);
+static int	sweep_list_dropped(const JobSweep *sweep, int table,
+							   Datum **numbers);
+static void sweep_delete_dropped(JobSweep *sweep, int table, Datum number);
 static void sweep_queue(JobSweep *sweep);
 static bool sweep_level(JobSweep *sweep, const NvsLevel *level);
 static bool sweep_find_bound(JobSweep *sweep, const NvsLevel *level);
@@ -313,41 +319,81 @@ sweep_run(void *arg)
 static void
 sweep_rest(JobSweep *sweep)
 {
+	int64		last = sweep_last_number(sweep);
 	int			i;
 
-	if (check_enable_rls(sweep->set->relids[0], InvalidOid,
-						 true) == RLS_ENABLED)
+	if (last == 0 || check_enable_rls(sweep->set->relids[0], InvalidOid,
+									  true) == RLS_ENABLED)
 		return;
-
 	for (i = 0; i < lengthof(sweep_dropped); i++)
 	{
-		uint64		n = nvs_table_set_query(sweep->set,
-											&sweep_dropped[i].find, NULL);
-		Datum	   *numbers = palloc(sizeof(Datum) * Max(n, 1));
-		uint64		k;
+		Datum	   *numbers;
+		int			n = sweep_list_dropped(sweep, i, &numbers);
+		int			k;
 
-		for (k = 0; k < n; k++)
-		{
-			bool		isnull;
-
-			numbers[k] = SPI_getbinval(SPI_tuptable->vals[k],
-									   SPI_tuptable->tupdesc, 1, &isnull);
-		}
 		for (k = 0; k < n && sweep->removed < sweep->wanted; k++)
 		{
-			NvsParams	params;
-
 			CHECK_FOR_INTERRUPTS();
-			nvs_params_init(&params);
-			nvs_params_add(&params, INT4OID, numbers[k], false);
-			nvs_params_add(&params, INT8OID,
-						   Int64GetDatum(sweep->wanted - sweep->removed),
-						   false);
-			sweep->removed += nvs_table_set_run(sweep->set,
-												&sweep_dropped[i].delete,
-												&params);
+			if (DatumGetInt32(numbers[k]) <= last)
+				sweep_delete_dropped(sweep, i, numbers[k]);
 		}
 	}
+}
+
+/*
+ * The last number that a queue was given here, 0 when that is not known.  A row
+ * whose queue has a higher one was not left behind: it was copied, by data that
+ * are loaded or replicated, and its queue may come next.
+ */
+static int64
+sweep_last_number(const JobSweep *sweep)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	List	   *sequences = getOwnedSequences(sweep->set->relids[0]);
+	Datum		last;
+
+	if (list_length(sequences) != 1 ||
+		pg_class_aclcheck(linitial_oid(sequences), GetUserId(),
+						  ACL_SELECT | ACL_USAGE) != ACLCHECK_OK)
+		return 0;
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = ObjectIdGetDatum(linitial_oid(sequences));
+	fcinfo->args[0].isnull = false;
+	last = pg_sequence_last_value(fcinfo);
+	return fcinfo->isnull ? 0 : DatumGetInt64(last);
+}
+
+/* Numbers of queues that are gone and have rows in a table; returns how many. */
+static int
+sweep_list_dropped(const JobSweep *sweep, int table, Datum **numbers)
+{
+	uint64		n = nvs_table_set_query(sweep->set, &sweep_dropped[table].find,
+										NULL);
+	uint64		i;
+
+	*numbers = palloc(sizeof(Datum) * Max(n, 1));
+	for (i = 0; i < n; i++)
+	{
+		bool		isnull;
+
+		(*numbers)[i] = SPI_getbinval(SPI_tuptable->vals[i],
+									  SPI_tuptable->tupdesc, 1, &isnull);
+	}
+	return n;
+}
+
+/* Delete rows of a queue that is gone from a table. */
+static void
+sweep_delete_dropped(JobSweep *sweep, int table, Datum number)
+{
+	NvsParams	params;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, number, false);
+	nvs_params_add(&params, INT8OID,
+				   Int64GetDatum(sweep->wanted - sweep->removed), false);
+	sweep->removed += nvs_table_set_run(sweep->set,
+										&sweep_dropped[table].delete, &params);
 }
 
 /* Delete jobs of one queue: ended, waiting for a turn, ready. */

@@ -15,6 +15,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "errors.h"
 #include "queue/queue.h"
@@ -56,6 +57,8 @@ static void fire_check_table(NvsSchedulePass *pass,
 							 const NvsDueSchedule *schedule, Oid relid,
 							 const char *table, AclMode privileges,
 							 int16 events);
+static void fire_check_rows(NvsSchedulePass *pass, Oid relid,
+							const char *table);
 static void fire_check_code(NvsSchedulePass *pass, Oid relid,
 							const char *table, int16 events);
 
@@ -220,7 +223,30 @@ fire_check_table(NvsSchedulePass *pass, const NvsDueSchedule *schedule,
 				 errhint("Grant the role that right, or delete the schedule and set it again.")));
 	}
 	if (!list_member_oid(pass->checked, relid))
+	{
+		fire_check_rows(pass, relid, table);
 		fire_check_code(pass, relid, table, events);
+	}
+}
+
+/*
+ * Raise an error when a table of the store is being restored: what a run wrote
+ * would be in the way of rows that are to come.
+ */
+static void
+fire_check_rows(NvsSchedulePass *pass, Oid relid, const char *table)
+{
+	const NvsStore *store = nvs_store_require(pass->set->prefix);
+	char	   *prefix = psprintf("%s_", store->prefix);
+
+	if (get_rel_namespace(relid) == store->nspid &&
+		strncmp(get_rel_name(relid), prefix, strlen(prefix)) == 0 &&
+		!nvs_relation_has_index(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s has no index", table),
+				 errdetail("It is being restored, or has lost its primary key."),
+				 errhint("Schedules run again when it has one.")));
 }
 
 /* Raise an error when code would run that is foreign to us. */

@@ -106,6 +106,24 @@ nvs_relation_has_name(Oid relid, const char *qualified)
 }
 
 /*
+ * Has a relation, which is there, any index?  Tables that are restored from a
+ * dump have none until all of their rows are there, so that one which a layout
+ * gives an index is not complete without.
+ */
+bool
+nvs_relation_has_index(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	bool		has_index;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	has_index = ((Form_pg_class) GETSTRUCT(tuple))->relhasindex;
+	ReleaseSysCache(tuple);
+	return has_index;
+}
+
+/*
  * Is a relation the store's: does it belong to the store's owner, and is it a
  * table where is_table asks for one?  One that is gone is nobody's.
  */

@@ -67,6 +67,7 @@ extern Oid	nvs_relation_lock(const NvsStore *store, const char *schema,
 							  const char *name, bool is_table, LOCKMODE mode);
 extern bool nvs_relation_is_own(const NvsStore *store, Oid relid,
 								bool is_table);
+extern bool nvs_relation_has_index(Oid relid);
 extern void nvs_relation_check(const NvsStore *store, Oid relid,
 							   bool is_table);
 

@@ -366,12 +366,16 @@ maintain_add_jobs(List *sweeps, const NvsStore *store)
 	return lappend(sweeps, sweep);
 }
 
-/* Is a table of queues there, the store's, and may the caller sweep it? */
+/*
+ * Is a table of queues there, with all of its rows, the store's, and may the
+ * caller sweep it?  While a dump is restored, a job without its queue, or its
+ * run, is one whose queue or run comes next.
+ */
 static bool
 maintain_may_sweep_jobs(const NvsStore *store, Oid relid)
 {
 	return OidIsValid(relid) && nvs_relation_is_own(store, relid, true) &&
-		maintain_may_delete(relid);
+		nvs_relation_has_index(relid) && maintain_may_delete(relid);
 }
 
 /* Is the table there, and has the caller the privileges to sweep it? */
