@@ -91,9 +91,10 @@ static const NvsStatement control_delete_job = {
 	"AND j.id OPERATOR(pg_catalog.=) $2"
 };
 
-/* Is the job active, or has it a turn? */
-static const NvsStatement control_goes_on = {
-	"SELECT " GOES_ON
+/* Has the job a turn, or any run? */
+static const NvsStatement control_has_rest = {
+	"SELECT EXISTS (SELECT FROM {job_turns} t WHERE " OF_JOB("t") ") "
+	"OR EXISTS (SELECT FROM {job_runs} r WHERE " OF_JOB("r") ")"
 };
 
 /* Can the job be cancelled? */
@@ -503,14 +504,19 @@ control_delete(Control *control)
 			break;
 		control_try_again(control, &tries);
 	}
+	if (done)
+		return true;
 	while (control_delete_rows(control))
 		CHECK_FOR_INTERRUPTS();
 	if (control_ask(control, &control_is_there))
 		control_kept(control);
-	return done;
+	return false;
 }
 
-/* Delete all of a job; false when it goes on by now, or has no row. */
+/*
+ * Delete all of a job; false when it has a turn or a run again, as others were
+ * faster, or no row.  While its row is locked, nobody gives it either.
+ */
 static bool
 control_delete_now(void *arg)
 {
@@ -520,7 +526,7 @@ control_delete_now(void *arg)
 
 	(void) control_delete_rows(control);
 	if (!control_lock_job_row(control, &priority) ||
-		control_ask(control, &control_goes_on))
+		control_ask(control, &control_has_rest))
 		return false;
 	control_params(control, &params);
 	nvs_params_add(&params, INT4OID, priority, false);
