@@ -57,8 +57,8 @@ kv_delete|nvent.kv_mset((SELECT jsonb_object_agg(k, 1) FROM unnest(:keys) k))|nv
 '
 
 # Their arrays are short: paths in a document, which has a limit of levels, and
-# names of the few indexes that there are.
-short='jsonb_increment jsonb_set_path stream_create_table'
+# names of the few indexes, or states, that there are.
+short='jsonb_increment jsonb_set_path stream_create_table queue_find'
 
 "${psql[@]}" <<'SQL' >/dev/null || exit 1
 	SET client_min_messages = warning;
