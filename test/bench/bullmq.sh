@@ -1,10 +1,10 @@
 # test/bench/bullmq.sh: the job queue beside BullMQ, both from Node and as
 # durable; sourced by run.sh.
 #
-#	NODE_PATH=folder	where node finds bullmq and pg; else those that npm has
+#	NODE_PATH=folder	where node finds bullmq, ioredis and pg; else npm
 #						installed for all
 #
-# It takes redis-server, node, bullmq and pg, and is left out where one of them
+# It takes redis-server, node and these, and is left out where one of them
 # is missing.
 
 # How much each run has to do.
@@ -22,7 +22,7 @@ bullmq_missing()
 			return
 		}
 	done
-	for module in bullmq pg
+	for module in bullmq ioredis pg
 	do
 		node -e "require('$module')" 2>/dev/null || {
 			echo "$module of npm"
