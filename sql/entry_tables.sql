@@ -112,6 +112,10 @@ SELECT nvent.entry_add('plain:a', 'x', 0), nvent.entry_add('plain:b', 'x', 0), n
 SELECT nvent.entry_get('plain:a', 'x'), nvent.entry_get('plain:a', 'old');
 SELECT nvent.entry_update('plain:a', 'old', '{"note": "n"}', 1) AS stale, nvent.entry_update('plain:a', 'old', '{"note": "n"}', 0) AS done, nvent.entry_update('plain:a', 'old', '{"note": "n"}') AS same;
 SELECT name, team, version, note FROM plain ORDER BY name, team;
+-- A row that SQL inserted without an id is shown as it is.
+INSERT INTO plain (name, team, score) VALUES (NULL, 'c', 1), ('x', 'c', 2);
+SELECT nvent.entry_read('plain:c');
+DELETE FROM plain WHERE team = 'c';
 ALTER TABLE plain ALTER version SET DEFAULT 100;
 SELECT nvent.entry_add('plain:a', 'y', 0), nvent.entry_add('plain:a', 'y', 0);
 UPDATE plain SET version = 32767 WHERE name = 'y';

@@ -241,7 +241,11 @@ read_make_entry(EntryReader *reader, Datum *values, bool *nulls,
 							 &reader->stats);
 
 	/* Around it id and score. */
-	read_emit_id(target, values[state->id - fields], &reader->entry);
+	i = state->id - fields;
+	if (nulls[i])
+		nvs_jsonb_add_null(&reader->entry, NVS_KEY("id"));
+	else
+		read_emit_id(target, values[i], &reader->entry);
 	i = state->score - fields;
 	if (!nulls[i])
 		read_emit(target, NVS_KEY("score"), state->score, values[i], false,
