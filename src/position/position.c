@@ -44,6 +44,7 @@ static uint64 ndrawn = 0;
 
 static void position_publish_mark(NvsDatabase *db, uint32 store);
 static int64 position_note_last(void);
+static int64 position_publish_safe(void);
 
 /* Register the callback of position/sequence.c. */
 void
@@ -247,8 +248,8 @@ nvs_position_check_cursor(int64 cursor)
  * Write the safe positions into nvent.published_position; returns the position
  * that is there now.  The row is locked until commit.
  */
-int64
-nvs_position_publish_safe(void)
+static int64
+position_publish_safe(void)
 {
 	NvsDatabase *db = nvs_shmem_database();
 	NvsMarks	marks;
@@ -278,7 +279,7 @@ nvs_position_publish_unless_locked(void)
 	nvs_spi_begin();
 	is_free = nvs_published_position_lock();
 	if (is_free)
-		(void) nvs_position_publish_safe();
+		(void) position_publish_safe();
 	nvs_spi_end();
 	return is_free;
 }
@@ -287,5 +288,5 @@ nvs_position_publish_unless_locked(void)
 Datum
 nvs_position_publish(PG_FUNCTION_ARGS pg_attribute_unused())
 {
-	PG_RETURN_INT64(nvs_position_publish_safe());
+	PG_RETURN_INT64(position_publish_safe());
 }

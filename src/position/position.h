@@ -39,7 +39,6 @@ extern int64 nvs_position_safe(uint32 store);
 extern bool nvs_position_snapshot_is_kept(void);
 extern int64 nvs_position_push_snapshot(uint32 store);
 extern void nvs_position_check_cursor(int64 cursor);
-extern int64 nvs_position_publish_safe(void);
 extern bool nvs_position_publish_unless_locked(void);
 extern BlockNumber nvs_published_position_blocks(void);
 extern int64 nvs_position_drawn(NvsDatabase *db);

@@ -34,8 +34,6 @@ typedef struct NvsCron
 } NvsCron;
 
 extern void nvs_cron_parse(const char *expression, int len, NvsCron *cron);
-extern bool nvs_cron_next_local(const NvsCron *cron, int64 from,
-								int64 *local);
 extern pg_tz *nvs_cron_zone(const char *name);
 extern bool nvs_cron_after(const NvsCron *cron, pg_tz *zone, TimestampTz after,
 						   TimestampTz *next);

@@ -49,6 +49,7 @@ static bool cron_day(const NvsCron *cron, int from, int *day);
 static uint64 cron_days_of_month(const NvsCron *cron, int ndays, int weekday);
 static uint64 cron_weekdays(const NvsCron *cron, int ndays, int weekday);
 static uint64 cron_near(int day, int ndays, int weekday);
+static bool cron_next_local(const NvsCron *cron, int64 from, int64 *local);
 static void zone_span(const pg_tz *zone, pg_time_t t, ZoneSpan *span);
 static int64 zone_latest_local(const pg_tz *zone, pg_time_t t);
 static bool cron_next_shown(const NvsCron *cron, const pg_tz *zone,
@@ -193,8 +194,8 @@ cron_near(int day, int ndays, int weekday)
  * The first local time at or after from that matches; false when none ever
  * does.
  */
-bool
-nvs_cron_next_local(const NvsCron *cron, int64 from, int64 *local)
+static bool
+cron_next_local(const NvsCron *cron, int64 from, int64 *local)
 {
 	int64		days = from / SECS_PER_DAY - (from % SECS_PER_DAY < 0 ? 1 : 0);
 	int			today = (int) days + UNIX_EPOCH_JDATE;
@@ -256,7 +257,7 @@ cron_next_shown(const NvsCron *cron, const pg_tz *zone, pg_time_t from,
 	for (; from <= last; from = span.end)
 	{
 		zone_span(zone, from, &span);
-		if (!nvs_cron_next_local(cron, from + span.offset, &local))
+		if (!cron_next_local(cron, from + span.offset, &local))
 			return false;
 		*next = local - span.offset;
 		if (*next < span.end)
@@ -273,8 +274,8 @@ cron_next_passed(const NvsCron *cron, const pg_tz *zone, pg_time_t from,
 	int64		local;
 	ZoneSpan	span;
 
-	if (!nvs_cron_next_local(cron, zone_latest_local(zone, from - 1) + 1,
-							 &local))
+	if (!cron_next_local(cron, zone_latest_local(zone, from - 1) + 1,
+						 &local))
 		return false;
 	for (;; from = span.end)
 	{
