@@ -67,9 +67,10 @@ nvs_ttl_argument(FunctionCallInfo fcinfo, int n, const char *name)
 }
 
 /*
- * Take an array argument apart.  Returns false, and sets nothing, when it is
- * NULL.  Raises an error when it is longer than arrays->max, or has another
- * length than the arrays before it, which arrays remembers.
+ * Take an array argument apart, into the current memory context.  Returns
+ * false, and sets nothing, when it is NULL.  Raises an error when it is longer
+ * than arrays->max, or has another length than the arrays before it, which
+ * arrays remembers.
  */
 bool
 nvs_array_argument(NvsArrayArgs *arrays, FunctionCallInfo fcinfo, int n,
@@ -83,6 +84,8 @@ nvs_array_argument(NvsArrayArgs *arrays, FunctionCallInfo fcinfo, int n,
 
 	if (PG_ARGISNULL(n))
 		return false;
+
+	/* Its header tells the length, before there is work for each element. */
 	array = PG_GETARG_ARRAYTYPE_P(n);
 	length = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	if (arrays->first != NULL && length != arrays->length)
@@ -97,9 +100,13 @@ nvs_array_argument(NvsArrayArgs *arrays, FunctionCallInfo fcinfo, int n,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("too many %s in one call: %d", arrays->what, length),
 				 errdetail("One call names at most %d.", arrays->max)));
+
+	/* The first one says how long the others have to be. */
 	if (arrays->first == NULL)
 		arrays->first = name;
 	arrays->length = length;
+
+	/* Those that are passed by reference point into the array. */
 	get_typlenbyvalalign(ARR_ELEMTYPE(array), &typlen, &typbyval, &typalign);
 	deconstruct_array(array, ARR_ELEMTYPE(array), typlen, typbyval, typalign,
 					  values, nulls, &length);

@@ -146,15 +146,19 @@ nvs_grant_relation(bool is_grant, Oid relid, AclMode privileges, Oid role)
 	List	   *list = NIL;
 	int			i;
 
+	/* The statement has names for what we have as bits. */
 	for (i = 0; i < lengthof(names); i++)
 		if (privileges & names[i].mode)
 			list = grant_privilege(list, names[i].name);
 	if (list == NIL)
 		return;
+
 	/* GRANT itself locks nothing: it fails where the table is altered. */
 	LockRelationOid(relid, ShareUpdateExclusiveLock);
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
 		return;
+
+	/* Its name by now: it may have been renamed while we waited. */
 	relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
 							get_rel_name(relid), -1);
 	grant_run(is_grant, get_rel_relkind(relid) == RELKIND_SEQUENCE ?

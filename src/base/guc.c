@@ -140,6 +140,7 @@ guc_define_shared(void)
 static void
 guc_define_worker(void)
 {
+	/* All are read again on SIGHUP: no session of anybody's could set them. */
 	DefineCustomIntVariable("nvent_store.maintenance_interval",
 							"Sets the time between the runs of nvent.maintain() by the maintenance process.",
 							"0 disables them.",
@@ -245,6 +246,10 @@ guc_define_streams(void)
 	/* A server with assertions wants the default to be there already. */
 	nvs_notify = notify;
 
+	/*
+	 * Long appends hold back readers, and long waits hold back VACUUM, so how
+	 * long is not for everybody to say.
+	 */
 	DefineCustomIntVariable("nvent_store.max_append_age",
 							"Sets the maximum time for which a transaction may go on appending.",
 							"An open appender holds back readers of what others "

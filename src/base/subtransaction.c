@@ -11,9 +11,10 @@
 
 /*
  * Call a function in a subtransaction, which is committed when that returns
- * true; when it returns false, all that it wrote and locked is undone.  Returns
- * the same.  An error undoes it, too, and is raised again: left to itself, an
- * abort of the transaction would not end a subtransaction that is no savepoint.
+ * true; when it returns false, all that it wrote and locked is undone.
+ * Returns the same.  The function runs in the caller's memory context.  An
+ * error undoes it, too, and is raised again: left to itself, an abort of the
+ * transaction would not end a subtransaction that is no savepoint.
  */
 bool
 nvs_subtransaction(bool (*work) (void *arg), void *arg)
@@ -22,6 +23,7 @@ nvs_subtransaction(bool (*work) (void *arg), void *arg)
 	ResourceOwner owner = CurrentResourceOwner;
 	bool		done = false;
 
+	/* It begins with a memory context of its own, which is not for results. */
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(cxt);
 	PG_TRY();
@@ -32,6 +34,7 @@ nvs_subtransaction(bool (*work) (void *arg), void *arg)
 	{
 		ErrorData  *error;
 
+		/* The error has to be there when the subtransaction is not. */
 		MemoryContextSwitchTo(cxt);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -41,6 +44,11 @@ nvs_subtransaction(bool (*work) (void *arg), void *arg)
 		ReThrowError(error);
 	}
 	PG_END_TRY();
+
+	/*
+	 * The end leaves those of the outer transaction current, which need not
+	 * be the ones that the caller had.
+	 */
 	if (done)
 		ReleaseCurrentSubTransaction();
 	else
