@@ -356,6 +356,8 @@ build_write(NvsJsonbOut *out, NvsJsonb *b)
 	uint32		i;
 
 	check_stack_depth();
+
+	/* The keys, which are in their order by now. */
 	nvs_jsonb_begin(&w, out, b->npairs);
 	for (i = 0; i < b->npairs; i++)
 	{
@@ -366,6 +368,8 @@ build_write(NvsJsonbOut *out, NvsJsonb *b)
 		key.len = b->pairs[i].keylen;
 		nvs_jsonb_put(&w, key);
 	}
+
+	/* The values, in the order of the keys; objects are written in place. */
 	for (i = 0; i < b->npairs; i++)
 	{
 		NvsJsonbPair *pair = &b->pairs[i];

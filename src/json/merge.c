@@ -245,6 +245,8 @@ merge_plan_object(Merge *m, const JsonbContainer *target,
 	bool		changed = false;
 
 	check_stack_depth();
+
+	/* Keys of both are in one order, so t goes forward alone. */
 	for (s = 0; s < ns; s++)
 	{
 		NvsJsonbChild key = nvs_jsonb_child_at(source, s, keyoff);
@@ -267,6 +269,7 @@ merge_plan_object(Merge *m, const JsonbContainer *target,
 			changed |= (target == NULL);
 			continue;
 		}
+
 		merge_flush_kept(m, &kept, t);
 		if (!found)
 		{
@@ -289,6 +292,8 @@ merge_plan_object(Merge *m, const JsonbContainer *target,
 		}
 		t++;
 	}
+
+	/* What the target has behind the last key of the source. */
 	merge_flush_kept(m, &kept, nt);
 	return changed;
 }
@@ -382,6 +387,7 @@ merge_copy_entries(NvsJsonbWriter *w, const JsonbContainer *jc, uint32 first,
 		JEntry		entry = in[i] & JENTRY_TYPEMASK;
 		uint32		end = JBE_OFFLENFLD(in[i]);
 
+		/* An entry has its length, or at each stride where it ends. */
 		if (!JBE_HAS_OFF(in[i]))
 			end += offset;
 		if ((w->index + i) % JB_OFFSET_STRIDE != 0)

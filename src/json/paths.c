@@ -84,6 +84,7 @@ paths_split(NvsJsonbChild key, NvsJsonbKey **path, int *cap)
 	int			n = 1;
 	int			i;
 
+	/* How many there are, which may be too many to make room for. */
 	while ((dot = memchr(dot, '.', stop - dot)) != NULL)
 	{
 		dot++;
@@ -95,6 +96,8 @@ paths_split(NvsJsonbChild key, NvsJsonbKey **path, int *cap)
 		*cap = n;
 		*path = repalloc(*path, n * sizeof(NvsJsonbKey));
 	}
+
+	/* Each of them, of which none may be empty. */
 	for (i = 0; i < n; i++)
 	{
 		const char *end = memchr(start, '.', stop - start);
@@ -131,8 +134,10 @@ paths_check_total(int total)
 }
 
 /*
- * The document with what its dotted top-level keys say nested; itself if it
- * has none.
+ * The document with what its dotted top-level keys say nested, in the current
+ * memory context; itself if it has none.  Raises an error when it is no
+ * object, or a path is too long or has an empty element, or all of them are
+ * too long together.
  */
 Jsonb *
 nvs_paths_expand(const Jsonb *doc)
@@ -152,9 +157,12 @@ nvs_paths_expand(const Jsonb *doc)
 						"object"),
 				 errdetail("The document is of type %s.",
 						   paths_type_name(nvs_jsonb_root(doc)))));
+
+	/* Most documents are as they are to be, and need no copy. */
 	if (!paths_any_dot(jc))
 		return unconstify(Jsonb *, doc);
 
+	/* All keys go into a tree, so that those that share a beginning merge. */
 	path = palloc(cap * sizeof(NvsJsonbKey));
 	tree = nvs_jsonb_tree_create(CurrentMemoryContext, NVS_NULLS_REPLACE,
 								 false);
@@ -164,6 +172,7 @@ nvs_paths_expand(const Jsonb *doc)
 		int			npath = 1;
 
 		CHECK_FOR_INTERRUPTS();
+		/* A path may make as many objects as it has elements. */
 		if (memchr(key.data, '.', key.len))
 		{
 			npath = paths_split(key, &path, &cap);

@@ -199,6 +199,8 @@ tree_open(NvsJsonbTree *tree, TreeValue *value)
 
 	if (value->object)
 		return value->object;
+
+	/* A hash of its fields, each still with its bytes. */
 	jc = (const JsonbContainer *) value->bytes.data;
 	n = JsonContainerSize(jc);
 	object = tree_make_object(tree, n + 2);
@@ -216,6 +218,8 @@ tree_open(NvsJsonbTree *tree, TreeValue *value)
 		keyoff = nvs_jsonb_child_end(jc, i, keyoff);
 		valoff = nvs_jsonb_child_end(jc, n + i, valoff);
 	}
+
+	/* What was copied for the value is the object's to free from now on. */
 	object->backing = value->owned;
 	value->owned = NULL;
 	value->object = object;
@@ -236,7 +240,11 @@ tree_merge_value(NvsJsonbTree *tree, TreeValue *value, NvsJsonbChild source)
 		tree_set_bytes(tree, value, source);
 }
 
-/* Merge each pair of the source into an opened object. */
+/*
+ * Merge each pair of the source into an opened object.  What comes in is
+ * copied into the tree's memory context if the tree copies, else it stays
+ * where it is.
+ */
 static void
 tree_merge_object(NvsJsonbTree *tree, TreeObject *object,
 				  const JsonbContainer *source)
@@ -246,6 +254,7 @@ tree_merge_object(NvsJsonbTree *tree, TreeObject *object,
 	uint32		valoff = nvs_jsonb_offset(source, n);
 	uint32		i;
 
+	/* Objects in it are merged by another call, as deep as they are nested. */
 	check_stack_depth();
 	for (i = 0; i < n; i++)
 	{
@@ -256,6 +265,8 @@ tree_merge_object(NvsJsonbTree *tree, TreeObject *object,
 		CHECK_FOR_INTERRUPTS();
 		keyoff = nvs_jsonb_child_end(source, i, keyoff);
 		valoff = nvs_jsonb_child_end(source, n + i, valoff);
+
+		/* A null removes or is a value, as the tree was made for. */
 		if (value.type == JENTRY_ISNULL && tree->nulls == NVS_NULLS_DELETE)
 			tree_drop_field(object, key);
 		else
