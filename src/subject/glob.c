@@ -54,6 +54,7 @@ glob_match_class(const char *pat, int pos, int plen, const char *c, int clen,
 	bool		negated = false;
 	bool		found = false;
 
+	/* Behind a caret it is all other characters. */
 	if (pos < plen && pat[pos] == '^')
 	{
 		negated = true;
@@ -167,6 +168,10 @@ glob_match_item(const char *pat, int *pos, int plen,
 	int			end;
 	int			clen;
 
+	/*
+	 * Wildcards take a character, literals a byte: a pattern has all bytes of
+	 * a character.
+	 */
 	switch (pat[p])
 	{
 		case '?':

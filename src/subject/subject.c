@@ -135,6 +135,10 @@ subject_describe_fault(const char *s, const NvsSubjectError *why,
 {
 	char	   *token = subject_shown(s + why->offset, why->len);
 
+	/*
+	 * Without a default, so that the compiler asks for a fault that is
+	 * missing.
+	 */
 	switch (why->fault)
 	{
 		case NVS_FAULT_EMPTY:

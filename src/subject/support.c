@@ -105,12 +105,20 @@ support_examine_glob(const char *s, int len, PatternFacts *facts)
 
 	if (!nvs_glob_check(s, len, &detail))
 		return false;
+
+	/*
+	 * What is behind the prefix: stars and question marks say nothing, each
+	 * class and each literal byte makes it rarer.
+	 */
 	facts->len = nvs_glob_prefix(s, len, facts->prefix, &facts->is_literal);
 	facts->rest_sel = 1.0;
 	for (i = 0; i < len; i++)
 	{
+		/* From the first wildcard on it is not the prefix any more. */
 		if (s[i] == '*' || s[i] == '?' || s[i] == '[')
 			in_prefix = false;
+
+		/* Escaped it is a literal byte, which counts below. */
 		if (s[i] == '\\' && i + 1 < len)
 			i++;
 		else if (s[i] == '*' || s[i] == '?')
@@ -226,6 +234,7 @@ support_conditions(SupportRequestIndexCondition *req, ExaminePattern examine)
 	PatternFacts *facts;
 	Node	   *leftop;
 
+	/* Only for a constant pattern, and where the index orders bytes. */
 	if (!is_funcclause(req->node) || req->indexarg != 0 ||
 		!support_orders_bytes(req))
 		return NIL;
@@ -236,6 +245,7 @@ support_conditions(SupportRequestIndexCondition *req, ExaminePattern examine)
 	if (facts == NULL)
 		return NIL;
 
+	/* A literal is found by equality, and nothing is left to check. */
 	leftop = (Node *) linitial(((FuncExpr *) req->node)->args);
 	if (facts->is_literal)
 	{
@@ -243,6 +253,7 @@ support_conditions(SupportRequestIndexCondition *req, ExaminePattern examine)
 		return support_clause(req, leftop, BTEqualStrategyNumber,
 							  facts->prefix, facts->len);
 	}
+
 	if (facts->len == 0)
 		return NIL;
 

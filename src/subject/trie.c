@@ -413,6 +413,7 @@ nvs_trie_lookup(const NvsTrie *trie, const char *s, int len,
 	int			n = 0;
 	int			d;
 
+	/* The first hit is the most specific one. */
 	if (!trie_begin(trie, &search, s, len))
 		return NULL;
 	payload = trie_search(trie, &search);
