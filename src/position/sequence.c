@@ -344,6 +344,10 @@ nvs_sequence_draw(NvsDatabase *db, int64 *positions, int n)
 	int			i = 0;
 	uint64		drawn;
 
+	/*
+	 * What is below our mark, or below one that we drew, readers may have
+	 * passed.
+	 */
 	while (i < n)
 	{
 		int64		last = Max(highest, nvs_low_water_mark_last() - 1);
@@ -354,14 +358,19 @@ nvs_sequence_draw(NvsDatabase *db, int64 *positions, int n)
 			sequence_moved_back(position, last);
 		highest = position;
 		positions[i++] = position;
+
 		/* It is locked now, for the transaction: nobody alters it. */
 		nvs_sequence_prepare(db);
+
+		/* As many more as the log has by now, without a call for each. */
 		taken = sequence_take_logged(positions + i, n - i);
 		if (taken > 0 && positions[i] <= position)
 			sequence_moved_back(positions[i], position);
 		i += taken;
 		highest = positions[i - 1];
 	}
+
+	/* The highest that anybody drew: another session may be further. */
 	if (db == NULL)
 		return;
 	drawn = pg_atomic_read_u64(&db->drawn);
@@ -387,16 +396,23 @@ sequence_take_logged(int64 *positions, int n)
 
 	if (n == 0)
 		return 0;
+
 	rel = relation_open(sequence_get_relid(), NoLock);
 	buffer = ReadBuffer(rel, 0);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	data = sequence_data(buffer);
 	n = Min(n, data->log_cnt);
+
 	/* Marked before we look: a checkpoint that begins later writes it. */
 	MarkBufferDirty(buffer);
 	if (!data->is_called ||
 		PageGetLSN(BufferGetPage(buffer)) <= GetRedoRecPtr())
 		n = 0;
+
+	/*
+	 * Drawn by counting, in the page alone, as nextval() does between two
+	 * records.
+	 */
 	for (i = 0; i < n; i++)
 		positions[i] = data->last_value + (i + 1) * increment;
 	if (n > 0)

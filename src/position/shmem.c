@@ -232,11 +232,14 @@ shmem_init_database(NvsDatabase *db)
 	db->oid = InvalidOid;
 	db->sequence = InvalidOid;
 	pg_atomic_init_u64(&db->drawn, 0);
+
 	/* Prepared transactions may have left locks: have them looked for. */
 	pg_atomic_init_u64(&db->lock_marks_made, 1);
 	pg_atomic_init_u64(&db->lock_marks_gone, 0);
 	pg_atomic_init_u32(&db->prepared_listed, 0);
 	pg_atomic_init_u64(&db->prepared_missed, 0);
+
+	/* No process of ours is there, and none is to wait or to leave. */
 	for (i = 0; i < NVS_PROCESS_KINDS; i++)
 	{
 		pg_atomic_init_u32(&db->processes[i].number, 0);
@@ -249,6 +252,8 @@ shmem_init_database(NvsDatabase *db)
 	pg_atomic_init_u32(&db->maintaining, 0);
 	pg_atomic_init_u32(&db->waiters, 0);
 	pg_atomic_init_u64(&db->waiter_changes, 0);
+
+	/* What has happened, and what was told of it: nothing. */
 	pg_atomic_init_u64(&db->ring_head, 0);
 	pg_atomic_init_u64(&db->ring_told, 0);
 	pg_atomic_init_u64(&db->resyncs, 0);
