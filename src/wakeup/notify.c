@@ -199,7 +199,10 @@ nvs_notify_jobs_drawn(int count)
 	jobs_drawn += count;
 }
 
-/* Remember an announcement, at this nesting level. */
+/*
+ * Remember an announcement, at this nesting level.  It is copied into
+ * TopTransactionContext; the probe need not outlive the call.
+ */
 static void
 notify_remember(Announcement *probe)
 {
@@ -252,7 +255,10 @@ notify_equal(const Announcement *a, const Announcement *b)
 		strcmp(a->channel, b->channel) == 0;
 }
 
-/* Announce everything, oldest first: to NOTIFY, or into the block. */
+/*
+ * Announce everything, oldest first: to NOTIFY, or into the block.  May raise;
+ * nothing is left pending.
+ */
 static void
 notify_before_commit(void)
 {
@@ -260,6 +266,7 @@ notify_before_commit(void)
 	Announcement *a;
 	Announcement *ordered = NULL;
 
+	/* Turn the list over, which has the newest first. */
 	while (pending != NULL)
 	{
 		a = pending;
@@ -267,7 +274,17 @@ notify_before_commit(void)
 		a->next = ordered;
 		ordered = a;
 	}
+
+	/*
+	 * What is appended from here on comes too late for the block, and is seen
+	 * by its being pending.
+	 */
 	by_subject = NULL;
+
+	/*
+	 * Events whose announcement nobody waits for by now are not counted as
+	 * announced, so that who begins to wait before the commit is woken.
+	 */
 	for (a = ordered; a != NULL; a = a->next)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -284,6 +301,8 @@ notify_before_commit(void)
 		else if (!a->is_queue)
 			events_announced = 0;
 	}
+
+	/* The ring takes no more than half of it from one transaction. */
 	if (too_large)
 		notify_fold_block(db, ordered);
 }
@@ -326,6 +345,7 @@ notify_fold_block(NvsDatabase *db, Announcement *ordered)
 	Announcement *a;
 	ListCell   *lc;
 
+	/* One of each channel; there are few, as a store has one. */
 	for (a = ordered; a != NULL; a = a->next)
 	{
 		Announcement *same = NULL;
@@ -344,6 +364,8 @@ notify_fold_block(NvsDatabase *db, Announcement *ordered)
 		else
 			same->position = Max(same->position, a->position);
 	}
+
+	/* Afresh.  If that is too large as well, all are told to read again. */
 	resetStringInfo(block);
 	too_large = false;
 	foreach(lc, folded)
@@ -444,6 +466,7 @@ notify_merge_level(int level)
 		a->next = mine;
 		mine = a;
 	}
+
 	/* Put them back, or into the parent's announcement of the same. */
 	while (mine != NULL)
 	{
