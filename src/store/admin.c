@@ -432,6 +432,7 @@ admin_adopt(const char *prefix, const char *schema, bool widen)
 	ListCell   *lc;
 	NvsStore   *store;
 
+	/* A name that nobody has, with the right to make its store. */
 	PreventCommandIfReadOnly("nvent.store_adopt()");
 	if (admin_claim(prefix, schema, "nvent.store_adopt()") != NULL)
 		ereport(ERROR,

@@ -221,7 +221,13 @@ adopt_columns_of(NvsAdoption *a, const char *table)
 	StringInfoData actions;
 	int			i;
 
+	/*
+	 * One statement for all of it: each that changes a type writes the table
+	 * anew.
+	 */
 	initStringInfo(&actions);
+
+	/* Columns that are missing or too narrow. */
 	for (i = 0; i < lengthof(adopt_columns); i++)
 	{
 		char	   *action;
@@ -235,6 +241,8 @@ adopt_columns_of(NvsAdoption *a, const char *table)
 		nvs_sql(&actions, actions.len > 0 ? ", " : " ", action);
 		adopt_report(a, table, what);
 	}
+
+	/* What such a table has besides columns. */
 	for (i = 0; i < lengthof(adopt_actions); i++)
 	{
 		if (strcmp(adopt_actions[i].table, table) != 0)
@@ -242,6 +250,7 @@ adopt_columns_of(NvsAdoption *a, const char *table)
 		nvs_sql(&actions, actions.len > 0 ? ", " : " ", adopt_actions[i].ddl);
 		adopt_report(a, table, adopt_actions[i].what);
 	}
+
 	if (actions.len > 0)
 		nvs_layout_run_table(nvs_adoption_qualified(a, table),
 							 psprintf("ALTER TABLE {table}%s", actions.data));

@@ -63,7 +63,8 @@ static char *adopt_stream_type(const NvsAdoption *a, const char *name);
 
 /*
  * Have a table of events draw its ids from the sequence of positions, the one
- * that the database has, and drop the sequence that it had for itself.
+ * that the database has, and drop the sequence that it had for itself.  The
+ * table must be locked.  What is right already is left alone and not reported.
  */
 void
 nvs_adopt_ids(NvsAdoption *a, const char *table)
@@ -75,14 +76,19 @@ nvs_adopt_ids(NvsAdoption *a, const char *table)
 	char	   *dflt = lsecond(source);
 	char	   *draw;
 
+	/* Positions are bigint. */
 	if (get_atttype(relid, get_attnum(relid, "id")) != INT8OID)
 	{
 		nvs_layout_run_table(qualified, "ALTER TABLE {table} ALTER COLUMN id "
 							 "TYPE bigint");
 		nvs_adoption_report(a, table, pstrdup("column id is bigint"));
 	}
+
+	/* What is drawn from now on has to be above what is there. */
 	if (adopt_raise_position(qualified, sequence))
 		nvs_adoption_report(a, table, pstrdup("new positions are above its ids"));
+
+	/* As PostgreSQL writes that default, so that it is known again. */
 	draw = psprintf("nvent.next_position(%s::text)",
 					quote_literal_cstr(a->store->prefix));
 	if (dflt == NULL || strcmp(dflt, draw) != 0)
@@ -93,6 +99,8 @@ nvs_adopt_ids(NvsAdoption *a, const char *table)
 		nvs_adoption_report(a, table,
 							pstrdup("id is drawn from nvent.next_position()"));
 	}
+
+	/* Nothing draws from the sequence of its own any more. */
 	if (sequence == NULL)
 		return;
 	nvs_layout_run_table(sequence, "DROP SEQUENCE {table}");
@@ -169,9 +177,19 @@ nvs_adopt_streams(NvsAdoption *a, int from)
 			nvs_adoption_report(a, table,
 								pstrdup("left alone: it is empty and its name "
 										"is a hash"));
+
+		/*
+		 * A name that is not that of its type is of a table that nothing
+		 * would look for.
+		 */
 		if (type == NULL ||
 			strcmp(nvs_stream_table_name(store->prefix, type), name) != 0)
 			continue;
+
+		/*
+		 * It is one: its ids, what later layouts changed, and then it is
+		 * listed for the registry.
+		 */
 		nvs_adoption_check_types(a, table, nvs_adoption_relid(a, table),
 								 adopt_stream_types,
 								 lengthof(adopt_stream_types));

@@ -203,7 +203,8 @@ claim_look(const NvsStore *store, const ClaimPlace *place, const char *prefix)
 
 /*
  * What a column has under the token, or NULL: one of the token alone or with
- * more behind it.  As the store's owner.
+ * more behind it, in the current memory context.  Reads as the store's owner;
+ * the relation must be locked.
  */
 static char *
 claim_example(const NvsStore *store, const ClaimPlace *place, bool expires,
@@ -220,18 +221,29 @@ claim_example(const NvsStore *store, const ClaimPlace *place, bool expires,
 	NvsParams	params;
 	char	   *result;
 
+	/*
+	 * Two ranges in byte order, so that an index in that order answers it:
+	 * the token itself, and what begins with it and a colon, which a
+	 * semicolon comes right behind.
+	 */
 	initStringInfo(&sql);
 	nvs_sql(&sql, "(SELECT ", value, " FROM ", table, " t WHERE ", value,
 			" OPERATOR(pg_catalog.=) $1", live, " LIMIT 1) UNION ALL ");
 	nvs_sql(&sql, "(SELECT ", value, " FROM ", table, " t WHERE ", value,
 			" OPERATOR(pg_catalog.>=) $2 AND ", value,
 			" OPERATOR(pg_catalog.<) $3", live, " LIMIT 1) LIMIT 1");
+
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(prefix), false);
 	nvs_params_add(&params, TEXTOID,
 				   CStringGetTextDatum(psprintf("%s:", prefix)), false);
 	nvs_params_add(&params, TEXTOID,
 				   CStringGetTextDatum(psprintf("%s;", prefix)), false);
+
+	/*
+	 * The relation is its owner's, whose functions and views run with no more
+	 * rights than his.
+	 */
 	nvs_become_role(store->owner, &saved);
 	result = nvs_plan_text(sql.data, &params);
 	nvs_become_caller(&saved);

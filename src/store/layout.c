@@ -656,6 +656,11 @@ nvs_layout_down(const NvsStore *store, int from, int to)
 									"WHERE version OPERATOR(pg_catalog.=) %d",
 									layout->version));
 	}
+
+	/*
+	 * What no layout made: the stream tables of types, and the table that has
+	 * the layouts, by which a store is known.
+	 */
 	if (to == 0)
 	{
 		nvs_layout_drop(store, layout_list_streams(store));

@@ -285,6 +285,8 @@ nvs_stream_table_create(const char *prefix, const char *type, bool versioned,
 	bool		missing;
 
 	PreventCommandIfReadOnly("nvent.stream_create_table()");
+
+	/* One at a time makes it, and nobody drops the store meanwhile. */
 	nvs_lock(NVS_LOCK_TABLE, table_lock_key(prefix, type), ExclusiveLock);
 	nvs_store_lock(prefix, ShareLock);
 
@@ -301,6 +303,7 @@ nvs_stream_table_create(const char *prefix, const char *type, bool versioned,
 	if (!missing)
 		return qualified;
 
+	/* Made, and written down, so that all sessions learn of it at commit. */
 	table_check_count(prefix, n);
 	table_make(store, name, versioned, indexes);
 	nvs_stream_table_register(prefix, type);
