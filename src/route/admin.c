@@ -375,6 +375,7 @@ nvs_route_drop(PG_FUNCTION_ARGS)
 	prefix = admin_store(text, pattern, admin_text_argument(fcinfo, 2));
 	nvs_store_check_owner(nvs_store_require(prefix));
 
+	/* A route is known by its shape: the names of captures do not matter. */
 	nvs_params_init(&params);
 	admin_add_text(&params, prefix);
 	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);

@@ -321,15 +321,26 @@ bindings_read(StoreBindings *bindings, const NvsStore *store)
 
 	memset(fresh.tries, 0, sizeof(fresh.tries));
 	fresh.all = NIL;
+
+	/*
+	 * The tables, by their names now.  Their locks bring in what others told
+	 * of changes; what is told later has the next call read again.
+	 */
 	for (i = 0; i < TABLES; i++)
 		fresh.relids[i] = bindings_lock_table(store, binding_tables[i]);
 	before = changes;
+
 	fresh.cxt = AllocSetContextCreate(CurrentMemoryContext,
 									  "nvent_store bindings",
 									  ALLOCSET_SMALL_SIZES);
 	if (OidIsValid(fresh.relids[TABLE_BINDINGS]) &&
 		OidIsValid(fresh.relids[TABLE_QUEUES]))
 		bindings_read_rows(&fresh);
+
+	/*
+	 * Not held to the end of the transaction, which may do no more than
+	 * append.
+	 */
 	for (i = 0; i < TABLES; i++)
 		if (OidIsValid(fresh.relids[i]))
 			UnlockRelationOid(fresh.relids[i], AccessShareLock);
@@ -409,6 +420,8 @@ bindings_add(StoreBindings *fresh, HTAB *queues, BindingScan *scan)
 
 	if (queue == NULL || parsed == NULL)
 		return;
+
+	/* The row is copied: it is gone when the scan goes on. */
 	old = MemoryContextSwitchTo(fresh->cxt);
 	binding = palloc0(sizeof(NvsBinding));
 	binding->number = number;
@@ -416,11 +429,14 @@ bindings_add(StoreBindings *fresh, HTAB *queues, BindingScan *scan)
 	binding->pattern = pstrdup(pattern);
 	if (!isnull)
 		binding->types = binding_types(types);
+
+	/* Bindings of one shape are a list, whose first one the trie has. */
 	if (fresh->tries[kind] == NULL)
 		fresh->tries[kind] = nvs_trie_create(fresh->cxt);
 	slot = nvs_trie_slot(fresh->tries[kind], parsed);
 	binding->next = *slot;
 	*slot = binding;
+
 	fresh->all = lappend(fresh->all, binding);
 	MemoryContextSwitchTo(old);
 }

@@ -273,6 +273,8 @@ nvs_direct_insert(NvsDirectTable *table)
 		return;
 	if (table->estate == NULL)
 		direct_begin_writing(table);
+
+	/* All rows are checked before the first one is written. */
 	CheckCmdReplicaIdentity(table->rel, CMD_INSERT);
 	for (i = 0; i < table->nrows; i++)
 	{
@@ -280,6 +282,8 @@ nvs_direct_insert(NvsDirectTable *table)
 		if (RelationGetDescr(table->rel)->constr != NULL)
 			ExecConstraints(table->result, table->rows[i], table->estate);
 	}
+
+	/* The table, as COPY writes to it, then its indexes. */
 	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(table->estate));
 	if (table->nrows == 1)
 		table_tuple_insert(table->rel, table->rows[0],
@@ -291,6 +295,7 @@ nvs_direct_insert(NvsDirectTable *table)
 	for (i = 0; i < table->nrows; i++)
 		nvs_insert_index_tuples(table->result, table->rows[i], table->estate,
 								false);
+
 	ResetPerTupleExprContext(table->estate);
 	table->nrows = 0;
 }

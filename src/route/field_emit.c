@@ -53,6 +53,10 @@ void
 nvs_field_emit_as(const char *key, int len, const NvsField *field,
 				  Datum value, bool iso, NvsJsonb *record)
 {
+	/*
+	 * Without a default, so that the compiler asks for a kind that is
+	 * missing.
+	 */
 	switch (field->kind)
 	{
 		case NVS_FIELD_TEXT:

@@ -116,8 +116,9 @@ value_convert(const NvsField *field, PGFunction function, Datum value)
 }
 
 /*
- * A JSON value as a value of the column's type; JSON null is NULL.  Raises an
- * error, which names the field, when it cannot be one.
+ * A JSON value as a value of the column's type, in the current memory context
+ * or in the value itself; JSON null is NULL.  Raises an error, which names the
+ * field, when it cannot be one.
  */
 Datum
 nvs_field_datum(const NvsField *field, NvsJsonbChild value, bool *isnull)
@@ -125,8 +126,11 @@ nvs_field_datum(const NvsField *field, NvsJsonbChild value, bool *isnull)
 	*isnull = value.type == JENTRY_ISNULL;
 	if (*isnull)
 		return (Datum) 0;
+
+	/* A string may stand for a number or a boolean. */
 	if (value.type == JENTRY_ISSTRING)
 		value = value_of_text(field, value);
+
 	switch (field->kind)
 	{
 		case NVS_FIELD_TEXT:
@@ -192,6 +196,7 @@ value_of_text(const NvsField *field, NvsJsonbChild value)
 	int			len = value.len;
 	bool		is_number;
 
+	/* Is it beyond doubt? */
 	switch (field->kind)
 	{
 		case NVS_FIELD_INT2:
@@ -213,6 +218,8 @@ value_of_text(const NvsField *field, NvsJsonbChild value)
 		default:
 			return value;
 	}
+
+	/* As a JSON number, with all of its digits. */
 	if (is_number)
 	{
 		value.data = DatumGetPointer(value_numeric(field, pnstrdup(s, len)));

@@ -106,7 +106,10 @@ field_use_column_name(NvsField *field)
 	field->namelen = strlen(field->name);
 }
 
-/* Set a field to what the catalog says of its column. */
+/*
+ * Set a field, which is all zeros, to what the catalog says of its column;
+ * what it points to is in the current memory context.
+ */
 static void
 field_compile(NvsField *field, Form_pg_attribute att, bool stats)
 {

@@ -394,6 +394,10 @@ nvs_route_find(NvsKind kind, const char *subject, int len, NvsUse use,
 {
 	bool		make = use == NVS_USE_PLAN || use == NVS_USE_WRITE;
 
+	/*
+	 * Keys and names are checked by their own modules, and need be no
+	 * subjects.
+	 */
 	if (kind == NVS_KIND_STREAM || kind == NVS_KIND_ENTRY)
 		nvs_subject_validate(subject, len);
 	resolved->subject = subject;

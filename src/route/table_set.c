@@ -328,11 +328,17 @@ table_set_compile(NvsTableSet *set, const NvsStore *store, LOCKMODE mode)
 	char	   *channel;
 	int			i;
 
+	/*
+	 * The tables, which are what the module takes them for while they are
+	 * locked.
+	 */
 	for (i = 0; i < kind->ntables; i++)
 		relids[i] = table_set_lock_table(store,
 										 psprintf("%s_%s", store->prefix,
 												  kind->names[i]), mode);
 	table_set_check_columns(kind, relids, table_set_all(kind));
+
+	/* Their names in the statements, which live as long as the set is so. */
 	cxt = AllocSetContextCreate(CacheMemoryContext, "nvent_store tables",
 								ALLOCSET_SMALL_SIZES);
 	plans = nvs_planset_create(cxt);
@@ -346,9 +352,16 @@ table_set_compile(NvsTableSet *set, const NvsStore *store, LOCKMODE mode)
 		nvs_planset_define(plans, kind->names[i], tables[i]);
 	}
 	channel = MemoryContextStrdup(cxt, store->channel);
+
+	/*
+	 * What a call has not locked by itself is locked before a statement names
+	 * it.
+	 */
 	if (kind->first != 0)
 		nvs_planset_guard(plans, table_set_all(kind) & ~kind->first,
 						  table_set_lock_more, set);
+
+	/* From here on nothing fails. */
 	if (set->plans != NULL)
 		nvs_defer_free(set->cxt, set->plans);
 	memcpy(set->relids, relids, sizeof(relids));
@@ -357,6 +370,7 @@ table_set_compile(NvsTableSet *set, const NvsStore *store, LOCKMODE mode)
 	set->plans = plans;
 	set->cxt = cxt;
 	set->state = NULL;
+	/* Not if a schema changed meanwhile: the next call looks again. */
 	set->valid = changes == schema_changes;
 }
 

@@ -188,6 +188,11 @@ nvs_target_lock(NvsRoute *route, LOCKMODE mode)
 				return target;
 			UnlockRelationOid(target->relid, mode);
 		}
+
+		/*
+		 * Looked up anew.  Rights come before the lock, lest who has none
+		 * makes others wait.
+		 */
 		if (target != NULL)
 			target_drop(target);
 		relid = target_find_relation(route);
@@ -443,8 +448,8 @@ target_whole_column(NvsKind kind)
 }
 
 /*
- * Set the key columns, which tell the rows of one subject from those of others;
- * an error when they cannot.
+ * Set the key columns, which tell the rows of one subject from those of
+ * others, in the current memory context; an error when they cannot.
  */
 static void
 target_compile_keys(NvsTarget *target)
