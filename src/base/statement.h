@@ -28,8 +28,8 @@ typedef void (*NvsNamesFunction) (void *arg, uint32 names);
 /* Whether the values of parameters decide about a plan, as plan_cache_mode. */
 typedef enum NvsPlanMode
 {
-	NVS_PLAN_GENERIC = false,	/* never: one plan serves all of them */
-	NVS_PLAN_AUTO = true,		/* where plancache expects it to pay */
+	NVS_PLAN_GENERIC,			/* never: one plan serves all of them */
+	NVS_PLAN_AUTO,				/* where plancache expects it to pay */
 	NVS_PLAN_CUSTOM				/* it is planned for each execution */
 } NvsPlanMode;
 

@@ -90,7 +90,7 @@ admin_change(FunctionCallInfo fcinfo, const AdminChange *change)
 			consumers->tables[0], " c SET ", change->set,
 			" FROM held h WHERE c.name OPERATOR(pg_catalog.=) h.name");
 	changed = nvs_execute(nvs_statement_plan_text(consumers->plans, sql.data,
-												  &params, true),
+												  &params, NVS_PLAN_AUTO),
 						  &params, false, 0);
 	nvs_spi_end();
 	PG_RETURN_INT64(changed);
@@ -208,6 +208,7 @@ nvs_consumer_list(PG_FUNCTION_ARGS)
 	NvsConsumers *consumers;
 	NvsParams	params;
 	StringInfoData sql;
+	SPIPlanPtr	plan;
 
 	nvs_spi_begin();
 	consumers = nvs_consumers_open(fcinfo, 8, NVS_USE_READ);
@@ -236,9 +237,9 @@ nvs_consumer_list(PG_FUNCTION_ARGS)
 					  nvs_params_add(&params, INT8OID, Int64GetDatum(count),
 									 false));
 
-	(void) nvs_execute_each(nvs_statement_plan_text(consumers->plans,
-													sql.data, &params, true),
-							&params, true, nvs_consumer_put_row, result);
+	plan = nvs_statement_plan_text(consumers->plans, sql.data, &params,
+								   NVS_PLAN_AUTO);
+	nvs_execute_each(plan, &params, true, nvs_consumer_put_row, result);
 	nvs_spi_end();
 	return (Datum) 0;
 }
