@@ -231,6 +231,8 @@ nvs_consumer_list(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(6))
 		nvs_sql_param(&sql, " AND name OPERATOR(pg_catalog.>) ",
 					  nvs_params_add_arg(&params, fcinfo, 6, TEXTOID));
+
+	/* In the order that a next page goes on in. */
 	nvs_sql(&sql, " ORDER BY name");
 	if (count >= 0)
 		nvs_sql_param(&sql, " LIMIT ",

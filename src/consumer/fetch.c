@@ -65,8 +65,14 @@ nvs_consumer_fetch(PG_FUNCTION_ARGS)
 						MAX_FETCH),
 				 errdetail("It is %d.", max_events)));
 	PreventCommandIfReadOnly("nvent.consumer_fetch()");
+
 	nvs_spi_begin();
 	consumers = nvs_consumers_open(fcinfo, 6, NVS_USE_CHANGE);
+
+	/*
+	 * Marks can be too high, and events may have been deleted: a lease that
+	 * turns out to have none ends right here.
+	 */
 	if (consumers != NULL)
 	{
 		nvs_claim_begin(&claim, fcinfo, consumers);
@@ -82,7 +88,8 @@ nvs_consumer_fetch(PG_FUNCTION_ARGS)
 
 /*
  * Put the leases that have events, and those without a pattern, into the
- * result; returns the others, a list of FetchIdle.
+ * result; returns the others, a list of FetchIdle in the current memory
+ * context, whose names are those of claim->leases.
  */
 static List *
 fetch_put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
@@ -95,6 +102,7 @@ fetch_put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
 	List	   *idle = NIL;
 	ListCell   *lc;
 
+	/* All patterns are read up to the same position, by one window. */
 	fetch_open_window(claim, &window);
 	foreach(lc, claim->leases)
 	{
@@ -103,12 +111,19 @@ fetch_put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
 		MemoryContext old = MemoryContextSwitchTo(cxt);
 		bool		found;
 
+		/*
+		 * Events can be large, so that of one lease at a time they are in
+		 * memory.
+		 */
 		CHECK_FOR_INTERRUPTS();
 		heap_deform_tuple(lfirst(lc), claim->desc, values, nulls);
 		found = fetch_read_events(&window, values, nulls, max_events);
 		if (found)
 			tuplestore_putvalues(result, desc, values, nulls);
+
 		MemoryContextSwitchTo(old);
+
+		/* What is kept of a lease is part of its tuple, which claim has. */
 		if (!found)
 		{
 			FetchIdle  *entry = palloc(sizeof(FetchIdle));
@@ -117,8 +132,10 @@ fetch_put_leases(NvsClaim *claim, int max_events, Tuplestorestate *result,
 			entry->upto = DatumGetInt64(values[FETCH_UPTO]);
 			idle = lappend(idle, entry);
 		}
+
 		MemoryContextReset(cxt);
 	}
+
 	nvs_window_close(&window);
 	MemoryContextDelete(cxt);
 	return idle;

@@ -86,8 +86,15 @@ nvs_mark_scan(NvsConsumers *consumers, int max_events, int64 *scanned)
 	memset(&scan, 0, sizeof(scan));
 	scan.consumers = consumers;
 	scan.limit = max_events;
+
+	/*
+	 * Until level ends, a policy that hides events is an error: they would be
+	 * passed unseen.
+	 */
 	(void) set_config_option("row_security", "off", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+
+	/* Nobody waits for another scan, whose marks would be the same. */
 	if (mark_has_reason(&scan))
 	{
 		ours = nvs_lock_if_free(NVS_LOCK_SCAN,
@@ -97,6 +104,7 @@ nvs_mark_scan(NvsConsumers *consumers, int max_events, int64 *scanned)
 		if (ours)
 			mark_scan(&scan);
 	}
+
 	*scanned = scan.upto;
 	AtEOXact_GUC(false, level);
 	MemoryContextSwitchTo(old);
@@ -278,6 +286,7 @@ mark_apply(MarkScan *scan)
 		NvsParams	params;
 
 		CHECK_FOR_INTERRUPTS();
+
 		nvs_params_init(&params);
 		nvs_params_add(&params, TEXTOID, nvs_match_text_datum(&marking->name),
 					   false);
@@ -286,6 +295,11 @@ mark_apply(MarkScan *scan)
 		nvs_params_add(&params, TEXTOID, initialize ?
 					   CStringGetTextDatum(marking->initialize) : (Datum) 0,
 					   !initialize);
+
+		/*
+		 * A row that was not updated is gone, has such a mark already, or is
+		 * locked: only in the last case something is left to do.
+		 */
 		if (nvs_table_set_run(scan->consumers, &mark_set, &params) == 0 &&
 			marking->has_mark &&
 			nvs_table_set_run(scan->consumers, &mark_not_set, &params) > 0)
@@ -312,11 +326,19 @@ mark_save_checkpoint(MarkScan *scan)
 	NvsParams	params;
 	NvsJsonb	kept;
 
+	/* Nothing to say that the checkpoint does not say by now. */
 	if (scan->upto == scan->from && scan->exists && !scan->has_kept &&
 		scan->nlocked == 0)
 		return;
+
+	/* Up to here events have been looked at. */
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(scan->upto), false);
+
+	/*
+	 * What is still owed to consumers that others had locked, for the next
+	 * scan: {name: mark}.
+	 */
 	if (scan->nlocked == 0)
 		nvs_params_add(&params, JSONBOID, (Datum) 0, true);
 	else
@@ -332,6 +354,7 @@ mark_save_checkpoint(MarkScan *scan)
 		nvs_params_add(&params, JSONBOID,
 					   JsonbPGetDatum(nvs_jsonb_finish(&kept)), false);
 	}
+
 	(void) nvs_table_set_run(scan->consumers, &mark_save, &params);
 }
 
@@ -385,9 +408,17 @@ nvs_consumer_mark(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(1, "marks");
 	nvs_consumers_named(&named, fcinfo, mark_arrays, lengthof(mark_arrays));
 	PreventCommandIfReadOnly("nvent.consumer_mark()");
+
 	nvs_spi_begin();
 	consumers = nvs_consumers_require(fcinfo, 2);
+
+	/*
+	 * Plans are kept, and one that is made while few consumers are there
+	 * would read all of them when there are many.
+	 */
 	level = nvs_plan_by_index();
+
+	/* Rows are locked in the order of names, as everybody does. */
 	for (i = 0; i < named.n; i++)
 	{
 		NvsParams	params;
@@ -402,6 +433,7 @@ nvs_consumer_mark(PG_FUNCTION_ARGS)
 			raised++;
 		}
 	}
+
 	AtEOXact_GUC(false, level);
 	nvs_spi_end();
 	PG_RETURN_INT64(raised);

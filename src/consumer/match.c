@@ -343,8 +343,9 @@ match_whole_subject(const NvsTarget *target)
 }
 
 /*
- * Put a subject together from the columns that match_build_read() asks for,
- * in their order.  Returns false when one of them is NULL.
+ * Append a subject to what is there, put together from the columns that
+ * match_build_read() asks for, in their order.  Returns false when one of them
+ * is NULL; what was appended is of no use then.
  */
 static bool
 match_make_subject(const NvsTarget *target, const Datum *values,
@@ -355,12 +356,15 @@ match_make_subject(const NvsTarget *target, const Datum *values,
 	int			column = 0;
 	int			i;
 
+	/* The table has it as one. */
 	if (match_whole_subject(target))
 	{
 		if (!nulls[0])
 			match_append_datum(subject, values[0]);
 		return !nulls[0];
 	}
+
+	/* The tokens of the pattern; those that are not literal are columns. */
 	for (i = 0; i < ntokens; i++)
 	{
 		const NvsPatternToken *token = &pattern->tokens[i];

@@ -46,8 +46,9 @@ static const NvsStatement subscribe_upsert = {
 };
 
 /*
- * nvent.consumer_subscribe(name, pattern, lane, priority, after, source,
- * mark, store): true when the consumer was not there.
+ * nvent.consumer_subscribe(name, pattern, lane, priority, after, source, mark,
+ * store): true when the consumer was not there.  Its row is locked until
+ * commit.
  *
  * No scan has looked at the events of a new pattern: the next one is to
  * initialize the consumer, which takes it up to what was scanned before.
@@ -69,12 +70,15 @@ nvs_consumer_subscribe(PG_FUNCTION_ARGS)
 
 	nvs_spi_begin();
 	consumers = nvs_consumers_open(fcinfo, 7, NVS_USE_WRITE);
+
+	/* The parameters, in the order of the statement's columns. */
 	nvs_params_init(&params);
 	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
 	subscribe_add_pattern(fcinfo, 1, consumers, &params);
 	nvs_params_add_arg(&params, fcinfo, 5, TEXTOID);
 	nvs_params_add_arg(&params, fcinfo, 2, TEXTOID);
 	nvs_params_add_arg(&params, fcinfo, 3, INT4OID);
+	/* A consumer that does not say where begins behind all that is settled. */
 	if (PG_ARGISNULL(4))
 		nvs_params_add(&params, INT8OID,
 					   Int64GetDatum(nvs_position_safe(consumers->number)),
@@ -82,6 +86,8 @@ nvs_consumer_subscribe(PG_FUNCTION_ARGS)
 	else
 		nvs_params_add_arg(&params, fcinfo, 4, INT8OID);
 	nvs_params_add_arg(&params, fcinfo, 6, INT8OID);
+
+	/* No row comes back where nothing changes. */
 	written = nvs_execute_first(nvs_statement_plan(consumers->plans,
 												   &subscribe_upsert, &params,
 												   NULL),
