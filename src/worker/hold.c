@@ -72,12 +72,18 @@ hold_name_of(Node *statement)
 			if (((RenameStmt *) statement)->renameType == OBJECT_DATABASE)
 				return ((RenameStmt *) statement)->subname;
 			return NULL;
+
+			/*
+			 * Of its options only another tablespace takes a database without
+			 * sessions.
+			 */
 		case T_AlterDatabaseStmt:
 			foreach(lc, ((AlterDatabaseStmt *) statement)->options)
 				if (strcmp(((DefElem *) lfirst(lc))->defname,
 						   "tablespace") == 0)
 				return ((AlterDatabaseStmt *) statement)->dbname;
 			return NULL;
+			/* The database that is copied must have no sessions. */
 		case T_CreatedbStmt:
 			foreach(lc, ((CreatedbStmt *) statement)->options)
 				if (strcmp(((DefElem *) lfirst(lc))->defname,

@@ -196,7 +196,7 @@ launcher_exit(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 
 /*
  * OIDs of the databases that one may connect to, templates aside, in a
- * transaction of its own.
+ * transaction of its own.  The list is in the current memory context.
  */
 static List *
 launcher_list_databases(void)
@@ -207,6 +207,7 @@ launcher_list_databases(void)
 	TableScanDesc scan;
 	HeapTuple	tuple;
 
+	/* pg_database is shared: it can be read without being connected to any. */
 	StartTransactionCommand();
 	(void) GetTransactionSnapshot();
 	rel = table_open(DatabaseRelationId, AccessShareLock);
@@ -218,10 +219,13 @@ launcher_list_databases(void)
 
 		if (!database->datallowconn || database->datistemplate)
 			continue;
+
+		/* The list outlives the transaction. */
 		old = MemoryContextSwitchTo(cxt);
 		result = lappend_oid(result, database->oid);
 		MemoryContextSwitchTo(old);
 	}
+
 	table_endscan(scan);
 	table_close(rel, AccessShareLock);
 	CommitTransactionCommand();
@@ -229,7 +233,10 @@ launcher_list_databases(void)
 	return result;
 }
 
-/* See what is wanted. */
+/*
+ * See what is wanted: sets wanted and is_visit of each job, and makes jobs for
+ * what has none.
+ */
 static void
 launcher_see(TimestampTz now)
 {
@@ -237,8 +244,11 @@ launcher_see(TimestampTz now)
 	ListCell   *lc;
 	int			i;
 
+	/* Each database is looked into once, whatever its entry says. */
 	foreach(lc, jobs)
 		((Job *) lfirst(lc))->wanted = ((Job *) lfirst(lc))->unseen;
+
+	/* What the entries say. */
 	for (i = 0; i < n; i++)
 	{
 		NvsDatabase *db = nvs_shmem_database_entry(i);
@@ -255,6 +265,11 @@ launcher_see(TimestampTz now)
 				job->unseen = false;
 			}
 	}
+
+	/*
+	 * Who comes to a database where nothing happens can wait, and be one of
+	 * few.
+	 */
 	foreach(lc, jobs)
 	{
 		Job		   *job = lfirst(lc);
@@ -422,6 +437,7 @@ launcher_start_job(Job *job, TimestampTz now)
 	Access		access = launcher_access(job->database);
 	NvsDatabase *db = nvs_shmem_find_database(job->database);
 
+	/* Dropped: its entry can be another database's. */
 	if (access == ACCESS_GONE)
 	{
 		nvs_shmem_free_database(job->database);
@@ -429,6 +445,11 @@ launcher_start_job(Job *job, TimestampTz now)
 		pfree(job);
 		return true;
 	}
+
+	/*
+	 * Where nobody can connect only a notifier is of use, to those who are
+	 * there; forget what else was wanted.
+	 */
 	if (access == ACCESS_CLOSED && (job->unseen ||
 									job->kind == NVS_MAINTAINER))
 	{
@@ -437,6 +458,8 @@ launcher_start_job(Job *job, TimestampTz now)
 			pg_atomic_write_u64(&db->next_visit, 0);
 		return true;
 	}
+
+	/* It goes behind the others, so that each has its turn. */
 	if (!launcher_register(job))
 		return false;
 	job->unseen = false;

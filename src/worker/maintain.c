@@ -334,6 +334,7 @@ maintain_add_jobs(List *sweeps, const NvsStore *store)
 	char	   *prefix = pstrdup(store->prefix);
 	int			i;
 
+	/* Rights come before locks: who has none is not to make others wait. */
 	for (i = 0; i < nvs_queue_tables.ntables; i++)
 	{
 		char	   *name = psprintf("%s_%s", prefix,
@@ -351,9 +352,11 @@ maintain_add_jobs(List *sweeps, const NvsStore *store)
 				return sweeps;
 		}
 	}
+
 	set = nvs_table_set_find(&nvs_queue_tables, prefix, RowExclusiveLock);
 	if (set == NULL)
 		return sweeps;
+
 	/* The first, that of the queues, is not changed. */
 	for (i = 0; i < nvs_queue_tables.ntables; i++)
 		if (!maintain_may_delete(set->relids[i]) ||
@@ -361,6 +364,7 @@ maintain_add_jobs(List *sweeps, const NvsStore *store)
 								 i == 0 ? TRIGGER_TYPE_DELETE : NVS_ANY_CHANGE,
 								 set->tables[i]))
 			return sweeps;
+
 	sweep = palloc0(sizeof(Sweep));
 	sweep->jobs = set;
 	return lappend(sweeps, sweep);

@@ -45,12 +45,16 @@ nvs_worker_status(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "unexpected result type");
+
+	/* What can be said in any database, and without shared memory. */
 	memset(nulls, db == NULL, sizeof(nulls));
 	nulls[STATUS_PRELOADED] = false;
 	values[STATUS_PRELOADED] = BoolGetDatum(nvs_worker_possible);
 	nulls[STATUS_MODE] = false;
 	values[STATUS_MODE] =
 		CStringGetTextDatum(nvs_notify_name(nvs_notify_mode(-1)));
+
+	/* What is known of this one. */
 	if (db != NULL)
 	{
 		values[STATUS_NOTIFIER] = status_pid(db, NVS_NOTIFIER,
