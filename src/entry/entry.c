@@ -58,6 +58,8 @@ static char *entry_where(const NvsTarget *target, const NvsEntryState *state);
 static const NvsField *entry_find_id(NvsTarget *target, Relation rel,
 									 const char **conflict);
 static bool entry_is_filter(const NvsTarget *target, const NvsField *field);
+static int	entry_count_filters(const NvsTarget *target);
+static bool entry_index_is_unique(HeapTuple tuple, int ncolumns);
 static const NvsField *entry_id_of_index(NvsTarget *target, Oid indexid,
 										 const char **conflict);
 
@@ -372,45 +374,68 @@ entry_is_filter(const NvsTarget *target, const NvsField *field)
 	return false;
 }
 
+/* Of how many columns are the keys that tell entries apart? */
+static int
+entry_count_filters(const NvsTarget *target)
+{
+	int			n = 0;
+	int			i;
+
+	for (i = 0; i < target->nkeys; i++)
+		if (target->keys[i].filters)
+			n++;
+	return n;
+}
+
+/*
+ * Does an index keep so many columns unique, in all rows and at once, as ON
+ * CONFLICT asks for?
+ */
+static bool
+entry_index_is_unique(HeapTuple tuple, int ncolumns)
+{
+	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+
+	return form->indisunique && form->indimmediate && form->indisvalid &&
+		form->indnkeyatts == ncolumns &&
+		heap_attisnull(tuple, Anum_pg_index_indpred, NULL) &&
+		heap_attisnull(tuple, Anum_pg_index_indexprs, NULL);
+}
+
 /*
  * The id column if this index makes entries unique, else NULL.  *conflict are
- * the columns of the index.
+ * the columns of the index, in the current memory context.
  */
 static const NvsField *
 entry_id_of_index(NvsTarget *target, Oid indexid, const char **conflict)
 {
 	HeapTuple	tuple = SearchSysCache1(INDEXRELID,
 										ObjectIdGetDatum(indexid));
+	int			nkeys = entry_count_filters(target);
 	Form_pg_index form;
 	StringInfoData columns;
 	const NvsField *id = NULL;
-	int			nkeys = 0;
 	int			found = 0;
 	int			i;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for index %u", indexid);
 	form = (Form_pg_index) GETSTRUCT(tuple);
-	for (i = 0; i < target->nkeys; i++)
-		if (target->keys[i].filters)
-			nkeys++;
 	initStringInfo(&columns);
-	if (form->indisunique && form->indimmediate && form->indisvalid &&
-		form->indnkeyatts == nkeys + 1 &&
-		heap_attisnull(tuple, Anum_pg_index_indpred, NULL) &&
-		heap_attisnull(tuple, Anum_pg_index_indexprs, NULL))
-		for (i = 0; i < form->indnkeyatts; i++)
-		{
-			const char *column = get_attname(target->relid,
-											 form->indkey.values[i], false);
-			const NvsField *field = nvs_fields_column(target->map, column);
 
-			if (entry_is_filter(target, field))
-				found++;
-			else if (!nvs_target_is_key(target, field))
-				id = field;
-			nvs_sql(&columns, i > 0 ? ", " : "", field->quoted);
-		}
+	/* All columns of the key, and one that is none: then that is the id. */
+	for (i = 0; entry_index_is_unique(tuple, nkeys + 1) && i <= nkeys; i++)
+	{
+		const char *column = get_attname(target->relid,
+										 form->indkey.values[i], false);
+		const NvsField *field = nvs_fields_column(target->map, column);
+
+		if (entry_is_filter(target, field))
+			found++;
+		else if (!nvs_target_is_key(target, field))
+			id = field;
+		nvs_sql(&columns, i > 0 ? ", " : "", field->quoted);
+	}
 	ReleaseSysCache(tuple);
 	*conflict = columns.data;
 	return found == nkeys ? id : NULL;

@@ -58,6 +58,8 @@ typedef struct EntryIncrements
 	MemoryContext cxt;
 } EntryIncrements;
 
+static Jsonb *increment_result(const EntryIncrements *inc,
+							   const JsonbContainer *jc);
 static void increment_begin(EntryIncrements *inc, text *key, text *id, int n);
 static void increment_add(EntryIncrements *inc, const char *name, int len,
 						  NvsJsonbChild by);
@@ -132,7 +134,6 @@ Datum
 nvs_entry_increment_many(PG_FUNCTION_ARGS)
 {
 	EntryIncrements inc;
-	NvsJsonb	result;
 	Jsonb	   *increments;
 	const JsonbContainer *jc;
 	text	   *key;
@@ -168,19 +169,28 @@ nvs_entry_increment_many(PG_FUNCTION_ARGS)
 	}
 	increment_run(&inc, key, id);
 	nvs_spi_end();
+	PG_RETURN_JSONB_P(increment_result(&inc, jc));
+}
+
+/* The new numbers, by the names in jc that they were asked for by. */
+static Jsonb *
+increment_result(const EntryIncrements *inc, const JsonbContainer *jc)
+{
+	NvsJsonb	result;
+	int			i;
 
 	nvs_jsonb_init(&result);
-	for (i = 0; i < n; i++)
+	for (i = 0; i < inc->n; i++)
 	{
 		NvsJsonbChild name = nvs_jsonb_child(jc, i);
 
-		if (inc.nulls[i])
+		if (inc->nulls[i])
 			nvs_jsonb_add_null(&result, name.data, name.len);
 		else
 			nvs_emit_numeric(&result, name.data, name.len,
-							 DatumGetNumeric(inc.values[i]));
+							 DatumGetNumeric(inc->values[i]));
 	}
-	PG_RETURN_JSONB_P(nvs_jsonb_finish(&result));
+	return nvs_jsonb_finish(&result);
 }
 
 /*

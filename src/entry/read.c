@@ -66,6 +66,7 @@ static void read_get_row(TupleTableSlot *slot, void *arg);
 static void read_row(TupleTableSlot *slot, void *arg);
 static Datum read_make_entry(EntryReader *reader, Datum *values, bool *nulls,
 							 MemoryContext cxt);
+static void read_make_metadata(EntryReader *reader, Datum *values, bool *nulls);
 static void read_add_extra(EntryReader *reader, const Jsonb *extra);
 static void read_add_stats(EntryReader *reader, NvsJsonbChild stats);
 static bool read_note_leftover(EntryReader *reader, const NvsField *field,
@@ -215,8 +216,39 @@ read_make_entry(EntryReader *reader, Datum *values, bool *nulls,
 	Datum		result;
 	int			i;
 
-	/* The metadata: what is in extra, then the columns. */
 	nvs_jsonb_init(&reader->entry);
+	read_make_metadata(reader, values, nulls);
+
+	/* Around it id and score. */
+	i = state->id - fields;
+	if (nulls[i])
+		nvs_jsonb_add_null(&reader->entry, NVS_KEY("id"));
+	else
+		read_emit_id(target, values[i], &reader->entry);
+	i = state->score - fields;
+	if (!nulls[i])
+		read_emit(target, NVS_KEY("score"), state->score, values[i], false,
+				  &reader->entry);
+	nvs_jsonb_add_object(&reader->entry, NVS_KEY("metadata"),
+						 &reader->metadata);
+	old = MemoryContextSwitchTo(cxt);
+	result = JsonbPGetDatum(nvs_jsonb_finish(&reader->entry));
+	MemoryContextSwitchTo(old);
+	return result;
+}
+
+/*
+ * Put the metadata of a row together, in reader->metadata: what is in extra,
+ * and then the columns, whose values count where both have a name.
+ */
+static void
+read_make_metadata(EntryReader *reader, Datum *values, bool *nulls)
+{
+	const NvsTarget *target = reader->target;
+	const NvsEntryState *state = target->state;
+	const NvsField *fields = target->map->fields;
+	int			i;
+
 	nvs_jsonb_init(&reader->metadata);
 	nvs_jsonb_init(&reader->stats);
 	if (reader->leftovers != NULL)
@@ -239,23 +271,6 @@ read_make_entry(EntryReader *reader, Datum *values, bool *nulls,
 	if (reader->stats.npairs > 0)
 		nvs_jsonb_add_object(&reader->metadata, NVS_KEY("stats"),
 							 &reader->stats);
-
-	/* Around it id and score. */
-	i = state->id - fields;
-	if (nulls[i])
-		nvs_jsonb_add_null(&reader->entry, NVS_KEY("id"));
-	else
-		read_emit_id(target, values[i], &reader->entry);
-	i = state->score - fields;
-	if (!nulls[i])
-		read_emit(target, NVS_KEY("score"), state->score, values[i], false,
-				  &reader->entry);
-	nvs_jsonb_add_object(&reader->entry, NVS_KEY("metadata"),
-						 &reader->metadata);
-	old = MemoryContextSwitchTo(cxt);
-	result = JsonbPGetDatum(nvs_jsonb_finish(&reader->entry));
-	MemoryContextSwitchTo(old);
-	return result;
 }
 
 /*

@@ -50,6 +50,7 @@ static void wait_begin(StreamWait *wait, FunctionCallInfo fcinfo);
 static bool wait_run(StreamWait *wait);
 static void wait_stop(int code, Datum arg);
 static bool wait_look(NvsWait *base);
+static int64 wait_find(const StreamWait *wait, int64 *safe);
 static long wait_nap(const StreamWait *wait);
 
 /* nvent.stream_wait(pattern, after, timeout, store): is there anything? */
@@ -123,17 +124,44 @@ wait_stop(int code pg_attribute_unused(), Datum arg)
 	nvs_waiter_end((NvsDatabase *) DatumGetPointer(arg));
 }
 
-/* Is there an event that can be read?  If it only cannot yet, have us woken. */
+/*
+ * Is there an event that can be read?  If it only cannot yet, have us woken.
+ * An NvsWait's function: sets when to look again.
+ */
 static bool
 wait_look(NvsWait *base)
 {
 	StreamWait *wait = (StreamWait *) base;
-	NvsWindow	window;
-	NvsScan		scan;
-	int64		first = 0;
+	int64		first;
+	int64		safe;
 
+	/* What is told from here on wakes us, and what was before can be found. */
 	if (wait->db != NULL)
 		nvs_waiter_reset();
+	first = wait_find(wait, &safe);
+	if (first > 0 && first <= safe)
+		return true;
+
+	/* What is settled need not be looked at again; first is to be. */
+	wait->after = Max(wait->after, safe);
+	if (first > 0 && wait->db != NULL)
+		nvs_waiter_arm(wait->db, first);
+	base->look_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												wait_nap(wait));
+	return false;
+}
+
+/*
+ * The position of the first event that can be seen, settled or not; 0 when
+ * there is none.  *safe is the safe position.
+ */
+static int64
+wait_find(const StreamWait *wait, int64 *safe)
+{
+	NvsWindow	window;
+	NvsScan		scan;
+	int64		first;
+
 	nvs_spi_begin();
 	memset(&window, 0, sizeof(NvsWindow));
 	window.name = wait->store;
@@ -141,28 +169,24 @@ wait_look(NvsWait *base)
 	window.after = wait->after;
 	window.unsettled = true;
 	nvs_window_open(&window);
+	*safe = window.safe;
+
+	/* Which store it is, which the notifier judges positions by. */
 	if (wait->db != NULL)
 		nvs_waiter_set_store(wait->db, window.store == NULL ? 0 :
 							 window.store->number);
 	if (wait->after > window.safe)
 		nvs_position_check_cursor(wait->after);
+
+	/* One is enough to know. */
 	nvs_scan_init(&scan, &window, wait->pattern);
 	scan.upto = PG_INT64_MAX;
 	scan.limit = 1;
 	nvs_scan_run(&scan);
-	if (scan.nfound > 0)
-		first = scan.found[0].id;
+	first = scan.nfound > 0 ? scan.found[0].id : 0;
 	nvs_window_close(&window);
 	nvs_spi_end();
-
-	if (first > 0 && first <= window.safe)
-		return true;
-	wait->after = Max(wait->after, window.safe);
-	if (first > 0 && wait->db != NULL)
-		nvs_waiter_arm(wait->db, first);
-	base->look_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												wait_nap(wait));
-	return false;
+	return first;
 }
 
 /* How long to sleep, in ms: not for long unless there is a notifier. */
