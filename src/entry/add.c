@@ -28,7 +28,10 @@ static int	add_column_param(const NvsTarget *target, const NvsField *field,
 static int64 add_time_of_score(const NvsField *field, double score);
 static void add_build_replace(const NvsTarget *target, StringInfo sql);
 
-/* nvent.entry_add(key, id, score, metadata): the entry's version. */
+/*
+ * nvent.entry_add(key, id, score, metadata): the entry's version.  Its row is
+ * locked until commit.
+ */
 Datum
 nvs_entry_add(PG_FUNCTION_ARGS)
 {
@@ -42,6 +45,7 @@ nvs_entry_add(PG_FUNCTION_ARGS)
 	double		score;
 	Datum		version;
 
+	/* What is wrong with the call, whatever the key is. */
 	NVS_REQUIRE_ARG(0, "key");
 	NVS_REQUIRE_ARG(1, "id");
 	NVS_REQUIRE_ARG(2, "score");
@@ -53,14 +57,19 @@ nvs_entry_add(PG_FUNCTION_ARGS)
 				 errmsg("a score must be a finite number")));
 	metadata = PG_GETARG_JSONB_P(3);
 	nvs_entry_check_metadata(metadata);
+
+	/* The table, which is made if need be, and the fields as it has them. */
 	nvs_spi_begin();
 	(void) nvs_entry_resolve(PG_GETARG_TEXT_PP(0), NVS_USE_WRITE, &resolved);
 	nvs_entry_parse(resolved.target, metadata, &fields);
 	nvs_entry_params(&resolved, PG_GETARG_TEXT_PP(1), &params);
+
+	/* One statement, which inserts the entry or replaces all of it. */
 	initStringInfo(&sql);
 	add_build(&resolved, &fields, score, &params, &sql);
 	plan = nvs_statement_plan_text(resolved.target->plans, sql.data, &params,
 								   NVS_PLAN_GENERIC);
+
 	if (!nvs_execute_first(plan, &params, false, cxt, &version))
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),

@@ -106,6 +106,7 @@ entry_compile(NvsTarget *target)
 	NvsEntryState *state = palloc0(sizeof(NvsEntryState));
 	Relation	rel = table_open(target->relid, AccessShareLock);
 
+	/* All of this may raise, and is made aside until it is complete. */
 	if (rel->rd_rel->relkind == RELKIND_VIEW ||
 		rel->rd_rel->relkind == RELKIND_MATVIEW)
 		entry_cannot_hold(target, "It is a view.");
@@ -116,6 +117,7 @@ entry_compile(NvsTarget *target)
 	entry_compile_defaults(target, state, rel);
 	state->leftovers = entry_any_leftovers(target->map, state);
 	state->this_entry = entry_where(target, state);
+
 	table_close(rel, AccessShareLock);
 	nvs_entry_overwrite_compile(target, state);
 	entry_compile_lookup(target, state);

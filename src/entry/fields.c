@@ -51,6 +51,8 @@ nvs_entry_parse(const NvsTarget *target, const Jsonb *metadata,
 	nvs_jsonb_init(&fields->rest);
 	nvs_jsonb_init(&fields->rest_stats);
 	fields->clear_stats = false;
+
+	/* Any name of a column leads to it; what leads to none keeps its name. */
 	for (i = 0; i < n; i++)
 	{
 		NvsJsonbChild name = nvs_jsonb_child(jc, i);
@@ -81,6 +83,10 @@ fields_parse_stats(const NvsTarget *target, NvsJsonbChild stats,
 	uint32		n;
 	uint32		i;
 
+	/*
+	 * The field as a whole: null takes all of it away, in columns and in
+	 * extra.
+	 */
 	if (stats.type == JENTRY_ISNULL)
 	{
 		fields->clear_stats = true;
@@ -92,6 +98,8 @@ fields_parse_stats(const NvsTarget *target, NvsJsonbChild stats,
 				 errmsg("field \"stats\" must be an object"),
 				 errdetail("Table %s has columns for its fields.",
 						   target->name)));
+
+	/* Each of its fields, with a column or without. */
 	n = JsonContainerSize(jc);
 	for (i = 0; i < n; i++)
 	{

@@ -106,6 +106,7 @@ filter_field(EntryFilter *filter, NvsJsonbChild name, NvsJsonbChild value)
 										   &consumed);
 	FilterValues values;
 
+	/* Each value is a parameter, or a part of one. */
 	filter_list_values(value, &values);
 	filter->nvalues += values.n;
 	if (filter->nvalues > FILTER_MAX_VALUES)
@@ -113,6 +114,11 @@ filter_field(EntryFilter *filter, NvsJsonbChild name, NvsJsonbChild value)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("filter has too many values"),
 				 errdetail("A filter has at most %d.", FILTER_MAX_VALUES)));
+
+	/*
+	 * What the name leads to: a column, something inside one that has
+	 * documents, all of "stats", which is no value, or what has no column.
+	 */
 	nvs_sql(filter->sql, " AND (");
 	if (field != NULL && consumed == name.len)
 		filter_column(filter, field, &values);
@@ -213,6 +219,8 @@ filter_compare_column(EntryFilter *filter, const NvsField *field,
 		nvs_sql(sql, "false");
 		return;
 	}
+
+	/* Documents are compared as jsonb, also those of type json. */
 	if (field->takes_json)
 	{
 		nvs_sql(sql, "t.", field->quoted, "::pg_catalog.jsonb "
@@ -348,8 +356,10 @@ filter_leftover_contains(EntryFilter *filter, const NvsField *field,
 	int			i;
 	uint32		j;
 
+	/* It may be at more than one path of extra: contained at any of them. */
 	for (i = 0; i < n; i++)
 	{
+		/* Each value within the objects that lead to it there. */
 		nested.items = palloc(sizeof(NvsJsonbChild) * values->n);
 		for (j = 0; j < values->n; j++)
 		{
@@ -361,6 +371,7 @@ filter_leftover_contains(EntryFilter *filter, const NvsField *field,
 			nested.items[j] = nvs_jsonb_root(nvs_entry_leftover_nest(&paths[i],
 																	 value));
 		}
+
 		nvs_sql(filter->sql, before, state->extra->quoted,
 				" OPERATOR(pg_catalog.@>) ");
 		filter_json_values(filter, &nested, NULL, 0);

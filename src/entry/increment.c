@@ -112,15 +112,20 @@ nvs_entry_increment(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("increment must be a finite number")));
+
+	/* As a number in JSON, which increments in an object are. */
 	by.type = JENTRY_ISNUMERIC;
 	by.data = (const char *) number;
 	by.len = VARSIZE_ANY(number);
+
 	inc.cxt = CurrentMemoryContext;
 	nvs_spi_begin();
 	increment_begin(&inc, key, id, 1);
 	increment_add(&inc, VARDATA_ANY(field), VARSIZE_ANY_EXHDR(field), by);
 	increment_run(&inc, key, id);
 	nvs_spi_end();
+
+	/* A trigger can have taken the number away. */
 	if (inc.nulls[0])
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(inc.values[0]);
@@ -147,6 +152,7 @@ nvs_entry_increment_many(PG_FUNCTION_ARGS)
 	key = PG_GETARG_TEXT_PP(0);
 	id = PG_GETARG_TEXT_PP(1);
 	increments = PG_GETARG_JSONB_P(2);
+
 	jc = &increments->root;
 	n = JsonContainerSize(jc);
 	if (!JB_ROOT_IS_OBJECT(increments) || n == 0)
@@ -155,6 +161,8 @@ nvs_entry_increment_many(PG_FUNCTION_ARGS)
 				 errmsg("increments must be a JSON object that is not empty"),
 				 errhint("Write {\"stats.total\": 1, \"stats.running\": "
 						 "-1}.")));
+
+	/* All of them are one UPDATE, and one new version. */
 	inc.cxt = CurrentMemoryContext;
 	nvs_spi_begin();
 	increment_begin(&inc, key, id, n);
@@ -234,11 +242,17 @@ increment_add(EntryIncrements *inc, const char *name, int len,
 
 	nvs_entry_check_path(name, len);
 	field = nvs_entry_find(target, name, len, &consumed);
+	/* We count that one. */
 	if (field == state->version)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("field \"version\" cannot be written"),
 				 errdetail("It counts the changes of the entry.")));
+
+	/*
+	 * A column, or a number inside its documents; else in extra, if there is
+	 * that.
+	 */
 	if (field != NULL)
 	{
 		nvs_entry_check_writable(target, field);
@@ -497,7 +511,10 @@ increment_build_alone(StringInfo sql, const void *arg)
 			"::pg_catalog.numeric");
 }
 
-/* The plan of the UPDATE of several numbers. */
+/*
+ * The plan of the UPDATE of several numbers, or of one that may have a
+ * leftover; kept with the target, by its text.
+ */
 static SPIPlanPtr
 increment_plan(EntryIncrements *inc)
 {
@@ -507,10 +524,13 @@ increment_plan(EntryIncrements *inc)
 	StringInfoData sql;
 	int			i;
 
+	/* Leftovers of the columns are taken out, by which extra is set, too. */
 	if (state->leftovers)
 		stripped = nvs_entry_leftover_strip(target, inc->touched);
 	if (stripped != NULL)
 		(void) increment_column(inc, state->extra);
+
+	/* What each column becomes. */
 	initStringInfo(&sql);
 	nvs_sql(&sql, "UPDATE ", target->name, " AS t SET ", state->set_always);
 	for (i = 0; i < inc->ncolumns; i++)
@@ -523,6 +543,7 @@ increment_plan(EntryIncrements *inc)
 		else
 			increment_build_document(inc, column, stripped, &sql);
 	}
+
 	nvs_sql(&sql, " WHERE ", state->this_entry, " RETURNING ",
 			inc->returning.data);
 	return nvs_statement_plan_text(target->plans, sql.data, &inc->params,

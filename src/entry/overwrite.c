@@ -127,9 +127,9 @@ nvs_entry_overwrite_can(const NvsTarget *target, const NvsField *field,
 
 /*
  * Change the entry that params begin with, as nvs_entry_params() has them, by
- * what nvs_entry_overwrite_can() do.  *version is what it is at then, if it is
- * changed or the same; numbers, unless it is NULL, are those that were added
- * to, in cxt.
+ * changes that nvs_entry_overwrite_can() do.  *version is what it is at then,
+ * if it is changed or the same; numbers, unless it is NULL, are those that were
+ * added to, in cxt.
  */
 NvsEntryOutcome
 nvs_entry_overwrite(const NvsTarget *target, const NvsParams *params,
@@ -174,9 +174,13 @@ overwrite_row(NvsOverwrite *rows, const NvsTarget *target,
 	ExecClearTuple(slot);
 	heap_deform_tuple(&rows->row, slot->tts_tupleDescriptor,
 					  slot->tts_values, slot->tts_isnull);
+
+	/* Is it the version that the caller knows? */
 	*version = overwrite_integer(slot, state->version);
 	if (changes->expects && *version != changes->expected)
 		return NVS_ENTRY_OTHER_VERSION;
+
+	/* Each change; a value that is the same is none. */
 	for (i = 0; i < changes->n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -254,8 +254,15 @@ read_make_metadata(EntryReader *reader, Datum *values, bool *nulls)
 	if (reader->leftovers != NULL)
 		memset(reader->leftovers, 0,
 			   sizeof(NvsJsonbChild) * target->map->nfields);
+
+	/*
+	 * Extra, which may have leftovers: these are held back until their
+	 * columns are known.
+	 */
 	if (state->extra != NULL && !nulls[state->extra - fields])
 		read_add_extra(reader, DatumGetJsonbP(values[state->extra - fields]));
+
+	/* A version that is NULL counts as 0, in updates, too. */
 	for (i = 0; i < state->nread; i++)
 	{
 		const NvsField *field = state->read[i];
@@ -267,6 +274,7 @@ read_make_metadata(EntryReader *reader, Datum *values, bool *nulls)
 			nvs_field_emit(field, nulls[k] ? (Datum) 0 : values[k], false,
 						   &reader->metadata);
 	}
+
 	read_add_aliases(reader, values, nulls);
 	if (reader->stats.npairs > 0)
 		nvs_jsonb_add_object(&reader->metadata, NVS_KEY("stats"),
@@ -415,6 +423,10 @@ read_emit_id(const NvsTarget *target, Datum value, NvsJsonb *entry)
 	Oid			output;
 	bool		varlena;
 
+	/*
+	 * A number is written here, text is copied, and all else is written by
+	 * its type's output function.
+	 */
 	switch (state->id->kind)
 	{
 		case NVS_FIELD_INT2:
@@ -437,6 +449,7 @@ read_emit_id(const NvsTarget *target, Datum value, NvsJsonb *entry)
 			nvs_jsonb_add_text(entry, NVS_KEY("id"), text, strlen(text));
 			return;
 	}
+
 	text = palloc(MAXINT8LEN + 1);
 
 	nvs_jsonb_add_text(entry, NVS_KEY("id"), text, pg_lltoa(number, text));
@@ -464,8 +477,10 @@ nvs_entry_read(PG_FUNCTION_ARGS)
 						"given together"),
 				 errhint("Pass score and id of the last entry that you "
 						 "have.")));
+
 	reader.result = nvs_result_set(fcinfo, &reader.desc);
 	nvs_spi_begin();
+	/* Reading makes no table: a key that nothing holds has no entries. */
 	if (!nvs_entry_resolve(PG_GETARG_TEXT_PP(ARG_KEY), NVS_USE_READ, &resolved))
 	{
 		nvs_spi_end();
@@ -480,6 +495,8 @@ nvs_entry_read(PG_FUNCTION_ARGS)
 	plan = nvs_statement_plan_text(resolved.target->plans, sql.data, &params,
 								   PG_ARGISNULL(ARG_FILTER) ?
 								   NVS_PLAN_GENERIC : NVS_PLAN_AUTO);
+
+	/* Each row is put together in memory that the next one uses again. */
 	read_init(&reader, resolved.target);
 	reader.row_cxt = AllocSetContextCreate(CurrentMemoryContext,
 										   "nvent_store entry",
@@ -491,7 +508,8 @@ nvs_entry_read(PG_FUNCTION_ARGS)
 
 /*
  * Build the SELECT of a page of entries, and add its parameters to those of
- * the key.
+ * the key.  The text depends on which arguments there are, not on their
+ * values.
  */
 static void
 read_build(FunctionCallInfo fcinfo, const NvsResolved *resolved, int64 count,
@@ -510,6 +528,8 @@ read_build(FunctionCallInfo fcinfo, const NvsResolved *resolved, int64 count,
 				 errdetail("It is %d.", offset)));
 	if (ascending)
 		direction = "";
+
+	/* What is read, and the conditions that are given. */
 	nvs_sql(sql, "SELECT ", state->columns, " FROM ", target->name,
 			" AS t WHERE ");
 	nvs_target_where(target, sql);
@@ -525,6 +545,8 @@ read_build(FunctionCallInfo fcinfo, const NvsResolved *resolved, int64 count,
 		nvs_sql_param(sql, " AND score OPERATOR(pg_catalog.<=) ",
 					  nvs_params_add(params, FLOAT8OID,
 									 PG_GETARG_DATUM(ARG_MAX_SCORE), false));
+
+	/* The order, in which ids tell equal scores apart, and the page. */
 	nvs_sql(sql, " ORDER BY score", direction, ", ", state->id->quoted,
 			direction);
 	if (count >= 0)

@@ -98,6 +98,11 @@ nvs_entry_update(PG_FUNCTION_ARGS)
 	changes.touch = NVS_ARG_OR(4, PG_GETARG_BOOL, false);
 
 	nvs_spi_begin();
+
+	/*
+	 * What the short way leaves is a statement's, and so is all that is an
+	 * error.
+	 */
 	found = nvs_entry_resolve(PG_GETARG_TEXT_PP(0), NVS_USE_CHANGE, &resolved);
 	if (found)
 		switch (update_overwrite(&resolved, PG_GETARG_TEXT_PP(1), metadata,
@@ -153,6 +158,8 @@ update_list(const NvsTarget *target, const Jsonb *metadata,
 	nvs_entry_parse(target, metadata, &fields);
 	if (fields.clear_stats)
 		return false;
+
+	/* Columns, which have one change each, and extra may have one more. */
 	changes->changes = palloc0(sizeof(NvsEntryChange) * (map->nfields + 1));
 	for (i = 0; i < map->nfields; i++)
 		if (fields.given[i] &&
