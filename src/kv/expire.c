@@ -54,9 +54,11 @@ nvs_kv_expire(PG_FUNCTION_ARGS)
 	{
 		TimestampTz at;
 
+		/* The row is held while it is decided, by the clock as it is then. */
 		nvs_kv_hold_row(resolved.target, key, &row);
 		at = nvs_after(row.now, ttl);
 		done = row.live && expire_mode_allows(mode, &row, at);
+
 		if (done && at > row.now)
 			expire_move(resolved.target, key, true, at);
 		else if (done)

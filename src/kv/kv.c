@@ -430,6 +430,10 @@ nvs_kv_cas(PG_FUNCTION_ARGS)
 	{
 		do
 		{
+			/*
+			 * A row that is there stays as it is.  One that is not may come
+			 * before the write, which does nothing then: it is compared, too.
+			 */
 			nvs_kv_hold_row(resolved.target, key, &row);
 			same = kv_is_expected(&row, absent, expected);
 		}
@@ -477,6 +481,10 @@ nvs_kv_increment(PG_FUNCTION_ARGS)
 				 errmsg("argument \"by\" must be a finite number")));
 	PreventCommandIfReadOnly("nvent.kv_increment()");
 
+	/*
+	 * A row that neither statement takes holds no number, or has changed
+	 * between the two: then once more.
+	 */
 	nvs_spi_begin();
 	(void) nvs_kv_resolve(DatumGetTextPP(key), NVS_USE_WRITE, &resolved);
 	plans = resolved.target->plans;
@@ -486,6 +494,10 @@ nvs_kv_increment(PG_FUNCTION_ARGS)
 												 &params, NULL),
 							  &params, false, cxt, &sum))
 	{
+		/*
+		 * Expired, it begins anew; else there is a value that is no number,
+		 * which is an error, or the row has gone or come since.
+		 */
 		if (nvs_execute(nvs_statement_plan(plans, &kv_restart_number,
 										   &params, NULL),
 						&params, false, 0) > 0)

@@ -126,12 +126,19 @@ overwrite_take_column(NvsKvColumns *columns, Relation rel, AttrNumber attnum)
 
 	if (att->attisdropped)
 		return false;
+
+	/*
+	 * By its name.  What has another type, or a length, or draws its values,
+	 * is left to statements.
+	 */
 	for (i = 0; i < lengthof(known); i++)
 		if (strcmp(NameStr(att->attname), known[i].name) == 0)
 			break;
 	if (i == lengthof(known) || att->atttypid != known[i].type ||
 		att->atttypmod != -1 || att->attidentity != '\0')
 		return false;
+
+	/* Keys are compared by their bytes when a row is looked for. */
 	if (known[i].column == &columns->key &&
 		!get_collation_isdeterministic(att->attcollation))
 		return false;
