@@ -170,6 +170,11 @@ nvs_lock_acquire(PG_FUNCTION_ARGS)
 	name = PG_GETARG_TEXT_PP(0);
 
 	nvs_spi_begin();
+
+	/*
+	 * One statement for all cases: a new row, one that expired, or the
+	 * owner's own.
+	 */
 	(void) lock_resolve(name, NVS_USE_WRITE, &resolved);
 	plans = resolved.target->plans;
 	lock_params(&params, name);
