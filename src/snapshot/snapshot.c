@@ -79,6 +79,8 @@ snapshot_check_versions(const Jsonb *versions)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"versions\" must be a JSON object"),
 				 errhint("Write {\"shop:account:1\": 7, ...}.")));
+
+	/* Rounded and compared, as numeric_int8() takes 1.5 for 2. */
 	for (i = 0; i < n; i++)
 	{
 		NvsJsonbChild key = nvs_jsonb_child(jc, i);
