@@ -74,7 +74,10 @@ nvs_stream_append_many(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Take the argument apart, but for the events. */
+/*
+ * Take the argument apart, but for the events; what is made is in the current
+ * memory context.
+ */
 static void
 many_read_entries(const Jsonb *appends, ManyCall *call)
 {
@@ -87,6 +90,8 @@ many_read_entries(const Jsonb *appends, ManyCall *call)
 				 errmsg("argument \"appends\" must be a JSON array"),
 				 errhint("Write [{\"subject\": ..., \"events\": [...], "
 						 "\"expected\": 3}, ...].")));
+
+	/* They point into the argument, which is there until the call ends. */
 	call->nentries = JsonContainerSize(jc);
 	call->entries = palloc0(sizeof(ManyEntry) * Max(call->nentries, 1));
 	call->nevents = 0;
@@ -96,6 +101,11 @@ many_read_entries(const Jsonb *appends, ManyCall *call)
 
 		CHECK_FOR_INTERRUPTS();
 		many_read_entry(nvs_jsonb_child(jc, i), entry);
+
+		/*
+		 * How many events there are is bounded before any of them is taken
+		 * apart.
+		 */
 		if (entry->events.data != NULL)
 			call->nevents +=
 				JsonContainerSize((const JsonbContainer *) entry->events.data);
@@ -120,6 +130,11 @@ many_read_entry(NvsJsonbChild value, ManyEntry *entry)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("each append must be a JSON object")));
+
+	/*
+	 * A field that we do not know is a mistake, as a misspelt "expected"
+	 * would check nothing.
+	 */
 	n = JsonContainerSize(jc);
 	for (i = 0; i < n; i++)
 	{
@@ -134,6 +149,7 @@ many_read_entry(NvsJsonbChild value, ManyEntry *entry)
 							   "have \"events\", an array, and "
 							   "\"expected\".")));
 	}
+
 	if (entry->subject.data == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -223,7 +239,10 @@ many_compare(const void *a, const void *b)
 	return cmp;
 }
 
-/* Make a stream of all entries that have the same subject. */
+/*
+ * Make a stream of all entries that have the same subject.  Raises an error
+ * when they expect different things, or are of too many subjects.
+ */
 static void
 many_make_streams(ManyCall *call)
 {
@@ -232,9 +251,12 @@ many_make_streams(ManyCall *call)
 	bool		has_expected = false;
 	int			i;
 
+	/* In the order of subjects those of one are side by side. */
 	for (i = 0; i < call->nentries; i++)
 		order[i] = &call->entries[i];
 	qsort(order, call->nentries, sizeof(ManyEntry *), many_compare);
+
+	/* Each new subject is a stream; its entries have to expect the same. */
 	call->streams = palloc0(sizeof(NvsAppend) * Max(call->nentries, 1));
 	call->nstreams = 0;
 	for (i = 0; i < call->nentries; i++)
@@ -253,6 +275,7 @@ many_make_streams(ManyCall *call)
 		if (order[i]->has_expected)
 			many_merge_expected(stream, order[i], &has_expected);
 	}
+
 	if (call->nstreams > NVS_MAX_SUBJECTS)
 		nvs_append_too_many_subjects(call->nstreams);
 }

@@ -39,6 +39,10 @@ nvs_scan_backward(NvsScan *scan)
 	int			limit = scan->limit;
 	int64		width = Max((int64) limit, BACKWARD_MIN_WIDTH);
 
+	/*
+	 * Ranges from the top down, each twice as wide as the one before, or
+	 * narrower where a range has more than a page is worth.
+	 */
 	while (upto > after && scan->nfound < limit)
 	{
 		NvsFound   *kept = scan->found;
@@ -56,8 +60,11 @@ nvs_scan_backward(NvsScan *scan)
 		}
 		backward_keep(scan, kept, nkept);
 	}
+
+	/* What all ranges have, cut to the page that was asked for. */
 	scan->limit = limit;
 	backward_cut_page(scan);
+
 	if (scan->nfound >= limit)
 		return scan->found[scan->nfound - 1].id;
 	return Min(after, PG_INT64_MAX - 1) + 1;

@@ -67,6 +67,7 @@ nvs_bound_add(NvsBound *bound, const NvsResolved *resolved,
 	Datum		subject = 0;
 	ListCell   *lc;
 
+	/* All queues have the same values, which most events need not have. */
 	if (bindings != NIL)
 	{
 		bool	   *shown = palloc(sizeof(bool) * target->map->nfields);
@@ -78,6 +79,7 @@ nvs_bound_add(NvsBound *bound, const NvsResolved *resolved,
 		subject = PointerGetDatum(cstring_to_text_with_len(resolved->subject,
 														   resolved->len));
 	}
+
 	foreach(lc, bindings)
 	{
 		NvsDelivery *delivery = bound_delivery(bound, target->store,
@@ -104,7 +106,7 @@ bound_bindings(const NvsResolved *resolved, Datum type, bool isnull)
 								 isnull ? 0 : VARSIZE_ANY_EXHDR(name));
 }
 
-/* What goes to a queue, with room for one more. */
+/* What goes to a queue, with room for one more; bound->cxt is current. */
 static NvsDelivery *
 bound_delivery(NvsBound *bound, const NvsStore *store,
 			   const NvsBinding *binding)
@@ -112,6 +114,7 @@ bound_delivery(NvsBound *bound, const NvsStore *store,
 	NvsDelivery *delivery = NULL;
 	ListCell   *lc;
 
+	/* Few queues are bound to what one call appends, so that a list will do. */
 	foreach(lc, bound->deliveries)
 	{
 		delivery = lfirst(lc);
@@ -119,6 +122,8 @@ bound_delivery(NvsBound *bound, const NvsStore *store,
 			strcmp(delivery->store->prefix, store->prefix) == 0)
 			break;
 	}
+
+	/* The first for this queue. */
 	if (lc == NULL)
 	{
 		delivery = palloc0(sizeof(NvsDelivery));
@@ -129,6 +134,7 @@ bound_delivery(NvsBound *bound, const NvsStore *store,
 		delivery->subjects = palloc(sizeof(Datum) * delivery->max);
 		bound->deliveries = lappend(bound->deliveries, delivery);
 	}
+
 	if (delivery->n == delivery->max)
 	{
 		delivery->max *= 2;

@@ -185,8 +185,9 @@ bulk_begin(BulkInsert *bulk, Bitmapset *inserted, Bitmapset *selected)
 }
 
 /*
- * Compute the defaults of the columns that events leave to them, in the current
- * memory context.
+ * Compute the defaults of the columns that events leave to them, in the
+ * current memory context.  All events of the call leave the same ones, as the
+ * first does.
  */
 static void
 bulk_set_defaults(BulkInsert *bulk, const NvsEvent *first)
@@ -196,6 +197,10 @@ bulk_set_defaults(BulkInsert *bulk, const NvsEvent *first)
 	ExprContext *econtext = GetPerTupleExprContext(bulk->estate);
 	int			i;
 
+	/*
+	 * Once for all events: none is volatile but that of the ids, which are
+	 * drawn, see bulk_has_plain_columns().
+	 */
 	nvs_event_init(&bulk->defaults, map);
 	for (i = 0; i < map->nfields; i++)
 	{
@@ -211,6 +216,11 @@ bulk_set_defaults(BulkInsert *bulk, const NvsEvent *first)
 		node = build_column_default(rel, field->attnum);
 		if (node == NULL)
 			continue;
+
+		/*
+		 * The expression's result is its own context's, which is reset for
+		 * each row.
+		 */
 		value = ExecEvalExpr(ExecPrepareExpr((Expr *) node, bulk->estate),
 							 econtext, &bulk->defaults.nulls[i]);
 		if (!bulk->defaults.nulls[i])
@@ -304,6 +314,7 @@ bulk_fill_slot(BulkInsert *bulk, NvsEvent *event, int64 position,
 
 	event->values[id] = Int64GetDatum(position);
 	event->nulls[id] = false;
+
 	/* Of columns that were dropped there is no field. */
 	memset(slot->tts_isnull, true, sizeof(bool) * natts);
 	for (i = 0; i < target->map->nfields; i++)
@@ -318,6 +329,11 @@ bulk_fill_slot(BulkInsert *bulk, NvsEvent *event, int64 position,
 		slot->tts_values[column] = event->values[i];
 		slot->tts_isnull[column] = event->nulls[i];
 	}
+
+	/*
+	 * The tuple outlives this row's expressions: it goes into the table with
+	 * others.
+	 */
 	old = MemoryContextSwitchTo(bulk->estate->es_query_cxt);
 	row = heap_form_tuple(bulk->desc, slot->tts_values, slot->tts_isnull);
 	MemoryContextSwitchTo(old);

@@ -391,6 +391,7 @@ nvs_event_make_record(const NvsResolved *resolved, const Datum *values,
 	Datum		result;
 	int			i;
 
+	/* The builder points to what is there: values, and the text of the id. */
 	nvs_jsonb_init(&record);
 	for (i = 0; i < state->nread; i++)
 	{
@@ -406,6 +407,8 @@ nvs_event_make_record(const NvsResolved *resolved, const Datum *values,
 		else if (!nulls[k])
 			nvs_field_emit(field, values[k], false, &record);
 	}
+
+	/* In one piece. */
 	old = MemoryContextSwitchTo(cxt);
 	result = JsonbPGetDatum(nvs_jsonb_finish(&record));
 	MemoryContextSwitchTo(old);

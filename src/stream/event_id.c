@@ -221,6 +221,7 @@ event_id_search_in(EventIdSearch *search, NvsTarget *target)
 	SPIPlanPtr	plan;
 	uint64		i;
 
+	/* Its ids; which[] says of which event each is. */
 	for (i = 0; i < search->n; i++)
 		if (search->events[i].stream->resolved.target == target &&
 			nvs_event_id_given(&search->events[i]))
@@ -230,10 +231,15 @@ event_id_search_in(EventIdSearch *search, NvsTarget *target)
 		}
 	if (nids == 0)
 		return;
+
+	/*
+	 * One statement for all, which says of each row which id it was found by.
+	 */
 	nvs_params_init(&params);
 	nvs_stream_add_array(&params, state->event_id->type, ids, NULL, nids);
 	plan = nvs_statement_plan(target->plans, &event_id_find, &params, target);
 	nvs_execute(plan, &params, true, 0);
+
 	for (i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];

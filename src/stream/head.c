@@ -371,6 +371,7 @@ nvs_stream_heads(NvsAppend *streams, int n)
 	int			i;
 	int			k;
 
+	/* Without versions there is nothing to read, and no snapshot to take. */
 	for (i = 0; i < n; i++)
 	{
 		streams[i].head = 0;
@@ -380,6 +381,10 @@ nvs_stream_heads(NvsAppend *streams, int n)
 	if (!any)
 		return;
 
+	/*
+	 * As of now, whatever the isolation level: only what is committed can be
+	 * compared with what a caller expects.
+	 */
 	group = palloc(sizeof(NvsAppend *) * n);
 	done = palloc0(sizeof(bool) * n);
 	PushActiveSnapshot(GetLatestSnapshot());
@@ -389,6 +394,8 @@ nvs_stream_heads(NvsAppend *streams, int n)
 
 		if (done[i] || !head_is_readable(&streams[i]))
 			continue;
+
+		/* Those of one relation, which no other group has. */
 		for (k = i; k < n; k++)
 			if (streams[k].resolved.target == streams[i].resolved.target)
 			{
@@ -471,6 +478,11 @@ head_walk(NvsAppend *stream)
 
 	if (!OidIsValid(state->by_version))
 		return false;
+
+	/*
+	 * The last version of the subject is the last entry that the index has
+	 * for it.
+	 */
 	subject = cstring_to_text_with_len(resolved->subject, resolved->len);
 	if (!nvs_walk_value(&walk, resolved->target->relid, state->by_version,
 						PointerGetDatum(subject)))
@@ -487,6 +499,7 @@ head_walk(NvsAppend *stream)
 			DatumGetInt64(nvs_walk_column(&walk, row, state->version->attnum,
 										  &isnull));
 	}
+
 	nvs_walk_end(&walk);
 	return true;
 }

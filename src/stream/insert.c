@@ -339,6 +339,11 @@ insert_plan_many(const InsertRun *run, NvsParams *params)
 	initStringInfo(&sql);
 	insert_build_columns(run, &sql);
 	appendStringInfoString(&sql, " SELECT ");
+
+	/*
+	 * A value that all events have is one parameter, and not an array of as
+	 * many copies.
+	 */
 	for (i = 0; i < map->nfields; i++)
 	{
 		const char *comma = params->n > 0 ? ", " : "";
@@ -354,6 +359,7 @@ insert_plan_many(const InsertRun *run, NvsParams *params)
 											first->values[i],
 											first->nulls[i]));
 	}
+
 	insert_build_returning(run, &sql);
 	return nvs_statement_plan_text(run->target->plans, sql.data, params,
 								   NVS_PLAN_GENERIC);

@@ -91,12 +91,16 @@ nvs_poll_begin(NvsPoll *poll, FunctionCallInfo fcinfo, const char *pattern,
 {
 	NvsWindow  *window = &poll->window;
 
+	/* The size of the page, and the row that the caller is to get. */
 	NVS_REQUIRE_ARG(NVS_POLL_ARG_MAX_COUNT, "max_count");
 	poll_check_count(PG_GETARG_INT32(NVS_POLL_ARG_MAX_COUNT));
 	if (get_call_result_type(fcinfo, NULL, &poll->desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "unexpected result type");
 	poll->cxt = CurrentMemoryContext;
 
+	/*
+	 * The relations of the store whose subjects could match, and a snapshot.
+	 */
 	nvs_spi_begin();
 	memset(window, 0, sizeof(NvsWindow));
 	if (!PG_ARGISNULL(store_arg))
@@ -109,10 +113,12 @@ nvs_poll_begin(NvsPoll *poll, FunctionCallInfo fcinfo, const char *pattern,
 	window->after = NVS_ARG_OR(NVS_POLL_ARG_AFTER, PG_GETARG_INT64, 0);
 	nvs_window_open(window);
 
+	/* The scan of them, which begins where the cursor says. */
 	nvs_scan_init(&poll->scan, window, pattern);
 	if (!PG_ARGISNULL(NVS_POLL_ARG_TYPES))
 		nvs_scan_types(&poll->scan, PG_GETARG_ARRAYTYPE_P(NVS_POLL_ARG_TYPES));
 	poll->scan.limit = PG_GETARG_INT32(NVS_POLL_ARG_MAX_COUNT);
+	/* A cursor above what is settled may be one that was never drawn. */
 	if (poll->scan.after > poll->scan.upto)
 		nvs_position_check_cursor(poll->scan.after);
 }

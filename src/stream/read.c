@@ -96,6 +96,8 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 	result.store = nvs_result_set(fcinfo, &result.desc);
 	NVS_REQUIRE_ARG(ARG_SUBJECT, "subject");
 	(void) nvs_count_argument(fcinfo, ARG_MAX_COUNT, "max_count");
+
+	/* Reading makes no table: a subject that nothing holds has no events. */
 	nvs_spi_begin();
 	if (nvs_stream_resolve_arg(fcinfo, ARG_SUBJECT, NVS_USE_READ,
 							   &call.resolved))
@@ -107,6 +109,7 @@ nvs_stream_read(PG_FUNCTION_ARGS)
 		result.cxt = AllocSetContextCreate(CurrentMemoryContext,
 										   "nvent_store record",
 										   ALLOCSET_DEFAULT_SIZES);
+
 		call.settled = read_is_settled(&call);
 		if (call.settled)
 			read_settled(&call, &result);
@@ -166,6 +169,11 @@ read_plan(ReadCall *call)
 	initStringInfo(&call->sql);
 	appendStringInfo(&call->sql, "SELECT %s FROM %s WHERE ", state->read_list,
 					 call->target->name);
+
+	/*
+	 * Each argument that is given adds a condition: the text says which, and
+	 * the plan is found by it.
+	 */
 	read_choose_order(call);
 	read_add_bounds(call);
 	read_add_bound(call, ARG_SINCE, "ts", ">=");
@@ -174,6 +182,7 @@ read_plan(ReadCall *call)
 	read_add_correlation(call);
 	read_add_snapshots(call);
 	read_add_order(call);
+
 	if (!PG_ARGISNULL(ARG_MAX_COUNT))
 	{
 		p = nvs_params_add(&call->params, INT8OID,
@@ -181,6 +190,7 @@ read_plan(ReadCall *call)
 						   false);
 		appendStringInfo(&call->sql, " LIMIT $%d", p);
 	}
+
 	return nvs_statement_plan_text(call->target->plans, call->sql.data,
 								   &call->params, read_plan_mode(call));
 }

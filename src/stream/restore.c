@@ -86,7 +86,10 @@ restore_make_events(Jsonb **docs, int n)
 	return events;
 }
 
-/* The stream of each event; each subject is locked, and there once. */
+/*
+ * The stream of each event; each subject is there once, is locked until the
+ * end of the transaction, and has the version of its head.
+ */
 static RestoreStream **
 restore_make_streams(Jsonb **docs, int n)
 {
@@ -96,6 +99,7 @@ restore_make_streams(Jsonb **docs, int n)
 	int			nstreams = 0;
 	int			i;
 
+	/* Each subject once, and by who may administer its store. */
 	for (i = 0; i < n; i++)
 	{
 		NvsJsonbChild subject = restore_subject(docs[i]);
@@ -115,6 +119,8 @@ restore_make_streams(Jsonb **docs, int n)
 		of[i]->stream->nevents = 1;
 		nvs_store_check_admin(nvs_store_of_write(subject.data, subject.len));
 	}
+
+	/* All subjects are locked together, in the order that all appends have. */
 	restore_lock_streams(streams, nstreams);
 	for (i = 0; i < n; i++)
 		of[i]->version = of[i]->stream->head;

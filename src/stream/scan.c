@@ -229,6 +229,10 @@ scan_by_walk(NvsScan *scan, NvsSource *source, NvsWalk *walk, int64 *position)
 		CHECK_FOR_INTERRUPTS();
 		if (looked_at > 0 && id != *position)
 		{
+			/*
+			 * The page is full; or too little matches, and then there may be
+			 * few subjects that begin as the pattern does.
+			 */
 			if (matched >= scan->limit)
 				return true;
 			if (looked_at >= in_vain && scan_matches_few(matched, looked_at))
@@ -241,6 +245,7 @@ scan_by_walk(NvsScan *scan, NvsSource *source, NvsWalk *walk, int64 *position)
 				in_vain = SCAN_MAX_CHUNK;
 			}
 		}
+
 		*position = id;
 		looked_at++;
 		scan_look_at(scan, source, row);
@@ -383,7 +388,10 @@ scan_short_select(NvsScan *scan, NvsSource *source)
 	return true;
 }
 
-/* Do what scan_by_position() does by statements. */
+/*
+ * Do what scan_by_position() does by statements, each of which reads a chunk
+ * of rows and those of the same position as its last.
+ */
 static bool
 scan_by_filter(NvsScan *scan, NvsSource *source, int64 *position)
 {
@@ -398,6 +406,7 @@ scan_by_filter(NvsScan *scan, NvsSource *source, int64 *position)
 		SPIPlanPtr	plan;
 		uint64		n;
 
+		/* The more is looked at in vain, the more is read at once. */
 		chunk = Min(chunk, Max(scan->limit, SCAN_MAX_CHUNK));
 		plan = nvs_source_plan(scan, source, NVS_SOURCE_BY_POSITION,
 							   *position, chunk, &params);
@@ -406,6 +415,7 @@ scan_by_filter(NvsScan *scan, NvsSource *source, int64 *position)
 			*position = nvs_event_position(source->target,
 										   SPI_tuptable->vals[n - 1],
 										   SPI_tuptable->tupdesc);
+
 		looked_at += n;
 		matched += scan_take_rows(scan, source, false);
 		if (n < chunk || matched >= scan->limit)

@@ -112,6 +112,11 @@ nvs_stream_subject(const NvsTarget *target)
 	if (target->nkeys > 0 && target->keys[0].capture < 0)
 		return psprintf("%s::pg_catalog.text",
 						target->keys[0].field->quoted);
+
+	/*
+	 * Tokens that are not literal are all captured: the relation has no
+	 * column for the whole.
+	 */
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "pg_catalog.concat_ws(':'");
 	for (i = 0; i < held->ntokens; i++)
@@ -125,6 +130,7 @@ nvs_stream_subject(const NvsTarget *target)
 							 target->keys[capture++].field->quoted);
 			continue;
 		}
+
 		literal = pnstrdup(held->bytes + token->offset, token->len);
 		appendStringInfo(&sql, ", %s", quote_literal_cstr(literal));
 	}

@@ -83,6 +83,8 @@ nvs_stream_stats(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 
 	NVS_REQUIRE_ARG(ARG_PATTERN, "pattern");
+
+	/* Each relation says what it has of its subjects. */
 	nvs_spi_begin();
 	stats_begin(&call, fcinfo);
 	stats_check_subjects(fcinfo, &call);
@@ -91,6 +93,8 @@ nvs_stream_stats(PG_FUNCTION_ARGS)
 		foreach(lc, stats_targets(&call))
 			lines = stats_ask(fcinfo, &call, lfirst(lc), lines);
 	}
+
+	/* Their lines in one order, as many as are wanted. */
 	list_sort(lines, stats_compare);
 	foreach(lc, lines)
 	{
