@@ -2,6 +2,9 @@
 -- call once more, as after a lost answer, returns the first one's records and
 -- writes nothing; another content under a known id is an error of its own.
 -- Two sessions at once are in test/specs/stream_append_retry_race.spec.
+--
+-- Seen to fail with rows counted where an id has several (the server crashes, or
+-- an event that is new is said to be known).
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set helpers :abs_srcdir '/sql/include/test_store.sql'
 \i :helpers
@@ -86,6 +89,18 @@ CREATE UNIQUE INDEX ON test.notes (subject, event_id);
 SELECT pg_temp.show(nvent.stream_append('test:note:2', '{"type": "a", "data": {"b": 3},
     "eventId": "6ba7b810-9dad-11d1-80b4-00c04fd430c9"}')) FROM generate_series(1, 2);
 
+-- Where no index keeps ids unique, SQL, or two sessions at once, may bring one
+-- twice; the first one is the event, and it counts once.
+CREATE TABLE test.log (id bigint DEFAULT nvent.next_position('test') PRIMARY KEY,
+    subject text COLLATE "C" NOT NULL, ts bigint NOT NULL, type text NOT NULL, event_id text, n integer);
+SELECT nvent.route_add('stream', 'test:log:>', 'test.log');
+SELECT nvent.stream_append('test:log:1', '{"type": "a", "eventId": "l-1", "n": 1}') ? 'id' AS appended;
+INSERT INTO test.log (subject, ts, type, event_id, n) SELECT subject, ts, type, event_id, n FROM test.log, generate_series(1, 3);
+SELECT nvent.stream_append('test:log:1', '{"type": "a", "eventId": "l-1", "n": 1}')->>'id' = (SELECT min(id)::text FROM test.log) AS is_first;
+SELECT pg_temp.outcome($$SELECT nvent.stream_append_batch('test:log:1', ARRAY['{"type": "a", "eventId": "l-1", "n": 1}',
+    '{"type": "a", "eventId": "l-2", "n": 1}']::jsonb[])$$);
+SELECT count(*) FROM test.log;
+
 -- Where there is no such column, as in the tables of the nvent adapter, the id is
 -- a field like any other, and so is pii, which then cannot be erased; from
 -- the moment that there are columns they are what they are elsewhere.
@@ -105,7 +120,7 @@ SELECT count(*) FROM both_kinds, nvent.stream_append_many(calls);
 SELECT pg_temp.outcome('SELECT nvent.stream_append_many(calls) FROM both_kinds');
 SELECT count(*) FROM nvent.stream_read('test:trigger:event:both');
 
-SELECT nvent.route_drop('stream', 'test:note:>');
-DROP TABLE test.notes;
+SELECT nvent.route_drop('stream', 'test:note:>'), nvent.route_drop('stream', 'test:log:>');
+DROP TABLE test.notes, test.log;
 SELECT nvent.store_migrate('test', 0) > 0 AS dropped;
 DROP SCHEMA test;

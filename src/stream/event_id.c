@@ -38,7 +38,7 @@ typedef struct EventIdSearch
 	int			n;
 	EventIdFound *found;
 	int			nfound;
-	Datum	   *records;
+	Datum	   *records;		/* 0 for what was not found */
 } EventIdSearch;
 
 static Datum event_id(const NvsNewEvent *event);
@@ -104,7 +104,7 @@ nvs_event_id_find(NvsNewEvent *events, int n, NvsRecords *records)
 	event_id_check_all(events, n);
 
 	search.found = palloc0(sizeof(EventIdFound) * n);
-	search.records = palloc(sizeof(Datum) * n);
+	search.records = palloc0(sizeof(Datum) * n);
 	PushActiveSnapshot(GetLatestSnapshot());
 	event_id_search(&search);
 	PopActiveSnapshot();
@@ -275,23 +275,29 @@ event_id_build_find(StringInfo sql, const void *arg)
 }
 
 /*
- * Take a row that has the id of event k: check that it is that event, and
- * make its record.
+ * Take a row that has the id of event k: check that it is that event, and make
+ * its record.  Where no index keeps ids unique there may be several, of which
+ * the first one is it.
  */
 static void
 event_id_take(EventIdSearch *search, int k, HeapTuple row, TupleDesc desc)
 {
 	const NvsResolved *resolved = &search->events[k].stream->resolved;
+	EventIdFound *found = &search->found[k];
+	bool		again = search->records[k] != (Datum) 0;
+	int64		position = nvs_event_position(resolved->target, row, desc);
 	bool		isnull;
 	Datum		version = SPI_getbinval(row, desc, desc->natts - 1, &isnull);
 
 	event_id_check_same(&search->events[k], row, desc);
-	search->found[k].position = nvs_event_position(resolved->target, row,
-												   desc);
-	search->found[k].version = isnull ? 0 : DatumGetInt64(version);
+	if (again && position >= found->position)
+		return;
+	found->position = position;
+	found->version = isnull ? 0 : DatumGetInt64(version);
 	search->records[k] = nvs_event_record(resolved, row, desc,
 										  CurrentMemoryContext);
-	search->nfound++;
+	if (!again)
+		search->nfound++;
 }
 
 /* Raise an error unless a stored event is what the caller sends again. */
