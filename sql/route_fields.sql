@@ -221,6 +221,11 @@ SELECT nvent.stream_append('computed:1', '{"n": 6}');
 -- Rows without a version, of before, do not count.
 UPDATE computed SET version = NULL;
 SELECT nvent.stream_append('computed:1', '{"n": 7}') - 'id';
+-- Behind the highest there is none, of a bigint as of an integer.
+ALTER TABLE computed ALTER version TYPE bigint;
+UPDATE computed SET version = 9223372036854775807;
+SELECT nvent.stream_append('computed:1', '{"n": 8}');
+SELECT nvent.stream_restore(ARRAY['{"subject": "computed:1", "n": 8}']::jsonb[]);
 
 -- Aliases are other names of columns.  What a stream manages, and what the
 -- database computes, cannot be set by any name.

@@ -291,7 +291,10 @@ event_put_keys(const NvsTarget *target, const Datum *keys, NvsEvent *event)
 		event_set(event, target->map, target->keys[i].field, keys[i]);
 }
 
-/* Set the version where the relation keeps one. */
+/*
+ * Set the version where the relation keeps one.  Raises 22003 for one behind
+ * the last that its column can have.
+ */
 static void
 event_put_version(const NvsFieldMap *map, const NvsStreamState *state,
 				  int64 version, NvsEvent *event)
@@ -300,6 +303,11 @@ event_put_version(const NvsFieldMap *map, const NvsStreamState *state,
 
 	if (state->version == NULL)
 		return;
+	/* What counted up to it has wrapped around. */
+	if (version == PG_INT64_MIN)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("bigint out of range")));
 	if (state->version->kind == NVS_FIELD_INT4)
 		value = DirectFunctionCall1(int84, value);
 	event_set(event, map, state->version, value);
