@@ -25,7 +25,7 @@ CREATE TABLE public.parted_1 PARTITION OF public.parted FOR VALUES WITH (MODULUS
 SELECT nvent.route_add('stream', 'part:{subject...}', 'public.parted');
 
 -- Entries with columns of all kinds.
-CREATE TABLE public.typed (k text, id text, score double precision, version bigint, extra jsonb, amount numeric(4, 1), day date, mood calls.mood, short calls.short, tags text[], ref uuid, pair calls.composite, started_at bigint, twice bigint GENERATED ALWAYS AS (version * 2) STORED, PRIMARY KEY (k, id));
+CREATE TABLE public.typed (k text, id text, score double precision, version bigint, extra jsonb, amount numeric(4, 1), day date, mood calls.mood, short calls.short, tags text[], ref uuid, pair calls.composite, started_at bigint, twice bigint GENERATED ALWAYS AS (version * 2) STORED, UNIQUE (k, id));
 SELECT nvent.route_add('entry', 'typed:{k}', 'public.typed');
 
 CREATE VIEW public.a_view AS SELECT 1::bigint AS id, 2::bigint AS ts, 'a'::text AS type, 'a:1'::text AS subject;
@@ -52,6 +52,8 @@ SELECT nvent.stream_create_table('plain', versioned => false);
 SELECT nvent.stream_append(s, '{"type": "a", "data": {"a": 1}}') FROM unnest(ARRAY['a:1', 'a:2', 'b:x:1', 'plain:1', 'c', 'other:a:1', 'part:1']) s;
 CREATE TRIGGER nested BEFORE INSERT OR UPDATE OR DELETE ON public.nvent_stream_a FOR EACH ROW EXECUTE FUNCTION calls.nested();
 SELECT nvent.entry_add(k, 'i' || i, i, '{"n": 1, "stats": {"runs": 2}}') FROM unnest(ARRAY['k:1', 'k:2', 'typed:t1', 'nvent:flows', 'nvent:triggers']) k, generate_series(0, 4) i;
+INSERT INTO public.typed (k) SELECT 't' || i FROM generate_series(0, 2) i;
+INSERT INTO public.orders (order_id) SELECT md5(i::text)::uuid FROM generate_series(0, 2) i;
 SELECT nvent.kv_set('k:' || i, to_jsonb(i)) FROM generate_series(0, 8) i;
 SELECT nvent.consumer_subscribe('n' || i, 'a:>') FROM generate_series(0, 8) i;
 SELECT nvent.queue_create('dead', keep_ended => '0');
