@@ -43,6 +43,7 @@ typedef struct OutboxItem
 static OutboxItem *pending = NULL;
 static int	npending = 0;
 static int	ndue = 0;			/* the first so many of them are due */
+static int	nlater = 0;			/* that were not when it was looked; -1: look */
 static char *buffer = NULL;		/* of the ring's size */
 static uint64 taken = 0;		/* bytes that were ever taken from the ring */
 
@@ -266,6 +267,7 @@ nvs_outbox_fold(void)
 	}
 	npending = n;
 	ndue = 0;
+	nlater = -1;
 }
 
 /* Free the first announcements and move the others up. */
@@ -294,11 +296,10 @@ nvs_outbox_has_pending(void)
 bool
 nvs_outbox_is_due(const NvsPositionWatch *watch)
 {
-	static int	last_npending = 0;
 	int			i;
 
 	/* What was not due is still not. */
-	if (watch->changed || npending != last_npending)
+	if (watch->changed || npending != nlater)
 	{
 		ndue = 0;
 		for (i = 0; i < npending; i++)
@@ -309,7 +310,7 @@ nvs_outbox_is_due(const NvsPositionWatch *watch)
 				pending[ndue++] = pending[i];
 				pending[i] = swap;
 			}
-		last_npending = npending - ndue;
+		nlater = npending - ndue;
 	}
 	return ndue > 0;
 }
