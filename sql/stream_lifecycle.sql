@@ -154,6 +154,9 @@ SELECT pg_temp.show(e) FROM nvent.stream_restore(ARRAY['{"subject": "test:accoun
 SELECT pg_temp.show(nvent.stream_append('test:account:2', '{"type": "next"}', 30));
 SELECT nvent.stream_restore(ARRAY['{"subject": "test:account:2", "version": 31, "type": "x"}']::jsonb[]);
 ROLLBACK;
+-- A version is a whole number, and not rounded to one.
+SELECT nvent.stream_restore(ARRAY['{"subject": "test:account:2", "version": 99.5, "type": "x"}']::jsonb[]);
+SELECT nvent.stream_restore(ARRAY['{"subject": "test:account:2", "version": "99", "type": "x"}']::jsonb[]);
 SELECT pg_temp.events('test:account:1');
 SELECT (SELECT count(*) FROM nvent.snapshot_load('test:snap')) AS snapshots;
 SELECT pg_temp.show(e) FROM nvent.stream_restore(ARRAY['{"subject": "test:new:1", "version": 7, "type": "x", "ts": 5}',

@@ -9,7 +9,9 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 #include "base/arg.h"
@@ -158,6 +160,18 @@ nvs_result_set(FunctionCallInfo fcinfo, TupleDesc *desc)
 	rsinfo->setDesc = *desc;
 	MemoryContextSwitchTo(old);
 	return rsinfo->setResult;
+}
+
+/*
+ * Is a numeric a whole number?  numeric_int8() rounds, and so alone would take
+ * 1.5 for 2.  Raises 22003 for what a bigint cannot have.
+ */
+bool
+nvs_numeric_whole(Datum number, int64 *whole)
+{
+	*whole = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
+	return DatumGetBool(DirectFunctionCall2(numeric_eq, number,
+											NumericGetDatum(int64_to_numeric(*whole))));
 }
 
 /* Put ids into a set that a function returns, a row for each; NULL for 0. */

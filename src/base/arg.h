@@ -43,6 +43,7 @@ extern bool nvs_array_argument(NvsArrayArgs *arrays, FunctionCallInfo fcinfo,
 							   bool **nulls);
 extern Datum nvs_array_of(Oid type, const Datum *values, const bool *nulls,
 						  int n);
+extern bool nvs_numeric_whole(Datum number, int64 *whole);
 extern Tuplestorestate *nvs_result_set(FunctionCallInfo fcinfo,
 									   TupleDesc *desc);
 extern void nvs_result_put_ids(Tuplestorestate *result, TupleDesc desc,

@@ -12,7 +12,6 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 
 #include "base/arg.h"
 #include "base/statement.h"
@@ -80,21 +79,15 @@ snapshot_check_versions(const Jsonb *versions)
 				 errmsg("argument \"versions\" must be a JSON object"),
 				 errhint("Write {\"shop:account:1\": 7, ...}.")));
 
-	/* Rounded and compared, as numeric_int8() takes 1.5 for 2. */
 	for (i = 0; i < n; i++)
 	{
 		NvsJsonbChild key = nvs_jsonb_child(jc, i);
 		NvsJsonbChild value = nvs_jsonb_child(jc, n + i);
-		Datum		number = PointerGetDatum(value.data);
-		Datum		whole;
-		int64		version = -1;
+		int64		version;
 
-		if (value.type == JENTRY_ISNUMERIC)
-			version = DatumGetInt64(DirectFunctionCall1(numeric_int8,
-														number));
-		whole = NumericGetDatum(int64_to_numeric(version));
-		if (version < 0 ||
-			!DatumGetBool(DirectFunctionCall2(numeric_eq, number, whole)))
+		if (value.type != JENTRY_ISNUMERIC ||
+			!nvs_numeric_whole(PointerGetDatum(value.data), &version) ||
+			version < 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("version of \"%.*s\" must be a whole number of "

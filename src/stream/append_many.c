@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "utils/fmgrprotos.h"
 
 #include "errors.h"
 #include "base/arg.h"
@@ -191,18 +190,15 @@ static bool
 many_read_version(NvsJsonbChild value, ManyEntry *entry)
 {
 	NvsAppend	stream;
-	Datum		number = PointerGetDatum(value.data);
 	int64		version;
-	Datum		whole;
 
-	if (value.type != JENTRY_ISNUMERIC)
+	if (value.type != JENTRY_ISNUMERIC ||
+		!nvs_numeric_whole(PointerGetDatum(value.data), &version))
 		return false;
-	version = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
 	nvs_append_expect(&stream, version);
 	entry->expect = stream.expect;
 	entry->expected = stream.expected;
-	whole = NumericGetDatum(int64_to_numeric(version));
-	return DatumGetBool(DirectFunctionCall2(numeric_eq, number, whole));
+	return true;
 }
 
 /* Take a word; false for one that we do not know. */

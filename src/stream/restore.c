@@ -9,7 +9,6 @@
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 
 #include "errors.h"
@@ -178,9 +177,12 @@ restore_version(const RestoreStream *r, const Jsonb *doc)
 	if (!nvs_jsonb_get(&doc->root, NVS_KEY("version"), &value) ||
 		value.type == JENTRY_ISNULL)
 		return r->version + 1;
-	version = value.type != JENTRY_ISNUMERIC ? 0 :
-		DatumGetInt64(DirectFunctionCall1(numeric_int8,
-										  PointerGetDatum(value.data)));
+	if (value.type != JENTRY_ISNUMERIC ||
+		!nvs_numeric_whole(PointerGetDatum(value.data), &version))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("version of an event of stream \"%s\" must be a whole "
+						"number", r->subject)));
 	if (version <= r->version)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
