@@ -6,7 +6,8 @@
 -- of a parent whatever it was, with one that is not counted up again when a parent
 -- goes on; when those that end for a parent have no children of their own; when
 -- keys, turns or outputs are left behind; when maintenance deletes who is
--- waited for; and when a look for leases that leaves flows out counts as one.
+-- waited for; and when a look for leases that leaves flows out counts as one.  The
+-- server crashes when a parent of number 0 stands for the jobs of a call.
 SET client_min_messages = warning;
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set helpers :abs_srcdir '/sql/include/queue.sql'
@@ -268,6 +269,14 @@ SET ROLE regress_nvs_reader;
 SELECT * FROM pg_temp.calls(:p, :c);
 SET ROLE regress_nvs_writer;
 SELECT * FROM pg_temp.calls(:p, :c);
+
+-- He may write rows by hand, whose parent has any number: they are children, and
+-- none of the jobs that a call names.
+INSERT INTO f_jobs (id, queue, priority, flow) SELECT -i, number, priority, true FROM f_queues, generate_series(0, 2000) i WHERE name = 'a';
+INSERT INTO f_job_parents (id, parent, queue, parent_queue) SELECT -i, 0, number, number FROM f_queues, generate_series(1, 2000) i WHERE name = 'a';
+SELECT nvent.queue_cancel('a', 0), nvent.queue_resume('a', 0);
+SELECT f.id, nvent.queue_complete('a', f.id, f.attempt) FROM nvent.queue_fetch('a') f;
+SELECT outcome, count(*), (SELECT count(*) FROM f_job_runs r WHERE r.id < 0) AS runs FROM f_job_parents WHERE parent = 0 GROUP BY 1;
 RESET ROLE;
 DROP VIEW flow, rubbish;
 DROP TABLE job;

@@ -42,9 +42,10 @@
 #define WAIT_FAIL		"fail"
 
 /*
- * A child whose parent has ended, or is to go on.  Or, its parent being none,
- * a job that waits, and that the caller is to do something with; or one that is
- * gone, and leaves nothing of what it had as a child.
+ * A child whose parent has ended, or is to go on.  Or a job that waits, and
+ * that the caller is to do something with; or one that is gone, and leaves
+ * nothing of what it had as a child.  Rows may have any number for a parent, so
+ * none stands for these.
  */
 typedef struct WaitChild
 {
@@ -53,6 +54,7 @@ typedef struct WaitChild
 	int64		parent;
 	const char *outcome;		/* of the parent; NULL: it goes on */
 	bool		ended;			/* the parent had ended before, but not well */
+	bool		is_callers;		/* such a job that waits */
 	bool		gone;
 } WaitChild;
 
@@ -237,6 +239,7 @@ nvs_flow_add_waiting(NvsFlowPass *pass, int64 id)
 	WaitChild  *child = MemoryContextAllocZero(pass->cxt, sizeof(WaitChild));
 
 	child->id = id;
+	child->is_callers = true;
 	pairingheap_add(pass->children, &child->node);
 }
 
@@ -276,7 +279,7 @@ nvs_flow_finish(NvsFlowPass *pass)
 
 			nvs_flow_forget(pass->set, &id, 1);
 		}
-		else if (child->parent == 0)
+		else if (child->is_callers)
 			pass->waiting(pass->arg, child->id);
 		else
 			wait_child_settle(pass, child);
@@ -457,7 +460,7 @@ wait_add(TupleTableSlot *slot, void *arg)
 	child->id = DatumGetInt64(slot_getattr(slot, 1, &isnull));
 	child->parent = DatumGetInt64(slot_getattr(slot, 2, &isnull));
 	child->ended = DatumGetBool(slot_getattr(slot, 3, &isnull));
-	child->gone = false;
+	child->is_callers = child->gone = false;
 	child->outcome = pass->outcome;
 	pairingheap_add(pass->children, &child->node);
 }
