@@ -52,7 +52,7 @@ static bool window_is_current(const NvsWindow *window, List *relations);
 static void window_check_shown(const NvsWindow *window,
 							   const WindowRelation *relation);
 static void window_check_part(const NvsWindow *window, Oid relid);
-static void window_choose(NvsWindow *window, List *relations);
+static bool window_choose(NvsWindow *window, List *relations);
 
 /*
  * The store of this name, or that of a pattern when name is NULL; NULL when
@@ -168,12 +168,12 @@ nvs_window_open(NvsWindow *window)
 		CHECK_FOR_INTERRUPTS();
 		relations = window_lock(window);
 		window->safe = window_push_snapshot(window);
-		if (window_is_current(window, relations))
+		if (window_is_current(window, relations) &&
+			window_choose(window, relations))
 			break;
 		PopActiveSnapshot();
 		window->store = window_store(window);
 	}
-	window_choose(window, relations);
 }
 
 /* End what nvs_window_open() began, but for the locks. */
@@ -256,15 +256,18 @@ window_is_current(const NvsWindow *window, List *relations)
 
 /*
  * Keep the targets of those relations that may have events above the cursor.
+ * False when a route is gone, or leads elsewhere, since its relation was
+ * locked: that keeps the name of the relation, but not that of its schema.
  */
-static void
+static bool
 window_choose(NvsWindow *window, List *relations)
 {
 	int64		upto = window->unsettled ? PG_INT64_MAX : window->safe;
 	ListCell   *lc;
 
+	window->targets = NIL;
 	if (window->safe <= window->after && !window->unsettled)
-		return;
+		return true;
 	foreach(lc, relations)
 	{
 		const WindowRelation *relation = lfirst(lc);
@@ -277,10 +280,15 @@ window_choose(NvsWindow *window, List *relations)
 		if (relation->parts == NIL &&
 			!nvs_has_news(relation->target->relid, window->after, upto))
 			continue;
+		if (!nvs_store_is_current(window->store))
+			return false;
 		target = nvs_target_get(relation->route, NVS_USE_LOOK);
+		if (target == NULL || target->relid != relation->target->relid)
+			return false;
 		(void) nvs_stream_state(target);
 		window->targets = lappend(window->targets, target);
 	}
+	return true;
 }
 
 /*
