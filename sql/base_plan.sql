@@ -71,6 +71,49 @@ SELECT nvent.kv_persist('note:number');
 SELECT :before - contexts() >= 10 AS freed;
 COMMIT;
 
+-- What such a call prepares goes with what it uses, and each plan once: a lock's
+-- second statement, and the last of more shapes of an INSERT than are kept.
+CREATE FUNCTION plans() RETURNS bigint LANGUAGE sql
+RETURN (SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource');
+CREATE FUNCTION drop_routes_once() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('test.drop', true) = 'on' THEN
+        PERFORM nvent.route_add('kv', 'other:{id}', 'note');
+        PERFORM nvent.kv_get('note:number'), nvent.kv_get('note:number');
+        PERFORM nvent.route_drop('kv', 'other:{id}');
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER drop_routes AFTER INSERT ON nvent_locks FOR EACH STATEMENT EXECUTE FUNCTION drop_routes_once();
+CREATE FUNCTION more_plans(rounds integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    before bigint;
+BEGIN
+    FOR i IN 1 .. rounds + 2 LOOP
+        PERFORM nvent.lock_acquire('lock:' || i, '1 min');
+        IF i = 2 THEN
+            before := plans();
+        END IF;
+    END LOOP;
+    RETURN plans() - before;
+END $$;
+SET test.drop = on;
+SELECT more_plans(20) < 10 AS freed;
+SET test.drop = off;
+
+CREATE TABLE shape (id bigint PRIMARY KEY DEFAULT nvent.next_position('nvent'), ts bigint NOT NULL, type text NOT NULL, subject text NOT NULL, b0 bigint DEFAULT 0, b1 bigint DEFAULT 0, b2 bigint DEFAULT 0, b3 bigint DEFAULT 0, b4 bigint DEFAULT 0, b5 bigint DEFAULT 0, b6 bigint DEFAULT 0, b7 bigint DEFAULT 0, b8 bigint DEFAULT 0);
+SELECT nvent.route_add('stream', 'shape:>', 'shape');
+CREATE TRIGGER drop_routes AFTER INSERT ON shape FOR EACH STATEMENT EXECUTE FUNCTION drop_routes_once();
+CREATE FUNCTION shape(n integer) RETURNS jsonb LANGUAGE sql
+RETURN (SELECT jsonb_build_object('type', 't') || COALESCE(jsonb_object_agg('b' || i, n) FILTER (WHERE n >> i & 1 = 1), '{}') FROM generate_series(0, 8) i);
+SELECT count(nvent.stream_append('shape:1', shape(n))) FROM generate_series(0, 255) n;
+SET test.drop = on;
+SELECT plans() AS before \gset
+SELECT count(*) FROM nvent.stream_append_batch('shape:1', ARRAY[shape(0), shape(256), shape(257)]);
+SELECT nvent.kv_get('note:number');
+SELECT :before - plans() > 200 AS freed;
+SELECT nvent.kv_get('note:number');
+
 SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;
-DROP TABLE note, seen;
-DROP FUNCTION contexts(), swallow_error(), grown(integer), drop_routes();
+DROP TABLE note, seen, shape;
+DROP FUNCTION contexts(), swallow_error(), grown(integer), drop_routes(), plans(), drop_routes_once(), more_plans(integer), shape(integer);

@@ -75,6 +75,7 @@ typedef struct SetName
 struct NvsPlanSet
 {
 	MemoryContext cxt;
+	bool		is_freed;		/* when no call is on the stack */
 	fixed_hash *fixed;			/* FixedPlan, NULL until one is needed */
 	MemoryContext texts_cxt;	/* of texts and the strings in it */
 	text_hash  *texts;			/* TextPlan, NULL until one is needed */
@@ -101,6 +102,7 @@ static SPIPlanPtr statement_prepare(NvsPlanSet *set,
 static uint32 statement_expand(const NvsPlanSet *set, const char *text,
 							   StringInfo sql);
 static int	planset_find_name(const NvsPlanSet *set, const char *name, int len);
+static void planset_added(const NvsPlanSet *set, SPIPlanPtr plan);
 static void planset_create_texts(NvsPlanSet *set);
 static void planset_drop_texts(NvsPlanSet *set);
 static int	planset_collect(const NvsPlanSet *set, SPIPlanPtr *plans);
@@ -204,7 +206,19 @@ statement_prepare(NvsPlanSet *set, const NvsStatement *statement,
 	fixed = fixed_insert(set->fixed, statement, &found);
 	fixed->plan = plan;
 	fixed->names = names;
+	planset_added(set, plan);
 	return plan;
+}
+
+/*
+ * A plan was added to a set.  One that a call goes on with, though it is not to
+ * be used again, is freed with the plans that it had, and so is this one.
+ */
+static void
+planset_added(const NvsPlanSet *set, SPIPlanPtr plan)
+{
+	if (unlikely(set->is_freed))
+		nvs_defer_free_plans(NULL, &plan, 1);
 }
 
 /*
@@ -274,6 +288,7 @@ nvs_statement_plan_text(NvsPlanSet *set, const char *sql,
 	plan = nvs_plan_prepare(sql, params->n, params->types, plan_options[mode]);
 	sql = MemoryContextStrdup(set->texts_cxt, sql);
 	text_insert(set->texts, sql, &found)->plan = plan;
+	planset_added(set, plan);
 	return plan;
 }
 
@@ -286,7 +301,10 @@ planset_create_texts(NvsPlanSet *set)
 	set->texts = text_create(set->texts_cxt, 16, NULL);
 }
 
-/* Drop the statements found by text, keep the fixed ones. */
+/*
+ * Drop the statements found by text, keep the fixed ones.  Of a set that is to
+ * be freed all plans are, already.
+ */
 static void
 planset_drop_texts(NvsPlanSet *set)
 {
@@ -295,7 +313,7 @@ planset_drop_texts(NvsPlanSet *set)
 	memset(&texts_only, 0, sizeof(texts_only));
 	texts_only.texts = set->texts;
 	MemoryContextSetParent(set->texts_cxt, TopMemoryContext);
-	nvs_defer_free(set->texts_cxt, &texts_only);
+	nvs_defer_free(set->texts_cxt, set->is_freed ? NULL : &texts_only);
 	planset_create_texts(set);
 }
 
@@ -318,6 +336,7 @@ nvs_defer_free(MemoryContext cxt, NvsPlanSet *set)
 	n += set->texts == NULL ? 0 : set->texts->members;
 	plans = palloc(sizeof(SPIPlanPtr) * n);
 	nvs_defer_free_plans(cxt, plans, planset_collect(set, plans));
+	set->is_freed = true;
 	pfree(plans);
 }
 
