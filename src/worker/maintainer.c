@@ -292,8 +292,10 @@ maintainer_store(OwnedStore *store, Report *report)
 		return;
 	}
 	backoff = maintainer_backoff(store->number, false);
-	if (backoff != NULL)
-		backoffs = list_delete_ptr(backoffs, backoff);
+	if (backoff == NULL)
+		return;
+	backoffs = list_delete_ptr(backoffs, backoff);
+	pfree(backoff);
 }
 
 /* From now on so much time may pass. */
