@@ -15,6 +15,7 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
@@ -216,7 +217,11 @@ entry_compile_columns(NvsTarget *target, NvsEntryState *state)
 		if (!field->reserved || field == state->version)
 			state->read[state->nread++] = field;
 		if (field->kind == NVS_FIELD_OTHER)
+		{
 			entry_compile_to_json(field->type, &state->to_json[i]);
+			/* A cast to json of such a type is whatever its author likes. */
+			state->runs_code |= field->type >= FirstNormalObjectId;
+		}
 
 		/*
 		 * All columns, in their order, even those that nobody wants: the

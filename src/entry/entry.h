@@ -43,6 +43,7 @@ typedef struct NvsEntryState
 	int			nread;
 	NvsEntryDefault *defaults;	/* for each column of the map */
 	FmgrInfo   *to_json;		/* the same, of NVS_FIELD_OTHER */
+	bool		runs_code;		/* a user's may run when these are called */
 	bool		leftovers;		/* some column may have any */
 	const char *columns;		/* {columns} */
 	const char *this_entry;		/* {this_entry} */

@@ -60,6 +60,8 @@ typedef struct EntryReader
 
 static bool read_look_up(const NvsResolved *resolved, text *id,
 						 NvsLookupScan *scan, Datum *entry);
+static Datum read_found(NvsTarget *target, NvsLookupScan *scan,
+						MemoryContext cxt);
 static bool read_select(text *key, text *id, Datum *entry);
 static void read_init(EntryReader *reader, NvsTarget *target);
 static void read_get_row(TupleTableSlot *slot, void *arg);
@@ -109,28 +111,44 @@ nvs_entry_get(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(entry);
 }
 
-/* Make an entry that a lookup finds, and end that; false when it is absent. */
+/*
+ * Make an entry that a lookup finds, and end that; false when it is absent.
+ * Where a user's code may run, what that calls is not to free the target: only
+ * what is a call of ours by SPI, too, keeps it from that.
+ */
 static bool
 read_look_up(const NvsResolved *resolved, text *id, NvsLookupScan *scan,
 			 Datum *entry)
 {
+	NvsEntryState *state = resolved->target->state;
+	MemoryContext cxt = CurrentMemoryContext;
+	bool		runs_code = state->runs_code;
 	NvsParams	params;
-	EntryReader reader;
-	Datum	   *values;
-	bool	   *nulls;
 	bool		found;
 
+	if (runs_code)
+		nvs_spi_begin();
 	nvs_entry_params(resolved, id, &params);
 	found = nvs_lookup_row(scan, params.values);
 	if (found)
-	{
-		read_init(&reader, resolved->target);
-		nvs_lookup_columns(scan, &values, &nulls);
-		*entry = read_make_entry(&reader, values, nulls,
-								 CurrentMemoryContext);
-	}
+		*entry = read_found(resolved->target, scan, cxt);
 	nvs_lookup_end(scan);
+	if (runs_code)
+		nvs_spi_end();
 	return found;
+}
+
+/* The entry that a lookup has found; it is in cxt. */
+static Datum
+read_found(NvsTarget *target, NvsLookupScan *scan, MemoryContext cxt)
+{
+	EntryReader reader;
+	Datum	   *values;
+	bool	   *nulls;
+
+	read_init(&reader, target);
+	nvs_lookup_columns(scan, &values, &nulls);
+	return read_make_entry(&reader, values, nulls, cxt);
 }
 
 /* Make an entry that a statement finds; false when it is absent. */
