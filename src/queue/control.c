@@ -317,12 +317,14 @@ static void
 control_all(void *arg)
 {
 	Control    *control = arg;
-	NvsJobIds	waiting;
+	NvsJobIds	waiting = {NULL, 0};
 	int			next = 0;
 	int			i;
 
+	/* Without a pass there was no flow; the first may have come meanwhile. */
 	control->pass = nvs_flow_begin(control->set, control_waiting, control);
-	nvs_flow_waiting(control->set, &control->ids, &waiting);
+	if (control->pass != NULL)
+		nvs_flow_waiting(control->set, &control->ids, &waiting);
 	for (i = 0; i < control->ids.n; i++)
 	{
 		Datum		id = control->ids.ids[i];
