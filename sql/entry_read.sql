@@ -101,6 +101,10 @@ SELECT nvent.entry_add('nvent:flows', 'a', 1, '{"stats": {"total": 1, "mine": 1}
 SELECT filter, (SELECT ids(VARIADIC array_agg(e)) FROM nvent.entry_read('nvent:flows', filter => filter) e) AS found
 FROM unnest('{"{\"stats.total\": 1}","{\"stats.total\": [0, 2]}","{\"stats_total\": 2}","{\"stats.mine\": 1}","{\"stats.mine\": null}","{\"stats.total.x\": 1}","{\"stats.total.x\": null}"}'::jsonb[]) WITH ORDINALITY f (filter, n) ORDER BY n;
 
+-- No value at all, of a column and in a document: one text, and as many parameters.
+SELECT count(*) FROM unnest('{"{\"stats.total\": []}","{\"stats.mine\": []}","{\"stats.total\": []}"}'::jsonb[]) f (filter),
+    nvent.entry_read('nvent:flows', NULL, filter => f.filter);
+
 -- Names and values never become SQL.
 SELECT n.name, (SELECT count(*) FROM nvent.entry_read('nvent:flow:runs:f', filter => jsonb_build_object(n.name, 'x'))) AS found,
     (SELECT count(*) FROM nvent.entry_read('nvent:flow:runs:f', filter => jsonb_build_object('team', n.name))) AS as_value

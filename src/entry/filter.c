@@ -394,12 +394,19 @@ filter_document(EntryFilter *filter, const NvsField *field, const char *path,
 									field->kind == NVS_FIELD_JSONB ? "" :
 									"::pg_catalog.jsonb");
 	char	   *counts = NULL;
-	int			p = nvs_params_add(filter->params, TEXTARRAYOID,
-								   nvs_entry_path(path, len), false);
+	Datum		names = nvs_entry_path(path, len);
 	int			nkeys;
 	NvsJsonbKey *keys = nvs_entry_path_keys(path, len, &nkeys);
+	int			p;
 
 	filter_count_documents(filter, values);
+	if (values->n == 0 && !values->null)
+	{
+		/* A parameter that is not used would make two statements one text. */
+		nvs_sql(sql, "false");
+		return;
+	}
+	p = nvs_params_add(filter->params, TEXTARRAYOID, names, false);
 	if (nvs_entry_leftover_possible(filter->target->state, field))
 		counts = nvs_entry_leftover_counts(filter->target, field,
 										   filter->params);
@@ -434,8 +441,6 @@ filter_document(EntryFilter *filter, const NvsField *field, const char *path,
 		nvs_sql_param(sql, " OPERATOR(pg_catalog.#>) ", p);
 		nvs_sql(sql, ", 'null') OPERATOR(pg_catalog.=) 'null'");
 	}
-	else if (values->n == 0)
-		nvs_sql(sql, "false");
 }
 
 /* Add: what path $p leads to in a document is one of some values. */
