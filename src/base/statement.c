@@ -96,6 +96,9 @@ static const int plan_options[] = {
 /* The plans of statements on nothing but the registry. */
 static NvsPlanSet *own_set = NULL;
 
+#ifdef USE_ASSERT_CHECKING
+static bool statement_fits(SPIPlanPtr plan, const NvsParams *params);
+#endif
 static SPIPlanPtr statement_prepare(NvsPlanSet *set,
 									const NvsStatement *statement,
 									const NvsParams *params, const void *arg);
@@ -169,6 +172,7 @@ nvs_statement_plan(NvsPlanSet *set, const NvsStatement *statement,
 		{
 			SPIPlanPtr	plan = fixed->plan;
 
+			Assert(statement_fits(plan, params));
 			if (fixed->names != 0)
 				set->guard(set->guard_arg, fixed->names);
 			return plan;
@@ -176,6 +180,26 @@ nvs_statement_plan(NvsPlanSet *set, const NvsStatement *statement,
 	}
 	return statement_prepare(set, statement, params, arg);
 }
+
+#ifdef USE_ASSERT_CHECKING
+/*
+ * Is a plan for parameters of these types?  A statement is found without them,
+ * and with others a number would be taken for an address.
+ */
+static bool
+statement_fits(SPIPlanPtr plan, const NvsParams *params)
+{
+	int			n = params == NULL ? 0 : params->n;
+	int			i;
+
+	if (SPI_getargcount(plan) != n)
+		return false;
+	for (i = 0; i < n; i++)
+		if (SPI_getargtypeid(plan, i) != params->types[i])
+			return false;
+	return true;
+}
+#endif
 
 /* Prepare a fixed statement and enter its plan. */
 static SPIPlanPtr
@@ -280,7 +304,10 @@ nvs_statement_plan_text(NvsPlanSet *set, const char *sql,
 		planset_create_texts(set);
 	entry = text_lookup(set->texts, sql);
 	if (entry != NULL)
+	{
+		Assert(statement_fits(entry->plan, params));
 		return entry->plan;
+	}
 
 	/* Prepared and entered last: an error leaves nothing behind. */
 	if (set->texts->members >= MAX_TEXTS)
