@@ -243,6 +243,20 @@ SELECT nvent.stream_append('aliased:eve', '{"type": "t", "total": 10, "amount": 
 SELECT nvent.route_add('stream', 'aliased:x:{customer}', 'aliased', '{"a": "missing"}');
 SELECT nvent.route_add('stream', 'aliased:x:{customer}', 'aliased', '{"a": 5}');
 
+-- A check of a type may write to the same column: the outer value stays what it is.
+CREATE FUNCTION noting(v text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    IF v = 'outer' THEN
+        PERFORM nvent.stream_append('noted:2', '{"type": "t", "note": "an inner one"}');
+    END IF;
+    RETURN v;
+END $$;
+CREATE DOMAIN noted AS text CHECK (noting(VALUE) = VALUE);
+CREATE TABLE notes (id bigint DEFAULT nvent.next_position('nvent') PRIMARY KEY, subject text, ts bigint, type text, note noted);
+SELECT nvent.route_add('stream', 'noted:>', 'notes');
+SELECT nvent.stream_append('noted:1', '{"type": "t", "note": "outer"}') ->> 'note' AS note;
+SELECT subject, note FROM notes ORDER BY id;
+
 -- A table of a store that has lost the column of its subjects or keys serves
 -- none of them, since it cannot tell them apart.
 SELECT nvent.stream_append('lost:1', '{"type": "t"}') ->> 'version' AS version, nvent.entry_add('lost', 'i', 1) AS added;
@@ -256,7 +270,8 @@ FROM unnest(ARRAY[
     $$nvent.stream_stats('lost:>')$$,
     $$nvent.entry_get('other', 'i')$$]) call, pg_temp.error_of(call);
 
-DROP TABLE kinds, names, plain, computed, aliased;
+DROP TABLE kinds, names, plain, computed, aliased, notes;
 DROP TYPE mood, pair;
-DROP DOMAIN short, doc;
+DROP DOMAIN short, doc, noted;
+DROP FUNCTION noting;
 SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;

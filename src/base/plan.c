@@ -152,6 +152,13 @@ nvs_spi_unwind(int level)
 		ncalls--;
 }
 
+/* How many calls of ours are on the stack. */
+int
+nvs_spi_depth(void)
+{
+	return ncalls;
+}
+
 /* Free every context and plan whose freeing was deferred. */
 static void
 plan_free_deferred(void)

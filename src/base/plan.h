@@ -43,6 +43,7 @@ typedef void (*NvsRowFunction) (TupleTableSlot *slot, void *arg);
 extern void nvs_spi_begin(void);
 extern void nvs_spi_end(void);
 extern void nvs_spi_unwind(int level);
+extern int	nvs_spi_depth(void);
 extern void nvs_spi_push_snapshot(Snapshot snapshot);
 
 extern SPIPlanPtr nvs_plan_prepare(const char *sql, int nargs,

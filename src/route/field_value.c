@@ -19,6 +19,7 @@
 
 #include "compat.h"
 #include "errors.h"
+#include "base/plan.h"
 #include "base/time.h"
 #include "route/fields.h"
 
@@ -507,17 +508,32 @@ value_add_quoted(StringInfo buf, const char *s)
 	appendStringInfoChar(buf, '"');
 }
 
-/* What the input function of a column's type makes of a text. */
+/*
+ * What the input function of a column's type makes of a text.  A check of a
+ * domain may call us, and what the function keeps is of one value at a time: so
+ * a call inside of the one that has it uses one of its own.  Who has it raised
+ * an error when the next one is no deeper.
+ */
 static Datum
 value_input(const NvsField *field, char *text)
 {
+	NvsField   *known = unconstify(NvsField *, field);
+	int			depth = nvs_spi_depth() + 1;
+	bool		nested = field->input_depth > 0 && field->input_depth < depth;
 	ErrorContextCallback context;
+	FmgrInfo	own;
 	Datum		result;
 
+	if (nested)
+		fmgr_info_copy(&own, &known->input, CurrentMemoryContext);
+	else
+		known->input_depth = depth;
 	value_push_context(&context, field);
-	result = InputFunctionCall(unconstify(FmgrInfo *, &field->input), text,
+	result = InputFunctionCall(nested ? &own : &known->input, text,
 							   field->ioparam, field->typmod);
 	error_context_stack = context.previous;
+	if (!nested)
+		known->input_depth = 0;
 	return result;
 }
 

@@ -46,6 +46,7 @@ typedef struct NvsField
 	int			namelen;
 	const char *label;			/* name in messages: stats.totalFires */
 	FmgrInfo	input;			/* input function of the type */
+	int			input_depth;	/* 0, or of the call that it is called in */
 	Oid			ioparam;		/* its argument */
 } NvsField;
 
