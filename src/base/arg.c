@@ -169,9 +169,11 @@ nvs_result_set(FunctionCallInfo fcinfo, TupleDesc *desc)
 bool
 nvs_numeric_whole(Datum number, int64 *whole)
 {
+	Datum		rounded;
+
 	*whole = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
-	return DatumGetBool(DirectFunctionCall2(numeric_eq, number,
-											NumericGetDatum(int64_to_numeric(*whole))));
+	rounded = NumericGetDatum(int64_to_numeric(*whole));
+	return DatumGetBool(DirectFunctionCall2(numeric_eq, number, rounded));
 }
 
 /* Put ids into a set that a function returns, a row for each; NULL for 0. */

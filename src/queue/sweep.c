@@ -363,7 +363,7 @@ sweep_last_number(const JobSweep *sweep)
 	return fcinfo->isnull ? 0 : DatumGetInt64(last);
 }
 
-/* Numbers of queues that are gone and have rows in a table; returns how many. */
+/* Numbers of queues that are gone and have rows in a table; how many. */
 static int
 sweep_list_dropped(const JobSweep *sweep, int table, Datum **numbers)
 {
