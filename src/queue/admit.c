@@ -71,6 +71,10 @@ typedef struct Admit
 	int			next;			/* of those that are told of in their order */
 } Admit;
 
+/* Is a lane meant, of which these jobs are the first and the last? */
+typedef bool (*AdmitLaneFunction) (const Admit *admit, const AdmitJob *first,
+								   const AdmitJob *last);
+
 /*
  * What lanes jobs $2 of queue $1, whose priorities are $3, are in, and where
  * they have places already.
@@ -193,11 +197,15 @@ static void admit_lock_group(Admit *admit, int first);
 static void admit_take_places(Admit *admit);
 static void admit_keep_taken(TupleTableSlot *slot, void *arg);
 static int64 admit_settled(const NvsQueue *queue);
-static void admit_lane_params(const NvsFetch *fetch, Datum *lanes, int n,
+static int	admit_lane_params(const Admit *admit, AdmitLaneFunction is_meant,
 							  NvsParams *params);
 static void admit_look_for_full(Admit *admit);
+static bool admit_is_short(const Admit *admit, const AdmitJob *first,
+						   const AdmitJob *last);
 static void admit_keep_full(TupleTableSlot *slot, void *arg);
 static void admit_make_next_due(Admit *admit);
+static bool admit_is_not_next(const Admit *admit, const AdmitJob *first,
+							  const AdmitJob *last);
 static void admit_have_wait(Admit *admit);
 static void admit_keep(Admit *admit, NvsFetchedJobs *jobs);
 
@@ -474,21 +482,16 @@ admit_lock_places(Admit *admit)
 static void
 admit_read_held(Admit *admit)
 {
-	NvsFetch   *fetch = admit->fetch;
-	Datum	   *lanes = palloc(sizeof(Datum) * admit->nwants);
+	NvsPlanSet *plans = admit->fetch->set->plans;
 	NvsParams	params;
-	int			n = 0;
 	int			i;
 
 	for (i = 0; i < admit->nwants; i += admit_same_lane(admit, i))
-	{
 		admit->wants[i]->held = palloc0(sizeof(bool) * admit_places(admit));
-		lanes[n++] = PointerGetDatum(admit->wants[i]->waits_in);
-	}
-	admit_lane_params(fetch, lanes, n, &params);
+	(void) admit_lane_params(admit, NULL, &params);
 	PushActiveSnapshot(GetLatestSnapshot());
-	(void) nvs_execute_each(nvs_statement_plan(fetch->set->plans,
-											   &admit_held, &params, NULL),
+	(void) nvs_execute_each(nvs_statement_plan(plans, &admit_held, &params,
+											   NULL),
 							&params, true, admit_keep_held, admit);
 	PopActiveSnapshot();
 }
@@ -628,16 +631,33 @@ admit_settled(const NvsQueue *queue)
 	return settled;
 }
 
-/* The parameters of a statement about lanes of the queue. */
-static void
-admit_lane_params(const NvsFetch *fetch, Datum *lanes, int n,
+/*
+ * The parameters of a statement about those lanes that jobs want places in and
+ * that are meant, NULL for all; returns how many these are.
+ */
+static int
+admit_lane_params(const Admit *admit, AdmitLaneFunction is_meant,
 				  NvsParams *params)
 {
+	Datum	   *lanes = palloc(sizeof(Datum) * admit->nwants);
+	int			n = 0;
+	int			next;
+	int			i;
+
+	for (i = 0; i < admit->nwants; i = next)
+	{
+		const AdmitJob *first = admit->wants[i];
+
+		next = i + admit_same_lane(admit, i);
+		if (is_meant == NULL || is_meant(admit, first, admit->wants[next - 1]))
+			lanes[n++] = PointerGetDatum(first->waits_in);
+	}
 	nvs_params_init(params);
-	nvs_params_add(params, INT4OID, Int32GetDatum(fetch->queue->number),
-				   false);
+	nvs_params_add(params, INT4OID,
+				   Int32GetDatum(admit->fetch->queue->number), false);
 	nvs_params_add(params, TEXTARRAYOID,
 				   nvs_array_of(TEXTOID, lanes, NULL, n), false);
+	return n;
 }
 
 /*
@@ -648,31 +668,30 @@ admit_lane_params(const NvsFetch *fetch, Datum *lanes, int n,
 static void
 admit_look_for_full(Admit *admit)
 {
-	NvsFetch   *fetch = admit->fetch;
-	Datum	   *lanes = palloc(sizeof(Datum) * admit->nwants);
 	NvsParams	params;
-	int			n = 0;
-	int			i;
 
-	for (i = 0; i < admit->nwants; i += admit_same_lane(admit, i))
-	{
-		const AdmitJob *last = admit->wants[i + admit_same_lane(admit, i) - 1];
-
-		if (last->verdict == ADMIT_LATER &&
-			nvs_lane_lock_waiting(fetch->set, fetch->queue, last->waits_in,
-								  ShareLock))
-			lanes[n++] = PointerGetDatum(last->waits_in);
-	}
-	if (n == 0)
+	if (admit_lane_params(admit, admit_is_short, &params) == 0)
 		return;
-	admit_lane_params(fetch, lanes, n, &params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(admit_places(admit)),
 				   false);
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	(void) nvs_table_set_each(fetch->set, &admit_full, &params, true,
+	(void) nvs_table_set_each(admit->fetch->set, &admit_full, &params, true,
 							  admit_keep_full, admit);
 	PopActiveSnapshot();
+}
+
+/*
+ * Has a lane no place for its last job, so that none may have one behind it?
+ * Locked then, until the transaction ends, is what those share who have jobs
+ * of it wait.
+ */
+static bool
+admit_is_short(const Admit *admit, const AdmitJob *first, const AdmitJob *last)
+{
+	return last->verdict == ADMIT_LATER &&
+		nvs_lane_lock_waiting(admit->fetch->set, admit->fetch->queue,
+							  first->waits_in, ShareLock);
 }
 
 /* A lane is full: those wait that have no place in it. */
@@ -698,20 +717,20 @@ static void
 admit_make_next_due(Admit *admit)
 {
 	NvsFetch   *fetch = admit->fetch;
-	Datum	   *lanes = palloc(sizeof(Datum) * admit->nwants);
 	NvsParams	params;
-	int			n = 0;
-	int			i;
 
-	for (i = 0; i < admit->nwants; i += admit_same_lane(admit, i))
-		if (admit->wants[i]->verdict == ADMIT_LATER &&
-			admit->wants[i]->place >= 0)
-			lanes[n++] = PointerGetDatum(admit->wants[i]->waits_in);
-	if (n == 0)
-		return;
-	admit_lane_params(fetch, lanes, n, &params);
-	if (nvs_table_set_run(fetch->set, &admit_make_due, &params) > 0)
+	if (admit_lane_params(admit, admit_is_not_next, &params) > 0 &&
+		nvs_table_set_run(fetch->set, &admit_make_due, &params) > 0)
 		fetch->queue->turns_at = 0;
+}
+
+/* Had the first job of a lane the place, and could not take it? */
+static bool
+admit_is_not_next(const Admit *admit pg_attribute_unused(),
+				  const AdmitJob *first,
+				  const AdmitJob *last pg_attribute_unused())
+{
+	return first->verdict == ADMIT_LATER && first->place >= 0;
 }
 
 /* Write down the jobs that wait. */
