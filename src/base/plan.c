@@ -15,10 +15,12 @@
 #include "nodes/plannodes.h"
 #include "parser/parsetree.h"
 #include "utils/datum.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/snapmgr.h"
 
+#include "base/arg.h"
 #include "base/identity.h"
 #include "base/plan.h"
 
@@ -499,6 +501,26 @@ nvs_params_add(NvsParams *params, Oid type, Datum value, bool isnull)
 	params->values[params->n] = value;
 	params->nulls[params->n] = isnull ? 'n' : ' ';
 	return ++params->n;
+}
+
+/*
+ * Add arrays of n elements each as parameters, of types of elements that have
+ * such arrays: what rows have in common is a column of them.  nulls, or those
+ * of an array, may be NULL where there are none.  They are made in the current
+ * memory context.
+ */
+void
+nvs_params_add_arrays(NvsParams *params, const Oid *types,
+					  Datum *const *values, bool *const *nulls, int narrays,
+					  int n)
+{
+	int			i;
+
+	for (i = 0; i < narrays; i++)
+		nvs_params_add(params, get_array_type(types[i]),
+					   nvs_array_of(types[i], values[i],
+									nulls == NULL ? NULL : nulls[i], n),
+					   false);
 }
 
 /* Add an argument of a SQL function as a parameter; returns its number. */

@@ -70,6 +70,9 @@ extern void nvs_defer_free_plans(MemoryContext cxt, const SPIPlanPtr *plans,
 extern void nvs_params_init(NvsParams *params);
 extern int	nvs_params_add(NvsParams *params, Oid type, Datum value,
 						   bool isnull);
+extern void nvs_params_add_arrays(NvsParams *params, const Oid *types,
+								  Datum *const *values, bool *const *nulls,
+								  int narrays, int n);
 extern int	nvs_params_add_arg(NvsParams *params, FunctionCallInfo fcinfo,
 							   int n, Oid type);
 

@@ -19,7 +19,6 @@
 #include "catalog/pg_type.h"
 #include "common/pg_prng.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
 #include "base/text.h"
@@ -582,9 +581,7 @@ admit_take_places(Admit *admit)
 		return;
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
-	for (i = 0; i < lengthof(types); i++)
-		nvs_params_add(&params, get_array_type(types[i]),
-					   nvs_array_of(types[i], values[i], NULL, n), false);
+	nvs_params_add_arrays(&params, types, values, NULL, lengthof(types), n);
 	if (strict)
 		nvs_params_add(&params, INT8OID, Int64GetDatum(admit_settled(queue)),
 					   false);
@@ -763,9 +760,7 @@ admit_have_wait(Admit *admit)
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID,
 				   Int32GetDatum(admit->fetch->queue->number), false);
-	for (i = 0; i < lengthof(types); i++)
-		nvs_params_add(&params, get_array_type(types[i]),
-					   nvs_array_of(types[i], values[i], NULL, n), false);
+	nvs_params_add_arrays(&params, types, values, NULL, lengthof(types), n);
 	(void) nvs_table_set_run(admit->fetch->set, &admit_wait, &params);
 }
 

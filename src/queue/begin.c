@@ -9,7 +9,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "base/time.h"
@@ -215,10 +214,8 @@ begin_params(const NvsFetch *fetch, const NvsFetchedJobs *jobs,
 				   false);
 	nvs_params_add(params, TEXTOID, PointerGetDatum(fetch->worker),
 				   fetch->worker == NULL);
-	for (k = 0; k < BEGIN_COLUMNS; k++)
-		nvs_params_add(params, get_array_type(types[k]),
-					   nvs_array_of(types[k], values[k], nulls[k], jobs->n),
-					   false);
+	nvs_params_add_arrays(params, types, values, nulls, BEGIN_COLUMNS,
+						  jobs->n);
 }
 
 /*

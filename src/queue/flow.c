@@ -446,12 +446,8 @@ flow_insert(Flow *flow)
 	static const Oid types[] = {
 		INT8OID, INT4OID, INT4OID, INT4OID, TEXTOID, TIMESTAMPTZOID
 	};
-	static const Oid arrays[] = {
-		INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID,
-		TIMESTAMPTZARRAYOID
-	};
 	Datum	   *values[lengthof(types)];
-	bool	   *nulls = palloc(sizeof(bool) * flow->n);
+	bool	   *nulls[lengthof(types)] = {NULL};
 	NvsParams	params;
 	int			nedges = 0;
 	int			n = 0;
@@ -460,6 +456,7 @@ flow_insert(Flow *flow)
 
 	for (k = 0; k < lengthof(types); k++)
 		values[k] = palloc(sizeof(Datum) * flow->n);
+	nulls[5] = palloc(sizeof(bool) * flow->n);
 	for (i = 0; i < flow->n; i++)
 	{
 		const FlowJob *place = &flow->places[i];
@@ -472,17 +469,13 @@ flow_insert(Flow *flow)
 		values[3][n] = Int32GetDatum(list_length(place->parents));
 		values[4][n] = CStringGetTextDatum(place->on_failure);
 		values[5][n] = place->due_at;
-		nulls[n++] = !place->has_due_at;
+		nulls[5][n++] = !place->has_due_at;
 		nedges += list_length(place->parents);
 	}
 	if (n == 0)
 		return;
 	nvs_params_init(&params);
-	for (k = 0; k < lengthof(types); k++)
-		nvs_params_add(&params, arrays[k],
-					   nvs_array_of(types[k], values[k],
-									types[k] == TIMESTAMPTZOID ? nulls : NULL,
-									n), false);
+	nvs_params_add_arrays(&params, types, values, nulls, lengthof(types), n);
 	(void) nvs_table_set_run(flow->set, &flow_insert_waits, &params);
 	flow_insert_edges(flow, nedges);
 }
@@ -491,7 +484,8 @@ flow_insert(Flow *flow)
 static void
 flow_insert_edges(Flow *flow, int nedges)
 {
-	Datum	   *values[4];
+	static const Oid types[] = {INT8OID, INT8OID, INT4OID, INT4OID};
+	Datum	   *values[lengthof(types)];
 	NvsParams	params;
 	ListCell   *lc;
 	int			n = 0;
@@ -511,9 +505,6 @@ flow_insert_edges(Flow *flow, int nedges)
 		values[3][n++] = Int32GetDatum(flow->queues[parent]->number);
 	}
 	nvs_params_init(&params);
-	for (i = 0; i < lengthof(values); i++)
-		nvs_params_add(&params, i < 2 ? INT8ARRAYOID : INT4ARRAYOID,
-					   nvs_array_of(i < 2 ? INT8OID : INT4OID, values[i], NULL,
-									n), false);
+	nvs_params_add_arrays(&params, types, values, NULL, lengthof(types), n);
 	(void) nvs_table_set_run(flow->set, &flow_insert_parents, &params);
 }

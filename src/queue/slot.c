@@ -20,7 +20,6 @@
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "queue/internal.h"
@@ -296,10 +295,8 @@ slots_ask(SlotWants *wants)
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(wants->queue->number),
 				   false);
-	for (i = 0; i < lengthof(types); i++)
-		nvs_params_add(&params, get_array_type(types[i]),
-					   nvs_array_of(types[i], values[i], NULL, wants->n),
-					   false);
+	nvs_params_add_arrays(&params, types, values, NULL, lengthof(types),
+						  wants->n);
 	(void) nvs_table_set_each(wants->set, wants->statement, &params, false,
 							  wants->function, wants);
 }
