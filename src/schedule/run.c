@@ -36,6 +36,7 @@
 PG_FUNCTION_INFO_V1(nvs_schedule_run);
 
 static bool schedule_is_usable(const NvsStore *store);
+static void schedule_find_due(NvsSchedulePass *pass);
 static bool schedule_try(NvsSchedulePass *pass, NvsDueSchedule *schedule);
 static bool schedule_step(NvsSchedulePass *pass, NvsDueSchedule *schedule);
 static bool schedule_skip(const NvsTiming *timing, NvsDueSchedule *schedule,
@@ -126,10 +127,7 @@ nvs_schedule_pass(const char *prefix, int64 max_count)
 {
 	NvsSchedulePass pass = {NULL, CurrentMemoryContext};
 	const NvsStore *store;
-	NvsParams	params;
-	SPIPlanPtr	plan;
 	ListCell   *lc;
-	int			level;
 
 	store = nvs_store_find(prefix, strlen(prefix));
 	if (store == NULL || !schedule_is_usable(store))
@@ -142,19 +140,33 @@ nvs_schedule_pass(const char *prefix, int64 max_count)
 		return 0;
 	schedule_check_authors(&pass);
 	pass.left = Min(max_count, MAX_RUNS);
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT8OID, Int64GetDatum(nvs_now_ms()), false);
-	nvs_params_add(&params, INT8OID, Int64GetDatum(pass.left), false);
-	level = nvs_plan_by_index();
-	plan = nvs_statement_plan(pass.set->plans, &schedule_due, &params, NULL);
-	AtEOXact_GUC(false, level);
-	(void) nvs_execute_each(plan, &params, false, schedule_collect, &pass);
+	schedule_find_due(&pass);
 	foreach(lc, pass.schedules)
 	{
 		while (pass.left > 0 && schedule_try(&pass, lfirst(lc)))
 			CHECK_FOR_INTERRUPTS();
 	}
 	return Min(max_count, MAX_RUNS) - pass.left;
+}
+
+/*
+ * Find the schedules that are due, as many as runs may be made, and lock their
+ * rows; those that others have locked are theirs.
+ */
+static void
+schedule_find_due(NvsSchedulePass *pass)
+{
+	NvsParams	params;
+	SPIPlanPtr	plan;
+	int			level;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(nvs_now_ms()), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(pass->left), false);
+	level = nvs_plan_by_index();
+	plan = nvs_statement_plan(pass->set->plans, &schedule_due, &params, NULL);
+	AtEOXact_GUC(false, level);
+	(void) nvs_execute_each(plan, &params, false, schedule_collect, pass);
 }
 
 /* Raise an error when nobody keeps who writes schedules. */

@@ -90,6 +90,10 @@ static int64 schedule_ms(const Interval *span, const char *name);
 static void schedule_check_timing(FunctionCallInfo fcinfo);
 static bool schedule_first(FunctionCallInfo fcinfo, int64 now, int64 *first);
 static void schedule_add_timing(FunctionCallInfo fcinfo, NvsParams *params);
+static void schedule_params(FunctionCallInfo fcinfo, bool is_job, int64 now,
+							NvsParams *params);
+static bool schedule_next(const Datum *row, const bool *isnull, int64 now,
+						  int64 *next);
 static void schedule_put_row(TupleTableSlot *slot, void *arg);
 
 /* Is a schedule due at the same times as before, and nobody else's? */
@@ -362,18 +366,14 @@ schedule_set_call(FunctionCallInfo fcinfo, bool is_job)
 	int64		now = nvs_now_ms();
 	NvsTableSet *set;
 	NvsParams	params;
-	int64		grace;
-	int64		first = 0;
 	bool		found;
 	Datum		next;
 	bool		isnull;
 
 	schedule_check_arguments(fcinfo, is_job);
-	grace = schedule_grace(fcinfo);
 	PreventCommandIfReadOnly(is_job ? "nvent.schedule_job()" :
 							 "nvent.schedule_set()");
-	found = schedule_first(fcinfo, now, &first);
-
+	schedule_params(fcinfo, is_job, now, &params);
 	nvs_spi_begin();
 	set = nvs_table_set_open(&nvs_schedule_tables, fcinfo, ARG_STORE,
 							 NVS_USE_WRITE);
@@ -381,25 +381,36 @@ schedule_set_call(FunctionCallInfo fcinfo, bool is_job)
 		schedule_check_queue(fcinfo);
 	else
 		schedule_check_subject(set, PG_GETARG_TEXT_PP(ARG_PLACE));
-	nvs_params_init(&params);
-	nvs_params_add_arg(&params, fcinfo, ARG_NAME, TEXTOID);
-	schedule_add_timing(fcinfo, &params);
-	nvs_params_add(&params, INT8OID, Int64GetDatum(now), false);
-	nvs_params_add(&params, INT8OID, Int64GetDatum(first), !found);
-	nvs_params_add_arg(&params, fcinfo, ARG_PLACE, TEXTOID);
-	nvs_params_add_arg(&params, fcinfo, ARG_WHAT, JSONBOID);
-	nvs_params_add_arg(&params, fcinfo, ARG_MISSED, TEXTOID);
-	nvs_params_add(&params, INT8OID, Int64GetDatum(grace), false);
-	nvs_params_add(&params, TEXTOID,
-				   CStringGetTextDatum(is_job ? "queue" : "subject"), false);
-	nvs_params_add(&params, TEXTOID,
-				   CStringGetTextDatum(is_job ? "job" : "event"), false);
 	found = nvs_schedule_write(set, NVS_AUTHOR_TAKE, &schedule_upsert, &params,
 							   &next, &isnull) > 0;
 	nvs_spi_end();
 	if (!found || isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(nvs_ms_to_timestamptz(DatumGetInt64(next)));
+}
+
+/* The parameters of schedule_upsert, of arguments that were checked. */
+static void
+schedule_params(FunctionCallInfo fcinfo, bool is_job, int64 now,
+				NvsParams *params)
+{
+	int64		grace = schedule_grace(fcinfo);
+	int64		first = 0;
+	bool		comes = schedule_first(fcinfo, now, &first);
+
+	nvs_params_init(params);
+	nvs_params_add_arg(params, fcinfo, ARG_NAME, TEXTOID);
+	schedule_add_timing(fcinfo, params);
+	nvs_params_add(params, INT8OID, Int64GetDatum(now), false);
+	nvs_params_add(params, INT8OID, Int64GetDatum(first), !comes);
+	nvs_params_add_arg(params, fcinfo, ARG_PLACE, TEXTOID);
+	nvs_params_add_arg(params, fcinfo, ARG_WHAT, JSONBOID);
+	nvs_params_add_arg(params, fcinfo, ARG_MISSED, TEXTOID);
+	nvs_params_add(params, INT8OID, Int64GetDatum(grace), false);
+	nvs_params_add(params, TEXTOID,
+				   CStringGetTextDatum(is_job ? "queue" : "subject"), false);
+	nvs_params_add(params, TEXTOID,
+				   CStringGetTextDatum(is_job ? "job" : "event"), false);
 }
 
 /* Raise an error for arguments of a schedule that are none. */
@@ -490,7 +501,6 @@ nvs_schedule_resume(PG_FUNCTION_ARGS)
 	NvsParams	params;
 	Datum		row[4];
 	bool		isnull[4];
-	NvsTiming	timing;
 	bool		found;
 
 	NVS_REQUIRE_ARG(0, "name");
@@ -505,19 +515,33 @@ nvs_schedule_resume(PG_FUNCTION_ARGS)
 							isnull);
 	if (found)
 	{
-		int64		next = isnull[3] ? now : DatumGetInt64(row[3]);
+		int64		next;
+		bool		comes = schedule_next(row, isnull, now, &next);
 
-		nvs_timing_init(&timing, isnull[0] ? NULL : DatumGetTextPP(row[0]),
-						isnull[1] ? "UTC" : TextDatumGetCString(row[1]),
-						!isnull[2], isnull[2] ? 0 : DatumGetInt64(row[2]));
-		if (timing.has_cron || timing.every != 0)
-			isnull[3] = next <= now &&
-				!nvs_timing_next(&timing, Max(next, 0), now, &next);
-		nvs_params_add(&params, INT8OID, Int64GetDatum(next), isnull[3]);
+		nvs_params_add(&params, INT8OID, Int64GetDatum(next), !comes);
 		nvs_table_set_run(set, &schedule_resume, &params);
 	}
 	nvs_spi_end();
 	PG_RETURN_BOOL(found);
+}
+
+/*
+ * When a schedule is due that goes on now, by its row of schedule_stopped;
+ * false for never.  One that is due once is so when it was to be, even if that
+ * is over.
+ */
+static bool
+schedule_next(const Datum *row, const bool *isnull, int64 now, int64 *next)
+{
+	NvsTiming	timing;
+
+	nvs_timing_init(&timing, isnull[0] ? NULL : DatumGetTextPP(row[0]),
+					isnull[1] ? "UTC" : TextDatumGetCString(row[1]),
+					!isnull[2], isnull[2] ? 0 : DatumGetInt64(row[2]));
+	*next = isnull[3] ? now : DatumGetInt64(row[3]);
+	if (!timing.has_cron && timing.every == 0)
+		return !isnull[3];
+	return *next > now || nvs_timing_next(&timing, Max(*next, 0), now, next);
 }
 
 /* nvent.schedule_list(store) */
