@@ -182,6 +182,8 @@ static void drop_rows(NvsTableSet *set, Datum number);
 static void purge_run(void *arg);
 static void purge_level(Purge *purge, const NvsLevel *level);
 static bool purge_some(Purge *purge, const NvsStatement *some);
+static bool purge_ready(Purge *purge, const NvsLevel *level, int64 *after);
+static void purge_ended(Purge *purge);
 static void purge_keep(TupleTableSlot *slot, void *arg);
 
 /* nvent.queue_create(queue, ..., store): false when it was there. */
@@ -436,9 +438,7 @@ purge_some(Purge *purge, const NvsStatement *some)
 				   nvs_array_of(INT8OID, purge->ids, NULL, purge->n), false);
 	(void) nvs_table_set_run(purge->set, &purge_turn_runs, &params);
 	(void) nvs_table_set_run(purge->set, &purge_turn_jobs, &params);
-	nvs_flow_deleted(purge->set, purge->ids, purge->n);
-	nvs_keys_release(purge->set, purge->queue, purge->ids, purge->n);
-	purge->deleted += purge->n;
+	purge_ended(purge);
 	return true;
 }
 
@@ -448,35 +448,48 @@ purge_level(Purge *purge, const NvsLevel *level)
 {
 	int64		after = level->settled;
 
-	for (;;)
-	{
-		NvsParams	params;
-
+	while (purge_ready(purge, level, &after))
 		CHECK_FOR_INTERRUPTS();
-		nvs_params_init(&params);
-		nvs_params_add(&params, INT4OID, Int32GetDatum(purge->queue->number),
-					   false);
-		nvs_params_add(&params, INT4OID, Int32GetDatum(level->priority),
-					   false);
-		nvs_params_add(&params, INT8OID, Int64GetDatum(after), false);
-		nvs_params_add(&params, INT8OID, Int64GetDatum(PURGE_BATCH), false);
-		purge->n = 0;
-		(void) nvs_table_set_each_of(purge->set, &purge_lock, &params, false,
-									 PURGE_BATCH, purge_keep, purge);
-		if (purge->n == 0)
-			return;
-		after = DatumGetInt64(purge->ids[purge->n - 1]);
-		params.n = 2;
-		nvs_params_add(&params, INT8ARRAYOID,
-					   nvs_array_of(INT8OID, purge->ids, NULL, purge->n),
-					   false);
-		purge->n = 0;
-		(void) nvs_table_set_each_of(purge->set, &purge_delete, &params, false,
-									 PURGE_BATCH, purge_keep, purge);
-		purge->deleted += purge->n;
-		nvs_flow_deleted(purge->set, purge->ids, purge->n);
-		nvs_keys_release(purge->set, purge->queue, purge->ids, purge->n);
-	}
+}
+
+/*
+ * Delete a batch of ready jobs of a level behind an id, which becomes that of
+ * the last one; false when there was none.
+ */
+static bool
+purge_ready(Purge *purge, const NvsLevel *level, int64 *after)
+{
+	NvsParams	params;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(purge->queue->number),
+				   false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(level->priority), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(*after), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(PURGE_BATCH), false);
+	purge->n = 0;
+	(void) nvs_table_set_each_of(purge->set, &purge_lock, &params, false,
+								 PURGE_BATCH, purge_keep, purge);
+	if (purge->n == 0)
+		return false;
+	*after = DatumGetInt64(purge->ids[purge->n - 1]);
+	params.n = 2;
+	nvs_params_add(&params, INT8ARRAYOID,
+				   nvs_array_of(INT8OID, purge->ids, NULL, purge->n), false);
+	purge->n = 0;
+	(void) nvs_table_set_each_of(purge->set, &purge_delete, &params, false,
+								 PURGE_BATCH, purge_keep, purge);
+	purge_ended(purge);
+	return true;
+}
+
+/* The jobs of a batch were deleted: tell who waits for them, or for keys. */
+static void
+purge_ended(Purge *purge)
+{
+	nvs_flow_deleted(purge->set, purge->ids, purge->n);
+	nvs_keys_release(purge->set, purge->queue, purge->ids, purge->n);
+	purge->deleted += purge->n;
 }
 
 /* Keep the id of a job. */

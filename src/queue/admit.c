@@ -194,6 +194,7 @@ static void admit_read_held(Admit *admit);
 static void admit_keep_held(TupleTableSlot *slot, void *arg);
 static void admit_lock_group(Admit *admit, int first);
 static void admit_take_places(Admit *admit);
+static bool admit_place_params(const Admit *admit, NvsParams *params);
 static void admit_keep_taken(TupleTableSlot *slot, void *arg);
 static int64 admit_settled(const NvsQueue *queue);
 static int	admit_lane_params(const Admit *admit, AdmitLaneFunction is_meant,
@@ -558,9 +559,33 @@ admit_take_places(Admit *admit)
 	const NvsQueue *queue = admit->fetch->queue;
 	bool		strict = admit->stage == ADMIT_KEY &&
 		queue->policy == NVS_POLICY_KEY_STRICT_FIFO;
+	NvsParams	params;
+
+	if (!admit_place_params(admit, &params))
+		return;
+	if (strict)
+		nvs_params_add(&params, INT8OID, Int64GetDatum(admit_settled(queue)),
+					   false);
+	else
+		nvs_params_add(&params, TIMESTAMPTZOID,
+					   TimestampTzGetDatum(GetCurrentTimestamp() +
+										   queue->group_rate.span),
+					   admit->stage != ADMIT_RATE);
+	admit->next = 0;
+	(void) nvs_table_set_each(admit->fetch->set,
+							  strict ? &admit_take_next : &admit_take, &params,
+							  false, admit_keep_taken, admit);
+}
+
+/*
+ * The parameters that name the places that are locked, and the jobs that they
+ * are for; false when none is.
+ */
+static bool
+admit_place_params(const Admit *admit, NvsParams *params)
+{
 	static const Oid types[] = {TEXTOID, INT4OID, INT8OID, INT4OID};
 	Datum	   *values[lengthof(types)];
-	NvsParams	params;
 	int			n = 0;
 	int			i;
 
@@ -578,22 +603,12 @@ admit_take_places(Admit *admit)
 		values[3][n++] = Int32GetDatum(job->job->run.priority);
 	}
 	if (n == 0)
-		return;
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
-	nvs_params_add_arrays(&params, types, values, NULL, lengthof(types), n);
-	if (strict)
-		nvs_params_add(&params, INT8OID, Int64GetDatum(admit_settled(queue)),
-					   false);
-	else
-		nvs_params_add(&params, TIMESTAMPTZOID,
-					   TimestampTzGetDatum(GetCurrentTimestamp() +
-										   queue->group_rate.span),
-					   admit->stage != ADMIT_RATE);
-	admit->next = 0;
-	(void) nvs_table_set_each(admit->fetch->set,
-							  strict ? &admit_take_next : &admit_take, &params,
-							  false, admit_keep_taken, admit);
+		return false;
+	nvs_params_init(params);
+	nvs_params_add(params, INT4OID,
+				   Int32GetDatum(admit->fetch->queue->number), false);
+	nvs_params_add_arrays(params, types, values, NULL, lengthof(types), n);
+	return true;
 }
 
 /* A job has its place; jobs come in the order in which they were given. */

@@ -37,6 +37,15 @@ enum
 };
 #define UNBIND_STORE	3
 
+/* What is checked of a row of {queue_bindings}. */
+enum
+{
+	BINDING_PATTERN,
+	BINDING_ON_APPEND,
+	BINDING_TYPES,
+	BINDING_CHECKED
+};
+
 static const NvsTableSetColumn binding_columns[] = {
 	{0, "queue", INT4OID, true},
 	{0, "pattern", TEXTOID, true},
@@ -93,6 +102,8 @@ PG_FUNCTION_INFO_V1(nvs_queue_bind);
 PG_FUNCTION_INFO_V1(nvs_queue_unbind);
 PG_FUNCTION_INFO_V1(nvs_queue_bindings);
 
+static void binding_read_row(const TriggerData *data, Datum *values,
+							 bool *nulls);
 static void binding_check_types(Datum types, bool isnull, bool on_append);
 static void bind_check_store(const NvsTableSet *set, const text *pattern);
 static NvsTableSet *bind_open(FunctionCallInfo fcinfo, int store,
@@ -115,50 +126,61 @@ Datum
 nvs_queue_binding_check(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
-	Oid			relid;
-	HeapTuple	row;
-	Datum		values[3];
-	bool		nulls[3];
-	static const char *const columns[] = {"pattern", "on_append", "types"};
-	static const Oid types[] = {TEXTOID, BOOLOID, TEXTARRAYOID};
+	Datum		values[BINDING_CHECKED];
+	bool		nulls[BINDING_CHECKED];
+	bool		on_append;
 	text	   *pattern;
-	int			i;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(data->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function must be called as a trigger")));
-	relid = RelationGetRelid(data->tg_relation);
-	row = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple :
-		data->tg_trigtuple;
-	for (i = 0; i < lengthof(columns); i++)
-	{
-		AttrNumber	column = get_attnum(relid, columns[i]);
-
-		if (column == InvalidAttrNumber ||
-			get_atttype(relid, column) != types[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-					 errmsg("relation \"%s\" has no column \"%s\" of type %s",
-							RelationGetRelationName(data->tg_relation),
-							columns[i], format_type_be(types[i]))));
-		values[i] = heap_getattr(row, column,
-								 RelationGetDescr(data->tg_relation),
-								 &nulls[i]);
-	}
-	if (nulls[0] || nulls[1])
+	binding_read_row(data, values, nulls);
+	if (nulls[BINDING_PATTERN] || nulls[BINDING_ON_APPEND])
 		return PointerGetDatum(NULL);
-	pattern = DatumGetTextPP(values[0]);
+	pattern = DatumGetTextPP(values[BINDING_PATTERN]);
+	on_append = DatumGetBool(values[BINDING_ON_APPEND]);
 	pfree(nvs_pattern_compile(VARDATA_ANY(pattern),
 							  VARSIZE_ANY_EXHDR(pattern)));
-	binding_check_types(values[2], nulls[2], DatumGetBool(values[1]));
-	if (DatumGetBool(values[1]) &&
+	binding_check_types(values[BINDING_TYPES], nulls[BINDING_TYPES],
+						on_append);
+	if (on_append &&
 		!has_privs_of_role(GetUserId(), data->tg_relation->rd_rel->relowner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to bind a queue to events that are appended"),
 				 errdetail("Only the owner of the store has events of others go to a queue.")));
 	return PointerGetDatum(NULL);
+}
+
+/*
+ * Read what is checked of the row that a trigger is called for; an error where
+ * its table has no such columns.  What values point to is the row's.
+ */
+static void
+binding_read_row(const TriggerData *data, Datum *values, bool *nulls)
+{
+	static const char *const columns[] = {"pattern", "on_append", "types"};
+	static const Oid types[] = {TEXTOID, BOOLOID, TEXTARRAYOID};
+	Relation	rel = data->tg_relation;
+	HeapTuple	row = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
+		data->tg_newtuple : data->tg_trigtuple;
+	int			i;
+
+	for (i = 0; i < BINDING_CHECKED; i++)
+	{
+		AttrNumber	column = get_attnum(RelationGetRelid(rel), columns[i]);
+
+		if (column == InvalidAttrNumber ||
+			get_atttype(RelationGetRelid(rel), column) != types[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+					 errmsg("relation \"%s\" has no column \"%s\" of type %s",
+							RelationGetRelationName(rel), columns[i],
+							format_type_be(types[i]))));
+		values[i] = heap_getattr(row, column, RelationGetDescr(rel),
+								 &nulls[i]);
+	}
 }
 
 /* Raise an error for types that mean nothing. */

@@ -151,6 +151,7 @@ static int	control_compare_ids(const void *a, const void *b);
 static void control_call(FunctionCallInfo fcinfo, const ControlVerb *verb,
 						 Control *control);
 static void control_all(void *arg);
+static void control_those_not_waiting(Control *control);
 static void control_waiting(void *arg, int64 id);
 static bool control_one(Control *control, int64 id);
 static bool control_cancel(Control *control);
@@ -317,12 +318,33 @@ static void
 control_all(void *arg)
 {
 	Control    *control = arg;
+
+	control->pass = nvs_flow_begin(control->set, control_waiting, control);
+	control_those_not_waiting(control);
+	nvs_flow_add(control->pass, control->done, control->ndone,
+				 control->verb->outcome);
+	if (control->verb == &control_verb_delete)
+		nvs_flow_add_gone(control->pass, control->done, control->ndone);
+	nvs_flow_finish(control->pass);
+	nvs_keys_release(control->set, control->queue, control->done,
+					 control->ndone);
+	if (control->verb == &control_verb_cancel)
+		nvs_slots_cancel(control->set, control->queue, control->done,
+						 control->ndone);
+}
+
+/*
+ * Do it with those jobs that do not wait for others, and leave the rest to the
+ * pass.  Both lists are in the order of ids.
+ */
+static void
+control_those_not_waiting(Control *control)
+{
 	NvsJobIds	waiting = {NULL, 0};
 	int			next = 0;
 	int			i;
 
 	/* Without a pass there was no flow; the first may have come meanwhile. */
-	control->pass = nvs_flow_begin(control->set, control_waiting, control);
 	if (control->pass != NULL)
 		nvs_flow_waiting(control->set, &control->ids, &waiting);
 	for (i = 0; i < control->ids.n; i++)
@@ -337,16 +359,6 @@ control_all(void *arg)
 		else
 			(void) control_one(control, DatumGetInt64(id));
 	}
-	nvs_flow_add(control->pass, control->done, control->ndone,
-				 control->verb->outcome);
-	if (control->verb == &control_verb_delete)
-		nvs_flow_add_gone(control->pass, control->done, control->ndone);
-	nvs_flow_finish(control->pass);
-	nvs_keys_release(control->set, control->queue, control->done,
-					 control->ndone);
-	if (control->verb == &control_verb_cancel)
-		nvs_slots_cancel(control->set, control->queue, control->done,
-						 control->ndone);
 }
 
 /*

@@ -103,6 +103,7 @@ static void count_before_prepare(void);
 static bool count_learn_stores(NvsCountTable *table);
 static CountStore *count_store_of(Oid relid);
 static void count_compare(bool prepared);
+static void count_add_changed(bool prepared);
 static void count_spoil_those(NvsCountTable *table);
 static void count_spoil(NvsCountTable *table, CountStore *store);
 static void count_tell(NvsCountTable *table);
@@ -235,8 +236,6 @@ count_store_of(Oid relid)
 static void
 count_compare(bool prepared)
 {
-	const PgStat_SubXactStatus *level =
-		pgstat_get_xact_stack_level(GetCurrentTransactionNestLevel());
 	const NvsCountNote *note;
 	CountStore *store;
 	int			i;
@@ -246,6 +245,26 @@ count_compare(bool prepared)
 		stores[i].missing = 0;
 		stores[i].spoiled = !pgstat_track_counts;
 	}
+	count_add_changed(prepared);
+	for (i = 0; (note = nvs_note_get(i)) != NULL; i++)
+		if ((store = count_store_of(note->relid)) != NULL)
+			store->missing -= note->rows;
+	for (i = 0; i < nstores; i++)
+		stores[i].spoiled |= stores[i].missing != 0;
+}
+
+/*
+ * Add to what is missing of stores how many rows the transaction has changed,
+ * as PostgreSQL's statistics have it: of each of its open levels, those that
+ * have ended being in these.  A table that was emptied or dropped is spoiled.
+ */
+static void
+count_add_changed(bool prepared)
+{
+	const PgStat_SubXactStatus *level =
+		pgstat_get_xact_stack_level(GetCurrentTransactionNestLevel());
+	CountStore *store;
+
 	for (; level != NULL; level = level->prev)
 	{
 		const PgStat_TableXactStatus *changed = level->first;
@@ -258,11 +277,6 @@ count_compare(bool prepared)
 				store->spoiled |= changed->truncdropped || prepared;
 			}
 	}
-	for (i = 0; (note = nvs_note_get(i)) != NULL; i++)
-		if ((store = count_store_of(note->relid)) != NULL)
-			store->missing -= note->rows;
-	for (i = 0; i < nstores; i++)
-		stores[i].spoiled |= stores[i].missing != 0;
 }
 
 /* Spoil the stores that a comparison found to be. */

@@ -53,6 +53,7 @@ static int	nnotes = 0;
 
 static NvsHint *hint_places(const NvsQueue *queue, int32 priority,
 							HintKey *key);
+static NvsHint *hint_choose(NvsHint *places, const HintKey *key);
 static NvsHint *hint_places_of(const HintKey *key);
 static void hint_recall(const HintNote *note);
 static void hint_after_locks(const NvsXactEnd *end);
@@ -90,7 +91,7 @@ hint_places_of(const HintKey *key)
 	return &hints[hash % (n / HINT_WAYS) * HINT_WAYS];
 }
 
-/* Is a hint, whose mutex is held, of this level? */
+/* Is a hint of this level?  Certain only while its mutex is held. */
 static bool
 hint_is_of(const NvsHint *hint, const HintKey *key)
 {
@@ -153,41 +154,49 @@ nvs_hint_save(const NvsQueue *queue, const NvsLevel *level, TimestampTz now)
 {
 	HintKey		key;
 	NvsHint    *places = hint_places(queue, level->priority, &key);
-	NvsHint    *oldest = places;
-	int			i;
+	NvsHint    *hint;
 
 	if (places == NULL || IsolationUsesXactSnapshot())
 		return;
-	for (i = 0; i < HINT_WAYS; i++)
-	{
-		NvsHint    *hint = &places[i];
-
-		if (hint_is_of(hint, &key))
-		{
-			oldest = hint;
-			break;
-		}
-		if (hint->used_at < oldest->used_at)
-			oldest = hint;
-	}
+	hint = hint_choose(places, &key);
 
 	/* Somebody else may have taken the place meanwhile: then it is ours now. */
-	SpinLockAcquire(&oldest->mutex);
-	if (!hint_is_of(oldest, &key))
+	SpinLockAcquire(&hint->mutex);
+	if (!hint_is_of(hint, &key))
 	{
-		oldest->database = key.database;
-		oldest->storage = key.storage;
-		oldest->queue = key.queue;
-		oldest->priority = key.priority;
-		oldest->settled = oldest->frontier = oldest->sweep_at = 0;
-		oldest->recalls = level->recalls;
+		hint->database = key.database;
+		hint->storage = key.storage;
+		hint->queue = key.queue;
+		hint->priority = key.priority;
+		hint->settled = hint->frontier = hint->sweep_at = 0;
+		hint->recalls = level->recalls;
 	}
-	oldest->settled = Max(oldest->settled, level->settled);
-	oldest->frontier = Max(oldest->frontier, level->frontier);
-	if (oldest->recalls == level->recalls)
-		oldest->sweep_at = level->sweep_at;
-	oldest->used_at = now;
-	SpinLockRelease(&oldest->mutex);
+	hint->settled = Max(hint->settled, level->settled);
+	hint->frontier = Max(hint->frontier, level->frontier);
+	if (hint->recalls == level->recalls)
+		hint->sweep_at = level->sweep_at;
+	hint->used_at = now;
+	SpinLockRelease(&hint->mutex);
+}
+
+/*
+ * Of the places of a key that which has its hint, or had none for the longest.
+ * As no mutex is held, it may be another's once one is.
+ */
+static NvsHint *
+hint_choose(NvsHint *places, const HintKey *key)
+{
+	NvsHint    *oldest = places;
+	int			i;
+
+	for (i = 0; i < HINT_WAYS; i++)
+	{
+		if (hint_is_of(&places[i], key))
+			return &places[i];
+		if (places[i].used_at < oldest->used_at)
+			oldest = &places[i];
+	}
+	return oldest;
 }
 
 /* Note a job of a level that is about to be taken, or was sent. */

@@ -105,6 +105,8 @@ typedef struct JobIds
 	int			n;
 } JobIds;
 
+static void job_read_member(NvsNewJob *job, NvsJsonbChild name,
+							NvsJsonbChild value, int n);
 static const JobMember *job_member(NvsJsonbChild name);
 static Datum job_member_value(const JobMember *member, NvsJsonbChild value,
 							  int n);
@@ -118,6 +120,7 @@ static char *job_interval_text(Datum value);
 static bool job_read_slot(NvsNewJob *job, NvsJsonbChild name,
 						  NvsJsonbChild value, int n);
 static Datum job_read_span(char *text);
+static bool jobs_have_level(const NvsQueue *queue, int32 priority);
 static void jobs_insert_chosen(NvsTableSet *set, NvsQueue *queue,
 							   NvsNewJob *jobs, int n, int64 *ids);
 static void jobs_take_slots(NvsTableSet *set, NvsQueue *queue,
@@ -185,26 +188,29 @@ nvs_job_read(NvsNewJob *job, Jsonb *doc, int n)
 				 errhint("Write {\"data\": ...}.")));
 	nmembers = JsonContainerSize(jc);
 	for (i = 0; i < nmembers; i++)
-	{
-		NvsJsonbChild name = nvs_jsonb_child(jc, i);
-		NvsJsonbChild value = nvs_jsonb_child(jc, nmembers + i);
-		const JobMember *member;
+		job_read_member(job, nvs_jsonb_child(jc, i),
+						nvs_jsonb_child(jc, nmembers + i), n);
+}
 
-		if (name.len == 4 && memcmp(name.data, "data", 4) == 0)
-		{
-			job->data = JsonbPGetDatum(nvs_jsonb_from_child(value));
-			job->has_data = true;
-			continue;
-		}
-		if (job_read_slot(job, name, value, n))
-			continue;
-		member = job_member(name);
-		if (member == NULL)
-			job_refuse_member(pnstrdup(name.data, name.len), n, NULL);
-		if (value.type != JENTRY_ISNULL)
-			nvs_job_set(job, member->option,
-						job_member_value(member, value, n));
+/* Read a member of the nth job: its data, a slot, or an option. */
+static void
+job_read_member(NvsNewJob *job, NvsJsonbChild name, NvsJsonbChild value, int n)
+{
+	const JobMember *member;
+
+	if (name.len == 4 && memcmp(name.data, "data", 4) == 0)
+	{
+		job->data = JsonbPGetDatum(nvs_jsonb_from_child(value));
+		job->has_data = true;
+		return;
 	}
+	if (job_read_slot(job, name, value, n))
+		return;
+	member = job_member(name);
+	if (member == NULL)
+		job_refuse_member(pnstrdup(name.data, name.len), n, NULL);
+	if (value.type != JENTRY_ISNULL)
+		nvs_job_set(job, member->option, job_member_value(member, value, n));
 }
 
 /* Read throttle or debounce of the nth job; false for another member. */
@@ -662,14 +668,9 @@ nvs_jobs_add_levels(NvsTableSet *set, const NvsQueue *queue,
 	for (i = 0; i < n; i++)
 	{
 		int32		priority = DatumGetInt32(jobs[i].options[NVS_JOB_PRIORITY]);
-		int			k;
 
-		if (jobs[i].isnull[NVS_JOB_PRIORITY])
-			continue;
-		for (k = 0; k < queue->nlevels; k++)
-			if (queue->levels[k].priority == priority)
-				break;
-		if (k == queue->nlevels)
+		if (!jobs[i].isnull[NVS_JOB_PRIORITY] &&
+			!jobs_have_level(queue, priority))
 			missing = list_append_unique_int(missing, priority);
 	}
 	list_sort(missing, list_int_cmp);
@@ -682,6 +683,18 @@ nvs_jobs_add_levels(NvsTableSet *set, const NvsQueue *queue,
 		nvs_params_add(&params, INT4OID, Int32GetDatum(lfirst_int(lc)), false);
 		(void) nvs_table_set_run(set, &job_add_level, &params);
 	}
+}
+
+/* Has a queue the level of a priority, as far as we know? */
+static bool
+jobs_have_level(const NvsQueue *queue, int32 priority)
+{
+	int			i;
+
+	for (i = 0; i < queue->nlevels; i++)
+		if (queue->levels[i].priority == priority)
+			return true;
+	return false;
 }
 
 /* Has any of these jobs an option besides its priority? */

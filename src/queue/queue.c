@@ -215,6 +215,8 @@ PG_FUNCTION_INFO_V1(nvs_queue_policy_changed);
 
 static QueueState *queue_state(NvsTableSet *set);
 static NvsQueue *queue_load(NvsTableSet *set, const char *name);
+static NvsQueue *queue_make(NvsTableSet *set, const char *name,
+							const Datum *row, const bool *isnull);
 static void queue_take_row(NvsQueue *queue, const Datum *row,
 						   const bool *isnull, MemoryContext cxt);
 static NvsRate queue_take_rate(const Datum *row, const bool *isnull);
@@ -528,19 +530,7 @@ queue_load(NvsTableSet *set, const char *name)
 										   NULL),
 						&params, true, CurrentMemoryContext, lengthof(row),
 						row, isnull))
-	{
-		queue = MemoryContextAllocZero(set->cxt, sizeof(NvsQueue));
-		queue->name = MemoryContextStrdup(set->cxt, name);
-		queue->role = GetUserId();
-		queue->storage = nvs_relation_storage_now(set->relids[NVS_TABLE_JOBS]);
-		queue->unlogged = get_rel_persistence(set->relids[NVS_TABLE_JOBS]) ==
-			RELPERSISTENCE_UNLOGGED;
-		queue_take_row(queue, row, isnull, set->cxt);
-		queue->wakeup = nvs_jobs_queue(set->relids[NVS_TABLE_JOBS],
-									   queue->number);
-		queue->channel = MemoryContextStrdup(set->cxt, set->channel);
-		queue_load_levels(set, queue);
-	}
+		queue = queue_make(set, name, row, isnull);
 	PopActiveSnapshot();
 	if (queue == NULL)
 		return NULL;
@@ -555,6 +545,28 @@ queue_load(NvsTableSet *set, const char *name)
 	state = queue_state(set);
 	state->queues = lappend(state->queues, queue);
 	MemoryContextSwitchTo(old);
+	return queue;
+}
+
+/*
+ * Make a queue of what queue_read found, with its levels as the active snapshot
+ * shows them; in the memory of the set.
+ */
+static NvsQueue *
+queue_make(NvsTableSet *set, const char *name, const Datum *row,
+		   const bool *isnull)
+{
+	Oid			jobs = set->relids[NVS_TABLE_JOBS];
+	NvsQueue   *queue = MemoryContextAllocZero(set->cxt, sizeof(NvsQueue));
+
+	queue->name = MemoryContextStrdup(set->cxt, name);
+	queue->role = GetUserId();
+	queue->storage = nvs_relation_storage_now(jobs);
+	queue->unlogged = get_rel_persistence(jobs) == RELPERSISTENCE_UNLOGGED;
+	queue_take_row(queue, row, isnull, set->cxt);
+	queue->wakeup = nvs_jobs_queue(jobs, queue->number);
+	queue->channel = MemoryContextStrdup(set->cxt, set->channel);
+	queue_load_levels(set, queue);
 	return queue;
 }
 

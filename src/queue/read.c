@@ -155,6 +155,8 @@ PG_FUNCTION_INFO_V1(nvs_queue_children);
 static Datum read_call(FunctionCallInfo fcinfo,
 					   const NvsStatement *statement);
 static void find_check(FunctionCallInfo fcinfo);
+static void find_check_states(ArrayType *array);
+static void find_check_state(const char *state);
 static void find_run(ReadFind *find);
 static void read_run(void *arg);
 static void read_put_row(TupleTableSlot *slot, void *arg);
@@ -200,16 +202,6 @@ nvs_queue_find(PG_FUNCTION_ARGS)
 static void
 find_check(FunctionCallInfo fcinfo)
 {
-	static const char *const known[] = {
-		"waiting", "created", "retry", "active", "completed", "failed",
-		"cancelled"
-	};
-	Datum	   *states;
-	bool	   *isnull;
-	int			n = 0;
-	int			i;
-	int			k;
-
 	NVS_REQUIRE_ARG(FIND_MAX_COUNT, "max_count");
 	if (PG_GETARG_INT32(FIND_MAX_COUNT) < 0 ||
 		PG_GETARG_INT32(FIND_MAX_COUNT) > NVS_MAX_JOBS)
@@ -219,28 +211,49 @@ find_check(FunctionCallInfo fcinfo)
 						NVS_MAX_JOBS),
 				 errdetail("It is %d.", PG_GETARG_INT32(FIND_MAX_COUNT))));
 	if (!PG_ARGISNULL(FIND_STATES))
-		deconstruct_array(PG_GETARG_ARRAYTYPE_P(FIND_STATES), TEXTOID, -1,
-						  false, TYPALIGN_INT, &states, &isnull, &n);
+		find_check_states(PG_GETARG_ARRAYTYPE_P(FIND_STATES));
+}
+
+/* Raise an error for states, text[], of which one is null, or none. */
+static void
+find_check_states(ArrayType *array)
+{
+	Datum	   *states;
+	bool	   *isnull;
+	int			n;
+	int			i;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &states,
+					  &isnull, &n);
 	for (i = 0; i < n; i++)
 	{
-		char	   *state;
-
 		CHECK_FOR_INTERRUPTS();
 		if (isnull[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("argument \"states\" must not contain nulls")));
-		state = TextDatumGetCString(states[i]);
-		for (k = 0; k < lengthof(known); k++)
-			if (strcmp(state, known[k]) == 0)
-				break;
-		if (k == lengthof(known))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("unrecognized state \"%s\" of jobs", state),
-					 errhint("States are waiting, created, retry, active, "
-							 "completed, failed and cancelled.")));
+		find_check_state(TextDatumGetCString(states[i]));
 	}
+}
+
+/* Raise an error for what is no state of a job. */
+static void
+find_check_state(const char *state)
+{
+	static const char *const known[] = {
+		"waiting", "created", "retry", "active", "completed", "failed",
+		"cancelled"
+	};
+	int			i;
+
+	for (i = 0; i < lengthof(known); i++)
+		if (strcmp(state, known[i]) == 0)
+			return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized state \"%s\" of jobs", state),
+			 errhint("States are waiting, created, retry, active, "
+					 "completed, failed and cancelled.")));
 }
 
 /* Run the query for what is given. */

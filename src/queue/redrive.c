@@ -155,6 +155,8 @@ static const NvsStatement redrive_delete_jobs = {
 
 PG_FUNCTION_INFO_V1(nvs_queue_redrive);
 
+static void redrive_read_arguments(Redrive *redrive,
+								   FunctionCallInfo fcinfo);
 static void redrive_check(FunctionCallInfo fcinfo, const Redrive *redrive);
 static void redrive_run(void *arg);
 static void redrive_find(Redrive *redrive);
@@ -164,12 +166,14 @@ static void redrive_keep(Redrive *redrive, RedriveSome some,
 						 const NvsStatement *statement);
 static void redrive_kept(TupleTableSlot *slot, void *arg);
 static bool redrive_is_of(const DeadLetter *letter, RedriveSome some);
+static Datum *redrive_ids(const Redrive *redrive, RedriveSome some, int *n);
 static int	redrive_params(const Redrive *redrive, RedriveSome some,
 						   NvsParams *params);
 static void redrive_read_letters(Redrive *redrive);
 static void redrive_take(TupleTableSlot *slot, void *arg);
 static DeadLetter *redrive_next(Redrive *redrive, TupleTableSlot *slot);
 static bool redrive_address(const Redrive *redrive, DeadLetter *letter);
+static void redrive_make_job(const Redrive *redrive, DeadLetter *letter);
 static void redrive_note(const Redrive *redrive);
 static void redrive_send(Redrive *redrive);
 static void redrive_send_to(Redrive *redrive, NvsQueue *target);
@@ -191,17 +195,7 @@ nvs_queue_redrive(PG_FUNCTION_ARGS)
 	Redrive		redrive;
 	int			i;
 
-	memset(&redrive, 0, sizeof(redrive));
-	NVS_REQUIRE_ARG(REDRIVE_QUEUE, "queue");
-	NVS_REQUIRE_ARG(REDRIVE_MAX_COUNT, "max_count");
-	NVS_REQUIRE_ARG(REDRIVE_PREVIEW, "preview");
-	redrive.max_count = PG_GETARG_INT32(REDRIVE_MAX_COUNT);
-	redrive.preview = PG_GETARG_BOOL(REDRIVE_PREVIEW);
-	if (!PG_ARGISNULL(REDRIVE_SOURCE))
-		redrive.source = PG_GETARG_TEXT_PP(REDRIVE_SOURCE);
-	if (!PG_ARGISNULL(REDRIVE_TARGET))
-		redrive.target = text_to_cstring(PG_GETARG_TEXT_PP(REDRIVE_TARGET));
-	redrive_check(fcinfo, &redrive);
+	redrive_read_arguments(&redrive, fcinfo);
 	if (!redrive.preview)
 		PreventCommandIfReadOnly("nvent.queue_redrive()");
 	redrive.cxt = CurrentMemoryContext;
@@ -217,6 +211,23 @@ nvs_queue_redrive(PG_FUNCTION_ARGS)
 	for (i = 0; i < redrive.n; i++)
 		redrive_put(&redrive.letters[i], result, desc);
 	return (Datum) 0;
+}
+
+/* Take the arguments of queue_redrive(); what they point to is the caller's. */
+static void
+redrive_read_arguments(Redrive *redrive, FunctionCallInfo fcinfo)
+{
+	memset(redrive, 0, sizeof(Redrive));
+	NVS_REQUIRE_ARG(REDRIVE_QUEUE, "queue");
+	NVS_REQUIRE_ARG(REDRIVE_MAX_COUNT, "max_count");
+	NVS_REQUIRE_ARG(REDRIVE_PREVIEW, "preview");
+	redrive->max_count = PG_GETARG_INT32(REDRIVE_MAX_COUNT);
+	redrive->preview = PG_GETARG_BOOL(REDRIVE_PREVIEW);
+	if (!PG_ARGISNULL(REDRIVE_SOURCE))
+		redrive->source = PG_GETARG_TEXT_PP(REDRIVE_SOURCE);
+	if (!PG_ARGISNULL(REDRIVE_TARGET))
+		redrive->target = text_to_cstring(PG_GETARG_TEXT_PP(REDRIVE_TARGET));
+	redrive_check(fcinfo, redrive);
 }
 
 /* Raise an error for arguments of queue_redrive() that make no sense. */
@@ -411,17 +422,27 @@ redrive_is_of(const DeadLetter *letter, RedriveSome some)
 	}
 }
 
+/* The ids of some, int8, in their order; *n gets how many they are. */
+static Datum *
+redrive_ids(const Redrive *redrive, RedriveSome some, int *n)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * Max(redrive->n, 1));
+	int			i;
+
+	*n = 0;
+	for (i = 0; i < redrive->n; i++)
+		if (redrive_is_of(&redrive->letters[i], some))
+			ids[(*n)++] = Int64GetDatum(redrive->letters[i].id);
+	return ids;
+}
+
 /* The parameters of a statement on some; returns how many these are. */
 static int
 redrive_params(const Redrive *redrive, RedriveSome some, NvsParams *params)
 {
-	Datum	   *ids = palloc(sizeof(Datum) * Max(redrive->n, 1));
-	int			n = 0;
-	int			i;
+	int			n;
+	Datum	   *ids = redrive_ids(redrive, some, &n);
 
-	for (i = 0; i < redrive->n; i++)
-		if (redrive_is_of(&redrive->letters[i], some))
-			ids[n++] = Int64GetDatum(redrive->letters[i].id);
 	nvs_params_init(params);
 	nvs_params_add(params, INT4OID, Int32GetDatum(redrive->queue->number),
 				   false);
@@ -497,15 +518,28 @@ static bool
 redrive_address(const Redrive *redrive, DeadLetter *letter)
 {
 	const NvsNewJob *dead = &letter->job;
-	NvsNewJob	job;
 
-	if (letter->job.isnull[NVS_JOB_ORIGIN] ||
+	if (dead->isnull[NVS_JOB_ORIGIN] ||
 		!nvs_origin_read(DatumGetJsonbP(dead->options[NVS_JOB_ORIGIN]),
 						 &letter->origin))
 		return false;
 	letter->priority = DatumGetInt32(dead->options[NVS_JOB_PRIORITY]);
 	letter->target = nvs_queue_named(redrive->set, redrive->target != NULL ?
 									 redrive->target : letter->origin.queue);
+	redrive_make_job(redrive, letter);
+	return true;
+}
+
+/*
+ * Make a dead letter the job that it is to be: with its data and key, and what
+ * its origin says else.
+ */
+static void
+redrive_make_job(const Redrive *redrive, DeadLetter *letter)
+{
+	const NvsNewJob *dead = &letter->job;
+	NvsNewJob	job;
+
 	if (letter->origin.options != NULL)
 		nvs_job_read(&job, letter->origin.options, 1);
 	else
@@ -524,7 +558,6 @@ redrive_address(const Redrive *redrive, DeadLetter *letter)
 	nvs_job_set(&job, NVS_JOB_ORIGIN,
 				nvs_origin_of_redriven(&letter->origin));
 	letter->job = job;
-	return true;
 }
 
 /*
@@ -604,19 +637,14 @@ redrive_delete(Redrive *redrive)
 {
 	const NvsTableSet *set = redrive->set;
 	NvsParams	params;
-	int			n = redrive_params(redrive, REDRIVE_SENT, &params);
-	Datum	   *ids;
-	int			nids = 0;
+	int			n;
+	Datum	   *ids = redrive_ids(redrive, REDRIVE_SENT, &n);
 	int			ndeleted;
-	int			i;
 
 	if (n == 0)
 		return;
-	ids = palloc(sizeof(Datum) * n);
-	for (i = 0; i < redrive->n; i++)
-		if (redrive->letters[i].new_id != 0)
-			ids[nids++] = Int64GetDatum(redrive->letters[i].id);
-	nvs_lanes_leave(redrive->set, redrive->queue, ids, nids);
+	nvs_lanes_leave(redrive->set, redrive->queue, ids, n);
+	(void) redrive_params(redrive, REDRIVE_SENT, &params);
 	params.n = 2;
 	(void) nvs_table_set_run(set, &redrive_delete_turns, &params);
 	(void) nvs_table_set_run(set, &redrive_delete_runs, &params);
@@ -628,7 +656,7 @@ redrive_delete(Redrive *redrive)
 				 errmsg("a trigger, rule or policy of %s kept %d of %d jobs "
 						"from being deleted", set->tables[2], n - ndeleted,
 						n)));
-	nvs_keys_release(redrive->set, redrive->queue, ids, nids);
+	nvs_keys_release(redrive->set, redrive->queue, ids, n);
 }
 
 /* Put a dead letter into the result. */

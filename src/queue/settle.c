@@ -160,6 +160,7 @@ static void settle_keep_run(TupleTableSlot *slot, void *arg);
 static NvsSettledJob *settle_read_many(FunctionCallInfo fcinfo, int *n);
 static int	settle_compare(const void *a, const void *b);
 static void settle_all(void *arg);
+static void settle_runs(SettleMany *many);
 static void settle_tell_all(SettleMany *many);
 static void settle_fail_one(SettleMany *many, const NvsSettledJob *job);
 static void settle_touch_one(SettleMany *many, NvsSettledJob *job);
@@ -635,6 +636,24 @@ static void
 settle_all(void *arg)
 {
 	SettleMany *many = arg;
+	const NvsWork *work = many->work;
+
+	settle_runs(many);
+	if (many->completed.n + many->failed.n > 0)
+		settle_tell_all(many);
+	nvs_keys_release(many->set, many->queue, work->settled, work->nsettled);
+	if (work->nsettled > 0 && !many->queue->keeps_ended)
+		settle_forget(many->set, many->queue, work->settled, work->nsettled);
+}
+
+/*
+ * End or prolong the runs of all jobs, in the order of their ids: those that
+ * fail or are touched one by one, and before each of them at once those that
+ * are completed and come before it.
+ */
+static void
+settle_runs(SettleMany *many)
+{
 	NvsWork    *work = many->work;
 	NvsSettledJob *job;
 	int			done = 0;
@@ -662,12 +681,6 @@ settle_all(void *arg)
 		}
 	}
 	settle_complete_some(many, done, work->ncompleted - done);
-	if (many->completed.n + many->failed.n > 0)
-		settle_tell_all(many);
-	nvs_keys_release(many->set, many->queue, work->settled, work->nsettled);
-	if (work->nsettled == 0 || many->queue->keeps_ended)
-		return;
-	settle_forget(many->set, many->queue, work->settled, work->nsettled);
 }
 
 /*

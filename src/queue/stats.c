@@ -152,6 +152,8 @@ static TimestampTz stats_look_due(Stats *stats);
 static void stats_look_times(Stats *stats);
 static void stats_settle(const Stats *stats, NvsLevel *level);
 static TimestampTz stats_look_oldest(const Stats *stats);
+static TimestampTz stats_look_level(const Stats *stats,
+									const NvsLevel *level);
 static void stats_fill(Stats *stats);
 static void stats_percentiles(Stats *stats, int column, Datum array,
 							  bool isnull);
@@ -270,7 +272,10 @@ stats_settle(const Stats *stats, NvsLevel *level)
 	nvs_hint_save(stats->queue, level, stats->now);
 }
 
-/* When the oldest of the jobs that come next was sent, or was to start. */
+/*
+ * When the oldest of the jobs that come next was sent, or was to start;
+ * DT_NOEND where there are none.
+ */
 static TimestampTz
 stats_look_oldest(const Stats *stats)
 {
@@ -280,25 +285,35 @@ stats_look_oldest(const Stats *stats)
 	for (i = 0; i < stats->queue->nlevels; i++)
 	{
 		NvsLevel	level = stats->queue->levels[i];
-		NvsParams	params;
-		Datum		first;
 
 		stats_settle(stats, &level);
-		nvs_params_init(&params);
-		nvs_params_add(&params, INT4OID, Int32GetDatum(stats->queue->number),
-					   false);
-		nvs_params_add(&params, INT4OID, Int32GetDatum(level.priority), false);
-		if (nvs_execute_first(nvs_statement_plan(stats->set->plans,
-												 &stats_first_turn, &params,
-												 NULL),
-							  &params, true, CurrentMemoryContext, &first))
-			oldest = Min(oldest, DatumGetTimestampTz(first));
-		nvs_params_add(&params, INT8OID, Int64GetDatum(level.settled), false);
-		if (nvs_execute_first(nvs_statement_plan(stats->set->plans,
-												 &stats_first, &params, NULL),
-							  &params, true, CurrentMemoryContext, &first))
-			oldest = Min(oldest, DatumGetTimestampTz(first));
+		oldest = Min(oldest, stats_look_level(stats, &level));
 	}
+	return oldest;
+}
+
+/* When the first turn of a level, or the first job without one, could start. */
+static TimestampTz
+stats_look_level(const Stats *stats, const NvsLevel *level)
+{
+	NvsPlanSet *plans = stats->set->plans;
+	TimestampTz oldest = DT_NOEND;
+	NvsParams	params;
+	Datum		first;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(stats->queue->number),
+				   false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(level->priority), false);
+	if (nvs_execute_first(nvs_statement_plan(plans, &stats_first_turn, &params,
+											 NULL),
+						  &params, true, CurrentMemoryContext, &first))
+		oldest = Min(oldest, DatumGetTimestampTz(first));
+	nvs_params_add(&params, INT8OID, Int64GetDatum(level->settled), false);
+	if (nvs_execute_first(nvs_statement_plan(plans, &stats_first, &params,
+											 NULL),
+						  &params, true, CurrentMemoryContext, &first))
+		oldest = Min(oldest, DatumGetTimestampTz(first));
 	return oldest;
 }
 

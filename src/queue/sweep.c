@@ -196,12 +196,13 @@ static const NvsStatement sweep_delete_ready = {
 	" s WHERE s.queue OPERATOR(pg_catalog.=) $1 LIMIT $2))"
 
 /* What finds rows of queues that are gone, and what deletes them. */
-static const struct
+typedef struct SweepDropped
 {
 	NvsStatement find;
 	NvsStatement delete;
-}			sweep_dropped[] = {
+} SweepDropped;
 
+static const SweepDropped sweep_dropped[] = {
 	{
 		{DROPPED("{job_turns}", "f.due_at IS NULL",
 				 "f.queue, f.priority DESC, f.id")},
@@ -256,9 +257,8 @@ typedef struct JobSweep
 static void sweep_run(void *arg);
 static void sweep_rest(JobSweep *sweep);
 static int64 sweep_last_number(const JobSweep *sweep);
-static int	sweep_list_dropped(const JobSweep *sweep, int table,
-							   Datum **numbers);
-static void sweep_delete_dropped(JobSweep *sweep, int table, Datum number);
+static void sweep_rest_of(JobSweep *sweep, const SweepDropped *dropped,
+						  int64 last);
 static void sweep_queue(JobSweep *sweep);
 static bool sweep_level(JobSweep *sweep, const NvsLevel *level);
 static bool sweep_find_bound(JobSweep *sweep, const NvsLevel *level);
@@ -326,18 +326,7 @@ sweep_rest(JobSweep *sweep)
 									  true) == RLS_ENABLED)
 		return;
 	for (i = 0; i < lengthof(sweep_dropped); i++)
-	{
-		Datum	   *numbers;
-		int			n = sweep_list_dropped(sweep, i, &numbers);
-		int			k;
-
-		for (k = 0; k < n && sweep->removed < sweep->wanted; k++)
-		{
-			CHECK_FOR_INTERRUPTS();
-			if (DatumGetInt32(numbers[k]) <= last)
-				sweep_delete_dropped(sweep, i, numbers[k]);
-		}
-	}
+		sweep_rest_of(sweep, &sweep_dropped[i], last);
 }
 
 /*
@@ -363,37 +352,35 @@ sweep_last_number(const JobSweep *sweep)
 	return fcinfo->isnull ? 0 : DatumGetInt64(last);
 }
 
-/* Numbers of queues that are gone and have rows in a table; how many. */
-static int
-sweep_list_dropped(const JobSweep *sweep, int table, Datum **numbers)
+/*
+ * Delete rows of a table of queues that were dropped, as many as are wanted;
+ * last is the last number that a queue was given here.
+ */
+static void
+sweep_rest_of(JobSweep *sweep, const SweepDropped *dropped, int64 last)
 {
-	uint64		n = nvs_table_set_query(sweep->set, &sweep_dropped[table].find,
-										NULL);
+	uint64		n = nvs_table_set_query(sweep->set, &dropped->find, NULL);
+	Datum	   *numbers = palloc(sizeof(Datum) * Max(n, 1));
+	bool		isnull;
 	uint64		i;
 
-	*numbers = palloc(sizeof(Datum) * Max(n, 1));
 	for (i = 0; i < n; i++)
+		numbers[i] = SPI_getbinval(SPI_tuptable->vals[i],
+								   SPI_tuptable->tupdesc, 1, &isnull);
+	for (i = 0; i < n && sweep->removed < sweep->wanted; i++)
 	{
-		bool		isnull;
+		NvsParams	params;
 
-		(*numbers)[i] = SPI_getbinval(SPI_tuptable->vals[i],
-									  SPI_tuptable->tupdesc, 1, &isnull);
+		CHECK_FOR_INTERRUPTS();
+		if (DatumGetInt32(numbers[i]) > last)
+			continue;
+		nvs_params_init(&params);
+		nvs_params_add(&params, INT4OID, numbers[i], false);
+		nvs_params_add(&params, INT8OID,
+					   Int64GetDatum(sweep->wanted - sweep->removed), false);
+		sweep->removed += nvs_table_set_run(sweep->set, &dropped->delete,
+											&params);
 	}
-	return n;
-}
-
-/* Delete rows of a queue that is gone from a table. */
-static void
-sweep_delete_dropped(JobSweep *sweep, int table, Datum number)
-{
-	NvsParams	params;
-
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT4OID, number, false);
-	nvs_params_add(&params, INT8OID,
-				   Int64GetDatum(sweep->wanted - sweep->removed), false);
-	sweep->removed += nvs_table_set_run(sweep->set,
-										&sweep_dropped[table].delete, &params);
 }
 
 /* Delete jobs of one queue: ended, waiting for a turn, ready. */

@@ -229,6 +229,7 @@ static bool update_is_free(const Update *update, int64 id, Datum priority);
 static bool update_leaves_lane(const Update *update, Datum lane);
 static void update_change(const Update *update, int64 id, Datum priority,
 						  bool has_turn, bool leaves);
+static void update_give_turn(const Update *update, int64 id, Datum priority);
 static void update_change_turn(const Update *update, int64 id, bool leaves);
 static void update_leave_places(const Update *update, int64 id);
 static void update_change_row(const Update *update, int64 id,
@@ -571,7 +572,6 @@ static void
 update_change(const Update *update, int64 id, Datum priority, bool has_turn,
 			  bool leaves)
 {
-	const NvsNewJob *job = &update->job;
 	const NvsQueue *queue = update->queue;
 
 	if (has_turn && (update->moves || leaves))
@@ -579,16 +579,7 @@ update_change(const Update *update, int64 id, Datum priority, bool has_turn,
 	update_change_row(update, id, priority, has_turn);
 	update_leave_places(update, id);
 	if (!has_turn && update->moves)
-	{
-		NvsRun		run = {id, 0, 0, 0};
-		TimestampTz due = DatumGetTimestampTz(job->options[NVS_JOB_DUE_AT]);
-
-		run.priority = DatumGetInt32(job->isnull[NVS_JOB_PRIORITY] ?
-									 priority :
-									 job->options[NVS_JOB_PRIORITY]);
-		nvs_turn_insert(update->set, queue, &run,
-						job->isnull[NVS_JOB_DUE_AT] ? NULL : &due);
-	}
+		update_give_turn(update, id, priority);
 
 	/* Those who fetch may have passed it while it was locked. */
 	if (!has_turn)
@@ -598,6 +589,20 @@ update_change(const Update *update, int64 id, Datum priority, bool has_turn,
 	}
 	nvs_jobs_note_taken(queue->wakeup, 1);
 	nvs_jobs_note_ready(queue->wakeup, 1);
+}
+
+/* Give a job that was ready a turn, at its time and with its priority now. */
+static void
+update_give_turn(const Update *update, int64 id, Datum priority)
+{
+	const NvsNewJob *job = &update->job;
+	TimestampTz due = DatumGetTimestampTz(job->options[NVS_JOB_DUE_AT]);
+	NvsRun		run = {id, 0, 0, 0};
+
+	run.priority = DatumGetInt32(job->isnull[NVS_JOB_PRIORITY] ? priority :
+								 job->options[NVS_JOB_PRIORITY]);
+	nvs_turn_insert(update->set, update->queue, &run,
+					job->isnull[NVS_JOB_DUE_AT] ? NULL : &due);
 }
 
 /*
