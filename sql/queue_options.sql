@@ -60,6 +60,25 @@ SELECT b.*, n.fits AS own
 FROM pg_temp.backoff('b', nvent.queue_send('b')) b,
     pg_temp.backoff('n', nvent.queue_send('n', retry_delay => '1 hour', retry_backoff => true, retry_delay_max => '20 hours')) n WHERE n.n = b.n ORDER BY b.n;
 
+-- What is longer than time goes, or almost, keeps nobody from anything: a job is as
+-- good as never tried again, or just so, and the queue's other jobs are fetched.
+-- Seen to fail with errors where it is out of range, of a delay, a lease or the longest
+-- run, and with a delay that is doubled beyond it.
+SELECT nvent.queue_create('e', lease => '1 second', retry_limit => 3);
+SELECT nvent.queue_send('e', retry_delay => '300000 years') AS far, nvent.queue_send('e', retry_delay => '280000 years', retry_backoff => true) AS doubled, nvent.queue_send('e', retry_delay => '-300000 years') AS back, nvent.queue_send('e', retry_delay => '300000 years', retry_delay_max => '1 hour') AS bounded, nvent.queue_send('e', retry_delay => '1 hour', retry_delay_max => '300000 years') AS own, nvent.queue_send('e', retry_delay => '3000000 months -100000000 days') AS both \gset
+SELECT count(nvent.queue_fail('e', id, attempt)) FROM nvent.queue_fetch('e', 3);
+SELECT count(*) AS expire FROM nvent.queue_fetch('e', 3);
+UPDATE q_job_runs SET lease_until = now() - interval '1 hour' WHERE outcome IS NULL;
+SELECT nvent.queue_send('e', '"other"') > 0 AS sent;
+SELECT string_agg(CASE id WHEN :back THEN 'back' WHEN :both THEN 'both' ELSE data ->> 0 END, ', ' ORDER BY id) AS fetched FROM nvent.queue_fetch('e', 10);
+SELECT CASE g.id WHEN :far THEN 'far' WHEN :doubled THEN 'doubled' WHEN :back THEN 'back' WHEN :bounded THEN 'bounded' WHEN :own THEN 'own' WHEN :both THEN 'both' ELSE 'other' END AS job, g.state, g.start_at > '200000-01-01' AS never FROM nvent.queue_find('e') g ORDER BY g.id;
+CREATE FUNCTION pg_temp.rest() RETURNS interval LANGUAGE sql AS
+    $$SELECT make_interval(secs => extract(epoch FROM timestamptz '294276-12-31 23:00:00+00') - extract(epoch FROM clock_timestamp()))$$;
+SELECT nvent.queue_create('l', lease => '300 years');
+SELECT nvent.queue_send('l', lease => pg_temp.rest()) > 0 AS lease, nvent.queue_send('l', max_run => pg_temp.rest()) > 0 AS max_run;
+UPDATE q_jobs SET lease = lease + interval '2 hours', max_run = max_run + interval '2 hours' WHERE queue = (SELECT number FROM q_queues WHERE name = 'l');
+SELECT string_agg((lease_until > '200000-01-01')::text, ', ' ORDER BY id) AS never FROM nvent.queue_fetch('l', 10);
+
 -- How long what is queued and what has ended are kept.
 SELECT nvent.queue_create('k', keep_queued => '2 hours', keep_ended => '1 hour');
 SELECT count(*) FROM nvent.queue_send_batch('k', '{"{\"data\": \"ends\"}","{\"data\": \"ends late\"}","{\"data\": \"waits long\"}","{\"data\": \"waits\"}"}'::jsonb[]);

@@ -10,6 +10,9 @@
 
 #include "base/time.h"
 
+/* Days of a month, on the average of the 400 years of the calendar. */
+#define MONTH_DAYS	(146097.0 / 4800)
+
 /* The time that is span after t; raises 22008 when it is out of range. */
 TimestampTz
 nvs_after(TimestampTz t, const Interval *span)
@@ -19,6 +22,35 @@ nvs_after(TimestampTz t, const Interval *span)
 										  IntervalPGetDatum(span));
 
 	return DatumGetTimestampTz(sum);
+}
+
+/*
+ * The time that is span after t; where that is out of range, or within a year
+ * of it, the bound on that side.  For a span that was accepted before, and must
+ * not keep anybody from anything now.  Months, days and the rest are added one
+ * behind the other, and each sum has to be in range.
+ */
+TimestampTz
+nvs_after_or_bound(TimestampTz t, const Interval *span)
+{
+	const double first = (double) MIN_TIMESTAMP + 366 * USECS_PER_DAY;
+	double		parts[] = {
+		span->month * MONTH_DAYS * USECS_PER_DAY,
+		(double) span->day * USECS_PER_DAY,
+		(double) span->time
+	};
+	double		sum = t;
+	int			i;
+
+	for (i = 0; i < lengthof(parts); i++)
+	{
+		sum += parts[i];
+		if (sum > NVS_LAST_TIME)
+			return NVS_LAST_TIME;
+		if (sum < first)
+			return MIN_TIMESTAMP;
+	}
+	return nvs_after(t, span);
 }
 
 /* Milliseconds since 1970 of the server's clock, as it is now. */

@@ -119,7 +119,10 @@ nvs_fetch_begin(NvsFetch *fetch, NvsFetchedJobs *jobs)
 							  begin_keep, &begun);
 }
 
-/* Until when a run that begins now has its lease, and may last. */
+/*
+ * Until when a run that begins now has its lease, and may last.  Nothing is an
+ * error: one job must not keep a fetch from others.
+ */
 static void
 begin_set_times(const NvsFetch *fetch, NvsFetchedJob *job)
 {
@@ -128,11 +131,11 @@ begin_set_times(const NvsFetch *fetch, NvsFetchedJob *job)
 	const Interval *max_run = job->max_run != NULL ? job->max_run :
 		queue->max_run;
 
-	job->lease_until = nvs_after(now, job->lease != NULL ? job->lease :
-								 &queue->lease);
+	job->lease_until = nvs_after_or_bound(now, job->lease != NULL ?
+										  job->lease : &queue->lease);
 	if (max_run == NULL)
 		return;
-	job->run_until = nvs_after(now, max_run);
+	job->run_until = nvs_after_or_bound(now, max_run);
 	job->lease_until = Min(job->lease_until, job->run_until);
 }
 

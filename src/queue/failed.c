@@ -124,6 +124,7 @@ static TimestampTz
 failed_due(const FailedJob *job, const NvsRun *run)
 {
 	double		delay = failed_seconds(&job->retry_delay);
+	TimestampTz now;
 
 	if (job->retry_backoff)
 	{
@@ -134,16 +135,18 @@ failed_due(const FailedJob *job, const NvsRun *run)
 	}
 	if (job->retry_delay_max != NULL)
 		delay = Min(delay, failed_seconds(job->retry_delay_max));
-	return GetCurrentTimestamp() + (TimestampTz) (delay * USECS_PER_SEC);
+	now = GetCurrentTimestamp();
+	return delay * USECS_PER_SEC < NVS_LAST_TIME - now ?
+		now + (TimestampTz) (delay * USECS_PER_SEC) : NVS_LAST_TIME;
 }
 
-/* Length of an interval from now, in seconds. */
+/* Length of an interval from now, in seconds, as far as time goes. */
 static double
 failed_seconds(const Interval *span)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	return (double) (nvs_after(now, span) - now) / USECS_PER_SEC;
+	return (double) (nvs_after_or_bound(now, span) - now) / USECS_PER_SEC;
 }
 
 /*
