@@ -87,4 +87,14 @@ UPDATE q_jobs SET created_at = now() - interval '3 hours' WHERE data <> '"waits"
 UPDATE q_job_runs r SET lease_until = now() - interval '61 min', ended_at = now() - interval '61 min' FROM q_jobs j WHERE j.id = r.id AND j.data = '"ends late"';
 SELECT nvent.maintain(store => 'q') > 0 AS deleted;
 SELECT string_agg(data ->> 0, ', ' ORDER BY id) AS kept FROM nvent.queue_find('k');
+
+-- For longer than there is time: for ever, and what else there is is maintained.  Seen
+-- to fail with errors where that is out of range.
+SELECT nvent.queue_create('ever', keep_queued => '10000 years', keep_ended => '300000 years');
+SELECT count(*) FROM nvent.queue_send_batch('ever', '{"{\"data\": \"ends\"}","{\"data\": \"waits\"}"}'::jsonb[]);
+SELECT count(nvent.queue_complete('ever', id, attempt)) FROM nvent.queue_fetch('ever', 1);
+UPDATE q_jobs SET created_at = '1000-01-01';
+UPDATE q_job_runs SET lease_until = '1000-01-01', ended_at = '1000-01-01' WHERE outcome IS NOT NULL;
+SELECT nvent.maintain(store => 'q') > 0 AS deleted;
+SELECT 'k' AS queue, count(*) FROM nvent.queue_find('k') UNION ALL SELECT 'ever', count(*) FROM nvent.queue_find('ever');
 SELECT nvent.store_migrate('q', 0) > 0 AS dropped;

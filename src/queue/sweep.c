@@ -31,9 +31,15 @@ static const NvsStatement sweep_list = {
 	"OR keep_queued IS NOT NULL ORDER BY name"
 };
 
-/* In SQL, how long queue $1 keeps jobs. */
+/*
+ * In SQL, since when queue $1 keeps jobs: since ever where that would be before
+ * the first timestamp, lest maintenance of all that a store has fail.
+ */
 #define KEEP(column) \
-	"(SELECT " NVS_NOW " OPERATOR(pg_catalog.-) q." column \
+	"(SELECT CASE WHEN q." column " OPERATOR(pg_catalog.>) " \
+	"'6000 years'::pg_catalog.interval " \
+	"THEN '-infinity'::pg_catalog.timestamptz " \
+	"ELSE " NVS_NOW " OPERATOR(pg_catalog.-) q." column " END" \
 	" FROM {queues} q WHERE q.number OPERATOR(pg_catalog.=) $1)"
 
 /* Up to $2 jobs of queue $1 that have ended, by their last runs, locked. */
