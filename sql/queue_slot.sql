@@ -93,6 +93,15 @@ SELECT state, extract(year FROM start_at) AS year FROM nvent.queue_get('t', :d);
 SELECT count(*) FILTER (WHERE id IN (:k, :d)) FROM nvent.queue_fetch('t', 10);
 SELECT nvent.queue_purge('t');
 
+-- Nor one that waits for its parent until then, or when it was to if that is later.
+-- Seen to fail with the slot left out of when it may start.
+SELECT nvent.queue_send('t', key => 'f1', throttle => :'slot') > 0 AS now, nvent.queue_send('t', key => 'f2', throttle => :'slot') > 0 AS now;
+SELECT array_agg(f) AS f FROM nvent.queue_flow(ARRAY['{"name": "p", "queue": "t", "priority": 9}', '{"queue": "t", "after": "p", "key": "f1", "debounce": "36500 days", "startAt": "2050-01-01"}', '{"queue": "t", "after": "p", "key": "f2", "debounce": "36500 days", "startAt": "2100-01-02"}', '{"queue": "t", "after": "p", "key": "f3", "debounce": "36500 days"}']::jsonb[]) f \gset
+SELECT nvent.queue_complete('t', id, attempt) AS parent FROM nvent.queue_fetch('t');
+SELECT u.n, g.state, extract(year FROM g.start_at) AS year FROM unnest(:'f'::bigint[]) WITH ORDINALITY u (id, n), nvent.queue_get('t', u.id) g ORDER BY n;
+SELECT nvent.queue_flow(ARRAY['{"queue": "t", "key": "f3", "throttle": "36500 days"}']::jsonb[]);
+SELECT nvent.queue_purge('t') > 0 AS purged;
+
 -- What is rolled back has taken nothing.
 BEGIN;
 SELECT pg_temp.sends('t', 'throttle', 'r'), pg_temp.sends('t', 'debounce', 'r');

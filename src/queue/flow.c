@@ -94,6 +94,7 @@ static void flow_add_levels(Flow *flow);
 static int	flow_compare_queues(const void *a, const void *b, void *arg);
 static void flow_send(Flow *flow);
 static void flow_require_sent(const Flow *flow, int from, int to);
+static bool flow_due(const Flow *flow, int i, Datum *due_at);
 static void flow_insert(Flow *flow);
 static void flow_insert_edges(Flow *flow, int nedges);
 
@@ -435,8 +436,28 @@ flow_require_sent(const Flow *flow, int from, int to)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNIQUE_VIOLATION),
 					 errmsg("job %d of the flow was not sent", i + 1),
+					 flow->jobs[i].slot == 0 ?
 					 errdetail("Another job of queue \"%s\" has its key.",
+							   text_to_cstring(flow->places[i].queue)) :
+					 errdetail("Another job of queue \"%s\" has its key or its slot.",
 							   text_to_cstring(flow->places[i].queue))));
+}
+
+/*
+ * When a job that waits may start at the soonest, by what it says and by its
+ * slot; false for any time.
+ */
+static bool
+flow_due(const Flow *flow, int i, Datum *due_at)
+{
+	const FlowJob *place = &flow->places[i];
+	TimestampTz slot = flow->jobs[i].slot_starts_at;
+
+	*due_at = place->due_at;
+	if (slot != 0 &&
+		(!place->has_due_at || DatumGetTimestampTz(place->due_at) < slot))
+		*due_at = TimestampTzGetDatum(slot);
+	return place->has_due_at || slot != 0;
 }
 
 /* Write down which jobs wait, and for whom. */
@@ -468,8 +489,8 @@ flow_insert(Flow *flow)
 		values[2][n] = flow->jobs[i].options[NVS_JOB_PRIORITY];
 		values[3][n] = Int32GetDatum(list_length(place->parents));
 		values[4][n] = CStringGetTextDatum(place->on_failure);
-		values[5][n] = place->due_at;
-		nulls[5][n++] = !place->has_due_at;
+		nulls[5][n] = !flow_due(flow, i, &values[5][n]);
+		n++;
 		nedges += list_length(place->parents);
 	}
 	if (n == 0)

@@ -47,6 +47,7 @@ typedef struct NvsNewJob
 	int64		slot;			/* length of the one it takes, in us; 0: none */
 	bool		or_next_slot;	/* where that is taken */
 	bool		waits;			/* for other jobs, and has no turn until then */
+	TimestampTz slot_starts_at; /* if that waits and has the next; 0: no */
 } NvsNewJob;
 
 /* Give a job an option. */

@@ -348,16 +348,21 @@ slot_move_on(const SlotWants *wants, SlotWant *want)
 	return true;
 }
 
-/* Have a job that got the next slot start with it, unless it is later still. */
+/*
+ * Have a job that got the next slot start with it, unless it is later still; of
+ * one that waits for others its flow sees to that.
+ */
 static void
 slot_begin_later(const SlotWants *wants, const SlotWant *want)
 {
 	NvsNewJob  *job = &wants->jobs[want->job];
+	TimestampTz due = DatumGetTimestampTz(job->options[NVS_JOB_DUE_AT]);
 
 	if (!want->is_next)
 		return;
-	if (job->isnull[NVS_JOB_DUE_AT] ||
-		DatumGetTimestampTz(job->options[NVS_JOB_DUE_AT]) < want->starts_at)
+	if (job->waits)
+		job->slot_starts_at = want->starts_at;
+	else if (job->isnull[NVS_JOB_DUE_AT] || due < want->starts_at)
 		nvs_job_set(job, NVS_JOB_DUE_AT,
 					TimestampTzGetDatum(want->starts_at));
 }
