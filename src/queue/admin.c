@@ -9,6 +9,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "queue/bind.h"
 #include "queue/internal.h"
@@ -130,11 +131,17 @@ static const NvsStatement purge_delete = {
 	"LIMIT 1) IS NULL RETURNING j.id"
 };
 
-/* Up to $2 jobs of queue $1 that wait for others. */
-static const NvsStatement purge_waits = {
+/* Up to $2 jobs of queue $1 behind $3 that wait for others. */
+static const NvsStatement purge_find_waits = {
+	"SELECT w.id FROM {job_waits} w WHERE w.queue OPERATOR(pg_catalog.=) $1 "
+	"AND w.id OPERATOR(pg_catalog.>) $3 ORDER BY w.id LIMIT $2"
+};
+
+/* $1 queue, $2 id; nothing where somebody else has what waits. */
+static const NvsStatement purge_stop_waiting = {
 	"DELETE FROM {job_waits} w WHERE w.id OPERATOR(pg_catalog.=) ANY (ARRAY("
-	"SELECT l.id FROM {job_waits} l WHERE l.queue OPERATOR(pg_catalog.=) $1 "
-	"ORDER BY l.id LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING w.id"
+	"SELECT l.id FROM {job_waits} l WHERE l.id OPERATOR(pg_catalog.=) $2 "
+	"AND " NVS_IN_QUEUE("l", "1") " FOR UPDATE SKIP LOCKED))"
 };
 
 /* Up to $2 turns of queue $1. */
@@ -163,6 +170,9 @@ typedef struct Purge
 	int64		deleted;
 	Datum	   *ids;			/* of one batch, int8 */
 	int			n;
+	NvsFlowPass *pass;			/* over jobs that wait */
+	int64		last;			/* of those that are known to */
+	MemoryContext scratch;		/* for one of them */
 } Purge;
 
 PG_FUNCTION_INFO_V1(nvs_queue_create);
@@ -181,7 +191,11 @@ static bool admin_run_named(FunctionCallInfo fcinfo, const char *function,
 static void drop_rows(NvsTableSet *set, Datum number);
 static void purge_run(void *arg);
 static void purge_level(Purge *purge, const NvsLevel *level);
-static bool purge_some(Purge *purge, const NvsStatement *some);
+static void purge_waits(Purge *purge);
+static void purge_add_waits(Purge *purge);
+static void purge_waiting(void *arg, int64 id);
+static bool purge_some(Purge *purge);
+static void purge_delete_rows(Purge *purge);
 static bool purge_ready(Purge *purge, const NvsLevel *level, int64 *after);
 static void purge_ended(Purge *purge);
 static void purge_keep(TupleTableSlot *slot, void *arg);
@@ -405,20 +419,88 @@ purge_run(void *arg)
 	Purge	   *purge = arg;
 	int			i;
 
-	while (nvs_flow_any(purge->set) && purge_some(purge, &purge_waits))
-		CHECK_FOR_INTERRUPTS();
-	while (purge_some(purge, &purge_turns))
+	purge_waits(purge);
+	while (purge_some(purge))
 		CHECK_FOR_INTERRUPTS();
 	for (i = 0; i < purge->queue->nlevels; i++)
 		purge_level(purge, &purge->queue->levels[i]);
 }
 
 /*
- * Delete a batch of jobs that have turns, or wait; false when there was none.
- * some deletes these and tells of them.
+ * Delete the jobs that wait for others.  That is a pass, as they are children,
+ * and have children: all come in one order, and nobody waits in a circle.
  */
+static void
+purge_waits(Purge *purge)
+{
+	purge->pass = nvs_flow_begin(purge->set, purge_waiting, purge);
+	if (purge->pass == NULL)
+		return;
+	purge->last = PG_INT64_MIN;
+	purge->scratch = AllocSetContextCreate(CurrentMemoryContext,
+										   "a job that is purged",
+										   ALLOCSET_DEFAULT_SIZES);
+	purge_add_waits(purge);
+	nvs_flow_finish(purge->pass);
+	MemoryContextDelete(purge->scratch);
+}
+
+/* Add the next batch of jobs that wait to the pass, in front of which it is. */
+static void
+purge_add_waits(Purge *purge)
+{
+	NvsParams	params;
+	int			i;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(purge->queue->number),
+				   false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(PURGE_BATCH), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(purge->last), false);
+	purge->n = 0;
+	(void) nvs_table_set_each_of(purge->set, &purge_find_waits, &params,
+								 false, PURGE_BATCH, purge_keep, purge);
+	for (i = 0; i < purge->n; i++)
+	{
+		purge->last = DatumGetInt64(purge->ids[i]);
+		nvs_flow_add_waiting(purge->pass, purge->last);
+	}
+}
+
+/*
+ * Delete a job that waits, unless it does no more by now or somebody has it, as
+ * a pass comes to it; its children come behind it, as do others that wait.
+ */
+static void
+purge_waiting(void *arg, int64 id)
+{
+	Purge	   *purge = arg;
+	MemoryContext old = MemoryContextSwitchTo(purge->scratch);
+	NvsParams	params;
+
+	if (id == purge->last)
+		purge_add_waits(purge);
+	purge->ids[0] = Int64GetDatum(id);
+	purge->n = 1;
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(purge->queue->number),
+				   false);
+	nvs_params_add(&params, INT8OID, purge->ids[0], false);
+	if (nvs_table_set_run(purge->set, &purge_stop_waiting, &params) > 0)
+	{
+		purge_delete_rows(purge);
+		nvs_flow_add(purge->pass, purge->ids, 1, NVS_FLOW_DELETED);
+		nvs_flow_forget(purge->set, purge->ids, 1);
+		nvs_keys_release(purge->set, purge->queue, purge->ids, 1);
+		purge->deleted++;
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(purge->scratch);
+}
+
+/* Delete a batch of jobs that have turns; false when there was none. */
 static bool
-purge_some(Purge *purge, const NvsStatement *some)
+purge_some(Purge *purge)
 {
 	NvsParams	params;
 
@@ -427,10 +509,21 @@ purge_some(Purge *purge, const NvsStatement *some)
 				   false);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(PURGE_BATCH), false);
 	purge->n = 0;
-	(void) nvs_table_set_each_of(purge->set, some, &params, false,
+	(void) nvs_table_set_each_of(purge->set, &purge_turns, &params, false,
 								 PURGE_BATCH, purge_keep, purge);
 	if (purge->n == 0)
 		return false;
+	purge_delete_rows(purge);
+	purge_ended(purge);
+	return true;
+}
+
+/* Delete the runs and the rows of the jobs of a batch. */
+static void
+purge_delete_rows(Purge *purge)
+{
+	NvsParams	params;
+
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(purge->queue->number),
 				   false);
@@ -438,8 +531,6 @@ purge_some(Purge *purge, const NvsStatement *some)
 				   nvs_array_of(INT8OID, purge->ids, NULL, purge->n), false);
 	(void) nvs_table_set_run(purge->set, &purge_turn_runs, &params);
 	(void) nvs_table_set_run(purge->set, &purge_turn_jobs, &params);
-	purge_ended(purge);
-	return true;
 }
 
 /* Delete the ready jobs of a level, but for those that somebody has locked. */
