@@ -104,6 +104,8 @@ nvs_schedule_author(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function must be called as a trigger")));
+
+	/* What the row was, if it was there, and what it becomes. */
 	row = data->tg_trigtuple;
 	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 	{
@@ -112,6 +114,8 @@ nvs_schedule_author(PG_FUNCTION_ARGS)
 	}
 	column = author_column(data->tg_relation);
 	authors = author_after(data, before, row, column, &isnull);
+
+	/* Whoever has said other authors, they are set here. */
 	if (TRIGGER_FIRED_BEFORE(data->tg_event))
 	{
 		row = heap_modify_tuple_by_cols(row,
@@ -119,6 +123,8 @@ nvs_schedule_author(PG_FUNCTION_ARGS)
 										1, &column, &authors, &isnull);
 		return PointerGetDatum(row);
 	}
+
+	/* A trigger behind ours may have said others; now none can any more. */
 	author_check(data->tg_relation, row, column, authors, isnull);
 	return PointerGetDatum(NULL);
 }
@@ -282,8 +288,9 @@ author_list(const char *name)
 }
 
 /*
- * Execute a statement on the set's table of schedules with a pass; returns how
- * many rows it met.  value, if not NULL, gets what the first one returns.
+ * Execute a statement on the set's table of schedules, which is locked, with a
+ * pass; returns how many rows it met.  value, if not NULL, gets what the first
+ * one returns, in the current memory context.
  */
 uint64
 nvs_schedule_write(const NvsTableSet *set, NvsAuthorship kind,
@@ -302,6 +309,8 @@ nvs_schedule_write(const NvsTableSet *set, NvsAuthorship kind,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("table %s was renamed meanwhile", set->tables[0]),
 				 errhint("Retry the transaction.")));
+
+	/* What it fires is one level deeper, and what that writes has no pass. */
 	author_pass = set->relids[0];
 	author_pass_kind = kind;
 	author_pass_depth = author_depth() + 1;
@@ -317,6 +326,7 @@ nvs_schedule_write(const NvsTableSet *set, NvsAuthorship kind,
 	}
 	PG_FINALLY();
 	{
+		/* A trigger of a statement with a pass may have had us called. */
 		author_pass = outer;
 		author_pass_kind = outer_kind;
 		author_pass_depth = outer_depth;

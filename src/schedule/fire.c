@@ -80,7 +80,10 @@ nvs_schedule_fire(NvsSchedulePass *pass, const NvsDueSchedule *schedule)
 		fire_send(pass, schedule);
 }
 
-/* Append the event of a schedule. */
+/*
+ * Append the event of a schedule, to a stream of its store.  The table is
+ * locked from when it was looked at.
+ */
 static void
 fire_append(NvsSchedulePass *pass, const NvsDueSchedule *schedule)
 {
@@ -95,12 +98,16 @@ fire_append(NvsSchedulePass *pass, const NvsDueSchedule *schedule)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("subject \"%s\" is not in store \"%s\"",
 						schedule->subject, pass->set->prefix)));
+
+	/* The table is made now, where it is to be, so that it can be asked for. */
 	(void) nvs_route_find(NVS_KIND_STREAM, schedule->subject, len,
 						  NVS_USE_WRITE, &resolved);
 	relid = resolved.target->relid;
 	fire_check_table(pass, schedule, relid, resolved.target->name, ACL_INSERT,
 					 TRIGGER_TYPE_INSERT);
 	fire_check_bound(pass, schedule);
+
+	/* It goes where the route says by then: to this table, or it is undone. */
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(schedule->subject),
 				   false);

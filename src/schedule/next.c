@@ -100,7 +100,7 @@ cron_second_of_day(const NvsCron *cron, int from)
 
 /*
  * The first day at or after from that matches, Julian days both; false when
- * none ever does.
+ * none ever does.  It is looked for month by month.
  */
 static bool
 cron_day(const NvsCron *cron, int from, int *day)
@@ -110,6 +110,7 @@ cron_day(const NvsCron *cron, int from, int *day)
 	int			first;
 	int			i;
 
+	/* In the month of from only days from that on are of use. */
 	j2date(from, &year, &month, &first);
 	for (i = 0; i <= CALENDAR_YEARS * MONTHS_PER_YEAR; i++)
 	{
@@ -117,6 +118,7 @@ cron_day(const NvsCron *cron, int from, int *day)
 		int			start = date2j(year, month, 1);
 		int			found = -1;
 
+		/* All days of a month at once, as bits. */
 		if ((cron->months & (UINT64CONST(1) << month)) != 0)
 			found = cron_bit(cron_days_of_month(cron, ndays, j2day(start)),
 							 first);
@@ -125,6 +127,8 @@ cron_day(const NvsCron *cron, int from, int *day)
 			*day = start + found - 1;
 			return true;
 		}
+
+		/* In all later months from the first day on. */
 		first = 1;
 		if (++month > MONTHS_PER_YEAR)
 		{

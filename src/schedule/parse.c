@@ -131,6 +131,8 @@ nvs_cron_parse(const char *expression, int len, NvsCron *cron)
 				 errmsg("cron expression is too long"),
 				 errdetail("It has %d bytes; at most %d are allowed.", len,
 						   NVS_CRON_MAX_BYTES)));
+
+	/* A name stands for five fields. */
 	cron_find_name(&expression, &len);
 	nfields = cron_split(expression, len, start, length);
 	if (nfields != CRON_FIELDS && nfields != CRON_FIELDS - 1)
@@ -138,6 +140,7 @@ nvs_cron_parse(const char *expression, int len, NvsCron *cron)
 						  psprintf("It has %d fields.", nfields),
 						  "Write five fields, minute, hour, day of month, month and day of week, or six with the second before them.");
 
+	/* Five fields begin with the minute: it is due when that begins. */
 	memset(cron, 0, sizeof(NvsCron));
 	p.cron = cron;
 	if (nfields < CRON_FIELDS)
@@ -149,6 +152,8 @@ nvs_cron_parse(const char *expression, int len, NvsCron *cron)
 		p.end = start[i] + length[i];
 		cron_parse_field(&p);
 	}
+
+	/* Who is never due would be looked for through 400 years. */
 	cron_check_occurs(&p);
 }
 

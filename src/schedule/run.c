@@ -129,6 +129,7 @@ nvs_schedule_pass(const char *prefix, int64 max_count)
 	const NvsStore *store;
 	ListCell   *lc;
 
+	/* Nothing is locked or raised for who has nothing to do here. */
 	store = nvs_store_find(prefix, strlen(prefix));
 	if (store == NULL || !schedule_is_usable(store))
 		return 0;
@@ -138,9 +139,13 @@ nvs_schedule_pass(const char *prefix, int64 max_count)
 		nvs_has_foreign_code(pass.set->relids[0], TRIGGER_TYPE_UPDATE,
 							 pass.set->tables[0]))
 		return 0;
+
+	/* A row of which it is not known who wrote it must not be run. */
 	schedule_check_authors(&pass);
 	pass.left = Min(max_count, MAX_RUNS);
 	schedule_find_due(&pass);
+
+	/* One that makes up for what was missed is run until it has. */
 	foreach(lc, pass.schedules)
 	{
 		while (pass.left > 0 && schedule_try(&pass, lfirst(lc)))
@@ -246,6 +251,7 @@ schedule_try(NvsSchedulePass *pass, NvsDueSchedule *schedule)
 	List	   *checked = list_copy(pass->checked);
 	volatile bool again = false;
 
+	/* What a run that fails has changed of these is put back below. */
 	pass->refused = false;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(pass->cxt);
@@ -258,6 +264,7 @@ schedule_try(NvsSchedulePass *pass, NvsDueSchedule *schedule)
 	{
 		ErrorData  *error;
 
+		/* The error is copied to where the subtransaction does not take it. */
 		MemoryContextSwitchTo(pass->cxt);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -266,6 +273,8 @@ schedule_try(NvsSchedulePass *pass, NvsDueSchedule *schedule)
 		CurrentResourceOwner = owner;
 		*schedule = kept;
 		pass->checked = checked;
+
+		/* Who cancels means the call; all else is of this schedule alone. */
 		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 			ReThrowError(error);
 		schedule_failed(pass, schedule, error);

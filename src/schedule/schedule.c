@@ -359,7 +359,10 @@ nvs_schedule_job(PG_FUNCTION_ARGS)
 	return schedule_set_call(fcinfo, true);
 }
 
-/* Set a schedule that appends an event, or sends a job. */
+/*
+ * Set a schedule that appends an event, or sends a job: when it is due next, a
+ * timestamptz, NULL for never.
+ */
 static Datum
 schedule_set_call(FunctionCallInfo fcinfo, bool is_job)
 {
@@ -377,6 +380,8 @@ schedule_set_call(FunctionCallInfo fcinfo, bool is_job)
 	nvs_spi_begin();
 	set = nvs_table_set_open(&nvs_schedule_tables, fcinfo, ARG_STORE,
 							 NVS_USE_WRITE);
+
+	/* What is written must be possible now; a run looks again. */
 	if (is_job)
 		schedule_check_queue(fcinfo);
 	else
@@ -507,12 +512,16 @@ nvs_schedule_resume(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("nvent.schedule_resume()");
 	nvs_spi_begin();
 	set = nvs_table_set_require(&nvs_schedule_tables, fcinfo, 1);
+
+	/* One that is not running, as we see it; others may resume it, too. */
 	nvs_params_init(&params);
 	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
 	found = nvs_execute_row(nvs_statement_plan(set->plans, &schedule_stopped,
 											   &params, NULL),
 							&params, false, CurrentMemoryContext, 4, row,
 							isnull);
+
+	/* Its row is locked, so what is worked out from it stays right. */
 	if (found)
 	{
 		int64		next;
