@@ -200,7 +200,10 @@ static bool purge_ready(Purge *purge, const NvsLevel *level, int64 *after);
 static void purge_ended(Purge *purge);
 static void purge_keep(TupleTableSlot *slot, void *arg);
 
-/* nvent.queue_create(queue, ..., store): false when it was there. */
+/*
+ * nvent.queue_create(queue, ..., store): false when it was there; then it stays
+ * as it is.
+ */
 Datum
 nvs_queue_create(PG_FUNCTION_ARGS)
 {
@@ -218,8 +221,12 @@ nvs_queue_create(PG_FUNCTION_ARGS)
 	nvs_spi_begin();
 	set = nvs_table_set_open(&nvs_queue_tables, fcinfo,
 							 lengthof(create_types), NVS_USE_WRITE);
+
+	/* Not locked: when it is dropped, jobs that fail stay where they are. */
 	if (dead_letter != NULL)
 		(void) nvs_queue_require(set, text_to_cstring(dead_letter));
+
+	/* Whoever is just making a queue of this name is waited for. */
 	nvs_params_init(&params);
 	for (i = 0; i < lengthof(create_types); i++)
 		nvs_params_add_arg(&params, fcinfo, i, create_types[i]);
@@ -227,6 +234,8 @@ nvs_queue_create(PG_FUNCTION_ARGS)
 												   &params, NULL),
 								&params, false, CurrentMemoryContext,
 								&number);
+
+	/* It has a level from the start: who buries jobs in it must make none. */
 	if (created)
 	{
 		nvs_params_init(&params);
@@ -378,16 +387,22 @@ drop_rows(NvsTableSet *set, Datum number)
 
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, number, false);
+
+	/* In the order of a job's rows: what waits, its turn, runs, the job. */
 	nvs_flow_drop(set, number);
 	(void) nvs_table_set_run(set, &admin_drop_turns, &params);
 	(void) nvs_table_set_run(set, &admin_drop_runs, &params);
 	(void) nvs_table_set_run(set, &admin_drop_jobs, &params);
+
+	/* What jobs got before theirs were deleted, by who was waited for. */
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
 		n = nvs_table_set_run(set, &admin_drop_turns, &params);
 		n += nvs_table_set_run(set, &admin_drop_runs, &params);
 	} while (n > 0);
+
+	/* Then children in other queues, and what only the jobs had. */
 	nvs_flow_dropped(set, number);
 	(void) nvs_table_set_run(set, &admin_drop_keys, &params);
 	(void) nvs_table_set_run(set, &admin_drop_slots, &params);
@@ -563,6 +578,8 @@ purge_ready(Purge *purge, const NvsLevel *level, int64 *after)
 								 PURGE_BATCH, purge_keep, purge);
 	if (purge->n == 0)
 		return false;
+
+	/* With their rows locked, a newer snapshot shows who had them before. */
 	*after = DatumGetInt64(purge->ids[purge->n - 1]);
 	params.n = 2;
 	nvs_params_add(&params, INT8ARRAYOID,

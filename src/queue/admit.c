@@ -220,10 +220,14 @@ nvs_fetch_admit(NvsFetch *fetch, NvsFetchedJobs *jobs)
 	int			stage;
 
 	admit_init(&admit, fetch, jobs);
+
+	/* The jobs are locked: a newer snapshot shows what others gave them. */
 	nvs_table_set_lock_all(fetch->set);
 	PushActiveSnapshot(GetLatestSnapshot());
 	admit_read_lanes(&admit);
 	PopActiveSnapshot();
+
+	/* One that has no place in one lane wants none in those that follow. */
 	for (stage = 0; stage < ADMIT_STAGES; stage++)
 		admit_to_lanes(&admit, stage);
 	admit_have_wait(&admit);
@@ -439,9 +443,12 @@ admit_choose(Admit *admit)
 	int			i;
 	int			k;
 
+	/* Of each lane as many as it has places. */
 	for (i = 0; i < admit->nwants; i += admit_same_lane(admit, i))
 		for (k = Min(admit_same_lane(admit, i), places) - 1; k >= 0; k--)
 			admit->wants[i + k]->may_go = true;
+
+	/* Of all, in the order of the fetch, until it has enough. */
 	for (i = 0; i < admit->n; i++)
 	{
 		AdmitJob   *job = &admit->jobs[i];
@@ -563,6 +570,8 @@ admit_take_places(Admit *admit)
 
 	if (!admit_place_params(admit, &params))
 		return;
+
+	/* Where keys are strict, who comes first is looked for behind settled. */
 	if (strict)
 		nvs_params_add(&params, INT8OID, Int64GetDatum(admit_settled(queue)),
 					   false);
@@ -745,7 +754,10 @@ admit_is_not_next(const Admit *admit pg_attribute_unused(),
 	return first->verdict == ADMIT_LATER && first->place >= 0;
 }
 
-/* Write down the jobs that wait. */
+/*
+ * Write down the jobs that wait: each has a turn from now on, that names its
+ * lane and comes due when somebody makes it so.
+ */
 static void
 admit_have_wait(Admit *admit)
 {
@@ -755,6 +767,7 @@ admit_have_wait(Admit *admit)
 	int			n = 0;
 	int			i;
 
+	/* A turn has the number of the last attempt, not of the one to begin. */
 	for (i = 0; i < lengthof(types); i++)
 		values[i] = palloc(sizeof(Datum) * admit->n);
 	for (i = 0; i < admit->n; i++)
@@ -771,11 +784,15 @@ admit_have_wait(Admit *admit)
 	}
 	if (n == 0)
 		return;
+
+	/* The fetch goes on behind those that wait. */
 	admit->fetch->waiting += n;
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID,
 				   Int32GetDatum(admit->fetch->queue->number), false);
 	nvs_params_add_arrays(&params, types, values, NULL, lengthof(types), n);
+
+	/* One that has a turn, which is locked, waits by that. */
 	(void) nvs_table_set_run(admit->fetch->set, &admit_wait, &params);
 }
 

@@ -302,13 +302,17 @@ await_to_jsonb(Tuplestorestate *rows, TupleDesc desc)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
-/* There was no job: find out when to look again. */
+/*
+ * There was no job: find out when to look again, wait->look_at, unless somebody
+ * wakes us before.
+ */
 static void
 await_plan_next(QueueWait *await)
 {
 	NvsWait    *wait = &await->wait;
 	int			nap = NVS_NAP_WOKEN;
 
+	/* Known to wait only from now on: look once more for what came before. */
 	if (!await->registered)
 	{
 		await->registered = nvs_jobs_wait_begin(await->queue->wakeup);
@@ -324,9 +328,13 @@ await_plan_next(QueueWait *await)
 		wait->look_at = await->began;
 		return;
 	}
+
+	/* Leases that have run out, and were left by this look, wake nobody. */
 	if (!await->queue->paused && await->queue->expire_left)
 		nap = NVS_NAP_ALONE;
 	wait->look_at = TimestampTzPlusMilliseconds(await->began, nap);
+
+	/* One of those who wait finds out when something comes due. */
 	if (await->queue->paused || !nvs_jobs_keep_time())
 		return;
 	await->due_at = wait->look_at;

@@ -86,7 +86,11 @@ static void begin_params(const NvsFetch *fetch, const NvsFetchedJobs *jobs,
 						 NvsParams *params);
 static void begin_keep(TupleTableSlot *slot, void *arg);
 
-/* Begin runs of jobs that are locked; those that were taken are left out. */
+/*
+ * Begin runs of jobs that are locked; those that begin are added to the ones
+ * that are taken.  Left out are those that others had before us; those that
+ * wait in their lanes, or may not go just now, are not in the list any more.
+ */
 void
 nvs_fetch_begin(NvsFetch *fetch, NvsFetchedJobs *jobs)
 {
@@ -96,13 +100,18 @@ nvs_fetch_begin(NvsFetch *fetch, NvsFetchedJobs *jobs)
 	BegunRuns	begun = {fetch, jobs, 0};
 	int			i;
 
+	/* Who has to wait keeps his turn, or gets one. */
 	if (fetch->queue->has_lanes)
 		nvs_fetch_admit(fetch, jobs);
 	if (jobs->n == 0)
 		return;
+
+	/* Turns come before runs, as with all who have to do with a job. */
 	for (i = 0; i < jobs->n; i++)
 		begin_set_times(fetch, &jobs->jobs[i]);
 	begin_delete_turns(fetch, jobs);
+
+	/* Each way looks for runs by a snapshot that is newer than the locks. */
 	if (nvs_direct_begin(fetch, jobs))
 		return;
 	if (jobs->n == 1)
@@ -196,6 +205,8 @@ begin_params(const NvsFetch *fetch, const NvsFetchedJobs *jobs,
 
 	for (k = 0; k < BEGIN_COLUMNS; k++)
 		values[k] = palloc(sizeof(Datum) * jobs->n);
+
+	/* Many have no limit, most belong to no flow; the rest is never NULL. */
 	nulls[5] = palloc(sizeof(bool) * jobs->n);
 	nulls[6] = palloc(sizeof(bool) * jobs->n);
 	for (i = 0; i < jobs->n; i++)
@@ -212,6 +223,8 @@ begin_params(const NvsFetch *fetch, const NvsFetchedJobs *jobs,
 		nulls[5][i] = job->run_until == 0;
 		nulls[6][i] = !job->run.flow;
 	}
+
+	/* What all of them have in common comes before the arrays. */
 	nvs_params_init(params);
 	nvs_params_add(params, INT4OID, Int32GetDatum(fetch->queue->number),
 				   false);

@@ -136,6 +136,8 @@ nvs_queue_binding_check(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function must be called as a trigger")));
 	binding_read_row(data, values, nulls);
+
+	/* The table refuses nulls; one that was changed not to cannot be used. */
 	if (nulls[BINDING_PATTERN] || nulls[BINDING_ON_APPEND])
 		return PointerGetDatum(NULL);
 	pattern = DatumGetTextPP(values[BINDING_PATTERN]);
@@ -144,6 +146,8 @@ nvs_queue_binding_check(PG_FUNCTION_ARGS)
 							  VARSIZE_ANY_EXHDR(pattern)));
 	binding_check_types(values[BINDING_TYPES], nulls[BINDING_TYPES],
 						on_append);
+
+	/* Others may write to the table; events of all are not theirs to give. */
 	if (on_append &&
 		!has_privs_of_role(GetUserId(), data->tg_relation->rd_rel->relowner))
 		ereport(ERROR,

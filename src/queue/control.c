@@ -321,11 +321,15 @@ control_all(void *arg)
 
 	control->pass = nvs_flow_begin(control->set, control_waiting, control);
 	control_those_not_waiting(control);
+
+	/* Then what they have as parents and as children, in one order. */
 	nvs_flow_add(control->pass, control->done, control->ndone,
 				 control->verb->outcome);
 	if (control->verb == &control_verb_delete)
 		nvs_flow_add_gone(control->pass, control->done, control->ndone);
 	nvs_flow_finish(control->pass);
+
+	/* Keys and slots last: who waits for one has nothing that we want. */
 	nvs_keys_release(control->set, control->queue, control->done,
 					 control->ndone);
 	if (control->verb == &control_verb_cancel)

@@ -245,6 +245,8 @@ count_compare(bool prepared)
 		stores[i].missing = 0;
 		stores[i].spoiled = !pgstat_track_counts;
 	}
+
+	/* What was changed, less what was noted, is what nobody noted. */
 	count_add_changed(prepared);
 	for (i = 0; (note = nvs_note_get(i)) != NULL; i++)
 		if ((store = count_store_of(note->relid)) != NULL)
@@ -556,6 +558,8 @@ count_push_known(NvsCountTable *table, const NvsTableSet *set, int32 queue,
 	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
 	store = count_find_store(table, jobs);
 	counted = count_find(table, MyDatabaseId, jobs, queue, false);
+
+	/* Of the present store, and not spoiled since it was counted. */
 	known = store != NULL && counted != NULL && counted->valid &&
 		counted->generation == store->generation;
 	if (known)
@@ -599,6 +603,7 @@ count_begin(NvsCountTable *table, const NvsTableSet *set, int32 queue)
 	uint64		token = 0;
 	int			i;
 
+	/* With the lock held, the snapshot shows all that was added so far. */
 	LWLockAcquire(&table->lock, LW_EXCLUSIVE);
 	store = count_find_store(table, jobs);
 	if (store == NULL)
@@ -606,6 +611,8 @@ count_begin(NvsCountTable *table, const NvsTableSet *set, int32 queue)
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (count_oldest_xid(GetActiveSnapshot()) >= store->since)
 		token = ++table->next_token;
+
+	/* From here on others add, but for what the snapshot shows already. */
 	counted = count_find(table, MyDatabaseId, jobs, queue, true);
 	counted->generation = store->generation;
 	counted->token = token;

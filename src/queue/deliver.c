@@ -47,11 +47,14 @@ deliver_jobs(const NvsDelivery *delivery)
 	NvsQueue   *queue;
 	int			i;
 
+	/* Who appends need not know of the queue: an error tells of it. */
 	context.callback = deliver_context;
 	context.arg = unconstify(NvsDelivery *, delivery);
 	context.previous = error_context_stack;
 	error_context_stack = &context;
 	set = deliver_open(delivery, &queue);
+
+	/* The key is the subject, so that jobs of one can be kept in order. */
 	for (i = 0; i < delivery->n; i++)
 	{
 		nvs_job_init(&jobs[i]);
@@ -59,6 +62,8 @@ deliver_jobs(const NvsDelivery *delivery)
 		jobs[i].has_data = true;
 		nvs_job_set(&jobs[i], NVS_JOB_KEY, delivery->subjects[i]);
 	}
+
+	/* One that was dropped since the bindings were read gets nothing. */
 	if (queue != NULL)
 	{
 		nvs_jobs_note(queue->wakeup);

@@ -72,16 +72,22 @@ nvs_direct_walk(NvsFetch *fetch, NvsLevel *level, int64 after, bool sweep)
 
 	if (direct == NULL || direct_runs == NULL)
 		return false;
+
+	/* A sweep passes over what others are just taking, too: hence dirty. */
 	InitDirtySnapshot(walk.dirty);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	nvs_direct_open(direct, &walk.jobs);
 	if (sweep)
 		nvs_direct_open(direct_runs, &walk.runs);
+
+	/* Few ids at first, then more, and then all, until there is enough. */
 	while (direct_walk_span(&walk, after, span) && span != PG_INT64_MAX)
 	{
 		after += span;
 		span = span > WIDE_SPAN ? PG_INT64_MAX : span * WIDER_SPAN;
 	}
+
+	/* The next walk begins with twice the ids that this one took. */
 	if (!sweep)
 		level->span = fetch->adding->n < walk.wanted ? 0 :
 			Max(2 * (direct_id(walk.jobs.locked) - from), NARROW_SPAN);
@@ -209,6 +215,8 @@ nvs_direct_begin(NvsFetch *fetch, const NvsFetchedJobs *jobs)
 
 	if (direct == NULL)
 		return false;
+
+	/* Taken with the jobs locked, it shows runs of all who had them before. */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	nvs_direct_open(direct, &runs);
 	for (i = 0; i < jobs->n; i++)
@@ -216,6 +224,8 @@ nvs_direct_begin(NvsFetch *fetch, const NvsFetchedJobs *jobs)
 		const NvsFetchedJob *job = &jobs->jobs[i];
 
 		CHECK_FOR_INTERRUPTS();
+
+		/* Another attempt begins by a turn, which we had, and have deleted. */
 		if (job->run.attempt == 1 &&
 			direct_is_taken(&runs, GetActiveSnapshot(), job->run.id))
 			continue;
@@ -225,6 +235,8 @@ nvs_direct_begin(NvsFetch *fetch, const NvsFetchedJobs *jobs)
 		nvs_fetched_append(&fetch->taken, job);
 		nfirst += job->run.attempt == 1;
 	}
+
+	/* No trigger is called for these rows, which would note them. */
 	nvs_direct_insert(&runs);
 	nvs_note_begun(fetch->set, fetch->queue, fetch->taken.n - n, nfirst);
 	nvs_direct_close(&runs);
@@ -274,6 +286,8 @@ nvs_direct_end(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 
 	if (direct == NULL)
 		return 0;
+
+	/* A run that was changed since this snapshot is found out by its update. */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	nvs_direct_open(direct, &table);
 	for (i = 0; i < n; i++)
@@ -291,6 +305,8 @@ nvs_direct_end(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 		if (!direct_end_run(&table, text, &jobs[i]))
 			break;
 	}
+
+	/* No trigger is called for these rows, which would note them. */
 	nvs_note_ended(set, queue, outcome, i);
 	nvs_direct_close(&table);
 	PopActiveSnapshot();
@@ -400,12 +416,15 @@ direct_add_new_job(NvsDirectTable *jobs, const NvsQueue *queue,
 	Datum	   *values = row->tts_values;
 	int			i;
 
+	/* What a statement would leave to defaults is what these would make. */
 	memset(row->tts_isnull, false, sizeof(bool) * NVS_JOBS_COLUMNS);
 	values[NVS_JOBS_ID] = Int64GetDatum(id);
 	values[NVS_JOBS_CREATED_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[NVS_JOBS_QUEUE] = Int32GetDatum(queue->number);
 	values[NVS_JOBS_DATA] = job->data;
 	row->tts_isnull[NVS_JOBS_DATA] = !job->has_data;
+
+	/* What is not said of it is the queue's to say whenever it matters. */
 	for (i = 0; i < lengthof(options); i++)
 	{
 		values[options[i].column] = job->options[options[i].option];

@@ -76,6 +76,8 @@ nvs_queue_expire(NvsTableSet *set, NvsQueue *queue, TimestampTz now,
 
 	expire_check_clock(queue);
 	expire_note_time(queue, now);
+
+	/* Lock them, but for those whose workers are just settling them. */
 	expired.runs = palloc(sizeof(NvsRun) * limit);
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
@@ -86,6 +88,8 @@ nvs_queue_expire(NvsTableSet *set, NvsQueue *queue, TimestampTz now,
 	nvs_params_add(&params, BOOLOID, BoolGetDatum(flow != NULL), false);
 	(void) nvs_table_set_each(set, &expire_runs, &params, false, expire_keep,
 							  &expired);
+
+	/* The caller tells the children of all at once, in one order. */
 	if (flow != NULL)
 	{
 		flow->ids = palloc(sizeof(Datum) * Max(expired.n, 1));
@@ -94,6 +98,8 @@ nvs_queue_expire(NvsTableSet *set, NvsQueue *queue, TimestampTz now,
 	for (i = 0; i < expired.n; i++)
 		if (expire_end(set, queue, &expired.runs[i]) && flow != NULL)
 			flow->ids[flow->n++] = Int64GetDatum(expired.runs[i].id);
+
+	/* Who has met all that had run out, and can see all, knows the next one. */
 	if (expired.n < limit && !IsolationUsesXactSnapshot() &&
 		nvs_queue_shows_all(set))
 		expire_raise_bound(set, queue);

@@ -79,7 +79,10 @@ nvs_run_failed(NvsTableSet *set, NvsQueue *queue, const NvsRun *run,
 	return !job.said.isnull[NVS_JOB_FLOW];
 }
 
-/* Read a job, with the queue's defaults; false when it was deleted. */
+/*
+ * Read a job, with the queue's defaults, into the current memory context; false
+ * when it was deleted.
+ */
 static bool
 failed_read(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
 			FailedJob *job)
@@ -90,6 +93,7 @@ failed_read(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
 	const Datum *said = job->said.options;
 	const bool *unsaid = job->said.isnull;
 
+	/* It is where its run says, unless it was deleted by hand. */
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(run->priority), false);
@@ -101,6 +105,8 @@ failed_read(NvsTableSet *set, const NvsQueue *queue, const NvsRun *run,
 		return false;
 	job->created_at = DatumGetTimestampTz(row[0]);
 	nvs_job_take(&job->said, row + 1, isnull + 1);
+
+	/* What it does not say its queue does, as that is now. */
 	job->retry_limit = unsaid[NVS_JOB_RETRY_LIMIT] ? queue->retry_limit :
 		DatumGetInt32(said[NVS_JOB_RETRY_LIMIT]);
 	job->retry_delay = unsaid[NVS_JOB_RETRY_DELAY] ? queue->retry_delay :

@@ -154,6 +154,8 @@ nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue, int max_count,
 	fetch.holds = work != NULL && work->holds;
 	fetch.set = set;
 	fetch.queue = queue;
+
+	/* A place may be a lock until we commit, and of these there are few. */
 	fetch.wanted = queue->has_lanes || queue->rate.limit > 0 ?
 		Min(max_count, MAX_OF_LANES) : max_count;
 	fetch.worker = worker;
@@ -162,8 +164,11 @@ nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue, int max_count,
 	if (max_count > 0 && !queue->paused)
 		nvs_call_by_index(fetch_run, &fetch);
 
+	/* They were taken as they were met, by several rounds. */
 	qsort(fetch.taken.jobs, fetch.taken.n, sizeof(NvsFetchedJob),
 		  nvs_fetched_compare);
+
+	/* Who waits is told what there is if we are rolled back, and was left. */
 	nvs_queue_taken(queue, fetch.taken.n);
 	fetch_leave(&fetch);
 	for (i = 0; i < fetch.taken.n; i++)

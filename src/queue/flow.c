@@ -176,11 +176,15 @@ flow_read_job(Flow *flow, int i, Jsonb *doc)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("job %d must have the member \"%s\"", i + 1,
 						"queue")));
+
+	/* Before its name is known, so that it cannot wait for itself. */
 	flow_read_after(flow, i, doc);
 	flow_read_on_failure(flow, i, doc);
 	name = flow_read_text(doc, "name", i + 1);
 	if (name != NULL)
 		flow_keep_name(flow, i, name);
+
+	/* The rest is read as of any job, which knows no other members. */
 	members = OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(FLOW_MEMBERS),
 							   ObjectIdGetDatum(TEXTOID), Int32GetDatum(-1));
 	nvs_job_read(&flow->jobs[i],
@@ -478,6 +482,8 @@ flow_insert(Flow *flow)
 	for (k = 0; k < lengthof(types); k++)
 		values[k] = palloc(sizeof(Datum) * flow->n);
 	nulls[5] = palloc(sizeof(bool) * flow->n);
+
+	/* Those without parents have their turn by now, and no row here. */
 	for (i = 0; i < flow->n; i++)
 	{
 		const FlowJob *place = &flow->places[i];
@@ -495,6 +501,8 @@ flow_insert(Flow *flow)
 	}
 	if (n == 0)
 		return;
+
+	/* Nobody can end a parent meanwhile: nobody sees them before we commit. */
 	nvs_params_init(&params);
 	nvs_params_add_arrays(&params, types, values, nulls, lengthof(types), n);
 	(void) nvs_table_set_run(flow->set, &flow_insert_waits, &params);

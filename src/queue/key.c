@@ -267,6 +267,8 @@ key_found_taken(TupleTableSlot *slot, void *arg)
 		wants->nobodys = true;
 		return;
 	}
+
+	/* They are in the order of bytes; of one key the first job comes first. */
 	while (low < high)
 	{
 		int			middle = (low + high) / 2;

@@ -522,6 +522,7 @@ queue_load(NvsTableSet *set, const char *name)
 	MemoryContext cxt = set->cxt;
 	MemoryContext old;
 
+	/* Locked before the snapshot, which must not be older than a table. */
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(name), false);
 	nvs_table_set_lock(set, NVS_TABLE_LEVELS);
@@ -627,7 +628,10 @@ queue_copy_interval(Datum value, bool isnull, MemoryContext cxt)
 	return copy;
 }
 
-/* Read the levels of a queue, under the active snapshot. */
+/*
+ * Read the levels of a queue, under the active snapshot: the highest priority
+ * first, in the memory of the set.
+ */
 static void
 queue_load_levels(NvsTableSet *set, NvsQueue *queue)
 {
@@ -638,6 +642,8 @@ queue_load_levels(NvsTableSet *set, NvsQueue *queue)
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
 	n = nvs_table_set_query(set, &queue_read_levels, &params);
+
+	/* Each says from where on to look for leases of the queue: the latest. */
 	queue->lease_bound = DT_NOBEGIN;
 	queue->levels = MemoryContextAllocZero(set->cxt, sizeof(NvsLevel) *
 										   Max(n, 1));
@@ -648,6 +654,7 @@ queue_load_levels(NvsTableSet *set, NvsQueue *queue)
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		bool		isnull;
 
+		/* We have looked at nothing yet: a hint may say more. */
 		level->priority = DatumGetInt32(SPI_getbinval(tuple, desc, 1,
 													  &isnull));
 		level->saved = DatumGetInt64(SPI_getbinval(tuple, desc, 2, &isnull));

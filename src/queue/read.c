@@ -256,7 +256,7 @@ find_check_state(const char *state)
 					 "completed, failed and cancelled.")));
 }
 
-/* Run the query for what is given. */
+/* Run the query for what is given: a key, data, both, or neither. */
 static void
 find_run(ReadFind *find)
 {
@@ -266,6 +266,8 @@ find_run(ReadFind *find)
 
 	read->statement = by_data ? &read_by_data :
 		PG_ARGISNULL(FIND_KEY) ? &read_in_order : &read_by_key;
+
+	/* $1 to $4 mean the same in all three statements. */
 	nvs_params_init(&read->params);
 	nvs_params_add(&read->params, INT4OID, Int32GetDatum(find->queue->number),
 				   false);
@@ -275,6 +277,8 @@ find_run(ReadFind *find)
 				   false);
 	nvs_params_add(&read->params, INT8OID,
 				   Int64GetDatum(PG_GETARG_INT32(FIND_MAX_COUNT)), false);
+
+	/* From $5 on: the key and the data, the data, or the priorities. */
 	if (!PG_ARGISNULL(FIND_KEY))
 		nvs_params_add_arg(&read->params, fcinfo, FIND_KEY, TEXTOID);
 	if (read->statement == &read_in_order)
@@ -282,6 +286,8 @@ find_run(ReadFind *find)
 					   nvs_queue_priorities(find->queue), false);
 	else
 		nvs_params_add_arg(&read->params, fcinfo, FIND_DATA, JSONBOID);
+
+	/* Which index of data there is, if any, only the planner finds out. */
 	if (by_data)
 		read_run(read);
 	else

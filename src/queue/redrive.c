@@ -266,7 +266,10 @@ redrive_run(void *arg)
 	redrive_delete(redrive);
 }
 
-/* Find the oldest dead letters: those with a turn, and the ready ones. */
+/*
+ * Find the oldest dead letters: those with a turn, and the ready ones.  None is
+ * locked yet, and what is found may be somebody else's by then.
+ */
 static void
 redrive_find(Redrive *redrive)
 {
@@ -279,9 +282,13 @@ redrive_find(Redrive *redrive)
 	nvs_params_add(&params, TEXTOID, PointerGetDatum(redrive->source),
 				   redrive->source == NULL);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(redrive->max_count), false);
+
+	/* The settled position is about those alone that have no turn. */
 	redrive->turns = true;
 	(void) nvs_table_set_each(redrive->set, &redrive_find_turns, &params,
 							  redrive->preview, redrive_found, redrive);
+
+	/* Ready ones are behind the settled positions of their levels. */
 	redrive->turns = false;
 	for (i = 0; i < queue->nlevels; i++)
 	{
@@ -294,6 +301,8 @@ redrive_find(Redrive *redrive)
 		(void) nvs_table_set_each(redrive->set, &redrive_find_ready, &params,
 								  redrive->preview, redrive_found, redrive);
 	}
+
+	/* The oldest of all are among the oldest of each level, and of turns. */
 	if (redrive->n > 1)
 		qsort(redrive->letters, redrive->n, sizeof(DeadLetter),
 			  redrive_compare);
@@ -343,6 +352,8 @@ redrive_lock(Redrive *redrive)
 
 	redrive_keep(redrive, REDRIVE_TURNS, &redrive_lock_turns);
 	redrive_keep(redrive, REDRIVE_READY, &redrive_lock_ready);
+
+	/* Whether others had a ready one before takes a newer snapshot to see. */
 	if (!IsolationUsesXactSnapshot())
 	{
 		redrive_keep(redrive, REDRIVE_READY, &redrive_recheck_ready);
@@ -643,11 +654,15 @@ redrive_delete(Redrive *redrive)
 
 	if (n == 0)
 		return;
+
+	/* Others may wait in their lanes behind the turns, which must be there. */
 	nvs_lanes_leave(redrive->set, redrive->queue, ids, n);
 	(void) redrive_params(redrive, REDRIVE_SENT, &params);
 	params.n = 2;
 	(void) nvs_table_set_run(set, &redrive_delete_turns, &params);
 	(void) nvs_table_set_run(set, &redrive_delete_runs, &params);
+
+	/* What stays would be done twice. */
 	(void) redrive_params(redrive, REDRIVE_SENT, &params);
 	ndeleted = nvs_table_set_run(set, &redrive_delete_jobs, &params);
 	if (ndeleted != n)

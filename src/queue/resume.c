@@ -244,7 +244,10 @@ resume_all(void *arg)
 	resume_tell(resume);
 }
 
-/* Lock the last runs of the jobs; others may be faster, or they are kept. */
+/*
+ * Lock the last runs of the jobs that ended as the verb wants it; resume->jobs
+ * gets these, in the order of their ids.  An error where one is kept from that.
+ */
 static void
 resume_lock(Resume *resume)
 {
@@ -263,6 +266,12 @@ resume_lock(Resume *resume)
 									ObjectIdGetDatum(TEXTOID),
 									Int32GetDatum(-1)),
 				   false);
+
+	/*
+	 * Who was waited for may have had a job end in another attempt, which the
+	 * first snapshot does not show; a newer one tells of those that could go
+	 * on and are not locked.
+	 */
 	for (;;)
 	{
 		resume->n = resume->nseen = 0;
@@ -341,6 +350,7 @@ resume_take(Resume *resume)
 	bool		has_key = false;
 	int			i;
 
+	/* Keys in their order; who has one waits for fewer: see queue/lane.c. */
 	for (i = 0; i < resume->n; i++)
 	{
 		Resumed    *job = &resume->jobs[i];
@@ -350,6 +360,8 @@ resume_take(Resume *resume)
 										  job->priority, job->id, !has_key);
 		has_key = has_key || job->goes_on;
 	}
+
+	/* Slots behind all keys, as those who send take them. */
 	for (i = 0; i < resume->n; i++)
 	{
 		Resumed    *job = &resume->jobs[i];
@@ -375,7 +387,10 @@ resume_give_back(const Resume *resume, const Resumed *job)
 		nvs_slots_cancel(resume->set, resume->queue, &id, 1);
 }
 
-/* Give a job its turn; false when it has one, or is gone. */
+/*
+ * Give a job its turn; false when it has one, or is gone.  Its last run is
+ * locked, and its key and its slot are taken.
+ */
 static bool
 resume_add(Resume *resume, const Resumed *job)
 {
@@ -392,6 +407,8 @@ resume_add(Resume *resume, const Resumed *job)
 	nvs_params_add(&params, INT4OID, Int32GetDatum(job->retries), false);
 	nvs_params_add(&params, TIMESTAMPTZOID, TimestampTzGetDatum(job->due_at),
 				   !later);
+
+	/* Where it may start at once the turn has no time. */
 	if (nvs_table_set_run(resume->set, &resume_add_turn, &params) > 0)
 	{
 		(void) nvs_table_set_run(resume->set, &resume_run, &params);
@@ -401,6 +418,8 @@ resume_add(Resume *resume, const Resumed *job)
 			resume->nready++;
 		return true;
 	}
+
+	/* Nothing was added: others were faster, or rows are kept from that. */
 	if (nvs_execute_first(nvs_statement_plan(resume->set->plans,
 											 &resume_may_go_on, &params,
 											 NULL),

@@ -58,7 +58,10 @@ nvs_queue_send(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(id);
 }
 
-/* Take a job from the arguments of queue_send() or queue_publish(). */
+/*
+ * Take a job from the arguments of queue_send() or queue_publish(), to which it
+ * points.
+ */
 void
 nvs_job_take_arguments(NvsNewJob *job, FunctionCallInfo fcinfo)
 {
@@ -85,6 +88,8 @@ nvs_job_take_arguments(NvsNewJob *job, FunctionCallInfo fcinfo)
 	job->has_data = !PG_ARGISNULL(SEND_DATA);
 	if (job->has_data)
 		job->data = PG_GETARG_DATUM(SEND_DATA);
+
+	/* These are no options themselves, but what others are worked out from. */
 	if (!PG_ARGISNULL(SEND_START_AFTER) && !PG_ARGISNULL(SEND_START_AT))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -96,6 +101,8 @@ nvs_job_take_arguments(NvsNewJob *job, FunctionCallInfo fcinfo)
 		nvs_job_throttle(job, PG_GETARG_INTERVAL_P(SEND_THROTTLE), false, 1);
 	if (!PG_ARGISNULL(SEND_DEBOUNCE))
 		nvs_job_throttle(job, PG_GETARG_INTERVAL_P(SEND_DEBOUNCE), true, 1);
+
+	/* The rest has its place, and is the queue's to say where it is NULL. */
 	for (i = 0; i < lengthof(options); i++)
 		if (!PG_ARGISNULL(options[i].arg))
 			nvs_job_set(job, options[i].option,

@@ -228,6 +228,7 @@ settle_end_run(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 	Datum		row[3];
 	bool		isnull[3];
 
+	/* Most runs end without a statement; one waits for who has the row. */
 	if (nvs_direct_end(set, queue, outcome, job, 1, run) == 1)
 		return true;
 	nvs_params_init(&params);
@@ -245,6 +246,8 @@ settle_end_run(NvsTableSet *set, const NvsQueue *queue, const char *outcome,
 		settle_check_shown(set, queue, job->id, job->attempt);
 		return false;
 	}
+
+	/* What becomes of the job is the caller's to see to. */
 	run->id = job->id;
 	run->attempt = job->attempt;
 	run->priority = DatumGetInt32(row[0]);
@@ -665,10 +668,14 @@ settle_runs(SettleMany *many)
 		int			to = done;
 
 		CHECK_FOR_INTERRUPTS();
+
+		/* Of one id what is completed comes before what fails. */
 		while (to < work->ncompleted && work->completed[to].id <= job->id)
 			to++;
 		settle_complete_some(many, done, to - done);
 		done = to;
+
+		/* A failure has its own consequences, and a touch its own lease. */
 		if (failed < work->nfailed && job == &work->failed[failed])
 		{
 			settle_fail_one(many, job);
@@ -760,7 +767,10 @@ settle_fail_one(SettleMany *many, const NvsSettledJob *job)
 		settle_keep_flow(many, &many->failed, Int64GetDatum(run.id));
 }
 
-/* The jobs that arguments name. */
+/*
+ * The jobs that arguments name: ids, attempts, and outputs if they are there;
+ * *n gets how many they are.
+ */
 static NvsSettledJob *
 settle_read_many(FunctionCallInfo fcinfo, int *n)
 {
@@ -773,6 +783,8 @@ settle_read_many(FunctionCallInfo fcinfo, int *n)
 
 	NVS_REQUIRE_ARG(SETTLE_ID, "ids");
 	NVS_REQUIRE_ARG(SETTLE_ATTEMPT, "attempts");
+
+	/* They are of one length, which is checked as they are taken. */
 	(void) nvs_array_argument(&arrays, fcinfo, SETTLE_ID, "ids", &values[0],
 							  &nulls[0]);
 	(void) nvs_array_argument(&arrays, fcinfo, SETTLE_ATTEMPT, "attempts",
@@ -780,6 +792,8 @@ settle_read_many(FunctionCallInfo fcinfo, int *n)
 	has_outputs = nvs_array_argument(&arrays, fcinfo, 3, "outputs",
 									 &values[2], &nulls[2]);
 	jobs = palloc0(sizeof(NvsSettledJob) * Max(arrays.length, 1));
+
+	/* Without an id or an attempt there is none whose lease could be held. */
 	*n = 0;
 	for (i = 0; i < arrays.length; i++)
 	{
@@ -825,6 +839,8 @@ settle_complete_some(SettleMany *many, int from, int n)
 
 	if (n == 0)
 		return;
+
+	/* As far as it goes without statements; these go on in the same order. */
 	runs = palloc(sizeof(NvsRun) * n);
 	next = nvs_direct_end(many->set, many->queue, NVS_RUN_COMPLETED, jobs, n,
 						  runs);
@@ -833,6 +849,8 @@ settle_complete_some(SettleMany *many, int from, int n)
 	pfree(runs);
 	while (next < n)
 		next += settle_complete_rest(many, jobs + next, n - next);
+
+	/* If one is missing, is its lease lost, or just not shown to us? */
 	for (i = 0; many->work->nsettled - before < n && i < n; i++)
 		settle_check_shown(many->set, many->queue, jobs[i].id,
 						   jobs[i].attempt);

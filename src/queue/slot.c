@@ -154,6 +154,8 @@ nvs_job_throttle(NvsNewJob *job, const Interval *length, bool or_next, int n)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s of job %d must not have months", what, n),
 				 errdetail("Slots of time are of one length.")));
+
+	/* Days, or their sum with the rest, may be more than there is room for. */
 	if (pg_mul_s64_overflow(length->day, USECS_PER_DAY, &usecs) ||
 		pg_add_s64_overflow(usecs, length->time, &usecs) ||
 		usecs > MAX_SLOT_USECS)
@@ -278,6 +280,7 @@ slots_ask(SlotWants *wants)
 	NvsParams	params;
 	int			i;
 
+	/* Jobs without a key have one slot together, that of the empty key. */
 	for (i = 0; i < lengthof(types); i++)
 		values[i] = palloc(sizeof(Datum) * wants->n);
 	for (i = 0; i < wants->n; i++)
@@ -292,6 +295,8 @@ slots_ask(SlotWants *wants)
 		values[3][i] = Int64GetDatum(wants->ids[want->job]);
 		wants->found[i] = false;
 	}
+
+	/* Its function notes which it tells of: taken by us, or by others. */
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(wants->queue->number),
 				   false);

@@ -173,6 +173,8 @@ nvs_queue_stats(PG_FUNCTION_ARGS)
 
 	stats.result = nvs_result_set(fcinfo, &stats.desc);
 	nvs_spi_begin();
+
+	/* A queue that is named has to be there; of all there may be none yet. */
 	if (PG_ARGISNULL(0))
 	{
 		stats.set = nvs_table_set_open(&nvs_queue_tables, fcinfo, 1,
@@ -184,6 +186,8 @@ nvs_queue_stats(PG_FUNCTION_ARGS)
 		stats.set = nvs_queue_open(fcinfo, 0, 1, NVS_USE_READ, &stats.queue);
 		names = list_make1(stats.queue->name);
 	}
+
+	/* Each by a snapshot of its own: one may have been dropped by then. */
 	foreach(lc, names)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -350,6 +354,10 @@ stats_fill(Stats *stats)
 	int64		shown[STATS_OLDEST_AGE] = {0};
 	int			i;
 
+	/*
+	 * Never run, without a turn and waiting for nobody; or with a turn whose
+	 * time has come, which is still counted as one that is to come.
+	 */
 	shown[STATS_READY] = n[NVS_COUNT_JOBS] - n[NVS_COUNT_FIRST_RUNS] -
 		new_turns - n[NVS_COUNT_WAITS] + due;
 	shown[STATS_DEFERRED] = n[NVS_COUNT_NEW_LATER] - stats->new_due;
@@ -359,11 +367,15 @@ stats_fill(Stats *stats)
 	shown[STATS_WAITING] = n[NVS_COUNT_WAITS];
 	for (i = STATS_READY; i < STATS_ACTIVE; i++)
 		shown[STATS_DEPTH] += shown[i];
+
+	/* The rest did run; what has failed for good is all that is left of it. */
 	shown[STATS_ACTIVE] = n[NVS_COUNT_ACTIVE];
 	shown[STATS_COMPLETED] = n[NVS_COUNT_COMPLETED];
 	shown[STATS_CANCELLED] = n[NVS_COUNT_CANCELLED];
 	shown[STATS_FAILED] = n[NVS_COUNT_FIRST_RUNS] - retry_turns -
 		n[NVS_COUNT_ACTIVE] - n[NVS_COUNT_COMPLETED] - n[NVS_COUNT_CANCELLED];
+
+	/* Numbers are there of every queue; times need not be. */
 	stats->values[STATS_QUEUE] = CStringGetTextDatum(stats->queue->name);
 	stats->isnull[STATS_QUEUE] = false;
 	for (i = STATS_DEPTH; i < STATS_OLDEST_AGE; i++)

@@ -258,6 +258,8 @@ nvs_queue_update(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("either \"id\" or \"key\" must be there")));
+
+	/* Which jobs are meant, and what is to be said of them. */
 	if (!PG_ARGISNULL(UPDATE_ID))
 		update.id = PG_GETARG_INT64(UPDATE_ID);
 	update.by_key = PG_ARGISNULL(UPDATE_ID);
@@ -265,6 +267,8 @@ nvs_queue_update(PG_FUNCTION_ARGS)
 	update.merge = PG_GETARG_BOOL(UPDATE_MERGE);
 	update_read_match(&update, fcinfo);
 	update_read_said(&update, fcinfo, UPDATE_DATA);
+
+	/* A new priority has its level before anything is locked. */
 	update.cxt = CurrentMemoryContext;
 	nvs_spi_begin();
 	update.set = nvs_queue_open(fcinfo, UPDATE_QUEUE, UPDATE_STORE,
@@ -276,7 +280,10 @@ nvs_queue_update(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Take what arguments say of the job, from data on. */
+/*
+ * Take what arguments say of the job, from data on, which is argument first;
+ * it points to these.  NULL leaves what it stands for as it is.
+ */
 static void
 update_read_said(Update *update, FunctionCallInfo fcinfo, int first)
 {
@@ -304,6 +311,8 @@ update_read_said(Update *update, FunctionCallInfo fcinfo, int first)
 	job->has_data = !PG_ARGISNULL(first + SAID_DATA);
 	if (job->has_data)
 		job->data = PG_GETARG_DATUM(first + SAID_DATA);
+
+	/* Two ways to say when it is to start. */
 	if (!PG_ARGISNULL(first + SAID_START_AFTER) &&
 		!PG_ARGISNULL(first + SAID_START_AT))
 		ereport(ERROR,
@@ -313,10 +322,14 @@ update_read_said(Update *update, FunctionCallInfo fcinfo, int first)
 	if (!PG_ARGISNULL(first + SAID_START_AFTER))
 		nvs_job_start_after(job,
 							PG_GETARG_INTERVAL_P(first + SAID_START_AFTER));
+
+	/* The rest is what arguments are. */
 	for (i = 0; i < lengthof(options); i++)
 		if (!PG_ARGISNULL(first + options[i].arg))
 			nvs_job_set(job, options[i].option,
 						PG_GETARG_DATUM(first + options[i].arg));
+
+	/* With another priority or time it cannot stay where it is. */
 	update->moves = !job->isnull[NVS_JOB_PRIORITY] ||
 		!job->isnull[NVS_JOB_DUE_AT];
 }
@@ -650,7 +663,10 @@ update_change_turn(const Update *update, int64 id, bool leaves)
 		(void) nvs_table_set_run(update->set, &update_runs, &params);
 }
 
-/* Change the row of a job; one that has a turn now says so by due_at. */
+/*
+ * Change the row of a job, which is locked; one that has a turn, or gets one,
+ * says so by due_at.
+ */
 static void
 update_change_row(const Update *update, int64 id, Datum priority,
 				  bool has_turn)
@@ -670,6 +686,8 @@ update_change_row(const Update *update, int64 id, Datum priority,
 	nvs_params_add(&params, BOOLOID, BoolGetDatum(update->merge), false);
 	nvs_params_add(&params, TIMESTAMPTZOID, due,
 				   !update->moves || (has_turn && !timed));
+
+	/* Options that are not said stay as they are. */
 	update_add_option(&params, job, NVS_JOB_PRIORITY, INT4OID);
 	update_add_option(&params, job, NVS_JOB_LEASE, INTERVALOID);
 	update_add_option(&params, job, NVS_JOB_MAX_RUN, INTERVALOID);
@@ -679,6 +697,8 @@ update_change_row(const Update *update, int64 id, Datum priority,
 	update_add_option(&params, job, NVS_JOB_RETRY_DELAY_MAX, INTERVALOID);
 	update_add_option(&params, job, NVS_JOB_DEAD_LETTER, TEXTOID);
 	update_add_option(&params, job, NVS_JOB_GROUP, TEXTOID);
+
+	/* Its turn may have been changed already: both are, or none. */
 	if (nvs_table_set_run(update->set, &update_job, &params) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
@@ -726,8 +746,12 @@ nvs_queue_upsert(PG_FUNCTION_ARGS)
 	update.set = nvs_queue_open(fcinfo, UPSERT_QUEUE, UPSERT_STORE,
 								NVS_USE_CHANGE, &update.queue);
 	nvs_jobs_check(update.set, update.queue, &update.job, 1);
+
+	/* Who sends the first job of the key is waited for, and seen then. */
 	upsert_lock(&update);
 	nvs_call_by_index(upsert_run, &update);
+
+	/* None is queued: it is the first one, unless a policy keeps it back. */
 	if (update.n == 0)
 	{
 		update_keep(&update, 0);

@@ -465,7 +465,11 @@ wait_add(TupleTableSlot *slot, void *arg)
 	pairingheap_add(pass->children, &child->node);
 }
 
-/* A parent of a child has ended, or goes on. */
+/*
+ * A parent of a child has ended, or goes on: note it there, and have the child
+ * be ready, or end, or wait for it again.  What the child has in {job_waits} is
+ * locked from then on, if it waits.
+ */
 static void
 wait_child_settle(NvsFlowPass *pass, const WaitChild *child)
 {
@@ -475,18 +479,23 @@ wait_child_settle(NvsFlowPass *pass, const WaitChild *child)
 	bool		well = child->outcome != NULL &&
 		strcmp(child->outcome, NVS_RUN_COMPLETED) == 0;
 
+	/* What was noted of a parent stays for a child that is beyond waiting. */
 	if (child->outcome == NULL && !waits)
 		return;
 	wait_child_note(pass, child);
 	if (!waits)
 		return;
+
+	/* One that is to wait does so while its parent may still go on. */
 	if (child->outcome == NULL)
 	{
+		/* It goes on: it counts again, if its failure had counted as done. */
 		if (runs && child->ended)
 			(void) wait_child_count(pass, child, 1);
 	}
 	else if (well || runs)
 	{
+		/* It is done, as this child sees it; but only once. */
 		if ((!runs || !child->ended) &&
 			wait_child_count(pass, child, -1) == 0)
 			wait_child_ready(pass, child, &row);

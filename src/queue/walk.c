@@ -99,6 +99,7 @@ nvs_fetch_level(NvsFetch *fetch, NvsLevel *level)
 	int64		after;
 	int			waiting;
 
+	/* Others may have come further, or know of jobs behind the frontier. */
 	nvs_hint_load(fetch->queue, level);
 	sweep = nvs_look_begins(fetch, level->sweep_at);
 	after = fetch->frontier = level->frontier;
@@ -109,6 +110,8 @@ nvs_fetch_level(NvsFetch *fetch, NvsLevel *level)
 		walk_settle(fetch, level);
 		after = level->settled;
 	}
+
+	/* On until there is enough, no more, or too much that cannot go. */
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -117,6 +120,8 @@ nvs_fetch_level(NvsFetch *fetch, NvsLevel *level)
 			after = fetch->fresh.jobs[fetch->fresh.n - 1].run.id;
 		waiting = fetch->waiting;
 		walk_take(fetch, level);
+
+		/* What was locked in vain comes next; of what waits, more at once. */
 		if (fetch->spare > 0)
 			after = fetch->spare - 1;
 		fetch->batch = fetch->waiting == waiting ? 0 :
@@ -225,6 +230,7 @@ walk_take(NvsFetch *fetch, NvsLevel *level)
 	int			nturns = 0;
 	int			nfresh = 0;
 
+	/* Both lists are in order; of turns only those of this level are taken. */
 	while (picked.n < fetch->batch)
 	{
 		NvsFetchedJob *turn = nturns < fetch->turns.n ?
@@ -241,6 +247,7 @@ walk_take(NvsFetch *fetch, NvsLevel *level)
 		}
 		else if (fresh != NULL)
 		{
+			/* If we are rolled back, it is there behind the frontier. */
 			nvs_fetched_append(&picked, fresh);
 			level->frontier = Max(level->frontier, fresh->run.id);
 			fetch->behind |= fresh->run.id < fetch->frontier;
@@ -250,6 +257,8 @@ walk_take(NvsFetch *fetch, NvsLevel *level)
 		else
 			break;
 	}
+
+	/* What is locked and left was passed over by who looked meanwhile. */
 	nvs_fetched_remove(&fetch->turns, nturns);
 	fetch->nspare += fetch->fresh.n - nfresh;
 	if (picked.n > 0)
