@@ -30,7 +30,7 @@ typedef enum AdmitVerdict
 	ADMIT_GO,					/* its run is to begin */
 	ADMIT_GONE,					/* somebody else had it */
 	ADMIT_LATER,				/* it is left where it is */
-	ADMIT_SPARE,				/* the same, as there are enough before it */
+	ADMIT_SPARE,				/* it is left: there are enough before it */
 	ADMIT_WAIT					/* it waits in a lane */
 } AdmitVerdict;
 

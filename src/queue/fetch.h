@@ -34,7 +34,7 @@ typedef struct NvsFetchedJob
 	bool		has_data;
 	TimestampTz created_at;
 	Interval   *lease;			/* NULL: the queue's */
-	Interval   *max_run;		/* the same */
+	Interval   *max_run;		/* NULL: the queue's, if that has one */
 	TimestampTz lease_until;
 	TimestampTz run_until;		/* 0: no limit */
 } NvsFetchedJob;
@@ -61,7 +61,7 @@ typedef struct NvsFetch
 								 * with: turns, places, or other children */
 	NvsFetchedJobs taken;
 	NvsFetchedJobs turns;		/* due and locked, not taken yet */
-	NvsFetchedJobs fresh;		/* of one level, the same */
+	NvsFetchedJobs fresh;		/* of one level, locked, not taken yet */
 	NvsFetchedJobs *adding;		/* that of both which is being made */
 	uint64		walked;			/* jobs that the last walk found */
 	int64		frontier;		/* where the level's was at first */

@@ -25,7 +25,7 @@ typedef enum NvsJobOption
 	NVS_JOB_RETRY_DELAY_MAX,
 	NVS_JOB_DEAD_LETTER,
 	NVS_JOB_ORIGIN,				/* nobody may say it; see queue/origin.c */
-	NVS_JOB_FLOW,				/* the same: it has parents or children */
+	NVS_JOB_FLOW,				/* nobody may say it: it is of a flow */
 	NVS_JOB_GROUP,
 	NVS_JOB_OPTIONS
 } NvsJobOption;

@@ -193,7 +193,7 @@ typedef struct LaneRoom
 	int			due;			/* turns that were made due for them */
 } LaneRoom;
 
-/* All of these of one look. */
+/* The lanes in which there is room, as one look finds them. */
 typedef struct LaneRooms
 {
 	LaneRoom   *lanes;

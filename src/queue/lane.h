@@ -30,7 +30,7 @@
 	alias ".lane IS NOT NULL AND (" alias ".due_at IS NULL " \
 	"OR " alias ".due_at OPERATOR(pg_catalog.=) 'infinity'::pg_catalog.timestamptz)"
 
-/* In SQL, the same of those that wait. */
+/* In SQL, a turn that waits in its lane. */
 #define NVS_WAITS_IN_LANE(alias) \
 	alias ".lane IS NOT NULL " \
 	"AND " alias ".due_at OPERATOR(pg_catalog.=) 'infinity'::pg_catalog.timestamptz"

@@ -15,11 +15,11 @@ typedef enum NvsCount
 {
 	NVS_COUNT_JOBS,
 	NVS_COUNT_NEW_DUE,			/* turns of jobs that never ran, no time */
-	NVS_COUNT_NEW_LATER,		/* the same with a time */
-	NVS_COUNT_NEW_IN_LANE,		/* the same that wait in their lanes */
-	NVS_COUNT_RETRY_DUE,		/* turns of jobs that did run: the same three */
-	NVS_COUNT_RETRY_LATER,
-	NVS_COUNT_RETRY_IN_LANE,
+	NVS_COUNT_NEW_LATER,		/* of jobs that never ran, with a time */
+	NVS_COUNT_NEW_IN_LANE,		/* that never ran, and wait in their lanes */
+	NVS_COUNT_RETRY_DUE,		/* turns of jobs that did run, no time */
+	NVS_COUNT_RETRY_LATER,		/* of jobs that did run, with a time */
+	NVS_COUNT_RETRY_IN_LANE,	/* that did run, and wait in their lanes */
 	NVS_COUNT_WAITS,
 	NVS_COUNT_FIRST_RUNS,
 	NVS_COUNT_ACTIVE,			/* runs by outcome: none, ... */

@@ -59,7 +59,7 @@
 /* Bytes of a queue's name. */
 #define MAX_NAME_BYTES	255
 
-/* Their columns, as store/layout.c makes them. */
+/* Columns of the tables of queues, as store/layout.c makes them. */
 static const NvsTableSetColumn queue_columns[] = {
 	{0, "name", TEXTOID, true},
 	{0, "number", INT4OID, true},
@@ -166,7 +166,7 @@ typedef struct QueueState
 {
 	List	   *queues;			/* NvsQueue */
 	NvsDirect  *direct[NVS_TABLE_SET_MAX];	/* NULL: not compiled yet */
-	Oid			draws;			/* nvent.next_position(); 0: the same */
+	Oid			draws;			/* nvent.next_position(); 0: not known yet */
 } QueueState;
 
 /* $1 its name. */
@@ -190,7 +190,7 @@ static const NvsStatement queue_read_name = {
 	"SELECT name FROM {queues} WHERE number OPERATOR(pg_catalog.=) $1"
 };
 
-/* In one order, as all make them who make several. */
+/* The levels of queues' own priorities, in the order in which all make them. */
 static const NvsStatement queue_add_missing_levels = {
 	"INSERT INTO {job_levels} (queue, priority) "
 	"SELECT q.number, q.priority FROM {queues} q "

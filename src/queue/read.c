@@ -62,8 +62,9 @@ static const NvsStatement read_by_key = {
 };
 
 /*
- * $1 to $4 the same, $5 what their data contains.  Planned as any other query,
- * for what it is given: nobody knows which indexes of data there are.
+ * $1 queue, $2 states or none, $3 behind which id, $4 how many, $5 what their
+ * data contains.  Planned as any other query, for what it is given: nobody
+ * knows which indexes of data there are.
  */
 static const NvsStatement read_by_data = {
 	READ_IN_STATES(READ_JOBS("{jobs} j")
@@ -75,8 +76,9 @@ static const NvsStatement read_by_data = {
 };
 
 /*
- * $1 to $4 the same, $5 the priorities that the queue has: of each of them as
- * many as are wanted, since its jobs are in order.
+ * $1 queue, $2 states or none, $3 behind which id, $4 how many, $5 the
+ * priorities that the queue has: of each of them as many as are wanted, since
+ * its jobs are in order.
  */
 static const NvsStatement read_in_order = {
 	"SELECT s.* FROM pg_catalog.unnest($5) l (priority), LATERAL ("

@@ -82,7 +82,7 @@ static const NvsStatement slot_look = {
 	"ON CONFLICT (queue, key, starts_at, ends_at) WHERE NOT cancelled " \
 	"DO NOTHING "
 
-/* Take them for the jobs $5, in one order whatever that of the call is. */
+/* Take slots for the jobs $5, in one order whatever that of the call is. */
 static const NvsStatement slot_take = {
 	"INSERT INTO {job_slots} (queue, key, starts_at, ends_at, id) "
 	"SELECT $1, u.key, u.starts_at, u.ends_at, u.id FROM " WANTED " "
@@ -118,7 +118,7 @@ static const NvsStatement slot_forget_cancelled = {
 	alias ".ends_at OPERATOR(pg_catalog.<) (" NVS_NOW \
 	" OPERATOR(pg_catalog.-) '1 hour'::pg_catalog.interval)"
 
-/* Delete up to $1 of these. */
+/* Delete up to $1 slots that are over. */
 static const NvsStatement slot_sweep = {
 	"DELETE FROM {job_slots} s WHERE s.id OPERATOR(pg_catalog.=) ANY (ARRAY("
 	"SELECT o.id FROM {job_slots} o WHERE " OVER("o") " "
@@ -316,7 +316,7 @@ slot_found_place(TupleTableSlot *slot, void *arg)
 	wants->found[DatumGetInt64(slot_getattr(slot, 1, &isnull)) - 1] = true;
 }
 
-/* A slot is told of by the id of its job: these ascend. */
+/* A slot is told of by the id of its job; ids ascend. */
 static void
 slot_found_id(TupleTableSlot *slot, void *arg)
 {

@@ -26,7 +26,7 @@
 /* Runs whose times are looked at. */
 #define SAMPLE		"1000"
 
-/* Percentiles of these, as an array in text. */
+/* Percentiles of the times of runs, as an array in text. */
 #define PERCENTILES	"'{0.5,0.95,0.99}'::pg_catalog.float8[]"
 #define NPERCENTILES	3
 

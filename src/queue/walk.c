@@ -44,8 +44,8 @@
 	"LIMIT $4 FOR NO KEY UPDATE OF j SKIP LOCKED"
 
 /*
- * Up to $4 of these, locked.  Behind the frontier few are taken, and those are
- * found out when their runs are to begin.
+ * Up to $4 jobs of a level, locked.  Behind the frontier few are taken, and
+ * those are found out when their runs are to begin.
  */
 static const NvsStatement walk_all = {WALK("")};
 static const NvsStatement walk_sweep = {WALK("AND " NVS_NOT_TAKEN " ")};
@@ -53,7 +53,7 @@ static const NvsStatement walk_sweep_lanes = {
 	WALK("AND " NVS_NOT_TAKEN " AND " NVS_NO_TURN " ")
 };
 
-/* The first of these, locked or not. */
+/* The first job of a level that has not been taken, locked or not. */
 static const NvsStatement walk_first = {
 	"SELECT j.id FROM {jobs} j WHERE " OF_LEVEL "AND " NVS_NOT_TAKEN " "
 	IN_ORDER "LIMIT 1"

@@ -29,7 +29,7 @@ typedef struct NvsCron
 	uint64		near_days;		/* bit d: the weekday nearest to day d */
 	bool		near_end;		/* the weekday nearest to the last day */
 	uint64		weekdays;		/* bit 0 is Sunday */
-	uint64		nth;			/* weekdays of some weeks, as above */
+	uint64		nth;			/* weekdays of some weeks: NVS_CRON_NTH */
 	bool		both;			/* of days and weekdays both must match */
 } NvsCron;
 

@@ -142,7 +142,7 @@ static const NvsStatement schedule_pause = {
 	"AND t.enabled IS NOT FALSE"
 };
 
-/* One that waits for nothing: it is paused, or its last run failed. */
+/* A schedule that waits for nothing: it is paused, or its last run failed. */
 static const NvsStatement schedule_stopped = {
 	"SELECT t.cron::pg_catalog.text, t.timezone::pg_catalog.text, "
 	"t.interval::pg_catalog.int8, t.next_run_at::pg_catalog.int8 "
@@ -351,7 +351,7 @@ nvs_schedule_set(PG_FUNCTION_ARGS)
 
 /*
  * nvent.schedule_job(name, queue, job, cron, every, at, time_zone, missed,
- * grace, store): the same for a job.
+ * grace, store): when the job is sent next; NULL for never.
  */
 Datum
 nvs_schedule_job(PG_FUNCTION_ARGS)
