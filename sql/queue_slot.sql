@@ -154,5 +154,6 @@ SELECT nvent.queue_send('s', throttle => '1 s', debounce => '1 s');
 SELECT nvent.queue_send_batch('s', ARRAY['{}', '{"throttle": []}']::jsonb[]);
 SELECT nvent.queue_send_batch('s', ARRAY['{}', '{"debounce": "0"}']::jsonb[]);
 SELECT nvent.queue_send_batch('s', ARRAY['{}', '{"debounce": "1 s", "throttle": 1}']::jsonb[]);
+SELECT nvent.queue_send_batch('s', ARRAY['{"startAt": null, "startAfter": "1 day"}', '{"startAt": "2100-01-01", "startAfter": "1 day"}']::jsonb[]);
 
 SELECT nvent.store_migrate('q', 0) > 0 AS dropped;

@@ -209,8 +209,14 @@ job_read_member(NvsNewJob *job, NvsJsonbChild name, NvsJsonbChild value, int n)
 	member = job_member(name);
 	if (member == NULL)
 		job_refuse_member(pnstrdup(name.data, name.len), n, NULL);
-	if (value.type != JENTRY_ISNULL)
-		nvs_job_set(job, member->option, job_member_value(member, value, n));
+	if (value.type == JENTRY_ISNULL)
+		return;
+	if (member->option == NVS_JOB_DUE_AT && !job->isnull[NVS_JOB_DUE_AT])
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("startAfter and startAt of job %d exclude each other",
+						n)));
+	nvs_job_set(job, member->option, job_member_value(member, value, n));
 }
 
 /* Read throttle or debounce of the nth job; false for another member. */

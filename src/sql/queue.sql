@@ -407,7 +407,7 @@ Raises:
   42704: there is no such queue
   40001: in REPEATABLE READ or SERIALIZABLE, when a key was taken since the snapshot
   22004: a job is NULL
-  22023: a job is not an object, or has another member, or one that is out of range
+  22023: a job is not an object, has another member or one that is out of range, or startAfter and startAt
   54000: there are too many jobs
   NV009: there is no such store
 Locks:
