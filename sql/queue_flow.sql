@@ -158,6 +158,17 @@ SELECT pg_temp.fetched('a'), pg_temp.complete('p'), pg_temp.fetched('b'), pg_tem
 SELECT nvent.queue_resume('b', pg_temp.id('runs')), pg_temp.fetched('b'), pg_temp.complete('runs');
 SELECT sum(count) FROM rubbish;
 
+-- When a child was to start holds however it ended before, and goes on: by hand, and
+-- as its parent failed. Seen to fail with that forgotten by who stops waiting, and by
+-- who ends for a parent.
+SELECT pg_temp.flow('{"name": "p", "queue": "a"}', '{"name": "by hand", "queue": "b", "after": "p", "startAt": "2100-01-01"}', '{"name": "any time", "queue": "b", "after": "p"}',
+    '{"name": "cancels", "queue": "b", "after": "p", "startAt": "2100-01-01"}', '{"name": "fails", "queue": "b", "after": "p", "startAt": "2100-01-01", "onFailure": "fail"}');
+SELECT nvent.queue_cancel('b', pg_temp.id('by hand')), nvent.queue_cancel('b', pg_temp.id('any time')), pg_temp.fetched('a'), pg_temp.fail('p');
+SELECT nvent.queue_resume('b', pg_temp.id('by hand')), nvent.queue_resume('b', pg_temp.id('any time')), nvent.queue_resume('b', pg_temp.id('cancels')), nvent.queue_retry('b', pg_temp.id('fails'));
+SELECT j.name, g.state, extract(year FROM g.start_at) AS year FROM job j, nvent.queue_get(j.queue, j.id) g ORDER BY j.id;
+SELECT pg_temp.fetched('b'), nvent.queue_purge('b') AS purged;
+SELECT sum(count) FROM rubbish;
+
 -- Parents and children are deleted.
 SELECT pg_temp.four(), nvent.queue_delete('a', pg_temp.id('p'));
 SELECT name, state, waits_for, parents FROM flow;

@@ -375,7 +375,8 @@ control_waiting(void *arg, int64 id)
 	Control    *control = arg;
 	Datum		done = Int64GetDatum(id);
 
-	(void) nvs_flow_stop_waiting(control->set, control->queue, id);
+	(void) nvs_flow_stop_waiting(control->set, control->queue, id,
+								 control->verb == &control_verb_cancel);
 	if (!control_one(control, id))
 		return;
 	nvs_flow_add(control->pass, &done, 1, control->verb->outcome);

@@ -126,7 +126,7 @@ extern void nvs_flow_ended(NvsTableSet *set, const Datum *ids, int n,
 extern void nvs_flow_waiting(NvsTableSet *set, const NvsJobIds *ids,
 							 NvsJobIds *waiting);
 extern bool nvs_flow_stop_waiting(NvsTableSet *set, const NvsQueue *queue,
-								  int64 id);
+								  int64 id, bool stays);
 extern void nvs_flow_deleted(NvsTableSet *set, const Datum *ids, int n);
 extern void nvs_flow_forget(NvsTableSet *set, const Datum *ids, int n);
 extern void nvs_flow_drop(NvsTableSet *set, Datum number);

@@ -58,7 +58,8 @@ typedef struct Resume
 
 /*
  * The last runs of jobs $2 of queue $1, that ended in one of the ways $3, and
- * of each the key and when it was to start; one of a flow says that elsewhere.
+ * of each the key and when it was to start; at infinity is one that waited, and
+ * might have started at any time.
  */
 static const NvsStatement resume_last_runs = {
 	"SELECT r.id, r.priority, r.attempt, r.retries, j.key, CASE WHEN "

@@ -118,7 +118,12 @@ static const NvsStatement wait_end = {
 /* $1 child, $2 its queue. */
 static const NvsStatement wait_stop = {
 	"DELETE FROM {job_waits} w WHERE w.id OPERATOR(pg_catalog.=) $1 "
-	"AND " NVS_IN_QUEUE("w", "2")
+	"AND " NVS_IN_QUEUE("w", "2") " RETURNING w.priority, w.due_at"
+};
+
+/* $1 queue, $2 priority, $3 child, $4 when it is to start. */
+static const NvsStatement wait_keep_time = {
+	"UPDATE {jobs} j SET due_at = $4 WHERE " NVS_THIS_JOB("j")
 };
 
 static const NvsStatement wait_still = {
@@ -173,6 +178,10 @@ static int32 wait_child_count(NvsFlowPass *pass, const WaitChild *child,
 							  int32 more);
 static void wait_child_ready(NvsFlowPass *pass, const WaitChild *child,
 							 const WaitRow *row);
+static void wait_check_stopped(NvsTableSet *set, const NvsQueue *queue,
+							   int64 id, const NvsParams *params);
+static void wait_keep_due(NvsTableSet *set, int32 queue, int32 priority,
+						  int64 id, TimestampTz due_at);
 static void wait_child_end(NvsFlowPass *pass, const WaitChild *child,
 						   const WaitRow *row, const char *outcome);
 static Datum wait_reason(const WaitChild *child);
@@ -326,24 +335,48 @@ wait_keep_id(TupleTableSlot *slot, void *arg)
 
 /*
  * Have a job not wait any longer; false when it did not.  It would run later,
- * whatever becomes of it, where it is kept from that: that is an error.
+ * whatever becomes of it, where it is kept from that: that is an error.  One
+ * that stays, though it ends, keeps when it was to start.
  */
 bool
-nvs_flow_stop_waiting(NvsTableSet *set, const NvsQueue *queue, int64 id)
+nvs_flow_stop_waiting(NvsTableSet *set, const NvsQueue *queue, int64 id,
+					  bool stays)
 {
 	NvsParams	params;
-	Datum		still;
+	Datum		row[2];
+	bool		isnull[2];
 
 	if (!nvs_flow_any(set))
 		return false;
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(id), false);
 	nvs_params_add(&params, INT4OID, Int32GetDatum(queue->number), false);
-	if (nvs_table_set_run(set, &wait_stop, &params) > 0)
-		return true;
-	if (nvs_execute_first(nvs_statement_plan(set->plans, &wait_still, &params,
+	if (!nvs_execute_row(nvs_statement_plan(set->plans, &wait_stop, &params,
+											NULL),
+						 &params, false, CurrentMemoryContext, 2, row, isnull))
+	{
+		wait_check_stopped(set, queue, id, &params);
+		return false;
+	}
+	if (stays && !isnull[1])
+		wait_keep_due(set, queue->number, DatumGetInt32(row[0]), id,
+					  DatumGetTimestampTz(row[1]));
+	return true;
+}
+
+/*
+ * Raise an error for a job that waits though it was to stop that; params are
+ * those that name it.
+ */
+static void
+wait_check_stopped(NvsTableSet *set, const NvsQueue *queue, int64 id,
+				   const NvsParams *params)
+{
+	Datum		still;
+
+	if (nvs_execute_first(nvs_statement_plan(set->plans, &wait_still, params,
 											 NULL),
-						  &params, false, CurrentMemoryContext, &still))
+						  params, false, CurrentMemoryContext, &still))
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
 				 errmsg("job " INT64_FORMAT " of queue \"%s\" is kept waiting",
@@ -351,7 +384,6 @@ nvs_flow_stop_waiting(NvsTableSet *set, const NvsQueue *queue, int64 id)
 				 errdetail("A trigger, rule or policy of %s has a change come "
 						   "to nothing.", set->tables[NVS_PARENTS_TABLE - 1]),
 				 errhint("Have it let the rows of the job be changed.")));
-	return false;
 }
 
 /* Jobs, int8, were deleted, wherever they stood: a pass of its own. */
@@ -576,6 +608,25 @@ wait_child_ready(NvsFlowPass *pass, const WaitChild *child, const WaitRow *row)
 					row->has_due_at ? &row->due_at : NULL);
 }
 
+/*
+ * Note with a job that has ended instead of waiting on when it was to start: so
+ * it does no sooner when somebody has it go on.
+ */
+static void
+wait_keep_due(NvsTableSet *set, int32 queue, int32 priority, int64 id,
+			  TimestampTz due_at)
+{
+	NvsParams	params;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(queue), false);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(priority), false);
+	nvs_params_add(&params, INT8OID, Int64GetDatum(id), false);
+	nvs_params_add(&params, TIMESTAMPTZOID, TimestampTzGetDatum(due_at),
+				   false);
+	(void) nvs_table_set_run(set, &wait_keep_time, &params);
+}
+
 /* A child ends before its first turn, and has children of its own. */
 static void
 wait_child_end(NvsFlowPass *pass, const WaitChild *child, const WaitRow *row,
@@ -594,6 +645,9 @@ wait_child_end(NvsFlowPass *pass, const WaitChild *child, const WaitRow *row,
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(outcome), false);
 	nvs_params_add(&params, JSONBOID, wait_reason(child), false);
 	(void) nvs_table_set_run(pass->set, &wait_end_child, &params);
+	if (row->has_due_at)
+		wait_keep_due(pass->set, row->queue, row->priority, child->id,
+					  row->due_at);
 	nvs_keys_release(pass->set, nvs_queue_numbered(pass->set, row->queue), &id,
 					 1);
 	wait_find(pass, &id, 1, outcome);
