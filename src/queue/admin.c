@@ -144,6 +144,13 @@ static const NvsStatement purge_stop_waiting = {
 	"AND " NVS_IN_QUEUE("l", "1") " FOR UPDATE SKIP LOCKED))"
 };
 
+/* $1 queue, $2 id; the turn that it has got, unless somebody else has it. */
+static const NvsStatement purge_take_turn = {
+	"DELETE FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) ANY (ARRAY("
+	"SELECT l.id FROM {job_turns} l WHERE l.id OPERATOR(pg_catalog.=) $2 "
+	"AND " NVS_IN_QUEUE("l", "1") " FOR UPDATE SKIP LOCKED))"
+};
+
 /* Up to $2 turns of queue $1. */
 static const NvsStatement purge_turns = {
 	"DELETE FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) ANY (ARRAY("
@@ -170,7 +177,7 @@ typedef struct Purge
 	int64		deleted;
 	Datum	   *ids;			/* of one batch, int8 */
 	int			n;
-	NvsFlowPass *pass;			/* over jobs that wait */
+	NvsFlowPass *pass;			/* NULL: there are no flows so far */
 	int64		last;			/* of those that are known to */
 	MemoryContext scratch;		/* for one of them */
 } Purge;
@@ -192,6 +199,7 @@ static void drop_rows(NvsTableSet *set, Datum number);
 static void purge_run(void *arg);
 static void purge_level(Purge *purge, const NvsLevel *level);
 static void purge_waits(Purge *purge);
+static void purge_begin_pass(Purge *purge);
 static void purge_add_waits(Purge *purge);
 static void purge_waiting(void *arg, int64 id);
 static bool purge_some(Purge *purge);
@@ -427,28 +435,29 @@ nvs_queue_purge(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(purge.deleted);
 }
 
-/* Delete what is queued: what waits, what has a turn, what is ready. */
+/* Delete what is queued: what has a turn, what is ready, what waits. */
 static void
 purge_run(void *arg)
 {
 	Purge	   *purge = arg;
 	int			i;
 
-	purge_waits(purge);
 	while (purge_some(purge))
 		CHECK_FOR_INTERRUPTS();
 	for (i = 0; i < purge->queue->nlevels; i++)
 		purge_level(purge, &purge->queue->levels[i]);
+	purge_waits(purge);
 }
 
 /*
- * Delete the jobs that wait for others.  That is a pass, as they are children,
- * and have children: all come in one order, and nobody waits in a circle.
+ * Delete the jobs that wait for others, and see to who waits for any that were
+ * deleted: in one pass, so that all come in one order, and nobody waits in a
+ * circle.
  */
 static void
 purge_waits(Purge *purge)
 {
-	purge->pass = nvs_flow_begin(purge->set, purge_waiting, purge);
+	purge_begin_pass(purge);
 	if (purge->pass == NULL)
 		return;
 	purge->last = PG_INT64_MIN;
@@ -458,6 +467,14 @@ purge_waits(Purge *purge)
 	purge_add_waits(purge);
 	nvs_flow_finish(purge->pass);
 	MemoryContextDelete(purge->scratch);
+}
+
+/* Begin the pass, once there are flows: others may just be sending them. */
+static void
+purge_begin_pass(Purge *purge)
+{
+	if (purge->pass == NULL)
+		purge->pass = nvs_flow_begin(purge->set, purge_waiting, purge);
 }
 
 /* Add the next batch of jobs that wait to the pass, in front of which it is. */
@@ -483,8 +500,9 @@ purge_add_waits(Purge *purge)
 }
 
 /*
- * Delete a job that waits, unless it does no more by now or somebody has it, as
- * a pass comes to it; its children come behind it, as do others that wait.
+ * Delete a job that waits, or has just been given its turn, as a pass comes to
+ * it, unless somebody has it; its children come behind it, as do others that
+ * wait.
  */
 static void
 purge_waiting(void *arg, int64 id)
@@ -501,13 +519,11 @@ purge_waiting(void *arg, int64 id)
 	nvs_params_add(&params, INT4OID, Int32GetDatum(purge->queue->number),
 				   false);
 	nvs_params_add(&params, INT8OID, purge->ids[0], false);
-	if (nvs_table_set_run(purge->set, &purge_stop_waiting, &params) > 0)
+	if (nvs_table_set_run(purge->set, &purge_stop_waiting, &params) > 0 ||
+		nvs_table_set_run(purge->set, &purge_take_turn, &params) > 0)
 	{
 		purge_delete_rows(purge);
-		nvs_flow_add(purge->pass, purge->ids, 1, NVS_FLOW_DELETED);
-		nvs_flow_forget(purge->set, purge->ids, 1);
-		nvs_keys_release(purge->set, purge->queue, purge->ids, 1);
-		purge->deleted++;
+		purge_ended(purge);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(purge->scratch);
@@ -591,11 +607,16 @@ purge_ready(Purge *purge, const NvsLevel *level, int64 *after)
 	return true;
 }
 
-/* The jobs of a batch were deleted: tell who waits for them, or for keys. */
+/*
+ * The jobs of a batch were deleted: who waits for them is to be told by the
+ * pass, and who waits for their keys can have these.
+ */
 static void
 purge_ended(Purge *purge)
 {
-	nvs_flow_deleted(purge->set, purge->ids, purge->n);
+	purge_begin_pass(purge);
+	nvs_flow_add(purge->pass, purge->ids, purge->n, NVS_FLOW_DELETED);
+	nvs_flow_add_gone(purge->pass, purge->ids, purge->n);
 	nvs_keys_release(purge->set, purge->queue, purge->ids, purge->n);
 	purge->deleted += purge->n;
 }

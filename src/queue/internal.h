@@ -127,7 +127,6 @@ extern void nvs_flow_waiting(NvsTableSet *set, const NvsJobIds *ids,
 							 NvsJobIds *waiting);
 extern bool nvs_flow_stop_waiting(NvsTableSet *set, const NvsQueue *queue,
 								  int64 id, bool stays);
-extern void nvs_flow_deleted(NvsTableSet *set, const Datum *ids, int n);
 extern void nvs_flow_forget(NvsTableSet *set, const Datum *ids, int n);
 extern void nvs_flow_drop(NvsTableSet *set, Datum number);
 extern void nvs_flow_dropped(NvsTableSet *set, Datum number);

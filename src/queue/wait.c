@@ -386,20 +386,6 @@ wait_check_stopped(NvsTableSet *set, const NvsQueue *queue, int64 id,
 				 errhint("Have it let the rows of the job be changed.")));
 }
 
-/* Jobs, int8, were deleted, wherever they stood: a pass of its own. */
-void
-nvs_flow_deleted(NvsTableSet *set, const Datum *ids, int n)
-{
-	NvsFlowPass *pass;
-
-	if (n == 0)
-		return;
-	pass = nvs_flow_begin(set, NULL, NULL);
-	nvs_flow_add(pass, ids, n, NVS_FLOW_DELETED);
-	nvs_flow_add_gone(pass, ids, n);
-	nvs_flow_finish(pass);
-}
-
 /* Delete what jobs, int8, have as children; they are gone. */
 void
 nvs_flow_forget(NvsTableSet *set, const Datum *ids, int n)
