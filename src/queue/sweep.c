@@ -258,9 +258,14 @@ typedef struct JobSweep
 	int64		bound;			/* from here on jobs may stay queued */
 	Datum	   *ids;			/* of one statement, int8 */
 	int			n;
+	Datum	   *gone;			/* of all that were deleted, int8 */
+	int			ngone;
+	int			size;
 } JobSweep;
 
 static void sweep_run(void *arg);
+static void sweep_forget(JobSweep *sweep);
+static int	sweep_compare_ids(const void *a, const void *b);
 static void sweep_rest(JobSweep *sweep);
 static int64 sweep_last_number(const JobSweep *sweep);
 static void sweep_rest_of(JobSweep *sweep, const SweepDropped *dropped,
@@ -275,6 +280,7 @@ static void sweep_find(JobSweep *sweep, const NvsStatement *statement,
 					   const NvsLevel *level);
 static void sweep_keep(TupleTableSlot *slot, void *arg);
 static void sweep_delete(JobSweep *sweep, const NvsStatement *jobs);
+static void sweep_keep_gone(JobSweep *sweep);
 
 /* Delete up to wanted jobs of the queues of a store; returns how many. */
 int64
@@ -288,6 +294,8 @@ nvs_jobs_sweep(NvsTableSet *set, int64 wanted)
 	sweep.ids = palloc(sizeof(Datum) * wanted);
 	nvs_call_by_index(sweep_run, &sweep);
 	pfree(sweep.ids);
+	if (sweep.gone != NULL)
+		pfree(sweep.gone);
 	return sweep.removed;
 }
 
@@ -312,10 +320,33 @@ sweep_run(void *arg)
 		if (sweep->queue != NULL && sweep->removed < sweep->wanted)
 			sweep_queue(sweep);
 	}
+	sweep_forget(sweep);
 	sweep_rest(sweep);
 	if (sweep->removed < sweep->wanted)
 		sweep->removed += nvs_slots_sweep(sweep->set,
 										  sweep->wanted - sweep->removed);
+}
+
+/*
+ * Delete what the jobs that were deleted had as children: of all of them in one
+ * order, in which who ends their parents notes it there.
+ */
+static void
+sweep_forget(JobSweep *sweep)
+{
+	if (sweep->ngone > 1)
+		qsort(sweep->gone, sweep->ngone, sizeof(Datum), sweep_compare_ids);
+	nvs_flow_forget(sweep->set, sweep->gone, sweep->ngone);
+}
+
+/* qsort() comparator of int8. */
+static int
+sweep_compare_ids(const void *a, const void *b)
+{
+	int64		x = DatumGetInt64(*(const Datum *) a);
+	int64		y = DatumGetInt64(*(const Datum *) b);
+
+	return x < y ? -1 : x > y ? 1 : 0;
 }
 
 /*
@@ -568,6 +599,22 @@ sweep_delete(JobSweep *sweep, const NvsStatement *jobs)
 		(void) nvs_table_set_run(sweep->set, &sweep_delete_runs, &params);
 	}
 	sweep->removed += nvs_table_set_run(sweep->set, jobs, &params);
-	nvs_flow_forget(sweep->set, sweep->ids, sweep->n);
+	sweep_keep_gone(sweep);
 	nvs_keys_forget(sweep->set, sweep->queue, sweep->ids, sweep->n);
+}
+
+/* Keep the ids of jobs that were deleted. */
+static void
+sweep_keep_gone(JobSweep *sweep)
+{
+	if (sweep->ngone + sweep->n > sweep->size)
+	{
+		Size		size = Max(2 * sweep->size, sweep->ngone + sweep->n);
+
+		sweep->gone = sweep->gone == NULL ? palloc(sizeof(Datum) * size) :
+			repalloc_huge(sweep->gone, sizeof(Datum) * size);
+		sweep->size = size;
+	}
+	memcpy(sweep->gone + sweep->ngone, sweep->ids, sizeof(Datum) * sweep->n);
+	sweep->ngone += sweep->n;
 }

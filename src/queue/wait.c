@@ -148,8 +148,12 @@ static const NvsStatement wait_end_child = {
 static const NvsStatement wait_forget = {
 	"DELETE FROM {job_waits} w WHERE w.id OPERATOR(pg_catalog.=) ANY ($1)"
 };
+
+/* $1 ids; locked in the order in which who ends parents notes it there. */
 static const NvsStatement wait_forget_parents = {
-	"DELETE FROM {job_parents} p WHERE p.id OPERATOR(pg_catalog.=) ANY ($1)"
+	"DELETE FROM {job_parents} p WHERE p.id OPERATOR(pg_catalog.=) ANY (ARRAY("
+	"SELECT l.id FROM {job_parents} l WHERE l.id OPERATOR(pg_catalog.=) ANY ($1) "
+	"ORDER BY l.id, l.parent FOR UPDATE))"
 };
 
 /* $1 queue. */
