@@ -3,6 +3,13 @@
 
 const { Pool } = require('pg')
 
+// There is none, or none is free.
+class NoConnection extends Error {
+  constructor(cause) {
+    super(cause.message, { cause })
+  }
+}
+
 class Database {
   constructor(config, onError) {
     this.config = config
@@ -13,12 +20,34 @@ class Database {
 
   // The rows of a statement, which each connection prepares once.
   async query(text, values) {
-    return (await this.pool.query({ name: statementName(text), text, values })).rows
+    const client = await this.connect()
+
+    try {
+      return (await client.query({ name: statementName(text), text, values })).rows
+    } finally {
+      this.release(client)
+    }
+  }
+
+  async connect() {
+    try {
+      const client = await this.pool.connect()
+
+      // One that breaks says so by its query, too.
+      return client.on('error', ignore)
+    } catch (error) {
+      throw new NoConnection(error)
+    }
+  }
+
+  release(client, broken) {
+    client.removeListener('error', ignore)
+    client.release(broken)
   }
 
   // What work(query) resolves to, in one transaction.
   async transaction(work) {
-    const client = await this.pool.connect()
+    const client = await this.connect()
     let broken
 
     try {
@@ -31,7 +60,7 @@ class Database {
       await client.query('ROLLBACK').catch(failed => { broken = failed })
       throw error
     } finally {
-      client.release(broken)
+      this.release(client, broken)
     }
   }
 
@@ -39,6 +68,8 @@ class Database {
     await this.pool.end()
   }
 }
+
+function ignore() {}
 
 // A name of 63 bytes at most for a statement, the same whenever it comes again.
 const names = new Map()
@@ -48,4 +79,4 @@ function statementName(text) {
   return names.get(text)
 }
 
-module.exports = { Database }
+module.exports = { Database, NoConnection }

@@ -62,7 +62,7 @@ class Events {
   async read({ stream, after, before, created_after: since, created_before: until, names, backward = false, limit,
     correlation, with_snaps: snaps = false }) {
     return (await this.database.query(READ, [this.subject(stream), after ?? null, before ?? null, later(since, 1),
-      later(until, -1), names ?? null, backward, limit || null, correlation ?? null, snaps])).map(row => row.event)
+      later(until, -1), names ?? null, backward, limit || null, correlation || null, snaps])).map(row => row.event)
   }
 
   async poll({ stream, after, before, created_after: since, created_before: until, names, backward = false, limit,
@@ -74,7 +74,7 @@ class Events {
 
     for (let more = true; more && found.length < enough;) {
       const [{ next_cursor: next, count, events }] = await this.database.query(POLL, [`${this.prefix}>`,
-        low, names ?? null, high, later(since, 1), later(until, -1), correlation ?? null, all || !!snaps,
+        low, names ?? null, high, later(since, 1), later(until, -1), correlation || null, all || !!snaps,
         stream || null, this.prefix.length + 1, backward])
       for (const event of events) found.push(event)
       more = count >= PAGE

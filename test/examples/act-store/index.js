@@ -1,24 +1,32 @@
 // PostgresStore: act's Store.
 'use strict'
 
-const { Database } = require('./database')
+const { Database, NoConnection } = require('./database')
 const { Events } = require('./events')
 const { Notifications } = require('./notifications')
 const { Subscriptions } = require('./subscriptions')
 
+// What node-postgres leaves open, as act-pg has it.
+const POOL = { max: 20, connectionTimeoutMillis: 10000, idleTimeoutMillis: 30000, statement_timeout: 60000 }
+
 class PostgresStore {
-  // connection  a URL, or what node-postgres takes as configuration
+  // connection  a URL, or what node-postgres takes as configuration; that may
+  //             also be beside the others, as for act-pg
   // store       name of the store, which is this one's alone
+  // schema      and table, which act-pg takes instead, make a name of it
   // notify      whether notify() is there
   // errors      classes of act's errors, if it is loaded as a module
   // onError     is told of errors that no call returns
-  constructor({ connection = {}, store = 'act', notify = false, errors, onError = () => {} } = {}) {
-    const config = typeof connection === 'string' ? { connectionString: connection } : { max: 20, ...connection }
+  constructor({ connection = {}, schema, table, store = storeName(schema, table), notify = false, errors, onError = () => {},
+    pii_encryption: encryption, ...more } = {}) {
+    const given = typeof connection === 'string' ? { connectionString: connection } : connection
 
-    Object.assign(this, { name: store, onError, database: new Database(config, onError) })
-    const given = { database: this.database, store, errors: errors ?? require('./errors') }
-    this.events = new Events(given)
-    this.subscriptions = new Subscriptions(given)
+    if (encryption) throw new Error('the option "pii_encryption" is not there: encrypt what is passed as pii')
+    Object.assign(this, { name: store, onError, errors: errors ?? require('./errors'),
+      database: new Database({ ...POOL, ...more, ...given }, onError) })
+    const parts = { database: this.database, store, errors: this.errors }
+    this.events = new Events(parts)
+    this.subscriptions = new Subscriptions(parts)
     if (notify) this.notify = handler => this.listen(handler)
   }
 
@@ -111,6 +119,24 @@ class PostgresStore {
     return async () => {
       await listener.stop()
       if (this.listener === listener) this.listener = undefined
+    }
+  }
+}
+
+function storeName(schema, table) {
+  return schema === undefined && table === undefined ? 'act' : `${schema ?? 'public'}_${table ?? 'events'}`
+}
+
+// Where no connection is to be had, act is told so and by which operation.
+for (const operation of ['seed', 'drop', 'commit', 'query', 'query_stats', 'truncate', 'restore', 'forget_pii', 'defer',
+  'reset', 'unblock', 'prioritize', 'query_streams']) {
+  const work = PostgresStore.prototype[operation]
+
+  PostgresStore.prototype[operation] = async function (...args) {
+    try {
+      return await work.apply(this, args)
+    } catch (error) {
+      throw error instanceof NoConnection ? new this.errors.StoreError(operation, { cause: error.cause }) : error
     }
   }
 }

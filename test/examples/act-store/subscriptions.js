@@ -2,11 +2,14 @@
 // than their count of attempts, and its position before the first event is -1.
 'use strict'
 
+const { NoConnection } = require('./database')
+
+const LOCK = `SELECT pg_advisory_xact_lock(hashtextextended($1 || ':act:subscribe', 0))`
 const SUBSCRIBE = `SELECT count(*) FILTER (WHERE added)::int AS added FROM (
-  SELECT nvent.consumer_subscribe(name, lane => lane, priority => priority, source => source, mark => mark,
-    after => -1, store => $6) AS added
-  FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::bigint[]) WITH ORDINALITY
-    AS s(name, source, priority, lane, mark, n) ORDER BY name COLLATE "C", n) AS s`
+  SELECT nvent.consumer_subscribe(name, lane => CASE WHEN c.priority > s.priority THEN c.lane ELSE s.lane END,
+    priority => s.priority, source => s.source, mark => s.mark, after => -1, store => $6) AS added
+  FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::bigint[]) AS s(name, source, priority, lane, mark)
+    LEFT JOIN nvent.consumer_list($1, max_count => NULL, store => $6) AS c USING (name) ORDER BY name COLLATE "C") AS s`
 const FILTER = 'name_regex => $2, source_regex => $3, source => $4, lane => $5'
 
 class Subscriptions {
@@ -18,22 +21,31 @@ class Subscriptions {
   async failing(operation, work) {
     try {
       return await work()
-    } catch (cause) {
-      throw new this.errors.StoreError(operation, { cause })
+    } catch (error) {
+      throw new this.errors.StoreError(operation, { cause: error instanceof NoConnection ? error.cause : error })
     }
   }
 
   subscribe(streams, position, correlator) {
     return this.failing('subscribe', () => this.database.transaction(async query => {
-      const column = pick => streams.map(pick)
-      const [{ added }] = await query(SUBSCRIBE, [column(s => s.stream), column(s => s.source ?? null),
-        column(s => s.priority ?? 0), column(s => s.lane ?? 'default'), column(s => s.correlated_at ?? null), this.store])
+      const added = await this.register(query, fold(streams))
       const correlated = await this.checkpoint(query, position ?? -1, correlator?.key)
       const correlating = correlator && { correlating: await this.correlate(query, correlator) }
       const [{ ahead }] = await query('SELECT nvent.consumer_furthest($1) AS ahead', [this.store])
 
       return { subscribed: added, watermark: Number(ahead ?? -1), correlated_at: correlated, ...correlating }
     }))
+  }
+
+  // The number of new ones.  The lane is that of the highest priority, so that
+  // nobody else may change that between our look and our write.
+  async register(query, streams) {
+    const column = pick => streams.map(pick)
+
+    if (streams.length === 0) return 0
+    await query(LOCK, [this.store])
+    return (await query(SUBSCRIBE, [column(s => s.stream), column(s => s.source ?? null), column(s => s.priority),
+      column(s => s.lane), column(s => s.correlated_at ?? null), this.store]))[0].added
   }
 
   // How far the log was read, under a key and by all; neither goes back.
@@ -119,6 +131,20 @@ class Subscriptions {
       LIMIT $10`,
     [names, ...values, blocked, after ?? null, this.store, matches?.length ? matches : null, limit])).map(toPosition)
   }
+}
+
+// Streams, each once: the first source, the highest priority with its lane, the
+// highest mark.
+function fold(streams) {
+  const all = new Map()
+
+  for (const { stream, source, priority = 0, lane = 'default', correlated_at: mark } of streams) {
+    const had = all.get(stream) ?? { stream, source, priority, lane }
+
+    all.set(stream, { ...had, ...priority >= had.priority && { priority, lane },
+      correlated_at: mark === undefined ? had.correlated_at : Math.max(mark, had.correlated_at ?? mark) })
+  }
+  return [...all.values()]
 }
 
 // A filter as arguments: names, and expressions for all else.

@@ -90,6 +90,8 @@ test('query', async () => {
   assert.deepStrictEqual(await names({ names: [] }), [])
   assert.deepStrictEqual(await names({ correlation: 'other' }), ['A'])
   assert.deepStrictEqual(await names({ correlation: 'oth' }), [])
+  assert.strictEqual((await names({ correlation: '' })).length, 8)
+  assert.deepStrictEqual(await names({ correlation: '', stream: 's', stream_exact: true }), ['A', 'B'])
   assert.deepStrictEqual(await names({ after: id - 2 }), ['B'])
   assert.deepStrictEqual(await names({ after: id - 2, with_snaps: true }), ['__snapshot__', 'B'])
   assert.deepStrictEqual(await names({ before: 0 }), [])
@@ -171,13 +173,28 @@ test('subscribe', async () => {
   assert.deepStrictEqual(await store.subscribe([{ stream: 'a' }, { stream: 'b', source: 's', priority: 2, lane: 'fast',
     correlated_at: 5 }, { stream: 'b', correlated_at: 7, lane: 'fast' }]), { subscribed: 2, watermark: -1,
     correlated_at: (await store.subscribe([])).correlated_at })
+  // A lower priority leaves the lane.
   assert.strictEqual((await store.subscribe([{ stream: 'b', priority: 1 }])).subscribed, 0)
   const rows = []
   await store.query_streams(row => { rows.push(row) })
   assert.deepStrictEqual(rows, [
     { stream: 'a', at: -1, retry: -1, blocked: false, error: '', priority: 0, lane: 'default' },
-    { stream: 'b', at: -1, retry: -1, blocked: false, error: '', priority: 2, lane: 'default', source: 's',
+    { stream: 'b', at: -1, retry: -1, blocked: false, error: '', priority: 2, lane: 'fast', source: 's',
       correlated_at: 7 }])
+
+  // The highest priority has the lane, one as high takes it, also within a call.
+  const lane = async () => {
+    let found
+    await store.query_streams(row => { found = row.lane }, { stream: 'b', stream_exact: true })
+    return found
+  }
+  await store.subscribe([{ stream: 'b', priority: 2, lane: 'slow' }])
+  assert.strictEqual(await lane(), 'slow')
+  await store.subscribe([{ stream: 'b', priority: 4, lane: 'four' }, { stream: 'b', priority: 3, lane: 'three' }])
+  assert.strictEqual(await lane(), 'four')
+  await store.prioritize({ stream: 'b', stream_exact: true }, -1)
+  await store.subscribe([{ stream: 'b' }])
+  assert.strictEqual(await lane(), 'default')
 
   const by = (key, at, name, millis = 60000) => store.subscribe([], at, { key, by: name, millis })
   assert.deepStrictEqual(await by('one', 10, 'x'), { subscribed: 0, watermark: -1, correlated_at: 10, correlating: true })
@@ -235,11 +252,44 @@ test('operators', async () => {
 
 test('errors of the database are the store\'s', async () => {
   const nobody = new PostgresStore({ store: 'none', errors, connection: { host: '/nonexistent' } })
+  const calls = { claim: [1, 1, 'x', 1], subscribe: [[]], ack: [[{ stream: 'a', at: 1, by: 'x' }]],
+    block: [[{ stream: 'a', by: 'x', error: 'e' }]], commit: ['a', [{ name: 'A', data: {} }], meta], query: [() => {}],
+    query_stats: [{}], query_streams: [() => {}], truncate: [[{ stream: 'a' }]], restore: [async () => {}],
+    forget_pii: ['a'], defer: [['a'], 1], reset: [['a']], unblock: [['a']], prioritize: [{}, 1], seed: [], drop: [] }
 
-  for (const work of [() => nobody.claim(1, 1, 'x', 1), () => nobody.subscribe([]),
-    () => nobody.ack([{ stream: 'a', at: 1, by: 'x' }]), () => nobody.block([{ stream: 'a', by: 'x', error: 'e' }])])
-    await assert.rejects(work(), errors.StoreError)
+  for (const [operation, args] of Object.entries(calls))
+    await assert.rejects(nobody[operation](...args), error =>
+      error instanceof errors.StoreError && error.operation === operation && error.cause.code === 'ENOENT')
   await nobody.dispose()
+})
+
+test('a connection that breaks in a transaction', async () => {
+  const victim = new PostgresStore({ store: STORE, errors, connection: { application_name: 'victim' }, onError: () => {} })
+
+  await store.commit('s', [{ name: 'A', data: {} }], meta)
+  await assert.rejects(victim.restore(async insert => {
+    await pool.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'")
+    await insert({ stream: 's', version: 0, name: 'B', data: {}, meta, created: new Date(5) })
+  }))
+  assert.strictEqual(await victim.query(() => {}, { stream: 's' }), 1)
+  await victim.dispose()
+})
+
+test('configured as act-pg is', async () => {
+  const tenant = new PostgresStore({ host: process.env.PGHOST, port: Number(process.env.PGPORT), user: process.env.PGUSER,
+    database: process.env.PGDATABASE, max: 1, connectionTimeoutMillis: 100, schema: 'tenant1', table: 'events', errors })
+
+  await tenant.seed()
+  await tenant.commit('s', [{ name: 'A', data: {} }], meta)
+  assert.deepStrictEqual(await names({ stream: 's' }), [])
+  assert.strictEqual((await pool.query('SELECT count(*)::int AS n FROM nvent.stream_read($1)', ['tenant1_events:act:s'])).rows[0].n, 1)
+  // Who has to wait for a connection too long is told.
+  const client = await tenant.database.pool.connect()
+  await assert.rejects(tenant.query(() => {}), errors.StoreError)
+  client.release()
+  await tenant.drop()
+  await tenant.dispose()
+  assert.throws(() => new PostgresStore({ pii_encryption: {} }), /"pii_encryption" is not there/)
 })
 
 test('notify', async () => {
