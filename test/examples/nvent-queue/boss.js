@@ -4,12 +4,19 @@
 
 const { randomUUID } = require('node:crypto')
 const { EventEmitter } = require('node:events')
-const { Database } = require('./database')
-const { queueOptions, jobOptions, jobObject, fetchOptions } = require('./options')
+const { Database, call } = require('./database')
+const { queueOptions, jobOptions, jobObject, fetchOptions, checkOptions, REFUSED_REDRIVE, REFUSED_STATS } =
+  require('./options')
+const { toJob, toQueue, toStats, toSchedule, response, page } = require('./rows')
 const { Worker, toOutput } = require('./worker')
 
 // The options that are not of node-postgres.
-const OWN = ['store', 'schema', 'migrate', 'supervise', 'schedule', 'maintenanceIntervalSeconds', 'db']
+const OWN = ['store', 'schema', 'migrate', 'supervise', 'maintenanceIntervalSeconds', 'db']
+
+const sleep = milliseconds => new Promise(resolve => setTimeout(resolve, milliseconds))
+
+// Of columns that are no intervals.
+const TYPES = { retry_limit: 'int', retry_backoff: 'boolean', dead_letter: 'text' }
 
 class PgBoss extends EventEmitter {
   // A URL, or what node-postgres takes as configuration, and
@@ -22,6 +29,7 @@ class PgBoss extends EventEmitter {
     const all = typeof options === 'string' ? { connectionString: options } : options
 
     if (all.db) throw new Error('pass { db } to the calls that are to use it')
+    checkOptions(all)
     this.options = { migrate: true, supervise: true, maintenanceIntervalSeconds: 30, ...all }
     this.store = all.store ?? all.schema ?? 'nvent'
     this.database = new Database({ store: this.store, onError: error => this.onError(error),
@@ -34,7 +42,19 @@ class PgBoss extends EventEmitter {
     if (this.listenerCount('error') > 0) this.emit('error', error)
   }
 
-  async start() {
+  // Tries that often, with pauses of 1 to 30 seconds.
+  async start({ attempts = 1 } = {}) {
+    for (let i = 1, wait = 1000; ; i++, wait = Math.min(2 * wait, 30000)) {
+      try {
+        return await this.begin()
+      } catch (error) {
+        if (i >= attempts) throw error
+        await sleep(wait)
+      }
+    }
+  }
+
+  async begin() {
     this.database.open()
     if (this.options.migrate) await this.database.query('SELECT nvent.store_ensure($1)', [this.store])
     this.queues = await this.database.queues()
@@ -74,6 +94,25 @@ class PgBoss extends EventEmitter {
     return this.database.value('maintain', [])
   }
 
+  async supervise() {
+    await this.maintain()
+  }
+
+  // What pg-boss does now and then, and the server here.
+  isMaintaining() { return false }
+  isBamWorking() { return false }
+  isResolvingFlow() { return false }
+  isCheckingSkew() { return false }
+  isTimekeeping() { return false }
+  async resolveFlow() {}
+  async getReindexCommands() { return [] }
+  async getBamStatus() { return [] }
+  async getBamEntries() { return [] }
+
+  getDb() {
+    return { executeSql: (text, values) => this.database.pool.query(text, values) }
+  }
+
   // Queues
 
   async createQueue(name, options = {}) {
@@ -86,10 +125,15 @@ class PgBoss extends EventEmitter {
     if (policy || limit) throw new Error('a queue keeps its policy and groupConcurrency')
     for (const key of ['deadLetter', 'retryDelayMax']) if (options[key] === null) changes[snake(key)] = null
     const set = Object.entries(changes).filter(([, value]) => value !== undefined)
+    const lease = options.heartbeatSeconds === undefined ? 'CASE WHEN lease < max_run THEN lease ELSE $? END' : '$?'
 
+    // One that sends no more heartbeats has the job as long as an attempt may last.
+    if (options.heartbeatSeconds === null && changes.lease === undefined)
+      await this.database.query(`UPDATE ${this.queues} SET lease = coalesce(max_run, lease) WHERE name = $1`, [name])
     if (set.length === 0) return
     await this.database.query(`UPDATE ${this.queues} SET updated_at = now(), ${
-      set.map(([column], i) => `${column} = $${i + 2}`).join(', ')} WHERE name = $1`,
+      set.map(([column], i) => `${column} = ${(column === 'lease' ? lease : '$?').replace('$?', `$${i + 2}::${TYPES[column] ?? 'interval'}`)}`)
+        .join(', ')} WHERE name = $1`,
     [name, ...set.map(([, value]) => value)])
   }
 
@@ -97,12 +141,14 @@ class PgBoss extends EventEmitter {
     await this.database.value('queue_drop', [name])
   }
 
-  async getQueues(names) {
-    return (await this.database.query(`SELECT *, extract(epoch FROM lease)::float8 AS lease_s,
+  async getQueues(names, options) {
+    return page((await this.database.query(`SELECT *, extract(epoch FROM oldest_age)::float8 AS oldest_s, extract(epoch FROM lease)::float8 AS lease_s,
       extract(epoch FROM max_run)::float8 AS run_s, extract(epoch FROM retry_delay)::float8 AS delay_s,
       extract(epoch FROM retry_delay_max)::float8 AS delay_max_s, extract(epoch FROM keep_queued)::float8 AS queued_s,
       extract(epoch FROM keep_ended)::float8 AS ended_s
-      FROM ${this.queues} WHERE $1::text[] IS NULL OR name = ANY ($1) ORDER BY name`, [names ?? null])).map(toQueue)
+      FROM ${this.queues}, nvent.queue_stats(name, $2) AS s
+      WHERE $1::text[] IS NULL OR name = ANY ($1) ORDER BY name COLLATE "C"`, [names ?? null, this.store])).map(toQueue),
+    options, (queue, name) => queue.name === name)
   }
 
   async getQueue(name) {
@@ -125,9 +171,34 @@ class PgBoss extends EventEmitter {
     return this.deleteQueuedJobs(name)
   }
 
+  // Those that have ended, or all that there are, of all queues without a name.
+  deleteStoredJobs(name) {
+    return this.deleteIn(name, ['completed', 'cancelled', 'failed'])
+  }
+
+  async deleteAllJobs(name) {
+    let deleted = 0
+
+    for (const queue of name === undefined ? (await this.getQueues(undefined, { limit: 100000 })).map(q => q.name) : [name])
+      deleted += await this.deleteIn(queue, undefined)
+    return deleted
+  }
+
+  async deleteIn(name, states) {
+    for (let deleted = 0, after; ;) {
+      const ids = (await this.database.rows('queue_find', [name], { states, after })).map(row => row.id)
+
+      if (ids.length === 0) return deleted
+      deleted += (await this.database.rows('queue_delete_many', [name, ids])).length
+      after = ids[ids.length - 1]
+    }
+  }
+
   // What there is of jobs now; there is no history.
-  async getQueueStats(name) {
-    return (await this.database.rows('queue_stats', [name])).map(toStats)
+  async getQueueStats(name, options = {}) {
+    checkOptions(options, REFUSED_STATS)
+    return (await this.database.query(`SELECT *, extract(epoch FROM oldest_age)::float8 AS oldest_s
+      FROM nvent.queue_stats($1, $2)`, [name, this.store])).map(toStats)
   }
 
   // Jobs that have not been fetched, or those in states before another one.
@@ -180,22 +251,34 @@ class PgBoss extends EventEmitter {
     return Object.fromEntries(order.map((job, i) => [job.ref, rows[i].queue_flow]))
   }
 
-  async getDependencies(name, id) {
-    return (await this.database.rows('queue_parents', [name, id])).map(row => ({ name: row.queue, id: row.id }))
+  async getDependencies(name, id, options) {
+    return this.related('queue_parents', name, id, options)
   }
 
-  async getDependents(name, id) {
-    return (await this.database.rows('queue_children', [name, id])).map(row => ({ name: row.queue, id: row.id }))
+  async getDependents(name, id, options) {
+    return this.related('queue_children', name, id, options)
+  }
+
+  async related(call, name, id, { db, ...options } = {}) {
+    return page((await this.database.rows(call, [name, id], {}, db)).map(row => ({ name: row.queue, id: row.id })), options,
+      (job, other) => job.name === other.name && job.id === other.id)
   }
 
   async fetch(name, options = {}) {
     const rows = await this.database.rows('queue_fetch', [name], fetchOptions(options), options.db)
 
     this.forget()
-    return rows.map(row => {
-      this.attempts.set(`${name} ${row.id}`, row)
-      return toJob(name, row, options.includeMetadata)
-    })
+    for (const row of rows) this.attempts.set(`${name} ${row.id}`, row)
+    return this.toJobs(name, rows, options)
+  }
+
+  // As fetch() and work() give them; with metadata they are read once more.
+  async toJobs(name, rows, { includeMetadata, db } = {}) {
+    if (!includeMetadata || rows.length === 0) return rows.map(row => toJob(name, row))
+    const full = await this.database.query(`SELECT g.* FROM unnest($2::bigint[]) WITH ORDINALITY AS j(id, n),
+      nvent.queue_get($1, j.id, $3) AS g ORDER BY n`, [name, rows.map(row => row.id), this.store], db)
+
+    return full.map((row, i) => toJob(name, { ...row, ...rows.find(r => String(r.id) === row.id) ?? rows[i] }, true))
   }
 
   // Attempts that can be settled no more.
@@ -217,12 +300,12 @@ class PgBoss extends EventEmitter {
     return { ids: rows.map(row => row.id), attempts: rows.map(row => row.attempt), requested: list.length }
   }
 
-  fetched(name, { id, retryCount }) {
+  fetched(name, { id, retryCount, attempt }) {
     const key = `${name} ${id}`
-    const attempt = this.attempts.get(key)?.attempt ?? null
+    const known = attempt ?? this.attempts.get(key)?.attempt ?? null
 
     this.attempts.delete(key)
-    return retryCount === undefined ? attempt : null
+    return retryCount === undefined || attempt !== undefined ? known : null
   }
 
   async complete(name, jobs, data, { db, includeQueued } = {}) {
@@ -248,28 +331,31 @@ class PgBoss extends EventEmitter {
       WHERE nvent.queue_touch($1, id, attempt, store => $4) IS NOT NULL`, [name, ids, attempts, this.store], db))
   }
 
-  // A function for each of some jobs, in the order of their ids.
+  // A function of some jobs, in the order of their ids; of one that is named with
+  // its retryCount if it is at this attempt, when we look.
   async each(call, name, jobs, { db } = {}) {
-    const ids = [jobs].flat().map(job => job.id ?? job)
+    const list = [jobs].flat().map(job => typeof job === 'object' ? job : { id: job })
 
-    return response(ids.length, await this.database.query(`SELECT id FROM (SELECT id FROM unnest($2::bigint[]) AS id
-      ORDER BY id) AS j WHERE nvent.${call}($1, id, $3)`, [name, ids, this.store], db))
+    return response(list.length, await this.database.query(`SELECT id FROM nvent.${call}($1, ARRAY(SELECT j.id
+      FROM unnest($2::bigint[], $3::int[]) AS j(id, retries)
+      WHERE retries IS NULL OR EXISTS (SELECT FROM nvent.queue_get($1, j.id, $4) AS g WHERE g.retries = j.retries)), $4) AS id`,
+    [name, list.map(job => job.id), list.map(job => job.retryCount ?? null), this.store], db))
   }
 
   cancel(name, jobs, options) {
-    return this.each('queue_cancel', name, jobs, options)
+    return this.each('queue_cancel_many', name, jobs, options)
   }
 
   resume(name, jobs, options) {
-    return this.each('queue_resume', name, jobs, options)
+    return this.each('queue_resume_many', name, jobs, options)
   }
 
   retry(name, jobs, options) {
-    return this.each('queue_retry', name, jobs, options)
+    return this.each('queue_retry_many', name, jobs, options)
   }
 
   deleteJob(name, jobs, options) {
-    return this.each('queue_delete', name, jobs, options)
+    return this.each('queue_delete_many', name, jobs, options)
   }
 
   async update(...args) {
@@ -281,38 +367,56 @@ class PgBoss extends EventEmitter {
     return { jobs, updated: jobs.length }
   }
 
-  // Which job has the data now, changed or sent.
+  // Which job has the data now, and whether it was changed or sent.
   async upsert(...args) {
     const { id, named, name, data, options } = changes(args)
 
     if (id !== undefined) throw new Error('upsert goes by singletonKey')
-    const job = await this.database.value('queue_upsert', [name], { data, ...named }, options.db)
+    const { text, values } = call('queue_upsert', [name], { data, ...named, store: this.store })
+    // What was not there when the statement began is new; also what somebody
+    // else has sent while this one waited for the key.
+    const [{ job, known }] = await this.database.query(`SELECT u.job, EXISTS (SELECT FROM nvent.queue_get($1, u.job,
+      store => $${values.length})) AS known FROM ${text} AS u(job)`, values, options.db)
 
-    return { jobs: job === null ? [] : [job] }
+    return job === null ? { jobs: [], updated: 0, inserted: 0 }
+      : { jobs: [job], updated: known ? 1 : 0, inserted: known ? 0 : 1 }
   }
 
-  async redrive(name, { limit, sourceName, destination, db } = {}) {
+  async redrive(name, { limit, sourceName, destination, db, ...rest } = {}) {
+    checkOptions(rest, REFUSED_REDRIVE)
     const rows = await this.database.rows('queue_redrive', [name],
       { max_count: limit, source: sourceName, target: destination }, db)
 
     return rows.filter(row => row.job !== null).length
   }
 
-  async getBlockedKeys(name) {
-    return (await this.database.rows('queue_blocked', [name])).map(row => row.key)
+  // How many redrive() would move, to where, and how many not.
+  async previewRedrive(name, { limit, sourceName, destination, db, ...rest } = {}) {
+    checkOptions(rest, REFUSED_REDRIVE)
+    const rows = await this.database.rows('queue_redrive', [name],
+      { max_count: limit, source: sourceName, target: destination, preview: true }, db)
+    const counts = new Map()
+
+    for (const { target } of rows) if (target !== null) counts.set(target, (counts.get(target) ?? 0) + 1)
+    return { total: rows.length, destinations: [...counts].map(([name, count]) => ({ name, count }))
+      .sort((a, b) => b.count - a.count), unroutable: rows.filter(row => row.target === null).length }
+  }
+
+  async getBlockedKeys(name, options) {
+    return page((await this.database.rows('queue_blocked', [name])).map(row => row.key), options)
   }
 
   async getJobById(name, id, { db } = {}) {
     return (await this.database.rows('queue_get', [name, id], {}, db)).map(row => toJob(name, row, true))[0] ?? null
   }
 
-  async findJobs(name, { id, key, data, queued, db } = {}) {
+  async findJobs(name, { id, key, data, queued, limit, after, db } = {}) {
     if (id !== undefined && (key ?? data ?? queued) !== undefined) {
       throw new Error('findJobs goes by id, or by key, data and whether a job is queued')
     }
     const rows = id !== undefined ? await this.database.rows('queue_get', [name, id], {}, db)
       : await this.database.rows('queue_find', [name], { key, data: data === undefined ? undefined : toJson(data),
-        states: queued ? ['created', 'retry'] : undefined, max_count: 100000 }, db)
+        states: queued ? ['waiting', 'created', 'retry'] : undefined, max_count: limit, after }, db)
 
     return rows.map(row => toJob(name, row, true))
   }
@@ -331,7 +435,8 @@ class PgBoss extends EventEmitter {
     await this.database.rows('queue_fetch', [name], { max_count: 0 })
     this.workers.set(id, Array.from({ length: options.localConcurrency ?? 1 }, () => new Worker({ id, queue: name,
       database: this.database, batchSize, wait: options.pollingIntervalSeconds ?? 30,
-      handle: (rows, signal) => handle(name, rows, signal, options, handler) })))
+      handle: async (rows, signal) => handle(await this.toJobs(name, rows, { includeMetadata: options.includeMetadata }),
+        rows, signal, options, handler) })))
     return id
   }
 
@@ -365,44 +470,48 @@ class PgBoss extends EventEmitter {
 
   // Schedules: the runs send data with scheduleName and scheduledAt beside it.
 
-  async schedule(name, cron, data, { tz, key, missed, ...options } = {}) {
+  async schedule(name, cron, data, { tz, key, missed, db, ...options } = {}) {
     await this.database.value('schedule_job', [scheduleName(name, key), name,
-      JSON.stringify(jobObject(data ?? {}, options))], { cron, time_zone: tz ?? 'UTC', missed })
+      JSON.stringify(jobObject(data ?? {}, options))], { cron, time_zone: tz ?? 'UTC', missed: missed ?? 'skip' }, db)
   }
 
-  async unschedule(name, key) {
-    await this.database.value('schedule_delete', [scheduleName(name, key)])
+  async unschedule(name, key, { db } = {}) {
+    await this.database.value('schedule_delete', [scheduleName(name, key)], {}, db)
   }
 
-  async getSchedules(name, key) {
+  async getSchedule(name, key = '') {
+    return (await this.getSchedules(name, key))[0] ?? null
+  }
+
+  async getSchedules(name, key, options) {
     const rows = await this.database.rows('schedule_list', [])
 
-    return rows.filter(row => row.queue !== null).map(toSchedule)
-      .filter(schedule => (name === undefined || schedule.name === name) && (key === undefined || schedule.key === key))
+    return page(rows.filter(row => row.queue !== null).map(toSchedule)
+      .filter(schedule => (name === undefined || schedule.name === name) && (key === undefined || schedule.key === key)),
+    options, (schedule, other) => schedule.name === other.name && schedule.key === other.key)
   }
 
-  async previewSchedule(cron, { tz = 'UTC', from = new Date(), count = 10 } = {}) {
+  async previewSchedule(cron, { tz = 'UTC', from = new Date(), count = 5 } = {}) {
     return (await this.database.query('SELECT nvent.schedule_preview($1, $2, $3, $4) AS at', [cron, tz, from, count]))
       .map(row => row.at)
   }
 }
 
 // The attempt at some jobs, as queue_work() takes its results.
-async function handle(name, rows, signal, options, handler) {
-  const jobs = rows.map(row => ({ ...toJob(name, row, options.includeMetadata), signal }))
-  const result = await handler(jobs)
+async function handle(jobs, rows, signal, options, handler) {
+  const result = await handler(jobs.map(job => ({ ...job, signal })))
 
   if (!options.perJobResults)
     return { failed: [], completed: rows.map(row => ({ ...row, output: rows.length === 1 ? toOutput(result) : null })) }
 
   const results = new Map(result.map(({ id, status, output }) => [String(id), { status, output: toOutput(output) }]))
-  const of = status => rows.filter(row => results.get(String(row.id))?.status === status)
+  const of = (...all) => rows.filter(row => all.includes(results.get(String(row.id))?.status))
     .map(row => [row, results.get(String(row.id)).output])
-  const missing = rows.filter(row => !['completed', 'failed'].includes(results.get(String(row.id))?.status))
+  const missing = rows.filter(row => !['completed', 'failed', 'deadletter'].includes(results.get(String(row.id))?.status))
     .map(row => ({ ...row, error: { message: 'the handler gave no result, completed or failed' } }))
 
   return { completed: of('completed').map(([row, output]) => ({ ...row, output })),
-    failed: [...of('failed').map(([row, error]) => ({ ...row, error })), ...missing] }
+    failed: [...of('failed', 'deadletter').map(([row, error]) => ({ ...row, error })), ...missing] }
 }
 
 // Of update() and upsert(), whose job is named by an id or its key.
@@ -411,7 +520,8 @@ function changes(args) {
     : { name: args[0], data: args[1], options: args[2] }
   const { id, match, ...rest } = options
 
-  return { name, id, data: data === undefined ? undefined : toJson(data), named: jobOptions(rest), options }
+  // null takes the place of what there was.
+  return { name, id, data: data === undefined ? undefined : JSON.stringify(data), named: jobOptions(rest), options }
 }
 
 function parentsFirst(jobs) {
@@ -429,53 +539,8 @@ function parentsFirst(jobs) {
   return order
 }
 
-function toJob(name, row, metadata) {
-  const job = { id: String(row.id), name, data: row.data }
-
-  if (!metadata) return job
-  return { ...job, state: row.state ?? 'active', priority: row.priority, attempt: row.attempt, retryCount: row.retries,
-    singletonKey: row.key ?? null, createdOn: date(row.created_at), startAfter: date(row.start_at ?? row.created_at),
-    startedOn: date(row.started_at), completedOn: date(row.ended_at), leaseUntil: date(row.lease_until),
-    output: row.output ?? null, origin: row.origin ?? null }
-}
-
-function toQueue(row) {
-  return { name: row.name, policy: row.policy, groupConcurrency: row.group_limit, expireInSeconds: row.run_s ?? row.lease_s, leaseSeconds: row.lease_s,
-    retryLimit: row.retry_limit, retryDelay: row.delay_s, retryBackoff: row.retry_backoff, retryDelayMax: row.delay_max_s,
-    deadLetter: row.dead_letter, retentionSeconds: row.queued_s, deleteAfterSeconds: row.ended_s,
-    paused: row.paused_at !== null, createdOn: row.created_at, updatedOn: row.updated_at }
-}
-
-function toStats(row) {
-  const count = name => Number(row[name])
-
-  return { name: row.queue, deferredCount: count('deferred') + count('retry'), queuedCount: count('depth'),
-    readyCount: count('ready'), blockedCount: count('blocked') + count('waiting'), activeCount: count('active'),
-    failedCount: count('failed'), completedCount: count('completed'), cancelledCount: count('cancelled'),
-    totalCount: ['depth', 'active', 'failed', 'completed', 'cancelled'].reduce((sum, name) => sum + count(name), 0),
-    capturedOn: new Date() }
-}
-
-function toSchedule(row) {
-  const { data, ...options } = row.job
-
-  return { name: row.queue, key: row.name.slice(row.queue.length + 1), cron: row.cron, timezone: row.time_zone,
-    data: data ?? null, options, nextRunOn: row.next_run_at }
-}
-
 function scheduleName(name, key) {
   return key ? `${name}:${key}` : name
-}
-
-// pg-boss's answer to what was done to jobs.
-function response(requested, rows, column = 'id') {
-  const jobs = rows.map(row => row[column])
-
-  return { jobs, requested, affected: jobs.length }
-}
-
-function date(time) {
-  return time === null || time === undefined ? null : new Date(time)
 }
 
 function snake(name) {

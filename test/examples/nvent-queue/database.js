@@ -79,4 +79,4 @@ function statementName(text) {
   return names.get(text)
 }
 
-module.exports = { Database }
+module.exports = { Database, call }

@@ -20,9 +20,36 @@ const REFUSED_FETCH = {
   transactional: 'pass { db } to complete()'
 }
 
+const REFUSED_REDRIVE = {
+  data: 'use findJobs() and send()',
+  createdBefore: 'dead letters go the oldest first: say limit',
+  ids: 'use findJobs() and send()'
+}
+const HISTORY = 'there is no history: keep what getQueueStats() tells'
+const REFUSED_STATS = Object.fromEntries(['from', 'to', 'limit', 'bucketSeconds', 'maxDataPoints', 'aggregate', 'percentiles']
+  .map(name => [name, HISTORY]))
+const REFUSED_QUEUE = {
+  partition: 'queues share their tables',
+  warningQueueSize: 'look at getQueueStats()'
+}
+// Of the constructor; what else pg-boss says of its own upkeep needs nothing here.
+const REFUSED_BOSS = {
+  clock: 'times are the database\'s',
+  persistQueueStats: HISTORY,
+  persistWarnings: 'there are no warnings',
+  __test__enableSpies: 'there are no spies'
+}
+
+// Refuse what would be forgotten.
+function checkOptions(options, refused = REFUSED_BOSS) {
+  if (options.backend !== undefined && options.backend !== 'postgres')
+    throw new Error(`the option "backend" is postgres here, not ${options.backend}`)
+  refuse(options, refused)
+}
+
 function refuse(options, refused) {
   for (const [name, why] of Object.entries(refused))
-    if (options[name] !== undefined && options[name] !== null && !(name === 'priority' && options[name] === true))
+    if (options[name] !== undefined && options[name] !== null && options[name] !== (name === 'priority'))
       throw new Error(`the option "${name}" is not there: ${why}`)
 }
 
@@ -59,7 +86,7 @@ function attemptOptions(options) {
 }
 
 function queueOptions(options) {
-  if (options.partition) throw new Error('the option "partition" is not there: queues share their tables')
+  refuse(options, REFUSED_QUEUE)
   return {
     policy: options.policy,
     group_limit: options.groupConcurrency,
@@ -111,4 +138,4 @@ function fetchOptions(options) {
   return { max_count: options.batchSize ?? 1 }
 }
 
-module.exports = { queueOptions, jobOptions, jobObject, fetchOptions }
+module.exports = { queueOptions, jobOptions, jobObject, fetchOptions, checkOptions, REFUSED_REDRIVE, REFUSED_STATS }

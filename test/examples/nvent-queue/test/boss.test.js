@@ -9,6 +9,7 @@
 
 const assert = require('node:assert')
 const { after, before, test } = require('node:test')
+const { spawnSync } = require('node:child_process')
 const { Client } = require('pg')
 const { PgBoss } = require('..')
 
@@ -78,14 +79,38 @@ for (const [version, load] of [['12', () => require('..').PgBoss], ['10', () => 
     await client.query('SELECT nvent.store_migrate($1, 0)', ['nvent'])
   })
 
+test('imported by names', () => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', `
+    import Default, { PgBoss, QueueProvider, states, policies, events } from '${require.resolve('..')}'
+    console.log(Default === PgBoss, QueueProvider.name, states.retry, policies.key_strict_fifo, events.error)`],
+  { encoding: 'utf8' })
+
+  assert.deepStrictEqual([status, stdout], [0, 'true QueueProvider retry key_strict_fifo error\n'], stderr)
+})
+
+test('starting, and what the server does by itself', async () => {
+  const nowhere = new PgBoss({ host: '/nonexistent', supervise: false })
+  const began = Date.now()
+
+  await assert.rejects(nowhere.start({ attempts: 2 }), { code: 'ENOENT' })
+  assert.ok(Date.now() - began >= 1000)
+  await nowhere.stop()
+  await boss.supervise('any')
+  await boss.resolveFlow()
+  assert.deepStrictEqual([boss.isMaintaining(), await boss.getReindexCommands(), await boss.getBamEntries()], [false, [], []])
+  assert.deepStrictEqual((await boss.getDb().executeSql('SELECT $1::int AS n', [3])).rows, [{ n: 3 }])
+})
+
 test('queues', async () => {
   await queue('dead')
   const name = await queue('made', { policy: 'short', retryLimit: 5, retryDelay: 3, retryBackoff: true, retryDelayMax: 60,
     expireInMinutes: 10, heartbeatSeconds: 20, retentionDays: 2, deleteAfterSeconds: 3600, deadLetter: 'dead' })
   const { createdOn, updatedOn, ...rest } = await boss.getQueue(name)
+  const [{ name: _, capturedOn, ...counts }] = await boss.getQueueStats(name)
 
   assert.ok(createdOn instanceof Date && updatedOn instanceof Date)
-  assert.deepStrictEqual(rest, { name, policy: 'short', groupConcurrency: null, expireInSeconds: 600, leaseSeconds: 20, retryLimit: 5,
+  assert.deepStrictEqual(rest, { name, policy: 'short', groupConcurrency: null, expireInSeconds: 600, heartbeatSeconds: 20,
+    leaseSeconds: 20, ...counts, retryLimit: 5,
     retryDelay: 3, retryBackoff: true, retryDelayMax: 60, deadLetter: 'dead', retentionSeconds: 172800,
     deleteAfterSeconds: 3600, paused: false })
   await queue(name, { retryLimit: 1 })
@@ -94,9 +119,19 @@ test('queues', async () => {
   await boss.updateQueue(name)
   assert.deepStrictEqual((({ retryLimit, deadLetter, leaseSeconds, policy }) => [retryLimit, deadLetter, leaseSeconds,
     policy])(await boss.getQueue(name)), [7, null, 30, 'short'])
+  // Heartbeats stay when only expireInSeconds changes, until they are given up.
+  const times = async () => (({ expireInSeconds, heartbeatSeconds, leaseSeconds }) =>
+    [expireInSeconds, heartbeatSeconds, leaseSeconds])(await boss.getQueue(name))
+  await boss.updateQueue(name, { expireInSeconds: 1200 })
+  assert.deepStrictEqual(await times(), [1200, 30, 30])
+  await boss.updateQueue(name, { heartbeatSeconds: null })
+  assert.deepStrictEqual(await times(), [1200, null, 1200])
+  await boss.updateQueue(name, { expireInSeconds: 300 })
+  assert.deepStrictEqual(await times(), [300, null, 300])
   await assert.rejects(boss.updateQueue(name, { policy: 'standard' }), /keeps its policy/)
   await assert.rejects(boss.createQueue('parts', { partition: true }), /"partition"/)
   assert.deepStrictEqual((await boss.getQueues(['made', 'dead', 'none'])).map(q => q.name), ['dead', 'made'])
+  assert.deepStrictEqual((await boss.getQueues(undefined, { after: 'dead', limit: 1 })).map(q => q.name), ['made'])
   await boss.deleteQueue(name)
   assert.strictEqual(await boss.getQueue(name), null)
   await assert.rejects(boss.send(name), { code: '42704' })
@@ -109,8 +144,12 @@ test('send, fetch, complete', async () => {
   const second = await boss.send({ name, data: { n: 2 }, options: { priority: 5 } })
   const third = await boss.send(name)
 
-  assert.deepStrictEqual(await boss.fetch(name, { batchSize: 10 }), [{ id: second, name, data: { n: 2 } },
-    { id: first, name, data: { n: 1 } }, { id: third, name, data: null }])
+  const jobs = (await boss.fetch(name, { batchSize: 10 })).map(({ leaseUntil, ...job }) => {
+    assert.ok(leaseUntil > new Date())
+    return job
+  })
+  assert.deepStrictEqual(jobs, [{ id: second, name, data: { n: 2 }, retryCount: 0, attempt: 1 },
+    { id: first, name, data: { n: 1 }, retryCount: 0, attempt: 1 }, { id: third, name, data: null, retryCount: 0, attempt: 1 }])
   assert.deepStrictEqual(await boss.fetch(name), [])
   assert.deepStrictEqual(await boss.complete(name, second, { result: 1 }), { jobs: [second], requested: 1, affected: 1 })
   assert.deepStrictEqual(await boss.complete(name, [first, third, '999999']),
@@ -119,7 +158,8 @@ test('send, fetch, complete', async () => {
   const { createdOn, startAfter, startedOn, completedOn, leaseUntil, ...job } = await boss.getJobById(name, second)
   assert.ok(createdOn <= startedOn && startedOn <= completedOn && completedOn < leaseUntil && startAfter)
   assert.deepStrictEqual(job, { id: second, name, data: { n: 2 }, state: 'completed', priority: 5, attempt: 1,
-    retryCount: 0, singletonKey: null, output: { result: 1 }, origin: null })
+    retryCount: 0, singletonKey: null, output: { result: 1 }, blocked: false, pendingDependencies: 0, sourceName: null,
+    sourceId: null, sourceCreatedOn: null, sourceRetryCount: null, sourceOutput: null, sourceRootId: null, origin: null })
   assert.strictEqual(await boss.getJobById(name, '999999'), null)
 })
 
@@ -181,6 +221,15 @@ test('jobs that fail', async () => {
   const failed = await boss.getJobById(name, id)
   assert.deepStrictEqual([failed.state, failed.output], ['failed', { reason: 'x' }])
 
+  assert.deepStrictEqual(await boss.previewRedrive('letters', { sourceName: 'other' }),
+    { total: 0, destinations: [], unroutable: 0 })
+  assert.deepStrictEqual(await boss.previewRedrive('letters'), { total: 1, destinations: [{ name, count: 1 }], unroutable: 0 })
+  const [letter] = await boss.findJobs('letters')
+  assert.ok(letter.sourceCreatedOn.getTime() === failed.createdOn.getTime())
+  assert.deepStrictEqual([letter.sourceName, letter.sourceId, letter.sourceRetryCount, letter.sourceOutput, letter.sourceRootId],
+    [name, id, 1, { reason: 'x' }, id])
+  for (const option of ['data', 'createdBefore', 'ids'])
+    await assert.rejects(boss.redrive('letters', { [option]: {} }), new RegExp(`"${option}" is not there`))
   assert.strictEqual(await boss.redrive('letters', { sourceName: 'other' }), 0)
   assert.strictEqual(await boss.redrive('letters'), 1)
   const [moved] = await boss.fetch(name)
@@ -206,6 +255,40 @@ test('who has lost the lease settles nothing', async () => {
   await other.stop()
 })
 
+test('of an attempt that is over nothing is cancelled or deleted', async () => {
+  const name = await queue('attempts', { retryLimit: 5 })
+  const id = await boss.send(name)
+  const [first] = await boss.fetch(name)
+
+  await boss.fail(name, first)
+  const [second] = await boss.fetch(name)
+  assert.deepStrictEqual([second.id, second.retryCount, second.attempt], [id, 1, 2])
+  for (const method of ['cancel', 'deleteJob', 'complete', 'fail', 'touch'])
+    assert.deepStrictEqual(await boss[method](name, first), { jobs: [], requested: 1, affected: 0 })
+  assert.strictEqual((await boss.touch(name, second)).affected, 1)
+  assert.strictEqual((await boss.cancel(name, { id, retryCount: 1 })).affected, 1)
+  assert.strictEqual((await boss.deleteJob(name, [second, { id: '999999', retryCount: 1 }])).affected, 1)
+})
+
+test('delete what has ended, and all', async () => {
+  const name = await queue('emptied', { retryLimit: 0 })
+  const other = await queue('emptied-too')
+  const ids = await boss.insert(name, [{}, {}, {}, {}, {}])
+
+  await boss.fetch(name, { batchSize: 3 })
+  await boss.complete(name, ids[0])
+  await boss.fail(name, ids[1])
+  await boss.cancel(name, ids[3])
+  assert.strictEqual(await boss.deleteStoredJobs(name), 3)
+  assert.deepStrictEqual((await boss.findJobs(name)).map(job => [job.id, job.state]), [[ids[2], 'active'], [ids[4], 'created']])
+  assert.strictEqual(await boss.deleteAllJobs(name), 2)
+  assert.deepStrictEqual(await boss.findJobs(name), [])
+  await boss.insert(name, [{}, {}])
+  await boss.insert(other, [{}])
+  assert.ok(await boss.deleteAllJobs() >= 3)
+  assert.deepStrictEqual([await boss.findJobs(name), await boss.findJobs(other)], [[], []])
+})
+
 test('cancel, resume, delete, touch', async () => {
   const name = await queue('changing', { heartbeatSeconds: 600, expireInSeconds: 3600 })
   const ids = await boss.insert(name, [{}, {}, {}])
@@ -222,13 +305,20 @@ test('cancel, resume, delete, touch', async () => {
 
 test('update, upsert, find', async () => {
   const name = await queue('updated')
-  const ids = [await boss.upsert(name, { n: 1 }, { singletonKey: 'k', startAfter: 3600 })].map(({ jobs }) => jobs[0])
+  const { jobs: ids, ...made } = await boss.upsert(name, { n: 1 }, { singletonKey: 'k', startAfter: 3600 })
 
-  assert.deepStrictEqual(await boss.upsert(name, { n: 2 }, { singletonKey: 'k' }), { jobs: ids })
+  assert.deepStrictEqual([ids.length, made], [1, { updated: 0, inserted: 1 }])
+  assert.deepStrictEqual(await boss.upsert(name, { n: 2 }, { singletonKey: 'k' }), { jobs: ids, updated: 1, inserted: 0 })
   assert.deepStrictEqual(await boss.update(name, undefined, { id: ids[0], priority: 3 }), { jobs: ids, updated: 1 })
   assert.deepStrictEqual(await boss.update(name, { n: 3 }, { singletonKey: 'k', match: 'all', startAfter: 0 }),
     { jobs: ids, updated: 1 })
   assert.deepStrictEqual(await boss.update(name, { n: 4 }, { singletonKey: 'none' }), { jobs: [], updated: 0 })
+  // null empties it, nothing leaves it.
+  await boss.update(name, undefined, { id: ids[0], priority: 3 })
+  assert.deepStrictEqual((await boss.getJobById(name, ids[0])).data, { n: 3 })
+  await boss.update(name, null, { id: ids[0] })
+  assert.strictEqual((await boss.getJobById(name, ids[0])).data, null)
+  await boss.update({ name, data: { n: 3 }, options: { id: ids[0] } })
   const [job] = await boss.findJobs(name, { key: 'k' })
   assert.deepStrictEqual([job.id, job.data, job.priority, job.state], [ids[0], { n: 3 }, 3, 'created'])
   assert.deepStrictEqual((await boss.findJobs(name, { id: ids[0] })).map(j => j.id), ids)
@@ -238,6 +328,9 @@ test('update, upsert, find', async () => {
   assert.deepStrictEqual(await boss.findJobs(name, { data: { n: 4 } }), [])
   await boss.cancel(name, ids[0])
   assert.deepStrictEqual(await boss.findJobs(name, { key: 'k', queued: true }), [])
+  const more = await boss.insert(name, [{}, {}])
+  assert.deepStrictEqual((await boss.findJobs(name, { limit: 2 })).map(j => j.id), [ids[0], more[0]])
+  assert.deepStrictEqual((await boss.findJobs(name, { after: more[0], limit: 2 })).map(j => j.id), [more[1]])
   await assert.rejects(boss.findJobs(name, { id: ids[0], key: 'k' }), /by id, or by key/)
 })
 
@@ -246,12 +339,16 @@ test('flow', async () => {
   const ids = await boss.flow([{ ref: 'last', name, data: { n: 3 }, dependsOn: ['a', 'b'] },
     { ref: 'b', name, data: { n: 2 }, dependsOn: ['a'], options: { priority: 1 } }, { ref: 'a', name, data: { n: 1 } }])
 
+  const { state: waits, blocked, pendingDependencies } = await boss.getJobById(name, ids.last)
+  assert.deepStrictEqual([waits, blocked, pendingDependencies], ['created', true, 2])
+  assert.strictEqual((await boss.findJobs(name, { queued: true })).length, 3)
   for (const ref of ['a', 'b', 'last']) {
     const jobs = await boss.fetch(name, { batchSize: 5 })
     assert.deepStrictEqual(jobs.map(job => job.id), [ids[ref]])
     await boss.complete(name, ids[ref])
   }
   assert.deepStrictEqual(await boss.getDependencies(name, ids.last), [{ name, id: ids.a }, { name, id: ids.b }])
+  assert.deepStrictEqual(await boss.getDependencies(name, ids.last, { after: { name, id: ids.a } }), [{ name, id: ids.b }])
   assert.deepStrictEqual(await boss.getDependents(name, ids.b), [{ name, id: ids.last }])
   await assert.rejects(boss.flow([{ ref: 'a', name, dependsOn: ['b'] }, { ref: 'b', name, dependsOn: ['a'] }]),
     /wait for one another/)
@@ -301,15 +398,20 @@ test('in the transaction of the caller', async () => {
 test('schedules', async () => {
   const name = await queue('scheduled')
 
-  await boss.schedule(name, '0 3 * * *', { n: 1 }, { tz: 'Europe/Berlin', priority: 2 })
-  await boss.schedule(name, '* * * * *', null, { key: 'often', missed: 'skip' })
+  await boss.schedule(name, '0 3 * * *', { n: 1 }, { tz: 'Europe/Berlin', priority: 2, missed: 'once' })
+  await boss.schedule(name, '* * * * *', null, { key: 'often' })
   const plans = (await boss.getSchedules(name)).map(({ nextRunOn, ...plan }) => {
     assert.ok(nextRunOn > new Date())
     return plan
   })
   assert.deepStrictEqual(plans, [
-    { name, key: '', cron: '0 3 * * *', timezone: 'Europe/Berlin', data: { n: 1 }, options: { priority: 2 } },
-    { name, key: 'often', cron: '* * * * *', timezone: 'UTC', data: {}, options: {} }])
+    { name, key: '', kind: 'cron', cron: '0 3 * * *', timezone: 'Europe/Berlin', data: { n: 1 },
+      options: { priority: 2, tz: 'Europe/Berlin', missed: 'once' } },
+    { name, key: 'often', kind: 'cron', cron: '* * * * *', timezone: 'UTC', data: {}, options: { tz: 'UTC', missed: 'skip' } }])
+  assert.strictEqual((await boss.getSchedule(name)).key, '')
+  assert.strictEqual((await boss.getSchedule(name, 'often')).key, 'often')
+  assert.strictEqual(await boss.getSchedule(name, 'none'), null)
+  assert.deepStrictEqual((await boss.getSchedules(name, undefined, { limit: 1, after: plans[0] })).map(({ key }) => key), ['often'])
   await client.query(`UPDATE ${STORE}_scheduler_jobs SET next_run_at = 1 WHERE name = $1`, [name])
   await boss.maintain()
   const [job] = await boss.fetch(name, { includeMetadata: true })
@@ -332,9 +434,12 @@ test('how much there is', async () => {
   const [a, b] = await boss.fetch(name, { batchSize: 2 })
   await boss.fail(name, a.id)
   if (!await has('queue_stats')) return assert.rejects(boss.getQueueStats(name), /has no queue_stats/)
-  const [{ capturedOn, ...counts }] = await boss.getQueueStats(name)
+  const [{ capturedOn, readyOldestSeconds, ...counts }] = await boss.getQueueStats(name)
+  assert.ok(readyOldestSeconds >= 0)
   assert.deepStrictEqual(counts, { name, deferredCount: 1, queuedCount: 2, readyCount: 1, blockedCount: 0, activeCount: 1,
-    failedCount: 1, completedCount: 0, cancelledCount: 0, totalCount: 4 })
+    failedCount: 1, completedCount: 0, cancelledCount: 0, totalCount: 4, completedDelta: null, failedDelta: null,
+    createdDelta: null, deltaSeconds: null, deltaOn: null, waitBins: null, runBins: null })
+  await assert.rejects(boss.getQueueStats(name, { from: new Date() }), /there is no history/)
   assert.strictEqual(await boss.getQueueSize(name), 2)
   assert.strictEqual(await boss.getQueueSize(name, { before: 'completed' }), 3)
   await assert.rejects(boss.getQueueSize(name, { before: 'failed' }), /before is/)
@@ -366,5 +471,10 @@ test('what is not there is refused', async () => {
   await boss.fetch(name, { priority: true })
   await assert.rejects(boss.complete(name, '1', null, { includeQueued: true }), /"includeQueued"/)
   assert.throws(() => new PgBoss({ db: {} }), /pass { db }/)
+  assert.throws(() => new PgBoss({ backend: 'cockroachdb' }), /"backend" is postgres/)
+  for (const option of ['clock', 'persistQueueStats', '__test__enableSpies'])
+    assert.throws(() => new PgBoss({ [option]: {} }), new RegExp(`"${option}" is not there`))
+  await assert.rejects(boss.createQueue(name, { warningQueueSize: 5 }), /"warningQueueSize" is not there/)
+  await boss.fetch(name, { ignoreStartAfter: false, orderByCreatedOn: false })
   await assert.rejects(new PgBoss({}).send(name), /start\(\) was not called/)
 })

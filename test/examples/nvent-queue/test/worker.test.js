@@ -109,15 +109,16 @@ test('a lease lasts as long as its handler works, up to expireInSeconds', async 
 
 test('results', async () => {
   await boss.createQueue('results', { retryLimit: 0 })
-  const ids = await boss.insert('results', [1, 2, 3, 4].map(n => ({ data: { n } })))
-  await boss.work('results', { batchSize: 4, perJobResults: true, includeMetadata: true }, async jobs => [
+  const ids = await boss.insert('results', [1, 2, 3, 4, 5].map(n => ({ data: { n } })))
+  await boss.work('results', { batchSize: 5, perJobResults: true, includeMetadata: true }, async jobs => [
     { id: jobs[0].id, status: 'completed', output: { n: jobs[0].data.n } },
     { id: jobs[1].id, status: 'failed', output: new Error('bad') },
-    { id: jobs[2].id, status: 'completed' }])
+    { id: jobs[2].id, status: 'completed' }, { id: jobs[4].id, status: 'deadletter', output: { n: 5 } }])
   await until(async () => (await boss.getJobById('results', ids[3])).state === 'failed')
   const jobs = await Promise.all(ids.map(id => boss.getJobById('results', id)))
-  assert.deepStrictEqual(jobs.map(job => job.state), ['completed', 'failed', 'completed', 'failed'])
+  assert.deepStrictEqual(jobs.map(job => job.state), ['completed', 'failed', 'completed', 'failed', 'failed'])
   assert.deepStrictEqual([jobs[0].output, jobs[1].output.message, jobs[2].output], [{ n: 1 }, 'bad', null])
+  assert.deepStrictEqual([/no result/.test(jobs[3].output.message), jobs[4].output], [true, { n: 5 }])
   await boss.offWork('results')
 
   await boss.createQueue('throwing', { retryLimit: 0 })
