@@ -3,7 +3,7 @@
 'use strict'
 
 const { Pool } = require('pg')
-const migrations = require('./migrations')
+const { runMigrations, getCurrentVersion, rollbackTo, listStreamTables, dropStreamTable } = require('./migrations')
 const { Subscriptions } = require('./subscriptions')
 
 const EVENT_READ = `
@@ -13,13 +13,15 @@ const EVENT_READ = `
 class PostgresStoreAdapter {
   // connection   a URL, or what node-postgres takes as configuration
   // prefix       name of the store, the beginning of its tables' names
+  // schema       where init() makes the store, public
   // autoMigrate  have init() create, adopt or migrate the store
   // poolSize     connections at most; subscriptions take one more
   // pollInterval milliseconds until subscriptions look without being told
   // onError      is told of errors that no call returns
-  constructor({ connection = {}, prefix = 'nvent', autoMigrate = true, poolSize,
+  constructor({ connection = {}, prefix = 'nvent', schema, autoMigrate = true, poolSize,
     pollInterval = 1000, onError = () => {} } = {}) {
     this.prefix = prefix
+    this.schema = schema
     this.autoMigrate = autoMigrate
     this.config = typeof connection === 'string' ? { connectionString: connection } : { ...connection }
     // What is under no store's name is this one's.
@@ -35,7 +37,7 @@ class PostgresStoreAdapter {
   }
 
   async init() {
-    if (this.autoMigrate) await migrations.runMigrations(this.pool, this.prefix)
+    if (this.autoMigrate) await runMigrations(this.pool, this.prefix, this.schema)
   }
 
   async close() {
@@ -62,10 +64,11 @@ class PostgresStoreAdapter {
     return {
       append: async (subject, event) => toEvent(
         await this.value('nvent.stream_append($1, $2)', [this.subject(subject), toJson(event)])),
-      read: async (subject, { after, from, to, types, order = 'asc', limit = 1000 } = {}) =>
+      // As in the adapter no types are all, and a limit of 0 is none of the caller's.
+      read: async (subject, { after, from, to, types, order = 'asc', limit } = {}) =>
         (await this.query(EVENT_READ, [this.subject(subject), after ?? null, ms(from), ms(to),
-          types ?? null, order === 'desc', limit])).map(row => toEvent(row.event)),
-      delete: async subject => Number(await this.value('nvent.stream_delete($1)', [this.subject(subject)])),
+          types?.length ? types : null, order === 'desc', limit || 1000])).map(row => toEvent(row.event)),
+      delete: async subject => Number(await this.value('nvent.stream_delete($1)', [this.subject(subject)])) > 0,
       subscribe: (subject, onEvent, options) =>
         this.subscriptions.add(this.subject(subject), event => onEvent(toEvent(event)), options)
     }
@@ -81,9 +84,9 @@ class PostgresStoreAdapter {
         await this.value('nvent.entry_add($1, $2, $3, $4)', [this.subject(key), id, score, toJson(metadata)])
       },
       get: (key, id) => this.value('nvent.entry_get($1, $2)', [this.subject(key), id]),
-      read: async (key, { offset = 0, limit = 100, filter } = {}) =>
+      read: async (key, { offset = 0, limit, filter } = {}) =>
         (await this.query(`SELECT e AS entry FROM nvent.entry_read($1, max_count => $2, row_offset => $3,
-          filter => $4) e`, [this.subject(key), limit, offset, filter === undefined ? null : toJson(filter)]))
+          filter => $4) e`, [this.subject(key), limit || 100, offset, filter === undefined ? null : toJson(filter)]))
           .map(row => row.entry),
       // False when there is no such entry, or it is at another version than the
       // one that the caller read.
@@ -144,4 +147,5 @@ function setting(prefix) {
   return `-c nvent_store.default_store=${prefix.replace(/[\\ ]/g, '\\$&')}`
 }
 
-module.exports = { PostgresStoreAdapter, ...migrations }
+// By their names, as Node finds no others to import.
+module.exports = { PostgresStoreAdapter, runMigrations, getCurrentVersion, rollbackTo, listStreamTables, dropStreamTable }

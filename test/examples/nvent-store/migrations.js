@@ -4,8 +4,8 @@
 
 // Creates, adopts or migrates the store, as needed; any number of processes
 // may do so at once.
-async function runMigrations(pool, prefix = 'nvent') {
-  await pool.query('SELECT nvent.store_ensure($1)', [prefix])
+async function runMigrations(pool, prefix = 'nvent', schema = null) {
+  await pool.query('SELECT nvent.store_ensure($1, $2)', [prefix, schema])
 }
 
 // The layout of the store's tables, 0 when there is no store.

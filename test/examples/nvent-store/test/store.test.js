@@ -4,6 +4,7 @@
 'use strict'
 
 const assert = require('node:assert')
+const { spawnSync } = require('node:child_process')
 const { after, before, test } = require('node:test')
 const { Pool } = require('pg')
 const { PostgresStoreAdapter, getCurrentVersion, runMigrations, rollbackTo, listStreamTables, dropStreamTable } =
@@ -47,7 +48,9 @@ test('working with event streams', async () => {
   assert.deepStrictEqual(events, [])
   events = await store.stream.read('nvent:flow:run123', { after: appended.id, limit: 100 })
   assert.deepStrictEqual(events, [])
-  await store.stream.delete('nvent:flow:run123')
+  assert.strictEqual((await store.stream.read('nvent:flow:run123', { types: [], limit: 0 })).length, 1)
+  assert.strictEqual(await store.stream.delete('nvent:flow:run123'), true)
+  assert.strictEqual(await store.stream.delete('nvent:flow:run123'), false)
   assert.deepStrictEqual(await store.stream.read('nvent:flow:run123'), [])
 })
 
@@ -92,6 +95,7 @@ test('working with indexes', async () => {
   const entries = await store.index.read('nvent:scheduler:trigger:flow1', { offset: 0, limit: 50 })
   assert.deepStrictEqual(entries.map(e => [e.id, e.metadata.enabled, e.metadata.stats.totalFires]),
     [['trigger-123', false, 6]])
+  assert.strictEqual((await store.index.read('nvent:scheduler:trigger:flow1', { limit: 0 })).length, 1)
   assert.deepStrictEqual(await store.index.read('nvent:scheduler:trigger:flow1', { filter: { enabled: true } }), [])
 
   // A version that somebody else has changed meanwhile, and entries that are not there.
@@ -181,6 +185,24 @@ test('migrations', async () => {
   }
   assert.strictEqual(await getCurrentVersion(pool, 'tenant-b'), 0)
   await rollbackTo(pool, 'tenant-b', 0)
+})
+
+test('in a schema, imported by names', async () => {
+  const adapter = new PostgresStoreAdapter({ prefix: 'apart', schema: 'aside', connection: { max: 2 } })
+
+  await pool.query('CREATE SCHEMA aside')
+  await adapter.init()
+  await adapter.kv.set('a', 1)
+  assert.deepStrictEqual((await pool.query('SELECT key FROM aside.apart_kv')).rows, [{ key: 'a' }])
+  await adapter.close()
+  await rollbackTo(pool, 'apart', 0)
+  await pool.query('DROP SCHEMA aside')
+
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', `
+    import { PostgresStoreAdapter, runMigrations, getCurrentVersion, rollbackTo, listStreamTables, dropStreamTable }
+      from '${require.resolve('..')}'
+    console.log(PostgresStoreAdapter.name, dropStreamTable.length)`], { encoding: 'utf8' })
+  assert.deepStrictEqual([status, stdout], [0, 'PostgresStoreAdapter 3\n'], stderr)
 })
 
 test('without autoMigrate init() makes nothing', async () => {
