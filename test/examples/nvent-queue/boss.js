@@ -57,7 +57,7 @@ class PgBoss extends EventEmitter {
   async begin() {
     this.database.open()
     if (this.options.migrate) await this.database.query('SELECT nvent.store_ensure($1)', [this.store])
-    this.queues = await this.database.queues()
+    Object.assign(this, await this.database.tables())
     if (this.options.supervise) {
       this.timer ??= setInterval(() => this.maintain().catch(error => this.onError(error)),
         this.options.maintenanceIntervalSeconds * 1000)
@@ -131,9 +131,9 @@ class PgBoss extends EventEmitter {
     if (options.heartbeatSeconds === null && changes.lease === undefined)
       await this.database.query(`UPDATE ${this.queues} SET lease = coalesce(max_run, lease) WHERE name = $1`, [name])
     if (set.length === 0) return
-    await this.database.query(`UPDATE ${this.queues} SET updated_at = now(), ${
-      set.map(([column], i) => `${column} = ${(column === 'lease' ? lease : '$?').replace('$?', `$${i + 2}::${TYPES[column] ?? 'interval'}`)}`)
-        .join(', ')} WHERE name = $1`,
+    const assign = ([column], i) => `${column} = ${(column === 'lease' ? lease : '$?').replace('$?',
+      `$${i + 2}::${TYPES[column] ?? 'interval'}`)}`
+    await this.database.query(`UPDATE ${this.queues} SET updated_at = now(), ${set.map(assign).join(', ')} WHERE name = $1`,
     [name, ...set.map(([, value]) => value)])
   }
 
@@ -142,7 +142,8 @@ class PgBoss extends EventEmitter {
   }
 
   async getQueues(names, options) {
-    return page((await this.database.query(`SELECT *, extract(epoch FROM oldest_age)::float8 AS oldest_s, extract(epoch FROM lease)::float8 AS lease_s,
+    return page((await this.database.query(`SELECT *,
+      extract(epoch FROM oldest_age)::float8 AS oldest_s, extract(epoch FROM lease)::float8 AS lease_s,
       extract(epoch FROM max_run)::float8 AS run_s, extract(epoch FROM retry_delay)::float8 AS delay_s,
       extract(epoch FROM retry_delay_max)::float8 AS delay_max_s, extract(epoch FROM keep_queued)::float8 AS queued_s,
       extract(epoch FROM keep_ended)::float8 AS ended_s
@@ -277,8 +278,27 @@ class PgBoss extends EventEmitter {
     if (!includeMetadata || rows.length === 0) return rows.map(row => toJob(name, row))
     const full = await this.database.query(`SELECT g.* FROM unnest($2::bigint[]) WITH ORDINALITY AS j(id, n),
       nvent.queue_get($1, j.id, $3) AS g ORDER BY n`, [name, rows.map(row => row.id), this.store], db)
+    const fetched = new Map(rows.map(row => [String(row.id), row]))
 
-    return full.map((row, i) => toJob(name, { ...row, ...rows.find(r => String(r.id) === row.id) ?? rows[i] }, true))
+    return this.withOptions(name, full.map(row => ({ ...row, ...fetched.get(row.id) })), db)
+  }
+
+  // Jobs with what was said of them, or of their queue.
+  async withOptions(name, rows, db) {
+    if (rows.length === 0) return []
+    const options = await this.database.query(`SELECT j.id, q.policy, j.group_name,
+        coalesce(j.retry_limit, q.retry_limit) AS retry_limit, coalesce(j.retry_backoff, q.retry_backoff) AS retry_backoff,
+        coalesce(j.dead_letter, q.dead_letter) AS dead_letter,
+        extract(epoch FROM coalesce(j.retry_delay, q.retry_delay))::float8 AS delay_s,
+        extract(epoch FROM coalesce(j.retry_delay_max, q.retry_delay_max))::float8 AS delay_max_s,
+        extract(epoch FROM coalesce(j.lease, q.lease))::float8 AS lease_s,
+        extract(epoch FROM coalesce(j.max_run, q.max_run))::float8 AS run_s,
+        extract(epoch FROM q.keep_ended)::float8 AS ended_s, extract(epoch FROM q.keep_queued)::float8 AS queued_s
+      FROM ${this.jobs} AS j JOIN ${this.queues} AS q ON q.number = j.queue WHERE j.id = ANY ($1)`,
+    [rows.map(row => row.id)], db)
+    const of = new Map(options.map(row => [row.id, row]))
+
+    return rows.map(row => toJob(name, { ...row, ...of.get(String(row.id)) }, true))
   }
 
   // Attempts that can be settled no more.
@@ -338,7 +358,8 @@ class PgBoss extends EventEmitter {
 
     return response(list.length, await this.database.query(`SELECT id FROM nvent.${call}($1, ARRAY(SELECT j.id
       FROM unnest($2::bigint[], $3::int[]) AS j(id, retries)
-      WHERE retries IS NULL OR EXISTS (SELECT FROM nvent.queue_get($1, j.id, $4) AS g WHERE g.retries = j.retries)), $4) AS id`,
+      WHERE retries IS NULL
+        OR EXISTS (SELECT FROM nvent.queue_get($1, j.id, $4) AS g WHERE g.retries = j.retries)), $4) AS id`,
     [name, list.map(job => job.id), list.map(job => job.retryCount ?? null), this.store], db))
   }
 
@@ -407,7 +428,7 @@ class PgBoss extends EventEmitter {
   }
 
   async getJobById(name, id, { db } = {}) {
-    return (await this.database.rows('queue_get', [name, id], {}, db)).map(row => toJob(name, row, true))[0] ?? null
+    return (await this.withOptions(name, await this.database.rows('queue_get', [name, id], {}, db), db))[0] ?? null
   }
 
   async findJobs(name, { id, key, data, queued, limit, after, db } = {}) {
@@ -418,7 +439,7 @@ class PgBoss extends EventEmitter {
       : await this.database.rows('queue_find', [name], { key, data: data === undefined ? undefined : toJson(data),
         states: queued ? ['waiting', 'created', 'retry'] : undefined, max_count: limit, after }, db)
 
-    return rows.map(row => toJob(name, row, true))
+    return this.withOptions(name, rows, db)
   }
 
   // Workers

@@ -52,14 +52,15 @@ class Database {
     return (await this.rows(name, args, named, within))[0][name]
   }
 
-  // The table of the store's queues, quoted.
-  async queues() {
-    const rows = await this.query(`SELECT format('%I.%I', nspname, $1 || '_queues') AS name
+  // The tables of the store's queues and jobs, quoted.
+  async tables() {
+    const rows = await this.query(`SELECT format('%I.%I', nspname, $1 || '_queues') AS queues,
+      format('%I.%I', nspname, $1 || '_jobs') AS jobs
       FROM nvent.store JOIN pg_class c ON c.oid = version_table JOIN pg_namespace n ON n.oid = relnamespace
       WHERE prefix = $1`, [this.store])
 
     if (rows.length === 0) throw new Error(`there is no store "${this.store}"`)
-    return rows[0].name
+    return rows[0]
   }
 }
 

@@ -89,7 +89,7 @@ function queueOptions(options) {
   refuse(options, REFUSED_QUEUE)
   return {
     policy: options.policy,
-    group_limit: options.groupConcurrency,
+    group_limit: groupLimit(options.groupConcurrency),
     ...attemptOptions(options),
     keep_queued: span(options, 'retention'),
     keep_ended: span(options, 'deleteAfter')
@@ -100,6 +100,14 @@ function startOptions(after) {
   if (after === undefined || after === null) return {}
   if (typeof after === 'number') return { start_after: interval(after) }
   return { start_at: after instanceof Date ? after.toISOString() : after }
+}
+
+// A number, or pg-boss's { default }.
+function groupLimit(limit) {
+  if (typeof limit !== 'object' || limit === null) return limit
+  if (Object.keys(limit.tiers ?? {}).length > 0)
+    throw new Error('the option "tiers" is not there: a queue has one limit for all groups')
+  return limit.default
 }
 
 function groupName(group) {

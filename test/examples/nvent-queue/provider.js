@@ -32,11 +32,12 @@ class QueueProvider {
     return this.made.get(queue)
   }
 
-  // The id of the job, { name, data, opts }; null when by the queue's policy
-  // there is no other.
+  // The id of the job, { data, opts }; null when by the queue's policy there is
+  // no other.  A worker calls one handler, so the job's name is the caller's: put
+  // it into data where it is wanted.
   async enqueue(queue, { data, opts = {} }) {
     await this.make(queue)
-    return this.boss.send(queue, data, opts)
+    return this.boss.send(queue, data, toOptions(opts))
   }
 
   // Has handler(job) called for each job; resolves to what ends that.
@@ -67,6 +68,19 @@ class QueueProvider {
   async close() {
     await this.boss.stop()
   }
+}
+
+// Options as nvent has them for BullMQ, in milliseconds, and pg-boss's.
+function toOptions({ jobId, attempts, backoff, delay, timeout, removeOnComplete, removeOnFail, ...opts }) {
+  if (removeOnComplete || removeOnFail)
+    throw new Error('the options "removeOnComplete" and "removeOnFail" are not there: say deleteAfterSeconds of the queue')
+  return { singletonKey: jobId, retryLimit: attempts === undefined ? undefined : Math.max(attempts - 1, 0),
+    retryDelay: seconds(backoff?.delay), retryBackoff: backoff ? backoff.type === 'exponential' : undefined,
+    startAfter: seconds(delay), expireInSeconds: seconds(timeout), ...opts }
+}
+
+function seconds(milliseconds) {
+  return milliseconds === undefined ? undefined : milliseconds / 1000
 }
 
 module.exports = { QueueProvider }

@@ -15,18 +15,26 @@ function toJob(name, row, metadata) {
     sourceName: queue ?? null, sourceId: id === undefined ? null : String(id), sourceCreatedOn: date(createdAt),
     sourceRetryCount: attempts === undefined ? null : attempts - 1, sourceOutput: error ?? null,
     sourceRootId: root === undefined ? id === undefined ? null : String(id) : String(root.id ?? root),
-    origin: row.origin ?? null }
+    origin: row.origin ?? null, policy: row.policy, groupId: row.group_name ?? null, groupTier: null,
+    ...toOptions(row), keepUntil: row.queued_s === null ? null
+      : new Date(date(row.start_at ?? row.created_at).getTime() + row.queued_s * 1000) }
+}
+
+// What is said of a queue, and of a job.
+function toOptions(row) {
+  return { expireInSeconds: row.run_s ?? row.lease_s,
+    heartbeatSeconds: row.run_s !== null && row.lease_s < row.run_s ? row.lease_s : null,
+    retryLimit: row.retry_limit, retryDelay: row.delay_s, retryBackoff: row.retry_backoff, retryDelayMax: row.delay_max_s,
+    deadLetter: row.dead_letter, deleteAfterSeconds: row.ended_s ?? 0 }
 }
 
 // A queue with the numbers of its jobs.
 function toQueue(row) {
   const { name, capturedOn, ...counts } = toStats(row)
 
-  return { name: row.name, policy: row.policy, groupConcurrency: row.group_limit, expireInSeconds: row.run_s ?? row.lease_s,
-    heartbeatSeconds: row.run_s !== null && row.lease_s < row.run_s ? row.lease_s : null, leaseSeconds: row.lease_s,
-    retryLimit: row.retry_limit, retryDelay: row.delay_s, retryBackoff: row.retry_backoff, retryDelayMax: row.delay_max_s,
-    deadLetter: row.dead_letter, retentionSeconds: row.queued_s, deleteAfterSeconds: row.ended_s ?? 0,
-    paused: row.paused_at !== null, createdOn: row.created_at, updatedOn: row.updated_at, ...counts }
+  return { name: row.name, policy: row.policy, groupConcurrency: row.group_limit, ...toOptions(row),
+    leaseSeconds: row.lease_s, retentionSeconds: row.queued_s, paused: row.paused_at !== null, createdOn: row.created_at, updatedOn: row.updated_at,
+    ...counts }
 }
 
 // Numbers of now; what pg-boss has of a time is null, as where it keeps no history.

@@ -155,11 +155,15 @@ test('send, fetch, complete', async () => {
   assert.deepStrictEqual(await boss.complete(name, [first, third, '999999']),
     { jobs: [first, third], requested: 3, affected: 2 })
   assert.deepStrictEqual((await boss.complete(name, second)).affected, 0)
-  const { createdOn, startAfter, startedOn, completedOn, leaseUntil, ...job } = await boss.getJobById(name, second)
+  const { createdOn, startAfter, startedOn, completedOn, leaseUntil, keepUntil, ...job } = await boss.getJobById(name, second)
+  assert.strictEqual(keepUntil - createdOn, 14 * 86400000)
   assert.ok(createdOn <= startedOn && startedOn <= completedOn && completedOn < leaseUntil && startAfter)
   assert.deepStrictEqual(job, { id: second, name, data: { n: 2 }, state: 'completed', priority: 5, attempt: 1,
     retryCount: 0, singletonKey: null, output: { result: 1 }, blocked: false, pendingDependencies: 0, sourceName: null,
-    sourceId: null, sourceCreatedOn: null, sourceRetryCount: null, sourceOutput: null, sourceRootId: null, origin: null })
+    sourceId: null, sourceCreatedOn: null, sourceRetryCount: null, sourceOutput: null, sourceRootId: null, origin: null,
+    policy: 'standard', groupId: null, groupTier: null,
+    expireInSeconds: 900, heartbeatSeconds: null, retryLimit: 2, retryDelay: 0, retryBackoff: false, retryDelayMax: null,
+    deadLetter: null, deleteAfterSeconds: 604800 })
   assert.strictEqual(await boss.getJobById(name, '999999'), null)
 })
 
@@ -195,6 +199,36 @@ test('keys and slots', async () => {
   assert.strictEqual(await boss.sendDebounced(name, null, null, century, 'd'), null)
 })
 
+test('policies, of a key and without one', async () => {
+  // Which of two are sent, how many are fetched, whether another one is sent
+  // while these are active, how many are fetched then.
+  for (const [policy, ...expected] of [['standard', [true, true], 2, true, 1], ['short', [true, false], 1, true, 1],
+    ['singleton', [true, true], 1, true, 0], ['stately', [true, false], 1, true, 0],
+    ['exclusive', [true, false], 1, false, 0]]) {
+    for (const key of [undefined, 'k']) {
+      const name = await queue(`policy-${policy}-${key}`, { policy })
+      const sent = async singletonKey => await boss.send(name, null, { singletonKey }) !== null
+      const fetched = async () => (await boss.fetch(name, { batchSize: 9 })).map(job => job.id)
+
+      const sends = [await sent(key), await sent(key)]
+      const first = await fetched()
+      assert.deepStrictEqual([sends, first.length, await sent(key), (await fetched()).length], expected, `${policy} ${key}`)
+      await boss.complete(name, first)
+      if (policy === 'exclusive') assert.strictEqual(await sent(key), true)
+      if (['singleton', 'stately'].includes(policy)) assert.strictEqual((await fetched()).length, 1)
+      if (key) assert.strictEqual(await sent('other'), true)
+    }
+  }
+
+  const name = await queue('policy-fifo', { policy: 'key_strict_fifo' })
+  const ids = await boss.insert(name, ['a', 'a', 'b'].map(singletonKey => ({ singletonKey })))
+  await assert.rejects(boss.send(name), /key/)
+  const fetched = async () => (await boss.fetch(name, { batchSize: 9 })).map(job => job.id)
+  assert.deepStrictEqual(await fetched(), [ids[0], ids[2]])
+  await boss.complete(name, ids[0])
+  assert.deepStrictEqual(await fetched(), [ids[1]])
+})
+
 test('insert', async () => {
   const name = await queue('many', { policy: 'short' })
   const ids = await boss.insert(name, [{ data: { n: 1 }, singletonKey: 'a' },
@@ -215,7 +249,8 @@ test('jobs that fail', async () => {
   assert.strictEqual((await boss.fail(name, id, new RangeError('no'))).affected, 1)
   assert.strictEqual(await state(name, id), 'retry')
   const [again] = await boss.fetch(name, { includeMetadata: true })
-  assert.deepStrictEqual([again.id, again.retryCount, again.state], [id, 1, 'active'])
+  assert.deepStrictEqual([again.id, again.retryCount, again.state, again.retryLimit, again.deadLetter],
+    [id, 1, 'active', 1, 'letters'])
   assert.strictEqual((await boss.fail(name, { id, retryCount: 0 })).affected, 0)
   assert.strictEqual((await boss.fail(name, { id, retryCount: 1 }, { reason: 'x' })).affected, 1)
   const failed = await boss.getJobById(name, id)
@@ -357,13 +392,20 @@ test('flow', async () => {
 test('groups', async () => {
   const name = await queue('grouped', { groupConcurrency: 1 })
 
-  await boss.send(name, { n: 1 }, { group: { id: 'a' } })
+  const id = await boss.send(name, { n: 1 }, { group: { id: 'a' }, retryLimit: 9, retryBackoff: true, retryDelay: 2,
+    expireInSeconds: 60, heartbeatSeconds: 10 })
+  const { groupId, retryLimit, retryBackoff, retryDelay, expireInSeconds, heartbeatSeconds } = await boss.getJobById(name, id)
+  assert.deepStrictEqual([groupId, retryLimit, retryBackoff, retryDelay, expireInSeconds, heartbeatSeconds],
+    ['a', 9, true, 2, 60, 10])
   await boss.insert(name, [{ data: { n: 2 }, group: { id: 'a' } }, { data: { n: 3 }, group: { id: 'b' } }])
   const jobs = await boss.fetch(name, { batchSize: 5 })
   assert.deepStrictEqual(jobs.map(job => job.data.n), [1, 3])
   await boss.complete(name, jobs[0].id)
   assert.deepStrictEqual((await boss.fetch(name, { batchSize: 5 })).map(job => job.data.n), [2])
   await assert.rejects(boss.updateQueue(name, { groupConcurrency: 2 }), /keeps its policy and groupConcurrency/)
+  await queue('grouped-by-default', { groupConcurrency: { default: 3 } })
+  assert.strictEqual((await boss.getQueue('grouped-by-default')).groupConcurrency, 3)
+  await assert.rejects(boss.createQueue('tiers', { groupConcurrency: { default: 1, tiers: { pro: 2 } } }), /"tiers" is not there/)
 })
 
 test('keys that a failed job blocks', async () => {

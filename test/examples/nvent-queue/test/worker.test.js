@@ -157,12 +157,13 @@ test('stopping', async () => {
     ['completed', 'retry'])
 })
 
-test('the queue provider', async () => {
+test('the queue provider', async t => {
   const errors = []
   const provider = new QueueProvider({ store: STORE, queue: { retryLimit: 0 }, onError: error => errors.push(error) })
   const got = []
 
   await provider.init()
+  t.after(() => provider.close())
   await provider.pause('emails')
   const id = await provider.enqueue('emails', { name: 'welcome', data: { to: 'ada@example.com' }, opts: { priority: 1 } })
   const worker = await provider.work('emails', async job => { got.push(job.data.to) }, { concurrency: 2 })
@@ -174,6 +175,16 @@ test('the queue provider', async () => {
   const there = (await pool.query(`SELECT to_regproc('nvent.queue_stats') IS NOT NULL AS there`)).rows[0].there
   if (there) assert.strictEqual((await provider.stats('emails')).completedCount, 1)
   else await assert.rejects(provider.stats('emails'), /has no queue_stats/)
+  // Options of nvent, and pg-boss's.
+  await provider.enqueue('later', { data: {}, opts: { delay: 3600000, attempts: 3, timeout: 60000, jobId: 'a', priority: 7,
+    backoff: { type: 'exponential', delay: 2000 } } })
+  await provider.enqueue('later', { data: {}, opts: { retryLimit: 4, startAfter: 60 } })
+  const [first, second] = await boss.findJobs('later')
+  const seconds = job => Math.round((job.startAfter - job.createdOn) / 1000)
+  assert.deepStrictEqual([first.singletonKey, first.priority, seconds(first), first.retryLimit, first.retryDelay,
+    first.retryBackoff, first.expireInSeconds], ['a', 7, 3600, 2, 2, true, 60])
+  assert.deepStrictEqual([second.retryLimit, seconds(second)], [4, 60])
+  await assert.rejects(provider.enqueue('later', { data: {}, opts: { removeOnComplete: true } }), /deleteAfterSeconds/)
   await worker.stop()
   await provider.close()
   assert.deepStrictEqual(errors, [])
