@@ -145,11 +145,10 @@ class Events {
 
   // The highest position that has an event, -1 for none.
   async last() {
-    const tables = await this.database.query(`SELECT relation::text AS name FROM nvent.stream_tables($1) WHERE type = 'act'`,
-      [this.store])
+    const [{ id }] = await this.database.query(`SELECT events[1]->>'id' AS id
+      FROM nvent.stream_poll($1, NULL, 1, backward => true)`, [`${this.prefix}>`])
 
-    if (tables.length === 0) return -1
-    return Number((await this.database.query(`SELECT coalesce(max(id), -1) AS id FROM ${tables[0].name}`))[0].id)
+    return id === null ? -1 : Number(id)
   }
 
   // An event as act has it.

@@ -27,7 +27,9 @@ class Notifications {
         this.work = this.work.then(() => this.tell(JSON.parse(payload).stream)).catch(this.onError)
       })
       try {
-        await client.connect()
+        // A client that is ended while it connects never says whether it has.
+        await Promise.race([client.connect(), ended])
+        if (this.stopped) break
         await client.query(`LISTEN ${client.escapeIdentifier(`${this.store}_events`)}`)
         this.from = Number((await client.query('SELECT nvent.safe_position($1) AS p', [this.store])).rows[0].p)
         this.ready()
@@ -39,6 +41,7 @@ class Notifications {
       await client.end().catch(() => {})
       if (!this.stopped) await new Promise(resolve => setTimeout(resolve, Math.min(50 * 2 ** failures, 2000)))
     }
+    this.ready()
   }
 
   // Report what is new in a stream and of others.

@@ -128,7 +128,9 @@ class Listener {
       client.on('error', this.owner.onError)
       client.on('notification', () => this.owner.wake())
       try {
-        await client.connect()
+        // A client that is ended while it connects never says whether it has.
+        await Promise.race([client.connect(), ended])
+        if (this.stopping.signal.aborted) break
         await client.query(`LISTEN ${client.escapeIdentifier(`${this.owner.store}_events`)}`)
         failures = 0
         // Nobody was told of what was appended until now.

@@ -2,13 +2,14 @@
 // method is one call of a function of the extension, as a prepared statement.
 'use strict'
 
+const { randomUUID } = require('node:crypto')
 const { Pool } = require('pg')
 const { runMigrations, getCurrentVersion, rollbackTo, listStreamTables, dropStreamTable } = require('./migrations')
 const { Subscriptions } = require('./subscriptions')
 
 const EVENT_READ = `
   SELECT event FROM nvent.stream_read($1, after => $2, since => $3, until => $4,
-    types => $5, backward => $6, max_count => $7)`
+    types => $5, backward => $6, max_count => $7, before => $8)`
 
 class PostgresStoreAdapter {
   // connection   a URL, or what node-postgres takes as configuration
@@ -64,13 +65,13 @@ class PostgresStoreAdapter {
     return {
       append: async (subject, event) => toEvent(
         await this.value('nvent.stream_append($1, $2)', [this.subject(subject), toJson(event)])),
-      // As in the adapter no types are all, and a limit of 0 is none of the caller's.
-      read: async (subject, { after, from, to, types, order = 'asc', limit } = {}) =>
+      // As in the adapter no types are all.
+      read: async (subject, { after, before, from, to, types, order = 'asc', limit = 1000 } = {}) =>
         (await this.query(EVENT_READ, [this.subject(subject), after ?? null, ms(from), ms(to),
-          types?.length ? types : null, order === 'desc', limit || 1000])).map(row => toEvent(row.event)),
+          types?.length ? types : null, order === 'desc', limit, before ?? null])).map(row => toEvent(row.event)),
       delete: async subject => Number(await this.value('nvent.stream_delete($1)', [this.subject(subject)])) > 0,
-      subscribe: (subject, onEvent, options) =>
-        this.subscriptions.add(this.subject(subject), event => onEvent(toEvent(event)), options)
+      subscribe: async (subject, onEvent, options) => ({ id: randomUUID(), subject,
+        ...await this.subscriptions.add(this.subject(subject), event => onEvent(toEvent(event)), options) })
     }
   }
 
@@ -84,9 +85,9 @@ class PostgresStoreAdapter {
         await this.value('nvent.entry_add($1, $2, $3, $4)', [this.subject(key), id, score, toJson(metadata)])
       },
       get: (key, id) => this.value('nvent.entry_get($1, $2)', [this.subject(key), id]),
-      read: async (key, { offset = 0, limit, filter } = {}) =>
+      read: async (key, { offset = 0, limit = 100, filter } = {}) =>
         (await this.query(`SELECT e AS entry FROM nvent.entry_read($1, max_count => $2, row_offset => $3,
-          filter => $4) e`, [this.subject(key), limit || 100, offset, filter === undefined ? null : toJson(filter)]))
+          filter => $4) e`, [this.subject(key), limit, offset, filter === undefined ? null : toJson(filter)]))
           .map(row => row.entry),
       // False when there is no such entry, or it is at another version than the
       // one that the caller read.

@@ -116,7 +116,9 @@ class Listener {
       client.on('error', this.owner.onError)
       client.on('notification', ({ payload }) => this.owner.wake(JSON.parse(payload).stream))
       try {
-        await client.connect()
+        // A client that is ended while it connects never says whether it has.
+        await Promise.race([client.connect(), ended])
+        if (this.stopped) break
         await client.query(`LISTEN ${client.escapeIdentifier(`${this.owner.prefix}_events`)}`)
         failures = 0
         // Nobody was told of what was appended until now.

@@ -275,6 +275,14 @@ test('a connection that breaks in a transaction', async () => {
   await victim.dispose()
 })
 
+test('what ends before its connection is there', async () => {
+  const short = new PostgresStore({ store: STORE, errors, notify: true, onError: error => told.push(error) })
+  const listening = short.notify(() => {})
+
+  await short.dispose()
+  await (await listening)()
+})
+
 test('configured as act-pg is', async () => {
   const tenant = new PostgresStore({ host: process.env.PGHOST, port: Number(process.env.PGPORT), user: process.env.PGUSER,
     database: process.env.PGDATABASE, max: 1, connectionTimeoutMillis: 100, schema: 'tenant1', table: 'events', errors })

@@ -81,6 +81,13 @@ after(async () => {
   await pool.end()
 })
 
+test('a server that is closed before its connection is there', async () => {
+  const server = new LiveServer()
+
+  await server.start()
+  await server.close()
+})
+
 test('each event once and in order, whatever restarts', async t => {
   const clients = []
   const agent = new http.Agent({ maxSockets: Infinity })
