@@ -66,6 +66,12 @@ SELECT e ->> 'subject' AS stream
 FROM nvent.stream_poll('account:>', 0, 1, types => '{Withdrawn}'), unnest(events) AS e;
 SELECT DISTINCT e ->> 'subject' COLLATE "C" AS stream
 FROM nvent.stream_poll('>', 0, 100, subject_regex => '^account::[a-b]'), unnest(events) AS e ORDER BY 1;
+-- A prefix is of the beginning alone, and one character is one.
+SELECT nvent.stream_append('my-account::al', '{"type": "Opened"}') ->> 'version' AS version;
+SELECT DISTINCT e ->> 'subject' COLLATE "C" AS stream
+FROM nvent.stream_poll('>', 0, 100, subject_regex => '^account::'), unnest(events) AS e ORDER BY 1;
+SELECT DISTINCT e ->> 'subject' COLLATE "C" AS stream
+FROM nvent.stream_poll('>', 0, 100, subject_regex => '^account::.da$'), unnest(events) AS e ORDER BY 1;
 
 -- A projection keeps how far it came, under its name, in the transaction of
 -- what it writes.
