@@ -190,9 +190,11 @@ no_final_newline()
 	done < <(texts)
 }
 
-# functions: "FILE LINE NAME LENGTH COMMENTED" of each function; its body's
-# braces are at column 1, its header is the lines above down to a blank one,
-# and its comment ends right above that, PG_FUNCTION_INFO_V1 aside.
+# functions: "FILE LINE NAME LENGTH COMMENTED BODY INSIDE" of each function; its
+# body's braces are at column 1, its header is the lines above down to a blank
+# one, and its comment ends right above that, PG_FUNCTION_INFO_V1 aside.  BODY
+# are the lines between the braces, INSIDE the comments there that begin a line
+# and say something.
 functions()
 {
 	perl - "$work/bare" "${sources[@]}" <<'PERL'
@@ -222,14 +224,16 @@ functions()
 			$above-- while $above >= 0
 				&& $text[$above] =~ /^(PG_FUNCTION_INFO_V1\(.*|\s*)$/;
 			my $commented = $above >= 0 && $text[$above] =~ m{\*/\s*$};
-			printf "%s %d %s %d %d\n", $file, $top + 1, $name // '?',
-				$end - $top + 1, $commented ? 1 : 0;
+			my $inside = grep { m{^\s*/\*} && !/\bFALLTHROUGH\b/ }
+				@text[$i + 1 .. $end - 1];
+			printf "%s %d %s %d %d %d %d\n", $file, $top + 1, $name // '?',
+				$end - $top + 1, $commented ? 1 : 0, $end - $i - 1, $inside;
 		}
 	}
 PERL
 }
 
-functions >"$work/functions" || echo "0 0 functions 999 0" >"$work/functions"
+functions >"$work/functions" || echo "0 0 functions 999 0 999 0" >"$work/functions"
 
 file_heads()
 {
@@ -277,6 +281,9 @@ rule 'C: functions of at most 120 lines' \
 	awk '$4 > 120 { print $1 ":" $2 ": " $3 " has " $4 }' "$work/functions"
 rule 'C: every function has a comment' \
 	awk '!$5 { print $1 ":" $2 ": " $3 }' "$work/functions"
+rule 'C: functions of more than 25 lines have a comment inside' \
+	awk '$6 > 25 && !$7 { print $1 ":" $2 ": " $3 " has " $6 }' \
+	"$work/functions"
 rule 'C: no comment goes on with the one above' \
 	grep -nE '^(/\*| \*) (The same|Nor|And|But|Likewise)\b' "${sources[@]}"
 
