@@ -280,6 +280,8 @@ window_choose(NvsWindow *window, List *relations)
 		if (relation->parts == NIL &&
 			!nvs_has_news(relation->target->relid, window->after, upto))
 			continue;
+
+		/* A schema that was renamed meanwhile has its routes made anew. */
 		if (!nvs_store_is_current(window->store))
 			return false;
 		target = nvs_target_get(relation->route, NVS_USE_LOOK);

@@ -265,6 +265,8 @@ nvs_outbox_fold(void)
 		item->is_queue = false;
 		pending[n++] = *item;
 	}
+
+	/* Which of them are due is to be looked at again. */
 	npending = n;
 	ndue = 0;
 	nlater = -1;
