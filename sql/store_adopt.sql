@@ -89,6 +89,16 @@ SELECT relation, count(*) FROM before GROUP BY 1 ORDER BY 1;
 SELECT nvent.store_create();
 SELECT nvent.stream_append('nvent:flow:run:r1', '{"type": "x"}');
 SELECT nvent.store_version() IS NULL AS unknown;
+-- Nor do they read as empty.
+SELECT count(*) FROM nvent.stream_read('nvent:flow:run:r1');
+SELECT nvent.entry_get('nvent:flows', 'import');
+SELECT nvent.kv_get('k:1');
+SELECT nvent.kv_delete('k:1');
+SELECT count(*) FROM nvent.kv_scan();
+SELECT count(*) FROM nvent.kv_scan('k:*');
+\set VERBOSITY default
+SELECT cardinality(events) FROM nvent.stream_poll('>', 0);
+\set VERBOSITY terse
 
 SELECT * FROM nvent.store_adopt('nvent');
 SELECT nvent.store_version(), (SELECT array_agg(version ORDER BY version) FROM nvent_schema_version);

@@ -20,6 +20,7 @@
 #include "base/guc.h"
 #include "base/text.h"
 #include "kv/kv.h"
+#include "store/check.h"
 
 /* Rows that are fetched, and deleted, at a time. */
 #define BATCH_ROWS	1000
@@ -99,7 +100,10 @@ kv_scan_begin(KvScan *scan, text *pattern, text *after, bool reads)
 	else
 		store = nvs_store_find_default();
 	if (store == NULL)
+	{
+		nvs_store_check_adopted();
 		return;
+	}
 	scan->store = pstrdup(store->prefix);
 
 	/* In the order in which many keys are locked, too. */

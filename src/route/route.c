@@ -28,6 +28,7 @@
 #include "base/guc.h"
 #include "base/identity.h"
 #include "route/route.h"
+#include "store/check.h"
 #include "store/grant.h"
 #include "store/stream_table.h"
 #include "subject/trie.h"
@@ -411,7 +412,10 @@ nvs_route_find(NvsKind kind, const char *subject, int len, NvsUse use,
 		NvsRoute   *route;
 
 		if (store == NULL)
+		{
+			nvs_store_check_adopted();
 			return false;
+		}
 		route = routes_match(routes_of(store), kind, resolved);
 		if (route != NULL)
 		{

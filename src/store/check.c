@@ -4,18 +4,28 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 
+#include "errors.h"
 #include "base/grant.h"
+#include "base/guc.h"
 #include "base/identity.h"
 #include "store/check.h"
 #include "store/layout.h"
 
 /* Bytes of a prefix: they leave room for the longest table name. */
 #define MAX_PREFIX	40
+
+static bool check_has_rows(Oid relid);
 
 /*
  * Raise an error unless this can be a store's prefix: the first token of
@@ -138,6 +148,52 @@ nvs_store_check_free(const NvsStore *store)
 				 errhint("Run SELECT * FROM nvent.store_adopt(%s, %s).",
 						 quote_literal_cstr(store->prefix),
 						 quote_literal_cstr(store->schema))));
+}
+
+/*
+ * Raise NV009 where there is no default store, but tables that would be its:
+ * who reads from there is to know that nobody has taken them over.
+ */
+void
+nvs_store_check_adopted(void)
+{
+	char	   *name = psprintf("%s_schema_version", nvs_default_store);
+	Oid			nspid = get_namespace_oid("public", true);
+
+	if (strlen(name) >= NAMEDATALEN || !OidIsValid(nspid) ||
+		!check_has_rows(get_relname_relid(name, nspid)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_NVS_NO_STORE),
+			 errmsg("store \"%s\" does not exist", nvs_default_store),
+			 errdetail("Tables of that prefix are in schema \"public\", and "
+					   "were not taken over."),
+			 errhint("Run SELECT * FROM nvent.store_adopt(%s, 'public').",
+					 quote_literal_cstr(nvs_default_store))));
+}
+
+/*
+ * Has a table any rows?  Where only the schema of a dump was restored, that of
+ * versions has none, and the registry comes with these.  None are read, so it
+ * takes no right, and runs nothing that is the owner's; who alters the table
+ * now is not waited for.
+ */
+static bool
+check_has_rows(Oid relid)
+{
+	Relation	rel;
+	bool		has_rows;
+
+	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION ||
+		!ConditionalLockRelationOid(relid, AccessShareLock))
+		return false;
+	rel = try_relation_open(relid, NoLock);
+	has_rows = rel != NULL && rel->rd_rel->relkind == RELKIND_RELATION &&
+		RelationGetNumberOfBlocks(rel) > 0;
+	if (rel != NULL)
+		relation_close(rel, NoLock);
+	UnlockRelationOid(relid, AccessShareLock);
+	return has_rows;
 }
 
 /* May the current user make stores, that is, execute nvent.store_create()? */

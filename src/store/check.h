@@ -18,6 +18,7 @@ extern void nvs_store_check_known(const char *prefix, int layout);
 extern void nvs_store_check_same(const NvsStore *store, const char *schema,
 								 Oid owner);
 extern void nvs_store_check_free(const NvsStore *store);
+extern void nvs_store_check_adopted(void);
 extern bool nvs_store_may_create(void);
 extern void nvs_store_check_may_create(const char *prefix);
 extern Oid	nvs_store_owner_argument(FunctionCallInfo fcinfo, int n);

@@ -28,6 +28,7 @@
 #include "errors.h"
 #include "position/position.h"
 #include "route/shown.h"
+#include "store/check.h"
 #include "store/stream_table.h"
 #include "stream/state.h"
 #include "stream/walk.h"
@@ -56,7 +57,8 @@ static bool window_choose(NvsWindow *window, List *relations);
 
 /*
  * The store of this name, or that of a pattern when name is NULL; NULL when
- * the latter has none.  Raises NV009 for a name that is no store's.
+ * the latter has none.  Raises NV009 for a name that is no store's, and for one
+ * that is to be taken over.
  */
 const NvsStore *
 nvs_window_store(const char *name, const NvsPattern *pattern)
@@ -64,7 +66,12 @@ nvs_window_store(const char *name, const NvsPattern *pattern)
 	const NvsStore *store;
 
 	if (name == NULL)
-		return nvs_store_of_pattern(pattern);
+	{
+		store = nvs_store_of_pattern(pattern);
+		if (store == NULL)
+			nvs_store_check_adopted();
+		return store;
+	}
 	store = nvs_store_find(name, strlen(name));
 	if (store == NULL)
 		ereport(ERROR,
