@@ -100,7 +100,8 @@ SELECT count(*) FROM nvent.kv_scan('k:*');
 SELECT cardinality(events) FROM nvent.stream_poll('>', 0);
 \set VERBOSITY terse
 
-SELECT * FROM nvent.store_adopt('nvent');
+-- Without a name it is the default store.
+SELECT * FROM nvent.store_adopt();
 SELECT nvent.store_version(), (SELECT array_agg(version ORDER BY version) FROM nvent_schema_version);
 
 -- Nothing is lost, nothing has changed but a version that was NULL.
