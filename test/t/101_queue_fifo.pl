@@ -31,9 +31,15 @@ SELECT nvent.queue_create('f', 'key_strict_fifo', retry_limit => 1000, retry_del
 -- What the jobs came to, in the order in which that was.
 CREATE TABLE effect (at bigserial, key text, n int);
 CREATE FUNCTION is_done() RETURNS boolean LANGUAGE sql AS 'SELECT count(*) >= $keys * $jobs FROM effect';
+-- Jobs are sent by tenths, each when it is asked for, lest all are done before the test is.
+CREATE TABLE tenth ();
 CREATE PROCEDURE send() LANGUAGE plpgsql AS \$\$
 BEGIN
     FOR n IN 1 .. $jobs LOOP
+        WHILE n * 10 > (SELECT count(*) FROM tenth) * $jobs LOOP
+            COMMIT;
+            PERFORM pg_sleep(0.005);
+        END LOOP;
         PERFORM nvent.queue_send('f', to_jsonb(n), key => k::text) FROM generate_series(1, $keys) k;
         COMMIT;
     END LOOP;
@@ -109,6 +115,7 @@ foreach my $n (1 .. 10)
 {
 	my $before = effects();
 
+	$node->safe_psql('postgres', 'INSERT INTO tenth DEFAULT VALUES');
 	ok(wait_until(sub { effects() >= $before + $jobs }), "there is load ($n)");
 	$node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . a_worker() . ')');
 	push @running, start_worker();
