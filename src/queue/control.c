@@ -259,13 +259,20 @@ nvs_job_ids_argument(FunctionCallInfo fcinfo, NvsJobIds *ids)
 	for (i = 0; i < arrays.length; i++)
 		if (!nulls[i])
 			values[n++] = values[i];
-	if (n > 1)
-		qsort(values, n, sizeof(Datum), control_compare_ids);
+	nvs_job_ids_sort(values, n);
 	ids->ids = values;
 	ids->n = 0;
 	for (i = 0; i < n; i++)
 		if (ids->n == 0 || values[ids->n - 1] != values[i])
 			values[ids->n++] = values[i];
+}
+
+/* Sort ids of jobs, int8; there may be none. */
+void
+nvs_job_ids_sort(Datum *ids, int n)
+{
+	if (n > 1)
+		qsort(ids, n, sizeof(Datum), control_compare_ids);
 }
 
 /* qsort() comparator of int8. */
@@ -287,8 +294,7 @@ nvs_job_ids_result(FunctionCallInfo fcinfo, Datum *ids, int n)
 	bool		isnull = false;
 	int			i;
 
-	if (n > 1)
-		qsort(ids, n, sizeof(Datum), control_compare_ids);
+	nvs_job_ids_sort(ids, n);
 	for (i = 0; i < n; i++)
 		tuplestore_putvalues(result, desc, &ids[i], &isnull);
 	return (Datum) 0;

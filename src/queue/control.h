@@ -25,6 +25,7 @@ enum
 /* queue/control.c */
 extern void nvs_job_id_argument(FunctionCallInfo fcinfo, NvsJobIds *ids);
 extern void nvs_job_ids_argument(FunctionCallInfo fcinfo, NvsJobIds *ids);
+extern void nvs_job_ids_sort(Datum *ids, int n);
 extern Datum nvs_job_ids_result(FunctionCallInfo fcinfo, Datum *ids, int n);
 pg_noreturn extern void nvs_job_kept(const NvsTableSet *set,
 									 const NvsQueue *queue, int64 id,

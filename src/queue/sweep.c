@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/rls.h"
 
+#include "queue/control.h"
 #include "queue/lane.h"
 #include "queue/slot.h"
 
@@ -265,7 +266,6 @@ typedef struct JobSweep
 
 static void sweep_run(void *arg);
 static void sweep_forget(JobSweep *sweep);
-static int	sweep_compare_ids(const void *a, const void *b);
 static void sweep_rest(JobSweep *sweep);
 static int64 sweep_last_number(const JobSweep *sweep);
 static void sweep_rest_of(JobSweep *sweep, const SweepDropped *dropped,
@@ -334,19 +334,8 @@ sweep_run(void *arg)
 static void
 sweep_forget(JobSweep *sweep)
 {
-	if (sweep->ngone > 1)
-		qsort(sweep->gone, sweep->ngone, sizeof(Datum), sweep_compare_ids);
+	nvs_job_ids_sort(sweep->gone, sweep->ngone);
 	nvs_flow_forget(sweep->set, sweep->gone, sweep->ngone);
-}
-
-/* qsort() comparator of int8. */
-static int
-sweep_compare_ids(const void *a, const void *b)
-{
-	int64		x = DatumGetInt64(*(const Datum *) a);
-	int64		y = DatumGetInt64(*(const Datum *) b);
-
-	return x < y ? -1 : x > y ? 1 : 0;
 }
 
 /*
