@@ -313,7 +313,7 @@ EXTRA_CLEAN = results output_iso regression.diffs regression.out tmp_check \
 
 # These set the machine up first, so they must work before PGXS is there.
 SCRIPTS_ONLY = help setup test attack test-merge soak fuzz lint demo bench \
-	test-assert test-asan test-clang test-vpath indent indent-check typedefs print-%
+	test-assert test-asan test-clang test-vpath test-commits indent indent-check typedefs print-%
 
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(SCRIPTS_ONLY),$(MAKECMDGOALS)),all),)
 
@@ -352,7 +352,7 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard $(HERE)src/*.h $(HERE)src/*/*.h) \
 endif
 
 .PHONY: help setup test attack test-merge soak fuzz fuzz-calls lint demo bench
-.PHONY: test-assert test-asan test-clang test-vpath
+.PHONY: test-assert test-asan test-clang test-vpath test-commits
 .PHONY: indent indent-check typedefs
 
 help:
@@ -365,6 +365,7 @@ help:
 	@echo 'test-asan    regress with address and undefined behaviour sanitizers'
 	@echo 'test-clang   regress, built by clang; all its warnings are errors'
 	@echo 'test-vpath   builds and installs from another folder'
+	@echo 'test-commits  each commit behind BASE=origin/main, one by one'
 	@echo 'test-merge  merges of random documents; PAIRS=100000 SEED=0.5'
 	@echo 'soak    sixteen writers and many crashes; EVENTS=1000000 SEED=1'
 	@echo 'fuzz    the pure modules under sanitizers; SECONDS=60 for each'
@@ -396,6 +397,9 @@ test-clang:
 
 test-vpath:
 	@$(HERE)test/vpath.sh
+
+test-commits:
+	@$(HERE)test/commits.sh
 
 test-merge:
 	@PAIRS=$(PAIRS) SEED=$(SEED) $(HERE)test/merge/run.sh

@@ -3,9 +3,9 @@
 #
 # TESTS selects parts of "regress isolation tap lint", and ONLY names tests of
 # any of these: ONLY="kv kv_nx_race 003_standby".  Each part runs on a server of
-# its own that is removed afterwards; outputs stay in tmp_check/.  The last line is "N passed, N failed", counting
-# regression tests, isolation specs, TAP tests and lint rules; a runner that
-# dies counts as one that failed.
+# its own that is removed afterwards; outputs stay in tmp_check/.  The last line
+# is "N passed, N failed", counting regression tests, isolation specs, TAP tests
+# and lint rules; a runner that dies counts as one that failed.
 
 . "$(dirname "$0")/lib.sh"
 
