@@ -13,7 +13,7 @@ CREATE FUNCTION fill(n integer) RETURNS void LANGUAGE sql BEGIN ATOMIC
 END;
 SELECT fill(12);
 
--- The lagging frontier: by position where priorities are equal.
+-- The lagging end: by position where priorities are equal.
 SELECT name, position, lagging FROM nvent.consumer_claim(3);
 -- Of two places or more a quarter, one at least, does not look at priorities:
 -- no priority starves anybody.
@@ -24,8 +24,8 @@ SELECT fill(12);
 SELECT nvent.consumer_prioritize(ARRAY['c09', 'c10', 'c11', 'c12'], 5);
 SELECT name, priority FROM nvent.consumer_claim(2);
 SELECT name, priority FROM nvent.consumer_claim(8);
--- The leading frontier: the furthest ahead, whatever its priority.  A lease
--- is of one frontier; each consumer is leased once.
+-- The leading end: the furthest ahead, whatever its priority.  A lease
+-- is of one end; each consumer is leased once.
 SELECT fill(6);
 SELECT nvent.consumer_prioritize(ARRAY['c01'], 5);
 SELECT name, lagging FROM nvent.consumer_claim(1, max_leading => 2);

@@ -8,7 +8,7 @@
  * run out comes back into those indexes by the claim that finds it in the
  * index on due_at.
  *
- * There are two frontiers.  The lagging one takes those furthest behind
+ * There are two ends.  The lagging one takes those furthest behind
  * within the highest priority, and of its places gives a quarter to whoever
  * is furthest behind, so that a priority starves nobody.  The leading one
  * takes those furthest ahead.
@@ -37,7 +37,7 @@ PG_FUNCTION_INFO_V1(nvs_consumer_claim);
 	" ORDER BY " order " LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED"}
 #define IN_LANE		" AND lane OPERATOR(pg_catalog.=) $2"
 
-/* In which order a frontier takes consumers. */
+/* In which order one end takes consumers. */
 typedef struct ClaimOrder
 {
 	NvsStatement any_lane;
@@ -85,7 +85,7 @@ nvs_claim_begin(NvsClaim *claim, FunctionCallInfo fcinfo,
 	int64		leading = nvs_count_argument(fcinfo, 4, "max_leading");
 	int64		scanned;
 
-	/* How many of each frontier. */
+	/* How many of each end. */
 	NVS_REQUIRE_ARG(1, "lease");
 	memset(claim, 0, sizeof(*claim));
 	claim->consumers = consumers;

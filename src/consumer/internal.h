@@ -71,7 +71,7 @@ typedef struct NvsClaim
 {
 	NvsConsumers *consumers;
 	MemoryContext cxt;			/* of desc and leases */
-	int64		lagging;		/* how many of each frontier */
+	int64		lagging;		/* how many of each end */
 	int64		leading;
 	Interval   *lease;
 	text	   *lane;			/* NULL: any */
