@@ -157,7 +157,7 @@ run_tap()
 			PATH="$bindir:$PATH" \
 			PG_CONFIG="$PG_CONFIG" \
 			PG_REGRESS="$pgxs/src/test/regress/pg_regress" \
-			NODE_PATH="$(node_path)" \
+			NODE_PATH="$(node_path)" NVS_CACHE="$(cache_dir)" \
 			TESTDIR="$work/run-{}" TESTDATADIR="$work/run-{}/tmp_check" \
 			TESTLOGDIR="$work/run-{}/tmp_check/log" \
 			bash -c 'mkdir -p "$TESTDIR"

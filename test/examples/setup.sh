@@ -6,7 +6,8 @@
 #
 # With "all" also what single tests take, as far as it is to be had: Chromium
 # and npm's playwright-core, PgBouncer, psycopg2, Go and Java with their
-# drivers.  Says what it is going to get, and nothing when nothing is missing.
+# drivers, cargo and the crate tokio-postgres, by which it builds the example in
+# Rust, once.  Says what it is going to get, and nothing when nothing is missing.
 # Nobody needs it: without these 090_clients.pl, or the tests that take them, are
 # skipped.
 
@@ -46,10 +47,11 @@ get pg 8 || exit 1
 if [ "${1:-}" = all ]
 then
 	for package in chromium pgbouncer python3-psycopg2 golang-go golang-github-lib-pq-dev \
-		default-jdk-headless libpostgresql-jdbc-java
+		default-jdk-headless libpostgresql-jdbc-java cargo librust-tokio-postgres-dev
 	do
 		("$TOP/test/setup.sh" "$package")
 	done
 	(get playwright-core 1)
+	"$TOP/test/examples/eventcore/build.sh" >/dev/null
 fi
 exit 0

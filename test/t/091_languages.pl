@@ -1,12 +1,15 @@
 # The examples of test/examples/ that need no Node, against a server that is
 # theirs: python, by its own tests, where psycopg2 is there; Go and Java, where
-# these and their drivers are there, of which README shows lines; and psql, whose
-# scripts follow events and do jobs while their connections are killed.
+# these and their drivers are there, of which README shows lines; Rust, where
+# test/examples/setup.sh has built it, as two processes that append to the same two
+# streams; and psql, whose scripts follow events and do jobs while their connections
+# are killed.
 #
 # Seen to fail: for python see its tests; when follow.sh goes on from the cursor
 # that it began with, lines come twice; when work.sh forgets what became of a job
 # that could not be settled, the job is done twice; when README's lines are not those
-# of the file.
+# of the file; for Rust when a conflict ends a transfer, is taken for its success, or
+# when no version is expected.
 
 use strict;
 use warnings;
@@ -122,6 +125,48 @@ SKIP:
 	cmp_ok(index(lines(slurp_file("$examples/java/Append.java")), lines(block('java', 'Java: JDBC'))), '>', 0, 'README: Java');
 	is(qx($java), "1\ntrue true\n", 'java');
 	like(qx($java), qr/^NV001 .*"actual": 1/, 'java, a conflict');
+}
+
+# Two processes move money to and fro, each transfer in one append to both streams.
+# Both have looked at the first one when somebody else appends to it, so each of
+# them has a conflict, at least.
+is(slurp_file("$examples/eventcore/src/transfer.rs"), block('rust', 'tokio_postgres'), 'README: Rust');
+SKIP:
+{
+	my $transfers = 300;
+	my ($program, $err) = ('', '');
+	my $built = IPC::Run::run([ "$examples/eventcore/build.sh" ], '<', '/dev/null', '>', \$program, '2>', \$err);
+
+	skip $err =~ s/\n/ /gr, 5 if $? >> 8 == 77;
+	ok($built, 'the Rust example is built') or diag($err), skip 'it is not built', 4;
+	chomp $program;
+
+	local $ENV{PGDATABASE} = 'bank';
+	$node->safe_psql('postgres', 'CREATE DATABASE bank');
+	$node->safe_psql('bank', 'CREATE EXTENSION nvent_store; SELECT nvent.store_create()');
+	my $other = $node->background_psql('bank');
+	$other->query_safe(q{BEGIN; SELECT nvent.stream_append('nvent:account:1', '{"type": "opened"}')});
+	my ($out, $said) = ('', '');
+	my @processes = map {
+		IPC::Run::start([ $program, $_->[0], $_->[1], $transfers ], '<', '/dev/null', '>', \$out, '2>', \$said,
+			IPC::Run::timeout(120))
+	} ([ 'nvent:account:1', 'nvent:account:2' ], [ 'nvent:account:2', 'nvent:account:1' ]);
+	ok( wait_until(
+			sub {
+				$node->safe_psql('bank', q{SELECT count(*) = 2 FROM pg_stat_activity
+					WHERE application_name = 'transfer' AND wait_event_type = 'Lock' AND query LIKE '%stream_append_many%'}) eq 't';
+			}),
+		'both transfer what they have seen');
+	$other->query_safe('COMMIT');
+	$other->quit;
+	is(join(' ', map { $_->finish ? 0 : $_->result } @processes) . $said, '0 0', 'both do all that was asked for');
+	is(scalar(() = slurp_file($node->logfile) =~ /transfer DETAIL: +\{"subject": "nvent:account:1", "expected": 0/g), 2, 'though each had a conflict');
+	is($node->safe_psql('bank', <<'EOT'), "1|601|601|601|300|300\n2|600|600|600|300|300", 'nothing is lost, and each version is there once');
+SELECT n, count(*), count(DISTINCT e -> 'version'), max((e ->> 'version')::int),
+	count(DISTINCT e #> '{data,cents}') FILTER (WHERE e ->> 'type' = 'withdrawn'),
+	count(DISTINCT e #> '{data,cents}') FILTER (WHERE e ->> 'type' = 'deposited')
+FROM generate_series(1, 2) n, nvent.stream_read('nvent:account:' || n, max_count => NULL) e GROUP BY n ORDER BY n
+EOT
 }
 
 $node->safe_psql('postgres', 'SELECT nvent.store_create()');
