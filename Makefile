@@ -21,6 +21,7 @@ OBJS = \
 	src/base/subtransaction.o \
 	src/base/statement.o \
 	src/base/planned.o \
+	src/base/by_index.o \
 	src/json/build.o \
 	src/json/merge.o \
 	src/json/tree.o \
@@ -267,6 +268,7 @@ REGRESS = \
 	checkpoint \
 	queue \
 	queue_direct \
+	queue_settings \
 	queue_key \
 	queue_kept queue_lease queue_options \
 	queue_redrive \

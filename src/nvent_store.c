@@ -6,6 +6,7 @@
 
 #include "fmgr.h"
 
+#include "base/by_index.h"
 #include "base/grant.h"
 #include "base/guc.h"
 #include "base/identity.h"
@@ -38,6 +39,7 @@ _PG_init(void)
 	nvs_inval_init();
 	nvs_identity_init();
 	nvs_planned_init();
+	nvs_by_index_init();
 	nvs_grant_init();
 	nvs_position_init();
 	nvs_notify_init();

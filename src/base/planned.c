@@ -12,10 +12,10 @@
  */
 #include "postgres.h"
 
-#include "optimizer/planner.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 
+#include "base/by_index.h"
 #include "base/inval.h"
 #include "base/plan.h"
 #include "base/planned.h"
@@ -80,19 +80,20 @@ planned_forget(Planned *entry)
 bool
 nvs_is_planned_as_itself(Oid relid)
 {
+	planner_hook_type hook = nvs_planner_hook_of_others();
 	Planned    *entry;
 	uint64		changes;
 	bool		as_itself;
 
-	if (likely(planner_hook == NULL))
+	if (likely(hook == NULL))
 		return true;
 	entry = planned_enter(relid);
-	if (entry->known && entry->hook == planner_hook)
+	if (entry->known && entry->hook == hook)
 		return entry->as_itself;
 	changes = planned_changes;
 	as_itself = planned_probe(relid);
 	entry->as_itself = as_itself;
-	entry->hook = planner_hook;
+	entry->hook = hook;
 	entry->known = changes == planned_changes;
 	return as_itself;
 }

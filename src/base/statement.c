@@ -14,6 +14,7 @@
 #include "common/hashfn.h"
 #include "utils/memutils.h"
 
+#include "base/by_index.h"
 #include "base/statement.h"
 
 /* Statements found by their text that a set may hold. */
@@ -76,6 +77,7 @@ struct NvsPlanSet
 {
 	MemoryContext cxt;
 	bool		is_freed;		/* when no call is on the stack */
+	bool		by_index;		/* how plans for all parameters go */
 	fixed_hash *fixed;			/* FixedPlan, NULL until one is needed */
 	MemoryContext texts_cxt;	/* of texts and the strings in it */
 	text_hash  *texts;			/* TextPlan, NULL until one is needed */
@@ -104,6 +106,7 @@ static SPIPlanPtr statement_prepare(NvsPlanSet *set,
 									const NvsParams *params, const void *arg);
 static uint32 statement_expand(const NvsPlanSet *set, const char *text,
 							   StringInfo sql);
+static int	planset_options(const NvsPlanSet *set, NvsPlanMode mode);
 static int	planset_find_name(const NvsPlanSet *set, const char *name, int len);
 static void planset_added(const NvsPlanSet *set, SPIPlanPtr plan);
 static void planset_create_texts(NvsPlanSet *set);
@@ -147,6 +150,24 @@ nvs_planset_guard(NvsPlanSet *set, uint32 names, NvsNamesFunction function,
 	set->guarded = names;
 	set->guard = function;
 	set->guard_arg = arg;
+}
+
+/*
+ * Have the plans of a set that serve all parameters go by indexes.  Those that
+ * are made for the values of some are made for the tables as they are, too.
+ */
+void
+nvs_planset_by_index(NvsPlanSet *set)
+{
+	set->by_index = true;
+}
+
+/* What a mode is for the planner, in a set. */
+static int
+planset_options(const NvsPlanSet *set, NvsPlanMode mode)
+{
+	return plan_options[mode] |
+		(set->by_index && mode == NVS_PLAN_GENERIC ? NVS_CURSOR_BY_INDEX : 0);
 }
 
 /*
@@ -221,7 +242,7 @@ statement_prepare(NvsPlanSet *set, const NvsStatement *statement,
 		set->guard(set->guard_arg, names);
 	plan = nvs_plan_prepare(sql.data, params == NULL ? 0 : params->n,
 							params == NULL ? NULL : params->types,
-							plan_options[statement->mode]);
+							planset_options(set, statement->mode));
 	pfree(sql.data);
 
 	/* Entered last: an error leaves nothing behind. */
@@ -312,7 +333,8 @@ nvs_statement_plan_text(NvsPlanSet *set, const char *sql,
 	/* Prepared and entered last: an error leaves nothing behind. */
 	if (set->texts->members >= MAX_TEXTS)
 		planset_drop_texts(set);
-	plan = nvs_plan_prepare(sql, params->n, params->types, plan_options[mode]);
+	plan = nvs_plan_prepare(sql, params->n, params->types,
+							planset_options(set, mode));
 	sql = MemoryContextStrdup(set->texts_cxt, sql);
 	text_insert(set->texts, sql, &found)->plan = plan;
 	planset_added(set, plan);

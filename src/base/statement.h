@@ -50,6 +50,7 @@ extern void nvs_planset_define(NvsPlanSet *set, const char *name,
 							   const char *text);
 extern void nvs_planset_guard(NvsPlanSet *set, uint32 names,
 							  NvsNamesFunction function, void *arg);
+extern void nvs_planset_by_index(NvsPlanSet *set);
 extern SPIPlanPtr nvs_statement_plan(NvsPlanSet *set,
 									 const NvsStatement *statement,
 									 const NvsParams *params,

@@ -18,7 +18,6 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "errors.h"
@@ -118,19 +117,16 @@ nvs_claim_begin(NvsClaim *claim, FunctionCallInfo fcinfo,
 void
 nvs_claim_run(NvsClaim *claim)
 {
-	int			level;
 	int64		fair = 0;
 
 	if (claim->lagging + claim->leading == 0)
 		return;
-	level = nvs_plan_by_index();
 	claim_free_due(claim);
 	if (claim->lagging >= 2)
 		fair = Max(1, claim->lagging / 4);
 	claim_pick(claim, &claim_by_priority, claim->lagging - fair, true);
 	claim_pick(claim, &claim_oldest_first, fair, true);
 	claim_pick(claim, &claim_newest_first, claim->leading, false);
-	AtEOXact_GUC(false, level);
 }
 
 static const NvsStatement claim_due = {

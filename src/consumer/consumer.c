@@ -60,7 +60,7 @@ static const NvsTableSetColumn consumer_columns[] = {
 
 /* The tables of a store that have its consumers. */
 const NvsTableSetKind nvs_consumer_tables = {
-	2, {"consumers", "checkpoints"}, consumer_columns
+	2, {"consumers", "checkpoints"}, consumer_columns, true
 };
 
 static int	consumers_compare_named(const void *a, const void *b);

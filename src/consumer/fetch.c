@@ -12,7 +12,6 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 
 #include "errors.h"
 #include "consumer/internal.h"
@@ -212,7 +211,6 @@ static const NvsStatement fetch_pass = {
 static void
 fetch_pass_idle(NvsClaim *claim, List *idle)
 {
-	int			level = nvs_plan_by_index();
 	ListCell   *lc;
 
 	foreach(lc, idle)
@@ -225,5 +223,4 @@ fetch_pass_idle(NvsClaim *claim, List *idle)
 		nvs_params_add(&params, INT8OID, Int64GetDatum(entry->upto), false);
 		(void) nvs_table_set_run(claim->consumers, &fetch_pass, &params);
 	}
-	AtEOXact_GUC(false, level);
 }

@@ -15,7 +15,6 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/snapmgr.h"
 
@@ -42,9 +41,7 @@ typedef struct LeaseResult
 	TupleDesc	desc;
 } LeaseResult;
 
-static NvsConsumers *lease_begin(FunctionCallInfo fcinfo, int store,
-								 int *level);
-static void lease_end(int level);
+static NvsConsumers *lease_begin(FunctionCallInfo fcinfo, int store);
 static void lease_require_holder(FunctionCallInfo fcinfo, int token,
 								 int owner, int owners);
 pg_noreturn static void lease_refuse(const NvsConsumers *consumers,
@@ -54,24 +51,12 @@ static void lease_each(FunctionCallInfo fcinfo, const NvsNamedConsumers *named,
 					   int ntypes, NvsRowFunction function, void *arg);
 static void lease_put_acked(TupleTableSlot *slot, void *arg);
 
-/*
- * Begin a call of ours: the consumers of the store that an argument names.
- * What is planned until lease_end(*level) goes by indexes.
- */
+/* Begin a call of ours: the consumers of the store that an argument names. */
 static NvsConsumers *
-lease_begin(FunctionCallInfo fcinfo, int store, int *level)
+lease_begin(FunctionCallInfo fcinfo, int store)
 {
 	nvs_spi_begin();
-	*level = nvs_plan_by_index();
 	return nvs_consumers_require(fcinfo, store);
-}
-
-/* End what lease_begin() began. */
-static void
-lease_end(int level)
-{
-	AtEOXact_GUC(false, level);
-	nvs_spi_end();
 }
 
 /*
@@ -233,7 +218,6 @@ Datum
 nvs_consumer_ack(PG_FUNCTION_ARGS)
 {
 	NvsConsumers *consumers;
-	int			level;
 	NvsParams	params;
 	SPIPlanPtr	plan;
 	Datum		more;
@@ -244,7 +228,7 @@ nvs_consumer_ack(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(5, "force");
 	lease_require_holder(fcinfo, 1, 6, -1);
 	PreventCommandIfReadOnly("nvent.consumer_ack()");
-	consumers = lease_begin(fcinfo, 7, &level);
+	consumers = lease_begin(fcinfo, 7);
 	nvs_params_init(&params);
 	for (i = 0; i < 5; i++)
 		nvs_params_add_arg(&params, fcinfo, i, lease_ack_arrays[i].type);
@@ -254,7 +238,7 @@ nvs_consumer_ack(PG_FUNCTION_ARGS)
 	plan = nvs_statement_plan(consumers->plans, &lease_ack, &params, NULL);
 	if (!nvs_execute_first(plan, &params, false, CurrentMemoryContext, &more))
 		lease_refuse(consumers, fcinfo, true);
-	lease_end(level);
+	nvs_spi_end();
 	PG_RETURN_BOOL(DatumGetBool(more));
 }
 
@@ -293,9 +277,7 @@ lease_each(FunctionCallInfo fcinfo, const NvsNamedConsumers *named,
 		   const NvsStatement *statement, const Oid *types, int ntypes,
 		   NvsRowFunction function, void *arg)
 {
-	int			level;
-	NvsConsumers *consumers = lease_begin(fcinfo, named->narrays + ntypes,
-										  &level);
+	NvsConsumers *consumers = lease_begin(fcinfo, named->narrays + ntypes);
 	int			i;
 
 	for (i = 0; i < named->n; i++)
@@ -310,7 +292,7 @@ lease_each(FunctionCallInfo fcinfo, const NvsNamedConsumers *named,
 		(void) nvs_table_set_each(consumers, statement, &params, false,
 								  function, arg);
 	}
-	lease_end(level);
+	nvs_spi_end();
 }
 
 /* Put a row of lease_ack, but not whether more is known, into the result. */
@@ -338,7 +320,6 @@ nvs_consumer_renew(PG_FUNCTION_ARGS)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	NvsConsumers *consumers;
-	int			level;
 	NvsParams	params;
 	SPIPlanPtr	plan;
 	Datum		until;
@@ -347,7 +328,7 @@ nvs_consumer_renew(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(2, "lease");
 	lease_require_holder(fcinfo, 1, 3, -1);
 	PreventCommandIfReadOnly("nvent.consumer_renew()");
-	consumers = lease_begin(fcinfo, 4, &level);
+	consumers = lease_begin(fcinfo, 4);
 	nvs_params_init(&params);
 	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
 	nvs_params_add_arg(&params, fcinfo, 1, INT8OID);
@@ -356,7 +337,7 @@ nvs_consumer_renew(PG_FUNCTION_ARGS)
 	plan = nvs_statement_plan(consumers->plans, &lease_renew, &params, NULL);
 	if (!nvs_execute_first(plan, &params, false, cxt, &until))
 		lease_refuse(consumers, fcinfo, false);
-	lease_end(level);
+	nvs_spi_end();
 	PG_RETURN_DATUM(until);
 }
 
@@ -388,7 +369,6 @@ Datum
 nvs_consumer_block(PG_FUNCTION_ARGS)
 {
 	NvsConsumers *consumers;
-	int			level;
 	NvsParams	params;
 	bool		blocked;
 	int			i;
@@ -396,7 +376,7 @@ nvs_consumer_block(PG_FUNCTION_ARGS)
 	NVS_REQUIRE_ARG(0, "name");
 	lease_require_holder(fcinfo, 1, 3, -1);
 	PreventCommandIfReadOnly("nvent.consumer_block()");
-	consumers = lease_begin(fcinfo, 4, &level);
+	consumers = lease_begin(fcinfo, 4);
 	nvs_params_init(&params);
 	for (i = 0; i < lengthof(lease_block_arrays); i++)
 		nvs_params_add_arg(&params, fcinfo, i, lease_block_arrays[i].type);
@@ -404,7 +384,7 @@ nvs_consumer_block(PG_FUNCTION_ARGS)
 	blocked = nvs_table_set_run(consumers, &lease_block, &params) > 0;
 	if (!blocked && nvs_table_set_run(consumers, &lease_blocked, &params) == 0)
 		lease_refuse(consumers, fcinfo, false);
-	lease_end(level);
+	nvs_spi_end();
 	PG_RETURN_BOOL(blocked);
 }
 

@@ -80,7 +80,7 @@ nvs_mark_scan(NvsConsumers *consumers, int max_events, int64 *scanned)
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	MarkScan	scan;
-	int			level = nvs_plan_by_index();
+	int			level = NewGUCNestLevel();
 	bool		ours = true;
 
 	memset(&scan, 0, sizeof(scan));
@@ -106,7 +106,7 @@ nvs_mark_scan(NvsConsumers *consumers, int max_events, int64 *scanned)
 	}
 
 	*scanned = scan.upto;
-	AtEOXact_GUC(false, level);
+	AtEOXact_GUC(true, level);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);
 	return ours;
@@ -400,7 +400,6 @@ nvs_consumer_mark(PG_FUNCTION_ARGS)
 	NvsConsumers *consumers;
 	NvsNamedConsumers named;
 	bool		counted = false;
-	int			level;
 	int64		raised = 0;
 	int			i;
 
@@ -411,12 +410,6 @@ nvs_consumer_mark(PG_FUNCTION_ARGS)
 
 	nvs_spi_begin();
 	consumers = nvs_consumers_require(fcinfo, 2);
-
-	/*
-	 * Plans are kept, and one that is made while few consumers are there
-	 * would read all of them when there are many.
-	 */
-	level = nvs_plan_by_index();
 
 	/* Rows are locked in the order of names, as everybody does. */
 	for (i = 0; i < named.n; i++)
@@ -434,7 +427,6 @@ nvs_consumer_mark(PG_FUNCTION_ARGS)
 		}
 	}
 
-	AtEOXact_GUC(false, level);
 	nvs_spi_end();
 	PG_RETURN_INT64(raised);
 }

@@ -196,7 +196,7 @@ static void create_check_rate(FunctionCallInfo fcinfo, int arg,
 static bool admin_run_named(FunctionCallInfo fcinfo, const char *function,
 							const NvsStatement *statement);
 static void drop_rows(NvsTableSet *set, Datum number);
-static void purge_run(void *arg);
+static void purge_run(Purge *purge);
 static void purge_level(Purge *purge, const NvsLevel *level);
 static void purge_waits(Purge *purge);
 static void purge_begin_pass(Purge *purge);
@@ -430,16 +430,15 @@ nvs_queue_purge(PG_FUNCTION_ARGS)
 	nvs_spi_begin();
 	purge.set = nvs_queue_open(fcinfo, 0, 1, NVS_USE_CHANGE, &purge.queue);
 	purge.ids = palloc(sizeof(Datum) * PURGE_BATCH);
-	nvs_call_by_index(purge_run, &purge);
+	purge_run(&purge);
 	nvs_spi_end();
 	PG_RETURN_INT64(purge.deleted);
 }
 
 /* Delete what is queued: what has a turn, what is ready, what waits. */
 static void
-purge_run(void *arg)
+purge_run(Purge *purge)
 {
-	Purge	   *purge = arg;
 	int			i;
 
 	while (purge_some(purge))

@@ -96,7 +96,7 @@ static int	await_take(QueueWait *await, int max_count, text *worker,
 					   Datum *jobs);
 static Datum await_to_jsonb(Tuplestorestate *rows, TupleDesc desc);
 static void await_plan_next(QueueWait *await);
-static void await_find_due(void *arg);
+static void await_find_due(QueueWait *await);
 static void await_see(QueueWait *await, const NvsStatement *statement,
 					  const NvsParams *params);
 
@@ -338,7 +338,7 @@ await_plan_next(QueueWait *await)
 	if (await->queue->paused || !nvs_jobs_keep_time())
 		return;
 	await->due_at = wait->look_at;
-	nvs_call_by_index(await_find_due, await);
+	await_find_due(await);
 	wait->look_at = await->due_at;
 	nvs_jobs_keep_time_until(wait->look_at);
 }
@@ -348,9 +348,8 @@ await_plan_next(QueueWait *await)
  * lets the next job begin.
  */
 static void
-await_find_due(void *arg)
+await_find_due(QueueWait *await)
 {
-	QueueWait  *await = arg;
 	NvsParams	params;
 
 	nvs_params_init(&params);

@@ -74,9 +74,9 @@ typedef struct Blocked
 PG_FUNCTION_INFO_V1(nvs_queue_blocked);
 PG_FUNCTION_INFO_V1(nvs_queue_unblock);
 
-static void blocked_show(void *arg);
+static void blocked_show(Blocked *blocked);
 static void blocked_put_row(TupleTableSlot *slot, void *arg);
-static void blocked_give_up(void *arg);
+static void blocked_give_up(Blocked *blocked);
 
 /* nvent.queue_blocked(queue, store): a row for each key that a job keeps. */
 Datum
@@ -88,16 +88,15 @@ nvs_queue_blocked(PG_FUNCTION_ARGS)
 	blocked.result = nvs_result_set(fcinfo, &desc);
 	nvs_spi_begin();
 	blocked.set = nvs_queue_open(fcinfo, 0, 1, NVS_USE_READ, &blocked.queue);
-	nvs_call_by_index(blocked_show, &blocked);
+	blocked_show(&blocked);
 	nvs_spi_end();
 	return (Datum) 0;
 }
 
 /* Put the keys into the result. */
 static void
-blocked_show(void *arg)
+blocked_show(Blocked *blocked)
 {
-	Blocked    *blocked = arg;
 	NvsParams	params;
 
 	nvs_params_init(&params);
@@ -126,16 +125,15 @@ nvs_queue_unblock(PG_FUNCTION_ARGS)
 	blocked.done = false;
 	nvs_spi_begin();
 	blocked.set = nvs_queue_open(fcinfo, 0, 2, NVS_USE_CHANGE, &blocked.queue);
-	nvs_call_by_index(blocked_give_up, &blocked);
+	blocked_give_up(&blocked);
 	nvs_spi_end();
 	PG_RETURN_BOOL(blocked.done);
 }
 
 /* Give up a key that a failed job keeps. */
 static void
-blocked_give_up(void *arg)
+blocked_give_up(Blocked *blocked)
 {
-	Blocked    *blocked = arg;
 	NvsParams	params;
 	Datum		row[2];
 	bool		isnull[2];

@@ -150,7 +150,7 @@ static Datum control_jobs(FunctionCallInfo fcinfo, const ControlVerb *verb,
 static int	control_compare_ids(const void *a, const void *b);
 static void control_call(FunctionCallInfo fcinfo, const ControlVerb *verb,
 						 Control *control);
-static void control_all(void *arg);
+static void control_all(Control *control);
 static void control_those_not_waiting(Control *control);
 static void control_waiting(void *arg, int64 id);
 static bool control_one(Control *control, int64 id);
@@ -314,16 +314,15 @@ control_call(FunctionCallInfo fcinfo, const ControlVerb *verb,
 	control->set = nvs_queue_open(fcinfo, NVS_CONTROL_QUEUE,
 								  NVS_CONTROL_STORE, NVS_USE_CHANGE,
 								  &control->queue);
-	nvs_call_by_index(control_all, control);
+	control_all(control);
 	nvs_spi_end();
 	MemoryContextDelete(control->scratch);
 }
 
 /* Do it with all of them, and then with those that wait and their children. */
 static void
-control_all(void *arg)
+control_all(Control *control)
 {
-	Control    *control = arg;
 
 	control->pass = nvs_flow_begin(control->set, control_waiting, control);
 	control_those_not_waiting(control);

@@ -55,7 +55,7 @@ static const NvsStatement fetch_due = {
 PG_FUNCTION_INFO_V1(nvs_queue_fetch);
 
 static void fetch_check_count(int max_count);
-static void fetch_run(void *arg);
+static void fetch_run(NvsFetch *fetch);
 static void fetch_rounds(NvsFetch *fetch);
 static void fetch_round(NvsFetch *fetch);
 static void fetch_make_due(NvsFetch *fetch);
@@ -162,7 +162,7 @@ nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue, int max_count,
 	fetch.cxt = CurrentMemoryContext;
 	fetch.began = GetCurrentTimestamp();
 	if (max_count > 0 && !queue->paused)
-		nvs_call_by_index(fetch_run, &fetch);
+		fetch_run(&fetch);
 
 	/* They were taken as they were met, by several rounds. */
 	qsort(fetch.taken.jobs, fetch.taken.n, sizeof(NvsFetchedJob),
@@ -181,9 +181,8 @@ nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue, int max_count,
 
 /* Take jobs, and give back the keys of those that begin. */
 static void
-fetch_run(void *arg)
+fetch_run(NvsFetch *fetch)
 {
-	NvsFetch   *fetch = arg;
 	Datum	   *ids;
 	int			i;
 

@@ -109,7 +109,7 @@ static const NvsStatement key_forget = {
 	"AND " NVS_IN_QUEUE("k", "1") " AND " NOBODYS
 };
 
-static void keys_take(void *arg);
+static void keys_take(KeyWants *wants);
 static void keys_list(KeyWants *wants);
 static int	key_compare(const void *a, const void *b);
 static void keys_look(KeyWants *wants);
@@ -168,14 +168,13 @@ nvs_keys_take(NvsTableSet *set, const NvsQueue *queue, const NvsNewJob *jobs,
 {
 	KeyWants	wants = {set, queue, jobs, n, ids, NULL, 0, 0};
 
-	nvs_call_by_index(keys_take, &wants);
+	keys_take(&wants);
 }
 
 /* Take keys: look for those that are taken, draw ids for the others. */
 static void
-keys_take(void *arg)
+keys_take(KeyWants *wants)
 {
-	KeyWants   *wants = arg;
 
 	keys_list(wants);
 	if (wants->n > 0)

@@ -158,7 +158,8 @@ static const NvsTableSetColumn queue_columns[] = {
 const NvsTableSetKind nvs_queue_tables = {
 	10, {"queues", "job_levels", "jobs", "job_turns", "job_runs", "job_keys",
 	"job_slots", "job_lanes", "job_waits", "job_parents"},
-	queue_columns, 1 << NVS_TABLE_QUEUES | 1 << NVS_TABLE_JOBS, "queue_counted"
+	queue_columns, true, 1 << NVS_TABLE_QUEUES | 1 << NVS_TABLE_JOBS,
+	"queue_counted"
 };
 
 /* The queues of a store that were used. */

@@ -160,7 +160,7 @@ static void find_check(FunctionCallInfo fcinfo);
 static void find_check_states(ArrayType *array);
 static void find_check_state(const char *state);
 static void find_run(ReadFind *find);
-static void read_run(void *arg);
+static void read_run(Read *read);
 static void read_put_row(TupleTableSlot *slot, void *arg);
 
 /* nvent.queue_get(queue, id, store): the job; no row when there is none. */
@@ -289,11 +289,7 @@ find_run(ReadFind *find)
 	else
 		nvs_params_add_arg(&read->params, fcinfo, FIND_DATA, JSONBOID);
 
-	/* Which index of data there is, if any, only the planner finds out. */
-	if (by_data)
-		read_run(read);
-	else
-		nvs_call_by_index(read_run, read);
+	read_run(read);
 }
 
 /* nvent.queue_parents(queue, id, store): the jobs that a job waits for. */
@@ -330,16 +326,15 @@ read_call(FunctionCallInfo fcinfo, const NvsStatement *statement)
 	if (statement == &read_job)
 		nvs_params_add(&read.params, INT4ARRAYOID,
 					   nvs_queue_priorities(queue), false);
-	nvs_call_by_index(read_run, &read);
+	read_run(&read);
 	nvs_spi_end();
 	return (Datum) 0;
 }
 
 /* Run the query under the active snapshot. */
 static void
-read_run(void *arg)
+read_run(Read *read)
 {
-	Read	   *read = arg;
 
 	(void) nvs_table_set_each(read->set, read->statement, &read->params, true,
 							  read_put_row, read->result);

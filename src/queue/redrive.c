@@ -158,7 +158,7 @@ PG_FUNCTION_INFO_V1(nvs_queue_redrive);
 static void redrive_read_arguments(Redrive *redrive,
 								   FunctionCallInfo fcinfo);
 static void redrive_check(FunctionCallInfo fcinfo, const Redrive *redrive);
-static void redrive_run(void *arg);
+static void redrive_run(Redrive *redrive);
 static void redrive_find(Redrive *redrive);
 static void redrive_found(TupleTableSlot *slot, void *arg);
 static void redrive_lock(Redrive *redrive);
@@ -206,7 +206,7 @@ nvs_queue_redrive(PG_FUNCTION_ARGS)
 	if (redrive.target != NULL)
 		(void) nvs_queue_require(redrive.set, redrive.target);
 	if (redrive.max_count > 0)
-		nvs_call_by_index(redrive_run, &redrive);
+		redrive_run(&redrive);
 	nvs_spi_end();
 	for (i = 0; i < redrive.n; i++)
 		redrive_put(&redrive.letters[i], result, desc);
@@ -251,9 +251,8 @@ redrive_check(FunctionCallInfo fcinfo, const Redrive *redrive)
 
 /* Find dead letters, and put them back unless it is a preview. */
 static void
-redrive_run(void *arg)
+redrive_run(Redrive *redrive)
 {
-	Redrive    *redrive = arg;
 
 	redrive_find(redrive);
 	if (!redrive->preview)

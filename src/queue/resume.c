@@ -132,7 +132,7 @@ static Datum resume_jobs(FunctionCallInfo fcinfo, const ResumeVerb *verb,
 						 const char *function);
 static void resume_call(FunctionCallInfo fcinfo, Resume *resume,
 						const ResumeVerb *verb);
-static void resume_all(void *arg);
+static void resume_all(Resume *resume);
 static void resume_lock(Resume *resume);
 static void resume_see(TupleTableSlot *slot, void *arg);
 static void resume_keep(TupleTableSlot *slot, void *arg);
@@ -214,15 +214,14 @@ resume_call(FunctionCallInfo fcinfo, Resume *resume, const ResumeVerb *verb)
 	nvs_spi_begin();
 	resume->set = nvs_queue_open(fcinfo, NVS_CONTROL_QUEUE, NVS_CONTROL_STORE,
 								 NVS_USE_CHANGE, &resume->queue);
-	nvs_call_by_index(resume_all, resume);
+	resume_all(resume);
 	nvs_spi_end();
 }
 
 /* Give the jobs turns that can have one. */
 static void
-resume_all(void *arg)
+resume_all(Resume *resume)
 {
-	Resume	   *resume = arg;
 	int			i;
 
 	resume_lock(resume);

@@ -144,22 +144,22 @@ static bool settle_end_run(NvsTableSet *set, const NvsQueue *queue,
 						   NvsRun *run);
 static void settle_check_shown(NvsTableSet *set, const NvsQueue *queue,
 							   int64 id, int32 attempt);
-static void settle_complete(void *arg);
+static void settle_complete(Settle *settle);
 static void settle_tell_children(const Settle *settle, Datum id);
-static void settle_fail(void *arg);
-static void settle_release(void *arg);
+static void settle_fail(Settle *settle);
+static void settle_release(Settle *settle);
 static bool settle_extend(NvsTableSet *set, NvsQueue *queue,
 						  const NvsSettledJob *job, const Interval *lease,
 						  TimestampTz *until);
-static void settle_touch_run(void *arg);
-static void settle_progress_run(void *arg);
+static void settle_touch_run(Settle *settle);
+static void settle_progress_run(Settle *settle);
 static bool settle_is_null(Datum said);
 static void settle_forget(NvsTableSet *set, const NvsQueue *queue,
 						  const Datum *ids, int n);
 static void settle_keep_run(TupleTableSlot *slot, void *arg);
 static NvsSettledJob *settle_read_many(FunctionCallInfo fcinfo, int *n);
 static int	settle_compare(const void *a, const void *b);
-static void settle_all(void *arg);
+static void settle_all(SettleMany *many);
 static void settle_runs(SettleMany *many);
 static void settle_tell_all(SettleMany *many);
 static void settle_fail_one(SettleMany *many, const NvsSettledJob *job);
@@ -296,16 +296,15 @@ nvs_queue_complete(PG_FUNCTION_ARGS)
 	Settle		settle;
 
 	settle_begin(&settle, fcinfo, 4, "nvent.queue_complete()");
-	nvs_call_by_index(settle_complete, &settle);
+	settle_complete(&settle);
 	nvs_spi_end();
 	PG_RETURN_BOOL(settle.settled);
 }
 
 /* Complete a job. */
 static void
-settle_complete(void *arg)
+settle_complete(Settle *settle)
 {
-	Settle	   *settle = arg;
 	Datum		id;
 
 	settle->outcome = NVS_RUN_COMPLETED;
@@ -343,16 +342,15 @@ nvs_queue_fail(PG_FUNCTION_ARGS)
 	Settle		settle;
 
 	settle_begin(&settle, fcinfo, 4, "nvent.queue_fail()");
-	nvs_call_by_index(settle_fail, &settle);
+	settle_fail(&settle);
 	nvs_spi_end();
 	PG_RETURN_BOOL(settle.settled);
 }
 
 /* Have a job fail. */
 static void
-settle_fail(void *arg)
+settle_fail(Settle *settle)
 {
-	Settle	   *settle = arg;
 	FunctionCallInfo fcinfo = settle->fcinfo;
 
 	settle->outcome = NVS_RUN_FAILED;
@@ -379,16 +377,15 @@ nvs_queue_release(PG_FUNCTION_ARGS)
 	Settle		settle;
 
 	settle_begin(&settle, fcinfo, 4, "nvent.queue_release()");
-	nvs_call_by_index(settle_release, &settle);
+	settle_release(&settle);
 	nvs_spi_end();
 	PG_RETURN_BOOL(settle.settled);
 }
 
 /* Give a job back. */
 static void
-settle_release(void *arg)
+settle_release(Settle *settle)
 {
-	Settle	   *settle = arg;
 	FunctionCallInfo fcinfo = settle->fcinfo;
 	TimestampTz due = PG_ARGISNULL(3) ? 0 :
 		nvs_after(GetCurrentTimestamp(), PG_GETARG_INTERVAL_P(3));
@@ -421,7 +418,7 @@ nvs_queue_touch(PG_FUNCTION_ARGS)
 
 	(void) nvs_ttl_argument(fcinfo, 3, "lease");
 	settle_begin(&settle, fcinfo, 5, "nvent.queue_touch()");
-	nvs_call_by_index(settle_touch_run, &settle);
+	settle_touch_run(&settle);
 	nvs_spi_end();
 	if (!settle.settled)
 		PG_RETURN_NULL();
@@ -430,9 +427,8 @@ nvs_queue_touch(PG_FUNCTION_ARGS)
 
 /* Have a lease last from now on, if it is held. */
 static void
-settle_touch_run(void *arg)
+settle_touch_run(Settle *settle)
 {
-	Settle	   *settle = arg;
 	FunctionCallInfo fcinfo = settle->fcinfo;
 	NvsSettledJob job;
 
@@ -490,16 +486,15 @@ nvs_queue_progress(PG_FUNCTION_ARGS)
 	Settle		settle;
 
 	settle_begin(&settle, fcinfo, 4, "nvent.queue_progress()");
-	nvs_call_by_index(settle_progress_run, &settle);
+	settle_progress_run(&settle);
 	nvs_spi_end();
 	PG_RETURN_BOOL(settle.settled);
 }
 
 /* Note how far a run has come, if its lease is held. */
 static void
-settle_progress_run(void *arg)
+settle_progress_run(Settle *settle)
 {
-	Settle	   *settle = arg;
 	FunctionCallInfo fcinfo = settle->fcinfo;
 	Datum		said = PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3);
 	NvsParams	params;
@@ -628,7 +623,7 @@ nvs_jobs_settle(NvsTableSet *set, NvsQueue *queue, NvsWork *work)
 		qsort(work->touched, work->ntouched, sizeof(NvsSettledJob),
 			  settle_compare);
 	if (work->ncompleted + work->nfailed + work->ntouched > 0)
-		nvs_call_by_index(settle_all, &many);
+		settle_all(&many);
 }
 
 /*
@@ -636,9 +631,8 @@ nvs_jobs_settle(NvsTableSet *set, NvsQueue *queue, NvsWork *work)
  * them, in one pass, and then to keys; see queue/wait.c.
  */
 static void
-settle_all(void *arg)
+settle_all(SettleMany *many)
 {
-	SettleMany *many = arg;
 	const NvsWork *work = many->work;
 
 	settle_runs(many);

@@ -125,7 +125,7 @@ static const NvsStatement slot_sweep = {
 	"ORDER BY o.ends_at LIMIT $1 FOR UPDATE SKIP LOCKED)) AND " OVER("s")
 };
 
-static void slots_run(void *arg);
+static void slots_run(SlotWants *wants);
 static void slots_list(SlotWants *wants);
 static void slots_ask(SlotWants *wants);
 static void slot_found_place(TupleTableSlot *slot, void *arg);
@@ -194,7 +194,7 @@ nvs_slots_look(NvsTableSet *set, const NvsQueue *queue, NvsNewJob *jobs,
 	SlotWants	wants = {set, queue, jobs, n, ids, &slot_look,
 	slot_found_place, false, NULL, 0, NULL};
 
-	nvs_call_by_index(slots_run, &wants);
+	slots_run(&wants);
 }
 
 /*
@@ -208,7 +208,7 @@ nvs_slots_take(NvsTableSet *set, const NvsQueue *queue, NvsNewJob *jobs,
 	SlotWants	wants = {set, queue, jobs, n, ids, &slot_take,
 	slot_found_id, true, NULL, 0, NULL};
 
-	nvs_call_by_index(slots_run, &wants);
+	slots_run(&wants);
 }
 
 /*
@@ -216,9 +216,8 @@ nvs_slots_take(NvsTableSet *set, const NvsQueue *queue, NvsNewJob *jobs,
  * to the next where that will do.
  */
 static void
-slots_run(void *arg)
+slots_run(SlotWants *wants)
 {
-	SlotWants  *wants = arg;
 
 	slots_list(wants);
 	while (wants->n > 0)

@@ -147,7 +147,7 @@ PG_FUNCTION_INFO_V1(nvs_queue_active);
 
 static List *stats_queues(NvsTableSet *set);
 static void stats_of_queue(Stats *stats);
-static void stats_look(void *arg);
+static void stats_look(Stats *stats);
 static TimestampTz stats_look_due(Stats *stats);
 static void stats_look_times(Stats *stats);
 static void stats_settle(const Stats *stats, NvsLevel *level);
@@ -157,7 +157,7 @@ static TimestampTz stats_look_level(const Stats *stats,
 static void stats_fill(Stats *stats);
 static void stats_percentiles(Stats *stats, int column, Datum array,
 							  bool isnull);
-static void active_run(void *arg);
+static void active_run(Stats *stats);
 static void active_put_row(TupleTableSlot *slot, void *arg);
 
 /*
@@ -220,7 +220,7 @@ stats_of_queue(Stats *stats)
 	memset(stats->isnull, true, sizeof(stats->isnull));
 	nvs_count_push(stats->set, stats->queue->number, stats->counts);
 	stats->now = GetCurrentTimestamp();
-	nvs_call_by_index(stats_look, stats);
+	stats_look(stats);
 	PopActiveSnapshot();
 	tuplestore_putvalues(stats->result, stats->desc, stats->values,
 						 stats->isnull);
@@ -228,9 +228,8 @@ stats_of_queue(Stats *stats)
 
 /* Look at what is to be seen by indexes. */
 static void
-stats_look(void *arg)
+stats_look(Stats *stats)
 {
-	Stats	   *stats = arg;
 	TimestampTz oldest = stats_look_due(stats);
 
 	oldest = Min(oldest, stats_look_oldest(stats));
@@ -418,16 +417,15 @@ nvs_queue_active(PG_FUNCTION_ARGS)
 	stats.result = nvs_result_set(fcinfo, &stats.desc);
 	nvs_spi_begin();
 	stats.set = nvs_queue_open(fcinfo, 0, 1, NVS_USE_READ, &stats.queue);
-	nvs_call_by_index(active_run, &stats);
+	active_run(&stats);
 	nvs_spi_end();
 	return (Datum) 0;
 }
 
 /* Look for runs that last among those whose leases may. */
 static void
-active_run(void *arg)
+active_run(Stats *stats)
 {
-	Stats	   *stats = arg;
 	NvsParams	params;
 
 	nvs_params_init(&params);

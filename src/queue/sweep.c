@@ -264,7 +264,7 @@ typedef struct JobSweep
 	int			size;
 } JobSweep;
 
-static void sweep_run(void *arg);
+static void sweep_run(JobSweep *sweep);
 static void sweep_forget(JobSweep *sweep);
 static void sweep_rest(JobSweep *sweep);
 static int64 sweep_last_number(const JobSweep *sweep);
@@ -292,7 +292,7 @@ nvs_jobs_sweep(NvsTableSet *set, int64 wanted)
 	sweep.set = set;
 	sweep.wanted = wanted;
 	sweep.ids = palloc(sizeof(Datum) * wanted);
-	nvs_call_by_index(sweep_run, &sweep);
+	sweep_run(&sweep);
 	pfree(sweep.ids);
 	if (sweep.gone != NULL)
 		pfree(sweep.gone);
@@ -301,9 +301,8 @@ nvs_jobs_sweep(NvsTableSet *set, int64 wanted)
 
 /* Sweep one queue after another. */
 static void
-sweep_run(void *arg)
+sweep_run(JobSweep *sweep)
 {
-	JobSweep   *sweep = arg;
 	List	   *names = NIL;
 	ListCell   *lc;
 	uint64		n;

@@ -215,7 +215,7 @@ PG_FUNCTION_INFO_V1(nvs_queue_upsert);
 static void update_read_said(Update *update, FunctionCallInfo fcinfo,
 							 int first);
 static void update_read_match(Update *update, FunctionCallInfo fcinfo);
-static void update_run(void *arg);
+static void update_run(Update *update);
 static void update_try_again(const Update *update, int64 id, int *tries);
 static void update_find(Update *update, bool latest);
 static void update_found(TupleTableSlot *slot, void *arg);
@@ -238,7 +238,7 @@ static void update_params(const Update *update, int64 id,
 						  NvsParams *params);
 static void update_add_option(NvsParams *params, const NvsNewJob *job,
 							  NvsJobOption option, Oid type);
-static void upsert_run(void *arg);
+static void upsert_run(Update *update);
 static void upsert_lock(const Update *update);
 
 /*
@@ -274,7 +274,7 @@ nvs_queue_update(PG_FUNCTION_ARGS)
 	update.set = nvs_queue_open(fcinfo, UPDATE_QUEUE, UPDATE_STORE,
 								NVS_USE_CHANGE, &update.queue);
 	nvs_jobs_check(update.set, update.queue, &update.job, 1);
-	nvs_call_by_index(update_run, &update);
+	update_run(&update);
 	nvs_spi_end();
 	nvs_result_put_ids(result, desc, update.ids, update.n);
 	return (Datum) 0;
@@ -358,9 +358,8 @@ update_read_match(Update *update, FunctionCallInfo fcinfo)
  * has begun or is gone meanwhile, another one is.
  */
 static void
-update_run(void *arg)
+update_run(Update *update)
 {
-	Update	   *update = arg;
 	int			tries = 0;
 	int			kept = 0;
 	int			found;
@@ -749,7 +748,7 @@ nvs_queue_upsert(PG_FUNCTION_ARGS)
 
 	/* Who sends the first job of the key is waited for, and seen then. */
 	upsert_lock(&update);
-	nvs_call_by_index(upsert_run, &update);
+	upsert_run(&update);
 
 	/* None is queued: it is the first one, unless a policy keeps it back. */
 	if (update.n == 0)
@@ -785,9 +784,8 @@ upsert_lock(const Update *update)
  * there is none.
  */
 static void
-upsert_run(void *arg)
+upsert_run(Update *update)
 {
-	Update	   *update = arg;
 	int			tries = 0;
 
 	for (;;)

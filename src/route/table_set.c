@@ -16,12 +16,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "jit/jit.h"
 #include "miscadmin.h"
-#include "optimizer/cost.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -33,9 +30,6 @@
 #include "position/xact.h"
 #include "route/table_set.h"
 #include "store/store.h"
-
-/* Settings that nvs_call_by_index() has off. */
-#define PLAN_SETTINGS	6
 
 /* Every set that was used, for one registry generation; they are few. */
 static MemoryContext table_sets_cxt = NULL;
@@ -76,7 +70,6 @@ pg_noreturn static void table_set_fail_column(Oid relid,
 											  const NvsTableSetColumn *column);
 static void table_sets_forget(void);
 static void table_set_count_row(TupleTableSlot *slot, void *arg);
-static pg_noinline void plan_swap_settings(bool *others);
 
 /* Register the callbacks that have tables looked at again. */
 void
@@ -342,6 +335,8 @@ table_set_compile(NvsTableSet *set, const NvsStore *store, LOCKMODE mode)
 	cxt = AllocSetContextCreate(CacheMemoryContext, "nvent_store tables",
 								ALLOCSET_SMALL_SIZES);
 	plans = nvs_planset_create(cxt);
+	if (kind->by_index)
+		nvs_planset_by_index(plans);
 	for (i = 0; i < kind->ntables; i++)
 	{
 		char	   *table = nvs_qualified(store->schema,
@@ -528,66 +523,4 @@ table_set_count_row(TupleTableSlot *slot, void *arg)
 				 errhint("Create the index again, or drop the rule.")));
 	rows->n++;
 	rows->function(slot, rows->arg);
-}
-
-/*
- * Have what is planned from here on go by its indexes: a plan that is kept
- * must not be one that suited a table while it was empty.  Returns a level for
- * AtEOXact_GUC(false, level), which ends that, as an error does by itself.
- */
-int
-nvs_plan_by_index(void)
-{
-	static const char *const settings[] = {
-		"enable_seqscan", "enable_bitmapscan", "enable_sort", "jit"
-	};
-	int			level = NewGUCNestLevel();
-	int			i;
-
-	for (i = 0; i < lengthof(settings); i++)
-		(void) set_config_option(settings[i], "off", PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-								 false);
-	return level;
-}
-
-/* Swap the settings by which plans are made with those of an array. */
-static pg_noinline void
-plan_swap_settings(bool *others)
-{
-	bool	   *const settings[PLAN_SETTINGS] = {
-		&enable_seqscan, &enable_bitmapscan, &enable_sort, &enable_hashjoin,
-		&enable_mergejoin, &jit_enabled
-	};
-	int			i;
-
-	for (i = 0; i < PLAN_SETTINGS; i++)
-	{
-		bool		setting = *settings[i];
-
-		*settings[i] = others[i];
-		others[i] = setting;
-	}
-}
-
-/*
- * Call a function, and have all that is planned meanwhile go by its indexes
- * and join row by row, whatever the tables look like now.  It costs next to
- * nothing, unlike settings that are set and set back.
- */
-void
-nvs_call_by_index(void (*work) (void *arg), void *arg)
-{
-	bool		others[PLAN_SETTINGS] = {false};
-
-	plan_swap_settings(others);
-	PG_TRY();
-	{
-		work(arg);
-	}
-	PG_FINALLY();
-	{
-		plan_swap_settings(others);
-	}
-	PG_END_TRY();
 }

@@ -33,6 +33,8 @@ typedef struct NvsTableSetKind
 	int			ntables;
 	const char *names[NVS_TABLE_SET_MAX];	/* behind the store's prefix */
 	const NvsTableSetColumn *columns;	/* all that statements return */
+	bool		by_index;		/* plans for all parameters are to go by
+								 * indexes, whatever the tables look like */
 	uint32		first;			/* bits of those that every call locks that
 								 * changes something; 0: all of them */
 	const char *trigger;		/* a function of ours, what it does for each
@@ -83,7 +85,5 @@ extern uint64 nvs_table_set_each_of(const NvsTableSet *set,
 									const NvsParams *params, bool read_only,
 									uint64 max, NvsRowFunction function,
 									void *arg);
-extern int	nvs_plan_by_index(void);
-extern void nvs_call_by_index(void (*work) (void *arg), void *arg);
 
 #endif							/* NVS_ROUTE_TABLE_SET_H */

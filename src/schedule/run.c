@@ -15,7 +15,6 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -163,14 +162,11 @@ schedule_find_due(NvsSchedulePass *pass)
 {
 	NvsParams	params;
 	SPIPlanPtr	plan;
-	int			level;
 
 	nvs_params_init(&params);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(nvs_now_ms()), false);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(pass->left), false);
-	level = nvs_plan_by_index();
 	plan = nvs_statement_plan(pass->set->plans, &schedule_due, &params, NULL);
-	AtEOXact_GUC(false, level);
 	(void) nvs_execute_each(plan, &params, false, schedule_collect, pass);
 }
 

@@ -67,7 +67,7 @@ static const NvsTableSetColumn schedule_columns[] = {
 
 /* The table of a store that has its schedules. */
 const NvsTableSetKind nvs_schedule_tables = {
-	1, {"scheduler_jobs"}, schedule_columns
+	1, {"scheduler_jobs"}, schedule_columns, true
 };
 
 PG_FUNCTION_INFO_V1(nvs_schedule_set);
