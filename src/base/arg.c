@@ -150,7 +150,14 @@ nvs_result_set(FunctionCallInfo fcinfo, TupleDesc *desc)
 				 errmsg("set-valued function called in context that cannot "
 						"accept a set")));
 	old = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
-	if (get_call_result_type(fcinfo, &type, desc) != TYPEFUNC_COMPOSITE)
+
+	/*
+	 * The query has made the row type out of the catalog already, which takes
+	 * as long as it takes to lock a job.  It frees the copy.
+	 */
+	if (rsinfo->expectedDesc != NULL)
+		*desc = CreateTupleDescCopy(rsinfo->expectedDesc);
+	else if (get_call_result_type(fcinfo, &type, desc) != TYPEFUNC_COMPOSITE)
 	{
 		*desc = CreateTemplateTupleDesc(1);
 		TupleDescInitEntry(*desc, 1, "value", type, -1, 0);
