@@ -167,38 +167,6 @@ nvs_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot,
 #endif
 }
 
-/*
- * Put a row in place of the one at tid, whose indexes are of the same; false
- * when that is not the last version, or another transaction changes it.
- */
-static inline bool
-nvs_update_row(ResultRelInfo *result, ItemPointer tid, TupleTableSlot *slot,
-			   EState *estate)
-{
-	Relation	rel = result->ri_RelationDesc;
-	TM_FailureData failure;
-	LockTupleMode mode;
-#if PG_VERSION_NUM >= 160000
-	TU_UpdateIndexes indexes;
-#else
-	bool		indexes;
-#endif
-
-	if (table_tuple_update(rel, tid, slot, GetCurrentCommandId(true),
-						   GetActiveSnapshot(), InvalidSnapshot, true,
-						   &failure, &mode, &indexes) != TM_Ok)
-		return false;
-#if PG_VERSION_NUM >= 160000
-	if (indexes != TU_None)
-		list_free(ExecInsertIndexTuples(result, slot, estate, true, false,
-										NULL, NIL, indexes == TU_Summarizing));
-#else
-	if (indexes)
-		nvs_insert_index_tuples(result, slot, estate, true);
-#endif
-	return true;
-}
-
 /* Which indexes a row that was updated has to be entered into. */
 #if PG_VERSION_NUM >= 160000
 typedef TU_UpdateIndexes NvsIndexUpdate;

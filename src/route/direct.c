@@ -49,7 +49,8 @@ static bool direct_has_trigger(const NvsTableSet *set, Relation rel);
 static bool direct_has_columns(const NvsTableSet *set, int table,
 							   TupleDesc desc);
 static bool direct_has_key(Oid indexid, const AttrNumber *key, int nkeys);
-static void direct_begin_writing(NvsDirectTable *table);
+static void direct_open_indexes(NvsDirectTable *table);
+static void direct_check_row(NvsDirectTable *table, TupleTableSlot *row);
 
 /*
  * How rows of a table of a set, which is locked, are read and written: what is
@@ -235,12 +236,32 @@ nvs_direct_lock(NvsDirectTable *table)
 
 /* Open the indexes of a table, in the state of an executor that writes. */
 static void
-direct_begin_writing(NvsDirectTable *table)
+direct_open_indexes(NvsDirectTable *table)
 {
+	if (table->estate != NULL)
+		return;
 	table->estate = CreateExecutorState();
 	table->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(table->result, table->rel, 0, NULL, 0);
 	ExecOpenIndices(table->result, false);
+}
+
+/*
+ * Have a row raise an error that lacks what a column has to have: the only kind
+ * of constraint that the table has besides its indexes.
+ */
+static void
+direct_check_row(NvsDirectTable *table, TupleTableSlot *row)
+{
+	TupleDesc	desc = RelationGetDescr(table->rel);
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+		if (row->tts_isnull[i] && TupleDescAttr(desc, i)->attnotnull)
+		{
+			direct_open_indexes(table);
+			ExecConstraints(table->result, row, table->estate);
+		}
 }
 
 /*
@@ -271,16 +292,14 @@ nvs_direct_insert(NvsDirectTable *table)
 
 	if (table->nrows == 0)
 		return;
-	if (table->estate == NULL)
-		direct_begin_writing(table);
+	direct_open_indexes(table);
 
 	/* All rows are checked before the first one is written. */
 	CheckCmdReplicaIdentity(table->rel, CMD_INSERT);
 	for (i = 0; i < table->nrows; i++)
 	{
 		ExecStoreVirtualTuple(table->rows[i]);
-		if (RelationGetDescr(table->rel)->constr != NULL)
-			ExecConstraints(table->result, table->rows[i], table->estate);
+		direct_check_row(table, table->rows[i]);
 	}
 
 	/* The table, as COPY writes to it, then its indexes. */
@@ -304,22 +323,27 @@ nvs_direct_insert(NvsDirectTable *table)
  * Write a row, one that was added, in place of the one that was found last.
  * False when that is not the last version, or another transaction has ended or
  * changed it while we waited: nothing has happened then.  No column of an index
- * may change.
+ * may change, so the indexes are opened only for a row that moves to another
+ * page.
  */
 bool
 nvs_direct_update(NvsDirectTable *table, TupleTableSlot *row)
 {
+	NvsIndexUpdate indexes;
 	bool		done;
 
-	if (table->estate == NULL)
-		direct_begin_writing(table);
 	CheckCmdReplicaIdentity(table->rel, CMD_UPDATE);
 	ExecStoreVirtualTuple(row);
-	if (RelationGetDescr(table->rel)->constr != NULL)
-		ExecConstraints(table->result, row, table->estate);
-	done = nvs_update_row(table->result, &table->slot->tts_tid, row,
-						  table->estate);
-	ResetPerTupleExprContext(table->estate);
+	direct_check_row(table, row);
+	done = nvs_update_tuple(table->rel, &table->slot->tts_tid, row,
+							GetCurrentCommandId(true), GetActiveSnapshot(),
+							&indexes) == TM_Ok;
+	if (done && indexes != NVS_NO_INDEX)
+	{
+		direct_open_indexes(table);
+		nvs_update_index_tuples(table->result, row, table->estate, indexes);
+		ResetPerTupleExprContext(table->estate);
+	}
 	table->nrows = 0;
 	return done;
 }
