@@ -64,7 +64,7 @@ FROM pg_temp.backoff('b', nvent.queue_send('b')) b,
 -- good as never tried again, or just so, and the queue's other jobs are fetched.
 -- Seen to fail with errors where it is out of range, of a delay, a lease or the longest
 -- run, and with a delay that is doubled beyond it.
-SELECT nvent.queue_create('e', lease => '1 second', retry_limit => 3);
+SELECT nvent.queue_create('e', lease => '1 hour', retry_limit => 3);
 SELECT nvent.queue_send('e', retry_delay => '300000 years') AS far, nvent.queue_send('e', retry_delay => '280000 years', retry_backoff => true) AS doubled, nvent.queue_send('e', retry_delay => '-300000 years') AS back, nvent.queue_send('e', retry_delay => '300000 years', retry_delay_max => '1 hour') AS bounded, nvent.queue_send('e', retry_delay => '1 hour', retry_delay_max => '300000 years') AS own, nvent.queue_send('e', retry_delay => '3000000 months -100000000 days') AS both \gset
 SELECT count(nvent.queue_fail('e', id, attempt)) FROM nvent.queue_fetch('e', 3);
 SELECT count(*) AS expire FROM nvent.queue_fetch('e', 3);
