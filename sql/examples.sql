@@ -282,6 +282,28 @@ SELECT nvent.jsonb_increment('{"stats": {"runs": 1}}', '{stats,runs}', 2);
 
 SELECT coalesce(waiters, 0) AS sessions_that_wait FROM nvent.worker_status();
 
+CREATE SCHEMA integers;
+DO $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN
+        SELECT relname AS name, string_agg(
+            CASE WHEN attname ~ '^(version|step_count|completed_steps|stats_)' AND attname !~ '_at$'
+                THEN format('%I::integer AS %1$I', attname)
+                ELSE quote_ident(attname) END, ', ' ORDER BY attnum) AS columns
+        FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+        WHERE relnamespace = 'public'::regnamespace AND relname ~
+            '^nvent_(flows|flow_runs|flow_events|triggers|trigger_events|scheduler_jobs|kv|schema_version)$'
+        GROUP BY relname
+    LOOP
+        EXECUTE format('CREATE VIEW integers.%I WITH (security_invoker) AS SELECT %s FROM public.%1$I',
+            r.name, r.columns);
+    END LOOP;
+END $$;
+SELECT table_name, string_agg(column_name, ' ' ORDER BY column_name) AS integers FROM information_schema.columns
+WHERE table_schema = 'integers' AND data_type = 'integer' GROUP BY table_name ORDER BY table_name;
+
 -- SET config:mode fast; RENAME config:mode config:speed; GET config:speed
 SELECT nvent.kv_set('config:mode', '"fast"'), nvent.kv_set('config:speed', nvent.kv_getdel('config:mode'));
 SELECT nvent.kv_get('config:speed') #>> '{}' AS speed, nvent.kv_exists('config:mode') AS mode;
@@ -320,5 +342,6 @@ SET client_min_messages = warning;
 DROP PROCEDURE email_worker(interval);
 DROP TABLE order_events, sent_emails;
 DROP SCHEMA tenants;
+DROP SCHEMA integers CASCADE;
 SELECT nvent.store_migrate('scratch', 0) > 0 AS dropped;
 SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;

@@ -18,6 +18,7 @@ examples() {
 	echo "DROP PROCEDURE email_worker(interval);"
 	echo "DROP TABLE order_events, sent_emails;"
 	echo "DROP SCHEMA tenants;"
+	echo "DROP SCHEMA integers CASCADE;"
 	echo "SELECT nvent.store_migrate('scratch', 0) > 0 AS dropped;"
 	echo "SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;"
 }
