@@ -165,6 +165,7 @@ OBJS = \
 	src/queue/control.o \
 	src/queue/resume.o \
 	src/queue/admin.o \
+	src/queue/drop.o \
 	src/queue/list.o \
 	src/queue/read.o \
 	src/queue/stats.o \

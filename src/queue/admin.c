@@ -1,6 +1,6 @@
 /*
  * queue/admin.c
- *	  Makes, pauses, empties and drops queues.
+ *	  Makes, pauses and empties queues; queue/drop.c drops them.
  *
  * Everything else about a queue is changed by UPDATE of its row.
  */
@@ -11,7 +11,6 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "queue/bind.h"
 #include "queue/internal.h"
 #include "route/route.h"
 
@@ -76,36 +75,6 @@ static const NvsStatement admin_pause = {
 static const NvsStatement admin_unpause = {
 	"UPDATE {queues} SET paused_at = NULL, updated_at = pg_catalog.now() "
 	"WHERE name OPERATOR(pg_catalog.=) $1 AND paused_at IS NOT NULL"
-};
-static const NvsStatement admin_drop = {
-	"DELETE FROM {queues} WHERE name OPERATOR(pg_catalog.=) $1 "
-	"RETURNING number"
-};
-
-/*
- * What a queue leaves behind; $1 its number.  Turns and runs go before jobs, as
- * everywhere, and once more after them: what was settled or fetched meanwhile.
- */
-static const NvsStatement admin_drop_turns = {
-	"DELETE FROM {job_turns} WHERE queue OPERATOR(pg_catalog.=) $1"
-};
-static const NvsStatement admin_drop_runs = {
-	"DELETE FROM {job_runs} WHERE queue OPERATOR(pg_catalog.=) $1"
-};
-static const NvsStatement admin_drop_jobs = {
-	"DELETE FROM {jobs} WHERE queue OPERATOR(pg_catalog.=) $1"
-};
-static const NvsStatement admin_drop_keys = {
-	"DELETE FROM {job_keys} WHERE queue OPERATOR(pg_catalog.=) $1"
-};
-static const NvsStatement admin_drop_slots = {
-	"DELETE FROM {job_slots} WHERE queue OPERATOR(pg_catalog.=) $1"
-};
-static const NvsStatement admin_drop_lanes = {
-	"DELETE FROM {job_lanes} WHERE queue OPERATOR(pg_catalog.=) $1"
-};
-static const NvsStatement admin_drop_levels = {
-	"DELETE FROM {job_levels} WHERE queue OPERATOR(pg_catalog.=) $1"
 };
 
 /* Up to $4 ready jobs of queue $1 and priority $2 behind $3, locked. */
@@ -185,7 +154,6 @@ typedef struct Purge
 PG_FUNCTION_INFO_V1(nvs_queue_create);
 PG_FUNCTION_INFO_V1(nvs_queue_pause);
 PG_FUNCTION_INFO_V1(nvs_queue_unpause);
-PG_FUNCTION_INFO_V1(nvs_queue_drop);
 PG_FUNCTION_INFO_V1(nvs_queue_purge);
 
 static void create_check(FunctionCallInfo fcinfo);
@@ -195,7 +163,6 @@ static void create_check_rate(FunctionCallInfo fcinfo, int arg,
 							  const char *name, const char *interval);
 static bool admin_run_named(FunctionCallInfo fcinfo, const char *function,
 							const NvsStatement *statement);
-static void drop_rows(NvsTableSet *set, Datum number);
 static void purge_run(Purge *purge);
 static void purge_level(Purge *purge, const NvsLevel *level);
 static void purge_waits(Purge *purge);
@@ -359,64 +326,6 @@ nvs_queue_unpause(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(admin_run_named(fcinfo, "nvent.queue_unpause()",
 								   &admin_unpause));
-}
-
-/* nvent.queue_drop(queue, store): false when there is none. */
-Datum
-nvs_queue_drop(PG_FUNCTION_ARGS)
-{
-	NvsTableSet *set;
-	NvsParams	params;
-	Datum		number;
-	bool		dropped;
-
-	NVS_REQUIRE_ARG(0, "queue");
-	PreventCommandIfReadOnly("nvent.queue_drop()");
-	nvs_spi_begin();
-	set = nvs_table_set_require(&nvs_queue_tables, fcinfo, 1);
-	nvs_params_init(&params);
-	nvs_params_add_arg(&params, fcinfo, 0, TEXTOID);
-	dropped = nvs_execute_first(nvs_statement_plan(set->plans, &admin_drop,
-												   &params, NULL),
-								&params, false, CurrentMemoryContext,
-								&number);
-	if (dropped)
-		drop_rows(set, number);
-	nvs_spi_end();
-	PG_RETURN_BOOL(dropped);
-}
-
-/* Delete what belongs to a queue, by its number. */
-static void
-drop_rows(NvsTableSet *set, Datum number)
-{
-	NvsParams	params;
-	uint64		n;
-
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT4OID, number, false);
-
-	/* In the order of a job's rows: what waits, its turn, runs, the job. */
-	nvs_flow_drop(set, number);
-	(void) nvs_table_set_run(set, &admin_drop_turns, &params);
-	(void) nvs_table_set_run(set, &admin_drop_runs, &params);
-	(void) nvs_table_set_run(set, &admin_drop_jobs, &params);
-
-	/* What jobs got before theirs were deleted, by who was waited for. */
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		n = nvs_table_set_run(set, &admin_drop_turns, &params);
-		n += nvs_table_set_run(set, &admin_drop_runs, &params);
-	} while (n > 0);
-
-	/* Then children in other queues, and what only the jobs had. */
-	nvs_flow_dropped(set, number);
-	(void) nvs_table_set_run(set, &admin_drop_keys, &params);
-	(void) nvs_table_set_run(set, &admin_drop_slots, &params);
-	(void) nvs_table_set_run(set, &admin_drop_lanes, &params);
-	(void) nvs_table_set_run(set, &admin_drop_levels, &params);
-	nvs_bindings_drop(set->prefix, number);
 }
 
 /* nvent.queue_purge(queue, store): how many queued jobs it deleted. */

@@ -128,8 +128,7 @@ extern void nvs_flow_waiting(NvsTableSet *set, const NvsJobIds *ids,
 extern bool nvs_flow_stop_waiting(NvsTableSet *set, const NvsQueue *queue,
 								  int64 id, bool stays);
 extern void nvs_flow_forget(NvsTableSet *set, const Datum *ids, int n);
-extern void nvs_flow_drop(NvsTableSet *set, Datum number);
-extern void nvs_flow_dropped(NvsTableSet *set, Datum number);
+extern void nvs_flow_add_queue(NvsFlowPass *pass, Datum number);
 
 /* queue/hint.c */
 extern void nvs_hint_load(const NvsQueue *queue, NvsLevel *level);

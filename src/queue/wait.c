@@ -156,16 +156,20 @@ static const NvsStatement wait_forget_parents = {
 	"ORDER BY l.id, l.parent FOR UPDATE))"
 };
 
-/* $1 queue. */
-static const NvsStatement wait_drop = {
-	"DELETE FROM {job_waits} w WHERE w.queue OPERATOR(pg_catalog.=) $1"
+/*
+ * Children of jobs of queue $1 in other queues, unless they know already that
+ * these were deleted; and which of its own jobs are children.
+ */
+static const NvsStatement wait_of_queue = {
+	"SELECT p.id, p.parent, p.outcome IS NOT NULL FROM {job_parents} p "
+	"WHERE p.parent_queue OPERATOR(pg_catalog.=) $1 "
+	"AND p.queue OPERATOR(pg_catalog.<>) $1 AND (p.outcome IS NULL "
+	"OR p.outcome OPERATOR(pg_catalog.<>) '" NVS_RUN_COMPLETED "' "
+	"AND p.outcome OPERATOR(pg_catalog.<>) '" NVS_FLOW_DELETED "')"
 };
-static const NvsStatement wait_drop_parents = {
-	"DELETE FROM {job_parents} p WHERE p.queue OPERATOR(pg_catalog.=) $1"
-};
-static const NvsStatement wait_dropped = {
-	"SELECT DISTINCT p.parent FROM {job_parents} p "
-	"WHERE p.parent_queue OPERATOR(pg_catalog.=) $1 ORDER BY 1"
+static const NvsStatement wait_in_queue = {
+	"SELECT DISTINCT p.id FROM {job_parents} p "
+	"WHERE p.queue OPERATOR(pg_catalog.=) $1"
 };
 
 static int	wait_compare(const pairingheap_node *a, const pairingheap_node *b,
@@ -173,6 +177,7 @@ static int	wait_compare(const pairingheap_node *a, const pairingheap_node *b,
 static void wait_find(NvsFlowPass *pass, const Datum *ids, int n,
 					  const char *outcome);
 static void wait_add(TupleTableSlot *slot, void *arg);
+static void wait_add_gone(TupleTableSlot *slot, void *arg);
 static void wait_keep_id(TupleTableSlot *slot, void *arg);
 static void wait_child_settle(NvsFlowPass *pass, const WaitChild *child);
 static bool wait_child_lock(NvsFlowPass *pass, const WaitChild *child,
@@ -274,6 +279,34 @@ nvs_flow_add_gone(NvsFlowPass *pass, const Datum *ids, int n)
 		child->gone = true;
 		pairingheap_add(pass->children, &child->node);
 	}
+}
+
+/*
+ * All jobs of a queue are gone, or will be, by its number, int4: tell their
+ * children in other queues, and have what they had as children go.
+ */
+void
+nvs_flow_add_queue(NvsFlowPass *pass, Datum number)
+{
+	NvsParams	params;
+
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, number, false);
+	pass->outcome = NVS_FLOW_DELETED;
+	(void) nvs_table_set_each(pass->set, &wait_of_queue, &params, false,
+							  wait_add, pass);
+	(void) nvs_table_set_each(pass->set, &wait_in_queue, &params, false,
+							  wait_add_gone, pass);
+}
+
+/* Add a job that is gone. */
+static void
+wait_add_gone(TupleTableSlot *slot, void *arg)
+{
+	bool		isnull;
+	Datum		id = slot_getattr(slot, 1, &isnull);
+
+	nvs_flow_add_gone(arg, &id, 1);
 }
 
 /* Do with all children what is to be done, those that this adds among them. */
@@ -401,47 +434,6 @@ nvs_flow_forget(NvsTableSet *set, const Datum *ids, int n)
 	wait_ids_params(&params, ids, n);
 	(void) nvs_table_set_run(set, &wait_forget, &params);
 	(void) nvs_table_set_run(set, &wait_forget_parents, &params);
-}
-
-/* A queue is to be dropped, by its number: none of its jobs waits any more. */
-void
-nvs_flow_drop(NvsTableSet *set, Datum number)
-{
-	NvsParams	params;
-
-	if (!nvs_flow_any(set))
-		return;
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT4OID, number, false);
-	(void) nvs_table_set_run(set, &wait_drop, &params);
-}
-
-/* A queue was dropped, by its number, with all of its jobs. */
-void
-nvs_flow_dropped(NvsTableSet *set, Datum number)
-{
-	NvsParams	params;
-	Datum	   *ids;
-	uint64		n;
-	uint64		i;
-
-	if (!nvs_flow_any(set))
-		return;
-	nvs_params_init(&params);
-	nvs_params_add(&params, INT4OID, number, false);
-	(void) nvs_table_set_run(set, &wait_drop, &params);
-	(void) nvs_table_set_run(set, &wait_drop_parents, &params);
-	n = nvs_execute(nvs_statement_plan(set->plans, &wait_dropped, &params,
-									   NULL), &params, false, 0);
-	ids = palloc(sizeof(Datum) * Max(n, 1));
-	for (i = 0; i < n; i++)
-	{
-		bool		isnull;
-
-		ids[i] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1,
-							   &isnull);
-	}
-	nvs_flow_ended(set, ids, n, NVS_FLOW_DELETED);
 }
 
 /* The first id is the greatest, since that is what a pairing heap gives. */
