@@ -12,6 +12,7 @@
 #include "utils/memutils.h"
 
 #include "queue/internal.h"
+#include "queue/lane.h"
 #include "route/route.h"
 
 /* Jobs that purging a queue deletes by one statement. */
@@ -114,20 +115,21 @@ static const NvsStatement purge_stop_waiting = {
 };
 
 /* $1 queue, $2 id; the turn that it has got, unless somebody else has it. */
-static const NvsStatement purge_take_turn = {
-	"DELETE FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) ANY (ARRAY("
-	"SELECT l.id FROM {job_turns} l WHERE l.id OPERATOR(pg_catalog.=) $2 "
-	"AND " NVS_IN_QUEUE("l", "1") " FOR UPDATE SKIP LOCKED))"
+static const NvsStatement purge_lock_turn = {
+	"SELECT t.id FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) $2 "
+	"AND " NVS_IN_QUEUE("t", "1") " FOR UPDATE SKIP LOCKED"
 };
 
-/* Up to $2 turns of queue $1. */
-static const NvsStatement purge_turns = {
-	"DELETE FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) ANY (ARRAY("
-	"SELECT l.id FROM {job_turns} l WHERE l.queue OPERATOR(pg_catalog.=) $1 "
-	"LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING t.id"
+/* Up to $2 turns of queue $1, locked. */
+static const NvsStatement purge_lock_turns = {
+	"SELECT t.id FROM {job_turns} t WHERE t.queue OPERATOR(pg_catalog.=) $1 "
+	"LIMIT $2 FOR UPDATE SKIP LOCKED"
 };
 
 /* $1 queue, $2 ids. */
+static const NvsStatement purge_turns = {
+	NVS_DELETE_OF_JOBS("job_turns") " RETURNING t.id"
+};
 static const NvsStatement purge_turn_jobs = {
 	"DELETE FROM {jobs} j WHERE j.queue OPERATOR(pg_catalog.=) $1 "
 	"AND j.priority OPERATOR(pg_catalog.=) " NVS_ANY_PRIORITY("1") " "
@@ -170,6 +172,8 @@ static void purge_begin_pass(Purge *purge);
 static void purge_add_waits(Purge *purge);
 static void purge_waiting(void *arg, int64 id);
 static bool purge_some(Purge *purge);
+static bool purge_take_turns(Purge *purge, const NvsStatement *lock,
+							 const NvsParams *lock_params);
 static void purge_delete_rows(Purge *purge);
 static bool purge_ready(Purge *purge, const NvsLevel *level, int64 *after);
 static void purge_ended(Purge *purge);
@@ -428,7 +432,7 @@ purge_waiting(void *arg, int64 id)
 				   false);
 	nvs_params_add(&params, INT8OID, purge->ids[0], false);
 	if (nvs_table_set_run(purge->set, &purge_stop_waiting, &params) > 0 ||
-		nvs_table_set_run(purge->set, &purge_take_turn, &params) > 0)
+		purge_take_turns(purge, &purge_lock_turn, &params))
 	{
 		purge_delete_rows(purge);
 		purge_ended(purge);
@@ -447,14 +451,38 @@ purge_some(Purge *purge)
 	nvs_params_add(&params, INT4OID, Int32GetDatum(purge->queue->number),
 				   false);
 	nvs_params_add(&params, INT8OID, Int64GetDatum(PURGE_BATCH), false);
-	purge->n = 0;
-	(void) nvs_table_set_each_of(purge->set, &purge_turns, &params, false,
-								 PURGE_BATCH, purge_keep, purge);
-	if (purge->n == 0)
+	if (!purge_take_turns(purge, &purge_lock_turns, &params))
 		return false;
 	purge_delete_rows(purge);
 	purge_ended(purge);
 	return true;
+}
+
+/*
+ * Delete the turns that a statement locks, whose jobs are the batch then; false
+ * when there were none.  Others may wait behind them in their lanes.
+ */
+static bool
+purge_take_turns(Purge *purge, const NvsStatement *lock,
+				 const NvsParams *lock_params)
+{
+	NvsParams	params;
+
+	purge->n = 0;
+	(void) nvs_table_set_each_of(purge->set, lock, lock_params, false,
+								 PURGE_BATCH, purge_keep, purge);
+	if (purge->n == 0)
+		return false;
+	nvs_lanes_leave(purge->set, purge->queue, purge->ids, purge->n);
+	nvs_params_init(&params);
+	nvs_params_add(&params, INT4OID, Int32GetDatum(purge->queue->number),
+				   false);
+	nvs_params_add(&params, INT8ARRAYOID,
+				   nvs_array_of(INT8OID, purge->ids, NULL, purge->n), false);
+	purge->n = 0;
+	(void) nvs_table_set_each_of(purge->set, &purge_turns, &params, false,
+								 PURGE_BATCH, purge_keep, purge);
+	return purge->n > 0;
 }
 
 /* Delete the runs and the rows of the jobs of a batch. */

@@ -104,12 +104,17 @@ static const NvsStatement lane_leave = {
 	"VALUES ($1, $2, 0, $3, false)"
 };
 
-/* $1 queue, $2 ids of jobs whose turns are locked. */
+/*
+ * $1 queue, $2 ids of jobs whose turns are locked.  Of those that wait one for
+ * each lane does: they keep no room from others, but who looked while they were
+ * locked may have passed them over.
+ */
 static const NvsStatement lane_leave_all = {
 	"INSERT INTO {job_lanes} (queue, lane, place, id, held) "
-	"SELECT t.queue, t.lane, 0, t.id, false FROM {job_turns} t "
-	"WHERE t.id OPERATOR(pg_catalog.=) ANY ($2) "
-	"AND " NVS_IN_QUEUE("t", "1") " AND t.lane IS NOT NULL"
+	"SELECT t.queue, t.lane, 0, pg_catalog.min(t.id), false "
+	"FROM {job_turns} t WHERE t.id OPERATOR(pg_catalog.=) ANY ($2) "
+	"AND " NVS_IN_QUEUE("t", "1") " AND t.lane IS NOT NULL "
+	"GROUP BY t.queue, t.lane, CASE WHEN t.due_at IS NULL THEN t.id END"
 };
 
 /* Up to $2 rows of queue $1 that say where there is room, locked. */
