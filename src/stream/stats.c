@@ -5,6 +5,12 @@
  * Each table of the store that may hold what is asked for is asked by one
  * statement of its own, under the caller's snapshot; their answers are merged
  * by subject.
+ *
+ * The events of one subject are counted along an index that has it, where that
+ * takes no statement (stream/walk.c): the executor makes a hash table of types
+ * and calls three aggregates for each row, which costs as much as to read it.
+ * A subject with very many events is a statement's, whose plan can read pages
+ * in the order in which they are stored.
  */
 #include "postgres.h"
 
@@ -17,9 +23,17 @@
 
 #include "base/arg.h"
 #include "base/text.h"
+#include "json/build.h"
 #include "stream/state.h"
 #include "stream/statement.h"
+#include "stream/walk.h"
 #include "stream/window.h"
+
+/* Events of a subject that are counted without a statement, at most. */
+#define STATS_MAX_EVENTS	10000
+
+/* Types that these may have, at most. */
+#define STATS_MAX_TYPES		64
 
 /* Arguments of stream_stats(). */
 enum
@@ -39,6 +53,7 @@ typedef struct StatsCall
 	char	   *text;			/* of the pattern */
 	const NvsPattern *pattern;
 	const NvsStore *store;		/* NULL: there is none, hence no event */
+	TupleDesc	desc;			/* of an answer */
 } StatsCall;
 
 /* A row of the answer. */
@@ -49,6 +64,24 @@ typedef struct StatsLine
 	TupleDesc	desc;
 } StatsLine;
 
+/* Events of a type. */
+typedef struct StatsType
+{
+	text	   *name;
+	int64		n;
+} StatsType;
+
+/* What has been counted of a subject. */
+typedef struct StatsCount
+{
+	int64		before;			/* leaves out what is not below it */
+	int64		n;
+	int64		first;
+	int64		last;
+	int			ntypes;
+	StatsType	types[STATS_MAX_TYPES];
+} StatsCount;
+
 PG_FUNCTION_INFO_V1(nvs_stream_stats);
 
 static void stats_begin(StatsCall *call, FunctionCallInfo fcinfo);
@@ -57,6 +90,13 @@ static void stats_check_subjects(FunctionCallInfo fcinfo,
 static List *stats_targets(const StatsCall *call);
 static List *stats_ask(FunctionCallInfo fcinfo, const StatsCall *call,
 					   NvsTarget *target, List *lines);
+static bool stats_count(FunctionCallInfo fcinfo, const StatsCall *call,
+						NvsTarget *target, StatsCount *count);
+static bool stats_walk(const StatsCall *call, NvsTarget *target,
+					   NvsWalk *walk);
+static bool stats_count_type(StatsCount *count, Datum value, bool isnull);
+static StatsLine *stats_counted(const StatsCall *call,
+								const StatsCount *count);
 static SPIPlanPtr stats_plan(FunctionCallInfo fcinfo, const StatsCall *call,
 							 NvsTarget *target, NvsParams *params);
 static void stats_build_groups(const StatsCall *call, NvsTarget *target,
@@ -87,6 +127,7 @@ nvs_stream_stats(PG_FUNCTION_ARGS)
 	/* Each relation says what it has of its subjects. */
 	nvs_spi_begin();
 	stats_begin(&call, fcinfo);
+	call.desc = desc;
 	stats_check_subjects(fcinfo, &call);
 	if (call.store != NULL)
 	{
@@ -197,8 +238,14 @@ stats_ask(FunctionCallInfo fcinfo, const StatsCall *call, NvsTarget *target,
 	TupleDesc	desc;
 	uint64		n;
 	uint64		i;
+	StatsCount	count;
 
 	CHECK_FOR_INTERRUPTS();
+	if (stats_count(fcinfo, call, target, &count))
+		return count.n == 0 ? lines :
+			lappend(lines, stats_counted(call, &count));
+
+	/* A row for each subject; they outlive what the statement leaves. */
 	plan = stats_plan(fcinfo, call, target, &params);
 	n = nvs_execute(plan, &params, true, 0);
 	desc = CreateTupleDescCopy(SPI_tuptable->tupdesc);
@@ -214,6 +261,139 @@ stats_ask(FunctionCallInfo fcinfo, const StatsCall *call, NvsTarget *target,
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return lines;
+}
+
+/*
+ * Count the events of one subject along an index; false when it takes a
+ * statement.
+ */
+static bool
+stats_count(FunctionCallInfo fcinfo, const StatsCall *call, NvsTarget *target,
+			StatsCount *count)
+{
+	const NvsStreamState *state = nvs_stream_state(target);
+	NvsWalk		walk;
+	HeapTuple	row;
+	int			looked_at = 0;
+	bool		counted = true;
+
+	if (!PG_ARGISNULL(ARG_SUBJECTS) || !PG_ARGISNULL(ARG_EXCLUDE) ||
+		!PG_ARGISNULL(ARG_AFTER) || !stats_walk(call, target, &walk))
+		return false;
+	count->n = 0;
+	count->ntypes = 0;
+
+	/* Whatever index that is, rows may have any order of positions. */
+	while (counted && (row = nvs_walk_next(&walk)) != NULL)
+	{
+		bool		isnull;
+		int64		id = DatumGetInt64(nvs_walk_column(&walk, row,
+													   state->id->attnum,
+													   &isnull));
+		Datum		type;
+
+		CHECK_FOR_INTERRUPTS();
+		counted = looked_at++ < STATS_MAX_EVENTS;
+		if (!PG_ARGISNULL(ARG_BEFORE) && id >= PG_GETARG_INT64(ARG_BEFORE))
+			continue;
+		count->first = count->n == 0 ? id : Min(count->first, id);
+		count->last = count->n == 0 ? id : Max(count->last, id);
+		count->n++;
+		type = nvs_walk_column(&walk, row, state->type->attnum, &isnull);
+		counted = counted && stats_count_type(count, type, isnull);
+	}
+	nvs_walk_end(&walk);
+	return counted;
+}
+
+/*
+ * Begin a walk along the events of the subject that the pattern is.  Returns
+ * false, with nothing to be ended, when there is no index for it, or equal
+ * types are not equal bytes.
+ */
+static bool
+stats_walk(const StatsCall *call, NvsTarget *target, NvsWalk *walk)
+{
+	NvsStreamState *state = nvs_stream_state(target);
+	const NvsField *key = target->keys[0].field;
+	text	   *subject;
+
+	if (!call->pattern->is_literal || target->nkeys != 1 ||
+		target->keys[0].capture >= 0 || state->id->type != INT8OID ||
+		state->type->type != TEXTOID)
+		return false;
+	if (!state->is_indexed)
+		state->by_subject = nvs_walk_find_index(target->relid, key->attnum);
+	state->is_indexed = true;
+	if (!OidIsValid(state->by_subject))
+		return false;
+	subject = cstring_to_text(call->pattern->bytes);
+	if (!nvs_walk_value(walk, target->relid, state->by_subject,
+						PointerGetDatum(subject)))
+		return false;
+	if (nvs_walk_is_bytewise(walk, state->type->attnum))
+		return true;
+	nvs_walk_end(walk);
+	return false;
+}
+
+/* Count an event of a type; false when there are too many types. */
+static bool
+stats_count_type(StatsCount *count, Datum value, bool isnull)
+{
+	text	   *name = isnull ? NULL : DatumGetTextPP(value);
+	const char *data = isnull ? "" : VARDATA_ANY(name);
+	int			len = isnull ? 0 : VARSIZE_ANY_EXHDR(name);
+	int			i;
+
+	for (i = 0; i < count->ntypes; i++)
+	{
+		StatsType  *type = &count->types[i];
+
+		if (VARSIZE_ANY_EXHDR(type->name) == len &&
+			memcmp(VARDATA_ANY(type->name), data, len) == 0)
+			break;
+	}
+	if (i == STATS_MAX_TYPES)
+		return false;
+	if (i == count->ntypes)
+	{
+		count->types[i].name = cstring_to_text_with_len(data, len);
+		count->types[i].n = 0;
+		count->ntypes++;
+	}
+	count->types[i].n++;
+	if (!isnull && (Pointer) name != DatumGetPointer(value))
+		pfree(name);
+	return true;
+}
+
+/* What was counted, as the row that a statement would give. */
+static StatsLine *
+stats_counted(const StatsCall *call, const StatsCount *count)
+{
+	StatsLine  *line = palloc(sizeof(StatsLine));
+	NvsJsonb   *types = nvs_jsonb_create(count->ntypes);
+	Datum		values[5];
+	bool		nulls[5] = {false};
+	int			i;
+
+	for (i = 0; i < count->ntypes; i++)
+	{
+		const StatsType *type = &count->types[i];
+
+		nvs_jsonb_add_int64(types, VARDATA_ANY(type->name),
+							VARSIZE_ANY_EXHDR(type->name), type->n);
+	}
+	line->subject = call->pattern->bytes;
+	line->desc = call->desc;
+	values[0] = CStringGetTextDatum(line->subject);
+	values[1] = Int64GetDatum(count->n);
+	values[2] = JsonbPGetDatum(nvs_jsonb_finish(types));
+	values[3] = Int64GetDatum(count->first);
+	values[4] = Int64GetDatum(count->last);
+	line->row = heap_form_tuple(call->desc, values, nulls);
+	return line;
 }
 
 /*

@@ -25,6 +25,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -144,6 +145,16 @@ nvs_walk_column(const NvsWalk *walk, HeapTuple row, AttrNumber column,
 				bool *isnull)
 {
 	return heap_getattr(row, column, RelationGetDescr(walk->rel), isnull);
+}
+
+/* Are values of a column, one of text, equal where their bytes are, only? */
+bool
+nvs_walk_is_bytewise(const NvsWalk *walk, AttrNumber column)
+{
+	TupleDesc	desc = RelationGetDescr(walk->rel);
+	Oid			collation = TupleDescAttr(desc, column - 1)->attcollation;
+
+	return get_collation_isdeterministic(collation);
 }
 
 /* End a walk. */

@@ -40,6 +40,7 @@ extern HeapTuple nvs_walk_next(NvsWalk *walk);
 extern HeapTuple nvs_walk_back(NvsWalk *walk);
 extern Datum nvs_walk_column(const NvsWalk *walk, HeapTuple row,
 							 AttrNumber column, bool *isnull);
+extern bool nvs_walk_is_bytewise(const NvsWalk *walk, AttrNumber column);
 extern void nvs_walk_end(NvsWalk *walk);
 extern bool nvs_has_news(Oid relid, int64 after, int64 upto);
 extern Oid	nvs_walk_find_index(Oid relid, AttrNumber column);
