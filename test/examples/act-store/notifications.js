@@ -4,8 +4,8 @@
 
 const { Client } = require('pg')
 
-const READ = `SELECT array_agg(event ORDER BY (event->>'id')::bigint) AS events FROM nvent.stream_read($1, after => $2,
-  settled => false)`
+const READ = `SELECT event->>'id' AS id, event->>'type' AS name, event->'version' AS version
+  FROM nvent.stream_read($1, backward => true, before_version => $2, max_count => $3, settled => false)`
 
 class Notifications {
   // inflight  promises of commits of this process, which it is not told of
@@ -44,19 +44,31 @@ class Notifications {
     this.ready()
   }
 
-  // Report what is new in a stream and of others.
+  // Report what is new in a stream and of others.  A payload says which stream, as
+  // it tells of all commits since the last one; the names are read from there.
   async tell(subject) {
     if (!subject?.startsWith(this.prefix)) return
     await Promise.allSettled(this.inflight)
     const after = this.seen.get(subject) ?? this.from
-    const [{ events }] = await this.database.query(READ, [subject, after])
+    const events = await this.above(subject, after)
 
-    if (events === null) return
-    this.seen.set(subject, Number(events[events.length - 1].id))
-    const others = events.filter(event => !this.own.delete(Number(event.id)))
-    if (others.length > 0)
-      await this.handler({ stream: subject.slice(this.prefix.length),
-        events: others.map(event => ({ id: Number(event.id), name: event.type })) })
+    if (events.length === 0) return
+    this.seen.set(subject, events[events.length - 1].id)
+    const others = events.filter(event => !this.own.delete(event.id))
+    if (others.length > 0) await this.handler({ stream: subject.slice(this.prefix.length), events: others })
+  }
+
+  // Events above a position, the last of which are read first: by versions that
+  // costs the same in a long stream as in a short one.
+  async above(subject, after) {
+    const found = []
+
+    for (let before = null, count = 10; ; count = 1000) {
+      const rows = await this.database.query(READ, [subject, before, count])
+      for (const { id, name } of rows) if (Number(id) > after) found.push({ id: Number(id), name })
+      if (rows.length < count || Number(rows[count - 1].id) <= after) return found.reverse()
+      before = rows[count - 1].version
+    }
   }
 
   // A commit of this process, which resolves to its events.

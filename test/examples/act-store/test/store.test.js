@@ -3,7 +3,8 @@
 //
 // Seen to fail: with versions as the store counts them; with seeds that go on
 // with the version; with ack() passing one holder for all leases; with
-// tell() reporting what this process commits; with revive() left out; with
+// tell() reporting what this process commits, or one page of what others did;
+// with revive() left out; with
 // checkpoint() not looking at the position that all share.
 'use strict'
 
@@ -300,8 +301,9 @@ test('configured as act-pg is', async () => {
   assert.throws(() => new PostgresStore({ pii_encryption: {} }), /"pii_encryption" is not there/)
 })
 
-test('notify', async () => {
+test('notify', async t => {
   const listening = new PostgresStore({ store: STORE, errors, notify: true, onError: error => told.push(error) })
+  t.after(() => listening.dispose())
   const got = []
   const until = async count => {
     for (let i = 0; i < 1500 && got.flatMap(n => n.events).length < count; i++) await pause(20)
@@ -313,6 +315,15 @@ test('notify', async () => {
   const made = await store.commit('other', [{ name: 'A', data: {} }, { name: 'B', data: {} }], meta)
   await until(2)
   assert.deepStrictEqual(got, [{ stream: 'other', events: made.map(({ id, name }) => ({ id, name })) }])
+
+  // Names of all of them, once and in order, of commits that come together and of
+  // a long one, whether one notification tells of them or many.
+  const many = [{ name: 'First', data: {} }, ...Array.from({ length: 2500 }, (_, n) => ({ name: `M${n}`, data: {} }))]
+  const all = [...await store.commit('many', many.slice(0, 1), meta), ...await store.commit('many', many.slice(1), meta)]
+  await until(2 + many.length)
+  assert.deepStrictEqual(got.slice(1).flatMap(({ stream, events }) => events.map(event => ({ stream, ...event }))),
+    all.map(({ id }, n) => ({ stream: 'many', id, name: many[n].name })))
+  got.splice(1)
 
   // The connection is made again.
   await pool.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT nvent.safe_position%'
@@ -329,5 +340,4 @@ test('notify', async () => {
   await store.commit('late', [{ name: 'L', data: {} }], meta)
   await pause(100)
   assert.strictEqual(got.length, before)
-  await listening.dispose()
 })
