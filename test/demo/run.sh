@@ -51,8 +51,9 @@ open_page()
 
 	for port in "${PORT:-8017}" 0
 	do
+		# The listener's input would not end while the page is there.
 		PORT=$port node "$TOP/test/examples/live/server.js" \
-			>"$work/page" 2>"$work/page.err" &
+			>"$work/page" 2>"$work/page.err" 3>&- &
 		page=$!
 		for _ in $(seq 100)
 		do
