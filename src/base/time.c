@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -58,6 +59,21 @@ int64
 nvs_now_ms(void)
 {
 	return nvs_timestamptz_to_ms(GetCurrentTimestamp());
+}
+
+/*
+ * Microseconds of a clock that nobody sets, which all processes share: for what
+ * is to happen after a while.  The server's clock may be put back meanwhile,
+ * and by years where it was wrong when the machine came up.  It is a year ahead
+ * of the machine's, so that 0 was long ago.
+ */
+int64
+nvs_uptime(void)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MICROSEC(now) + 366 * USECS_PER_DAY;
 }
 
 /* Milliseconds since 1970, rounded down. */

@@ -15,6 +15,7 @@
 extern TimestampTz nvs_after(TimestampTz t, const Interval *span);
 extern TimestampTz nvs_after_or_bound(TimestampTz t, const Interval *span);
 extern int64 nvs_now_ms(void);
+extern int64 nvs_uptime(void);
 extern int64 nvs_timestamptz_to_ms(TimestampTz t);
 extern TimestampTz nvs_ms_to_timestamptz(int64 ms);
 extern int32 nvs_timestamptz_to_hours(TimestampTz t);

@@ -23,7 +23,7 @@ typedef struct NvsPositionWatch
 	NvsMarks	marks;			/* all of them, in order */
 	bool		changed;		/* the last look found something else */
 	uint64		lock_marks_made;	/* when those were looked for, and ... */
-	TimestampTz locks_seen_at;	/* ... at what time that was */
+	int64		locks_seen_at;	/* ... at what time that was, an uptime */
 	int64		published;		/* drawn and ... */
 	NvsMarks	published_marks;	/* ... the marks that were published last */
 	int64		warned_of;		/* appenders up to this mark are in the log */
@@ -47,7 +47,7 @@ extern void nvs_position_prepared_ended(NvsDatabase *db);
 
 /* watch.c, for the notifier */
 extern void nvs_position_watch_begin(NvsPositionWatch *watch, NvsDatabase *db);
-extern bool nvs_position_watch(NvsPositionWatch *watch, TimestampTz now);
+extern bool nvs_position_watch(NvsPositionWatch *watch, int64 now);
 extern int64 nvs_position_watch_safe(const NvsPositionWatch *watch,
 									 uint32 store);
 extern bool nvs_position_watch_moved(NvsPositionWatch *watch);
@@ -55,6 +55,6 @@ extern bool nvs_position_watch_settled(const NvsPositionWatch *watch);
 extern bool nvs_position_watch_is_published(const NvsPositionWatch *watch);
 extern void nvs_position_watch_published(NvsPositionWatch *watch);
 extern long nvs_position_watch_nap(const NvsPositionWatch *watch);
-extern void nvs_position_watch_warn(NvsPositionWatch *watch, TimestampTz now);
+extern void nvs_position_watch_warn(NvsPositionWatch *watch);
 
 #endif							/* NVS_POSITION_POSITION_H */

@@ -24,6 +24,7 @@
 
 #include "compat.h"
 #include "base/guc.h"
+#include "base/time.h"
 #include "position/shmem.h"
 
 /* One slot to a cache line, so that appenders do not disturb one another. */
@@ -620,7 +621,7 @@ nvs_shmem_ask_for_visit(NvsDatabase *db)
 	uint64		never = 0;
 
 	if (pg_atomic_compare_exchange_u64(&db->next_visit, &never,
-									   GetCurrentTimestamp()))
+									   nvs_uptime()))
 		nvs_shmem_wake_launcher();
 }
 

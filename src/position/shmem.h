@@ -106,8 +106,8 @@ typedef struct NvsHint
 	int64		settled;
 	int64		frontier;
 	uint32		recalls;		/* jobs that came up behind the frontier */
-	TimestampTz sweep_at;
-	TimestampTz used_at;		/* 0: free */
+	int64		sweep_at;		/* an uptime */
+	int64		used_at;		/* an uptime; 0: free */
 } NvsHint;
 
 /* What is counted of a queue, and in how many tables; see queue/count.c. */
@@ -130,7 +130,7 @@ typedef struct NvsCountedStore
 	uint64		generation;		/* another one when all were miscounted */
 	uint64		since;			/* full id of the first transaction that is
 								 * known to be counted */
-	TimestampTz used_at;
+	int64		used_at;		/* an uptime */
 } NvsCountedStore;
 
 /* A queue that is counted: what was added of transactions that committed. */
@@ -142,7 +142,7 @@ typedef struct NvsCountedQueue
 	uint64		generation;		/* of the store */
 	uint64		token;			/* of who counts it */
 	bool		valid;			/* he has */
-	TimestampTz used_at;
+	int64		used_at;		/* an uptime */
 	pg_atomic_uint64 counts[NVS_COUNTS];
 } NvsCountedQueue;
 
@@ -200,7 +200,7 @@ typedef struct NvsDatabase
 	NvsProcess	processes[NVS_PROCESS_KINDS];
 	pg_atomic_uint32 wake_on_xact_end;	/* whatever an appender's end is */
 	pg_atomic_uint32 holds;		/* statements that want nobody connected */
-	pg_atomic_uint64 next_visit;	/* of maintenance: TimestampTz; 0: never */
+	pg_atomic_uint64 next_visit;	/* of maintenance: an uptime; 0: never */
 	pg_atomic_uint32 maintained;	/* number of the store begun with last */
 	pg_atomic_uint32 maintaining;	/* is that one still being maintained? */
 

@@ -26,8 +26,8 @@
 
 static void watch_slots(NvsPositionWatch *watch, int64 *drawn,
 						NvsMarks *slots);
-static bool watch_locks_due(const NvsPositionWatch *watch, TimestampTz now);
-static bool watch_look_for_locks(NvsPositionWatch *watch, TimestampTz now);
+static bool watch_locks_due(const NvsPositionWatch *watch, int64 now);
+static bool watch_look_for_locks(NvsPositionWatch *watch, int64 now);
 static void watch_copy(NvsMarks *to, const NvsMarks *from);
 
 /* Begin to watch our database, db; needs a transaction. */
@@ -51,7 +51,7 @@ nvs_position_watch_begin(NvsPositionWatch *watch, NvsDatabase *db)
  * before.
  */
 bool
-nvs_position_watch(NvsPositionWatch *watch, TimestampTz now)
+nvs_position_watch(NvsPositionWatch *watch, int64 now)
 {
 	int64		drawn = watch->drawn;
 	NvsMarks	last;
@@ -99,7 +99,7 @@ watch_slots(NvsPositionWatch *watch, int64 *drawn, NvsMarks *slots)
 
 /* Is it time to look for marks that are locks? */
 static bool
-watch_locks_due(const NvsPositionWatch *watch, TimestampTz now)
+watch_locks_due(const NvsPositionWatch *watch, int64 now)
 {
 	if (watch->locks.n == 0 && !nvs_low_water_mark_may_be_locks(watch->db))
 		return false;
@@ -111,7 +111,7 @@ watch_locks_due(const NvsPositionWatch *watch, TimestampTz now)
 
 /* Look for marks that are locks; true when some are gone. */
 static bool
-watch_look_for_locks(NvsPositionWatch *watch, TimestampTz now)
+watch_look_for_locks(NvsPositionWatch *watch, int64 now)
 {
 	uint64		made = pg_atomic_read_u64(&watch->db->lock_marks_made);
 	uint64		expected = watch->locks.n + (made - watch->lock_marks_made);
@@ -179,7 +179,8 @@ nvs_position_watch_nap(const NvsPositionWatch *watch)
 
 /* Name in the log, or end, who has held readers back for too long. */
 void
-nvs_position_watch_warn(NvsPositionWatch *watch, TimestampTz now)
+nvs_position_watch_warn(NvsPositionWatch *watch)
 {
-	watch->warned_of = nvs_low_water_mark_check_ages(watch->warned_of, now);
+	watch->warned_of = nvs_low_water_mark_check_ages(watch->warned_of,
+													 GetCurrentTimestamp());
 }

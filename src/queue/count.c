@@ -38,6 +38,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "base/time.h"
 #include "position/xact.h"
 #include "queue/internal.h"
 #include "queue/note.h"
@@ -549,7 +550,7 @@ count_push_known(NvsCountTable *table, const NvsTableSet *set, int32 queue,
 				 int64 *counts)
 {
 	Oid			jobs = set->relids[NVS_TABLE_JOBS];
-	TimestampTz now = GetCurrentTimestamp();
+	int64		now = nvs_uptime();
 	NvsCountedStore *store;
 	NvsCountedQueue *counted;
 	bool		known;
@@ -597,7 +598,7 @@ static uint64
 count_begin(NvsCountTable *table, const NvsTableSet *set, int32 queue)
 {
 	Oid			jobs = set->relids[NVS_TABLE_JOBS];
-	TimestampTz now = GetCurrentTimestamp();
+	int64		now = nvs_uptime();
 	NvsCountedStore *store;
 	NvsCountedQueue *counted;
 	uint64		token = 0;

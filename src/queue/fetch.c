@@ -17,6 +17,7 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "base/time.h"
 #include "queue/lane.h"
 #include "wakeup/jobs.h"
 
@@ -114,6 +115,7 @@ nvs_fetch_expire_first(NvsTableSet *set, NvsQueue *queue, int max_count,
 					   NvsJobIds *flow)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	int64		began = nvs_uptime();
 
 	flow->n = 0;
 	if (max_count <= 0 || max_count > NVS_MAX_JOBS || queue->paused)
@@ -121,7 +123,7 @@ nvs_fetch_expire_first(NvsTableSet *set, NvsQueue *queue, int max_count,
 	queue->expire_left = nvs_queue_expire(set, queue, now,
 										  2 * (int64) max_count + SPARE_DUE,
 										  flow);
-	queue->expire_at = nvs_look_ends(now);
+	queue->expire_at = nvs_look_ends(began);
 }
 
 /* Raise an error for a number of jobs that is out of range. */
@@ -248,6 +250,7 @@ fetch_make_due(NvsFetch *fetch)
 {
 	NvsQueue   *queue = fetch->queue;
 	TimestampTz now = GetCurrentTimestamp();
+	int64		began = nvs_uptime();
 	NvsParams	params;
 	uint64		n;
 
@@ -262,7 +265,7 @@ fetch_make_due(NvsFetch *fetch)
 	n = nvs_table_set_run(fetch->set, &fetch_due, &params);
 	fetch->holds |= n > 0;
 	fetch->made_due += n;
-	queue->due_at = nvs_look_ends(now);
+	queue->due_at = nvs_look_ends(began);
 }
 
 /*
@@ -277,7 +280,7 @@ static void
 fetch_expire(NvsFetch *fetch)
 {
 	NvsQueue   *queue = fetch->queue;
-	TimestampTz now = GetCurrentTimestamp();
+	int64		began = nvs_uptime();
 	NvsJobIds	flow = {NULL, 0};
 	bool		left;
 
@@ -291,7 +294,7 @@ fetch_expire(NvsFetch *fetch)
 	/* Who leaves some must not keep the next round that need not from it. */
 	if (!fetch->holds || !nvs_flow_any(fetch->set))
 	{
-		queue->expire_at = nvs_look_ends(now);
+		queue->expire_at = nvs_look_ends(began);
 		queue->expire_left = left;
 	}
 	else
@@ -307,14 +310,14 @@ static void
 fetch_wake(NvsFetch *fetch)
 {
 	NvsQueue   *queue = fetch->queue;
-	TimestampTz now = GetCurrentTimestamp();
+	int64		began = nvs_uptime();
 
 	if (!queue->has_lanes || !nvs_look_begins(fetch, queue->lanes_at))
 		return;
 	nvs_rates_give_back(fetch->set, queue,
 						2 * (int64) fetch->wanted + SPARE_DUE);
 	nvs_lanes_wake(fetch->set, queue, 2 * (int64) fetch->wanted + SPARE_DUE);
-	queue->lanes_at = nvs_look_ends(now);
+	queue->lanes_at = nvs_look_ends(began);
 }
 
 /* Lock the turns that are due and come first. */
@@ -322,7 +325,7 @@ static void
 fetch_look_for_turns(NvsFetch *fetch)
 {
 	NvsQueue   *queue = fetch->queue;
-	TimestampTz began = GetCurrentTimestamp();
+	int64		began = nvs_uptime();
 	NvsParams	params;
 
 	fetch->turns.n = 0;

@@ -87,8 +87,8 @@ extern void nvs_fetched_add_values(NvsFetch *fetch, const Datum *values,
 extern int	nvs_fetched_compare(const void *a, const void *b);
 extern void nvs_fetched_put(const NvsFetchedJob *job, Tuplestorestate *result,
 							TupleDesc desc);
-extern bool nvs_look_begins(const NvsFetch *fetch, TimestampTz at);
-extern TimestampTz nvs_look_ends(TimestampTz began);
+extern bool nvs_look_begins(const NvsFetch *fetch, int64 at);
+extern int64 nvs_look_ends(int64 began);
 
 /* queue/begin.c */
 extern void nvs_fetch_begin(NvsFetch *fetch, NvsFetchedJobs *jobs);

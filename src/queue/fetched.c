@@ -14,6 +14,7 @@
 #include "utils/datum.h"
 #include "utils/timestamp.h"
 
+#include "base/time.h"
 #include "queue/fetch.h"
 
 /*
@@ -149,18 +150,18 @@ nvs_fetched_put(const NvsFetchedJob *job, Tuplestorestate *result,
 	tuplestore_putvalues(result, desc, values, isnull);
 }
 
-/* Is it time for a look that pauses until then? */
+/* Is it time for a look that pauses until then, by nvs_uptime()? */
 bool
-nvs_look_begins(const NvsFetch *fetch, TimestampTz at)
+nvs_look_begins(const NvsFetch *fetch, int64 at)
 {
-	return fetch->all || GetCurrentTimestamp() >= at;
+	return fetch->all || nvs_uptime() >= at;
 }
 
 /* When the next look may begin, of which one has just ended. */
-TimestampTz
-nvs_look_ends(TimestampTz began)
+int64
+nvs_look_ends(int64 began)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	int64		now = nvs_uptime();
 
 	return now + Max((now - began) * LOOK_PAUSE, MIN_LOOK_PAUSE);
 }

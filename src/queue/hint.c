@@ -150,7 +150,7 @@ nvs_hint_load(const NvsQueue *queue, NvsLevel *level)
  * If jobs came up behind the frontier meanwhile, it is time to look for them.
  */
 void
-nvs_hint_save(const NvsQueue *queue, const NvsLevel *level, TimestampTz now)
+nvs_hint_save(const NvsQueue *queue, const NvsLevel *level, int64 now)
 {
 	HintKey		key;
 	NvsHint    *places = hint_places(queue, level->priority, &key);

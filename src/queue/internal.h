@@ -133,7 +133,7 @@ extern void nvs_flow_add_queue(NvsFlowPass *pass, Datum number);
 /* queue/hint.c */
 extern void nvs_hint_load(const NvsQueue *queue, NvsLevel *level);
 extern void nvs_hint_save(const NvsQueue *queue, const NvsLevel *level,
-						  TimestampTz now);
+						  int64 now);
 extern void nvs_hint_note(const NvsQueue *queue, int32 priority, int64 id,
 						  bool sent);
 

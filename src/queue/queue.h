@@ -132,7 +132,7 @@ typedef struct NvsLevel
 	int64		saved;			/* settled, as the table has it */
 	int64		frontier;
 	uint32		recalls;		/* of the hint, when we read it */
-	TimestampTz sweep_at;		/* when to look from settled on again */
+	int64		sweep_at;		/* when to look from settled on again */
 	int64		span;			/* of ids in which there were enough; 0: any */
 } NvsLevel;
 
@@ -183,11 +183,11 @@ typedef struct NvsQueue
 	int			nlevels;
 	NvsLevel   *levels;			/* the highest priority first */
 
-	/* When to look again for what is rare; see queue/fetched.c. */
-	TimestampTz due_at;
-	TimestampTz turns_at;
-	TimestampTz lanes_at;
-	TimestampTz expire_at;
+	/* When to look again for what is rare, uptimes; see queue/fetched.c. */
+	int64		due_at;
+	int64		turns_at;
+	int64		lanes_at;
+	int64		expire_at;
 	bool		expire_left;	/* some may be left that the next one ends */
 
 	/* All leases that ended before this have been dealt with. */

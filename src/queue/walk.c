@@ -20,6 +20,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/time.h"
 #include "position/position.h"
 #include "queue/direct.h"
 
@@ -94,7 +95,7 @@ static void walk_take(NvsFetch *fetch, NvsLevel *level);
 void
 nvs_fetch_level(NvsFetch *fetch, NvsLevel *level)
 {
-	TimestampTz began = GetCurrentTimestamp();
+	int64		began = nvs_uptime();
 	bool		sweep;
 	int64		after;
 	int			waiting;

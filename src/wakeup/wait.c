@@ -27,6 +27,7 @@
 #define STOP_INTERVAL	5000
 
 static void wait_sleep(const NvsWait *wait);
+static long wait_nap(const NvsWait *wait, int64 until);
 static void wait_check_server(void);
 
 /*
@@ -37,14 +38,20 @@ void
 nvs_wait_init(NvsWait *wait, FunctionCallInfo fcinfo, int timeout)
 {
 	CallContext *context = (CallContext *) fcinfo->context;
-	TimestampTz now = GetCurrentTimestamp();
+	int64		now = nvs_uptime();
 
 	memset(wait, 0, sizeof(NvsWait));
 	wait->commits = context != NULL && IsA(context, CallContext) &&
 		!context->atomic;
 	wait->until = PG_INT64_MAX;
 	if (!PG_ARGISNULL(timeout))
-		wait->until = nvs_after(now, PG_GETARG_INTERVAL_P(timeout));
+	{
+		TimestampTz began = GetCurrentTimestamp();
+		TimestampTz ends = nvs_after(began, PG_GETARG_INTERVAL_P(timeout));
+
+		if (!TIMESTAMP_IS_NOEND(ends))
+			wait->until = now + (ends > began ? ends - began : 0);
+	}
 	if (!wait->commits)
 		wait->until = Min(wait->until,
 						  TimestampTzPlusMilliseconds(now, nvs_max_wait));
@@ -62,7 +69,7 @@ nvs_wait_run(NvsWait *wait)
 		CHECK_FOR_INTERRUPTS();
 		if (wait->look(wait))
 			return true;
-		if (GetCurrentTimestamp() >= wait->until)
+		if (nvs_uptime() >= wait->until)
 			return false;
 		if (wait->commits)
 			SPI_commit();
@@ -70,16 +77,22 @@ nvs_wait_run(NvsWait *wait)
 	}
 }
 
-/* Sleep until somebody wakes us, or it is time to look again. */
+/*
+ * Sleep until somebody wakes us, or it is time to look again: by the clock, as
+ * what comes due does, but no longer than that was to take when it was found
+ * out.  Whoever sets the clock back does not have us sleep until it has caught
+ * up.
+ */
 static void
 wait_sleep(const NvsWait *wait)
 {
-	TimestampTz until = Min(wait->until, wait->look_at);
-	TimestampTz now = GetCurrentTimestamp();
+	int64		until = Min(wait->until, nvs_uptime() +
+							wait->look_at - GetCurrentTimestamp());
+	long		nap;
 
-	while (now < until && (wait->is_woken == NULL || !wait->is_woken()))
+	while ((nap = wait_nap(wait, until)) > 0 &&
+		   (wait->is_woken == NULL || !wait->is_woken()))
 	{
-		long		nap = TimestampDifferenceMilliseconds(now, until);
 		int			events;
 
 		InvalidateCatalogSnapshot();
@@ -90,10 +103,19 @@ wait_sleep(const NvsWait *wait)
 		CHECK_FOR_INTERRUPTS();
 		if ((events & WL_LATCH_SET) != 0 && wait->is_woken == NULL)
 			return;
-		now = GetCurrentTimestamp();
 		if (nap > STOP_INTERVAL && (events & WL_TIMEOUT) != 0)
 			wait_check_server();
 	}
+}
+
+/* How many ms to sleep, until an uptime or the clock shows look_at. */
+static long
+wait_nap(const NvsWait *wait, int64 until)
+{
+	int64		left = Min(until - nvs_uptime(),
+						   wait->look_at - GetCurrentTimestamp());
+
+	return (long) Min((left + 999) / 1000, INT_MAX);
 }
 
 /*

@@ -18,7 +18,7 @@
 typedef struct NvsWait
 {
 	bool		commits;		/* we may commit before we sleep */
-	TimestampTz until;
+	int64		until;			/* an uptime */
 	TimestampTz look_at;		/* when to look again at the latest */
 
 	/* Is there what we wait for?  If not, it sets look_at. */

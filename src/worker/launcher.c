@@ -40,6 +40,7 @@
 
 #include "compat.h"
 #include "base/guc.h"
+#include "base/time.h"
 #include "worker/worker.h"
 
 /* Seconds between the tries to start a process that does not stay, at most. */
@@ -66,8 +67,8 @@ typedef struct Job
 	bool		is_visit;		/* nothing happens there */
 	BackgroundWorkerHandle *handle; /* NULL: not started */
 	uint32		leaves;			/* of the entry, when it was started */
-	TimestampTz started_at;
-	TimestampTz not_before;
+	int64		started_at;		/* uptimes */
+	int64		not_before;
 	int			failures;		/* in a row */
 } Job;
 
@@ -83,29 +84,29 @@ typedef enum Access
 static List *jobs = NIL;
 
 /* When to try again after there was no free background worker. */
-static TimestampTz slot_at = 0;
+static int64 slot_at = 0;
 
 static void launcher_describe(BackgroundWorker *worker, const char *function,
 							  const char *type);
 static void launcher_begin(void);
 static void launcher_exit(int code, Datum arg);
 static List *launcher_list_databases(void);
-static void launcher_see(TimestampTz now);
+static void launcher_see(int64 now);
 static bool launcher_is_wanted(NvsDatabase *db, NvsProcessKind kind,
-							   TimestampTz now);
+							   int64 now);
 static Job *launcher_job(Oid database, NvsProcessKind kind);
-static void launcher_reap(TimestampTz now);
-static void launcher_ended(Job *job, TimestampTz now);
-static void launcher_start(TimestampTz now);
+static void launcher_reap(int64 now);
+static void launcher_ended(Job *job, int64 now);
+static void launcher_start(int64 now);
 static bool launcher_start_kind(NvsProcessKind kind, bool visits,
-								TimestampTz now);
+								int64 now);
 static int	launcher_visits(void);
-static bool launcher_start_job(Job *job, TimestampTz now);
+static bool launcher_start_job(Job *job, int64 now);
 static Access launcher_access(Oid database);
 static bool launcher_register(Job *job);
 static void launcher_set_staffing(NvsStaffing staffing);
-static long launcher_nap_time(TimestampTz now);
-static void launcher_rest(TimestampTz last_round);
+static long launcher_nap_time(int64 now);
+static void launcher_rest(int64 last_round);
 
 /* Register the launcher; in the postmaster only. */
 void
@@ -143,7 +144,7 @@ nvs_launcher_main(Datum arg pg_attribute_unused())
 	launcher_begin();
 	for (;;)
 	{
-		TimestampTz now;
+		int64		now;
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
@@ -152,7 +153,7 @@ nvs_launcher_main(Datum arg pg_attribute_unused())
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 		}
-		now = GetCurrentTimestamp();
+		now = nvs_uptime();
 		launcher_reap(now);
 		launcher_see(now);
 		launcher_start(now);
@@ -238,7 +239,7 @@ launcher_list_databases(void)
  * what has none.
  */
 static void
-launcher_see(TimestampTz now)
+launcher_see(int64 now)
 {
 	int			n = nvs_shmem_databases();
 	ListCell   *lc;
@@ -283,9 +284,9 @@ launcher_see(TimestampTz now)
 
 /* Is a process of this kind wanted in a database, and not there? */
 static bool
-launcher_is_wanted(NvsDatabase *db, NvsProcessKind kind, TimestampTz now)
+launcher_is_wanted(NvsDatabase *db, NvsProcessKind kind, int64 now)
 {
-	TimestampTz next_visit;
+	int64		next_visit;
 
 	if (pg_atomic_read_u32(&db->processes[kind].number) != 0 ||
 		pg_atomic_read_u32(&db->holds) != 0)
@@ -322,7 +323,7 @@ launcher_job(Oid database, NvsProcessKind kind)
 
 /* See which processes have ended. */
 static void
-launcher_reap(TimestampTz now)
+launcher_reap(int64 now)
 {
 	ListCell   *lc;
 	pid_t		pid;
@@ -342,7 +343,7 @@ launcher_reap(TimestampTz now)
  * started the later the more often it was so.
  */
 static void
-launcher_ended(Job *job, TimestampTz now)
+launcher_ended(Job *job, int64 now)
 {
 	NvsDatabase *db = nvs_shmem_find_database(job->database);
 	int			seconds;
@@ -368,7 +369,7 @@ launcher_ended(Job *job, TimestampTz now)
  * can wait.
  */
 static void
-launcher_start(TimestampTz now)
+launcher_start(int64 now)
 {
 	bool		enough;
 
@@ -390,7 +391,7 @@ launcher_start(TimestampTz now)
  * when there was no free background worker.
  */
 static bool
-launcher_start_kind(NvsProcessKind kind, bool visits, TimestampTz now)
+launcher_start_kind(NvsProcessKind kind, bool visits, int64 now)
 {
 	List	   *waiting = list_copy(jobs);
 	ListCell   *lc;
@@ -432,7 +433,7 @@ launcher_visits(void)
  * no free background worker.
  */
 static bool
-launcher_start_job(Job *job, TimestampTz now)
+launcher_start_job(Job *job, int64 now)
 {
 	Access		access = launcher_access(job->database);
 	NvsDatabase *db = nvs_shmem_find_database(job->database);
@@ -553,9 +554,9 @@ launcher_set_staffing(NvsStaffing staffing)
 
 /* How long to sleep, in ms, if nobody wakes us. */
 static long
-launcher_nap_time(TimestampTz now)
+launcher_nap_time(int64 now)
 {
-	TimestampTz until = TimestampTzPlusMilliseconds(now, 60000);
+	int64		until = TimestampTzPlusMilliseconds(now, 60000);
 	int			n = nvs_shmem_databases();
 	ListCell   *lc;
 	int			i;
@@ -563,7 +564,7 @@ launcher_nap_time(TimestampTz now)
 	foreach(lc, jobs)
 	{
 		Job		   *job = lfirst(lc);
-		TimestampTz when = Max(job->not_before, slot_at);
+		int64		when = Max(job->not_before, slot_at);
 
 		/* One that waits for a visit to end: we are told of that. */
 		if (job->wanted && job->handle == NULL && when > now)
@@ -572,23 +573,22 @@ launcher_nap_time(TimestampTz now)
 	for (i = 0; i < n; i++)
 	{
 		NvsDatabase *db = nvs_shmem_database_entry(i);
-		TimestampTz next_visit = pg_atomic_read_u64(&db->next_visit);
+		int64		next_visit = pg_atomic_read_u64(&db->next_visit);
 
 		if (OidIsValid(db->oid) && next_visit > now &&
 			pg_atomic_read_u32(&db->processes[NVS_MAINTAINER].number) == 0)
 			until = Min(until, next_visit);
 	}
-	return TimestampDifferenceMilliseconds(now, until);
+	return (long) ((until - now + 999) / 1000);
 }
 
 /* Let what is wanted gather: committers may wake us again and again. */
 static void
-launcher_rest(TimestampTz last_round)
+launcher_rest(int64 last_round)
 {
-	TimestampTz next = last_round + ROUND_INTERVAL;
-	TimestampTz now = GetCurrentTimestamp();
+	int64		next = last_round + ROUND_INTERVAL;
+	int64		now = nvs_uptime();
 
-	/* The clock may have been set back. */
-	if (now >= last_round && now < next)
+	if (now < next)
 		pg_usleep(next - now);
 }

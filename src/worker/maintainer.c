@@ -37,6 +37,7 @@
 #include "base/guc.h"
 #include "base/identity.h"
 #include "base/statement.h"
+#include "base/time.h"
 #include "worker/worker.h"
 
 /* Rows that are removed from a store at a time. */
@@ -74,7 +75,7 @@ typedef struct Backoff
 {
 	uint32		number;
 	int			failures;		/* in a row */
-	TimestampTz not_before;
+	int64		not_before;		/* an uptime */
 } Backoff;
 
 /* What failed in a pass. */
@@ -198,7 +199,7 @@ maintainer_pass(void)
 		Backoff    *backoff = maintainer_backoff(store->number, false);
 
 		nvs_session_turn();
-		if (backoff == NULL || GetCurrentTimestamp() >= backoff->not_before)
+		if (backoff == NULL || nvs_uptime() >= backoff->not_before)
 			maintainer_store(store, &report);
 	}
 	maintainer_say(&report);
@@ -360,7 +361,7 @@ maintainer_failed(uint32 number)
 	int64		ms = (int64) MIN_BACKOFF << Min(backoff->failures, 20);
 
 	backoff->failures++;
-	backoff->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+	backoff->not_before = TimestampTzPlusMilliseconds(nvs_uptime(),
 													  Min(ms, MAX_BACKOFF));
 }
 
@@ -403,10 +404,10 @@ maintainer_leave(void)
 	bool		is_active =
 		pg_atomic_read_u32(&db->processes[NVS_NOTIFIER].number) != 0;
 	int			ms = is_active ? nvs_maintenance_interval : nvs_worker_naptime;
-	TimestampTz next_visit = 0;
+	int64		next_visit = 0;
 
 	if (ms > 0 && nvs_maintenance_interval > 0)
-		next_visit = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+		next_visit = TimestampTzPlusMilliseconds(nvs_uptime(), ms);
 	pg_atomic_write_u64(&db->next_visit, next_visit);
 	nvs_session_leave();
 }

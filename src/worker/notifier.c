@@ -29,6 +29,7 @@
 
 #include "base/guc.h"
 #include "base/identity.h"
+#include "base/time.h"
 #include "position/position.h"
 #include "store/store.h"
 #include "wakeup/outbox.h"
@@ -61,7 +62,7 @@ typedef struct Attempt
 {
 	const char *what;			/* for the log */
 	int			failures;		/* in a row */
-	TimestampTz next;
+	int64		next;
 } Attempt;
 
 static Attempt telling = {"send notifications", 0, 0};
@@ -77,41 +78,41 @@ static NvsPositionWatch watch;
 static int	publish_factor = 1;
 
 /* When this was last done. */
-static TimestampTz age_checked_at = 0;
-static TimestampTz presence_checked_at = 0;
-static TimestampTz visit_asked_at = 0;
+static int64 age_checked_at = 0;
+static int64 presence_checked_at = 0;
+static int64 visit_asked_at = 0;
 
 /* When something happened that was not our own doing. */
-static TimestampTz active_at = 0;
+static int64 active_at = 0;
 
 /* Of all stores, while a resync is sent. */
 static List *channels = NIL;	/* of NvsOutboxChannel */
 
 static void notifier_begin(void);
 static void notifier_watch(void *arg);
-static void notifier_pass(TimestampTz now);
-static void notifier_take(TimestampTz now);
-static void notifier_tell(TimestampTz now);
+static void notifier_pass(int64 now);
+static void notifier_take(int64 now);
+static void notifier_tell(int64 now);
 static void notifier_list_channels(void *arg);
 static void notifier_send(void *arg);
-static bool notifier_publish_is_due(TimestampTz now);
+static bool notifier_publish_is_due(int64 now);
 static bool notifier_is_behind(void);
-static void notifier_publish(TimestampTz now);
+static void notifier_publish(int64 now);
 static void notifier_write_position(void *arg);
 static void notifier_hold_extension(void);
 static bool notifier_lock(const char *table, LOCKMODE mode);
 static bool notifier_try(Attempt *attempt, void (*function) (void *arg),
-						 void *arg, TimestampTz now);
-static void notifier_later(Attempt *attempt, TimestampTz now);
-static void notifier_check_presence(TimestampTz now);
+						 void *arg, int64 now);
+static void notifier_later(Attempt *attempt, int64 now);
+static void notifier_check_presence(int64 now);
 static void notifier_leave_if_gone(void);
-static void notifier_ask_for_maintenance(TimestampTz now);
-static void notifier_check_age(TimestampTz now);
-static bool notifier_is_idle(TimestampTz now);
-static long notifier_nap_time(TimestampTz now);
-static long notifier_until(long nap, TimestampTz when, TimestampTz now);
-static void notifier_rest(TimestampTz last_pass);
-static bool notifier_is_over(TimestampTz since, TimestampTz now, long ms);
+static void notifier_ask_for_maintenance(int64 now);
+static void notifier_check_age(int64 now);
+static bool notifier_is_idle(int64 now);
+static long notifier_nap_time(int64 now);
+static long notifier_until(long nap, int64 when, int64 now);
+static void notifier_rest(int64 last_pass);
+static bool notifier_is_over(int64 since, int64 now, long ms);
 
 /* Entry point; the argument is the database's OID. */
 void
@@ -126,12 +127,12 @@ nvs_notifier_main(Datum arg)
 	notifier_begin();
 	for (;;)
 	{
-		TimestampTz now;
+		int64		now;
 
 		nvs_session_turn();
 		MemoryContextSwitchTo(cxt);
 		MemoryContextReset(cxt);
-		now = GetCurrentTimestamp();
+		now = nvs_uptime();
 		notifier_pass(now);
 		if (notifier_is_idle(now))
 			nvs_session_leave();
@@ -155,7 +156,7 @@ notifier_begin(void)
 	db = nvs_shmem_database();
 	/* Unless wanted, we came to publish the safe position, and leave then. */
 	wanted = nvs_shmem_wants_notifier(db);
-	active_at = wanted ? GetCurrentTimestamp() : 0;
+	active_at = wanted ? nvs_uptime() : 0;
 	if (!nvs_session_try(notifier_watch, NULL, &error))
 		ThrowErrorData(error);
 	nvs_outbox_init(db);
@@ -167,12 +168,12 @@ notifier_watch(void *arg pg_attribute_unused())
 {
 	notifier_hold_extension();
 	nvs_position_watch_begin(&watch, db);
-	(void) nvs_position_watch(&watch, GetCurrentTimestamp());
+	(void) nvs_position_watch(&watch, nvs_uptime());
 }
 
 /* Do all that there is to do. */
 static void
-notifier_pass(TimestampTz now)
+notifier_pass(int64 now)
 {
 	notifier_take(now);
 	nvs_waiters_wake(&watch);
@@ -187,7 +188,7 @@ notifier_pass(TimestampTz now)
 
 /* Take announcements from the ring, and look at the safe position. */
 static void
-notifier_take(TimestampTz now)
+notifier_take(int64 now)
 {
 	if (nvs_outbox_collect(db))
 		active_at = now;
@@ -203,7 +204,7 @@ notifier_take(TimestampTz now)
 
 /* Send what is due, if there is anything; a resync if channels are known. */
 static void
-notifier_tell(TimestampTz now)
+notifier_tell(int64 now)
 {
 	bool		resync = nvs_outbox_resync_is_due() && now >= listing.next;
 
@@ -256,7 +257,7 @@ notifier_send(void *arg pg_attribute_unused())
 
 /* Has the safe position advanced, and is it time to publish it? */
 static bool
-notifier_publish_is_due(TimestampTz now)
+notifier_publish_is_due(int64 now)
 {
 	return now >= publishing.next && notifier_is_behind();
 }
@@ -271,7 +272,7 @@ notifier_is_behind(void)
 
 /* Publish what is settled. */
 static void
-notifier_publish(TimestampTz now)
+notifier_publish(int64 now)
 {
 	bool		written = false;
 
@@ -285,7 +286,7 @@ notifier_publish(TimestampTz now)
 							nvs_position_watch_safe(&watch, 0));
 	}
 	publishing.next =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+		TimestampTzPlusMilliseconds(nvs_uptime(),
 									(long) nvs_publish_interval *
 									publish_factor);
 	pgstat_report_stat(false);
@@ -338,7 +339,7 @@ notifier_lock(const char *table, LOCKMODE mode)
  */
 static bool
 notifier_try(Attempt *attempt, void (*function) (void *arg), void *arg,
-			 TimestampTz now)
+			 int64 now)
 {
 	ErrorData  *error;
 
@@ -360,7 +361,7 @@ notifier_try(Attempt *attempt, void (*function) (void *arg), void *arg,
 
 /* Have something that failed tried later. */
 static void
-notifier_later(Attempt *attempt, TimestampTz now)
+notifier_later(Attempt *attempt, int64 now)
 {
 	int			ms = Min(MAX_RETRY, MIN_RETRY << Min(attempt->failures, 10));
 
@@ -370,7 +371,7 @@ notifier_later(Attempt *attempt, TimestampTz now)
 
 /* Leave when the extension is gone, when it is time to look. */
 static void
-notifier_check_presence(TimestampTz now)
+notifier_check_presence(int64 now)
 {
 	if (!notifier_is_over(presence_checked_at, now, PRESENCE_INTERVAL))
 		return;
@@ -400,9 +401,9 @@ notifier_leave_if_gone(void)
  * left for longer, when there was no notifier.
  */
 static void
-notifier_ask_for_maintenance(TimestampTz now)
+notifier_ask_for_maintenance(int64 now)
 {
-	TimestampTz next_visit = pg_atomic_read_u64(&db->next_visit);
+	int64		next_visit = pg_atomic_read_u64(&db->next_visit);
 
 	if (nvs_maintenance_interval == 0 ||
 		pg_atomic_read_u32(&db->processes[NVS_MAINTAINER].number) != 0 ||
@@ -418,13 +419,13 @@ notifier_ask_for_maintenance(TimestampTz now)
 
 /* Name in the log who appends for too long, when it is time to look. */
 static void
-notifier_check_age(TimestampTz now)
+notifier_check_age(int64 now)
 {
 	if (nvs_max_append_age == 0 ||
 		!notifier_is_over(age_checked_at, now, AGE_INTERVAL))
 		return;
 	age_checked_at = now;
-	nvs_position_watch_warn(&watch, now);
+	nvs_position_watch_warn(&watch);
 }
 
 /*
@@ -432,7 +433,7 @@ notifier_check_age(TimestampTz now)
  * to do at the moment, and others wait for a background worker.
  */
 static bool
-notifier_is_idle(TimestampTz now)
+notifier_is_idle(int64 now)
 {
 	if (nvs_outbox_has_pending() || nvs_shmem_is_untold(db) ||
 		!nvs_position_watch_settled(&watch) || notifier_is_behind())
@@ -450,7 +451,7 @@ notifier_is_idle(TimestampTz now)
  * ended before it could know that does not: we see it instead.
  */
 static long
-notifier_nap_time(TimestampTz now)
+notifier_nap_time(int64 now)
 {
 	bool		is_behind = notifier_is_behind();
 	bool		every_end = !is_behind || nvs_outbox_has_pending() ||
@@ -478,11 +479,11 @@ notifier_nap_time(TimestampTz now)
 
 /* The shorter of nap and the time until then, if that is to come. */
 static long
-notifier_until(long nap, TimestampTz when, TimestampTz now)
+notifier_until(long nap, int64 when, int64 now)
 {
 	if (when <= now)
 		return nap;
-	return Min(nap, TimestampDifferenceMilliseconds(now, when));
+	return Min(nap, (long) ((when - now + 999) / 1000));
 }
 
 /*
@@ -490,19 +491,18 @@ notifier_until(long nap, TimestampTz when, TimestampTz now)
  * do not wake us again and again.
  */
 static void
-notifier_rest(TimestampTz last_pass)
+notifier_rest(int64 last_pass)
 {
-	TimestampTz next = last_pass + PASS_INTERVAL;
-	TimestampTz now = GetCurrentTimestamp();
+	int64		next = last_pass + PASS_INTERVAL;
+	int64		now = nvs_uptime();
 
-	/* The clock may have been set back. */
-	if (now >= last_pass && now < next)
+	if (now < next)
 		pg_usleep(next - now);
 }
 
 /* Have so many milliseconds passed since then? */
 static bool
-notifier_is_over(TimestampTz since, TimestampTz now, long ms)
+notifier_is_over(int64 since, int64 now, long ms)
 {
 	return now >= TimestampTzPlusMilliseconds(since, ms);
 }

@@ -30,6 +30,7 @@
 #include "compat.h"
 #include "base/guc.h"
 #include "base/identity.h"
+#include "base/time.h"
 #include "worker/worker.h"
 
 /* A setting that none but us may have changed. */
@@ -118,7 +119,7 @@ session_exit(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 	if (kind == NVS_NOTIFIER)
 		pg_atomic_write_u32(&db->wake_on_xact_end, 1);
 	else if (!done)
-		pg_atomic_write_u64(&db->next_visit, GetCurrentTimestamp());
+		pg_atomic_write_u64(&db->next_visit, nvs_uptime());
 	pg_atomic_write_u32(&db->processes[kind].number, 0);
 	pg_memory_barrier();
 	/* A committer may have missed our exit: have the launcher look. */
