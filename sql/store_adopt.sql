@@ -99,6 +99,31 @@ SELECT count(*) FROM nvent.kv_scan('k:*');
 \set VERBOSITY default
 SELECT cardinality(events) FROM nvent.stream_poll('>', 0);
 \set VERBOSITY terse
+-- Unless they are those of a role who could not take them over, nor be the caller:
+-- whoever may make tables there could have others' calls fail.
+CREATE ROLE regress_maker;
+CREATE ROLE regress_reader;
+GRANT USAGE ON SCHEMA nvent TO regress_reader, regress_maker;
+CREATE FUNCTION reads(who text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('SET LOCAL ROLE %I', who);
+    RETURN nvent.kv_exists('k:1');
+EXCEPTION WHEN SQLSTATE 'NV009' THEN RETURN SQLERRM;
+END $$;
+SELECT reads('regress_reader');
+ALTER TABLE nvent_schema_version OWNER TO regress_maker;
+SELECT reads('regress_reader'), nvent.kv_exists('k:1');
+SELECT reads('regress_maker');
+GRANT regress_maker TO regress_reader;
+SELECT reads('regress_reader');
+REVOKE regress_maker FROM regress_reader;
+GRANT EXECUTE ON FUNCTION nvent.store_create TO regress_maker;
+SELECT reads('regress_reader');
+REVOKE EXECUTE ON FUNCTION nvent.store_create FROM regress_maker;
+DO $$ BEGIN EXECUTE format('ALTER TABLE nvent_schema_version OWNER TO %I', session_user); END $$;
+REVOKE USAGE ON SCHEMA nvent FROM regress_reader, regress_maker;
+DROP ROLE regress_maker, regress_reader;
+DROP FUNCTION reads;
 
 -- Without a name it is the default store.
 SELECT * FROM nvent.store_adopt();

@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "errors.h"
 #include "base/grant.h"
@@ -25,6 +26,7 @@
 /* Bytes of a prefix: they leave room for the longest table name. */
 #define MAX_PREFIX	40
 
+static bool check_is_of_store(Oid relid);
 static bool check_has_rows(Oid relid);
 
 /*
@@ -152,16 +154,19 @@ nvs_store_check_free(const NvsStore *store)
 
 /*
  * Raise NV009 where there is no default store, but tables that would be its:
- * who reads from there is to know that nobody has taken them over.
+ * who reads from there is to know that nobody has taken them over.  Not for the
+ * table of anybody who may make one in that schema.
  */
 void
 nvs_store_check_adopted(void)
 {
 	char	   *name = psprintf("%s_schema_version", nvs_default_store);
 	Oid			nspid = get_namespace_oid("public", true);
+	Oid			relid = strlen(name) < NAMEDATALEN && OidIsValid(nspid) ?
+		get_relname_relid(name, nspid) : InvalidOid;
 
-	if (strlen(name) >= NAMEDATALEN || !OidIsValid(nspid) ||
-		!check_has_rows(get_relname_relid(name, nspid)))
+	if (!OidIsValid(relid) || !check_is_of_store(relid) ||
+		!check_has_rows(relid))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_NVS_NO_STORE),
@@ -170,6 +175,24 @@ nvs_store_check_adopted(void)
 					   "were not taken over."),
 			 errhint("Run SELECT * FROM nvent.store_adopt(%s, 'public').",
 					 quote_literal_cstr(nvs_default_store))));
+}
+
+/*
+ * Would a table's owner take it over?  He is the caller, or a role that the
+ * caller inherits, or may make stores, as superusers may.
+ */
+static bool
+check_is_of_store(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return is_member_of_role_nosuper(GetUserId(), owner) ||
+		nvs_may_execute(nvs_function_oid("store_create"), owner);
 }
 
 /*
