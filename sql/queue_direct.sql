@@ -183,6 +183,30 @@ SELECT doing, pg_temp.with(doing, undoing, current_user) AS becomes FROM (VALUES
     ('ALTER TABLE direct.d_job_runs ADD more integer GENERATED ALWAYS AS (attempt + 1) STORED CHECK (more < 2)', 'ALTER TABLE direct.d_job_runs DROP more'),
     ('ALTER TABLE direct.d_jobs ADD more integer NOT NULL', 'ALTER TABLE direct.d_jobs DROP more'),
     ('SELECT', 'SELECT')) AS v (doing, undoing);
+-- The id of a job is known to others before its row is there: one that a trigger
+-- changes, to nothing or another's, is an error, and the key is free.
+-- Seen to fail without that look at the ids: a job that is sent was not, by what was
+-- returned, two had the same id, or a key belonged to a job that was not there.
+SELECT nvent.queue_create('keys', 'exclusive', store => 'd');
+SELECT nvent.queue_send('q', '"first"', store => 'd') AS first \gset
+SELECT set_config('test.first', :'first', false) = :'first' AS set;
+CREATE FUNCTION direct.renumber() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('SELECT %s', current_setting('test.id')) INTO NEW.id USING NEW.id;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER renumber BEFORE INSERT ON direct.d_jobs FOR EACH ROW EXECUTE FUNCTION direct.renumber();
+CREATE FUNCTION pg_temp.told(call text) RETURNS text LANGUAGE sql AS
+    $$SELECT concat_ws(' ', code, message) FROM pg_temp.error_of(call)$$;
+SELECT id, call, pg_temp.told(format('set_config(''test.id'', %L, false), nvent.%s', id, call)) AS becomes
+FROM unnest('{0,NULL,current_setting(''test.first'')::bigint,-7,$1 + 1000000,$1}'::text[]) WITH ORDINALITY i (id, o),
+    unnest(ARRAY['queue_send(''q'', store => ''d'')', 'queue_send(''q'', priority => 5, store => ''d'')', 'queue_send(''q'', start_after => ''1 hour'', store => ''d'')',
+        'queue_send_batch(''q'', ''{"{}","{}"}'', ''d'')', 'queue_send(''keys'', key => ''k'' || random(), store => ''d'')']) WITH ORDINALITY c (call, p) ORDER BY i.o, c.p;
+SELECT pg_temp.told($$set_config('test.id', '0', false), nvent.queue_send('keys', key => 'k', store => 'd')$$);
+DROP TRIGGER renumber ON direct.d_jobs;
+SELECT nvent.queue_send('keys', key => 'k', store => 'd') > 0 AS free;
+SELECT count(*) = count(DISTINCT id) AS apart, count(*) FROM direct.d_jobs;
+DROP FUNCTION direct.renumber;
 SELECT nvent.store_migrate('d', 0) > 0 AS dropped;
 DROP TABLE cases, large;
 DROP SCHEMA direct CASCADE;

@@ -7,10 +7,12 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
@@ -143,6 +145,7 @@ static void jobs_add_column(NvsParams *params, const NvsNewJob *jobs, int n,
 							int option);
 static void jobs_add_data(NvsParams *params, const NvsNewJob *jobs, int n);
 static void jobs_add_ids(NvsParams *params, const int64 *ids, int n);
+static bool jobs_may_be_changed(Oid relid);
 static void jobs_keep_id(TupleTableSlot *slot, void *arg);
 static void jobs_note(const NvsTableSet *set, const NvsQueue *queue,
 					  const NvsNewJob *jobs, int n, const int64 *ids);
@@ -534,11 +537,26 @@ jobs_insert_by_statement(NvsTableSet *set, const NvsQueue *queue,
 						 bool has_ids)
 {
 	JobIds		kept = {ids, 0};
+	int64	   *drawn = NULL;
 	NvsParams	params;
-	const NvsStatement *statement = jobs_statement(queue, jobs, n,
-												   has_ids ? ids : NULL,
-												   &params);
+	const NvsStatement *statement;
+	int			i;
 
+	/* Where others may change ids, they are known before. */
+	if (!has_ids && jobs_may_be_changed(set->relids[NVS_TABLE_JOBS]))
+	{
+		for (i = 0; i < n; i++)
+			ids[i] = 1;
+		nvs_jobs_draw(set, ids, n);
+		has_ids = true;
+	}
+	if (has_ids)
+	{
+		drawn = palloc(sizeof(int64) * n);
+		memcpy(drawn, ids, sizeof(int64) * n);
+	}
+
+	statement = jobs_statement(queue, jobs, n, drawn, &params);
 	(void) nvs_table_set_each_of(set, statement, &params, false, n,
 								 jobs_keep_id, &kept);
 	if (kept.n != n)
@@ -546,6 +564,30 @@ jobs_insert_by_statement(NvsTableSet *set, const NvsQueue *queue,
 				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
 				 errmsg("a trigger or rule of %s kept back %d of %d jobs",
 						set->tables[NVS_TABLE_JOBS], n - kept.n, n)));
+	for (i = 0; drawn != NULL && i < n; i++)
+		if (ids[i] != drawn[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+					 errmsg("a trigger or rule of %s changed the id of a job",
+							set->tables[NVS_TABLE_JOBS]),
+					 errdetail("It was " INT64_FORMAT ", by which its key and its turn know it.",
+							   drawn[i])));
+}
+
+/*
+ * May a trigger or a rule have a say in the rows that are put into a table,
+ * which is locked?
+ */
+static bool
+jobs_may_be_changed(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+	const TriggerDesc *triggers = rel->trigdesc;
+	bool		may = rel->rd_rules != NULL ||
+		(triggers != NULL && triggers->trig_insert_before_row);
+
+	relation_close(rel, NoLock);
+	return may;
 }
 
 /*
