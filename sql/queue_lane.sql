@@ -163,6 +163,49 @@ SELECT nvent.queue_purge('fifo');
 SELECT nvent.queue_create('e', retry_limit => 0, dead_letter => 'singleton');
 SELECT pg_temp.send('e', 'z-1', 'z-2', 'z-3'), pg_temp.fetch('e'), pg_temp.fail('z-1', 'z-2', 'z-3'), pg_temp.fetch('singleton');
 SELECT key, state FROM nvent.queue_find('singleton', 'z');
+-- More keys than one fetch takes places for: each has one active job and one that is
+-- tried again, however many fail at once, by whom or by time, and what has no room to
+-- be tried again fails for good, and goes to its dead letter queue.
+SELECT nvent.queue_create('many', 'stately', retry_limit => 1, dead_letter => 'e');
+CREATE FUNCTION pg_temp.many(OUT queued bigint, OUT active bigint, OUT failed bigint, OUT dead bigint, OUT most bigint) LANGUAGE sql AS $$
+    SELECT ready + deferred + retry + blocked, active, failed, (SELECT depth FROM nvent.queue_stats('e')), (SELECT max(n) FROM (SELECT count(*) AS n FROM q_job_runs r JOIN q_jobs j USING (queue, priority, id) WHERE r.outcome IS NULL GROUP BY j.queue, j.key) k)
+    FROM nvent.queue_stats('many')
+$$;
+CREATE FUNCTION pg_temp.take() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM nvent.queue_fetch('many', 1000) $$;
+CREATE FUNCTION pg_temp.end_many() RETURNS bigint LANGUAGE sql AS $$
+    SELECT count(*) FROM nvent.queue_work('many', failed => (SELECT jsonb_agg(jsonb_build_object('id', id, 'attempt', attempt)) FROM q_job_runs WHERE outcome IS NULL AND queue = (SELECT number FROM q_queues WHERE name = 'many')), max_count => 0)
+$$;
+SELECT count(nvent.queue_send('many', to_jsonb(i), key => 'k' || i)) FROM generate_series(1, 700) i;
+SELECT pg_temp.take();
+SELECT pg_temp.take();
+SELECT count(nvent.queue_send('many', to_jsonb(i), key => 'k' || i)), count(nvent.queue_send('many', to_jsonb(i), key => 'k' || i)) FROM generate_series(1, 700) i;
+SELECT * FROM pg_temp.many();
+SELECT pg_temp.take();
+-- All fail, in one call; their turns and the new ones take turns.
+SELECT pg_temp.end_many();
+SELECT * FROM pg_temp.many();
+SELECT pg_temp.take() + pg_temp.take();
+SELECT * FROM pg_temp.many();
+-- All leases run out.
+UPDATE q_job_runs SET lease_until = clock_timestamp() WHERE outcome IS NULL;
+SELECT sum(pg_temp.take()) > 0 AS fetched FROM generate_series(1, 5);
+SELECT queued + active + failed AS all, active <= 700 AS room, failed = dead AS buried, most FROM pg_temp.many();
+-- What can be fetched is, until nothing is left.
+CREATE PROCEDURE pg_temp.finish() LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. 20 LOOP
+        PERFORM pg_temp.take(), pg_temp.end_many();
+        COMMIT;
+    END LOOP;
+END $$;
+CALL pg_temp.finish();
+SELECT * FROM pg_temp.many();
+-- Retried, they wait for one another; redriven, they go where they were.
+SELECT count(*) FROM nvent.queue_retry_many('many', (SELECT array_agg(id) FROM nvent.queue_find('many', states => '{failed}', max_count => 2000)));
+SELECT count(*) FROM nvent.queue_redrive('e', 600);
+SELECT * FROM pg_temp.many();
+SELECT pg_temp.take() + pg_temp.take();
+SELECT most FROM pg_temp.many();
 SELECT nvent.queue_drop(name) FROM (SELECT name FROM q_queues ORDER BY name) q;
 SELECT count(*) FROM q_job_lanes;
 
