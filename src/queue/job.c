@@ -122,6 +122,7 @@ static char *job_interval_text(Datum value);
 static bool job_read_slot(NvsNewJob *job, NvsJsonbChild name,
 						  NvsJsonbChild value, int n);
 static Datum job_read_span(char *text);
+static void jobs_check(NvsTableSet *set, const NvsNewJob *jobs, int n);
 static bool jobs_have_level(const NvsQueue *queue, int32 priority);
 static void jobs_insert_chosen(NvsTableSet *set, NvsQueue *queue,
 							   NvsNewJob *jobs, int n, int64 *ids);
@@ -410,13 +411,9 @@ job_member_text(NvsJsonbChild value)
 	}
 }
 
-/*
- * Check what is said of jobs, an error for what is out of range; and make the
- * levels of their priorities.
- */
-void
-nvs_jobs_check(NvsTableSet *set, const NvsQueue *queue,
-			   const NvsNewJob *jobs, int n)
+/* Raise an error for what is out of range of what is said of jobs. */
+static void
+jobs_check(NvsTableSet *set, const NvsNewJob *jobs, int n)
 {
 	int			i;
 
@@ -426,7 +423,32 @@ nvs_jobs_check(NvsTableSet *set, const NvsQueue *queue,
 		if (!jobs[i].isnull[NVS_JOB_DEAD_LETTER])
 			job_check_dead_letter(set, &jobs[i]);
 	}
+}
+
+/*
+ * Check what is said of jobs that are there, an error for what is out of range;
+ * and make the levels of their priorities.
+ */
+void
+nvs_jobs_check(NvsTableSet *set, const NvsQueue *queue,
+			   const NvsNewJob *jobs, int n)
+{
+	jobs_check(set, jobs, n);
 	nvs_jobs_add_levels(set, queue, jobs, n);
+}
+
+/* Raise an error for jobs that could not be put into a queue at any time. */
+void
+nvs_jobs_check_new(NvsTableSet *set, const NvsQueue *queue,
+				   const NvsNewJob *jobs, int n)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+		if (queue->policy == NVS_POLICY_KEY_STRICT_FIFO &&
+			jobs[i].isnull[NVS_JOB_KEY] && jobs[i].isnull[NVS_JOB_ORIGIN])
+			job_refuse_keyless(queue, i + 1);
+	jobs_check(set, jobs, n);
 }
 
 /*
@@ -440,16 +462,12 @@ nvs_jobs_insert(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
 {
 	int			i;
 
+	nvs_jobs_check_new(set, queue, jobs, n);
 	for (i = 0; i < n; i++)
-	{
-		if (queue->policy == NVS_POLICY_KEY_STRICT_FIFO &&
-			jobs[i].isnull[NVS_JOB_KEY] && jobs[i].isnull[NVS_JOB_ORIGIN])
-			job_refuse_keyless(queue, i + 1);
 		if (jobs[i].isnull[NVS_JOB_PRIORITY])
 			nvs_job_set(&jobs[i], NVS_JOB_PRIORITY,
 						Int32GetDatum(queue->priority));
-	}
-	nvs_jobs_check(set, queue, jobs, n);
+	nvs_jobs_add_levels(set, queue, jobs, n);
 	if (nvs_policy_takes_keys(queue->policy) || nvs_jobs_have_slots(jobs, n))
 		jobs_insert_chosen(set, queue, jobs, n, ids);
 	else

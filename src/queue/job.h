@@ -76,6 +76,8 @@ extern void nvs_job_take(NvsNewJob *job, const Datum *row,
 extern Jsonb *nvs_job_options(const NvsNewJob *job);
 extern void nvs_jobs_check(NvsTableSet *set, const NvsQueue *queue,
 						   const NvsNewJob *jobs, int n);
+extern void nvs_jobs_check_new(NvsTableSet *set, const NvsQueue *queue,
+							   const NvsNewJob *jobs, int n);
 extern void nvs_jobs_add_levels(NvsTableSet *set, const NvsQueue *queue,
 								const NvsNewJob *jobs, int n);
 extern void nvs_jobs_insert(NvsTableSet *set, NvsQueue *queue,

@@ -450,14 +450,17 @@ schedule_grace(FunctionCallInfo fcinfo)
 	return grace;
 }
 
-/* Raise an error when the queue of a schedule does not exist. */
+/* Raise an error when there is no such queue, or it would not take the job. */
 static void
 schedule_check_queue(FunctionCallInfo fcinfo)
 {
 	NvsQueue   *queue;
+	NvsTableSet *set = nvs_queue_open(fcinfo, ARG_PLACE, ARG_STORE,
+									  NVS_USE_CHANGE, &queue);
+	NvsNewJob	job;
 
-	(void) nvs_queue_open(fcinfo, ARG_PLACE, ARG_STORE, NVS_USE_CHANGE,
-						  &queue);
+	nvs_job_read(&job, PG_GETARG_JSONB_P(ARG_WHAT), 1);
+	nvs_jobs_check_new(set, queue, &job, 1);
 }
 
 /* Run a statement for the schedule of arguments 0 and 1, a name and a store. */

@@ -177,8 +177,8 @@ Arguments:
 Returns:
   when it is due next; NULL for never, as when it was due once and has been run
 Raises:
-  22023: not one of cron, every and at is given; one of the arguments is none
-  42704: there is no such queue
+  22023: not one of cron, every and at is given; one of the arguments is none, or the job could not be sent
+  42704: there is no such queue, or queue of dead letters
   NV009: there is no such store
 Locks:
   the row of the schedule until the transaction ends
