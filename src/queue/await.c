@@ -27,6 +27,9 @@
 #include "wakeup/jobs.h"
 #include "wakeup/wait.h"
 
+/* How often a nap is doubled while others have what lanes there are. */
+#define MAX_DOUBLED		5
+
 /* Arguments of queue_await(). */
 enum
 {
@@ -69,6 +72,7 @@ typedef struct QueueWait
 	FunctionCallInfo fcinfo;
 	int			store;			/* argument */
 	bool		registered;		/* somebody will wake us */
+	int			nleft;			/* looks in a row that others had lanes at */
 	NvsWork    *work;			/* to be settled first; NULL: only wait */
 	bool		settled;
 	MemoryContext cxt;			/* of what is returned */
@@ -329,9 +333,17 @@ await_plan_next(QueueWait *await)
 		return;
 	}
 
-	/* Leases that have run out, and were left by this look, wake nobody. */
+	/*
+	 * Leases that have run out, and were left by this look, wake nobody.  Nor
+	 * does who lets places of lanes go that he had while we looked, as he
+	 * took nothing; but he may have used them, and stay for long.
+	 */
+	if (!await->queue->lanes_left)
+		await->nleft = 0;
 	if (!await->queue->paused && await->queue->expire_left)
 		nap = NVS_NAP_ALONE;
+	else if (!await->queue->paused && await->queue->lanes_left)
+		nap = NVS_NAP_ALONE << Min(await->nleft++, MAX_DOUBLED);
 	wait->look_at = TimestampTzPlusMilliseconds(await->began, nap);
 
 	/* One of those who wait finds out when something comes due. */

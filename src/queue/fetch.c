@@ -165,6 +165,7 @@ nvs_queue_fetch_into(NvsTableSet *set, NvsQueue *queue, int max_count,
 	fetch.began = GetCurrentTimestamp();
 	if (max_count > 0 && !queue->paused)
 		fetch_run(&fetch);
+	queue->lanes_left = fetch.left > 0 || fetch.others_have;
 
 	/* They were taken as they were met, by several rounds. */
 	qsort(fetch.taken.jobs, fetch.taken.n, sizeof(NvsFetchedJob),

@@ -76,6 +76,7 @@ typedef struct NvsFetch
 	text	   *rate_lane;		/* of the queue, where it has a rate */
 	int		   *places;			/* locked in it; those taken come first */
 	int			nplaces;
+	bool		others_have;	/* others had places of it locked */
 } NvsFetch;
 
 /* queue/fetched.c */

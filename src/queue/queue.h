@@ -189,6 +189,7 @@ typedef struct NvsQueue
 	int64		lanes_at;
 	int64		expire_at;
 	bool		expire_left;	/* some may be left that the next one ends */
+	bool		lanes_left;		/* others had places just then, or jobs */
 
 	/* All leases that ended before this have been dealt with. */
 	TimestampTz lease_bound;

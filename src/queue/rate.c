@@ -223,10 +223,13 @@ rate_lock(NvsFetch *fetch, const RateHeld *state)
 	{
 		int			place = NVS_PLACE_GROUP + next;
 
-		if (!state->held[next] &&
-			nvs_lane_lock(fetch->set, fetch->queue, fetch->rate_lane, place,
-						  ExclusiveLock))
+		if (state->held[next])
+			 /* it is free in time */ ;
+		else if (nvs_lane_lock(fetch->set, fetch->queue, fetch->rate_lane,
+							   place, ExclusiveLock))
 			fetch->places[fetch->nplaces++] = place;
+		else
+			fetch->others_have = true;
 		next = (next + 1) % limit;
 	}
 }

@@ -7,7 +7,8 @@
 # a fetch is rolled back, and without jobs_undo_level() where that is in a
 # subtransaction; when nvs_jobs_wait_end() wakes nobody else, where the one that
 # keeps time leaves, and where one is terminated that was woken;
-# and when what a look for leases has left is not looked for soon.
+# and when what a look for leases has left is not looked for soon, or what others
+# had who tell nobody.
 
 use strict;
 use warnings;
@@ -251,6 +252,25 @@ EOT
 	left("a turn that it made due ($policy)", <<'EOT', $policy);
 SELECT nvent.queue_send('left', key => k, start_after => '0.1 s') FROM unnest(ARRAY['a', 'b']) k
 EOT
+}
+
+# A job that is not the next of its key, of which somebody deletes that one: he
+# tells nobody, as he takes no place, and gives none back.
+foreach my $verb ('delete', 'cancel')
+{
+	my $deletes = $node->background_psql('postgres');
+	my $first = sql(<<'EOT');
+SELECT nvent.queue_create('strict', policy => 'key_strict_fifo');
+SELECT min(id) FROM (SELECT nvent.queue_send('strict', key => 'k') AS id FROM generate_series(1, 2)) s
+EOT
+
+	$first =~ s/.*\n//s;
+	$deletes->query_safe("BEGIN; SELECT nvent.queue_$verb('strict', $first)");
+	$waits = worker('strict');
+	$deletes->query_safe('COMMIT');
+	woken("the next of a key ($verb)", $waits);
+	$deletes->quit;
+	sql("SELECT nvent.queue_drop('strict')");
 }
 
 $waits = worker();
