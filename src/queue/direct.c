@@ -253,7 +253,7 @@ direct_add_run(NvsDirectTable *runs, const NvsFetch *fetch,
 	Datum	   *values = row->tts_values;
 
 	memset(row->tts_isnull, true, sizeof(bool) * NVS_RUNS_COLUMNS);
-	memset(row->tts_isnull, false, sizeof(bool) * NVS_RUNS_RUN_UNTIL);
+	memset(row->tts_isnull, false, sizeof(bool) * NVS_RUNS_WORKER);
 	values[NVS_RUNS_ID] = Int64GetDatum(job->run.id);
 	values[NVS_RUNS_ATTEMPT] = Int32GetDatum(job->run.attempt);
 	values[NVS_RUNS_QUEUE] = Int32GetDatum(fetch->queue->number);

@@ -23,6 +23,7 @@
 
 #include "access/genam.h"
 #include "access/heapam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -50,6 +51,8 @@ static bool direct_has_columns(const NvsTableSet *set, int table,
 							   TupleDesc desc);
 static bool direct_has_key(Oid indexid, const AttrNumber *key, int nkeys);
 static void direct_open_indexes(NvsDirectTable *table);
+static void direct_form(NvsDirectTable *table, TupleTableSlot *row);
+static TupleDesc direct_first_columns(NvsDirectTable *table, int n);
 static void direct_check_row(NvsDirectTable *table, TupleTableSlot *row);
 
 /*
@@ -110,8 +113,8 @@ direct_has_trigger(const NvsTableSet *set, Relation rel)
 
 /*
  * Has a table the columns of its module and no others, of which none rounds a
- * value or draws it?  What a module gives to every row may have a default,
- * which is not asked for then.
+ * value or draws it, and each is NULL where a row lacks it?  What a module
+ * gives to every row may have a default, which is not asked for then.
  */
 static bool
 direct_has_columns(const NvsTableSet *set, int table, TupleDesc desc)
@@ -131,7 +134,7 @@ direct_has_columns(const NvsTableSet *set, int table, TupleDesc desc)
 		if (att->attisdropped || att->atttypid != column->type ||
 			att->atttypmod != -1 || att->attidentity != '\0' ||
 			strcmp(NameStr(att->attname), column->name) != 0 ||
-			(att->atthasdef && !column->required))
+			(att->atthasdef && !column->required) || att->atthasmissing)
 			return false;
 	}
 	return n == desc->natts;
@@ -181,8 +184,9 @@ nvs_direct_is_allowed(const NvsTableSet *set, NvsDirect *direct)
 
 /* Open a table that nvs_direct_is_allowed(), and which is locked. */
 void
-nvs_direct_open(const NvsDirect *direct, NvsDirectTable *table)
+nvs_direct_open(NvsDirect *direct, NvsDirectTable *table)
 {
+	table->direct = direct;
 	table->rel = table_open(direct->relid, NoLock);
 	table->key = index_open(direct->key, RowExclusiveLock);
 	table->scan = NULL;
@@ -247,6 +251,46 @@ direct_open_indexes(NvsDirectTable *table)
 }
 
 /*
+ * Make a row of the columns that were set, but for those at the end that are
+ * NULL: what a row does not have is NULL where it is read, as a column is that
+ * was added later, and most rows need no bitmap then, which takes eight bytes.
+ */
+static void
+direct_form(NvsDirectTable *table, TupleTableSlot *row)
+{
+	int			n = RelationGetDescr(table->rel)->natts;
+
+	while (n > 1 && row->tts_isnull[n - 1])
+		n--;
+	ExecStoreHeapTuple(heap_form_tuple(direct_first_columns(table, n),
+									   row->tts_values, row->tts_isnull),
+					   row, true);
+}
+
+/* The first columns of a table, which are kept with how it is written. */
+static TupleDesc
+direct_first_columns(NvsDirectTable *table, int n)
+{
+	TupleDesc	desc = RelationGetDescr(table->rel);
+	TupleDesc  *first = &table->direct->first[n];
+	MemoryContext old;
+	TupleDesc	made;
+	int			i;
+
+	if (n == desc->natts)
+		return desc;
+	if (*first != NULL)
+		return *first;
+	old = MemoryContextSwitchTo(GetMemoryChunkContext(table->direct));
+	made = CreateTemplateTupleDesc(n);
+	for (i = 1; i <= n; i++)
+		TupleDescCopyEntry(made, i, desc, i);
+	MemoryContextSwitchTo(old);
+	*first = made;
+	return made;
+}
+
+/*
  * Have a row raise an error that lacks what a column has to have: the only kind
  * of constraint that the table has besides its indexes.
  */
@@ -276,7 +320,7 @@ nvs_direct_add(NvsDirectTable *table)
 	if (table->nrows == table->made)
 		table->rows[table->made++] =
 			MakeSingleTupleTableSlot(RelationGetDescr(table->rel),
-									 &TTSOpsVirtual);
+									 &TTSOpsHeapTuple);
 	slot = table->rows[table->nrows++];
 	ExecClearTuple(slot);
 	slot->tts_tableOid = RelationGetRelid(table->rel);
@@ -298,7 +342,7 @@ nvs_direct_insert(NvsDirectTable *table)
 	CheckCmdReplicaIdentity(table->rel, CMD_INSERT);
 	for (i = 0; i < table->nrows; i++)
 	{
-		ExecStoreVirtualTuple(table->rows[i]);
+		direct_form(table, table->rows[i]);
 		direct_check_row(table, table->rows[i]);
 	}
 
@@ -333,7 +377,7 @@ nvs_direct_update(NvsDirectTable *table, TupleTableSlot *row)
 	bool		done;
 
 	CheckCmdReplicaIdentity(table->rel, CMD_UPDATE);
-	ExecStoreVirtualTuple(row);
+	direct_form(table, row);
 	direct_check_row(table, row);
 	done = nvs_update_tuple(table->rel, &table->slot->tts_tid, row,
 							GetCurrentCommandId(true), GetActiveSnapshot(),

@@ -30,11 +30,15 @@ typedef struct NvsDirect
 	planner_hook_type planner;	/* the hook that has no say in this */
 	bool		row_security;	/* policies may apply */
 	NvsAllowed	allowed;		/* who may read and write all of it */
+
+	/* Its first columns, as many as a row has to store; NULL: not made yet */
+	TupleDesc	first[NVS_DIRECT_MAX_COLUMNS + 1];
 } NvsDirect;
 
 /* One that is open, in a call. */
 typedef struct NvsDirectTable
 {
+	NvsDirect  *direct;
 	Relation	rel;
 	Relation	key;
 	IndexScanDesc scan;			/* NULL before the first one */
@@ -50,7 +54,7 @@ typedef struct NvsDirectTable
 extern NvsDirect *nvs_direct_compile(const NvsTableSet *set, int table,
 									 const AttrNumber *key, int nkeys);
 extern bool nvs_direct_is_allowed(const NvsTableSet *set, NvsDirect *direct);
-extern void nvs_direct_open(const NvsDirect *direct, NvsDirectTable *table);
+extern void nvs_direct_open(NvsDirect *direct, NvsDirectTable *table);
 extern void nvs_direct_scan(NvsDirectTable *table, Snapshot snapshot,
 							ScanKey keys, int nkeys);
 extern bool nvs_direct_next(NvsDirectTable *table);

@@ -274,14 +274,14 @@ static const char *const queues_up[] = {
 	"retries integer NOT NULL DEFAULT 0, "
 	"started_at timestamptz, "
 	"lease_until timestamptz, "
-	"run_until timestamptz, "
+	"worker text, "
 	"ended_at timestamptz, "
 	"outcome text COLLATE \"C\", "
-	"worker text, "
+	"run_until timestamptz, "
 	"output jsonb, "
 	"flow boolean, "
 	"progress jsonb, "
-	"PRIMARY KEY (id, attempt)) WITH (fillfactor = 45)",
+	"PRIMARY KEY (id, attempt)) WITH (fillfactor = 40)",
 	"CREATE INDEX ON {job_runs} (queue, lease_until)",
 
 	"CREATE TABLE {job_keys} ("
