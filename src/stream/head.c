@@ -43,7 +43,7 @@ static bool head_has_versions(const NvsAppend *stream);
 static bool head_has_text_keys(const NvsResolved *resolved);
 static void head_add_identity(const NvsResolved *resolved, StringInfo buf);
 static uint64 head_lock_key(const NvsResolved *resolved);
-static void head_make_tables(NvsAppend *streams, int n);
+static bool head_make_tables(NvsAppend *streams, int n);
 static void head_find(NvsAppend *streams, int n, NvsUse use);
 static bool head_find_one(NvsAppend *stream, NvsUse use);
 static void head_lock_subjects(NvsAppend *streams, int n);
@@ -232,9 +232,9 @@ nvs_stream_lock(NvsAppend *streams, int n, bool make)
 	PreventCommandIfReadOnly("nvent.stream_append()");
 	do
 	{
-		if (make)
-			head_make_tables(streams, n);
 		head_find(streams, n, NVS_USE_LOOK);
+		if (make && head_make_tables(streams, n))
+			head_find(streams, n, NVS_USE_LOOK);
 		head_lock_subjects(streams, n);
 	}
 	while (!head_lock_relations(streams, n, make));
@@ -254,8 +254,11 @@ head_check_code(const NvsAppend *streams, int n)
 								   streams[i].resolved.target->name);
 }
 
-/* Make the tables of those streams that get events and have none. */
-static void
+/*
+ * Make the tables of those streams that get events and have none; false when
+ * there is no such stream.
+ */
+static bool
 head_make_tables(NvsAppend *streams, int n)
 {
 	const NvsResolved **missing = palloc(sizeof(NvsResolved *) * n);
@@ -263,12 +266,12 @@ head_make_tables(NvsAppend *streams, int n)
 	int			i;
 
 	for (i = 0; i < n; i++)
-		if (streams[i].nevents > 0 && !head_find_one(&streams[i],
-													 NVS_USE_LOOK))
+		if (streams[i].nevents > 0 && streams[i].resolved.target == NULL)
 			missing[nmissing++] = &streams[i].resolved;
 	if (nmissing > 0)
 		nvs_route_make_streams(missing, nmissing);
 	pfree(missing);
+	return nmissing > 0;
 }
 
 /* Find the relations of streams for a use, and which keys their locks have. */
