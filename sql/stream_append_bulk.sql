@@ -1,7 +1,8 @@
--- Many events in one call come to what as many calls with one event come to:
--- the same rows in the same order, the same records, the same errors.  A plain
--- table gets them without the executor (stream/bulk.c); what comes between an
--- INSERT and a table, or may look at the rows before, has it be the executor.
+-- Many events in one call come to what as many calls with one event come to,
+-- and both to what the executor makes of them: the same rows in the same order,
+-- the same records, the same errors.  A plain table gets them without the
+-- executor (stream/bulk.c); what comes between an INSERT and a table, or may
+-- look at the rows before, has it be the executor, and so has here a trigger.
 -- Each line below is one of these, and fails when stream/bulk.c does not look
 -- for it.
 \getenv abs_srcdir PG_ABS_SRCDIR
@@ -31,25 +32,45 @@ EXCEPTION WHEN OTHERS THEN
     RETURN ARRAY[SQLSTATE || ': ' || SQLERRM];
 END $$;
 
--- The last record or the error, and "the same" when one call and many agree in
--- all of them and in the rows.  Numbered events of type t, with these fields.
+-- Have the executor insert events of a type, by a trigger that does nothing.
+CREATE FUNCTION test.nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE FUNCTION test.execute(type text, on_ boolean) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF on_ THEN
+        EXECUTE format('CREATE TRIGGER nothing AFTER INSERT ON test.%I FOR EACH STATEMENT EXECUTE FUNCTION test.nothing()', 'test_stream_' || type);
+    ELSE
+        EXECUTE format('DROP TRIGGER nothing ON test.%I', 'test_stream_' || type);
+    END IF;
+END $$;
+
+-- The last record or the error, and "the same" when one call, many and many by
+-- the executor agree in all of them and in the rows.  Numbered events of type t,
+-- with these fields.
 CREATE FUNCTION test.both(type text, fields jsonb DEFAULT '{}', n integer DEFAULT 5) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
     docs jsonb[] := ARRAY(SELECT jsonb_build_object('type', 't', 'data', i) || fields FROM generate_series(1, n) i);
-    one text[] := test.append('test:' || type || ':one', docs, false);
-    many text[] := test.append('test:' || type || ':many', docs, true);
+    slow text[];
+    one text[];
+    many text[];
     rows text[];
     subject text;
 BEGIN
-    FOREACH subject IN ARRAY ARRAY['one', 'many'] LOOP
+    PERFORM test.execute(type, true);
+    slow := test.append('test:' || type || ':slow', docs, false);
+    PERFORM test.execute(type, false);
+    one := test.append('test:' || type || ':one', docs, false);
+    many := test.append('test:' || type || ':many', docs, true);
+    FOREACH subject IN ARRAY ARRAY['slow', 'one', 'many'] LOOP
         EXECUTE format($q$SELECT $1 || coalesce(string_agg((to_jsonb(e) - '{id,ts,subject}'::text[])::text, ', ' ORDER BY id), 'no rows')
             FROM test.%I e WHERE e.subject = 'test:%s:%s'$q$, 'test_stream_' || type, type, subject)
         INTO STRICT rows USING rows;
     END LOOP;
     RETURN many[cardinality(many)] || CASE
-        WHEN one <> many THEN ': not ' || one::text
-        WHEN rows[1] IS DISTINCT FROM rows[2] THEN ': the rows are not the same: ' || rows::text
+        WHEN slow <> many THEN ': not ' || slow::text
+        WHEN slow <> one THEN ': one by one ' || one::text
+        WHEN rows[1] IS DISTINCT FROM rows[2] OR rows[1] IS DISTINCT FROM rows[3] THEN ': the rows are not the same: ' || rows::text
         ELSE ': the same' END;
 END $$;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA test TO regress_nvs_app;
@@ -66,6 +87,10 @@ SELECT test.both('log');
 SELECT test.both('wide', '{"amount": 1.50, "ratio": 0.1, "small": 3, "stepName": "s", "other": {"a": 1}}', 4);
 SELECT test.both('wide', '{"paid": false, "shop": null}', 4);
 SELECT count(*), count(DISTINCT created_at), count(ts) FROM test.test_stream_wide;
+BEGIN;
+SELECT count(nvent.stream_append('test:wide:now', '{"type": "t"}')) FROM generate_series(1, 2);
+SELECT count(*) FROM test.test_stream_wide WHERE subject = 'test:wide:now' AND created_at = now();
+COMMIT;
 
 -- Some of the events leave a column to its default: they stay in order.
 SELECT pg_temp.rec(e)->'data' AS data, e->'paid' AS paid, e->'version' AS version FROM nvent.stream_append_batch('test:wide:mixed', ARRAY(
@@ -97,6 +122,28 @@ SELECT test.make('excluding');
 ALTER TABLE test.test_stream_excluding ADD EXCLUDE (step_id WITH =) WHERE (attempt > 1);
 SELECT test.both('excluding', '{"stepId": "s", "attempt": 2}');
 SELECT test.both('excluding', '{"stepId": "s", "attempt": 1}');
+
+-- Indexes that have no entries for some of the events, and those for which that is not seen.
+SELECT test.make('ids'), test.make('types'), test.make('numbers'), test.make('defaults'), test.make('ats'), test.make('others');
+CREATE UNIQUE INDEX ON test.test_stream_ids (subject) WHERE step_id IS NOT NULL;
+CREATE UNIQUE INDEX ON test.test_stream_types (subject) WHERE type = 'u';
+CREATE UNIQUE INDEX ON test.test_stream_numbers (subject) WHERE attempt > 1 AND step_id IS NOT NULL;
+ALTER TABLE test.test_stream_defaults ADD COLUMN shop text DEFAULT 'main';
+CREATE UNIQUE INDEX ON test.test_stream_defaults (subject) WHERE shop = 'main';
+CREATE UNIQUE INDEX ON test.test_stream_ats (subject) WHERE created_at IS NOT NULL;
+SELECT test.both('ids'), test.both('types'), test.both('numbers', '{"attempt": 1, "stepId": "s"}'), test.both('defaults', '{"shop": "x"}'), test.both('defaults', '{"shop": null}');
+SELECT test.both('ids', '{"stepId": "s"}');
+SELECT test.both('ids', '{"stepId": "s"}', 1);
+SELECT test.both('ids', '{"stepId": "s"}', 1);
+SELECT test.both('types', '{"type": "u"}');
+SELECT test.both('types', '{"type": "v"}');
+SELECT test.both('numbers', '{"attempt": 2, "stepId": "s"}');
+SELECT test.both('defaults');
+SELECT test.both('ats');
+CREATE UNIQUE INDEX ON test.test_stream_others (subject) WHERE type <> 'u';
+SELECT test.both('others', '{"type": "u"}');
+SELECT test.both('others');
+SELECT code, message FROM pg_temp.error_of($$nvent.stream_append_batch('test:types:x', ARRAY(SELECT jsonb_build_object('type', CASE WHEN i < 5 THEN 't' ELSE 'u' END) FROM generate_series(1, 6) i))$$);
 
 -- A check that looks at the rows before.
 SELECT test.make('looking');

@@ -1,13 +1,18 @@
 /*
  * stream/bulk.c
- *	  Inserting many events as COPY does: rows go into a page together.
+ *	  Inserting events without the executor; many as COPY does.
  *
  * The executor takes a row through its nodes, locks a page for it and writes it
- * to the log by itself.  Where nothing comes between an INSERT and a table,
- * that can be spared: no trigger, rule, policy, partition or generated column,
- * no default but positions that is volatile, and no value whose type takes
- * more than a copy.  Anything else is the executor's (stream/insert.c), and so
- * are events that have ids, since those may be left out.
+ * to the log by itself; and to begin and to end takes it longer than to insert
+ * a row.  Where nothing comes between an INSERT and a table, that can be
+ * spared: no trigger, rule, policy, partition or generated column, no default
+ * but positions that is volatile, and no value whose type takes more than a
+ * copy.  Anything else is the executor's (stream/insert.c), and so are events
+ * that have ids, since those may be left out.
+ *
+ * Of the indexes those are not opened that can be seen to have no entry for any
+ * of the events, as that of ids has none.  The executor opens every index, and
+ * asks each row whether it belongs there.
  *
  * What an INSERT checks is checked by the same functions: privileges on the
  * table and its columns, constraints, unique and exclusion constraints by the
@@ -15,16 +20,22 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/index.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -51,8 +62,19 @@ static bool bulk_is_plain(Relation rel);
 static bool bulk_has_plain_columns(const NvsTarget *target,
 								   const bool *in_record, Relation rel);
 static bool bulk_has_plain_checks(Relation rel);
-static void bulk_begin(BulkInsert *bulk, Bitmapset *inserted,
-					   Bitmapset *selected);
+static NvsBulk *bulk_describe(const NvsTarget *target, Relation rel);
+static bool bulk_describe_index(const NvsTarget *target, Node *predicate,
+								NvsBulkIndex *index);
+static bool bulk_describe_text(OpExpr *test, NvsBulkIndex *index);
+static bool bulk_is_now(Node *value);
+static void bulk_begin(BulkInsert *bulk, const NvsNewEvent *events, int n,
+					   Bitmapset *inserted, Bitmapset *selected);
+static void bulk_open_indexes(BulkInsert *bulk, const NvsNewEvent *events,
+							  int n);
+static bool bulk_has_entries(const BulkInsert *bulk, Oid indexid,
+							 const NvsNewEvent *events, int n);
+static bool bulk_has_entry(const BulkInsert *bulk, const NvsBulkIndex *index,
+						   const NvsEvent *event);
 static void bulk_set_defaults(BulkInsert *bulk, const NvsEvent *first);
 static void bulk_insert_rows(BulkInsert *bulk, NvsNewEvent *events, int n);
 static TupleDesc bulk_desc(const BulkInsert *bulk);
@@ -62,22 +84,24 @@ static void bulk_fill_slot(BulkInsert *bulk, NvsEvent *event, int64 position,
 static void bulk_end(BulkInsert *bulk);
 
 /*
- * May events be inserted into a relation as rows of it, without the executor?
- * in_record says which columns records show.  Not if it is gone.
+ * How events are inserted into a relation as rows of it, without the executor,
+ * in the current memory context; NULL when they cannot be, or it is gone.
+ * in_record says which columns records show.
  */
-bool
-nvs_bulk_is_possible(const NvsTarget *target, const bool *in_record)
+const NvsBulk *
+nvs_bulk_compile(const NvsTarget *target, const bool *in_record)
 {
 	Relation	rel = try_table_open(target->relid, AccessShareLock);
-	bool		possible;
+	NvsBulk    *bulk = NULL;
 
 	if (rel == NULL)
-		return false;
-	possible = bulk_is_plain(rel) &&
+		return NULL;
+	if (bulk_is_plain(rel) &&
 		bulk_has_plain_columns(target, in_record, rel) &&
-		bulk_has_plain_checks(rel);
+		bulk_has_plain_checks(rel))
+		bulk = bulk_describe(target, rel);
 	table_close(rel, AccessShareLock);
-	return possible;
+	return bulk;
 }
 
 /* Does nothing come between an INSERT and a relation? */
@@ -139,6 +163,96 @@ bulk_has_plain_checks(Relation rel)
 }
 
 /*
+ * What is known of a relation that takes events, until it changes: its indexes
+ * are not changed without that.
+ */
+static NvsBulk *
+bulk_describe(const NvsTarget *target, Relation rel)
+{
+	const NvsFieldMap *map = target->map;
+	List	   *indexes = RelationGetIndexList(rel);
+	NvsBulk    *bulk = palloc0(sizeof(NvsBulk));
+	ListCell   *lc;
+	int			i;
+
+	/* The common default that need not be evaluated as an expression. */
+	bulk->now = palloc0(sizeof(bool) * map->nfields);
+	for (i = 0; i < map->nfields; i++)
+		bulk->now[i] = map->fields[i].has_default &&
+			bulk_is_now(build_column_default(rel, map->fields[i].attnum));
+
+	/* Indexes whose predicates are looked at in the values of an event. */
+	bulk->indexes = palloc(sizeof(NvsBulkIndex) *
+						   Max(list_length(indexes), 1));
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		List	   *predicate = RelationGetIndexPredicate(index);
+		NvsBulkIndex *entry = &bulk->indexes[bulk->nindexes];
+
+		if (list_length(predicate) == 1 &&
+			bulk_describe_index(target, linitial(predicate), entry))
+		{
+			entry->relid = lfirst_oid(lc);
+			bulk->nindexes++;
+		}
+		index_close(index, AccessShareLock);
+	}
+	return bulk;
+}
+
+/*
+ * Has an index entries only for rows with a certain text in a column, or with
+ * no NULL there?
+ */
+static bool
+bulk_describe_index(const NvsTarget *target, Node *predicate,
+					NvsBulkIndex *index)
+{
+	NullTest   *test = (NullTest *) predicate;
+	Var		   *column;
+	int			i;
+
+	index->value = NULL;
+	if (IsA(predicate, OpExpr) &&
+		bulk_describe_text((OpExpr *) predicate, index))
+		column = linitial(((OpExpr *) predicate)->args);
+	else if (IsA(predicate, NullTest) && test->nulltesttype == IS_NOT_NULL &&
+			 !test->argisrow && IsA(test->arg, Var))
+		column = (Var *) test->arg;
+	else
+		return false;
+	for (i = 0; i < target->map->nfields; i++)
+		if (target->map->fields[i].attnum == column->varattno)
+			break;
+	index->field = i;
+	return i < target->map->nfields;
+}
+
+/* Is this a column that equals a text, byte by byte?  Which one? */
+static bool
+bulk_describe_text(OpExpr *test, NvsBulkIndex *index)
+{
+	Var		   *column = linitial(test->args);
+	Const	   *value = llast(test->args);
+
+	if (test->opfuncid != F_TEXTEQ || !IsA(column, Var) ||
+		column->vartype != TEXTOID || !IsA(value, Const) ||
+		value->constisnull || !get_collation_isdeterministic(test->inputcollid))
+		return false;
+	index->value = DatumGetTextPCopy(value->constvalue);
+	return true;
+}
+
+/* Is a default the time at which the transaction began? */
+static bool
+bulk_is_now(Node *value)
+{
+	return value != NULL && IsA(value, FuncExpr) &&
+		((FuncExpr *) value)->funcid == F_NOW;
+}
+
+/*
  * Insert events of one relation, which is locked, and set in each event what
  * the table adds: the position and defaults.  inserted and selected are the
  * columns that the caller needs the right to insert and to read, as in a
@@ -154,7 +268,7 @@ nvs_bulk_insert(NvsNewEvent *events, int n, Bitmapset *inserted,
 	bulk.target = events[0].stream->resolved.target;
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	bulk_begin(&bulk, inserted, selected);
+	bulk_begin(&bulk, events, n, inserted, selected);
 	bulk_set_defaults(&bulk, &events[0].event);
 	for (i = 0; i < n; i += BULK_ROWS)
 		bulk_insert_rows(&bulk, &events[i], Min(BULK_ROWS, n - i));
@@ -163,9 +277,13 @@ nvs_bulk_insert(NvsNewEvent *events, int n, Bitmapset *inserted,
 	CommandCounterIncrement();
 }
 
-/* Check the caller's rights, and open the relation with its indexes. */
+/*
+ * Check the caller's rights, and open the relation with the indexes that events
+ * go to.
+ */
 static void
-bulk_begin(BulkInsert *bulk, Bitmapset *inserted, Bitmapset *selected)
+bulk_begin(BulkInsert *bulk, const NvsNewEvent *events, int n,
+		   Bitmapset *inserted, Bitmapset *selected)
 {
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
 	EState	   *estate = CreateExecutorState();
@@ -178,10 +296,79 @@ bulk_begin(BulkInsert *bulk, Bitmapset *inserted, Bitmapset *selected)
 	bulk->estate = estate;
 	bulk->result = makeNode(ResultRelInfo);
 	ExecInitResultRelation(estate, bulk->result, 1);
-	ExecOpenIndices(bulk->result, false);
+	bulk_open_indexes(bulk, events, n);
 	bulk->cid = GetCurrentCommandId(true);
 	bulk->desc = bulk_desc(bulk);
 	bulk->nslots = 0;
+}
+
+/*
+ * Open the indexes as ExecOpenIndices() does, but those that have no entry for
+ * any of the events.
+ */
+static void
+bulk_open_indexes(BulkInsert *bulk, const NvsNewEvent *events, int n)
+{
+	ResultRelInfo *result = bulk->result;
+	List	   *indexes = RelationGetIndexList(result->ri_RelationDesc);
+	int			most = Max(list_length(indexes), 1);
+	ListCell   *lc;
+
+	result->ri_IndexRelationDescs = palloc(sizeof(Relation) * most);
+	result->ri_IndexRelationInfo = palloc(sizeof(IndexInfo *) * most);
+	result->ri_NumIndices = 0;
+	foreach(lc, indexes)
+	{
+		int			i = result->ri_NumIndices;
+		Relation	index;
+
+		if (!bulk_has_entries(bulk, lfirst_oid(lc), events, n))
+			continue;
+		index = index_open(lfirst_oid(lc), RowExclusiveLock);
+		result->ri_IndexRelationDescs[i] = index;
+		result->ri_IndexRelationInfo[i] = BuildIndexInfo(index);
+		result->ri_NumIndices++;
+	}
+	list_free(indexes);
+}
+
+/* May an index get entries for events? */
+static bool
+bulk_has_entries(const BulkInsert *bulk, Oid indexid,
+				 const NvsNewEvent *events, int n)
+{
+	const NvsStreamState *state = bulk->target->state;
+	const NvsBulkIndex *index = NULL;
+	int			i;
+
+	for (i = 0; i < state->bulk->nindexes; i++)
+		if (state->bulk->indexes[i].relid == indexid)
+			index = &state->bulk->indexes[i];
+	if (index == NULL)
+		return true;
+	for (i = 0; i < n; i++)
+		if (bulk_has_entry(bulk, index, &events[i].event))
+			return true;
+	return false;
+}
+
+/* May such an index get an entry for an event? */
+static bool
+bulk_has_entry(const BulkInsert *bulk, const NvsBulkIndex *index,
+			   const NvsEvent *event)
+{
+	text	   *value;
+
+	if (!event->given[index->field])
+		return bulk->target->map->fields[index->field].has_default;
+	if (event->nulls[index->field])
+		return false;
+	if (index->value == NULL)
+		return true;
+	value = DatumGetTextPP(event->values[index->field]);
+	return VARSIZE_ANY_EXHDR(value) == VARSIZE_ANY_EXHDR(index->value) &&
+		memcmp(VARDATA_ANY(value), VARDATA_ANY(index->value),
+			   VARSIZE_ANY_EXHDR(value)) == 0;
 }
 
 /*
@@ -193,6 +380,7 @@ static void
 bulk_set_defaults(BulkInsert *bulk, const NvsEvent *first)
 {
 	const NvsFieldMap *map = bulk->target->map;
+	const NvsStreamState *state = bulk->target->state;
 	Relation	rel = bulk->result->ri_RelationDesc;
 	ExprContext *econtext = GetPerTupleExprContext(bulk->estate);
 	int			i;
@@ -213,6 +401,14 @@ bulk_set_defaults(BulkInsert *bulk, const NvsEvent *first)
 		if (!field->has_default || first->given[i] ||
 			strcmp(field->column, "id") == 0)
 			continue;
+		if (state->bulk->now[i] && nvs_may_execute(F_NOW, GetUserId()))
+		{
+			TimestampTz now = GetCurrentTransactionStartTimestamp();
+
+			bulk->defaults.values[i] = TimestampTzGetDatum(now);
+			bulk->defaults.nulls[i] = false;
+			continue;
+		}
 		node = build_column_default(rel, field->attnum);
 		if (node == NULL)
 			continue;
@@ -255,7 +451,10 @@ bulk_insert_rows(BulkInsert *bulk, NvsNewEvent *events, int n)
 	/* The table, then its indexes. */
 	ResetPerTupleExprContext(estate);
 	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
-	table_multi_insert(rel, bulk->slots, n, bulk->cid, 0, NULL);
+	if (n == 1)
+		table_tuple_insert(rel, bulk->slots[0], bulk->cid, 0, NULL);
+	else
+		table_multi_insert(rel, bulk->slots, n, bulk->cid, 0, NULL);
 	MemoryContextSwitchTo(old);
 	for (i = 0; i < n; i++)
 	{

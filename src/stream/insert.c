@@ -20,9 +20,6 @@
 #include "stream/write.h"
 #include "wakeup/notify.h"
 
-/* From how many events on the executor is spared, if it can be. */
-#define BULK_MIN	4
-
 /* One INSERT: its events, and what is made of the rows that it returns. */
 typedef struct InsertRun
 {
@@ -125,17 +122,16 @@ insert_run(NvsNewEvent *events, int n, NvsRecords *records)
 }
 
 /*
- * Can the events go to the table without the executor?  That pays from a few
- * on.  The table may have changed as its events were taken apart, by what the
- * caller's types do.
+ * Can the events go to the table without the executor?  The table may have
+ * changed as its events were taken apart, by what the caller's types do.
  */
 static bool
 insert_is_bulk(const InsertRun *run)
 {
 	const NvsStreamState *state = run->target->state;
 
-	return run->n >= BULK_MIN && state->bulk && run->target->valid &&
-		!run->ids && nvs_is_planned_as_itself(run->target->relid);
+	return state->bulk != NULL && run->target->valid && !run->ids &&
+		nvs_is_planned_as_itself(run->target->relid);
 }
 
 /* Insert the events without the executor, and make their records. */

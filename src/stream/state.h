@@ -46,7 +46,7 @@ typedef struct NvsStreamState
 	const NvsField *event_id;	/* NULL: appends cannot be repeated */
 	NvsIdConflict id_conflict;	/* as nvs_stream_id_conflict() says it */
 	const NvsField *pii;		/* NULL: nothing to erase */
-	bool		bulk;			/* see stream/bulk.c */
+	const struct NvsBulk *bulk; /* NULL: events take the executor */
 	bool		one_by_one;		/* has a column that unnest() cannot give */
 	const NvsField **read;		/* fields of a record, as jsonb orders them;
 								 * NULL is the subject */
