@@ -43,6 +43,8 @@ test('what the page shows', { skip }, async t => {
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, colorScheme: 'light' })
   const errors = []
   page.on('pageerror', error => errors.push(error.message))
+  // Nothing is from elsewhere.
+  page.on('request', request => request.url().startsWith(url) || errors.push(request.url()))
   page.on('console', message => message.text().includes('Content Security Policy') && errors.push(message.text()))
 
   const holder = await pool.connect()
