@@ -1,5 +1,6 @@
 # Pooling by transaction, as of PgBouncer: what works, and what is kept in
-# a session and is another client's by the next transaction: LISTEN and SET.
+# a session and is another client's by the next transaction: LISTEN and SET, and
+# statements prepared by name, with a PgBouncer that does not know them.
 # Skipped where pgbouncer is not there.
 #
 # Seen to fail: with pool_mode = session instead, LISTEN and SET stay with their
@@ -24,6 +25,8 @@ my $dir = PostgreSQL::Test::Utils::tempdir_short();
 my $port = $node->port + 1;
 
 $node->safe_psql('postgres', 'SELECT nvent.store_create()');
+# Later ones know prepared statements by name, and which connection has them.
+my $named = version->parse(qx($pgbouncer -V) =~ /PgBouncer (\d+\.\d+)/ ? "v$1" : 'v0') >= version->parse('v1.21');
 append_to_file("$dir/ini", <<"EOT");
 [databases]
 postgres = host=${\$node->host} port=${\$node->port} user=$user pool_size=2
@@ -37,6 +40,7 @@ pool_mode = transaction
 max_client_conn = 50
 logfile = $dir/log
 pidfile = $dir/pid
+@{[ $named ? 'max_prepared_statements = 100' : '' ]}
 EOT
 system($pgbouncer, '-q', '-d', "$dir/ini") == 0 or BAIL_OUT('pgbouncer does not start');
 END
@@ -89,6 +93,12 @@ foreach my $mode ('simple', 'extended')
 		[ 'pgbench', '-n', '-M', $mode, '-c', 8, '-t', 25, '-h', $dir, '-p', $port, '-U', $user, (map { ('-f', $_) } @scripts), 'postgres' ],
 		"eight clients on two connections, $mode");
 }
+
+my ($said, $failed) = ('', '');
+IPC::Run::run([ 'pgbench', '-n', '-M', 'prepared', '-c', 8, '-t', 25, '-h', $dir, '-p', $port, '-U', $user, '-f', $scripts[0], 'postgres' ],
+	'<', '/dev/null', '>', \$said, '2>', \$failed);
+is($failed =~ /ERROR:  prepared statement "\w+" (already exists|does not exist)/ ? 'fail' : 'work', $named ? 'work' : 'fail',
+	'statements prepared by name, with ' . qx($pgbouncer -V) =~ s/\n.*//sr);
 
 # LISTEN: the connection hears, and whoever has it then is told, or nobody.
 through('LISTEN nvent_events', 'one');
