@@ -100,6 +100,46 @@ is(sql(q{SELECT count(*) FROM nvent.stream_read('lost:t:1')}), '1', 'and events'
 works('lost', 'after a crash');
 is(sql(q{SELECT nvent.stream_append('lost:t:1', '{"type": "t"}') ->> 'version'; SELECT data ->> 'version' FROM nvent.queue_fetch('short', store => 'lost')}), "2\n2", 'events make jobs again');
 
+# Dead letters go with the jobs that they were, and none comes twice or of before: a
+# job fails into its dead letter queue, goes back, and what is kept of all is counted.
+# Schedules are written to the log, and so make jobs from then on.
+sql(q{SELECT nvent.queue_create('dead', store => 'lost'), nvent.queue_create('fails', retry_limit => 0, dead_letter => 'dead', store => 'lost'),
+	nvent.schedule_job('often', 'standard', '{"data": {"made": true}}', every => '1 second', store => 'lost')});
+
+# bury(N, TITLE): so many fail for good, and half of them are put back.
+sub bury
+{
+	my ($n, $title) = @_;
+
+	sql(qq{SELECT nvent.queue_send('fails', to_jsonb(i), priority => 3, store => 'lost') FROM generate_series(1, $n) i;
+		SELECT nvent.queue_fail('fails', id, attempt, '"no"', store => 'lost') FROM nvent.queue_fetch('fails', $n, store => 'lost')});
+	is(sql(q{SELECT failed, (SELECT ready FROM nvent.queue_stats('dead', 'lost')) FROM nvent.queue_stats('fails', 'lost')}), "$n|$n", "$title: dead letters");
+	is(sql(q{SELECT count(*) FROM nvent.queue_redrive('dead', } . $n / 2 . q{, store => 'lost')}), $n / 2, "$title: half of them are put back");
+}
+
+# counted(TITLE): do the numbers of all queues agree with their tables?
+sub counted
+{
+	my ($title) = @_;
+
+	is(sql(q{SELECT string_agg(s.queue || ' ' || s.depth || ' ' || s.active || ' ' || s.failed, ', ' ORDER BY s.queue) FROM nvent.queue_stats(store => 'lost') s}),
+		sql(q{SELECT string_agg(q.name || ' ' || (SELECT count(*) FILTER (WHERE f.state NOT IN ('active', 'completed', 'failed', 'cancelled')) || ' ' || count(*) FILTER (WHERE f.state = 'active') || ' ' || count(*) FILTER (WHERE f.state = 'failed')
+				FROM nvent.queue_find(q.name, max_count => 10000, store => 'lost') f), ', ' ORDER BY q.name) FROM lost_queues q}),
+		"$title: numbers are those of the tables");
+}
+
+bury(6, 'before a crash');
+sql(q{SELECT nvent.schedule_pause('often', 'lost')});
+counted('before a crash');
+crash($node);
+is(sql(q{SELECT sum(depth + active + completed + failed) FROM nvent.queue_stats(store => 'lost')}), '0', 'no numbers are left after a crash');
+is(sql(q{SELECT count(*) FROM nvent.queue_redrive('dead', 10, store => 'lost')}), '0', 'nor dead letters');
+bury(4, 'after a crash');
+counted('after a crash');
+ok(sql(q{SELECT nvent.schedule_resume('often', 'lost') IS NOT NULL}), 'its schedules are there');
+ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM (SELECT nvent.schedule_run('lost')) r, lost_jobs WHERE data -> 'made' = 'true'}), 'and make jobs');
+sql(q{SELECT nvent.schedule_delete('often', 'lost'), nvent.queue_drop('dead', 'lost'), nvent.queue_drop('fails', 'lost'), nvent.queue_purge('standard', 'lost')});
+
 # Sessions with a worker each, who goes on after crashes.
 crash($node);
 fill('lost');
