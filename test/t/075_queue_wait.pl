@@ -398,6 +398,20 @@ $waits->{session}->query_safe('COMMIT');
 pass('in a transaction block it is woken, too');
 $waits->{session}->quit;
 done();
+
+# What was committed meanwhile is what the transaction sees next, and it keeps what it
+# had; a function waits no longer than it may.
+$waits = start("BEGIN; CREATE TEMP TABLE mine (); CALL nvent.queue_await('q', '4 min')");
+is(activity($node, $waits->{pid}, "xact_start IS NOT NULL AND backend_xid IS NOT NULL"), 't', 'there it holds what the transaction holds');
+sql("SELECT nvent.queue_send('q')");
+is($waits->{session}->query_safe("SELECT count(*) FROM nvent.queue_fetch('q'), (SELECT count(*) FROM mine) m"), '1', 'and what came can be fetched there');
+$waits->{session}->query_safe('COMMIT');
+sql('CREATE FUNCTION awaits() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CALL nvent.queue_await(\'q\'); END $$');
+my $wait_began = time;
+is(sql("SET nvent_store.max_wait = '500ms'; SELECT count(awaits())"), '1', 'a function that waits for good returns');
+cmp_ok(time - $wait_began, '<', 10, 'when max_wait is over');
+$waits->{session}->quit;
+done();
 $other->quit;
 
 # --- The server stops ---
