@@ -4,7 +4,7 @@
 -- without the trigger that looks at what other triggers made of the authors;
 -- without the look at policies; with runs whose roles become authors; and without
 -- the look at foreign code; with a run's pass for what triggers write, and for what
--- they make of its row.
+-- they make of its row; with runs that fail for a while always found first.
 SET timezone = 'UTC';
 \pset null NULL
 SELECT nvent.store_create(), nvent.store_create('shop');
@@ -120,6 +120,23 @@ SELECT pg_temp.late('m' || i, i * interval '1 minute') FROM generate_series(1, 5
 SELECT nvent.maintain(budget => 0), nvent.maintain(budget => 2), nvent.maintain(budget => 4), nvent.maintain(), nvent.maintain();
 SELECT pg_temp.late('m1', '1 minute');
 SELECT nvent.maintain(store => 'shop'), nvent.maintain(store => 'nvent');
+
+-- Runs that fail for a reason that passes do not come first each time.
+TRUNCATE nvent_scheduler_jobs;
+CREATE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'busy' USING ERRCODE = '55P03'; END $$;
+SELECT nvent.stream_append('busy:1', '{"type": "t"}') ? 'id' AS appended;
+CREATE TRIGGER busy BEFORE INSERT ON nvent_stream_busy FOR EACH ROW EXECUTE FUNCTION busy();
+SELECT pg_temp.late('bad' || i, '9 minutes', subject => 'busy:1') FROM generate_series(1, 2) i;
+SELECT pg_temp.late('well', '1 minute');
+-- What a row says of it may be anything.
+UPDATE nvent_scheduler_jobs SET config = config || '{"triedAt": "never"}' WHERE job_id = 'well';
+SET client_min_messages = error;
+SELECT nvent.schedule_run(max_count => 1), nvent.schedule_run(max_count => 1), nvent.schedule_run(max_count => 1);
+RESET client_min_messages;
+SELECT job_id, config ? 'triedAt' AS tried, status FROM nvent_scheduler_jobs ORDER BY job_id;
+DROP TRIGGER busy ON nvent_stream_busy;
+SELECT nvent.schedule_run(max_count => 2), nvent.schedule_run();
+DROP FUNCTION busy();
 
 -- A job is sent with its options, once for each time that is due, and where its
 -- key is taken it is not.

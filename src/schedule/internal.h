@@ -38,6 +38,7 @@ typedef struct NvsSchedulePass
 	List	   *schedules;		/* NvsDueSchedule */
 	List	   *checked;		/* OIDs of tables without foreign code */
 	int64		left;			/* runs that may still be made */
+	bool		full;			/* others may be due that were not found */
 	bool		refused;		/* a run may not be made, whoever calls */
 } NvsSchedulePass;
 

@@ -29,6 +29,9 @@
 #include "schedule/schedule.h"
 #include "store/store.h"
 
+/* In SQL, when a run of schedule t was last tried in vain. */
+#define TRIED_AT	"(t.config OPERATOR(pg_catalog.->) 'triedAt')"
+
 /* Runs that one call may make. */
 #define MAX_RUNS	10000
 
@@ -50,7 +53,10 @@ static void schedule_failed(NvsSchedulePass *pass,
 							const ErrorData *error);
 static void schedule_collect(TupleTableSlot *slot, void *arg);
 
-/* $1 now, $2 how many. */
+/*
+ * $1 now, $2 how many: those first that were due first, or were tried in vain
+ * the longest ago.  A row may have anything for when that was.
+ */
 static const NvsStatement schedule_due = {
 	"SELECT t.job_id::pg_catalog.text, t.cron::pg_catalog.text, "
 	"COALESCE(t.timezone, 'UTC')::pg_catalog.text, "
@@ -65,7 +71,20 @@ static const NvsStatement schedule_due = {
 	"WHERE t.status OPERATOR(pg_catalog.=) 'pending' AND t.enabled "
 	"AND t.next_run_at OPERATOR(pg_catalog.<=) $1 "
 	"AND " NVS_IS_SCHEDULE("t") " "
-	"ORDER BY t.next_run_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED"
+	"ORDER BY CASE WHEN pg_catalog.jsonb_typeof(" TRIED_AT ") "
+	"OPERATOR(pg_catalog.=) 'number' "
+	"THEN GREATEST(t.next_run_at::pg_catalog.numeric, "
+	TRIED_AT "::pg_catalog.numeric) "
+	"ELSE t.next_run_at::pg_catalog.numeric END "
+	"LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED"
+};
+
+/* $1 name, $2 when it was tried in vain, in milliseconds. */
+static const NvsStatement schedule_set_tried = {
+	"UPDATE {scheduler_jobs} AS t SET config = t.config "
+	"OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('triedAt', $2), "
+	"version = t.version OPERATOR(pg_catalog.+) 1, "
+	"updated_at = pg_catalog.now() WHERE t.job_id OPERATOR(pg_catalog.=) $1"
 };
 
 /* $1 name, $2 next_run_at, $3 last_run_at or NULL to leave it. */
@@ -168,6 +187,7 @@ schedule_find_due(NvsSchedulePass *pass)
 	nvs_params_add(&params, INT8OID, Int64GetDatum(pass->left), false);
 	plan = nvs_statement_plan(pass->set->plans, &schedule_due, &params, NULL);
 	(void) nvs_execute_each(plan, &params, false, schedule_collect, pass);
+	pass->full = list_length(pass->schedules) >= pass->left;
 }
 
 /* Raise an error when nobody keeps who writes schedules. */
@@ -393,10 +413,18 @@ schedule_failed(NvsSchedulePass *pass, const NvsDueSchedule *schedule,
 			 error->detail == NULL ? 0 : errdetail_internal("%s",
 															error->detail),
 			 error->hint == NULL ? 0 : errhint("%s", error->hint)));
-	if (schedule_is_passing(error->sqlerrcode) && !pass->refused)
-		return;
 	nvs_params_init(&params);
 	nvs_params_add(&params, TEXTOID, schedule->name, false);
+	if (schedule_is_passing(error->sqlerrcode) && !pass->refused)
+	{
+		/* It must not keep others from being found, pass after pass. */
+		nvs_params_add(&params, INT8OID, Int64GetDatum(nvs_now_ms()), false);
+		if (pass->full)
+			(void) nvs_schedule_write(pass->set, NVS_AUTHOR_KEEP,
+									  &schedule_set_tried, &params, NULL,
+									  NULL);
+		return;
+	}
 	nvs_params_add(&params, TEXTOID, CStringGetTextDatum(error->message),
 				   false);
 	(void) nvs_schedule_write(pass->set, NVS_AUTHOR_KEEP,

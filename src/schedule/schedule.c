@@ -9,7 +9,8 @@
  *		{"subject": ..., "event": ..., "missed": ..., "graceMs": ...}
  *
  * or "queue" and "job" in place of the first two.  Rows whose config has
- * neither are somebody else's, and left alone.  schedule/run.c makes the runs.
+ * neither are somebody else's, and left alone.  schedule/run.c makes the runs;
+ * one that failed, and is tried again, may leave there when it was, "triedAt".
  */
 #include "postgres.h"
 
