@@ -254,6 +254,20 @@ $$;
 SELECT count(*), count(DISTINCT name) FROM seen;
 SELECT with_work, furthest_ahead FROM nvent.consumer_stats();
 
+-- A claim of a lane without work does not walk those of others.  Seen to fail: lane = $2.
+DELETE FROM nvent_consumers;
+SELECT count(nvent.consumer_subscribe('busy' || i, mark => 1000, lane => 'busy')) FROM generate_series(1, 300) AS i;
+SELECT count(*) FROM nvent.consumer_claim(2, lane => 'busy', max_leading => 1);
+VACUUM ANALYZE nvent_consumers;
+CREATE FUNCTION pg_temp.walked() RETURNS numeric LANGUAGE sql AS $$
+    SELECT sum(pg_stat_get_xact_tuples_returned(indexrelid)) FROM pg_index
+    WHERE indrelid = 'nvent_consumers'::regclass AND indexrelid::regclass::text ~ 'position' $$;
+BEGIN;
+SELECT pg_temp.walked() AS walked \gset
+SELECT count(*) FROM nvent.consumer_claim(2, lane => 'idle', max_leading => 1);
+SELECT pg_temp.walked() - :walked AS walked;
+COMMIT;
+
 DROP TABLE seen;
 DROP FUNCTION fill;
 SELECT nvent.store_migrate('nvent', 0) > 0 AS dropped;

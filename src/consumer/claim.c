@@ -30,11 +30,20 @@ PG_FUNCTION_INFO_V1(nvs_consumer_claim);
 
 #define IS_READY	NVS_HAS_WORK " AND due_at IS NULL"
 
-/* Names of $1 free consumers in some order, locked. */
+/*
+ * Names of $1 free consumers in some order, locked.  A lane is named as a range
+ * of one, and first in the order, so that the index of lanes has to be taken:
+ * one without it has that order, too, and is as cheap where the planner expects
+ * every lane to have work, but walks over all others where this one has none.
+ */
 #define PICK(lane, order) \
-	{"SELECT name FROM {consumers} WHERE " IS_READY lane \
-	" ORDER BY " order " LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED"}
-#define IN_LANE		" AND lane OPERATOR(pg_catalog.=) $2"
+	{"SELECT name FROM {consumers} WHERE " IS_READY lane order \
+	" LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED"}
+#define ANY_LANE	" ORDER BY "
+#define IN_LANE		" AND lane OPERATOR(pg_catalog.>=) $2 " \
+	"AND lane OPERATOR(pg_catalog.<=) $2 ORDER BY lane, "
+#define IN_LANE_BACK	" AND lane OPERATOR(pg_catalog.>=) $2 " \
+	"AND lane OPERATOR(pg_catalog.<=) $2 ORDER BY lane DESC, "
 
 /* In which order one end takes consumers. */
 typedef struct ClaimOrder
@@ -44,16 +53,16 @@ typedef struct ClaimOrder
 } ClaimOrder;
 
 static const ClaimOrder claim_by_priority = {
-	PICK("", "priority DESC, position"),
+	PICK(ANY_LANE, "priority DESC, position"),
 	PICK(IN_LANE, "priority DESC, position")
 };
 static const ClaimOrder claim_oldest_first = {
-	PICK("", "position"),
+	PICK(ANY_LANE, "position"),
 	PICK(IN_LANE, "position")
 };
 static const ClaimOrder claim_newest_first = {
-	PICK("", "position DESC"),
-	PICK(IN_LANE, "position DESC")
+	PICK(ANY_LANE, "position DESC"),
+	PICK(IN_LANE_BACK, "position DESC")
 };
 
 /* What one statement locked, and the leases that are made of it. */
