@@ -159,7 +159,9 @@ OBJS = \
 	src/queue/walk.o \
 	src/queue/failed.o \
 	src/queue/fetch.o \
+	src/queue/run.o \
 	src/queue/settle.o \
+	src/queue/settle_many.o \
 	src/queue/work.o \
 	src/queue/await.o \
 	src/queue/control.o \

@@ -149,7 +149,21 @@ extern void nvs_level_settle(NvsTableSet *set, const NvsQueue *queue,
 extern bool nvs_queue_expire(NvsTableSet *set, NvsQueue *queue,
 							 TimestampTz now, int64 limit, NvsJobIds *flow);
 
-/* queue/settle.c */
+/* queue/run.c */
+extern bool nvs_run_end(NvsTableSet *set, const NvsQueue *queue,
+						const char *outcome, const NvsSettledJob *job,
+						NvsRun *run);
+extern void nvs_run_check_shown(NvsTableSet *set, const NvsQueue *queue,
+								int64 id, int32 attempt);
+extern bool nvs_run_extend(NvsTableSet *set, NvsQueue *queue,
+						   const NvsSettledJob *job, const Interval *lease,
+						   TimestampTz *until);
+extern bool nvs_run_note(NvsTableSet *set, const NvsQueue *queue,
+						 const NvsSettledJob *job);
+extern void nvs_jobs_delete_ended(NvsTableSet *set, const NvsQueue *queue,
+								  const Datum *ids, int n);
+
+/* queue/settle_many.c */
 extern void nvs_jobs_settle(NvsTableSet *set, NvsQueue *queue, NvsWork *work);
 
 /* queue/fetch.c */
