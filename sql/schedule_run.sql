@@ -236,6 +236,17 @@ RESET ROLE;
 SELECT nvent.schedule_run();
 SELECT authors, status FROM nvent.schedule_list();
 SELECT nvent.stream_version('r:1') = :before + 1 AS ran;
+-- Nor when that fails, and is to be tried again.
+CREATE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'busy' USING ERRCODE = '55P03'; END $$;
+CREATE TRIGGER busy BEFORE INSERT ON nvent_stream_r FOR EACH ROW EXECUTE FUNCTION busy();
+SET ROLE regress_runner;
+UPDATE nvent_scheduler_jobs SET next_run_at = 1;
+RESET ROLE;
+SET client_min_messages = error;
+SELECT nvent.schedule_run(max_count => 1);
+RESET client_min_messages;
+SELECT authors, config ? 'triedAt' AS tried, status FROM nvent_scheduler_jobs;
+DROP FUNCTION busy() CASCADE;
 -- With the right it is run.
 GRANT INSERT, UPDATE ON nvent_scheduler_jobs TO regress_clerk;
 GRANT INSERT ON nvent_stream_r TO regress_clerk;

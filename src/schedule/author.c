@@ -240,17 +240,22 @@ author_is_run_column(const Form_pg_attribute att)
 	return att->attisdropped || att->attgenerated != '\0';
 }
 
-/* Are two configurations the same but for the error of a run? */
+/* Are two configurations the same but for what runs leave there? */
 static bool
 author_same_config(Datum before, Datum after)
 {
-	Datum		key = CStringGetTextDatum("error");
-	Jsonb	   *a = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete, before,
-													   key));
-	Jsonb	   *b = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete, after,
-													   key));
+	static const char *const names[] = {"error", "triedAt"};
+	int			i;
 
-	return compareJsonbContainers(&a->root, &b->root) == 0;
+	for (i = 0; i < lengthof(names); i++)
+	{
+		Datum		name = CStringGetTextDatum(names[i]);
+
+		before = DirectFunctionCall2(jsonb_delete, before, name);
+		after = DirectFunctionCall2(jsonb_delete, after, name);
+	}
+	return compareJsonbContainers(&DatumGetJsonbP(before)->root,
+								  &DatumGetJsonbP(after)->root) == 0;
 }
 
 /*

@@ -74,7 +74,7 @@ static const NvsStatement schedule_due = {
 	"ORDER BY CASE WHEN pg_catalog.jsonb_typeof(" TRIED_AT ") "
 	"OPERATOR(pg_catalog.=) 'number' "
 	"THEN GREATEST(t.next_run_at::pg_catalog.numeric, "
-	TRIED_AT "::pg_catalog.numeric) "
+	"LEAST(" TRIED_AT "::pg_catalog.numeric, $1::pg_catalog.numeric)) "
 	"ELSE t.next_run_at::pg_catalog.numeric END "
 	"LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED"
 };
