@@ -50,6 +50,16 @@ FROM unnest('{test:note:untyped,test:note:types64,test:note:types65,test:note:un
     LEFT JOIN nvent.stream_stats(s, before => a.first_id + 2) c ON true LEFT JOIN nvent.stream_stats(s, exclude => '{}', before => a.first_id + 2) d ON true;
 SELECT count(*) FROM nvent.stream_stats('test:note:long', max_count => 0);
 SELECT subject, events, types FROM nvent.stream_stats('test:b:1', exclude => '{b}');
+-- Rows of a child count as well.
+CREATE TABLE test.notes_child () INHERITS (test.notes);
+INSERT INTO test.notes_child (subject, type) VALUES ('test:note:untyped', 'a');
+SELECT events, types FROM nvent.stream_stats('test:note:untyped');
+DROP TABLE test.notes_child;
+-- So do those without a position, which are neither the first nor before another.
+ALTER TABLE test.notes DROP CONSTRAINT notes_pkey, ALTER id DROP NOT NULL;
+INSERT INTO test.notes (id, subject, type) VALUES (NULL, 'test:note:unnumbered', 'a'), (7, 'test:note:unnumbered', 'a');
+SELECT events, first_id, last_id FROM nvent.stream_stats('test:note:unnumbered');
+SELECT events, first_id, last_id FROM nvent.stream_stats('test:note:unnumbered', before => 8);
 SELECT nvent.route_drop('stream', 'test:note:>');
 DROP TABLE test.notes;
 -- No table is asked, or locked, that cannot have any.

@@ -308,22 +308,24 @@ stats_count(FunctionCallInfo fcinfo, const StatsCall *call, NvsTarget *target,
 
 /*
  * Begin a walk along the events of the subject that the pattern is.  Returns
- * false, with nothing to be ended, when there is no index for it, or equal
- * types are not equal bytes.
+ * false, with nothing to be ended, when there is no index for it, its rows are
+ * not those of the table alone or not all in them, or equal types are not equal
+ * bytes.
  */
 static bool
 stats_walk(const StatsCall *call, NvsTarget *target, NvsWalk *walk)
 {
 	NvsStreamState *state = nvs_stream_state(target);
-	const NvsField *key = target->keys[0].field;
 	text	   *subject;
 
-	if (!call->pattern->is_literal || target->nkeys != 1 ||
-		target->keys[0].capture >= 0 || state->id->type != INT8OID ||
-		state->type->type != TEXTOID)
+	if (!call->pattern->is_literal || target->compound ||
+		target->nkeys != 1 || target->keys[0].capture >= 0 ||
+		state->id->type != INT8OID || !state->id->not_null ||
+		state->type->type != TEXTOID || state->type->computed)
 		return false;
 	if (!state->is_indexed)
-		state->by_subject = nvs_walk_find_index(target->relid, key->attnum);
+		state->by_subject = nvs_walk_find_index(target->relid,
+												target->keys[0].field->attnum);
 	state->is_indexed = true;
 	if (!OidIsValid(state->by_subject))
 		return false;
