@@ -109,6 +109,8 @@ SELECT test.make('checked');
 ALTER TABLE test.test_stream_checked ADD CONSTRAINT few CHECK ((data)::int < 4);
 SELECT test.both('checked');
 SELECT test.both('checked', n => 3);
+ALTER TABLE test.test_stream_checked DROP CONSTRAINT few, ADD CHECK (tableoid = 'test.test_stream_checked'::regclass);
+SELECT test.both('checked');
 SELECT test.make('strict');
 ALTER TABLE test.test_stream_strict ALTER COLUMN step_id SET NOT NULL;
 SELECT test.both('strict');

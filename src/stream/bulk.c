@@ -238,7 +238,8 @@ bulk_describe_text(OpExpr *test, NvsBulkIndex *index)
 
 	if (test->opfuncid != F_TEXTEQ || !IsA(column, Var) ||
 		column->vartype != TEXTOID || !IsA(value, Const) ||
-		value->constisnull || !get_collation_isdeterministic(test->inputcollid))
+		value->constisnull || !OidIsValid(test->inputcollid) ||
+		!get_collation_isdeterministic(test->inputcollid))
 		return false;
 	index->value = DatumGetTextPCopy(value->constvalue);
 	return true;
@@ -537,6 +538,9 @@ bulk_fill_slot(BulkInsert *bulk, NvsEvent *event, int64 position,
 	row = heap_form_tuple(bulk->desc, slot->tts_values, slot->tts_isnull);
 	MemoryContextSwitchTo(old);
 	ExecStoreHeapTuple(row, slot, true);
+
+	/* It is cleared by that, and a constraint may ask for it. */
+	slot->tts_tableOid = target->relid;
 	slot->tts_nvalid = natts;
 }
 
