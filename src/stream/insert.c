@@ -128,9 +128,21 @@ insert_run(NvsNewEvent *events, int n, NvsRecords *records)
 static bool
 insert_is_bulk(const InsertRun *run)
 {
-	const NvsStreamState *state = run->target->state;
+	NvsStreamState *state = run->target->state;
 
-	return state->bulk != NULL && run->target->valid && !run->ids &&
+	if (run->ids || !run->target->valid)
+		return false;
+
+	/* Only who appends waits for who has one of the table's indexes. */
+	if (!state->bulk_known)
+	{
+		MemoryContext old = MemoryContextSwitchTo(run->target->cxt);
+
+		state->bulk = nvs_bulk_compile(run->target, state->in_record);
+		state->bulk_known = true;
+		MemoryContextSwitchTo(old);
+	}
+	return state->bulk != NULL && run->target->valid &&
 		nvs_is_planned_as_itself(run->target->relid);
 }
 

@@ -99,7 +99,6 @@ state_compile(NvsTarget *target)
 	state->kept = kept;
 	state_find_columns(state, map);
 	state_list_record(state, map, created_at);
-	state->bulk = nvs_bulk_compile(target, state->in_record);
 	state->row = state_row_desc(target, state);
 	state_define_names(target, state);
 

@@ -47,6 +47,7 @@ typedef struct NvsStreamState
 	NvsIdConflict id_conflict;	/* as nvs_stream_id_conflict() says it */
 	const NvsField *pii;		/* NULL: nothing to erase */
 	const struct NvsBulk *bulk; /* NULL: events take the executor */
+	bool		bulk_known;		/* that has been looked for */
 	bool		one_by_one;		/* has a column that unnest() cannot give */
 	const NvsField **read;		/* fields of a record, as jsonb orders them;
 								 * NULL is the subject */
