@@ -343,7 +343,10 @@ await_plan_next(QueueWait *await)
 	if (!await->queue->paused && await->queue->expire_left)
 		nap = NVS_NAP_ALONE;
 	else if (!await->queue->paused && await->queue->lanes_left)
-		nap = NVS_NAP_ALONE << Min(await->nleft++, MAX_DOUBLED);
+	{
+		nap = NVS_NAP_ALONE << await->nleft;
+		await->nleft = Min(await->nleft + 1, MAX_DOUBLED);
+	}
 	wait->look_at = TimestampTzPlusMilliseconds(await->began, nap);
 
 	/* One of those who wait finds out when something comes due. */

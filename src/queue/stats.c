@@ -20,6 +20,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/time.h"
 #include "queue/fetch.h"
 #include "queue/note.h"
 
@@ -272,7 +273,7 @@ stats_settle(const Stats *stats, NvsLevel *level)
 	if (RecoveryInProgress())
 		return;
 	nvs_level_settle(stats->set, stats->queue, level);
-	nvs_hint_save(stats->queue, level, stats->now);
+	nvs_hint_save(stats->queue, level, nvs_uptime());
 }
 
 /*
