@@ -284,7 +284,8 @@ admin_report(FunctionCallInfo fcinfo, const NvsStatement *statement,
 	"pg_catalog.max(position)"
 
 static const NvsStatement admin_lanes = {
-	"SELECT lane, " COUNTS " FROM {consumers} GROUP BY lane ORDER BY lane"
+	"SELECT lane, " COUNTS " FROM {consumers} GROUP BY lane ORDER BY lane",
+	.mode = NVS_PLAN_AUTO
 };
 
 /* nvent.consumer_lanes(store): a row for each lane that has consumers. */
@@ -297,7 +298,8 @@ nvs_consumer_lanes(PG_FUNCTION_ARGS)
 static const NvsStatement admin_stats = {
 	"SELECT " COUNTS ", (SELECT s.position FROM {checkpoints} s "
 	"WHERE s.name OPERATOR(pg_catalog.=) " NVS_MARK_CHECKPOINT "), $1 "
-	"FROM {consumers}"
+	"FROM {consumers}",
+	.mode = NVS_PLAN_AUTO
 };
 
 /* nvent.consumer_stats(store): one row; $1 is the safe position. */
@@ -308,7 +310,8 @@ nvs_consumer_stats(PG_FUNCTION_ARGS)
 }
 
 static const NvsStatement admin_furthest = {
-	"SELECT pg_catalog.max(position) FROM {consumers}"
+	"SELECT pg_catalog.max(position) FROM {consumers}",
+	.mode = NVS_PLAN_AUTO
 };
 
 /*

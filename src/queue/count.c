@@ -72,7 +72,8 @@ static const NvsStatement count_rows = {
 	NVS_RUN_COMPLETED "'), "
 	"pg_catalog.count(*) FILTER (WHERE s.outcome OPERATOR(pg_catalog.=) '"
 	NVS_RUN_CANCELLED "') FROM {job_runs} s "
-	"WHERE s.queue OPERATOR(pg_catalog.=) $1) r"
+	"WHERE s.queue OPERATOR(pg_catalog.=) $1) r",
+	.mode = NVS_PLAN_AUTO
 };
 
 /* The tables of a store that are counted, in their set. */
