@@ -604,6 +604,9 @@ jobs_may_be_changed(Oid relid)
 	bool		may = rel->rd_rules != NULL ||
 		(triggers != NULL && triggers->trig_insert_before_row);
 
+	/* Its partitions have triggers of their own. */
+	may = may || rel->rd_rel->relkind != RELKIND_RELATION;
+
 	relation_close(rel, NoLock);
 	return may;
 }
