@@ -49,6 +49,7 @@ typedef struct Flow
 	NvsNewJob  *jobs;
 	int64	   *ids;
 	NvsQueue  **queues;			/* of each job */
+	int		   *order;			/* of their indexes: queue by queue */
 	int			n;
 	HTAB	   *names;
 } Flow;
@@ -90,10 +91,13 @@ static void flow_keep_name(Flow *flow, int i, const text *name);
 static FlowName *flow_named(Flow *flow, const char *name, int len,
 							HASHACTION action, bool *found);
 static void flow_place(Flow *flow);
-static void flow_add_levels(Flow *flow);
+static void flow_sort(Flow *flow);
 static int	flow_compare_queues(const void *a, const void *b, void *arg);
+static int	flow_queue_end(const Flow *flow, int from);
+static void flow_check(Flow *flow);
 static void flow_send(Flow *flow);
-static void flow_require_sent(const Flow *flow, int from, int to);
+static void flow_send_some(Flow *flow, const int *these, int n);
+pg_noreturn static void flow_refuse(const Flow *flow, int i);
 static bool flow_due(const Flow *flow, int i, Datum *due_at);
 static void flow_insert(Flow *flow);
 static void flow_insert_edges(Flow *flow, int nedges);
@@ -118,7 +122,8 @@ nvs_queue_flow(PG_FUNCTION_ARGS)
 	{
 		flow.set = nvs_table_set_require(&nvs_queue_tables, fcinfo, 1);
 		flow_place(&flow);
-		flow_add_levels(&flow);
+		flow_sort(&flow);
+		flow_check(&flow);
 		flow_send(&flow);
 		flow_insert(&flow);
 	}
@@ -370,81 +375,136 @@ flow_place(Flow *flow)
 }
 
 /*
- * Make the levels of all priorities that are new, in one order whatever that of
- * the jobs is: so no two flows wait for one another.  Jobs without a priority
- * have their queue's, whose level is there.
+ * Find the order in which the queues are gone through, by their numbers,
+ * whatever that of the jobs is: so no two flows wait for one another.
  */
 static void
-flow_add_levels(Flow *flow)
+flow_sort(Flow *flow)
 {
-	int		   *order = palloc(sizeof(int) * flow->n);
-	NvsNewJob  *jobs = palloc(sizeof(NvsNewJob) * flow->n);
-	int			from;
-	int			to;
+	int			i;
 
-	for (to = 0; to < flow->n; to++)
-		order[to] = to;
-	qsort_arg(order, flow->n, sizeof(int), flow_compare_queues, flow);
-	for (to = 0; to < flow->n; to++)
-		jobs[to] = flow->jobs[order[to]];
-	for (from = 0; from < flow->n; from = to)
-	{
-		const NvsQueue *queue = flow->queues[order[from]];
-
-		for (to = from + 1; to < flow->n; to++)
-			if (flow->queues[order[to]]->number != queue->number)
-				break;
-		CHECK_FOR_INTERRUPTS();
-		nvs_jobs_add_levels(flow->set, queue, jobs + from, to - from);
-	}
+	flow->order = palloc(sizeof(int) * flow->n);
+	for (i = 0; i < flow->n; i++)
+		flow->order[i] = i;
+	qsort_arg(flow->order, flow->n, sizeof(int), flow_compare_queues, flow);
 }
 
-/* qsort_arg() comparator: by the number of the queue. */
+/* qsort_arg() comparator: by the number of the queue, then by place. */
 static int
 flow_compare_queues(const void *a, const void *b, void *arg)
 {
 	const Flow *flow = arg;
-	int32		x = flow->queues[*(const int *) a]->number;
-	int32		y = flow->queues[*(const int *) b]->number;
+	int			i = *(const int *) a;
+	int			k = *(const int *) b;
+	int32		x = flow->queues[i]->number;
+	int32		y = flow->queues[k]->number;
 
-	return x < y ? -1 : x > y ? 1 : 0;
+	return x < y ? -1 : x > y ? 1 : i - k;
 }
 
-/* Send the jobs, those of one queue that follow one another at once. */
+/* Where the jobs of a queue end that begin at a place of the order. */
+static int
+flow_queue_end(const Flow *flow, int from)
+{
+	const NvsQueue *queue = flow->queues[flow->order[from]];
+	int			to = from + 1;
+
+	while (to < flow->n &&
+		   flow->queues[flow->order[to]]->number == queue->number)
+		to++;
+	return to;
+}
+
+/*
+ * Complete the jobs, with an error for what is out of range, and make the
+ * levels of all priorities that are new.
+ */
+static void
+flow_check(Flow *flow)
+{
+	NvsNewJob  *jobs = palloc(sizeof(NvsNewJob) * flow->n);
+	int			from;
+	int			to;
+	int			i;
+
+	for (i = 0; i < flow->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		nvs_jobs_check_new(flow->set, flow->queues[i], &flow->jobs[i], 1, i);
+		nvs_jobs_set_priority(flow->queues[i], &flow->jobs[i], 1);
+	}
+	for (from = 0; from < flow->n; from = to)
+	{
+		CHECK_FOR_INTERRUPTS();
+		to = flow_queue_end(flow, from);
+		for (i = from; i < to; i++)
+			jobs[i] = flow->jobs[flow->order[i]];
+		nvs_jobs_add_levels(flow->set, flow->queues[flow->order[from]],
+							jobs + from, to - from);
+	}
+	pfree(jobs);
+}
+
+/*
+ * Send the jobs, queue by queue.  They have ids before, in their own order, so
+ * that those of children are greater than those of their parents.
+ */
 static void
 flow_send(Flow *flow)
 {
 	int			from;
 	int			to;
 
+	for (from = 0; from < flow->n; from++)
+		flow->ids[from] = 1;
+	nvs_jobs_draw(flow->set, flow->ids, flow->n);
 	for (from = 0; from < flow->n; from = to)
 	{
-		for (to = from + 1; to < flow->n; to++)
-			if (flow->queues[to]->number != flow->queues[from]->number)
-				break;
 		CHECK_FOR_INTERRUPTS();
-		nvs_jobs_insert(flow->set, flow->queues[from], flow->jobs + from,
-						to - from, flow->ids + from);
-		flow_require_sent(flow, from, to);
+		to = flow_queue_end(flow, from);
+		flow_send_some(flow, flow->order + from, to - from);
 	}
 }
 
-/* Raise an error when the policy of a queue has kept one of some jobs back. */
+/*
+ * Send n jobs of one queue, which are these of the flow, and note what became
+ * of their slots; an error when the queue takes one of them not.
+ */
 static void
-flow_require_sent(const Flow *flow, int from, int to)
+flow_send_some(Flow *flow, const int *these, int n)
 {
+	NvsNewJob  *jobs = palloc(sizeof(NvsNewJob) * n);
+	int64	   *ids = palloc(sizeof(int64) * n);
 	int			i;
 
-	for (i = from; i < to; i++)
-		if (flow->ids[i] == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNIQUE_VIOLATION),
-					 errmsg("job %d of the flow was not sent", i + 1),
-					 flow->jobs[i].slot == 0 ?
-					 errdetail("Another job of queue \"%s\" has its key.",
-							   text_to_cstring(flow->places[i].queue)) :
-					 errdetail("Another job of queue \"%s\" has its key or its slot.",
-							   text_to_cstring(flow->places[i].queue))));
+	for (i = 0; i < n; i++)
+	{
+		jobs[i] = flow->jobs[these[i]];
+		ids[i] = flow->ids[these[i]];
+	}
+	nvs_jobs_insert_drawn(flow->set, flow->queues[these[0]], jobs, n, ids);
+	for (i = 0; i < n; i++)
+	{
+		flow->jobs[these[i]] = jobs[i];
+		if (ids[i] == 0)
+			flow_refuse(flow, these[i]);
+	}
+	pfree(jobs);
+	pfree(ids);
+}
+
+/* Report a job that its queue does not take. */
+static void
+flow_refuse(const Flow *flow, int i)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("job %d of the flow was not sent", i + 1),
+			 flow->jobs[i].slot == 0 ?
+			 errdetail("Another job of queue \"%s\" has its key.",
+					   text_to_cstring(flow->places[i].queue)) :
+			 errdetail("Another job of queue \"%s\" has its key or its slot.",
+					   text_to_cstring(flow->places[i].queue))));
 }
 
 /*

@@ -122,12 +122,16 @@ static char *job_interval_text(Datum value);
 static bool job_read_slot(NvsNewJob *job, NvsJsonbChild name,
 						  NvsJsonbChild value, int n);
 static Datum job_read_span(char *text);
-static void jobs_check(NvsTableSet *set, const NvsNewJob *jobs, int n);
+static void jobs_check(NvsTableSet *set, const NvsNewJob *jobs, int n,
+					   int before);
 static bool jobs_have_level(const NvsQueue *queue, int32 priority);
+static void jobs_put(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
+					 int64 *ids, bool has_ids);
 static void jobs_insert_chosen(NvsTableSet *set, NvsQueue *queue,
-							   NvsNewJob *jobs, int n, int64 *ids);
+							   NvsNewJob *jobs, int n, int64 *ids,
+							   bool has_ids);
 static void jobs_take_slots(NvsTableSet *set, NvsQueue *queue,
-							NvsNewJob *jobs, int n, int64 *ids);
+							NvsNewJob *jobs, int n, int64 *ids, bool has_ids);
 static void jobs_insert(NvsTableSet *set, NvsQueue *queue,
 						const NvsNewJob *jobs, int n, int64 *ids,
 						bool has_ids);
@@ -411,15 +415,18 @@ job_member_text(NvsJsonbChild value)
 	}
 }
 
-/* Raise an error for what is out of range of what is said of jobs. */
+/*
+ * Raise an error for what is out of range of what is said of jobs, which come
+ * behind others in the call.
+ */
 static void
-jobs_check(NvsTableSet *set, const NvsNewJob *jobs, int n)
+jobs_check(NvsTableSet *set, const NvsNewJob *jobs, int n, int before)
 {
 	int			i;
 
 	for (i = 0; i < n; i++)
 	{
-		job_check(&jobs[i], i + 1);
+		job_check(&jobs[i], before + i + 1);
 		if (!jobs[i].isnull[NVS_JOB_DEAD_LETTER])
 			job_check_dead_letter(set, &jobs[i]);
 	}
@@ -433,22 +440,25 @@ void
 nvs_jobs_check(NvsTableSet *set, const NvsQueue *queue,
 			   const NvsNewJob *jobs, int n)
 {
-	jobs_check(set, jobs, n);
+	jobs_check(set, jobs, n, 0);
 	nvs_jobs_add_levels(set, queue, jobs, n);
 }
 
-/* Raise an error for jobs that could not be put into a queue at any time. */
+/*
+ * Raise an error for jobs that could not be put into a queue at any time.  So
+ * many others come before them in the call.
+ */
 void
 nvs_jobs_check_new(NvsTableSet *set, const NvsQueue *queue,
-				   const NvsNewJob *jobs, int n)
+				   const NvsNewJob *jobs, int n, int before)
 {
 	int			i;
 
 	for (i = 0; i < n; i++)
 		if (queue->policy == NVS_POLICY_KEY_STRICT_FIFO &&
 			jobs[i].isnull[NVS_JOB_KEY] && jobs[i].isnull[NVS_JOB_ORIGIN])
-			job_refuse_keyless(queue, i + 1);
-	jobs_check(set, jobs, n);
+			job_refuse_keyless(queue, before + i + 1);
+	jobs_check(set, jobs, n, before);
 }
 
 /*
@@ -460,18 +470,45 @@ void
 nvs_jobs_insert(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
 				int64 *ids)
 {
+	nvs_jobs_check_new(set, queue, jobs, n, 0);
+	nvs_jobs_set_priority(queue, jobs, n);
+	nvs_jobs_add_levels(set, queue, jobs, n);
+	jobs_put(set, queue, jobs, n, ids, false);
+}
+
+/*
+ * Put jobs that were checked, and have priorities whose levels are there, into
+ * a queue.  Each has an id already, which becomes 0 where the queue's policy
+ * allows no more jobs of its key.
+ */
+void
+nvs_jobs_insert_drawn(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs,
+					  int n, int64 *ids)
+{
+	jobs_put(set, queue, jobs, n, ids, true);
+}
+
+/* Give jobs without a priority that of their queue. */
+void
+nvs_jobs_set_priority(const NvsQueue *queue, NvsNewJob *jobs, int n)
+{
 	int			i;
 
-	nvs_jobs_check_new(set, queue, jobs, n);
 	for (i = 0; i < n; i++)
 		if (jobs[i].isnull[NVS_JOB_PRIORITY])
 			nvs_job_set(&jobs[i], NVS_JOB_PRIORITY,
 						Int32GetDatum(queue->priority));
-	nvs_jobs_add_levels(set, queue, jobs, n);
+}
+
+/* Put complete jobs into a queue, as far as its policy and slots allow. */
+static void
+jobs_put(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
+		 int64 *ids, bool has_ids)
+{
 	if (nvs_policy_takes_keys(queue->policy) || nvs_jobs_have_slots(jobs, n))
-		jobs_insert_chosen(set, queue, jobs, n, ids);
+		jobs_insert_chosen(set, queue, jobs, n, ids, has_ids);
 	else
-		jobs_insert(set, queue, jobs, n, ids, false);
+		jobs_insert(set, queue, jobs, n, ids, has_ids);
 }
 
 /*
@@ -480,7 +517,7 @@ nvs_jobs_insert(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
  */
 static void
 jobs_insert_chosen(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
-				   int64 *ids)
+				   int64 *ids, bool has_ids)
 {
 	NvsNewJob  *kept = palloc(sizeof(NvsNewJob) * n);
 	int64	   *kept_ids = palloc(sizeof(int64) * n);
@@ -488,9 +525,9 @@ jobs_insert_chosen(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
 	int			i;
 
 	if (nvs_policy_takes_keys(queue->policy))
-		nvs_keys_take(set, queue, jobs, n, ids);
+		nvs_keys_take(set, queue, jobs, n, ids, has_ids);
 	if (nvs_jobs_have_slots(jobs, n))
-		jobs_take_slots(set, queue, jobs, n, ids);
+		jobs_take_slots(set, queue, jobs, n, ids, has_ids);
 	for (i = 0; i < n; i++)
 		if (ids[i] != 0)
 		{
@@ -503,18 +540,19 @@ jobs_insert_chosen(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
 
 /*
  * Take the slots of jobs, which have their ids if the queue's policy is about
- * keys, and get them now otherwise.  What is refused gives its key back.
+ * keys, and get them now otherwise, unless they have them anyhow.  What is
+ * refused gives its key back.
  */
 static void
 jobs_take_slots(NvsTableSet *set, NvsQueue *queue, NvsNewJob *jobs, int n,
-				int64 *ids)
+				int64 *ids, bool has_ids)
 {
 	int64	   *before = palloc(sizeof(int64) * n);
 	Datum	   *refused = palloc(sizeof(Datum) * n);
 	int			nrefused = 0;
 	int			i;
 
-	if (!nvs_policy_takes_keys(queue->policy))
+	if (!nvs_policy_takes_keys(queue->policy) && !has_ids)
 	{
 		for (i = 0; i < n; i++)
 			ids[i] = 1;

@@ -62,7 +62,8 @@ nvs_job_set(NvsNewJob *job, NvsJobOption option, Datum value)
 extern void nvs_key_check(Datum key, const char *what, int n);
 extern void nvs_jobs_draw(NvsTableSet *set, int64 *ids, int n);
 extern void nvs_keys_take(NvsTableSet *set, const NvsQueue *queue,
-						  const NvsNewJob *jobs, int n, int64 *ids);
+						  const NvsNewJob *jobs, int n, int64 *ids,
+						  bool has_ids);
 
 /* queue/send.c */
 extern void nvs_job_take_arguments(NvsNewJob *job, FunctionCallInfo fcinfo);
@@ -77,10 +78,14 @@ extern Jsonb *nvs_job_options(const NvsNewJob *job);
 extern void nvs_jobs_check(NvsTableSet *set, const NvsQueue *queue,
 						   const NvsNewJob *jobs, int n);
 extern void nvs_jobs_check_new(NvsTableSet *set, const NvsQueue *queue,
-							   const NvsNewJob *jobs, int n);
+							   const NvsNewJob *jobs, int n, int before);
+extern void nvs_jobs_set_priority(const NvsQueue *queue, NvsNewJob *jobs,
+								  int n);
 extern void nvs_jobs_add_levels(NvsTableSet *set, const NvsQueue *queue,
 								const NvsNewJob *jobs, int n);
 extern void nvs_jobs_insert(NvsTableSet *set, NvsQueue *queue,
 							NvsNewJob *jobs, int n, int64 *ids);
+extern void nvs_jobs_insert_drawn(NvsTableSet *set, NvsQueue *queue,
+								  NvsNewJob *jobs, int n, int64 *ids);
 
 #endif							/* NVS_QUEUE_JOB_H */

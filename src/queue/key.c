@@ -109,7 +109,6 @@ static const NvsStatement key_forget = {
 	"AND " NVS_IN_QUEUE("k", "1") " AND " NOBODYS
 };
 
-static void keys_take(KeyWants *wants);
 static void keys_list(KeyWants *wants);
 static int	key_compare(const void *a, const void *b);
 static void keys_look(KeyWants *wants);
@@ -158,32 +157,30 @@ nvs_jobs_draw(NvsTableSet *set, int64 *ids, int n)
 
 /*
  * Take the keys of jobs that are to be put into a queue whose policy is about
- * them.  ids gets a new id of each, 0 where another job has the key: that of
- * the store, or an earlier one of the call.  A transaction that is taking or
- * giving back one of the keys is waited for, in the order of the keys.
+ * them.  ids gets a new id of each, unless they have them; 0 where another job
+ * has the key: that of the store, or an earlier one of the call.  A transaction
+ * that is taking or giving back one of the keys is waited for, in the order of
+ * the keys.
  */
 void
 nvs_keys_take(NvsTableSet *set, const NvsQueue *queue, const NvsNewJob *jobs,
-			  int n, int64 *ids)
+			  int n, int64 *ids, bool has_ids)
 {
 	KeyWants	wants = {set, queue, jobs, n, ids, NULL, 0, 0};
+	int			i;
 
-	keys_take(&wants);
+	/* Those that are plainly refused need none. */
+	for (i = 0; i < n && !has_ids; i++)
+		ids[i] = 1;
+	keys_list(&wants);
+	if (wants.n > 0)
+		keys_look(&wants);
+	if (!has_ids)
+		nvs_jobs_draw(set, ids, n);
+	keys_insert(&wants);
 }
 
-/* Take keys: look for those that are taken, draw ids for the others. */
-static void
-keys_take(KeyWants *wants)
-{
-
-	keys_list(wants);
-	if (wants->n > 0)
-		keys_look(wants);
-	nvs_jobs_draw(wants->set, wants->ids, wants->njobs);
-	keys_insert(wants);
-}
-
-/* List the keys that are wanted; all jobs have an id of 1, or 0, from here. */
+/* List the keys that are wanted; the first job that wants one may have it. */
 static void
 keys_list(KeyWants *wants)
 {
@@ -195,7 +192,6 @@ keys_list(KeyWants *wants)
 		const NvsNewJob *job = &wants->jobs[i];
 		KeyWant    *want = &wants->wants[wants->n];
 
-		wants->ids[i] = 1;
 		if (job->keyless)
 			continue;
 		want->key = job->isnull[NVS_JOB_KEY] ? cstring_to_text("") :

@@ -461,7 +461,7 @@ schedule_check_queue(FunctionCallInfo fcinfo)
 	NvsNewJob	job;
 
 	nvs_job_read(&job, PG_GETARG_JSONB_P(ARG_WHAT), 1);
-	nvs_jobs_check_new(set, queue, &job, 1);
+	nvs_jobs_check_new(set, queue, &job, 1, 0);
 }
 
 /* Run a statement for the schedule of arguments 0 and 1, a name and a store. */

@@ -375,6 +375,7 @@ Raises:
     or too long, or the key missing where the policy is key_strict_fifo; lease, max_run, throttle or debounce is not
     positive, or one of the last two has months; or retry_limit is negative
   40001: in REPEATABLE READ or SERIALIZABLE, when the key or the slot was taken since the snapshot
+  27000: a trigger or rule of its tables keeps a job back, or changes its id
   NV009: there is no such store
 Locks:
   the key and the slot until the transaction ends, if they are taken: others that want them wait; and the
@@ -406,6 +407,7 @@ Returns:
 Raises:
   42704: there is no such queue
   40001: in REPEATABLE READ or SERIALIZABLE, when a key was taken since the snapshot
+  27000: a trigger or rule of its tables keeps a job back, or changes its id
   22004: a job is NULL
   22023: a job is not an object, has another member or one that is out of range, or startAfter and startAt
   54000: there are too many jobs
@@ -583,6 +585,7 @@ Raises:
   22004: subject is NULL
   22023: an argument is one that nvent.queue_send does not take, or a key is missing where the policy
     of a queue is key_strict_fifo
+  27000: as nvent.queue_send
   40001: as nvent.queue_send
   42501: the caller may not send to a queue
   42704: there is no queue of the name dead_letter
@@ -626,16 +629,17 @@ Returns:
 Raises:
   42704: there is no such queue
   23505: the policy of a queue does not allow one of the jobs, as another has its key
+  27000: a trigger or rule of its tables keeps a job back, or changes its id
   22004: a job is NULL
   22023: a job is not an object, or has another member, or one that is out of range; a job waits for
     none that is before it; two have the same name
   54000: there are too many jobs
   NV009: there is no such store
 Locks:
-  as nvent.queue_send, keys and slots queue by queue in the order of the jobs: of two flows that want the
-  same ones in two queues, and name these in another order, one may fail (40P01). Whoever ends a parent, by completing, failing, cancelling or deleting it, locks
-  its children that wait until the transaction ends, in the order of their ids; who ends another parent
-  of one of them waits for that. He needs the rights of who fetches, also on the children''s queues
+  as nvent.queue_send, keys and slots queue by queue in the order in which these were made. Whoever ends
+  a parent, by completing, failing, cancelling or deleting it, locks its children that wait until the
+  transaction ends, in the order of their ids; who ends another parent of one of them waits for that. He
+  needs the rights of who fetches, also on the children''s queues
 Example:
   SELECT nvent.queue_flow(ARRAY[''{"name": "fetch", "queue": "emails"}'',
       ''{"name": "resize", "queue": "emails", "after": "fetch"}'',
