@@ -5,11 +5,11 @@
 #	test/examples/setup.sh [all]
 #
 # With "all" also what single tests take, as far as it is to be had: Chromium
-# and npm's playwright-core, PgBouncer, psycopg2, Go and Java with their
-# drivers, cargo and the crate tokio-postgres, by which it builds the example in
-# Rust, once.  Says what it is going to get, and nothing when nothing is missing.
-# Nobody needs it: without these 090_clients.pl, or the tests that take them, are
-# skipped.
+# and npm's playwright-core, @rotorsoft/act and zod of npm, PgBouncer, psycopg2,
+# Go and Java with their drivers, cargo and the crate tokio-postgres, by which it
+# builds the example in Rust, once.  Says what it is going to get, and nothing
+# when nothing is missing.  Nobody needs it: without these 090_clients.pl, or the
+# tests that take them, are skipped.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -19,7 +19,7 @@ export NODE_PATH
 # have NAME: does node find the package?
 have()
 {
-	node -e "require('$1')" 2>/dev/null
+	node -e "require('$1')" >/dev/null 2>&1
 }
 
 # get NAME VERSION: have npm get a package.
@@ -52,6 +52,8 @@ then
 		("$TOP/test/setup.sh" "$package")
 	done
 	(get playwright-core 1)
+	(get @rotorsoft/act 1)
+	(get zod 4)
 	"$TOP/test/examples/eventcore/build.sh" >/dev/null
 fi
 exit 0
