@@ -36,7 +36,8 @@ session_connect(Session *session)
 
 	PQfinish(session->conn);
 	session->terminated = session->slow = false;
-	snprintf(info, sizeof(info), "application_name='calls %d' client_encoding=UTF8 options='-c lock_timeout=1s -c client_min_messages=warning'",
+	/* Some calls are quadratic, and nobody is to wait for minutes. */
+	snprintf(info, sizeof(info), "application_name='calls %d' client_encoding=UTF8 options='-c lock_timeout=1s -c statement_timeout=20s -c client_min_messages=warning'",
 			 session->number);
 	session->conn = PQconnectdb(info);
 	if (PQstatus(session->conn) != CONNECTION_OK)
