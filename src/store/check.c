@@ -6,7 +6,6 @@
 
 #include "access/relation.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
@@ -14,7 +13,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 #include "errors.h"
 #include "base/grant.h"
@@ -184,15 +182,11 @@ nvs_store_check_adopted(void)
 static bool
 check_is_of_store(Oid relid)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
+	Oid			owner = nvs_relation_owner(relid);
 
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return is_member_of_role_nosuper(GetUserId(), owner) ||
-		nvs_may_execute(nvs_function_oid("store_create"), owner);
+	return OidIsValid(owner) &&
+		(is_member_of_role_nosuper(GetUserId(), owner) ||
+		 nvs_may_execute(nvs_function_oid("store_create"), owner));
 }
 
 /*
